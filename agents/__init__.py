@@ -1,0 +1,1 @@
+"""Where it touches the world: thin. Read, call streams, send."""

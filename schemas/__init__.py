@@ -1,0 +1,1 @@
+"""What travels: frozen data, validation, and the only wire format."""

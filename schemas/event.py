@@ -1,0 +1,103 @@
+"""A record of ``events``: a micro-batch of validated inputs, each with its source position.
+
+The bytes are lines of JSON: a header, then one line a payload. The header holds one list entry a
+payload, so that a reader skips what it has seen without decoding it, and the payload's own bytes
+travel on untouched.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import orjson
+
+EventKind = Literal["prediction", "outcome"]
+_TYPE = "tidegauge.events.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One partition of an input topic."""
+
+    kind: EventKind
+    topic: str
+    partition: int
+
+    @property
+    def name(self) -> str:
+        """The source's stable name, ``topic/partition``."""
+        return f"{self.topic}/{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """The payloads of one record, in log order.
+
+    Parameters
+    ----------
+    sources
+        The source partitions the payloads come from.
+    source_index
+        For each payload, its source's place in ``sources``.
+    source_offset
+        For each payload, its offset in its source partition.
+    logged_at
+        For each payload, the instant the log gives it, in epoch milliseconds: the source record's
+        timestamp, never later than the clock of the ingest worker that appended it.
+    payloads
+        The validated events as JSON.
+    """
+
+    sources: tuple[Source, ...]
+    source_index: list[int]
+    source_offset: list[int]
+    logged_at: list[int]
+    payloads: list[bytes]
+
+
+class EventRecordError(Exception):
+    """A record of ``events`` that ingest cannot have written: stop, do not guess."""
+
+
+def encode_events(batch: EventBatch) -> bytes:
+    """Write a record of ``events``."""
+    header = {
+        "type": _TYPE,
+        "sources": [[s.kind, s.topic, s.partition] for s in batch.sources],
+        "source_index": batch.source_index,
+        "source_offset": batch.source_offset,
+        "logged_at": batch.logged_at,
+    }
+    return b"\n".join([orjson.dumps(header), *batch.payloads])
+
+
+def decode_events(value: bytes) -> EventBatch:
+    """Read a record of ``events``.
+
+    Raises
+    ------
+    EventRecordError
+        When the bytes are not such a record.
+    """
+    head, *payloads = value.split(b"\n")
+    try:
+        header = orjson.loads(head)
+        found = header["type"]
+        sources = tuple(Source(*s) for s in header["sources"])
+        batch = EventBatch(
+            sources,
+            header["source_index"],
+            header["source_offset"],
+            header["logged_at"],
+            payloads,
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        msg = f"a record of events starts with a JSON header, found {head[:80]!r}"
+        raise EventRecordError(msg) from error
+    if found != _TYPE:
+        msg = f"expected a record of type {_TYPE}, found {found!r}"
+        raise EventRecordError(msg)
+    columns = (batch.source_index, batch.source_offset, batch.logged_at)
+    if any(len(column) != len(payloads) for column in columns):
+        msg = f"a record of events holds {len(payloads)} payloads, its header says otherwise"
+        raise EventRecordError(msg)
+    return batch

@@ -1,0 +1,87 @@
+"""A model's spec: what its owner wants watched, and how. Everything is optional."""
+
+import difflib
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from schemas.wire import MAX_FEATURES, Id, Name, Wire
+
+
+class SpecError(ValueError):
+    """The operator's mistake: refuse to start, naming the field, the value and the remedy."""
+
+
+class FeatureRules(Wire):
+    """How the model's features are to be taken."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ignore: Annotated[tuple[Name, ...], Field(max_length=MAX_FEATURES)] = Field(
+        default=(), description="Features that are not watched.", strict=False
+    )
+    categorical: Annotated[tuple[Name, ...], Field(max_length=MAX_FEATURES)] = Field(
+        default=(), description="Features whose numbers are codes, not quantities.", strict=False
+    )
+
+
+class OutcomeRules(Wire):
+    """How long an outcome may take."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wait_s: Annotated[float, Field(gt=0)] = Field(
+        default=30 * 86_400.0,
+        description="Seconds of log time a prediction waits for its outcome, and an outcome for "
+        "its prediction.",
+    )
+    max_waiting: Annotated[int, Field(gt=0)] = Field(
+        default=1_000_000, description="Predictions that wait at most; beyond it the oldest goes."
+    )
+
+
+class ModelSpec(Wire):
+    """What the owner of a model asks for."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model_id: Id | None = Field(default=None, description="The model; null is every model.")
+    owner: Name | None = Field(default=None, description="Who answers for the model.")
+    task: Literal["binary", "multiclass", "regression"] | None = Field(
+        default=None, description="Null: told from the predictions."
+    )
+    alert_budget: Annotated[float, Field(gt=0, le=1_000)] = Field(
+        default=0.2, description="False alarms the owner accepts in 10,000 predictions."
+    )
+    features: FeatureRules = Field(default=FeatureRules(), description="Which, and how.")
+    outcome: OutcomeRules = Field(default=OutcomeRules(), description="How long to wait.")
+
+
+def parse_spec(data: object) -> ModelSpec:
+    """Read a spec from what YAML or JSON gave.
+
+    Raises
+    ------
+    SpecError
+        Naming each field that is wrong, its value, and what would be right.
+    """
+    try:
+        return ModelSpec.model_validate(data)
+    except ValidationError as error:
+        raise SpecError("\n".join(_explain(e["loc"], e) for e in error.errors())) from None
+
+
+def _explain(location: tuple[int | str, ...], error: object) -> str:
+    detail = error if isinstance(error, dict) else {}
+    field = ".".join(str(part) for part in location) or "the spec"
+    if detail.get("type") == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), _known_fields(location), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{field}: unknown field{hint}"
+    return f"{field}: {detail.get('msg')}, got {detail.get('input')!r}"
+
+
+def _known_fields(location: tuple[int | str, ...]) -> list[str]:
+    parents = {"features": FeatureRules, "outcome": OutcomeRules}
+    owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
+    return list(owner.model_fields)

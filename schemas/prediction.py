@@ -1,0 +1,54 @@
+"""A prediction: what a model answered, and what it knew when it did."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.wire import (
+    MAX_FEATURES,
+    Attributions,
+    FeatureValue,
+    Id,
+    Instant,
+    Label,
+    Name,
+    Probability,
+    Segment,
+    Wire,
+)
+
+
+class Prediction(Wire):
+    """One answer of one model, as a service publishes it.
+
+    Unknown fields are ignored.
+    """
+
+    prediction_id: Id = Field(description="Names the prediction; unique within its model.")
+    model_id: Id = Field(description="Names the model.")
+    predicted_at: Instant = Field(description="When the model answered.")
+    prediction: Label = Field(
+        description="The answer: a class (string, integer, boolean) or a number."
+    )
+    score: Probability | None = Field(
+        default=None, description="Probability of the positive class, or confidence; 0 to 1."
+    )
+    scores: Annotated[dict[Name, Probability], Field(max_length=MAX_FEATURES)] | None = Field(
+        default=None, description="Probability by class."
+    )
+    model_version: Name | None = Field(default=None, description="Which version answered.")
+    features: Annotated[dict[Name, FeatureValue], Field(max_length=MAX_FEATURES)] = Field(
+        default={}, description="What the model was given, by feature; null is missing."
+    )
+    segment: Segment | None = Field(
+        default=None, description="The part of the population it belongs to, by dimension."
+    )
+    status: Literal["ok", "fallback", "error"] = Field(
+        default="ok", description="Who answered: the model, a fallback, or nobody."
+    )
+    latency_ms: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="How long the answer took, in milliseconds."
+    )
+    explanation: Attributions | None = Field(
+        default=None, description="Attribution of the answer, by feature."
+    )

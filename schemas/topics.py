@@ -1,0 +1,127 @@
+"""The one table of topics: names, keys, partitions, clean-up, retention.
+
+Nothing else in the project spells a topic's name. ``topics create`` applies this table, and the
+tables in docs/wire.md are made from it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DAY_MS = 24 * 60 * 60 * 1000
+MIB = 1024 * 1024
+MAX_RECORD_BYTES = 4 * MIB
+"""The largest record any topic of ours takes. A payload of 256 KiB grows at most 4.5 times when its
+numbers are written out in full, so a valid payload always fits."""
+
+Role = Literal[
+    "predictions", "outcomes", "events", "alerts", "feedback", "labelled", "dead_letters"
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topic:
+    """One topic as the broker is asked to keep it.
+
+    Parameters
+    ----------
+    role
+        What the topic is for; stable, whatever its name.
+    name
+        Its name at the broker.
+    key
+        What the record key holds, in words.
+    partitions
+        How many partitions it is created with.
+    cleanup
+        Kafka's ``cleanup.policy``.
+    retention_ms
+        Kafka's ``retention.ms``; -1 keeps records for ever.
+    max_record_bytes
+        Kafka's ``max.message.bytes``.
+    purpose
+        One sentence for the docs.
+    """
+
+    role: Role
+    name: str
+    key: str
+    partitions: int
+    cleanup: Literal["delete", "compact"]
+    retention_ms: int
+    max_record_bytes: int
+    purpose: str
+
+    def config(self) -> dict[str, str]:
+        """Return the topic's settings as Kafka spells them."""
+        return {
+            "cleanup.policy": self.cleanup,
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(self.max_record_bytes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """All topics of one deployment, by role.
+
+    Parameters
+    ----------
+    prefix
+        Put before every name that Tidegauge owns.
+    predictions, outcomes
+        Names of the two input topics, which the deployment's services own.
+    partitions
+        Partitions of ``events`` and of every topic made from it. Fixed for the life of ``events``:
+        a model's records stay in one partition.
+    """
+
+    prefix: str = "tidegauge."
+    predictions: str = "predictions"
+    outcomes: str = "outcomes"
+    partitions: int = 4
+
+    def table(self) -> tuple[Topic, ...]:
+        """Return every topic, inputs first."""
+        return (
+            self._input("predictions", self.predictions, "what models answered"),
+            self._input("outcomes", self.outcomes, "what turned out to be true"),
+            self._owned("events", 30, "the one log: validated inputs with their source positions"),
+            self._owned("alerts", 90, "what changed"),
+            self._owned("feedback", 90, "what to do about it"),
+            self._owned("labelled", 30, "predictions with their outcomes, once both are known"),
+            self._owned("dead_letters", 30, "inputs that were refused, and why"),
+        )
+
+    def name(self, role: Role) -> str:
+        """Return the name of the topic that plays ``role``."""
+        match role:
+            case "predictions":
+                return self.predictions
+            case "outcomes":
+                return self.outcomes
+            case _:
+                return f"{self.prefix}{role}"
+
+    def _input(self, role: Role, name: str, purpose: str) -> Topic:
+        return Topic(
+            role=role,
+            name=name,
+            key="anything",
+            partitions=self.partitions,
+            cleanup="delete",
+            retention_ms=7 * DAY_MS,
+            max_record_bytes=MIB,
+            purpose=purpose,
+        )
+
+    def _owned(self, role: Role, days: int, purpose: str) -> Topic:
+        return Topic(
+            role=role,
+            name=self.name(role),
+            key="source topic" if role == "dead_letters" else "model_id",
+            partitions=self.partitions,
+            cleanup="delete",
+            retention_ms=days * DAY_MS,
+            max_record_bytes=MAX_RECORD_BYTES,
+            purpose=purpose,
+        )

@@ -1,0 +1,121 @@
+"""What all wire types share: strictness, limits, and the two forms of an instant.
+
+A value is accepted only in the type the wire asks for: ``"0.5"`` is not a number, ``1`` is not
+``true``, and NaN, Infinity and numbers that overflow a double are refused.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+MAX_PAYLOAD_BYTES = 256 * 1024
+MAX_FEATURES = 1_000
+MAX_TEXT = 1_024
+MAX_NAME = 256
+
+FIRST_INSTANT_MS = 631_152_000_000
+"""1990-01-01T00:00:00Z: an earlier instant is epoch seconds sent as milliseconds."""
+LAST_INSTANT_MS = 4_102_444_800_000
+"""2100-01-01T00:00:00Z: a later instant is epoch microseconds or nanoseconds."""
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_epoch_ms(value: object) -> int:
+    """Read an instant in either of its two forms; return epoch milliseconds.
+
+    Parameters
+    ----------
+    value
+        RFC 3339 text with an offset, or an integer of epoch milliseconds.
+
+    Raises
+    ------
+    ValueError
+        When it is neither, or lies outside 1990 to 2100.
+
+    Examples
+    --------
+    >>> to_epoch_ms("2018-01-01T00:08:43.152Z")
+    1514765323152
+    >>> to_epoch_ms("2018-01-01T02:08:43.152+02:00")
+    1514765323152
+    >>> to_epoch_ms(1514765323152)
+    1514765323152
+    >>> to_epoch_ms(1514765323)
+    Traceback (most recent call last):
+    ...
+    ValueError: an instant lies between 1990 and 2100; epoch seconds must be sent as milliseconds
+    """
+    if isinstance(value, str):
+        if not _RFC3339.fullmatch(value):
+            msg = "an instant is RFC 3339 text with an offset, like 2026-03-01T12:00:00Z"
+            raise ValueError(msg)
+        since = datetime.fromisoformat(value.upper()) - _EPOCH
+        instant = since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
+    elif isinstance(value, int) and not isinstance(value, bool):
+        instant = value
+    else:
+        msg = "an instant is RFC 3339 text or an integer of epoch milliseconds"
+        raise ValueError(msg)
+    if instant < FIRST_INSTANT_MS:
+        msg = "an instant lies between 1990 and 2100; epoch seconds must be sent as milliseconds"
+        raise ValueError(msg)
+    if instant > LAST_INSTANT_MS:
+        msg = (
+            "an instant lies between 1990 and 2100; "
+            "epoch micro- or nanoseconds must be sent as milliseconds"
+        )
+        raise ValueError(msg)
+    return instant
+
+
+def to_rfc3339(epoch_ms: int) -> str:
+    """Write an instant as people read it, in UTC with milliseconds.
+
+    Examples
+    --------
+    >>> to_rfc3339(1514765323152)
+    '2018-01-01T00:08:43.152Z'
+    """
+    seconds, ms = divmod(epoch_ms, 1_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+
+
+class Wire(BaseModel):
+    """Base of every type that travels."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+Instant = Annotated[
+    int,
+    BeforeValidator(to_epoch_ms),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "integer", "minimum": FIRST_INSTANT_MS, "maximum": LAST_INSTANT_MS},
+            ],
+            "description": "RFC 3339 text with an offset, or integer epoch milliseconds",
+        },
+        mode="validation",
+    ),
+]
+"""Epoch milliseconds once read; RFC 3339 text or epoch milliseconds on the input topics."""
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Label = Annotated[bool | Int64 | float | Text, Field(union_mode="left_to_right")]
+"""What a model answers: a class (string, integer, boolean) or a number."""
+FeatureValue = Annotated[bool | Int64 | float | Text | None, Field(union_mode="left_to_right")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Attributions = Annotated[dict[Name, float], Field(max_length=MAX_FEATURES)]
+Segment = Annotated[dict[Name, Text], Field(max_length=32)]
