@@ -47,7 +47,7 @@ def start_child(
     in its own order.
     """
     with log_path.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - the callers' own command, no shell
+        return subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=log,

