@@ -1,0 +1,182 @@
+"""Take in what services publish: check, decode, refuse or accept, put in order, pack for the log.
+
+Rule 1. Size is checked before anything is decoded.
+Rule 2. What is refused becomes one dead letter, with a reason and its source position.
+Rule 3. What is accepted travels on in one form: instants as epoch milliseconds, no unknown fields.
+Rule 4. An event's log partition is a pure function of its model: CRC-32 of the id, modulo the number
+        of partitions.
+Rule 5. Events of one source partition keep their order.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from schemas.dead_letter import DeadLetter, Reason
+from schemas.event import EventBatch, Source, encode_events
+from schemas.outcome import Outcome
+from schemas.prediction import Prediction
+from schemas.wire import MAX_PAYLOAD_BYTES
+
+SHOWN_BYTES = 512
+MAX_BATCH_EVENTS = 500
+MAX_BATCH_BYTES = 512 * 1024
+
+MAX_FIELD_SHOWN = 200
+
+_ANSWER = "a string of at most 1,024 characters, an integer of 64 bits, a boolean or a finite number"
+_ALTERNATIVES = {
+    "prediction": _ANSWER,
+    "outcome": _ANSWER,
+    "features": f"an object of at most 1,000 named values, each {_ANSWER}, or null",
+}
+_EVENT_OF = {"prediction": Prediction, "outcome": Outcome}
+
+
+class Raw(NamedTuple):
+    """A record as it lies in an input topic; ``logged_at`` is its timestamp in epoch ms."""
+
+    source: Source
+    offset: int
+    logged_at: int
+    value: bytes | None
+
+
+class Accepted(NamedTuple):
+    """A valid event: where it was, when, whose, its own instant, and its one form."""
+
+    source: Source
+    offset: int
+    logged_at: int
+    model_id: str
+    at_ms: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An input that is not an event, and the dead letter that says so."""
+
+    source: Source
+    offset: int
+    logged_at: int
+    letter: DeadLetter
+
+
+def accept(raw: Raw, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Accepted | Refused:
+    """Read one record of an input topic."""
+    value = raw.value
+    if value is None or not value:
+        return _refuse(raw, "empty", "a record without a value")
+    if len(value) > max_payload_bytes:
+        detail = f"{len(value):,} bytes; at most {max_payload_bytes:,} are taken"
+        return _refuse(raw, "too_large", detail)
+    try:
+        event = _EVENT_OF[raw.source.kind].__pydantic_validator__.validate_json(value)
+    except ValidationError as error:
+        return _refuse(raw, *_why(value, error))
+    at_ms = event.predicted_at if isinstance(event, Prediction) else event.observed_at
+    payload = event.__pydantic_serializer__.to_json(event, exclude_unset=True)
+    return Accepted(raw.source, raw.offset, raw.logged_at, event.model_id, at_ms, payload)
+
+
+def partition_of(model_id: str, partitions: int) -> int:
+    """Return the partition of ``events`` that holds a model (Rule 4).
+
+    Examples
+    --------
+    >>> partition_of("car_loan", 4)
+    0
+    """
+    return zlib.crc32(model_id.encode()) % partitions
+
+
+def pack(events: Iterable[Accepted], partitions: int) -> list[tuple[int, str, bytes, int]]:
+    """Pack accepted events, in order, into records of ``events``.
+
+    Returns
+    -------
+    list of (partition, key, value, timestamp_ms)
+        In the order in which the records of one partition must be appended. The key is the model of
+        the record's first event, for people; the monitor reads every event's own model.
+    """
+    by_partition: dict[int, list[Accepted]] = {}
+    partition_by_model: dict[str, int] = {}
+    for event in events:
+        partition = partition_by_model.get(event.model_id)
+        if partition is None:
+            partition = partition_of(event.model_id, partitions)
+            partition_by_model[event.model_id] = partition
+        by_partition.setdefault(partition, []).append(event)
+    return [
+        (partition, batch[0].model_id, _encode(batch), max(event.logged_at for event in batch))
+        for partition in sorted(by_partition)
+        for batch in _batches(by_partition[partition])
+    ]
+
+
+def _batches(events: Sequence[Accepted]) -> Iterable[list[Accepted]]:
+    batch: list[Accepted] = []
+    size = 0
+    for event in events:
+        if batch and (
+            len(batch) == MAX_BATCH_EVENTS or size + len(event.payload) > MAX_BATCH_BYTES
+        ):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += len(event.payload)
+    if batch:
+        yield batch
+
+
+def _encode(events: Sequence[Accepted]) -> bytes:
+    place: dict[Source, int] = {}
+    index = [place.setdefault(event.source, len(place)) for event in events]
+    return encode_events(
+        EventBatch(
+            sources=tuple(place),
+            source_index=index,
+            source_offset=[event.offset for event in events],
+            logged_at=[event.logged_at for event in events],
+            payloads=[event.payload for event in events],
+        )
+    )
+
+
+def _refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
+    value = raw.value or b""
+    letter = DeadLetter(
+        dead_letter_id=f"{raw.source.name}/{raw.offset}",
+        reason=reason,
+        detail=detail,
+        topic=raw.source.topic,
+        partition=raw.source.partition,
+        offset=raw.offset,
+        size=len(value),
+        sha256=hashlib.sha256(value).hexdigest(),
+        value=value[:SHOWN_BYTES].decode(errors="replace"),
+        is_truncated=len(value) > SHOWN_BYTES,
+    )
+    return Refused(raw.source, raw.offset, raw.logged_at, letter)
+
+
+def _why(value: bytes, error: ValidationError) -> tuple[Reason, str]:
+    """Say what is wrong, naming the field and never the value."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        try:
+            value.decode()
+        except UnicodeDecodeError as undecodable:
+            return "not_utf8", f"not UTF-8 at byte {undecodable.start}"
+        return "not_json", first["msg"]
+    field = ".".join(str(part) for part in first["loc"][:2])[:MAX_FIELD_SHOWN] or "the payload"
+    top = str(first["loc"][0]) if first["loc"] else ""
+    if top in _ALTERNATIVES:
+        field = top if top != "features" else field
+        return "invalid", f"{field}: must be {_ALTERNATIVES[top]}"
+    return "invalid", f"{field}: {first['msg'].removeprefix('Value error, ')}"

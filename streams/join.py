@@ -1,0 +1,162 @@
+"""Meet each prediction with its outcome, whichever comes first.
+
+Rule 1. Time is log time: the latest instant of the log. Never the wall clock, never one producer's.
+Rule 2. A prediction leaves once: joined, expired, or pushed out when too many wait.
+Rule 3. The first prediction of an id counts; another one is a duplicate and changes nothing.
+Rule 4. The first outcome of an id counts; the same again is a duplicate, another one a conflict.
+Rule 5. An outcome whose prediction does not come in time is an orphan.
+Rule 6. What is dropped is counted, under the name of the rule that dropped it.
+Rule 7. Only the last ``remembered`` joined ids are known as joined: memory is bounded.
+"""
+
+import math
+from collections import OrderedDict
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+from streams.waiting import WaitingRoom
+
+Answer = bool | int | float | str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinSpec:
+    """How long, and how many, may wait.
+
+    Parameters
+    ----------
+    wait_s
+        Seconds of log time an event waits for its other half.
+    max_waiting
+        Events held on each side, per model.
+    remembered
+        Joined ids remembered, to tell a duplicate outcome from an orphan.
+    """
+
+    wait_s: float
+    max_waiting: int
+    remembered: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not (self.wait_s > 0 and math.isfinite(self.wait_s)):
+            msg = f"wait_s must be a positive number of seconds, got {self.wait_s!r}"
+            raise ValueError(msg)
+        if self.max_waiting < 1:
+            msg = f"max_waiting must be at least 1, got {self.max_waiting!r}"
+            raise ValueError(msg)
+
+
+@dataclass(slots=True)
+class JoinCounts:
+    """What became of the events of one model."""
+
+    predictions: int = 0
+    outcomes: int = 0
+    pairs: int = 0
+    duplicate_predictions: int = 0
+    duplicate_outcomes: int = 0
+    conflicting_outcomes: int = 0
+    expired_predictions: int = 0
+    orphan_outcomes: int = 0
+    pushed_out_predictions: int = 0
+    pushed_out_outcomes: int = 0
+
+    def add(self, other: "JoinCounts") -> None:
+        """Add the counts of another model, for a total."""
+        for name, count in asdict(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
+
+class WaitingPrediction(NamedTuple):
+    """What is kept of a prediction until its outcome comes."""
+
+    payload: bytes
+    prediction: Answer
+    predicted_at_ms: int
+
+
+class EarlyOutcome(NamedTuple):
+    """What is kept of an outcome until its prediction comes."""
+
+    payload: bytes
+    outcome: Answer
+    observed_at_ms: int
+
+
+class Pair(NamedTuple):
+    """A prediction and its outcome."""
+
+    prediction: WaitingPrediction
+    outcome: EarlyOutcome
+
+
+class OutcomeJoin:
+    """The waiting rooms of one model."""
+
+    def __init__(self, spec: JoinSpec) -> None:
+        self._spec = spec
+        self._wait_ms = math.ceil(spec.wait_s * 1_000)
+        self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting)
+        self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting)
+        self._joined: OrderedDict[str, Answer] = OrderedDict()
+        self.counts = JoinCounts()
+
+    @property
+    def waiting_predictions(self) -> int:
+        """Predictions whose outcome has not come yet."""
+        return len(self._predictions)
+
+    @property
+    def waiting_outcomes(self) -> int:
+        """Outcomes whose prediction has not come yet."""
+        return len(self._outcomes)
+
+    def is_known(self, prediction_id: str) -> bool:
+        """Tell whether a prediction of this id has been taken in (Rule 3), and count it if so."""
+        is_known = prediction_id in self._predictions or prediction_id in self._joined
+        self.counts.duplicate_predictions += is_known
+        return is_known
+
+    def on_prediction(
+        self, prediction_id: str, prediction: WaitingPrediction, now_ms: int
+    ) -> Pair | None:
+        """Take in a prediction that is not known yet; return its pair if the outcome is here."""
+        self.counts.predictions += 1
+        outcome = self._outcomes.take(prediction_id)
+        if outcome is not None:
+            return self._pair(prediction_id, prediction, outcome)
+        self.counts.pushed_out_predictions += self._predictions.put(
+            prediction_id, now_ms, prediction
+        )
+        return None
+
+    def on_outcome(self, prediction_id: str, outcome: EarlyOutcome, now_ms: int) -> Pair | None:
+        """Take in an outcome; return its pair if the prediction is here."""
+        self.counts.outcomes += 1
+        prediction = self._predictions.take(prediction_id)
+        if prediction is not None:
+            return self._pair(prediction_id, prediction, outcome)
+        early = self._outcomes.get(prediction_id)
+        first = early.outcome if early is not None else self._joined.get(prediction_id)
+        if first is None:
+            self.counts.pushed_out_outcomes += self._outcomes.put(prediction_id, now_ms, outcome)
+        elif first == outcome.outcome:
+            self.counts.duplicate_outcomes += 1
+        else:
+            self.counts.conflicting_outcomes += 1
+        return None
+
+    def advance(self, now_ms: int) -> None:
+        """Let log time pass: expire what has waited too long."""
+        before_ms = now_ms - self._wait_ms
+        self.counts.expired_predictions += self._predictions.expire(before_ms)
+        self.counts.orphan_outcomes += self._outcomes.expire(before_ms)
+
+    def _pair(
+        self, prediction_id: str, prediction: WaitingPrediction, outcome: EarlyOutcome
+    ) -> Pair:
+        self.counts.pairs += 1
+        self._joined[prediction_id] = outcome.outcome
+        if len(self._joined) > self._spec.remembered:
+            self._joined.popitem(last=False)
+        return Pair(prediction, outcome)

@@ -1,0 +1,388 @@
+"""Everything known about one model: its events met, its series watched, its alerts raised.
+
+Rule 1. A model is watched from its first event, without any configuration.
+Rule 2. An event is taken once: a source offset at or below the mark of its source is a repetition.
+Rule 3. Each prediction is one value of every feature, of the prediction and of the score; each pair
+        is one value of the error and of the outcome.
+Rule 4. Predictions with a fractional part make the model a regression; until then, numbers are
+        classes. From there on the prediction, the error and the outcome are new series.
+Rule 5. At most ``MAX_SERIES`` features are watched; what comes later is counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from schemas.event import EventKind
+from schemas.feedback import LabelledRange
+from schemas.model_spec import ModelSpec
+from schemas.topics import Role as TopicRole
+from streams.alert import Sighting, make_alert
+from streams.budget import Role as SeriesRole
+from streams.budget import shares
+from streams.feedback import calls_for_retraining, retrain
+from streams.join import Answer, EarlyOutcome, JoinSpec, OutcomeJoin, Pair, WaitingPrediction
+from streams.trail import Trail
+from streams.watch import Change, Kind, Scalar, SeriesWatch, WatchSpec
+
+MAX_SERIES = 1_000
+EXPIRY_STEP_MS = 1_000
+
+
+class Arrival(NamedTuple):
+    """One event of the log, decoded.
+
+    Parameters
+    ----------
+    index
+        Its place in its record.
+    source, source_offset
+        Where ingest found it.
+    now_ms
+        Log time: the latest instant of the log so far.
+    kind, payload, event
+        What it is, as bytes and decoded.
+    """
+
+    index: int
+    source: str
+    source_offset: int
+    now_ms: int
+    kind: EventKind
+    payload: bytes
+    event: dict[str, Any]
+
+
+class Emission(NamedTuple):
+    """One record to publish: which topic, whose, what, and the log time it belongs to.
+
+    ``index`` is the place, in its record, of the event that called for it.
+    """
+
+    index: int
+    role: TopicRole
+    model_id: str
+    value: bytes
+    now_ms: int
+
+
+@dataclass(slots=True)
+class ModelCounts:
+    """What a model's owner may want to know beside the alerts."""
+
+    repeated_events: int = 0
+    unwatched_values: int = 0
+    incomparable_outcomes: int = 0
+    alerts: int = 0
+
+
+class _Row(NamedTuple):
+    """An event that gave a value to a series: what an alert at it must say."""
+
+    index: int
+    now_ms: int
+    at_ms: int
+    predictions_seen: int
+    labelled_seen: int
+    version: str | None
+
+
+class _Column(NamedTuple):
+    """Values of one series, and the events that gave them."""
+
+    series: str
+    role: SeriesRole
+    values: list[Scalar]
+    rows: list[_Row]
+
+
+class _Batch:
+    """What one record brings to one model, by column: series are updated a column at a time."""
+
+    def __init__(self, partition: int, offset: int) -> None:
+        self.partition = partition
+        self.offset = offset
+        self.emissions: list[Emission] = []
+        self.empty()
+
+    def empty(self) -> None:
+        """Forget the columns; the emissions stay."""
+        self.prediction_rows: list[_Row] = []
+        self.features: list[dict[str, Scalar]] = []
+        self.scores: list[Scalar] = []
+        self.predictions: list[Scalar] = []
+        self.pair_rows: list[_Row] = []
+        self.errors: list[Scalar] = []
+        self.outcomes: list[Scalar] = []
+
+
+class ModelMonitor:
+    """The state of one model.
+
+    Parameters
+    ----------
+    model_id
+        The model.
+    spec
+        What its owner asks for.
+    labelled_topic
+        Name of the topic that ``retrain`` points at.
+    """
+
+    def __init__(self, model_id: str, spec: ModelSpec, labelled_topic: str) -> None:
+        self.model_id = model_id
+        self.counts = ModelCounts()
+        self.join = OutcomeJoin(
+            JoinSpec(wait_s=spec.outcome.wait_s, max_waiting=spec.outcome.max_waiting)
+        )
+        self.predictions_seen = 0
+        self.labelled_seen = 0
+        self._spec = spec
+        self._labelled_topic = labelled_topic
+        self._ignored = frozenset(spec.features.ignore)
+        self._high_water: dict[str, int] = {}
+        self._next_expiry_ms = 0
+        self._version: str | None = None
+        self._watches: dict[str, SeriesWatch] = {}
+        self._roles: dict[str, SeriesRole] = {}
+        self._feature_series: dict[str, str] = {}
+        self._has_new_series = False
+        self._prediction_trail = Trail()
+        self._labelled_trail = Trail()
+        self._is_regression = spec.task == "regression"
+        self._may_be_classes = spec.task is None
+
+    def apply(self, partition: int, offset: int, arrivals: Sequence[Arrival]) -> list[Emission]:
+        """Take in the model's events of one record; return what they call for, in event order."""
+        batch = _Batch(partition, offset)
+        for arrival in arrivals:
+            if arrival.source_offset <= self._high_water.get(arrival.source, -1):
+                self.counts.repeated_events += 1
+                continue
+            self._high_water[arrival.source] = arrival.source_offset
+            self.advance(arrival.now_ms)
+            if arrival.kind == "prediction":
+                self._on_prediction(arrival, batch)
+            else:
+                self._on_outcome(arrival, batch)
+        self._watch(batch)
+        batch.emissions.sort(key=lambda emission: emission.index)
+        return batch.emissions
+
+    def advance(self, now_ms: int) -> None:
+        """Let log time pass; what waits is looked at once every ``EXPIRY_STEP_MS`` of it."""
+        if now_ms >= self._next_expiry_ms:
+            self._next_expiry_ms = now_ms - now_ms % EXPIRY_STEP_MS + EXPIRY_STEP_MS
+            self.join.advance(now_ms)
+
+    def _on_prediction(self, arrival: Arrival, batch: _Batch) -> None:
+        event = arrival.event
+        prediction_id = event["prediction_id"]
+        if self.join.is_known(prediction_id):
+            return
+        answer, at_ms = event["prediction"], event["predicted_at"]
+        self.predictions_seen += 1
+        self._version = event.get("model_version")
+        self._prediction_trail.note(self.predictions_seen, at_ms, batch.offset)
+        if self._may_be_classes and _has_fraction(answer):
+            self._become_regression(batch)
+        batch.prediction_rows.append(self._row(arrival, at_ms))
+        batch.features.append(event.get("features") or {})
+        batch.scores.append(_top_score(event))
+        batch.predictions.append(answer)
+        waiting = WaitingPrediction(arrival.payload, answer, at_ms)
+        pair = self.join.on_prediction(prediction_id, waiting, arrival.now_ms)
+        if pair is not None:
+            self._on_pair(pair, arrival, batch)
+
+    def _on_outcome(self, arrival: Arrival, batch: _Batch) -> None:
+        event = arrival.event
+        outcome = EarlyOutcome(arrival.payload, event["outcome"], event["observed_at"])
+        pair = self.join.on_outcome(event["prediction_id"], outcome, arrival.now_ms)
+        if pair is not None:
+            self._on_pair(pair, arrival, batch)
+
+    def _on_pair(self, pair: Pair, arrival: Arrival, batch: _Batch) -> None:
+        prediction, outcome = pair
+        at_ms = outcome.observed_at_ms
+        self.labelled_seen += 1
+        self._labelled_trail.note(self.labelled_seen, at_ms, batch.offset)
+        is_error, error = self._compare(prediction.prediction, outcome.outcome)
+        row = self._row(arrival, at_ms)
+        batch.pair_rows.append(row)
+        batch.errors.append(is_error if error is None else error)
+        batch.outcomes.append(outcome.outcome)
+        labelled = {
+            "type": "tidegauge.labelled.v1",
+            "labelled_id": f"{self.model_id}/{self.labelled_seen}",
+            "model_id": self.model_id,
+            "row": self.labelled_seen,
+            "delay_s": (at_ms - prediction.predicted_at_ms) / 1_000,
+            "is_error": is_error,
+            "error": error,
+            "prediction": orjson.Fragment(prediction.payload),
+            "outcome": orjson.Fragment(outcome.payload),
+            "evidence": {
+                "partition": batch.partition,
+                "offset": batch.offset,
+                "index": arrival.index,
+            },
+        }
+        self._emit(batch, row, "labelled", orjson.dumps(labelled))
+
+    def _compare(self, prediction: Answer, outcome: Answer) -> tuple[bool | None, float | None]:
+        """Return (is_error, error): the first for classes, the second for a regression."""
+        if not self._is_regression:
+            return prediction != outcome, None
+        if isinstance(prediction, str) or isinstance(outcome, str):
+            self.counts.incomparable_outcomes += 1
+            return None, None
+        return None, abs(float(prediction) - float(outcome))
+
+    def _become_regression(self, batch: _Batch) -> None:
+        self._watch(batch)
+        self._is_regression, self._may_be_classes = True, False
+        for name in ("prediction", "error", "outcome"):
+            self._watches.pop(name, None)
+
+    def _row(self, arrival: Arrival, at_ms: int) -> _Row:
+        return _Row(
+            arrival.index,
+            arrival.now_ms,
+            at_ms,
+            self.predictions_seen,
+            self.labelled_seen,
+            self._version,
+        )
+
+    def _watch(self, batch: _Batch) -> None:
+        """Update every series with its column of the batch, raise what changed, empty the batch."""
+        columns = self._feature_columns(batch)
+        rows, pairs = batch.prediction_rows, batch.pair_rows
+        columns.append(_Column("prediction", "prediction", batch.predictions, rows))
+        columns.append(_Column("score", "score", batch.scores, rows))
+        columns.append(_Column("error", "error", batch.errors, pairs))
+        columns.append(_Column("outcome", "outcome", batch.outcomes, pairs))
+        starts = [self._meet(column) for column in columns]
+        if self._has_new_series:
+            self._divide_budget()
+        for column, start in zip(columns, starts, strict=True):
+            if start is not None:
+                self._update(column, start, batch)
+        batch.empty()
+
+    def _feature_columns(self, batch: _Batch) -> list[_Column]:
+        known = self._feature_series
+        for features in batch.features:
+            if not features.keys() <= known.keys():
+                self._meet_features(features)
+        return [
+            _Column(
+                series, "feature", [row.get(name) for row in batch.features], batch.prediction_rows
+            )
+            for name, series in known.items()
+            if series
+        ]
+
+    def _meet_features(self, features: dict[str, Scalar]) -> None:
+        for name in features:
+            if name in self._feature_series:
+                continue
+            if len(self._feature_series) >= MAX_SERIES:
+                self.counts.unwatched_values += 1
+            else:
+                self._feature_series[name] = "" if name in self._ignored else f"feature/{name}"
+
+    def _meet(self, column: _Column) -> int | None:
+        """Return from which row on a column is watched: a series begins at its first value."""
+        series, role, values, _ = column
+        if not values:
+            return None
+        if series in self._watches:
+            return 0
+        start = next((i for i, value in enumerate(values) if value is not None), None)
+        if start is not None:
+            self._watches[series] = SeriesWatch(WatchSpec(role=role, kind=self._kind(series, role)))
+            self._roles[series] = role
+            self._has_new_series = True
+        return start
+
+    def _kind(self, series: str, role: SeriesRole) -> Kind:
+        match role:
+            case "feature":
+                coded = series.removeprefix("feature/") in self._spec.features.categorical
+                return "categorical" if coded else "auto"
+            case "score":
+                return "numeric"
+            case _:
+                return "numeric" if self._is_regression else "categorical"
+
+    def _divide_budget(self) -> None:
+        self._has_new_series = False
+        roles = [self._roles[series] for series in self._watches]
+        budgets = shares(self._spec.alert_budget, roles)
+        for watch, budget in zip(self._watches.values(), budgets, strict=True):
+            watch.set_budget(budget)
+
+    def _update(self, column: _Column, start: int, batch: _Batch) -> None:
+        watch = self._watches[column.series]
+        seen_before = watch.seen
+        values = column.values[start:] if start else column.values
+        for change in watch.update(values):
+            row = column.rows[start + change.index]
+            self._raise(column, change, row, seen_before + change.index + 1, batch)
+
+    def _raise(
+        self, column: _Column, change: Change, row: _Row, series_seen: int, batch: _Batch
+    ) -> None:
+        of_pairs = column.role in {"error", "outcome"}
+        trail = self._labelled_trail if of_pairs else self._prediction_trail
+        last_row = row.labelled_seen if of_pairs else row.predictions_seen
+        first_row = max(1, last_row - change.rows + 1)
+        alert = make_alert(
+            change,
+            Sighting(
+                model_id=self.model_id,
+                model_version=row.version,
+                series=column.series,
+                role=column.role,
+                predictions_seen=row.predictions_seen,
+                series_seen=series_seen,
+                at_ms=row.at_ms,
+                onset=trail.find(first_row),
+                partition=batch.partition,
+                offset=batch.offset,
+            ),
+        )
+        self.counts.alerts += 1
+        self._emit(batch, row, "alerts", alert.model_dump_json().encode())
+        if calls_for_retraining(alert):
+            labelled = LabelledRange(
+                topic=self._labelled_topic,
+                partition=batch.partition,
+                first_row=first_row,
+                last_row=last_row,
+                rows=last_row - first_row + 1,
+                first_offset=alert.evidence.first_offset,
+                last_offset=batch.offset,
+            )
+            command = retrain(alert, labelled)
+            self._emit(batch, row, "feedback", command.model_dump_json().encode())
+
+    def _emit(self, batch: _Batch, row: _Row, role: TopicRole, value: bytes) -> None:
+        batch.emissions.append(Emission(row.index, role, self.model_id, value, row.now_ms))
+
+
+def _has_fraction(answer: Answer) -> bool:
+    return isinstance(answer, float) and not answer.is_integer()
+
+
+def _top_score(event: dict[str, Any]) -> float | None:
+    """Return the score, or the top class's where the scores come by class."""
+    score: float | None = event.get("score")
+    if score is not None:
+        return score
+    scores: dict[str, float] | None = event.get("scores")
+    return max(scores.values()) if scores else None

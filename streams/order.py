@@ -1,0 +1,108 @@
+"""Put the events of several source partitions back into one order, by their instants.
+
+A worker that catches up is handed one partition's hour, then the next partition's: a model's history
+arrives shuffled, and detectors alarm at the shuffle.
+
+Rule 1. What leaves is the earliest head of all partitions: by record timestamp, then by the event's
+        own instant, then predictions before outcomes, then by source.
+Rule 2. A partition keeps its own order, whatever its timestamps say.
+Rule 3. Nothing leaves while a partition that may still have older events is empty: one that has sent
+        within ``idle_s``, or is known to hold more and has sent within ``BACKLOG_PATIENCE`` times that.
+Rule 4. At most ``max_held`` events are held; beyond that the earliest leave without waiting.
+"""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Iterable
+
+from schemas.event import Source
+from streams.ingest import Accepted, Refused
+
+BACKLOG_PATIENCE = 10
+Item = Accepted | Refused
+_Key = tuple[int, int, str, str, int]
+
+
+class TimeMerge:
+    """The events held back, by source partition.
+
+    Parameters
+    ----------
+    idle_s
+        Seconds to wait for a partition that has nothing at hand.
+    max_held
+        Events held at most.
+    """
+
+    def __init__(self, idle_s: float, max_held: int = 100_000) -> None:
+        if not (idle_s >= 0 and math.isfinite(idle_s)):
+            msg = f"idle_s must be a number of seconds, at least 0, got {idle_s!r}"
+            raise ValueError(msg)
+        self._idle_s = idle_s
+        self._max_held = max_held
+        self._held: dict[Source, deque[Item]] = {}
+        self._wait_until: dict[Source, float] = {}
+        self._heads: list[tuple[_Key, Source]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def assign(self, sources: Iterable[Source], now_s: float) -> None:
+        """Start anew with these source partitions, each of which may hold a backlog."""
+        self._held = {source: deque() for source in sources}
+        self._wait_until = dict.fromkeys(self._held, now_s + self._idle_s)
+        self._heads = []
+        self._count = 0
+
+    def add(self, source: Source, items: list[Item], *, has_more: bool, now_s: float) -> None:
+        """Hold what a fetch returned; ``has_more`` says that the partition is known to have more."""
+        patience_s = self._idle_s * (BACKLOG_PATIENCE if has_more else 1)
+        self._wait_until[source] = now_s + patience_s
+        held = self._held.setdefault(source, deque())
+        if items and not held:
+            heapq.heappush(self._heads, (_key(items[0]), source))
+        held.extend(items)
+        self._count += len(items)
+
+    def end(self, source: Source) -> None:
+        """Take note that a source has nothing more to send."""
+        self._wait_until[source] = -math.inf
+
+    def release(self, now_s: float, most: int) -> list[Item]:
+        """Return the events that may leave now, in order, at most ``most``."""
+        released: list[Item] = []
+        heads = self._heads
+        while heads and len(released) < most:
+            if self._count <= self._max_held and self._is_awaiting(now_s):
+                break
+            _, source = heads[0]
+            held = self._held[source]
+            released.append(held.popleft())
+            self._count -= 1
+            if held:
+                heapq.heapreplace(heads, (_key(held[0]), source))
+            else:
+                heapq.heappop(heads)
+        return released
+
+    def wait_s(self, now_s: float) -> float | None:
+        """Return the seconds until held events may leave without news; None when none are held."""
+        if not self._count:
+            return None
+        return max(0.0, max(self._deadlines(), default=now_s) - now_s)
+
+    def _is_awaiting(self, now_s: float) -> bool:
+        if len(self._heads) == len(self._held):
+            return False
+        return any(deadline > now_s for deadline in self._deadlines())
+
+    def _deadlines(self) -> Iterable[float]:
+        return (self._wait_until[source] for source, held in self._held.items() if not held)
+
+
+def _key(item: Item) -> _Key:
+    at_ms = item.at_ms if isinstance(item, Accepted) else item.logged_at
+    kind = "0" if item.source.kind == "prediction" else "1"
+    return item.logged_at, at_ms, kind, item.source.topic, item.source.partition
