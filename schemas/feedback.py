@@ -17,7 +17,7 @@ class LabelledRange(Wire):
     last_row: int = Field(description="The latest row.")
     rows: int = Field(description="How many rows that is.")
     first_offset: int = Field(
-        description="Offset in `events` of the row at the onset: each row's evidence is at or after."
+        description="Offset in `events` of the row at the onset, or a little before."
     )
     last_offset: int = Field(description="Offset in `events` of the latest row.")
 

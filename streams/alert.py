@@ -1,7 +1,7 @@
 """Turn a change of a series into an alert that a person understands and a program can act on.
 
-Rule 1. An alert's id is made of the model, what changed, and how many events had been seen: the same
-        log, replayed anywhere, gives the same id.
+Rule 1. An alert's id is made of the model, what changed, and how many events had been seen: the
+        same log, replayed anywhere, gives the same id.
 Rule 2. Times are the events' own instants; the wall clock never enters.
 Rule 3. A sentence names figures of many rows, never a row.
 """
@@ -99,7 +99,7 @@ def make_alert(change: Change, seen: Sighting) -> Alert:
         baseline=change.baseline,
         effect=change.effect,
         effect_unit=change.effect_unit,
-        direction=_direction(change.direction),
+        direction=change.direction,
         rows_since_onset=change.rows,
         predictions_seen=seen.predictions_seen,
         series_seen=seen.series_seen,
@@ -129,29 +129,29 @@ def _subject(seen: Sighting) -> str:
     return f"Model {seen.model_id}: {what}"
 
 
+_HAPPENING = {
+    "missing": "is missing at another rate: it {went} {figures}",
+    "unseen": "has a value never seen before, {category!r}",
+    "stuck": "repeats one value and does not move any more",
+    "constant": "was constant and is no longer",
+    "type": "has values of another type than before",
+    "share": "has another mix: the share of {category!r} {went} {figures}",
+    "spread": "spreads differently: its standard deviation {went} {figures}",
+}
+
+
 def _happening(change: Change) -> str:
-    went = {"up": "rose", "down": "fell"}.get(change.direction or "", "changed")
-    match change.aspect:
-        case "missing":
-            return f"is missing more or less often: it {went} {_from_to(change)}"
-        case "unseen":
-            return f"has a value never seen before, {change.category!r}"
-        case "stuck":
-            return "repeats one value and does not move any more"
-        case "constant":
-            return "was constant and is no longer"
-        case "type":
-            return "has values of another type than before"
-        case "share":
-            return f"has another mix: the share of {change.category!r} {went} {_from_to(change)}"
-        case "spread":
-            return f"spreads differently: its standard deviation {went} {_from_to(change)}"
-        case _:
-            return f"{went} {_from_to(change)}"
+    return _HAPPENING.get(change.aspect, "{went} {figures}").format(
+        went={"up": "rose", "down": "fell"}.get(change.direction or "", "changed"),
+        figures=_from_to(change),
+        category=change.category,
+    )
 
 
 def _from_to(change: Change) -> str:
-    return f"from {_figure(change.baseline, change)} to {_figure(change.value, change)}{_size(change)}"
+    return (
+        f"from {_figure(change.baseline, change)} to {_figure(change.value, change)}{_size(change)}"
+    )
 
 
 def _figure(figure: float | None, change: Change) -> str:

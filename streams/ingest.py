@@ -3,8 +3,8 @@
 Rule 1. Size is checked before anything is decoded.
 Rule 2. What is refused becomes one dead letter, with a reason and its source position.
 Rule 3. What is accepted travels on in one form: instants as epoch milliseconds, no unknown fields.
-Rule 4. An event's log partition is a pure function of its model: CRC-32 of the id, modulo the number
-        of partitions.
+Rule 4. An event's log partition is a pure function of its model: CRC-32 of the id, modulo the
+        number of partitions.
 Rule 5. Events of one source partition keep their order.
 """
 
@@ -28,7 +28,9 @@ MAX_BATCH_BYTES = 512 * 1024
 
 MAX_FIELD_SHOWN = 200
 
-_ANSWER = "a string of at most 1,024 characters, an integer of 64 bits, a boolean or a finite number"
+_ANSWER = (
+    "a string of at most 1,024 characters, an integer of 64 bits, a boolean or a finite number"
+)
 _ALTERNATIVES = {
     "prediction": _ANSWER,
     "outcome": _ANSWER,

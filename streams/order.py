@@ -1,13 +1,13 @@
 """Put the events of several source partitions back into one order, by their instants.
 
-A worker that catches up is handed one partition's hour, then the next partition's: a model's history
-arrives shuffled, and detectors alarm at the shuffle.
+A worker that catches up is handed one partition's hour, then the next partition's: a model's
+history arrives shuffled, and detectors alarm at the shuffle.
 
 Rule 1. What leaves is the earliest head of all partitions: by record timestamp, then by the event's
         own instant, then predictions before outcomes, then by source.
 Rule 2. A partition keeps its own order, whatever its timestamps say.
-Rule 3. Nothing leaves while a partition that may still have older events is empty: one that has sent
-        within ``idle_s``, or is known to hold more and has sent within ``BACKLOG_PATIENCE`` times that.
+Rule 3. Nothing leaves while a partition that may still have older events is empty: one that has
+        sent within ``idle_s``, or ``BACKLOG_PATIENCE`` times that if it is known to hold more.
 Rule 4. At most ``max_held`` events are held; beyond that the earliest leave without waiting.
 """
 
@@ -57,7 +57,7 @@ class TimeMerge:
         self._count = 0
 
     def add(self, source: Source, items: list[Item], *, has_more: bool, now_s: float) -> None:
-        """Hold what a fetch returned; ``has_more`` says that the partition is known to have more."""
+        """Hold what a fetch returned; ``has_more``: the partition is known to hold more."""
         patience_s = self._idle_s * (BACKLOG_PATIENCE if has_more else 1)
         self._wait_until[source] = now_s + patience_s
         held = self._held.setdefault(source, deque())

@@ -1,7 +1,7 @@
 """A room where events wait for their other half, first in first out by log time.
 
 Rule 1. An entry leaves once: taken, expired, or pushed out.
-Rule 2. Entries stand in the order they came; log time never goes back, so the oldest is at the front.
+Rule 2. Entries stand in the order they came; log time never goes back, so the front is oldest.
 Rule 3. At most ``capacity`` wait; one more pushes the oldest out.
 """
 
