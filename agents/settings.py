@@ -1,0 +1,274 @@
+"""What an operator can set: checked in full before anything starts.
+
+Every setting is an environment variable ``TIDEGAUGE_<NAME>``; a flag on the command line wins.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agents.errors import OperatorError
+from schemas.topics import Topics
+
+PREFIX = "TIDEGAUGE_"
+
+Role = Literal["ingest", "monitor", "both"]
+
+_LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_TOPIC_NAME_MAX = 249
+_LONGEST_ROLE = len("dead_letters")
+
+
+def _addresses(value: str) -> str:
+    for address in value.split(","):
+        host, colon, port = address.strip().rpartition(":")
+        if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError(f"{address.strip()!r} is not host:port")
+    return value
+
+
+def _name(value: str) -> str:
+    if not _LEGAL_NAME.fullmatch(value):
+        msg = "Kafka's names consist of letters, digits, '.', '_' and '-'"
+        raise ValueError(msg)
+    return value
+
+
+def _readable(value: Path) -> Path:
+    try:
+        value.read_bytes()
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from error
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. The description of each field is its remedy in error messages."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, validate_default=True
+    )
+
+    broker: Annotated[str, AfterValidator(_addresses)] = Field(
+        "127.0.0.1:9092", description="Kafka's addresses, as host:port or host:port,host:port"
+    )
+    group: Name = Field(
+        "tidegauge", max_length=200, description="The consumer group; one for each deployment"
+    )
+    group_instance: Name | None = Field(
+        None,
+        max_length=200,
+        description="A name of this worker that outlives its restarts, unique in the group; a worker "
+        "back within session_timeout_s then has its partitions at once",
+    )
+    prefix: Name = Field(
+        "tidegauge.",
+        max_length=_TOPIC_NAME_MAX - _LONGEST_ROLE,
+        description="What the names of all topics owned by Tidegauge begin with",
+    )
+    predictions: Name = Field(
+        "predictions", max_length=_TOPIC_NAME_MAX, description="The topic with predictions"
+    )
+    outcomes: Name = Field(
+        "outcomes", max_length=_TOPIC_NAME_MAX, description="The topic with outcomes"
+    )
+    role: Role = Field("both", description="What this worker does: ingest, monitor, or both")
+    partitions: int = Field(
+        4,
+        ge=1,
+        le=1024,
+        description="Partitions of events, a whole number from 1 to 1024, fixed for "
+        "the life of the topic",
+    )
+    max_payload_bytes: int = Field(
+        262_144,
+        ge=1_024,
+        le=900_000,
+        description="Larger inputs are refused unread; from 1024 to 900000 bytes",
+    )
+    idle_s: float = Field(
+        1.0,
+        ge=0.0,
+        le=60.0,
+        description="How long ingest waits for a partition that may hold older records; 0 to 60 s",
+    )
+    dead_letter_ratio: float | None = Field(
+        0.5,
+        gt=0.0,
+        le=1.0,
+        description="Share of refused inputs that stops the worker, above 0 and at most 1; 'none' "
+        "for no limit",
+    )
+    dead_letter_window: int = Field(
+        1_000, ge=1, le=1_000_000, description="Inputs over which that share is taken, at least 1"
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="One of PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL"
+    )
+    tls_ca_file: ReadableFile | None = Field(
+        None, description="PEM file of the authority that signed the brokers' certificates"
+    )
+    tls_cert_file: ReadableFile | None = Field(
+        None, description="PEM file of this worker's certificate"
+    )
+    tls_key_file: ReadableFile | None = Field(
+        None, description="PEM file of the certificate's private key"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="PLAIN (over TLS only), SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    username: str | None = Field(None, description="The SASL user")
+    password: SecretStr | None = Field(
+        None, description="The SASL password; better in a file, see password_file"
+    )
+    password_file: ReadableFile | None = Field(
+        None, description="File that holds the SASL password"
+    )
+    session_timeout_s: float = Field(
+        10.0,
+        ge=6.0,
+        le=300.0,
+        description="After so long without a sign of life a worker's partitions go to others; "
+        "6 to 300 s",
+    )
+    stall_s: float = Field(
+        600.0,
+        ge=10.0,
+        le=86_400.0,
+        description="A partition that stands still for so long while its log grows ends the "
+        "worker; 10 to 86400 s",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="One of debug, info, warning and error"
+    )
+
+    @field_validator("dead_letter_ratio", mode="before")
+    @classmethod
+    def _none_is_off(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.lower() == "none" else value
+
+    @field_validator("password_file")
+    @classmethod
+    def _one_password(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("password") is not None:
+            msg = "password is set as well; keep one of the two"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _security_is_complete(self) -> Self:
+        if self._uses_sasl:
+            if self.sasl_mechanism == "PLAIN" and self.security_protocol != "SASL_SSL":
+                msg = "sasl_mechanism PLAIN shows the password; set security_protocol SASL_SSL"
+                raise ValueError(msg)
+            if self.username is None or self._password is None:
+                raise ValueError(
+                    f"security_protocol {self.security_protocol} needs username, and password or "
+                    "password_file"
+                )
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            msg = "tls_cert_file and tls_key_file come together: set both or neither"
+            raise ValueError(msg)
+        if self.predictions == self.outcomes:
+            raise ValueError(f"predictions and outcomes are the same topic, {self.outcomes!r}")
+        return self
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this deployment."""
+        return Topics(self.prefix, self.predictions, self.outcomes, self.partitions)
+
+    @property
+    def brokers(self) -> list[str]:
+        """Kafka's addresses, one ``host:port`` each."""
+        return [address.strip() for address in self.broker.split(",")]
+
+    @property
+    def _uses_sasl(self) -> bool:
+        return self.security_protocol.startswith("SASL")
+
+    @property
+    def _uses_tls(self) -> bool:
+        return self.security_protocol.endswith("SSL")
+
+    @property
+    def _password(self) -> str | None:
+        if self.password is not None:
+            return self.password.get_secret_value()
+        if self.password_file is not None:
+            return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        return None
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.tls_ca_file)
+            if self.tls_cert_file is not None:
+                context.load_cert_chain(self.tls_cert_file, self.tls_key_file)
+        except ssl.SSLError as error:
+            raise OperatorError(
+                "the TLS files do not fit together or are not PEM "
+                f"(tls_ca_file={self.tls_ca_file}, tls_cert_file={self.tls_cert_file}, "
+                f"tls_key_file={self.tls_key_file}): {error.reason}"
+            ) from error
+        return context
+
+    def connection(self) -> dict[str, Any]:
+        """Return the connection arguments of a Kafka client, aiokafka's or kafka-python's.
+
+        They hold the password: never log them.
+        """
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.brokers,
+            "security_protocol": self.security_protocol,
+        }
+        if self._uses_tls:
+            arguments["ssl_context"] = self._ssl_context()
+        if self._uses_sasl:
+            arguments["sasl_mechanism"] = self.sasl_mechanism
+            arguments["sasl_plain_username"] = self.username
+            arguments["sasl_plain_password"] = self._password
+        return arguments
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings from the environment, with what is given here and not None over them.
+
+    Raises
+    ------
+    OperatorError
+        One line a problem: what is wrong with which value, and what it should be.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise OperatorError("\n".join(_problem(detail) for detail in error.errors())) from None
+
+
+def _problem(detail: Any) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not detail["loc"]:
+        return f"{message}."
+    name = str(detail["loc"][0])
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return f"There is no setting {name!r}."
+    shown = "" if name == "password" else f" = {detail['input']!r}"
+    return f"{name} ({PREFIX}{name.upper()}){shown}: {message}. {field.description}."

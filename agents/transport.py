@@ -1,0 +1,362 @@
+"""Kafka in batches: one Faust message for each partition and fetch.
+
+Faust creates four tasks for every message it delivers. This transport delivers a whole fetch as one
+message, and owns the positions, because the driver's own handling of them loses records.
+
+Rule 1. A partition delivers only after it was positioned in its present assignment.
+Rule 2. Every start is explicit: what the application decides, else the commit, else the
+        beginning. The driver does not seek where nothing is committed, and so skips records.
+Rule 3. A partition's delivery begins where its last one ended. A fetch that begins elsewhere is
+        dropped and read again from the right offset.
+Rule 4. The generation is read before the fetch. What a fetch brings across a rebalance is dropped.
+Rule 5. A commit names its offsets. It may come too late, when the partition has a new owner: that
+        owner commits after it, so it is no error.
+
+It stands on private parts of faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14.0:
+tests/contracts/test_transport_contract.py says which, and fails when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, AppT, ConsumerMessage, EventT, Message
+
+RECORDS_PER_FETCH = 2_000
+"""Most records of one partition in one delivery: a deep partition must not starve the others."""
+
+_FETCH_WAIT_MS = 250
+_REASSIGNMENT_POLL_S = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What one fetch brought from one partition.
+
+    Parameters
+    ----------
+    records
+        In offset order. Empty when the log held nothing but control records of transactions.
+    start_offset, next_offset
+        The stretch of the log this covers, ``[start_offset, next_offset)``. Offsets in it that no
+        record has belong to control records or were compacted away. Commit ``next_offset``.
+    highwater
+        Offset after the last record of the partition, as the broker knew it at this fetch.
+    """
+
+    topic: str
+    partition: int
+    records: list[ConsumerRecord]
+    start_offset: int
+    next_offset: int
+    highwater: int
+
+    @property
+    def tp(self) -> TP:
+        """Topic and partition."""
+        return TP(self.topic, self.partition)
+
+
+class FetchSchema(faust.Schema[Any, Any]):
+    """Passes a `Fetch` through untouched: there is nothing to decode yet."""
+
+    def compile(self, app: AppT, **_: Any) -> Any:
+        """Return the coroutine that makes an event of a message."""
+        create_event = app.create_event
+
+        async def decode(message: Message, *, propagate: bool = False) -> EventT[Any]:
+            return create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+class BatchThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer. Its coroutines run there, by `call_thread`."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        conf = self.app.conf
+        self._assignor = self.app.assignor
+        return AIOKafkaConsumer(
+            **cast(BatchTransport, transport).connection,
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=RECORDS_PER_FETCH,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            # A waiting fetch holds up the partitions that became empty after it was sent.
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+        )
+
+    async def _fetch_records(  # type: ignore[override]
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - the driver's signature
+        max_records: int | None = None,
+    ) -> Mapping[TP, Fetch]:
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        if not self.consumer.flow_active:
+            return {}
+        with fetcher._subscriptions.fetch_context():
+            fetches = await self._take(consumer, active_partitions, max_records)
+            if fetches or not timeout:
+                return fetches
+            arrival = fetcher._create_fetch_waiter()
+            await asyncio.wait([arrival], timeout=timeout)
+            if not arrival.done():
+                arrival.cancel()
+                return {}
+            arrival.result()  # an authorization error surfaces here
+            return await self._take(consumer, active_partitions, max_records)
+
+    async def _take(
+        self, consumer: AIOKafkaConsumer, partitions: Iterable[TP], max_records: int | None
+    ) -> dict[TP, Fetch]:
+        """Take what has arrived, at most ``max_records`` of each partition, without waiting."""
+        fetcher = consumer._fetcher
+        fetches: dict[TP, Fetch] = {}
+        for tp in sorted(partitions):
+            # Checked before each partition: what follows has no await in it that could give way.
+            if fetcher._subscriptions.reassignment_in_progress:
+                await asyncio.sleep(_REASSIGNMENT_POLL_S)
+                return {}
+            key = TopicPartition(*tp)
+            state = self._state(consumer, key)
+            if state is None or not state.has_valid_position:
+                continue
+            start_offset = state.position
+            taken = await fetcher.fetched_records([key], timeout=0, max_records=max_records)
+            next_offset = state.position
+            if next_offset > start_offset:
+                records = taken.get(key, [])
+                highwater = next_offset if state.highwater is None else state.highwater
+                fetches[tp] = Fetch(*tp, records, start_offset, next_offset, highwater)
+        return fetches
+
+    def _state(self, consumer: AIOKafkaConsumer, key: TopicPartition) -> Any:
+        subscription = consumer._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        return None if assignment is None else assignment.state_value(key)
+
+    async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Return where each partition starts: at the commit, else at its beginning."""
+        keys = [TopicPartition(*tp) for tp in tps]
+        if not keys:
+            return {}
+        consumer = self._ensure_consumer()
+        commits = await consumer._coordinator.fetch_committed_offsets(keys)
+        beginnings = await consumer.beginning_offsets(keys)
+        starts = {}
+        for key in keys:
+            beginning = beginnings[key]
+            committed = commits[key].offset if key in commits else -1
+            if 0 <= committed < beginning:
+                _log.error(
+                    "Offsets %d to %d of %s-%d are gone before they were read: the topic's "
+                    "retention is shorter than this worker was away",
+                    committed,
+                    beginning - 1,
+                    key.topic,
+                    key.partition,
+                )
+            starts[TP(*key)] = max(committed, beginning)
+        return starts
+
+    async def seek_to(self, offsets: Mapping[TP, int]) -> None:
+        """Read each of the partitions from the given offset next."""
+        consumer = self._ensure_consumer()
+        for tp, offset in offsets.items():
+            consumer.seek(TopicPartition(*tp), offset)
+
+    async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit what is still ours to commit; return whether all of it was accepted."""
+        consumer = self._ensure_consumer()
+        held = {TopicPartition(*tp) for tp in self.assignment()}
+        facts = {
+            key: offset for tp, offset in offsets.items() if (key := TopicPartition(*tp)) in held
+        }
+        if facts:
+            try:
+                await consumer.commit(facts)
+            except (CommitFailedError, IllegalStateError) as error:
+                _log.debug("A commit of %s came too late, a later owner commits: %s", facts, error)
+                return False
+        return len(facts) == len(offsets)
+
+
+class BatchConsumer(driver.Consumer):
+    """Delivers fetches, keeps their positions (rules 1 to 4) and commits facts (rule 5)."""
+
+    _thread: BatchThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._planned: dict[TP, int] = {}
+        self._next: dict[TP, int] = {}
+        self._read_again: dict[TP, int] = {}
+        self._has_active = asyncio.Event()
+
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Return where each partition starts: at the commit, else at its beginning. One read."""
+        offsets: dict[TP, int] = await self._thread.call_thread(
+            self._thread.first_offsets, list(tps)
+        )
+        return offsets
+
+    def plan(self, starts: Mapping[TP, int]) -> None:
+        """Decide where the partitions of the present assignment start."""
+        self._planned = dict(starts)
+
+    async def perform_seek(self) -> None:
+        """Position every assigned partition; Faust calls this after each rebalance."""
+        starts = {tp: start for tp, start in self._planned.items() if tp in self.assignment()}
+        await self._thread.call_thread(self._thread.seek_to, starts)
+        self._next = starts
+        self._read_again.clear()
+        self._read_offset.update({tp: start or None for tp, start in starts.items()})
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Deliver nothing more until the partitions are positioned again."""
+        self._next = {}
+        self._planned = {}
+        await super().on_partitions_revoked(revoked)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
+        """Yield one message for each partition that has something new."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+        generation = self.app.consumer_generation_id
+        for tp, fetch in (await self._next_fetches(timeout)).items():
+            if (
+                self.should_stop
+                or not self.flow_active
+                or generation != self.app.consumer_generation_id
+            ):
+                return
+            if await self._follows(tp, fetch):
+                self._next[tp] = fetch.next_offset
+                yield tp, _message(fetch, generation)
+
+    async def _next_fetches(self, wait_s: float) -> Mapping[TP, Fetch]:
+        active = set(self._get_active_partitions())
+        if active:
+            return cast(Mapping[TP, Fetch], await self._getmany(active, wait_s))
+        # The driver sleeps a full second here, and a lone partition with a full queue lands here.
+        self._has_active.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_active.wait(), wait_s)
+        return {}
+
+    async def _follows(self, tp: TP, fetch: Fetch) -> bool:
+        """Return whether ``fetch`` is what the partition must deliver next."""
+        expected = self._next.get(tp)
+        if expected is None:
+            return False
+        if fetch.start_offset == expected:
+            return True
+        if self._read_again.get(tp) != expected:
+            self._read_again[tp] = expected
+            with contextlib.suppress(IllegalStateError):  # no longer ours
+                await self._thread.call_thread(self._thread.seek_to, {tp: expected})
+            return False
+        _log.error(
+            "%s-%d continues at offset %d instead of %d: its records were deleted by retention, "
+            "or the topic was created anew",
+            *tp,
+            fetch.start_offset,
+            expected,
+        )
+        return True
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Fetch from the partition again, now that its queue has room."""
+        super().on_buffer_drop(tp)
+        self._has_active.set()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch from the partitions again."""
+        super().resume_partitions(tps)
+        self._has_active.set()
+
+    async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit: everything before these offsets is durably done.
+
+        Returns
+        -------
+        bool
+            False when part of it was refused: the partition has a new owner, or a rebalance is
+            under way. Nothing to do then: the next owner starts at an earlier commit.
+
+        Raises
+        ------
+        KafkaError
+            When the broker refuses for any other reason.
+        """
+        accepted: bool = await self._thread.call_thread(self._thread.commit_fact, dict(offsets))
+        return accepted
+
+    async def end_offsets(self) -> dict[TP, int]:
+        """Ask the broker for the end of every partition that is positioned."""
+        ends = await self.highwaters(*(TopicPartition(*tp) for tp in self._next))
+        return {TP(*key): offset for key, offset in ends.items()}
+
+    def positions(self) -> dict[TP, int]:
+        """Return, for each partition that delivers, the offset it delivers next."""
+        return dict(self._next)
+
+
+class BatchTransport(driver.Transport):
+    """Faust's aiokafka transport, in batches.
+
+    Parameters
+    ----------
+    connection
+        aiokafka's connection arguments: addresses, security.
+    """
+
+    Consumer = BatchConsumer
+
+    def __init__(self, app: AppT, connection: Mapping[str, Any]) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self.connection = connection
+
+
+def _message(fetch: Fetch, generation: int) -> ConsumerMessage:
+    records = fetch.records
+    return ConsumerMessage(
+        fetch.topic,
+        fetch.partition,
+        fetch.next_offset - 1,
+        records[-1].timestamp / 1000 if records else 0.0,
+        0,
+        [],
+        None,
+        cast(bytes, fetch),  # Faust passes a value on as it is
+        None,
+        tp=fetch.tp,
+        generation_id=generation,
+    )
