@@ -1,0 +1,51 @@
+"""The two brokers, each started once, and a topic prefix of its own for every test."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+
+import pytest
+
+from agents.embedded import EmbeddedBroker
+from tests.broker import Broker
+from tests.kafka import RealKafka, missing_tools
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+def require_kafka() -> None:
+    """Skip where Apache Kafka cannot run, or fail where it must."""
+    missing = missing_tools()
+    if not missing:
+        return
+    reason = f"real Apache Kafka needs {' and '.join(missing)} on the PATH"
+    if os.environ.get("CI") == "true" or os.environ.get("TIDEGAUGE_REQUIRE_KAFKA") == "1":
+        pytest.fail(f"{reason}, and this run must not skip it (CI or TIDEGAUGE_REQUIRE_KAFKA)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[RealKafka]:
+    require_kafka()
+    with RealKafka() as broker:
+        yield broker
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    started: Broker = request.getfixturevalue(request.param)
+    return started
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """What this test's topics and groups begin with, so that one broker serves all tests."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", request.node.name)[:40]
+    return f"{name}.{sha256(request.node.nodeid.encode()).hexdigest()[:8]}."
