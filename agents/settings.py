@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     group_instance: Name | None = Field(
         None,
         max_length=200,
-        description="A name of this worker that outlives its restarts, unique in the group; a worker "
-        "back within session_timeout_s then has its partitions at once",
+        description="A name of this worker that outlives its restarts, unique in the group; "
+        "back within session_timeout_s, it then has its partitions at once",
     )
     prefix: Name = Field(
         "tidegauge.",

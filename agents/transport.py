@@ -233,8 +233,11 @@ class BatchConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Position every assigned partition; Faust calls this after each rebalance."""
-        starts = {tp: start for tp, start in self._planned.items() if tp in self.assignment()}
+        planned = self._planned
+        starts = {tp: start for tp, start in planned.items() if tp in self.assignment()}
         await self._thread.call_thread(self._thread.seek_to, starts)
+        if self._planned is not planned:  # revoked meanwhile
+            return
         self._next = starts
         self._read_again.clear()
         self._read_offset.update({tp: start or None for tp, start in starts.items()})
