@@ -12,6 +12,7 @@ import orjson
 
 EventKind = Literal["prediction", "outcome"]
 _TYPE = "tidegauge.events.v1"
+_COLUMNS = ("source_index", "source_offset", "logged_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +83,36 @@ def decode_events(value: bytes) -> EventBatch:
     try:
         header = orjson.loads(head)
         found = header["type"]
-        sources = tuple(Source(*s) for s in header["sources"])
-        batch = EventBatch(
-            sources,
-            header["source_index"],
-            header["source_offset"],
-            header["logged_at"],
-            payloads,
-        )
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         msg = f"a record of events starts with a JSON header, found {head[:80]!r}"
         raise EventRecordError(msg) from error
     if found != _TYPE:
         msg = f"expected a record of type {_TYPE}, found {found!r}"
         raise EventRecordError(msg)
-    columns = (batch.source_index, batch.source_offset, batch.logged_at)
-    if any(len(column) != len(payloads) for column in columns):
-        msg = f"a record of events holds {len(payloads)} payloads, its header says otherwise"
+    try:
+        sources = tuple(_source(*s) for s in header["sources"])
+        source_index, source_offset, logged_at = (
+            _column(header[name], len(payloads)) for name in _COLUMNS
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"a header of events does not fit its {len(payloads)} payloads: {error}"
+        raise EventRecordError(msg) from error
+    if max(source_index, default=-1) >= len(sources):
+        msg = f"a payload comes from source {max(source_index)}, there are {len(sources)}"
         raise EventRecordError(msg)
-    return batch
+    return EventBatch(sources, source_index, source_offset, logged_at, payloads)
+
+
+def _source(kind: EventKind, topic: str, partition: int) -> Source:
+    if kind not in {"prediction", "outcome"}:
+        msg = f"a source holds predictions or outcomes, found {kind!r}"
+        raise ValueError(msg)
+    return Source(kind, topic, partition)
+
+
+def _column(values: list[int], count: int) -> list[int]:
+    """Check a column of the header, at the speed of C: this runs for every record of the log."""
+    if len(values) != count or not set(map(type, values)) <= {int} or min(values, default=0) < 0:
+        msg = f"a column holds {count} integers from 0 up"
+        raise ValueError(msg)
+    return values

@@ -82,6 +82,6 @@ def _explain(location: tuple[int | str, ...], error: object) -> str:
 
 
 def _known_fields(location: tuple[int | str, ...]) -> list[str]:
-    parents = {"features": FeatureRules, "outcome": OutcomeRules}
+    parents: dict[str, type[Wire]] = {"features": FeatureRules, "outcome": OutcomeRules}
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
     return list(owner.model_fields)

@@ -56,7 +56,11 @@ def to_epoch_ms(value: object) -> int:
         if not _RFC3339.fullmatch(value):
             msg = "an instant is RFC 3339 text with an offset, like 2026-03-01T12:00:00Z"
             raise ValueError(msg)
-        since = datetime.fromisoformat(value.upper()) - _EPOCH
+        try:
+            since = datetime.fromisoformat(value.upper()) - _EPOCH
+        except ValueError:  # its message may repeat the text: details never hold a value
+            msg = "an instant is RFC 3339 text; there is no such date, time or offset"
+            raise ValueError(msg) from None
         instant = since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000
     elif isinstance(value, int) and not isinstance(value, bool):
         instant = value
@@ -87,6 +91,20 @@ def to_rfc3339(epoch_ms: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
 
 
+def refuse_integer(value: object) -> object:
+    """Pass on what is not an integer: one beyond 64 bits would be rounded, and classes would merge.
+
+    Raises
+    ------
+    ValueError
+        When it is an integer.
+    """
+    if isinstance(value, int):
+        msg = "an integer has at most 64 bits"
+        raise ValueError(msg)
+    return value
+
+
 class Wire(BaseModel):
     """Base of every type that travels."""
 
@@ -113,7 +131,8 @@ Id = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-Label = Annotated[bool | Int64 | float | Text, Field(union_mode="left_to_right")]
+Fraction = Annotated[float, BeforeValidator(refuse_integer)]
+Label = Annotated[bool | Int64 | Fraction | Text, Field(union_mode="left_to_right")]
 """What a model answers: a class (string, integer, boolean) or a number."""
 FeatureValue = Annotated[bool | Int64 | float | Text | None, Field(union_mode="left_to_right")]
 Probability = Annotated[float, Field(ge=0, le=1)]

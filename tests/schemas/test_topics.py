@@ -1,0 +1,43 @@
+from schemas.topics import MAX_RECORD_BYTES, Topics
+
+
+def test_every_topic_has_one_name_and_one_role() -> None:
+    table = Topics().table()
+
+    assert (
+        len({topic.name for topic in table}) == len({topic.role for topic in table}) == len(table)
+    )
+
+
+def test_the_name_of_a_role_is_the_name_in_the_table() -> None:
+    topics = Topics(prefix="acme.tide.", predictions="scoring.out", outcomes="truth")
+
+    assert [topics.name(topic.role) for topic in topics.table()] == [
+        topic.name for topic in topics.table()
+    ]
+
+
+def test_the_prefix_stands_before_our_topics_and_no_others() -> None:
+    names = {topic.role: topic.name for topic in Topics(prefix="x.").table()}
+
+    assert names.pop("predictions") == "predictions"
+    assert names.pop("outcomes") == "outcomes"
+    assert all(name.startswith("x.") for name in names.values())
+
+
+def test_what_is_made_from_events_has_as_many_partitions() -> None:
+    assert {topic.partitions for topic in Topics(partitions=12).table()} == {12}
+
+
+def test_a_topic_of_ours_takes_the_largest_record() -> None:
+    ours = [t for t in Topics().table() if t.role not in {"predictions", "outcomes"}]
+
+    assert {topic.config()["max.message.bytes"] for topic in ours} == {str(MAX_RECORD_BYTES)}
+
+
+def test_settings_are_spelt_as_kafka_spells_them() -> None:
+    assert Topics().table()[0].config() == {
+        "cleanup.policy": "delete",
+        "retention.ms": "604800000",
+        "max.message.bytes": "1048576",
+    }
