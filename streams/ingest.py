@@ -10,6 +10,7 @@ Rule 5. Events of one source partition keep their order.
 
 import hashlib
 import zlib
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -67,6 +68,61 @@ class Refused:
     offset: int
     logged_at: int
     letter: DeadLetter
+
+
+class TooManyRefusedError(Exception):
+    """So large a share of a topic is refused that a producer must be at fault: stop and say so."""
+
+
+class DeadLetterLimit:
+    """Tell a producer's bad deploy from a bad record now and then.
+
+    Parameters
+    ----------
+    max_ratio
+        Share of refused records of one topic that is too much; None sets no limit.
+    window
+        Records of a topic over which the share is taken: the latest ones, once there are as many.
+
+    Examples
+    --------
+    >>> limit = DeadLetterLimit(max_ratio=0.5, window=2)
+    >>> limit.note("predictions", is_refused=True)
+    >>> limit.note("predictions", is_refused=False)
+    >>> limit.note("predictions", is_refused=True)
+    >>> limit.note("predictions", is_refused=True)
+    Traceback (most recent call last):
+    ...
+    streams.ingest.TooManyRefusedError: 2 of the last 2 records of predictions were refused
+    """
+
+    def __init__(self, max_ratio: float | None, window: int) -> None:
+        self._max_ratio = max_ratio
+        self._window = window
+        self._latest: dict[str, deque[bool]] = {}
+        self._refused: Counter[str] = Counter()
+
+    def note(self, topic: str, *, is_refused: bool) -> None:
+        """Take one more record of a topic into account.
+
+        Raises
+        ------
+        TooManyRefusedError
+            When the share of refused ones is above the limit.
+        """
+        if self._max_ratio is None:
+            return
+        latest = self._latest.setdefault(topic, deque(maxlen=self._window))
+        if len(latest) == self._window:
+            self._refused[topic] -= latest[0]
+        latest.append(is_refused)
+        self._refused[topic] += is_refused
+        if len(latest) == self._window and self._refused[topic] > self._max_ratio * self._window:
+            msg = (
+                f"{self._refused[topic]:,} of the last {self._window:,} records of {topic} "
+                "were refused"
+            )
+            raise TooManyRefusedError(msg)
 
 
 def accept(raw: Raw, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Accepted | Refused:

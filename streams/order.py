@@ -49,6 +49,10 @@ class TimeMerge:
     def __len__(self) -> int:
         return self._count
 
+    def held(self, source: Source) -> int:
+        """Return how many events of one source are held."""
+        return len(self._held.get(source, ()))
+
     def assign(self, sources: Iterable[Source], now_s: float) -> None:
         """Start anew with these source partitions, each of which may hold a backlog."""
         self._held = {source: deque() for source in sources}

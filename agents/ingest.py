@@ -1,0 +1,197 @@
+"""Ingest: from the input topics to the one log, ``events``.
+
+It holds no state that matters: a crash reads again from the last commit, and the monitor drops what
+it has seen by the source positions. What must hold (docs/design.md, "Exactness"):
+
+Rule 1. Of each source partition, a run without holes is published, starting at the commit.
+Rule 2. The next events go out only after all earlier ones are acknowledged.
+Rule 3. An offset is committed only when everything before it is acknowledged.
+Rule 4. After a failed send nothing is published any more: the process ends.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from faust.types import TP
+
+from agents.hop import Hop
+from agents.publish import Outgoing
+from agents.telemetry import RateLimit, get_logger
+from agents.transport import Fetch
+from schemas.dead_letter import DeadLetter
+from schemas.event import EventKind, Source
+from schemas.topics import Topics
+from streams.ingest import Accepted, DeadLetterLimit, Raw, Refused, accept, pack
+from streams.order import Item, TimeMerge
+
+RELEASED_AT_ONCE = 4_000
+COMMIT_EVERY_S = 1.0
+LOOK_EVERY_S = 0.05
+
+Clock = Callable[[], float]
+
+_log = get_logger(__name__)
+
+
+class Sender(Protocol):
+    """What publishes, and returns when all of it is durable."""
+
+    async def send(self, batch: list[Outgoing]) -> None:
+        """Publish."""
+
+
+class Ingest(Hop):
+    """The ingest of one worker.
+
+    Parameters
+    ----------
+    topics
+        Names and partitions.
+    sender
+        What publishes.
+    merge
+        What puts the source partitions in order.
+    limit
+        What stops the worker when too much is refused.
+    clock
+        Seconds since the epoch.
+    max_payload_bytes
+        Larger inputs are refused unread.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        sender: Sender,
+        merge: TimeMerge,
+        limit: DeadLetterLimit,
+        clock: Clock,
+        *,
+        max_payload_bytes: int,
+    ) -> None:
+        outputs = (topics.name("events"), topics.name("dead_letters"))
+        super().__init__("ingest", (topics.predictions, topics.outcomes), outputs)
+        self._topics = topics
+        self._sender = sender
+        self._merge = merge
+        self._limit = limit
+        self._clock = clock
+        self._max_payload_bytes = max_payload_bytes
+        self._kind_of: dict[str, EventKind] = {
+            topics.predictions: "prediction",
+            topics.outcomes: "outcome",
+        }
+        self._expected: dict[TP, int] = {}
+        self._done: dict[TP, int] = {}
+        self._committed: dict[TP, int] = {}
+        self._next_commit_s = 0.0
+        self._turn = asyncio.Lock()
+        self._refusals = RateLimit(every_s=10.0)
+
+    async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
+        """Start anew at these offsets; what was held is read again."""
+        self._expected = dict(starts)
+        self._done = dict(starts)
+        self._committed = dict(starts)
+        self._merge.assign([self._source(tp) for tp in starts], self._clock())
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        """Check what a fetch brought, hold it until its turn comes, publish what may go."""
+        self._take(fetch)
+        await self._flush()
+
+    async def run(self) -> None:
+        """Publish what has waited long enough for other partitions."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._flush()
+
+    async def on_revoked(self, tps: set[TP]) -> None:
+        """Commit what is acknowledged; what is held is read again by the next owner."""
+        await self.on_shutdown()
+        self._expected = {}
+        self._done = {}
+        self._merge.assign([], self._clock())
+
+    async def on_shutdown(self) -> None:
+        """Commit what is acknowledged."""
+        async with self._turn:
+            await self._commit()
+
+    def applied(self) -> Mapping[TP, int]:
+        """Return, for each source partition, the offset up to which all is published."""
+        return self._done
+
+    def _take(self, fetch: Fetch) -> None:
+        source = self._source(fetch.tp)
+        now_s = self._clock()
+        now_ms = int(now_s * 1_000)
+        items: list[Item] = [
+            accept(
+                Raw(source, record.offset, min(record.timestamp, now_ms), record.value),
+                self._max_payload_bytes,
+            )
+            for record in fetch.records
+        ]
+        self._expected[fetch.tp] = fetch.next_offset
+        has_more = fetch.next_offset < fetch.highwater
+        self._merge.add(source, items, has_more=has_more, now_s=now_s)
+
+    async def _flush(self) -> None:
+        async with self._turn:
+            while items := self._merge.release(self._clock(), RELEASED_AT_ONCE):
+                await self._publish(items)
+            if self._done != self._committed and self._clock() >= self._next_commit_s:
+                await self._commit()
+
+    async def _commit(self) -> None:
+        """Commit what has been acknowledged (Rule 3)."""
+        self._next_commit_s = self._clock() + COMMIT_EVERY_S
+        news = {tp: end for tp, end in self._done.items() if end != self._committed.get(tp)}
+        if news:
+            await self.partitions.commit_fact(news)
+            self._committed |= news
+
+    async def _publish(self, items: list[Item]) -> None:
+        accepted = [item for item in items if isinstance(item, Accepted)]
+        events = self._topics.name("events")
+        outgoing = [
+            Outgoing(events, partition, key.encode(), value, timestamp_ms)
+            for partition, key, value, timestamp_ms in pack(accepted, self._topics.partitions)
+        ]
+        for item in items:
+            is_refused = isinstance(item, Refused)
+            if isinstance(item, Refused):
+                outgoing.append(self._dead_letter(item))
+            self._limit.note(item.source.topic, is_refused=is_refused)
+        await self._sender.send(outgoing)
+        for item in items:
+            self._done[TP(item.source.topic, item.source.partition)] = item.offset + 1
+        for tp, end in self._expected.items():
+            if not self._merge.held(self._source(tp)):
+                self._done[tp] = end
+
+    def _dead_letter(self, refused: Refused) -> Outgoing:
+        letter = refused.letter
+        self._say(letter)
+        return Outgoing(
+            self._topics.name("dead_letters"),
+            None,
+            letter.topic.encode(),
+            letter.model_dump_json().encode(),
+            refused.logged_at,
+        )
+
+    def _say(self, letter: DeadLetter) -> None:
+        suppressed = self._refusals.take(letter.reason, self._clock())
+        if suppressed is not None:
+            _log.warning(
+                f"Refused {letter.topic}-{letter.partition} offset {letter.offset}: "
+                f"{letter.detail}; it is in dead_letters",
+                reason=letter.reason,
+                suppressed=suppressed,
+            )
+
+    def _source(self, tp: TP) -> Source:
+        return Source(self._kind_of[tp.topic], tp.topic, tp.partition)

@@ -1,0 +1,34 @@
+"""Put a worker together and run it."""
+
+import time
+
+from agents.app import build_app, run_worker
+from agents.hop import Hop
+from agents.ingest import Ingest
+from agents.logreader import LogReader
+from agents.monitor import MonitorHop
+from agents.publish import Publisher
+from agents.settings import Settings
+from streams.ingest import DeadLetterLimit
+from streams.order import TimeMerge
+
+
+def work(settings: Settings) -> int:
+    """Run a worker until it is told to stop; return the exit code."""
+    publisher = Publisher(settings.connection())
+    hops: list[Hop] = []
+    if settings.role in {"ingest", "both"}:
+        hops.append(
+            Ingest(
+                settings.topics,
+                publisher,
+                TimeMerge(settings.idle_s),
+                DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_window),
+                time.time,
+                max_payload_bytes=settings.max_payload_bytes,
+            )
+        )
+    if settings.role in {"monitor", "both"}:
+        reader = LogReader(settings.connection())
+        hops.append(MonitorHop(settings.topics, publisher, reader.read, time.time))
+    return run_worker(build_app(settings, hops, publisher))
