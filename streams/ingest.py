@@ -18,7 +18,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from schemas.dead_letter import DeadLetter, Reason
-from schemas.event import EventBatch, Source, encode_events
+from schemas.event import EventBatch, EventKind, Source, encode_events
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
 from schemas.wire import MAX_PAYLOAD_BYTES
@@ -37,7 +37,10 @@ _ALTERNATIVES = {
     "outcome": _ANSWER,
     "features": f"an object of at most 1,000 named values, each {_ANSWER}, or null",
 }
-_EVENT_OF = {"prediction": Prediction, "outcome": Outcome}
+_EVENT_OF: dict[EventKind, type[Prediction | Outcome]] = {
+    "prediction": Prediction,
+    "outcome": Outcome,
+}
 
 
 class Raw(NamedTuple):
@@ -148,7 +151,7 @@ def partition_of(model_id: str, partitions: int) -> int:
     Examples
     --------
     >>> partition_of("car_loan", 4)
-    0
+    3
     """
     return zlib.crc32(model_id.encode()) % partitions
 
@@ -234,7 +237,7 @@ def _why(value: bytes, error: ValidationError) -> tuple[Reason, str]:
         return "not_json", first["msg"]
     field = ".".join(str(part) for part in first["loc"][:2])[:MAX_FIELD_SHOWN] or "the payload"
     top = str(first["loc"][0]) if first["loc"] else ""
-    if top in _ALTERNATIVES:
+    if top in _ALTERNATIVES and first["type"] != "missing":
         field = top if top != "features" else field
         return "invalid", f"{field}: must be {_ALTERNATIVES[top]}"
     return "invalid", f"{field}: {first['msg'].removeprefix('Value error, ')}"
