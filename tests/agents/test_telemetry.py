@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from agents.telemetry import RateLimit, configure_logging, get_logger
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_in_a_pipe_each_event_is_one_line_of_json() -> None:
+    pipe = io.StringIO()
+    configure_logging(stream=pipe)
+
+    get_logger("agents.monitor").warning("Alert: %s", "two\nlines", alert_id="a1", rows=3)
+
+    (event,) = lines(pipe)
+    assert list(event)[:4] == ["at", "level", "logger", "message"]
+    assert event.pop("at").endswith("Z")
+    assert event == {
+        "level": "warning",
+        "logger": "agents.monitor",
+        "message": "Alert: two\nlines",
+        "alert_id": "a1",
+        "rows": 3,
+    }
+
+
+def test_on_a_terminal_a_person_reads_the_sentence_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+    configure_logging(stream=terminal)
+
+    get_logger("agents.monitor").info("Assigned 4 partitions", topic="events")
+
+    (line,) = terminal.getvalue().splitlines()
+    assert "Assigned 4 partitions" in line
+    assert "topic=events" in line
+    assert line.index("Assigned") < line.index("topic")
+
+
+def test_a_terminal_has_colours_unless_they_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    escapes = []
+    for refuses in (False, True):
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        if refuses:
+            monkeypatch.setenv("NO_COLOR", "1")
+        terminal = Terminal()
+        configure_logging(stream=terminal)
+        get_logger("agents").info("Started")
+        escapes.append("\x1b[" in terminal.getvalue())
+
+    assert escapes == [True, False]
+
+
+@pytest.mark.parametrize("name", ["aiokafka.consumer", "faust", "mode.worker", "kafka.net"])
+def test_libraries_are_heard_from_warning_up_and_in_the_same_form(name: str) -> None:
+    pipe = io.StringIO()
+    configure_logging("debug", stream=pipe)
+
+    logging.getLogger(name).info("chatter")
+    logging.getLogger(name).warning("Lost %d connections", 2)
+
+    assert [(each["logger"], each["message"]) for each in lines(pipe)] == [
+        (name, "Lost 2 connections")
+    ]
+
+
+def test_what_is_below_the_level_is_not_said() -> None:
+    pipe = io.StringIO()
+    configure_logging("error", stream=pipe)
+
+    get_logger("agents").warning("Quiet")
+    logging.getLogger("faust").warning("quiet too")
+    get_logger("agents").error("Loud")
+
+    assert [each["message"] for each in lines(pipe)] == ["Loud"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_secret_is_ever_written(terminal: bool) -> None:
+    stream = Terminal() if terminal else io.StringIO()
+    configure_logging(stream=stream)
+    log = get_logger("agents")
+    password = "hunter2"  # noqa: S105 - the bait
+
+    log.info(
+        "Connecting",
+        sasl_plain_password=password,
+        connection={"sasl": {"sasl_plain_password": password}, "api_key": password},
+        held=SecretStr(password),
+    )
+    logging.getLogger("aiokafka").warning("Refused", extra={"client_secret": password})
+    try:
+        [][len(password)]
+    except IndexError:
+        log.exception("Failed")
+
+    assert "Connecting" in stream.getvalue()
+    assert "Traceback" in stream.getvalue()
+    assert password not in stream.getvalue()
+
+
+def test_the_first_of_a_kind_is_said_and_the_rest_are_counted() -> None:
+    limit = RateLimit(every_s=10.0)
+
+    taken = [limit.take("not_json", now_s) for now_s in (0.0, 0.1, 9.9, 10.0, 10.1)]
+
+    assert taken == [0, None, None, 2, None]
+    assert limit.drain() == {"not_json": 1}
+    assert limit.drain() == {}
+
+
+def test_each_code_has_its_own_limit() -> None:
+    limit = RateLimit(every_s=10.0)
+
+    assert [limit.take(code, 0.0) for code in ("a", "b", "a")] == [0, 0, None]
+
+
+def test_a_clock_set_back_does_not_silence_for_ever() -> None:
+    limit = RateLimit(every_s=10.0)
+    limit.take("a", 1_000.0)
+
+    assert limit.take("a", 5.0) == 0
