@@ -1,0 +1,184 @@
+"""Turn one number, the alert budget of a model, into the thresholds of all its detectors.
+
+The budget ``b`` is the number of false alarms a model may raise per 10,000 predictions. Half of it
+belongs to the error, because the error is what the model is paid for; the other half is divided
+equally among all other series. What a series gets, the detectors on it divide again.
+
+Rule 1. Every threshold follows from a share of the budget, by one formula of this module.
+Rule 2. A series on its own never gets more than its half: silence elsewhere is not spent here.
+Rule 3. A short reference buys less: its share is divided by what its uncertainty costs.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+Role = Literal["feature", "score", "prediction", "error", "outcome"]
+
+BUDGET_ROWS = 10_000
+"""False alarms are counted per this many inputs."""
+
+PAGE_HINKLEY_SHARE = 0.8
+"""Part of a series' budget for the CUSUM statistics; ADWIN has the rest."""
+
+BRIEF_CHANGE_COST = 1.166
+"""Mean overshoot of both barriers of a Gaussian CUSUM, 2 x 0.583 (Siegmund 1985, section 10.2)."""
+
+_SHORT_REFERENCE_COST = ((200, 6.0), (300, 4.0), (500, 2.5), (1_000, 1.4), (2_000, 1.0))
+
+
+def shares(model_budget: float, roles: Sequence[Role]) -> list[float]:
+    """Divide the budget of a model among its series.
+
+    Parameters
+    ----------
+    model_budget
+        False alarms per 10,000 predictions, for the whole model.
+    roles
+        What each series is; a feature, the score, the prediction and the outcome count alike.
+
+    Returns
+    -------
+    list of float
+        False alarms per 10,000 inputs that each series may cost, in the order of ``roles``.
+
+    Examples
+    --------
+    >>> shares(0.2, ["feature", "feature", "score", "error"])
+    [0.03333333333333333, 0.03333333333333333, 0.03333333333333333, 0.1]
+    """
+    if not (model_budget > 0 and math.isfinite(model_budget)):
+        raise ValueError(f"model_budget must be a positive number, got {model_budget!r}")
+    errors = sum(role == "error" for role in roles)
+    others = len(roles) - errors
+    return [model_budget / 2 / (errors if role == "error" else others) for role in roles]
+
+
+def short_reference_cost(reference_rows: int) -> float:
+    """Return how many times its budget a series would spend on so short a reference.
+
+    Measured with ``benchmarks/detection.py`` and interpolated on logarithmic scales.
+
+    Examples
+    --------
+    >>> short_reference_cost(2_000), short_reference_cost(300), short_reference_cost(50)
+    (1.0, 4.0, 6.0)
+    """
+    points = _SHORT_REFERENCE_COST
+    if reference_rows <= points[0][0]:
+        return points[0][1]
+    for (rows, cost), (next_rows, next_cost) in itertools.pairwise(points):
+        if reference_rows <= next_rows:
+            part = math.log(reference_rows / rows) / math.log(next_rows / rows)
+            return math.exp(math.log(cost) + part * math.log(next_cost / cost))
+    return 1.0
+
+
+def gaussian_run_length(threshold: float, delta: float) -> float:
+    """Return the mean rows between false alarms of a one-sided CUSUM on N(0, 1).
+
+    Siegmund's approximation (Sequential Analysis, 1985, equation 2.56 with the overshoot of
+    section 10.2) for ``S := max(0, S + x - delta)`` and an alarm at ``S > threshold``.
+
+    Examples
+    --------
+    The textbook's chart with delta 1/2 and threshold 5 alarms once in 931 rows when simulated:
+
+    >>> round(gaussian_run_length(5.0, 0.5))
+    938
+    """
+    barrier = 2 * delta * (threshold + BRIEF_CHANGE_COST)
+    return (math.exp(barrier) - 1 - barrier) / (2 * delta * delta)
+
+
+def gaussian_threshold(false_alarms: float, delta: float) -> float:
+    """Invert :func:`gaussian_run_length`: the threshold that costs so many per 10,000 rows.
+
+    Examples
+    --------
+    >>> round(gaussian_threshold(10_000 / gaussian_run_length(5.0, 0.5), 0.5), 9)
+    5.0
+    """
+    rows = BUDGET_ROWS / false_alarms
+    low, high = 0.0, 1.0
+    while gaussian_run_length(high, delta) < rows:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        if gaussian_run_length(middle, delta) < rows:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def spread_up_threshold(false_alarms: float) -> float:
+    """Return the threshold of the CUSUM on squared scores with delta .46, for an increase.
+
+    Fitted by simulation: the tail of a CUSUM is exponential in its threshold, and .2835 is the
+    exponent at which ``E exp(a (x^2 - 1.46))`` is one for a score clipped at 3.5.
+
+    Examples
+    --------
+    >>> round(spread_up_threshold(0.001), 2)
+    48.36
+    """
+    return math.log(900 / false_alarms) / 0.2835
+
+
+def spread_down_threshold(false_alarms: float) -> float:
+    """Return the threshold of the CUSUM on squared scores with delta .35, for a decrease.
+
+    Examples
+    --------
+    >>> round(spread_down_threshold(0.001), 2)
+    22.89
+    """
+    return math.log(1_500 / false_alarms) / 0.6212
+
+
+def adwin_delta(false_alarms: float) -> float:
+    """Return ADWIN's confidence for its share of a series' budget.
+
+    Examples
+    --------
+    >>> round(adwin_delta(0.001), 9)
+    5e-05
+    """
+    return (1 - PAGE_HINKLEY_SHARE) * false_alarms / 4
+
+
+def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
+    """Return a run of equal values too long for chance, were the rows independent.
+
+    A run of ``r`` values, the commonest of share ``p``, starts by chance with a probability below
+    ``p ** r`` at each row.
+
+    Examples
+    --------
+    >>> longest_chance_run(0.5, 0.01), longest_chance_run(0.0005, 0.01)
+    (20, 2)
+    """
+    if not 0 < most_common_share < 1:
+        raise ValueError(f"most_common_share must lie between 0 and 1, got {most_common_share!r}")
+    rows = BUDGET_ROWS / false_alarms
+    return math.ceil(math.log(rows) / -math.log(most_common_share))
+
+
+_SHARE_BASE = {1.75: 8.9, 3.0: 8.65, 1 / 2.1: 9.9, 1.3: 9.5, 1 / 1.3: 10.0}
+
+
+def share_threshold(false_alarms: float, share: float, odds: float) -> float:
+    """Return the threshold, in nats, of a Bernoulli CUSUM against an odds ratio.
+
+    Fitted by simulation over shares from .02 to .5, for all statistics of a level together: the
+    tail is exponential with exponent one, because the statistic is a log-likelihood ratio.
+
+    Examples
+    --------
+    >>> round(share_threshold(0.1, 0.05, 3.0), 2), round(share_threshold(0.01, 0.05, 3.0), 2)
+    (8.65, 10.95)
+    """
+    middle = 0.5 if 0.2 <= share <= 0.8 else 0.0
+    return _SHARE_BASE[odds] + middle + math.log(0.1 / false_alarms)

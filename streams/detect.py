@@ -1,0 +1,323 @@
+"""Detectors: what says that a learnt series has changed.
+
+Rule 1. A detector is made from a reference and raises once; then its owner makes a new one.
+Rule 2. Where the input is cut into batches changes nothing.
+Rule 3. Thresholds come from :mod:`streams.budget` alone, and follow when the budget changes.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from river.drift import ADWIN
+
+from streams import kernel
+from streams.budget import (
+    PAGE_HINKLEY_SHARE,
+    adwin_delta,
+    gaussian_threshold,
+    share_threshold,
+    short_reference_cost,
+    spread_down_threshold,
+    spread_up_threshold,
+)
+from streams.reference import NumericReference, ShareReference
+
+Floats = NDArray[np.float64]
+
+_SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
+_DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
+_ODDS = (1.75, 3.0, 1.3, 1 / 2.1, 1 / 1.3)
+_BURST_ODDS = 9.0
+_FROZEN_AT = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A change, at ``row`` of the values just given to a detector."""
+
+    row: int
+    aspect: str
+    detector: str
+    direction: str | None = None
+    level: int | None = None
+    value: float | None = None
+    baseline: float | None = None
+    effect: float | None = None
+    effect_unit: str = "none"
+    rows: int = 1
+    is_final: bool = True
+    """Whether the series must be learnt anew after it."""
+
+
+class LevelDetector:
+    """Watch level and spread of a numeric series: Page-Hinkley statistics, and ADWIN behind them.
+
+    Parameters
+    ----------
+    reference
+        What the series looked like.
+    false_alarms
+        Per 10,000 values.
+    learnt
+        The values of the reference, which the statistics read first; without them they start at
+        the reference's mean, as if they had.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> learnt = rng.normal(20.0, 3.0, 2_000)
+    >>> watch = LevelDetector(NumericReference.of(learnt), 0.01, learnt)
+    >>> watch.run(rng.normal(20.0, 3.0, 5_000))
+    >>> finding = watch.run(rng.normal(23.0, 3.0, 100))
+    >>> finding.aspect, finding.direction, finding.row < 60, round(finding.baseline)
+    ('level', 'up', True, 20)
+    """
+
+    def __init__(
+        self, reference: NumericReference, false_alarms: float, learnt: Floats | None = None
+    ) -> None:
+        self._reference = reference
+        self._state = np.zeros(kernel.LEVELS_SIZE + 2 * len(reference.knots))
+        state = self._state
+        state[kernel.LEARNT_ROWS] = reference.rows
+        state[kernel.PHI] = reference.autocorrelation
+        state[kernel.INNOVATION_SCALE] = 1 / reference.innovation_sd
+        state[kernel.SCORE_MEAN] = reference.score_mean
+        state[kernel.SCORE_SCALE] = 1 / reference.score_sd
+        state[kernel.KNOTS] = len(reference.knots)
+        state[kernel.LOW_SLOPE] = reference.low_slope
+        state[kernel.HIGH_SLOPE] = reference.high_slope
+        state[kernel.LEVELS_SIZE :] = np.concatenate((reference.knots, reference.scores))
+        for k, delta in enumerate(_DELTAS):
+            state[_at(k) + kernel.DELTA] = delta
+        self.set_budget(false_alarms)
+        self._adwin = ADWIN(delta=adwin_delta(false_alarms))
+        if learnt is None:
+            state[kernel.COUNT] = reference.rows
+            state[kernel.MEAN_SQUARE] = 1.0
+        else:
+            self._read_reference(learnt)
+
+    def _read_reference(self, learnt: Floats) -> None:
+        innovations = np.empty_like(learnt)
+        kernel.run_levels(self._state, learnt, innovations)
+        for e in innovations.tolist():
+            self._adwin.update(e)
+        if self._adwin.drift_detected:  # what the reference did is no news
+            self._adwin.update(0.0)
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew."""
+        f = PAGE_HINKLEY_SHARE * false_alarms / kernel.STATISTICS
+        f /= short_reference_cost(self._reference.rows)
+        level, spread = self._reference.level_inflation, self._reference.spread_inflation
+        thresholds = (
+            *(gaussian_threshold(f, delta) * level for delta in _DELTAS[:4]),
+            spread_up_threshold(f) * spread,
+            spread_down_threshold(f) * spread,
+        )
+        for k, threshold in enumerate(thresholds):
+            self._state[_at(k) + kernel.THRESHOLD] = threshold
+
+    def run(self, values: Floats) -> Finding | None:
+        """Read values until something has changed."""
+        innovations = np.empty_like(values)
+        alarm = kernel.run_levels(self._state, values, innovations)
+        row = alarm // kernel.STATISTICS if alarm >= 0 else len(values)
+        adwin = self._adwin
+        update: Callable[[float], None] = adwin.update  # looked up once: a fifth of its cost
+        for at, e in enumerate(innovations[:row].tolist()):
+            update(e)
+            if adwin.drift_detected:
+                return self._slow_finding(at)
+        return self._finding(row, alarm % kernel.STATISTICS) if alarm >= 0 else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {
+            "reference": _plain(self._reference),
+            "state": self._state,
+            "adwin_delta": self._adwin.delta,
+            # River keeps the window in Rust, and the verdict of the last update beside it.
+            "adwin": self._adwin._helper.__getstate__(),
+            "adwin_drift": self._adwin.drift_detected,
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "LevelDetector":
+        """Return the detector as it was."""
+        detector = cls(NumericReference(**tree["reference"]), 1.0)
+        detector._state = tree["state"]
+        detector._adwin = ADWIN(delta=tree["adwin_delta"])
+        detector._adwin._helper.__setstate__(tree["adwin"])
+        detector._adwin._drift_detected = tree["adwin_drift"]
+        return detector
+
+    def _finding(self, row: int, statistic: int) -> Finding:
+        state, at = self._state, _at(statistic)
+        rows = int(state[at + kernel.ROWS])
+        shift = state[at + kernel.SCORES] / rows - state[kernel.MEAN]
+        power = state[at + kernel.SQUARES] / rows
+        excess = power - state[kernel.MEAN_SQUARE]
+        if statistic < kernel.SPREAD_UP or 2 * shift * shift > excess > 0:
+            return self._level(row, "page_hinkley", shift, at)
+        ratio = math.sqrt(max(power - shift * shift, 0.0) / state[kernel.MEAN_SQUARE])
+        sd = self._reference.sd
+        return Finding(
+            row=row,
+            aspect="spread",
+            detector="page_hinkley",
+            direction="up" if statistic == kernel.SPREAD_UP else "down",
+            value=_finite(sd * ratio),
+            baseline=_finite(sd),
+            effect=ratio,
+            effect_unit="ratio",
+            rows=rows,
+        )
+
+    def _slow_finding(self, row: int) -> Finding:
+        shift = self._adwin.estimation - self._state[kernel.MEAN]
+        return self._level(row, "adwin", shift, _at(0 if shift > 0 else 1))
+
+    def _level(self, row: int, detector: str, shift: float, at: int) -> Finding:
+        phi = self._reference.autocorrelation
+        rows = max(int(self._state[at + kernel.ROWS]), 1)
+        return Finding(
+            row=row,
+            aspect="level",
+            detector=detector,
+            direction="up" if shift > 0 else "down",
+            value=_finite(self._state[at + kernel.VALUES] / rows),
+            baseline=_finite(self._reference.mean),
+            # A step d of the score moves the mean innovation by d (1 - phi).
+            effect=abs(shift) * self._reference.innovation_sd / (1 - phi),
+            effect_unit="sd",
+            rows=rows,
+        )
+
+
+def _at(statistic: int) -> int:
+    return kernel.HEAD + statistic * kernel.STATISTIC_SIZE
+
+
+def _finite(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None
+
+
+class ShareDetector:
+    """Watch the shares of a few codes: Bernoulli CUSUMs against several odds ratios.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> learnt = (rng.random(2_000) < 0.1).astype(float)
+    >>> watch = ShareDetector(ShareReference.of(learnt, [1]), 0.1)
+    >>> watch.run((rng.random(5_000) < 0.1).astype(float))
+    >>> finding = watch.run((rng.random(500) < 0.3).astype(float))
+    >>> finding.aspect, finding.direction, finding.row < 150
+    ('share', 'up', True)
+    """
+
+    def __init__(self, reference: ShareReference, false_alarms: float) -> None:
+        self._reference = reference
+        levels = len(reference.codes)
+        self._state = np.zeros(1 + levels * kernel.SHARE_SIZE)
+        self._state[0] = levels
+        for level in range(levels):
+            self._prepare(level)
+        self.set_budget(false_alarms)
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The codes watched, in the order of a finding's levels."""
+        return self._reference.codes
+
+    def _prepare(self, level: int) -> None:
+        share = self._reference.shares[level]
+        block = self._state[1 + level * kernel.SHARE_SIZE :][: kernel.SHARE_SIZE]
+        block[kernel.CODE] = self._reference.codes[level]
+        block[kernel.SEEN] = self._reference.rows
+        block[kernel.SHARE] = share
+        block[kernel.FROZEN_AT] = _FROZEN_AT
+        hit, miss = _ratios(share, _BURST_ODDS)
+        block[kernel.BURST_HIT], block[kernel.BURST_MISS] = hit, -miss
+        for k, odds in enumerate(_ODDS):
+            hit, miss = _ratios(share, odds)
+            at = kernel.SHARE_HEAD + k * kernel.RUN_SIZE
+            block[at + kernel.KAPPA] = miss / (hit + miss) - share
+        block[kernel.SHARE_HEAD + kernel.BURST * kernel.RUN_SIZE + kernel.THRESHOLD] = 1.0
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Divide the budget among the levels and set their thresholds."""
+        reference = self._reference
+        f = false_alarms / max(len(reference.codes), 1) / short_reference_cost(reference.rows)
+        for level, share in enumerate(reference.shares):
+            for k, odds in enumerate(_ODDS):
+                hit, miss = _ratios(share, odds)
+                at = 1 + level * kernel.SHARE_SIZE + kernel.SHARE_HEAD + k * kernel.RUN_SIZE
+                self._state[at + kernel.THRESHOLD] = (
+                    reference.inflations[level] * share_threshold(f, share, odds) / abs(hit + miss)
+                )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {"reference": _plain(self._reference), "state": self._state}
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "ShareDetector":
+        """Return the detector as it was."""
+        reference = ShareReference(
+            rows=tree["reference"]["rows"],
+            codes=tuple(tree["reference"]["codes"]),
+            shares=tuple(tree["reference"]["shares"]),
+            inflations=tuple(tree["reference"]["inflations"]),
+        )
+        detector = cls(reference, 1.0)
+        detector._state = tree["state"]
+        return detector
+
+    def run(self, codes: Floats) -> Finding | None:
+        """Read codes until the share of a level has changed."""
+        alarm = kernel.run_shares(self._state, codes)
+        if alarm < 0:
+            return None
+        place, statistic = divmod(alarm, kernel.SHARE_STATISTICS)
+        row, level = divmod(place, len(self._reference.codes))
+        block = 1 + level * kernel.SHARE_SIZE
+        at = block + kernel.SHARE_HEAD + statistic * kernel.RUN_SIZE
+        rows = int(self._state[at + kernel.ROWS])
+        share = float(self._state[at + kernel.HITS]) / rows
+        baseline = self._reference.shares[level]
+        return Finding(
+            row=row,
+            aspect="share",
+            detector="cusum",
+            direction="down" if statistic >= kernel.FIRST_DOWN else "up",
+            level=level,
+            value=share,
+            baseline=baseline,
+            effect=_odds(share, rows) / _odds(baseline, self._reference.rows),
+            effect_unit="odds_ratio",
+            rows=rows,
+        )
+
+
+def _plain(reference: NumericReference | ShareReference) -> dict[str, Any]:
+    return {field.name: getattr(reference, field.name) for field in fields(reference)}
+
+
+def _ratios(share: float, odds: float) -> tuple[float, float]:
+    """Return how much a hit speaks for the changed share, and a miss against it, in nats."""
+    ratio = odds * share / (1 - share)
+    changed = ratio / (1 + ratio)
+    return math.log(changed / share), math.log((1 - share) / (1 - changed))
+
+
+def _odds(share: float, rows: int) -> float:
+    """Return odds, held off zero and infinity by half a row."""
+    held = min(max(share, 0.5 / rows), 1 - 0.5 / rows)
+    return held / (1 - held)

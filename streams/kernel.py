@@ -1,0 +1,284 @@
+"""The inner loops: CUSUM statistics over float64 arrays, compiled.
+
+Rule 1. A kernel's whole state is one float64 array: a snapshot is its bytes.
+Rule 2. A kernel reads one value after the other and stops at the first alarm, so where a batch ends
+        changes nothing, not even the last bit (no fast-math, no reordering).
+Rule 3. A kernel never refuses a value: what cannot be used was left out by the caller.
+
+River's PageHinkley with ``alpha=1`` is the same statistic as :func:`run_levels`; it costs ten times
+as much a value because each of its objects is called from Python. The contract tests hold the two
+against each other, row for row.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+_Kernel = TypeVar("_Kernel", bound=Callable[..., object])
+
+
+def _compiled(function: _Kernel) -> _Kernel:
+    return cast("_Kernel", numba.njit(cache=True, error_model="numpy")(function))
+
+
+# State of run_levels: a head, six statistics, the knots, the scores of the knots.
+LEARNT_ROWS = 0  # alarms are raised only beyond these
+COUNT = 1
+MEAN = 2  # running mean of e
+MEAN_SQUARE = 3  # running mean of e squared
+PREVIOUS = 4  # the last standardised score
+PHI = 5
+INNOVATION_SCALE = 6
+SCORE_MEAN = 7
+SCORE_SCALE = 8
+KNOTS = 9
+LOW_SLOPE = 10
+HIGH_SLOPE = 11
+HEAD = 12
+
+STATISTICS = 6  # level slow up, slow down, fast up, fast down; spread up, spread down
+SPREAD_UP, SPREAD_DOWN = 4, 5
+SUM, THRESHOLD, DELTA, ROWS, VALUES, SCORES, SQUARES, STATISTIC_SIZE = 0, 1, 2, 3, 4, 5, 6, 7
+LEVELS_SIZE = HEAD + STATISTICS * STATISTIC_SIZE
+
+_CLIP = 3.5
+_RAW_CLIP = 7.0
+
+
+@_compiled
+def score(state: Floats, x: float) -> float:
+    """Return the normal score of a value: interpolated between knots, extended beyond them."""
+    knots = int(state[KNOTS])
+    first = LEVELS_SIZE
+    last = first + knots - 1
+    if x <= state[first]:
+        raw = state[first + knots] + (x - state[first]) * state[LOW_SLOPE]
+    elif x >= state[last]:
+        raw = state[last + knots] + (x - state[last]) * state[HIGH_SLOPE]
+    else:
+        low, high = first, last
+        while high - low > 1:
+            middle = (low + high) // 2
+            if state[middle] <= x:
+                low = middle
+            else:
+                high = middle
+        part = (x - state[low]) / (state[high] - state[low])
+        raw = state[low + knots] + part * (state[high + knots] - state[low + knots])
+    raw = max(-_RAW_CLIP, min(_RAW_CLIP, raw))
+    z: float = (raw - state[SCORE_MEAN]) * state[SCORE_SCALE]
+    return max(-_CLIP, min(_CLIP, z))
+
+
+@_compiled
+def _add(state: Floats, at: int, step: float, x: float, e: float) -> float:
+    """Advance one CUSUM and what is remembered of its run; return how far it is to its alarm."""
+    total: float = state[at] + step - state[at + DELTA]
+    if total <= 0.0:
+        state[at] = 0.0
+        state[at + ROWS] = 0.0
+        state[at + VALUES] = 0.0
+        state[at + SCORES] = 0.0
+        state[at + SQUARES] = 0.0
+        return 0.0
+    state[at] = total
+    state[at + ROWS] += 1.0
+    state[at + VALUES] += x
+    state[at + SCORES] += e
+    state[at + SQUARES] += e * e
+    reach: float = total / state[at + THRESHOLD]
+    return reach
+
+
+@_compiled
+def run_levels(state: Floats, values: Floats, innovations: Floats) -> int:
+    """Read values until a statistic passes its threshold.
+
+    Writes the whitened score of each value read to ``innovations``. Returns
+    ``row * STATISTICS + statistic`` of the alarm, or -1 when all values were read without one.
+    """
+    for row in range(len(values)):
+        x = values[row]
+        z = score(state, x)
+        e = (z - state[PHI] * state[PREVIOUS]) * state[INNOVATION_SCALE]
+        e = max(-_CLIP, min(_CLIP, e))
+        state[PREVIOUS] = z
+        innovations[row] = e
+        state[COUNT] += 1.0
+        weight = 1.0 / state[COUNT]
+        state[MEAN] += weight * (e - state[MEAN])
+        state[MEAN_SQUARE] += weight * (e * e - state[MEAN_SQUARE])
+        step = e - state[MEAN]
+        square_step = e * e - state[MEAN_SQUARE]
+        worst, statistic, at = 1.0, -1, HEAD
+        for k in range(STATISTICS):
+            size = step if k < SPREAD_UP else square_step
+            reach = _add(state, at, size if k % 2 == 0 else -size, x, e)
+            if reach > worst:
+                worst, statistic = reach, k
+            at += STATISTIC_SIZE
+        if statistic >= 0 and state[COUNT] > state[LEARNT_ROWS]:
+            return row * STATISTICS + statistic
+    return -1
+
+
+# State of run_shares: the number of levels, then a block for each.
+CODE = 0
+SEEN = 1
+SHARE = 2  # running mean of the indicator
+FROZEN_AT = 3  # the part of a threshold from which on the running mean stands still
+BURST_HIT, BURST_MISS = 4, 5  # log-likelihood ratio of a burst, for a hit and for a miss
+SHARE_HEAD = 6
+
+SHARE_STATISTICS = 5  # up, far up, slightly up, down, slightly down
+FIRST_DOWN = 3
+BURST = 5
+KAPPA, HITS, RETURN, BURST_PEAK, RUN_SIZE = 2, 4, 5, 6, 7
+SHARE_SIZE = SHARE_HEAD + (SHARE_STATISTICS + 1) * RUN_SIZE
+
+BURST_ROWS = 58
+_BURST_SEEN = 8.0
+_RETURNED = 8.0
+_RETURNING = 0.5
+
+
+@_compiled
+def _clear(state: Floats, at: int) -> None:
+    for k in (SUM, ROWS, HITS, RETURN, BURST_PEAK):
+        state[at + k] = 0.0
+
+
+@_compiled
+def _advance(state: Floats, at: int, step: float, hit: float) -> None:
+    total = state[at] + step
+    if total <= 0.0:
+        _clear(state, at)
+        return
+    state[at] = total
+    state[at + ROWS] += 1.0
+    state[at + HITS] += hit
+    state[at + BURST_PEAK] = max(state[at + BURST_PEAK], total)
+
+
+@_compiled
+def _weigh_return(state: Floats, at: int, share: float, hit: float, start: float) -> None:
+    """Advance the CUSUM that asks whether a run of hits is over."""
+    if state[at + BURST_PEAK] < start:
+        state[at + RETURN] = 0.0
+        return
+    low = 1.5 * share if 1.5 * share <= 0.9 else (1.0 + share) / 2
+    odd = max(low, min(0.999, state[at + HITS] / state[at + ROWS]))
+    step = math.log(share / odd) if hit > 0 else math.log((1.0 - share) / (1.0 - odd))
+    state[at + RETURN] = max(0.0, state[at + RETURN] + step)
+
+
+@_compiled
+def _is_burst(state: Floats, at: int, share: float) -> bool:
+    """Whether what is seen may be a burst that passes: a strong run, still short or ending."""
+    if state[at + BURST_PEAK] <= _BURST_SEEN:
+        return False
+    odds = 6.0 * share / (1.0 - share)
+    is_strong: bool = state[at + HITS] > state[at + ROWS] * odds / (1.0 + odds)
+    is_young: bool = state[at + ROWS] < BURST_ROWS
+    is_ending: bool = state[at + RETURN] >= _RETURNING
+    return (is_young and is_strong) or is_ending
+
+
+@_compiled
+def _read_share(state: Floats, block: int, hit: float) -> int:
+    """Advance one level by one row; return the statistic that alarms, or -1."""
+    share = state[block + SHARE]
+    first = block + SHARE_HEAD
+    burst = first + BURST * RUN_SIZE
+    reach = 0.0
+    for k in range(SHARE_STATISTICS):
+        at = first + k * RUN_SIZE
+        step = hit - share - state[at + KAPPA]
+        _advance(state, at, step if k < FIRST_DOWN else -step, hit)
+        reach = max(reach, state[at] / state[at + THRESHOLD])
+    _advance(state, burst, state[block + BURST_HIT] if hit > 0 else state[block + BURST_MISS], hit)
+    _weigh_return(state, burst, share, hit, _BURST_SEEN / 2)
+    is_over = state[burst + BURST_PEAK] > _BURST_SEEN and state[burst + RETURN] > _RETURNED
+    if is_over:
+        _clear(state, burst)
+    if reach < state[block + FROZEN_AT]:
+        state[block + SEEN] += 1.0
+        state[block + SHARE] += (hit - share) / state[block + SEEN]
+    for k in range(FIRST_DOWN):
+        at = first + k * RUN_SIZE
+        _weigh_return(state, at, share, hit, state[at + THRESHOLD] / 2)
+        if is_over or state[at + RETURN] > _RETURNED:
+            _clear(state, at)
+    if reach <= 1.0:
+        return -1
+    return _first_alarm(state, block, share)
+
+
+@_compiled
+def _first_alarm(state: Floats, block: int, share: float) -> int:
+    first = block + SHARE_HEAD
+    is_held = _is_burst(state, first + BURST * RUN_SIZE, share)
+    for k in range(SHARE_STATISTICS):
+        at = first + k * RUN_SIZE
+        if state[at] <= state[at + THRESHOLD]:
+            continue
+        if k >= FIRST_DOWN or (not is_held and state[at + RETURN] < _RETURNING):
+            return k
+    return -1
+
+
+@_compiled
+def run_shares(state: Floats, codes: Floats) -> int:
+    """Read codes until the share of a level has changed.
+
+    Returns ``(row * levels + level) * SHARE_STATISTICS + statistic``, or -1.
+    """
+    levels = int(state[0])
+    for row in range(len(codes)):
+        for level in range(levels):
+            block = 1 + level * SHARE_SIZE
+            hit = 1.0 if codes[row] == state[block + CODE] else 0.0
+            statistic = _read_share(state, block, hit)
+            if statistic >= 0:
+                return (row * levels + level) * SHARE_STATISTICS + statistic
+    return -1
+
+
+# State of run_equal: the last value, how often in a row, and the run that is one too long.
+LAST, RUN, LIMIT, EQUAL_SIZE = 0, 1, 2, 3
+KEPT, DROPPED, STUCK = 0, 1, 2
+
+
+@_compiled
+def run_equal(state: Floats, values: Floats, verdicts: Floats) -> int:
+    """Write for each value whether to keep it; return how many are not to be kept.
+
+    A run's ``LIMIT``-th value is ``STUCK``, what repeats it after that is ``DROPPED``.
+    """
+    dropped = 0
+    for row in range(len(values)):
+        if values[row] == state[LAST]:
+            state[RUN] += 1.0
+        else:
+            state[LAST] = values[row]
+            state[RUN] = 1.0
+        verdicts[row] = KEPT
+        if state[RUN] >= state[LIMIT]:
+            verdicts[row] = STUCK if state[RUN] == state[LIMIT] else DROPPED
+            dropped += 1
+    return dropped
+
+
+@_compiled
+def longest_equal(values: Floats) -> int:
+    """Return the length of the longest run of equal values."""
+    longest = run = 0
+    for row in range(len(values)):
+        run = run + 1 if row > 0 and values[row] == values[row - 1] else 1
+        longest = max(longest, run)
+    return longest

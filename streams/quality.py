@@ -1,0 +1,329 @@
+"""Rules about the values themselves: missing, of another type, never seen before, stuck.
+
+They cost nothing of the alert budget, because each is a fact and not a guess.
+
+Rule 1. A value that was never missing in a whole reference is news when it is missing once.
+Rule 2. A category is news only where the reference left no room for new ones.
+Rule 3. The same news waits twice as long each time: a flood of it is one alarm, then silence.
+Rule 4. A stuck value is said once, and its repetitions are nobody's new reference.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams import kernel
+from streams.budget import longest_chance_run
+from streams.detect import Finding, ShareDetector
+from streams.reference import ShareReference
+
+Floats = NDArray[np.float64]
+Value = float | int | str | bool
+
+SHORTEST_STUCK_RUN = 20
+COMMON_SHARE = 0.05
+DOUBT = 5
+MAX_KNOWN_CATEGORIES = 256
+
+
+class Hush:
+    """Let the first alarm of a kind through, the next after ``rows`` inputs, then after twice that.
+
+    Examples
+    --------
+    >>> hush = Hush(100)
+    >>> [row for row in range(1_000) if hush.lets_through(row)]
+    [0, 100, 300, 700]
+    """
+
+    __slots__ = ("_next", "_rows")
+
+    def __init__(self, rows: int, next_row: int = 0) -> None:
+        self._rows = rows
+        self._next = next_row
+
+    def lets_through(self, row: int) -> bool:
+        """Return whether an alarm at this input may be raised; if so, it counts as raised."""
+        if row < self._next:
+            return False
+        self._next = row + self._rows
+        self._rows *= 2
+        return True
+
+    @classmethod
+    def silent(cls) -> "Hush":
+        """Return one that lets nothing through."""
+        return cls(1, 2**62)
+
+    def snapshot(self) -> list[int]:
+        """Return what ``Hush(*snapshot)`` continues from."""
+        return [self._rows, self._next]
+
+
+class MissingRule:
+    """Watch how often a series has no usable value.
+
+    Parameters
+    ----------
+    stages
+        Inputs after which the share of missing values is learnt, and learnt better.
+    """
+
+    __slots__ = ("_detector", "_flags", "_is_news", "_rows", "_stages")
+
+    def __init__(self, stages: tuple[int, ...]) -> None:
+        self._stages = stages
+        self._rows = 0  # since learning began
+        self._flags: bytearray | None = bytearray()
+        self._detector: ShareDetector | None = None
+        self._is_news = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was ever missing in a whole reference."""
+        return self._is_news
+
+    def pass_over(self, rows: int) -> None:
+        """Take ``rows`` inputs, none of them missing, into account; for an idle rule only."""
+        self._rows += rows
+
+    def update(self, flags: Floats, false_alarms: float) -> list[Finding]:
+        """Read flags, 1 where a value is missing."""
+        findings: list[Finding] = []
+        at = 0
+        while at < len(flags):
+            due = self._rows_until_stage()
+            part = flags[at : at + due] if due else flags[at:]
+            finding = self._read(part)
+            if finding is None:
+                at += len(part)
+                self._learn(part, false_alarms)
+                continue
+            findings.append(replace(finding, row=at + finding.row))
+            at += finding.row + 1
+            self._relearn()
+        return findings
+
+    def _rows_until_stage(self) -> int:
+        if self._flags is None:
+            return 0
+        return next(stage for stage in self._stages if stage > self._rows) - self._rows
+
+    def _read(self, flags: Floats) -> Finding | None:
+        if self._is_news:
+            hits = np.flatnonzero(flags)
+            if len(hits) == 0:
+                return None
+            return Finding(
+                row=int(hits[0]),
+                aspect="missing",
+                detector="rule",
+                direction="up",
+                value=1 / (self._rows + int(hits[0]) + 1),
+                baseline=0.0,
+            )
+        if self._detector is None:
+            return None
+        return self._detector.run(flags)
+
+    def _learn(self, flags: Floats, false_alarms: float) -> None:
+        self._rows += len(flags)
+        if self._flags is None:
+            return
+        self._flags += flags.astype(np.uint8).tobytes()
+        if self._rows not in self._stages:
+            return
+        seen = np.frombuffer(bytes(self._flags), dtype=np.uint8).astype(np.float64)
+        if seen.any():
+            self._detector = ShareDetector(ShareReference.of(seen, [1]), false_alarms)
+        if self._rows == self._stages[-1]:
+            self._is_news = not seen.any()
+            self._flags = None
+
+    def _relearn(self) -> None:
+        self._rows = 0
+        self._flags = bytearray()
+        self._detector = None
+        self._is_news = False
+        self._stages = self._stages[-2:]
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Set the thresholds."""
+        if self._detector is not None:
+            self._detector.set_budget(false_alarms)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {
+            "stages": list(self._stages),
+            "rows": self._rows,
+            "flags": None if self._flags is None else bytes(self._flags),
+            "detector": None if self._detector is None else self._detector.snapshot(),
+            "is_news": self._is_news,
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "MissingRule":
+        """Return the rule as it was."""
+        rule = cls(tuple(tree["stages"]))
+        rule._rows = tree["rows"]
+        rule._flags = None if tree["flags"] is None else bytearray(tree["flags"])
+        rule._detector = tree["detector"] and ShareDetector.restore(tree["detector"])
+        rule._is_news = tree["is_news"]
+        return rule
+
+
+class NewsRule:
+    """Say when a category comes that the reference did not have.
+
+    Parameters
+    ----------
+    known
+        The categories of the reference.
+    is_closed
+        Whether the reference looked complete.
+    hush_rows
+        Inputs between the first and the second alarm.
+    """
+
+    __slots__ = ("_hush", "_known", "_rows")
+
+    def __init__(self, known: Iterable[Value], *, is_closed: bool, hush_rows: int) -> None:
+        self._known: set[Value] | None = set(known) if is_closed else None
+        self._hush = Hush(hush_rows)
+        self._rows = 0
+
+    def learn(self, values: Iterable[Value]) -> None:
+        """Add categories without a word."""
+        if self._known is not None:
+            self._known.update(values)
+            self._bound()
+
+    def _bound(self) -> None:
+        if self._known is not None and len(self._known) > MAX_KNOWN_CATEGORIES:
+            self._known = None
+
+    def update(self, values: Sequence[Value]) -> list[tuple[int, Value]]:
+        """Read values; return place and category of what is news."""
+        known = self._known
+        start, self._rows = self._rows, self._rows + len(values)
+        if known is None or known.issuperset(values):
+            return []
+        news = []
+        for row, value in enumerate(values):
+            if value not in known:
+                known.add(value)
+                if self._hush.lets_through(start + row):
+                    news.append((row, value))
+        self._bound()
+        return news
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {
+            "known": None if self._known is None else sorted(self._known, key=_order),
+            "hush": self._hush.snapshot(),
+            "rows": self._rows,
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "NewsRule":
+        """Return the rule as it was."""
+        rule = cls(tree["known"] or (), is_closed=tree["known"] is not None, hush_rows=1)
+        rule._hush = Hush(*tree["hush"])
+        rule._rows = tree["rows"]
+        return rule
+
+
+def _order(value: Value) -> tuple[str, str]:
+    return type(value).__name__, str(value)
+
+
+class RunRule:
+    """Notice a value that has stuck, and leave its repetitions out.
+
+    A run is too long when neither the reference's own runs, three times over, nor chance at the
+    share of the commonest value explain it.
+    """
+
+    __slots__ = ("_last", "_state", "_top_share")
+
+    def __init__(self) -> None:
+        self._state = np.zeros(kernel.EQUAL_SIZE)
+        self._last: Value | None = None
+        self._top_share = 0.0
+
+    def learn(self, values: Sequence[Value], false_alarms: float) -> None:
+        """Set the longest run that is still believed."""
+        codes, _ = _codes(values, None)
+        top = float(np.unique(codes, return_counts=True)[1].max()) / len(codes)
+        self._top_share = top
+        if top == 1:
+            self._state[kernel.LIMIT] = 0.0
+            return
+        self._state[kernel.LIMIT] = max(
+            SHORTEST_STUCK_RUN,
+            3 * kernel.longest_equal(codes),
+            longest_chance_run(top, false_alarms),
+        )
+
+    def filter(self, values: Sequence[Value]) -> tuple[list[int], list[int] | None]:
+        """Read values; return the rows where one has stuck, and the rows to keep if not all."""
+        if self._state[kernel.LIMIT] == 0 or not values:
+            return [], None
+        codes, self._state[kernel.LAST] = _codes(values, self._last)
+        verdicts = np.empty_like(codes)
+        dropped = kernel.run_equal(self._state, codes, verdicts)
+        self._last = values[-1]
+        if dropped == 0:
+            return [], None
+        return (
+            np.flatnonzero(verdicts == kernel.STUCK).tolist(),
+            np.flatnonzero(verdicts == kernel.KEPT).tolist(),
+        )
+
+    def doubt(self) -> None:
+        """Believe longer runs while the shares that the limit rests on are being learnt anew."""
+        if self._top_share >= COMMON_SHARE:
+            self._state[kernel.LIMIT] *= DOUBT
+            self._top_share = 0.0
+
+    @property
+    def limit(self) -> int:
+        """Equal values in a row that are one too many; 0 before it is learnt."""
+        return int(self._state[kernel.LIMIT])
+
+    def mark(self) -> tuple[float, float, Value | None]:
+        """Return what :meth:`rewind` goes back to."""
+        return self._state[kernel.LAST], self._state[kernel.RUN], self._last
+
+    def rewind(self, mark: tuple[float, float, Value | None]) -> None:
+        """Go back to where :meth:`mark` was called."""
+        self._state[kernel.LAST], self._state[kernel.RUN], self._last = mark
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {"state": self._state, "last": self._last, "top_share": self._top_share}
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "RunRule":
+        """Return the rule as it was."""
+        rule = cls()
+        rule._state[:] = tree["state"]
+        rule._last = tree["last"]
+        rule._top_share = tree["top_share"]
+        return rule
+
+
+def _codes(values: Sequence[Value], last: Value | None) -> tuple[Floats, float]:
+    """Return numbers that are equal where values are, and the number that stands for ``last``."""
+    kinds = set(map(type, values))
+    if str not in kinds and not isinstance(last, str):
+        return np.array(values, dtype=np.float64), math.nan if last is None else float(last)
+    numbers = {value: float(number) for number, value in enumerate(dict.fromkeys(values))}
+    codes = np.fromiter(map(numbers.__getitem__, values), dtype=np.float64, count=len(values))
+    return codes, math.nan if last is None else numbers.get(last, math.nan)

@@ -1,0 +1,361 @@
+"""The kinds of series, each with what watches it once it is learnt.
+
+Rule 1. What a series is follows from its first values, unless the model's spec says it.
+Rule 2. Whatever its kind, a series takes a list of values and answers with at most one finding,
+        after which it is learnt anew.
+Rule 3. A series of names (every value another) is not watched, and says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.budget import Role
+from streams.detect import Finding, LevelDetector, ShareDetector
+from streams.reference import Levels, NumericReference, ShareReference
+
+Floats = NDArray[np.float64]
+Value = float | int | str | bool
+
+MIN_ATOM_SHARE = 0.30
+MIN_LEVEL_ROWS = 100
+MAX_NUMERIC_LEVELS = 10
+MIN_TEXT_ROWS = 2
+MIN_NUMBER_ROWS = 20
+"""A number's neighbours are expected: new ones are news only if the rarest is common."""
+
+OTHER = "(other)"
+
+
+class Series(Protocol):
+    """A learnt series of one kind."""
+
+    def run(self, values: Sequence[Value]) -> Finding | None:
+        """Read values until something has changed."""
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Set the thresholds."""
+
+    def category(self, level: int) -> str | None:
+        """Return the category that a finding's level stands for."""
+
+    def describe(self) -> dict[str, object]:
+        """Return the reference for display."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+
+
+class NumericSeries:
+    """A number that varies, and the values it takes so often that they are cases of their own.
+
+    A value above 30 % of the rows (no income, no claim) is watched by its share, and left out of
+    the level: what remains is smooth enough for normal scores.
+    """
+
+    kind = "numeric"
+
+    def __init__(
+        self,
+        atoms: Sequence[float],
+        level: LevelDetector | None,
+        shares: ShareDetector | None,
+        summary: dict[str, object],
+    ) -> None:
+        self._atoms = tuple(atoms)
+        self._level = level
+        self._shares = shares
+        self._summary = summary
+
+    @classmethod
+    def learn(cls, values: Sequence[Value], false_alarms: float) -> "NumericSeries":
+        """Learn from values of which at least two differ."""
+        x = np.array(values, dtype=np.float64)
+        distinct, rows = np.unique(x, return_counts=True)
+        atoms: list[float] = distinct[rows > MIN_ATOM_SHARE * len(x)].tolist()
+        codes = _atom_codes(x, atoms)
+        smooth = x[codes < 0]
+        level = shares = None
+        if atoms:
+            shares = ShareDetector(ShareReference.of(codes, range(len(atoms))), false_alarms)
+        if len(smooth) >= MIN_LEVEL_ROWS and (smooth != smooth[0]).any():
+            level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth)
+        series = cls(atoms, level, shares, _numeric_summary(x))
+        series.set_budget(false_alarms)
+        return series
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Set the thresholds; what watches the level and what watches the atoms get equal parts."""
+        watches = [watch for watch in (self._level, self._shares) if watch is not None]
+        for watch in watches:
+            watch.set_budget(false_alarms / len(watches))
+
+    def run(self, values: Sequence[Value]) -> Finding | None:
+        """Read values until something has changed."""
+        x = np.array(values, dtype=np.float64)
+        if self._shares is None:
+            return None if self._level is None else self._level.run(x)
+        codes = _atom_codes(x, self._atoms)
+        share = self._shares.run(codes)
+        if self._level is None:
+            return share
+        rows = np.flatnonzero(codes < 0)
+        level = self._level.run(x[rows])
+        if level is not None:
+            level = replace(level, row=int(rows[level.row]))
+        if share is None or (level is not None and level.row < share.row):
+            return level
+        return share
+
+    def category(self, level: int) -> str | None:
+        """Return the atom's text."""
+        return text_of(self._atoms[level])
+
+    def describe(self) -> dict[str, object]:
+        """Return the reference for display."""
+        return {"kind": self.kind, **self._summary}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {
+            "kind": self.kind,
+            "atoms": list(self._atoms),
+            "level": self._level and self._level.snapshot(),
+            "shares": self._shares and self._shares.snapshot(),
+            "summary": self._summary,
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "NumericSeries":
+        """Return the series as it was."""
+        level = tree["level"] and LevelDetector.restore(tree["level"])
+        shares = tree["shares"] and ShareDetector.restore(tree["shares"])
+        return cls(tree["atoms"], level, shares, tree["summary"])
+
+
+def _atom_codes(x: Floats, atoms: Sequence[float]) -> Floats:
+    codes = np.full(len(x), -1.0)
+    for code, atom in enumerate(atoms):
+        codes[x == atom] = code
+    return codes
+
+
+def _numeric_summary(x: Floats) -> dict[str, object]:
+    points = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+    with np.errstate(over="ignore"):
+        mean, sd = float(x.mean()), float(x.std())
+    return {
+        "rows": len(x),
+        "mean": mean,
+        "sd": sd,
+        "quantiles": {
+            f"{p:g}": float(q) for p, q in zip(points, np.quantile(x, points), strict=True)
+        },
+    }
+
+
+class CategorySeries:
+    """One of a few categories, each watched by its share; the rare ones together as one."""
+
+    kind = "categorical"
+
+    def __init__(self, levels: Levels, shares: ShareDetector) -> None:
+        self._levels = levels
+        self._shares = shares
+        self._codes = {value: float(code) for code, value in enumerate(levels.watched)}
+        self._other = float(len(levels.watched))
+
+    @classmethod
+    def learn(
+        cls, values: Sequence[Value], levels: Levels, false_alarms: float, *, hit: Value | None
+    ) -> "CategorySeries":
+        """Learn shares; of two categories only one: ``hit`` if given, else the rarer."""
+        watched = [float(code) for code in range(len(levels.watched))]
+        if len(watched) == 2 and levels.others == 0:
+            watched = [1.0 if hit is None else float(levels.watched.index(hit))]
+        else:
+            watched.append(float(len(levels.watched)))
+        series = cls(levels, ShareDetector(ShareReference.none(), 1.0))
+        reference = ShareReference.of(series._coded(values), [int(code) for code in watched])
+        series._shares = ShareDetector(reference, false_alarms)
+        return series
+
+    def _coded(self, values: Sequence[Value]) -> Floats:
+        get, other = self._codes.get, self._other
+        return np.array([get(value, other) for value in values])
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Set the thresholds."""
+        self._shares.set_budget(false_alarms)
+
+    def run(self, values: Sequence[Value]) -> Finding | None:
+        """Read values until the share of a category has changed."""
+        return self._shares.run(self._coded(values))
+
+    def category(self, level: int) -> str | None:
+        """Return the category's text."""
+        code = self._shares.codes[level]
+        return text_of(self._levels.watched[code]) if code < len(self._levels.watched) else OTHER
+
+    def describe(self) -> dict[str, object]:
+        """Return the reference for display."""
+        levels = self._levels
+        shares = {
+            text_of(value): rows / levels.rows
+            for value, rows in zip(levels.watched, levels.counts, strict=True)
+        }
+        rest = max(1.0 - sum(shares.values()), 0.0) if levels.others else 0.0
+        return {
+            "kind": self.kind,
+            "rows": levels.rows,
+            "shares": shares,
+            "other_categories": levels.others,
+            "other_share": rest,
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {
+            "kind": self.kind,
+            "levels": self._levels.snapshot(),
+            "shares": self._shares.snapshot(),
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "CategorySeries":
+        """Return the series as it was."""
+        return cls(Levels.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
+
+
+class ConstantSeries:
+    """One value, always: any other is news."""
+
+    kind = "constant"
+
+    def __init__(self, value: Value, rows: int) -> None:
+        self._value = value
+        self._rows = rows
+
+    def run(self, values: Sequence[Value]) -> Finding | None:
+        """Read values until one differs."""
+        if values.count(self._value) == len(values):
+            return None
+        row = next(row for row, value in enumerate(values) if value != self._value)
+        return Finding(
+            row=row,
+            aspect="constant",
+            detector="rule",
+            value=number_of(values[row]),
+            baseline=number_of(self._value),
+        )
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Do nothing: a fact has no threshold."""
+
+    def category(self, level: int) -> str | None:
+        """Return nothing: no finding of it names a level."""
+
+    def describe(self) -> dict[str, object]:
+        """Return the reference for display."""
+        return {"kind": self.kind, "rows": self._rows, "value": self._value}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return self.describe()
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "ConstantSeries":
+        """Return the series as it was."""
+        return cls(tree["value"], tree["rows"])
+
+
+class NamesSeries:
+    """Names, keys, free text: no value is common enough to have a share worth watching."""
+
+    kind = "names"
+
+    def __init__(self, rows: int, distinct: int) -> None:
+        self._rows = rows
+        self._distinct = distinct
+
+    def run(self, values: Sequence[Value]) -> Finding | None:
+        """Find nothing."""
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Do nothing: there is no threshold."""
+
+    def category(self, level: int) -> str | None:
+        """Return nothing: there are no findings."""
+
+    def describe(self) -> dict[str, object]:
+        """Return the reference for display."""
+        return {"kind": self.kind, "rows": self._rows, "distinct": self._distinct}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return self.describe()
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "NamesSeries":
+        """Return the series as it was."""
+        return cls(tree["rows"], tree["distinct"])
+
+
+def category_levels(values: Sequence[Value], role: Role, kind: str) -> Levels | None:
+    """Return the categories of a series, or None if it is a number or constant."""
+    if isinstance(values[0], bool) and kind != "categorical":
+        return Levels.of_truth(values)
+    is_text = isinstance(values[0], str) or kind == "categorical"
+    if is_text:
+        return Levels.of(values, rarest_rows=MIN_TEXT_ROWS)
+    distinct = set(values)
+    if kind == "numeric" or role == "score" or not 1 < len(distinct) <= MAX_NUMERIC_LEVELS:
+        return None
+    return Levels.of(values, rarest_rows=MIN_NUMBER_ROWS)
+
+
+def learn_series(
+    values: Sequence[Value], levels: Levels | None, role: Role, false_alarms: float
+) -> Series:
+    """Learn a series of the kind that ``levels`` and the values say."""
+    if levels is None:
+        if all(value == values[0] for value in values):
+            return ConstantSeries(values[0], len(values))
+        return NumericSeries.learn(values, false_alarms)
+    if not levels.watched:
+        return NamesSeries(levels.rows, levels.others)
+    hit = True if role == "error" and True in levels.watched else None
+    return CategorySeries.learn(values, levels, false_alarms, hit=hit)
+
+
+_KINDS: dict[str, type[NumericSeries | CategorySeries | ConstantSeries | NamesSeries]] = {
+    kind.kind: kind for kind in (NumericSeries, CategorySeries, ConstantSeries, NamesSeries)
+}
+
+
+def restore_series(tree: dict[str, Any]) -> Series:
+    """Return the series of whichever kind it was."""
+    return _KINDS[tree["kind"]].restore(tree)
+
+
+def text_of(value: Any) -> str:
+    """Return a category as JSON would show it, without quotes.
+
+    Examples
+    --------
+    >>> text_of(True), text_of(3.0), text_of(0.5), text_of("40K")
+    ('true', '3', '0.5', '40K')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def number_of(value: Value) -> float | None:
+    """Return a value as a number, if it is one."""
+    return None if isinstance(value, str) else float(value)

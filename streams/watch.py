@@ -1,0 +1,469 @@
+"""Watch one series of a model, whatever it carries, from its first value on.
+
+Rule 1. Values come in the order of the log; how they are cut into batches changes nothing.
+Rule 2. What is not finite is refused before anything has changed.
+Rule 3. A series is learnt from its first values, watched from the 200th on with a divided budget,
+        and ever better until ``reference_rows``.
+Rule 4. After a change the series is learnt anew; its first reference stays for display.
+Rule 5. Missing values and values of another type are counted apart, and then left out.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.blob import pack, unpack
+from streams.budget import Role
+from streams.detect import Finding
+from streams.quality import Hush, MissingRule, NewsRule, RunRule, Value
+from streams.series import (
+    Series,
+    category_levels,
+    learn_series,
+    number_of,
+    restore_series,
+    text_of,
+)
+
+Floats = NDArray[np.float64]
+Scalar = float | int | str | bool | None
+
+FIRST_STAGES = (200, 500, 1_000)
+MISSING_SHARE = 0.25
+MAX_PART_ROWS = 2_000
+DEFAULT_FALSE_ALARMS = 0.01
+FOREIGN_RUN_ROWS = 200
+TRUSTED_RUN_ROWS = 1_000
+
+Types = frozenset[type]
+_NUMBER: Types = frozenset((float, int))
+_TEXT: Types = frozenset((str,))
+_TRUTH: Types = frozenset((bool,))
+_ANY = _NUMBER | _TEXT | _TRUTH
+_EPISODIC = ("error", "outcome")  # long runs of one value are what they are about
+
+
+class NonFiniteValueError(ValueError):
+    """A value is NaN, infinite or too large for a float: refuse the message that carries it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of a series, with its evidence.
+
+    Parameters
+    ----------
+    index
+        Position, in the values given to this ``update()``, at which it was raised.
+    aspect
+        What changed: level, spread, share, missing, unseen, stuck, constant or type.
+    category
+        The category concerned, for a share or an unseen category.
+    detector
+        page_hinkley, adwin, cusum, or rule for what is a fact and not a guess.
+    value, baseline
+        The figure now and in the reference: a mean or standard deviation in the series' own unit,
+        or a share between 0 and 1.
+    effect, effect_unit
+        The size: reference standard deviations ("sd"), "odds_ratio", or "ratio" of two deviations.
+    direction
+        up or down.
+    rows
+        Estimated inputs of this series since the change began.
+    """
+
+    index: int
+    aspect: str
+    category: str | None
+    detector: str
+    value: float | None
+    baseline: float | None
+    effect: float | None
+    effect_unit: str
+    direction: str | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSpec:
+    """How a series is watched.
+
+    Parameters
+    ----------
+    role
+        What the series is to its model.
+    kind
+        ``auto`` decides from the first values: at most 10 different numbers are categories.
+    reference_rows
+        Values after which a series is fully learnt; after an alarm, an error needs half as many.
+    """
+
+    role: Role
+    kind: Literal["auto", "numeric", "categorical"] = "auto"
+    reference_rows: int = 2_000
+
+    def __post_init__(self) -> None:
+        if self.role not in ("feature", "score", "prediction", "error", "outcome"):
+            raise ValueError(
+                f"role must be feature, score, prediction, error or outcome, got {self.role!r}"
+            )
+        if self.kind not in ("auto", "numeric", "categorical"):
+            raise ValueError(f"kind must be auto, numeric or categorical, got {self.kind!r}")
+        if self.reference_rows < FIRST_STAGES[0]:
+            raise ValueError(f"reference_rows must be at least 200, got {self.reference_rows!r}")
+
+    @property
+    def first_stages(self) -> tuple[int, ...]:
+        """Values after which the first reference is made, and made better."""
+        early = [rows for rows in FIRST_STAGES if rows < self.reference_rows]
+        return (*early, self.reference_rows)
+
+    @property
+    def later_stages(self) -> tuple[int, ...]:
+        """Values after which the reference that follows an alarm is made, and made better."""
+        half = max(self.reference_rows // 2, FIRST_STAGES[0])
+        if self.role == "error" or half == self.reference_rows:
+            return (half,)
+        return (half, self.reference_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Usable:
+    """What is left of some inputs when the missing and the foreign are taken out."""
+
+    rows: int
+    values: Sequence[Value]
+    places: Sequence[int]
+    flags: Floats | None
+    foreign: Sequence[int]
+
+    def until(self, index: int) -> "_Usable":
+        """Return the part that ends with the value at ``index``."""
+        rows = self.places[index] + 1
+        return _Usable(
+            rows,
+            self.values[: index + 1],
+            self.places[: index + 1],
+            None if self.flags is None else self.flags[:rows],
+            [row for row in self.foreign if row < rows],
+        )
+
+
+class SeriesWatch:
+    """Watch a feature, score, prediction, outcome or error of one model.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(7)
+    >>> watch = SeriesWatch(WatchSpec(role="feature"))
+    >>> watch.set_budget(0.01)
+    >>> watch.update(rng.normal(50.0, 10.0, 5_000).tolist())
+    []
+    >>> [change] = watch.update(rng.normal(60.0, 10.0, 200).tolist())
+    >>> change.aspect, change.direction, change.index < 60
+    ('level', 'up', True)
+    """
+
+    def __init__(self, spec: WatchSpec) -> None:
+        self._spec = spec
+        self._false_alarms = DEFAULT_FALSE_ALARMS
+        self._seen = 0
+        self._accepts = _ANY
+        self._foreign_run = 0
+        self._types = Hush(spec.reference_rows)
+        self._series: Series | None = None
+        self._original: dict[str, object] | None = None
+        self._runs = RunRule()
+        self._news: NewsRule | None = None
+        self._missing = MissingRule(spec.first_stages)
+        self._stages = spec.first_stages
+        self._buffer: list[Value] | None = []
+
+    @property
+    def seen(self) -> int:
+        """Inputs so far, missing ones included."""
+        return self._seen
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether the series has no reference yet to hold its values against."""
+        return self._series is None
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Set how many false alarms the series may cost per 10,000 inputs.
+
+        Takes effect with the next value; ADWIN's part of it when the series is learnt again.
+        """
+        if not (false_alarms > 0 and math.isfinite(false_alarms)):
+            raise ValueError(f"false_alarms must be a positive number, got {false_alarms!r}")
+        self._false_alarms = false_alarms
+        self._missing.set_budget(MISSING_SHARE * false_alarms)
+        if self._series is not None:
+            self._series.set_budget(self._value_budget)
+
+    @property
+    def _value_budget(self) -> float:
+        return self._false_alarms * (1 if self._missing.is_idle else 1 - MISSING_SHARE)
+
+    def update(self, values: Sequence[Scalar]) -> list[Change]:
+        """Take values into account, in log order; return the changes they reveal.
+
+        Raises
+        ------
+        NonFiniteValueError
+            Before any state has changed: one NaN blinds ADWIN and PageHinkley for good.
+        """
+        _refuse_what_is_not_finite(values)
+        changes: list[Change] = []
+        start = 0
+        while start < len(values):
+            due = self._rows_until_stage()
+            part = values[start : start + due] if start or due else values
+            start += self._read(part, start, changes)
+        return changes
+
+    def _rows_until_stage(self) -> int:
+        """Return the values after which a reference is due, at the earliest."""
+        if self._buffer is None:
+            return MAX_PART_ROWS
+        return next(rows for rows in self._stages if rows > len(self._buffer)) - len(self._buffer)
+
+    def _read(self, part: Sequence[Scalar], start: int, changes: list[Change]) -> int:
+        """Read inputs up to the first that ends what was learnt; return how many."""
+        usable = self._usable(part)
+        mark = self._runs.mark()
+        stuck, kept = self._runs.filter(usable.values)
+        watched = usable.values if kept is None else [usable.values[row] for row in kept]
+        finding = self._series.run(watched) if self._series is not None and watched else None
+        if finding is not None:
+            index = finding.row if kept is None else kept[finding.row]
+            watched = watched[: finding.row + 1]
+            usable = usable.until(index)
+            finding = replace(finding, row=usable.rows - 1)
+            self._runs.rewind(mark)
+            stuck, _ = self._runs.filter(usable.values)
+        facts = self._facts(usable, stuck)
+        self._seen += usable.rows
+        if finding is not None:
+            facts.append((finding, self._category(finding)))
+            self._relearn()
+        else:
+            self._learn(watched)
+        if self._foreign_run == FOREIGN_RUN_ROWS:
+            self._forget_type()
+        if facts:
+            facts.sort(key=lambda fact: fact[0].row)
+            changes += [_change(*fact, start) for fact in facts]
+        return usable.rows
+
+    def _usable(self, part: Sequence[Scalar]) -> _Usable:
+        """Take out what is missing or foreign; end early where foreign values are the rule."""
+        accepts = self._accepts
+        if accepts.issuperset(map(type, part)):
+            self._foreign_run = 0
+            return _Usable(len(part), cast("Sequence[Value]", part), range(len(part)), None, ())
+        places, foreign = [], []
+        rows = len(part)
+        for row, value in enumerate(part):
+            if type(value) in accepts:
+                places.append(row)
+                self._foreign_run = 0
+            elif value is not None:
+                foreign.append(row)
+                self._foreign_run += 1
+                if self._foreign_run == FOREIGN_RUN_ROWS:
+                    rows = row + 1
+                    break
+        flags = np.ones(rows)
+        flags[places] = 0.0
+        flags[foreign] = 0.0
+        values = cast("list[Value]", [part[row] for row in places])
+        return _Usable(rows, values, places, flags, foreign)
+
+    def _facts(self, usable: _Usable, stuck: Sequence[int]) -> list[tuple[Finding, str | None]]:
+        """Apply the rules that no budget limits."""
+        facts: list[tuple[Finding, str | None]] = []
+        if usable.flags is None and self._missing.is_idle:
+            self._missing.pass_over(usable.rows)
+        else:
+            flags = np.zeros(usable.rows) if usable.flags is None else usable.flags
+            missing = self._missing.update(flags, MISSING_SHARE * self._false_alarms)
+            facts += [(finding, None) for finding in missing]
+        facts += [
+            (Finding(row=row, aspect="type", detector="rule"), None)
+            for row in usable.foreign
+            if self._types.lets_through(self._seen + row)
+        ]
+        if self._news is not None and usable.values:
+            for index, value in self._news.update(usable.values):
+                finding = Finding(row=usable.places[index], aspect="unseen", detector="rule")
+                facts.append((finding, text_of(value)))
+        for index in stuck:
+            row, value = usable.places[index], usable.values[index]
+            finding = Finding(
+                row=row,
+                aspect="stuck",
+                detector="rule",
+                value=number_of(value),
+                rows=self._runs.limit,
+            )
+            facts.append((finding, None))
+        return facts
+
+    def _category(self, finding: Finding) -> str | None:
+        if finding.level is None or self._series is None:
+            return None
+        return self._series.category(finding.level)
+
+    def _learn(self, values: Sequence[Value]) -> None:
+        if self._buffer is None:
+            return
+        self._buffer += values
+        if len(self._buffer) not in self._stages:
+            return
+        is_last = len(self._buffer) == self._stages[-1]
+        if self._accepts is _ANY and self._spec.kind != "categorical":
+            self._settle_type(self._buffer)
+        self._build(self._buffer, is_last=is_last)
+        if is_last:
+            self._buffer = None
+
+    def _settle_type(self, values: list[Value]) -> None:
+        """Decide which types are the series' own; the others are foreign from here on."""
+        families = Counter(map(_family, values))
+        self._accepts = families.most_common(1)[0][0]
+        if len(families) > 1:
+            # A mixture is how the series is: another value of the other type is no news.
+            self._types = Hush.silent()
+            values[:] = [value for value in values if type(value) in self._accepts]
+
+    def _build(self, values: list[Value], *, is_last: bool) -> None:
+        """Make the reference of what has been learnt, and what watches from here on."""
+        spec, is_first = self._spec, self._stages == self._spec.first_stages
+        levels = category_levels(values, spec.role, spec.kind)
+        self._series = learn_series(values, levels, spec.role, self._value_budget)
+        if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
+            self._runs.learn(values, self._false_alarms)
+        if levels is None:
+            self._news = None
+        elif is_last and (self._news is None or is_first):
+            self._news = NewsRule(values, is_closed=levels.is_closed, hush_rows=self._stages[-1])
+        elif self._news is not None:
+            self._news.learn(values)
+        if is_first:
+            self._original = self._series.describe()
+
+    def _relearn(self) -> None:
+        self._runs.doubt()
+        self._series = None
+        self._stages = self._spec.later_stages
+        self._buffer = []
+
+    def _forget_type(self) -> None:
+        """Learn a series whose values have become another type as if it were new."""
+        self._accepts = _ANY
+        self._foreign_run = 0
+        self._news = None
+        self._runs = RunRule()
+        self._relearn()
+
+    def describe(self) -> dict[str, object]:
+        """Return the first reference, and the present one if it is another, for display."""
+        now = None if self._series is None else self._series.describe()
+        return {
+            "seen": self._seen,
+            "is_learning": self.is_learning,
+            "original": self._original,
+            "reference": now,
+        }
+
+    def snapshot(self) -> bytes:
+        """Return the whole state; :meth:`restore` continues from it to the last bit."""
+        return pack(
+            {
+                "false_alarms": self._false_alarms,
+                "seen": self._seen,
+                "accepts": sorted(kind.__name__ for kind in self._accepts),
+                "foreign_run": self._foreign_run,
+                "types": self._types.snapshot(),
+                "series": self._series and self._series.snapshot(),
+                "original": self._original,
+                "runs": self._runs.snapshot(),
+                "news": self._news and self._news.snapshot(),
+                "missing": self._missing.snapshot(),
+                "stages": list(self._stages),
+                "buffer": self._buffer,
+            }
+        )
+
+    @classmethod
+    def restore(cls, spec: WatchSpec, data: bytes) -> "SeriesWatch":
+        """Return the watch as it was.
+
+        Raises
+        ------
+        DamagedSnapshotError
+            If the bytes are not what :meth:`snapshot` returned.
+        """
+        tree = unpack(data)
+        watch = cls(spec)
+        watch._false_alarms = tree["false_alarms"]
+        watch._seen = tree["seen"]
+        watch._accepts = next(
+            types
+            for types in (_ANY, _NUMBER, _TEXT, _TRUTH)
+            if sorted(kind.__name__ for kind in types) == tree["accepts"]
+        )
+        watch._foreign_run = tree["foreign_run"]
+        watch._types = Hush(*tree["types"])
+        watch._series = tree["series"] and restore_series(tree["series"])
+        watch._original = tree["original"]
+        watch._runs = RunRule.restore(tree["runs"])
+        watch._news = tree["news"] and NewsRule.restore(tree["news"])
+        watch._missing = MissingRule.restore(tree["missing"])
+        watch._stages = tuple(tree["stages"])
+        watch._buffer = tree["buffer"]
+        return watch
+
+
+def _family(value: Value) -> Types:
+    kind = type(value)
+    return _NUMBER if kind in _NUMBER else _TEXT if kind is str else _TRUTH
+
+
+def _refuse_what_is_not_finite(values: Sequence[Scalar]) -> None:
+    try:
+        if math.isfinite(sum(values)):  # type: ignore[arg-type] # what has no sum is looked at below
+            return
+    except (TypeError, OverflowError):
+        pass
+    for index, value in enumerate(values):
+        if type(value) in _NUMBER and not _is_finite(value):
+            raise NonFiniteValueError(f"value {index} of {len(values)} is not a finite number")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _change(finding: Finding, category: str | None, start: int) -> Change:
+    return Change(
+        index=start + finding.row,
+        aspect=finding.aspect,
+        category=category,
+        detector=finding.detector,
+        value=finding.value,
+        baseline=finding.baseline,
+        effect=finding.effect,
+        effect_unit=finding.effect_unit,
+        direction=finding.direction,
+        rows=finding.rows,
+    )
