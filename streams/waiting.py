@@ -3,6 +3,7 @@
 Rule 1. An entry leaves once: taken, expired, or pushed out.
 Rule 2. Entries stand in the order they came; log time never goes back, so the front is oldest.
 Rule 3. At most ``capacity`` wait; one more pushes the oldest out.
+Rule 4. Memory follows what waits, not what has passed.
 """
 
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ class WaitingRoom(Generic[T]):
         self._capacity = capacity
         self._slot_of: dict[str, int] = {}
         self._chunks: dict[int, list[tuple[str, int, T] | None]] = {}
+        self._live: dict[int, int] = {}
         self._oldest = 0
         self._next = 0
 
@@ -44,16 +46,16 @@ class WaitingRoom(Generic[T]):
         return key in self._slot_of
 
     def put(self, key: str, at_ms: int, value: T) -> int:
-        """Let an entry wait; return how many were pushed out to make room."""
+        """Let an entry wait whose key does not wait yet; return how many were pushed out for it."""
         pushed_out = 0
         if len(self._slot_of) >= self._capacity:
             self._drop_oldest()
             pushed_out = 1
         slot = self._next
         self._next += 1
-        if slot % CHUNK_SLOTS == 0:
-            self._chunks[slot // CHUNK_SLOTS] = []
-        self._chunks[slot // CHUNK_SLOTS].append((key, at_ms, value))
+        chunk_id = slot // CHUNK_SLOTS
+        self._chunks.setdefault(chunk_id, []).append((key, at_ms, value))
+        self._live[chunk_id] = self._live.get(chunk_id, 0) + 1
         self._slot_of[key] = slot
         return pushed_out
 
@@ -70,9 +72,14 @@ class WaitingRoom(Generic[T]):
         slot = self._slot_of.pop(key, None)
         if slot is None:
             return None
-        chunk = self._chunks[slot // CHUNK_SLOTS]
+        chunk_id = slot // CHUNK_SLOTS
+        chunk = self._chunks[chunk_id]
         entry = chunk[slot % CHUNK_SLOTS]
         chunk[slot % CHUNK_SLOTS] = None
+        self._live[chunk_id] -= 1
+        if not self._live[chunk_id] and len(chunk) == CHUNK_SLOTS:
+            # Not only at the front: one entry that waits for weeks must not hold all that passed it.
+            del self._chunks[chunk_id], self._live[chunk_id]
         return None if entry is None else entry[2]
 
     def expire(self, before_ms: int) -> int:
@@ -91,13 +98,14 @@ class WaitingRoom(Generic[T]):
     def _front(self) -> tuple[str, int, T] | None:
         while self._oldest < self._next:
             chunk_id, slot = divmod(self._oldest, CHUNK_SLOTS)
-            chunk = self._chunks[chunk_id]
+            chunk = self._chunks.get(chunk_id)
+            if chunk is None:
+                self._oldest += CHUNK_SLOTS - slot
+                continue
             entry = chunk[slot]
             if entry is not None:
                 return entry
             self._oldest += 1
-            if self._oldest % CHUNK_SLOTS == 0:
-                del self._chunks[chunk_id]
         return None
 
     def _drop_oldest(self) -> None:

@@ -1,0 +1,139 @@
+from collections import OrderedDict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.waiting import CHUNK_SLOTS, WaitingRoom
+
+
+def filled(count: int, capacity: int = 10_000) -> WaitingRoom[int]:
+    room = WaitingRoom[int](capacity)
+    for i in range(count):
+        room.put(str(i), i, i)
+    return room
+
+
+# Rule 1
+
+
+def test_what_was_taken_is_gone() -> None:
+    room = filled(3)
+
+    assert room.take("1") == 1
+    assert room.take("1") is None
+    assert "1" not in room
+    assert room.expire(100) == 2
+
+
+def test_what_has_expired_is_gone() -> None:
+    room = filled(3)
+
+    assert room.expire(2) == 2
+    assert room.take("0") is None
+    assert room.take("2") == 2
+
+
+def test_what_was_pushed_out_is_gone() -> None:
+    room = filled(3, capacity=2)
+
+    assert room.take("0") is None
+    assert room.expire(100) == 2
+
+
+def test_to_look_is_not_to_take() -> None:
+    room = filled(1)
+
+    assert room.get("0") == 0
+    assert room.get("0") == 0
+    assert room.get("1") is None
+    assert len(room) == 1
+
+
+# Rule 2
+
+
+@pytest.mark.parametrize("taken", [[], ["0"], ["1", "130"], [str(i) for i in range(200)]])
+def test_entries_stand_in_the_order_they_came(taken: list[str]) -> None:
+    room = filled(300)
+    for key in taken:
+        room.take(key)
+
+    assert [key for key, _, _ in room.entries()] == [
+        str(i) for i in range(300) if str(i) not in taken
+    ]
+
+
+def test_an_entry_expires_only_when_it_came_before_the_instant() -> None:
+    room = WaitingRoom[str](10)
+    room.put("a", 10, "a")
+
+    assert room.expire(10) == 0
+    assert room.expire(11) == 1
+
+
+# Rule 3
+
+
+def test_one_more_than_there_is_room_for_pushes_the_oldest_out() -> None:
+    room = filled(2, capacity=2)
+
+    assert room.put("2", 2, 2) == 1
+    assert [key for key, _, _ in room.entries()] == ["1", "2"]
+
+
+def test_a_key_that_was_taken_may_come_again() -> None:
+    room = filled(2)
+    room.take("0")
+    room.put("0", 5, 7)
+
+    assert [value for _, _, value in room.entries()] == [1, 7]
+
+
+# Rule 4
+
+
+def test_the_room_is_as_large_as_what_waits_not_as_what_has_passed() -> None:
+    room = filled(1)
+
+    for i in range(1, 50 * CHUNK_SLOTS):
+        room.put(str(i), i, i)
+        room.take(str(i))
+
+    assert len(room) == 1
+    assert len(room._chunks) <= 2
+
+
+# Properties
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(
+        st.tuples(st.sampled_from(["put", "take", "expire"]), st.integers(0, 9)), max_size=400
+    ),
+)
+@settings(max_examples=200)
+def test_the_room_behaves_like_an_ordered_dictionary(
+    capacity: int, steps: list[tuple[str, int]]
+) -> None:
+    room, model = WaitingRoom[int](capacity), OrderedDict[str, int]()
+
+    for now, (verb, number) in enumerate(steps):
+        key = str(number)
+        if verb == "put" and key not in model:
+            pushed_out = len(model) == capacity
+            if pushed_out:
+                model.popitem(last=False)
+            model[key] = now
+            assert room.put(key, now, now) == pushed_out
+        elif verb == "take":
+            assert room.take(key) == model.pop(key, None)
+        elif verb == "expire":
+            old = [k for k, at in model.items() if at < now - number]
+            assert room.expire(now - number) == len(old)
+            for k in old:
+                del model[k]
+
+        assert len(room) == len(model)
+        assert [(k, at) for k, at, _ in room.entries()] == list(model.items())
