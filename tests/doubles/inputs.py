@@ -43,7 +43,7 @@ def accepted(
     value: bytes, offset: int = 0, *, source: Source | None = None, logged_at: int | None = None
 ) -> Accepted:
     """Return a valid event as ingest takes it in."""
-    kind: EventKind = "outcome" if b'"outcome"' in value else "prediction"
+    kind: EventKind = "outcome" if b'"observed_at"' in value else "prediction"
     place = source or (OUTCOMES if kind == "outcome" else PREDICTIONS)
     at_ms = START_MS + offset if logged_at is None else logged_at
     event = accept(Raw(place, offset, at_ms, value))

@@ -233,11 +233,11 @@ def test_the_longest_and_the_most_are_taken() -> None:
 def test_an_accepted_prediction_reads_back_to_the_same_event(event: strategies.Json) -> None:
     value = orjson.dumps(event)
 
-    payload = accepted(value).payload
+    payload = accepted(value, source=PREDICTIONS).payload
 
     assert b"\n" not in payload
     assert Prediction.model_validate_json(payload) == Prediction.model_validate_json(value)
-    assert accepted(payload).payload == payload
+    assert accepted(payload, source=PREDICTIONS).payload == payload
 
 
 @given(strategies.outcomes)
