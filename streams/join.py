@@ -1,6 +1,6 @@
 """Meet each prediction with its outcome, whichever comes first.
 
-Rule 1. Time is log time: the latest instant of the log. Never the wall clock, never one producer's.
+Rule 1. Time is log time: the latest instant the log gave the model's events. Never the wall clock.
 Rule 2. A prediction leaves once: joined, expired, or pushed out when too many wait.
 Rule 3. The first prediction of an id counts; another one is a duplicate and changes nothing.
 Rule 4. The first outcome of an id counts; the same again is a duplicate, another one a conflict.
@@ -10,7 +10,6 @@ Rule 7. Only the last ``remembered`` joined ids are known as joined: memory is b
 """
 
 import math
-from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -94,11 +93,10 @@ class OutcomeJoin:
     """The waiting rooms of one model."""
 
     def __init__(self, spec: JoinSpec) -> None:
-        self._spec = spec
         self._wait_ms = math.ceil(spec.wait_s * 1_000)
         self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting)
         self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting)
-        self._joined: OrderedDict[str, Answer] = OrderedDict()
+        self._joined = WaitingRoom[Answer](spec.remembered)
         self.counts = JoinCounts()
 
     @property
@@ -124,7 +122,7 @@ class OutcomeJoin:
         self.counts.predictions += 1
         outcome = self._outcomes.take(prediction_id)
         if outcome is not None:
-            return self._pair(prediction_id, prediction, outcome)
+            return self._pair(prediction_id, prediction, outcome, now_ms)
         self.counts.pushed_out_predictions += self._predictions.put(
             prediction_id, now_ms, prediction
         )
@@ -135,7 +133,7 @@ class OutcomeJoin:
         self.counts.outcomes += 1
         prediction = self._predictions.take(prediction_id)
         if prediction is not None:
-            return self._pair(prediction_id, prediction, outcome)
+            return self._pair(prediction_id, prediction, outcome, now_ms)
         early = self._outcomes.get(prediction_id)
         first = early.outcome if early is not None else self._joined.get(prediction_id)
         if first is None:
@@ -153,10 +151,12 @@ class OutcomeJoin:
         self.counts.orphan_outcomes += self._outcomes.expire(before_ms)
 
     def _pair(
-        self, prediction_id: str, prediction: WaitingPrediction, outcome: EarlyOutcome
+        self,
+        prediction_id: str,
+        prediction: WaitingPrediction,
+        outcome: EarlyOutcome,
+        now_ms: int,
     ) -> Pair:
         self.counts.pairs += 1
-        self._joined[prediction_id] = outcome.outcome
-        if len(self._joined) > self._spec.remembered:
-            self._joined.popitem(last=False)
+        self._joined.put(prediction_id, now_ms, outcome.outcome)
         return Pair(prediction, outcome)

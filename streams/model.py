@@ -11,7 +11,7 @@ Rule 5. At most ``MAX_SERIES`` features are watched; what comes later is counted
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -25,10 +25,11 @@ from streams.budget import shares
 from streams.feedback import calls_for_retraining, retrain
 from streams.join import Answer, EarlyOutcome, JoinSpec, OutcomeJoin, Pair, WaitingPrediction
 from streams.trail import Trail
-from streams.watch import Change, Kind, Scalar, SeriesWatch, WatchSpec
+from streams.watch import Change, Scalar, SeriesWatch, WatchSpec
 
 MAX_SERIES = 1_000
-EXPIRY_STEP_MS = 1_000
+
+Kind = Literal["auto", "numeric", "categorical"]
 
 
 class Arrival(NamedTuple):
@@ -40,8 +41,8 @@ class Arrival(NamedTuple):
         Its place in its record.
     source, source_offset
         Where ingest found it.
-    now_ms
-        Log time: the latest instant of the log so far.
+    logged_at
+        The instant the log gives it, in epoch milliseconds.
     kind, payload, event
         What it is, as bytes and decoded.
     """
@@ -49,7 +50,7 @@ class Arrival(NamedTuple):
     index: int
     source: str
     source_offset: int
-    now_ms: int
+    logged_at: int
     kind: EventKind
     payload: bytes
     event: dict[str, Any]
@@ -143,7 +144,7 @@ class ModelMonitor:
         self._labelled_topic = labelled_topic
         self._ignored = frozenset(spec.features.ignore)
         self._high_water: dict[str, int] = {}
-        self._next_expiry_ms = 0
+        self._now_ms = 0
         self._version: str | None = None
         self._watches: dict[str, SeriesWatch] = {}
         self._roles: dict[str, SeriesRole] = {}
@@ -162,7 +163,8 @@ class ModelMonitor:
                 self.counts.repeated_events += 1
                 continue
             self._high_water[arrival.source] = arrival.source_offset
-            self.advance(arrival.now_ms)
+            self._now_ms = max(self._now_ms, arrival.logged_at)
+            self.join.advance(self._now_ms)
             if arrival.kind == "prediction":
                 self._on_prediction(arrival, batch)
             else:
@@ -170,12 +172,6 @@ class ModelMonitor:
         self._watch(batch)
         batch.emissions.sort(key=lambda emission: emission.index)
         return batch.emissions
-
-    def advance(self, now_ms: int) -> None:
-        """Let log time pass; what waits is looked at once every ``EXPIRY_STEP_MS`` of it."""
-        if now_ms >= self._next_expiry_ms:
-            self._next_expiry_ms = now_ms - now_ms % EXPIRY_STEP_MS + EXPIRY_STEP_MS
-            self.join.advance(now_ms)
 
     def _on_prediction(self, arrival: Arrival, batch: _Batch) -> None:
         event = arrival.event
@@ -193,14 +189,14 @@ class ModelMonitor:
         batch.scores.append(_top_score(event))
         batch.predictions.append(answer)
         waiting = WaitingPrediction(arrival.payload, answer, at_ms)
-        pair = self.join.on_prediction(prediction_id, waiting, arrival.now_ms)
+        pair = self.join.on_prediction(prediction_id, waiting, self._now_ms)
         if pair is not None:
             self._on_pair(pair, arrival, batch)
 
     def _on_outcome(self, arrival: Arrival, batch: _Batch) -> None:
         event = arrival.event
         outcome = EarlyOutcome(arrival.payload, event["outcome"], event["observed_at"])
-        pair = self.join.on_outcome(event["prediction_id"], outcome, arrival.now_ms)
+        pair = self.join.on_outcome(event["prediction_id"], outcome, self._now_ms)
         if pair is not None:
             self._on_pair(pair, arrival, batch)
 
@@ -250,7 +246,7 @@ class ModelMonitor:
     def _row(self, arrival: Arrival, at_ms: int) -> _Row:
         return _Row(
             arrival.index,
-            arrival.now_ms,
+            self._now_ms,
             at_ms,
             self.predictions_seen,
             self.labelled_seen,
