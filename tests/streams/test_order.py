@@ -192,7 +192,7 @@ def test_whatever_is_fetched_when_all_leave_and_each_partition_keeps_its_order(
     instants: dict[Source, list[int]], data: st.DataObject
 ) -> None:
     order = merge(*ALL, max_held=data.draw(st.sampled_from([1, 5, 1_000])))
-    left = {
+    left: dict[Source, list[Item]] = {
         source: [event(source, offset, at) for offset, at in enumerate(history)]
         for source, history in instants.items()
     }
@@ -220,7 +220,7 @@ def test_a_backlog_that_arrives_in_time_comes_out_exactly_in_time_order(
     instants: dict[Source, list[int]], data: st.DataObject
 ) -> None:
     order = merge(*ALL)
-    left = {
+    left: dict[Source, list[Item]] = {
         source: [event(source, offset, at) for offset, at in enumerate(sorted(history))]
         for source, history in instants.items()
     }

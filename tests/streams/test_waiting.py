@@ -1,10 +1,11 @@
+import tracemalloc
 from collections import OrderedDict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.waiting import CHUNK_SLOTS, WaitingRoom
+from streams.waiting import WaitingRoom
 
 
 def filled(count: int, capacity: int = 10_000) -> WaitingRoom[int]:
@@ -93,15 +94,20 @@ def test_a_key_that_was_taken_may_come_again() -> None:
 # Rule 4
 
 
-def test_the_room_is_as_large_as_what_waits_not_as_what_has_passed() -> None:
-    room = filled(1)
+@pytest.mark.parametrize("stays", [100, 50_000], ids=["one in a hundred stays", "one stays"])
+def test_memory_follows_what_waits_and_not_what_has_passed(stays: int) -> None:
+    tracemalloc.start()
+    room = WaitingRoom[int](100_000)
 
-    for i in range(1, 50 * CHUNK_SLOTS):
-        room.put(str(i), i, i)
-        room.take(str(i))
+    for i in range(50_000):
+        room.put(str(i), i, 0)
+        if i % stays:
+            room.take(str(i))
+    used_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
 
-    assert len(room) == 1
-    assert len(room._chunks) <= 2
+    assert len(room) == 50_000 // stays
+    assert used_bytes < 20_000 + 1_000 * len(room)
 
 
 # Properties
