@@ -10,12 +10,17 @@ Rule 7. Only the last ``remembered`` joined ids are known as joined: memory is b
 """
 
 import math
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 from streams.waiting import WaitingRoom
 
 Answer = bool | int | float | str
+ChunkName = tuple[str, int]
+"""A sealed chunk of waiting events: its room, and its number there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +98,7 @@ class OutcomeJoin:
     """The waiting rooms of one model."""
 
     def __init__(self, spec: JoinSpec) -> None:
+        self.spec = spec
         self._wait_ms = math.ceil(spec.wait_s * 1_000)
         self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting)
         self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting)
@@ -150,6 +156,73 @@ class OutcomeJoin:
         self.counts.expired_predictions += self._predictions.expire(before_ms)
         self.counts.orphan_outcomes += self._outcomes.expire(before_ms)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state without what the sealed chunks of its rooms hold."""
+        return {
+            "counts": asdict(self.counts),
+            "predictions": self._predictions.snapshot(_payload),
+            "outcomes": self._outcomes.snapshot(_payload),
+            "joined": self._joined.snapshot(_joined_line),
+        }
+
+    def unstored(self) -> dict[ChunkName, bytes]:
+        """Return the sealed chunks that have not been stored yet."""
+        rooms = {
+            "predictions": self._predictions.unstored(_payload),
+            "outcomes": self._outcomes.unstored(_payload),
+            "joined": self._joined.unstored(_joined_line),
+        }
+        return {
+            (room, number): lines
+            for room, chunks in rooms.items()
+            for number, lines in chunks.items()
+        }
+
+    def on_stored(self, names: Collection[ChunkName]) -> None:
+        """Take note that these chunks are stored."""
+        for room, chunks in self._rooms().items():
+            chunks.on_stored(number for name, number in names if name == room)
+
+    def chunk_names(self) -> set[ChunkName]:
+        """Return the sealed chunks that a snapshot taken now would name."""
+        return {
+            (room, number) for room, chunks in self._rooms().items() for number in chunks.numbers()
+        }
+
+    @classmethod
+    def restore(
+        cls, spec: JoinSpec, snapshot: dict[str, Any], chunks: Callable[[ChunkName], bytes]
+    ) -> "OutcomeJoin":
+        """Return the join as it was; ``chunks`` gives the bytes of a sealed chunk."""
+        join = cls(spec)
+        join.counts = JoinCounts(**snapshot["counts"])
+        join._predictions = WaitingRoom.restore(
+            spec.max_waiting,
+            snapshot["predictions"],
+            lambda number: chunks(("predictions", number)),
+            _read_prediction,
+        )
+        join._outcomes = WaitingRoom.restore(
+            spec.max_waiting,
+            snapshot["outcomes"],
+            lambda number: chunks(("outcomes", number)),
+            _read_outcome,
+        )
+        join._joined = WaitingRoom.restore(
+            spec.remembered,
+            snapshot["joined"],
+            lambda number: chunks(("joined", number)),
+            _read_joined,
+        )
+        return join
+
+    def _rooms(self) -> dict[str, WaitingRoom[Any]]:
+        return {
+            "predictions": self._predictions,
+            "outcomes": self._outcomes,
+            "joined": self._joined,
+        }
+
     def _pair(
         self,
         prediction_id: str,
@@ -160,3 +233,27 @@ class OutcomeJoin:
         self.counts.pairs += 1
         self._joined.put(prediction_id, now_ms, outcome.outcome)
         return Pair(prediction, outcome)
+
+
+def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome) -> bytes:
+    return waiting.payload
+
+
+def _read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:
+    event = orjson.loads(line)
+    waiting = WaitingPrediction(line, event["prediction"], event["predicted_at"])
+    return event["prediction_id"], waiting
+
+
+def _read_outcome(line: bytes) -> tuple[str, EarlyOutcome]:
+    event = orjson.loads(line)
+    return event["prediction_id"], EarlyOutcome(line, event["outcome"], event["observed_at"])
+
+
+def _joined_line(key: str, outcome: Answer) -> bytes:
+    return orjson.dumps([key, outcome])
+
+
+def _read_joined(line: bytes) -> tuple[str, Answer]:
+    key, outcome = orjson.loads(line)
+    return key, outcome

@@ -9,8 +9,8 @@ Rule 4. Predictions with a fractional part make the model a regression; until th
 Rule 5. At most ``MAX_SERIES`` features are watched; what comes later is counted.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -20,16 +20,31 @@ from schemas.feedback import LabelledRange
 from schemas.model_spec import ModelSpec
 from schemas.topics import Role as TopicRole
 from streams.alert import Sighting, make_alert
+from streams.blob import pack, unpack
 from streams.budget import Role as SeriesRole
 from streams.budget import shares
 from streams.feedback import calls_for_retraining, retrain
-from streams.join import Answer, EarlyOutcome, JoinSpec, OutcomeJoin, Pair, WaitingPrediction
+from streams.join import (
+    Answer,
+    ChunkName,
+    EarlyOutcome,
+    JoinSpec,
+    OutcomeJoin,
+    Pair,
+    WaitingPrediction,
+)
 from streams.trail import Trail
 from streams.watch import Change, Scalar, SeriesWatch, WatchSpec
 
 MAX_SERIES = 1_000
+STATE_VERSION = 1
+"""Raised with every change of what a snapshot holds; CHANGELOG.md says what reads what."""
 
 Kind = Literal["auto", "numeric", "categorical"]
+
+
+class StateVersionError(Exception):
+    """A snapshot of another version: stop, the operator runs the worker that can read it."""
 
 
 class Arrival(NamedTuple):
@@ -37,7 +52,7 @@ class Arrival(NamedTuple):
 
     Parameters
     ----------
-    index
+    place
         Its place in its record.
     source, source_offset
         Where ingest found it.
@@ -47,7 +62,7 @@ class Arrival(NamedTuple):
         What it is, as bytes and decoded.
     """
 
-    index: int
+    place: int
     source: str
     source_offset: int
     logged_at: int
@@ -59,10 +74,10 @@ class Arrival(NamedTuple):
 class Emission(NamedTuple):
     """One record to publish: which topic, whose, what, and the log time it belongs to.
 
-    ``index`` is the place, in its record, of the event that called for it.
+    ``place`` is where, in its record,, of the event that called for it.
     """
 
-    index: int
+    place: int
     role: TopicRole
     model_id: str
     value: bytes
@@ -82,7 +97,7 @@ class ModelCounts:
 class _Row(NamedTuple):
     """An event that gave a value to a series: what an alert at it must say."""
 
-    index: int
+    place: int
     now_ms: int
     at_ms: int
     predictions_seen: int
@@ -170,8 +185,87 @@ class ModelMonitor:
             else:
                 self._on_outcome(arrival, batch)
         self._watch(batch)
-        batch.emissions.sort(key=lambda emission: emission.index)
+        batch.emissions.sort(key=lambda emission: emission.place)
         return batch.emissions
+
+    def snapshot(self) -> bytes:
+        """Return the state, without what the sealed chunks of `unstored` hold."""
+        return pack(
+            {
+                "version": STATE_VERSION,
+                "counts": asdict(self.counts),
+                "join": self.join.snapshot(),
+                "predictions_seen": self.predictions_seen,
+                "labelled_seen": self.labelled_seen,
+                "high_water": self._high_water,
+                "now_ms": self._now_ms,
+                "model_version": self._version,
+                "is_regression": self._is_regression,
+                "may_be_classes": self._may_be_classes,
+                "feature_series": list(self._feature_series.items()),
+                "series": {
+                    name: {"role": self._roles[name], "watch": watch.snapshot()}
+                    for name, watch in self._watches.items()
+                },
+                "prediction_trail": self._prediction_trail.snapshot(),
+                "labelled_trail": self._labelled_trail.snapshot(),
+            }
+        )
+
+    @classmethod
+    def restore(
+        cls,
+        model_id: str,
+        spec: ModelSpec,
+        labelled_topic: str,
+        snapshot: bytes,
+        chunks: Callable[[ChunkName], bytes],
+    ) -> "ModelMonitor":
+        """Return the model as it was.
+
+        Parameters
+        ----------
+        model_id, spec, labelled_topic
+            As for the constructor.
+        snapshot
+            What `snapshot` returned.
+        chunks
+            Gives the bytes of a sealed chunk.
+
+        Raises
+        ------
+        StateVersionError
+            When a later version wrote it.
+        DamagedSnapshotError
+            When the bytes are not what was written.
+        """
+        state = unpack(snapshot)
+        if state.get("version") != STATE_VERSION:
+            msg = (
+                f"the state of model {model_id} has version {state.get('version')}, this worker "
+                f"reads version {STATE_VERSION}"
+            )
+            raise StateVersionError(msg)
+        model = cls(model_id, spec, labelled_topic)
+        model.counts = ModelCounts(**state["counts"])
+        model.join = OutcomeJoin.restore(model.join.spec, state["join"], chunks)
+        model.predictions_seen = state["predictions_seen"]
+        model.labelled_seen = state["labelled_seen"]
+        model._high_water = state["high_water"]
+        model._now_ms = state["now_ms"]
+        model._version = state["model_version"]
+        model._is_regression = state["is_regression"]
+        model._may_be_classes = state["may_be_classes"]
+        model._feature_series = dict(state["feature_series"])
+        for name, series in state["series"].items():
+            role = series["role"]
+            model._roles[name] = role
+            model._watches[name] = SeriesWatch.restore(
+                WatchSpec(role=role, kind=model._kind(name, role)), series["watch"]
+            )
+        model._prediction_trail = Trail.restore(state["prediction_trail"])
+        model._labelled_trail = Trail.restore(state["labelled_trail"])
+        return model
 
     def _on_prediction(self, arrival: Arrival, batch: _Batch) -> None:
         event = arrival.event
@@ -223,7 +317,7 @@ class ModelMonitor:
             "evidence": {
                 "partition": batch.partition,
                 "offset": batch.offset,
-                "index": arrival.index,
+                "index": arrival.place,
             },
         }
         self._emit(batch, row, "labelled", orjson.dumps(labelled))
@@ -245,7 +339,7 @@ class ModelMonitor:
 
     def _row(self, arrival: Arrival, at_ms: int) -> _Row:
         return _Row(
-            arrival.index,
+            arrival.place,
             self._now_ms,
             at_ms,
             self.predictions_seen,
@@ -368,7 +462,7 @@ class ModelMonitor:
             self._emit(batch, row, "feedback", command.model_dump_json().encode())
 
     def _emit(self, batch: _Batch, row: _Row, role: TopicRole, value: bytes) -> None:
-        batch.emissions.append(Emission(row.index, role, self.model_id, value, row.now_ms))
+        batch.emissions.append(Emission(row.place, role, self.model_id, value, row.now_ms))
 
 
 def _has_fraction(answer: Answer) -> bool:

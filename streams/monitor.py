@@ -70,7 +70,7 @@ class Monitor:
         for model_id, of_model in arrivals.items():
             emissions += self._model(model_id).apply(self.partition, offset, of_model)
         if len(arrivals) > 1:
-            emissions.sort(key=lambda emission: emission.index)
+            emissions.sort(key=lambda emission: emission.place)
         self.next_offset = offset + 1
         return emissions
 

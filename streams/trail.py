@@ -1,4 +1,4 @@
-"""Where a model's rows stand in time and in the log, coarsely: one mark every few rows.
+"""Where a model's rows stand in time and in the log: finely for the latest, coarsely before that.
 
 An alert says how many rows ago the change began; the trail turns that into an instant and an offset
 of ``events``.
@@ -7,8 +7,9 @@ of ``events``.
 from collections import deque
 from typing import NamedTuple
 
-ROWS_PER_MARK = 16
-MARKS = 2_048
+MARKS = 128
+FINE_ROWS = 8
+COARSE_ROWS = 128
 
 
 class Mark(NamedTuple):
@@ -20,7 +21,7 @@ class Mark(NamedTuple):
 
 
 class Trail:
-    """Marks of the latest ``ROWS_PER_MARK * MARKS`` rows.
+    """Marks of the latest ``MARKS * COARSE_ROWS`` rows, at most ``COARSE_ROWS`` apart.
 
     Examples
     --------
@@ -34,12 +35,15 @@ class Trail:
     """
 
     def __init__(self) -> None:
-        self._marks: deque[Mark] = deque(maxlen=MARKS)
+        self._fine: deque[Mark] = deque(maxlen=MARKS)
+        self._coarse: deque[Mark] = deque(maxlen=MARKS)
 
     def note(self, row: int, at_ms: int, offset: int) -> None:
         """Take note of the next row; rows are numbered from 1."""
-        if row % ROWS_PER_MARK == 1:
-            self._marks.append(Mark(row, at_ms, offset))
+        if row % FINE_ROWS == 1:
+            self._fine.append(Mark(row, at_ms, offset))
+            if row % COARSE_ROWS == 1:
+                self._coarse.append(Mark(row, at_ms, offset))
 
     def find(self, row: int) -> Mark:
         """Return the mark at or before a row, or the oldest there is.
@@ -49,9 +53,26 @@ class Trail:
         LookupError
             When no row has been noted.
         """
-        if not self._marks:
+        for marks in (self._fine, self._coarse):
+            for mark in reversed(marks):
+                if mark.row <= row:
+                    return mark
+        if not self._coarse:
             msg = "a trail without rows has no marks"
             raise LookupError(msg)
-        steps = (self._marks[-1].row - row + ROWS_PER_MARK - 1) // ROWS_PER_MARK
-        place = len(self._marks) - 1 - max(0, steps)
-        return self._marks[max(0, place)]
+        return self._coarse[0]
+
+    def snapshot(self) -> list[list[int]]:
+        """Return the marks as plain numbers."""
+        return [
+            [number for mark in marks for number in mark] for marks in (self._fine, self._coarse)
+        ]
+
+    @classmethod
+    def restore(cls, snapshot: list[list[int]]) -> "Trail":
+        """Return the trail as it was."""
+        trail = cls()
+        for marks, numbers in zip((trail._fine, trail._coarse), snapshot, strict=True):
+            triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+            marks.extend(Mark(*triple) for triple in triples)
+        return trail

@@ -10,7 +10,7 @@ Rule 4. Entries stand in chunks. The last one is open; at ``CHUNK_SLOTS`` it is 
         every snapshot.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -23,22 +23,26 @@ SHRUNK = 4
 class Entry(NamedTuple, Generic[T]):
     """What waits: its place in its chunk, since when, and what."""
 
-    index: int
+    place: int
     at_ms: int
     value: T
 
 
 class _Chunk(Generic[T]):
-    """Some entries in order. ``number`` is 0 while it is open; ``sealed`` is what it was sealed with,
-    until that has been stored."""
+    """Some entries in order.
 
-    __slots__ = ("after", "before", "count", "entries", "number", "sealed")
+    ``number`` is 0 while it is open; ``sealed`` is what it was sealed with, until that is stored;
+    ``live`` says which of those are left, once somebody asked.
+    """
+
+    __slots__ = ("after", "before", "count", "entries", "live", "number", "sealed")
 
     def __init__(self) -> None:
         self.number = 0
         self.count = 0
         self.entries: dict[str, Entry[T]] = {}
         self.sealed: list[tuple[str, int, T]] | None = None
+        self.live: str | None = None
         self.before: _Chunk[T] | None = None
         self.after: _Chunk[T] | None = None
 
@@ -99,6 +103,7 @@ class WaitingRoom(Generic[T]):
         if chunk is None:
             return None
         entry = chunk.entries.pop(key)
+        chunk.live = None
         if chunk.number and len(chunk.entries) * SHRUNK <= chunk.count:
             self._shrink(chunk)
         return entry.value
@@ -118,17 +123,106 @@ class WaitingRoom(Generic[T]):
 
     def entries(self) -> Iterator[tuple[str, int, T]]:
         """Yield (key, instant, value) of all that wait, the oldest first."""
+        for chunk in self._chunks():
+            yield from ((key, e.at_ms, e.value) for key, e in chunk.entries.items())
+
+    def snapshot(self, encode: Callable[[str, T], bytes]) -> dict[str, Any]:
+        """Return the room without what its sealed chunks hold: see `unstored`.
+
+        Parameters
+        ----------
+        encode
+            Writes a key and its value as one line.
+        """
+        return {
+            "last_number": self._last_number,
+            "chunks": [[c.number, c.count, _live(c)] for c in self._chunks() if c.number],
+            "open_count": self._open.count,
+            "open_index": [entry.place for entry in self._open.entries.values()],
+            "open": _lines(((k, e.at_ms, e.value) for k, e in self._open.entries.items()), encode),
+        }
+
+    def unstored(self, encode: Callable[[str, T], bytes]) -> dict[int, bytes]:
+        """Return the sealed chunks that have not been stored yet, by number."""
+        return {
+            chunk.number: _lines(chunk.sealed, encode)
+            for chunk in self._chunks()
+            if chunk.sealed is not None
+        }
+
+    def on_stored(self, numbers: Iterable[int]) -> None:
+        """Take note that these chunks are stored: their bytes are not needed any more."""
+        stored = set(numbers)
+        for chunk in self._chunks():
+            if chunk.number in stored:
+                chunk.sealed = None
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the sealed chunks that a snapshot taken now would name."""
+        return [chunk.number for chunk in self._chunks() if chunk.number]
+
+    @classmethod
+    def restore(
+        cls,
+        capacity: int,
+        snapshot: dict[str, Any],
+        chunks: Callable[[int], bytes],
+        decode: Callable[[bytes], tuple[str, T]],
+    ) -> "WaitingRoom[T]":
+        """Return the room as it was.
+
+        Parameters
+        ----------
+        capacity
+            Entries held at most.
+        snapshot
+            What `snapshot` returned.
+        chunks
+            Gives the bytes of a sealed chunk, by number.
+        decode
+            Reads a line of ``encode``.
+        """
+        room = cls(capacity)
+        room._last_number = snapshot["last_number"]
+        for number, count, live_hex in snapshot["chunks"]:
+            live = int(live_hex, 16)
+            lines = chunks(number).split(b"\n")
+            room._append(number, count, [i for i in range(count) if live >> i & 1], lines, decode)
+        index, lines = snapshot["open_index"], snapshot["open"].split(b"\n")
+        room._append(
+            0, snapshot["open_count"], index, dict(zip(index, lines, strict=False)), decode
+        )
+        return room
+
+    def _append(
+        self,
+        number: int,
+        count: int,
+        index: list[int],
+        lines: list[bytes] | dict[int, bytes],
+        decode: Callable[[bytes], tuple[str, T]],
+    ) -> None:
+        chunk = self._open
+        chunk.number, chunk.count = number, count
+        for i in index:
+            at_ms, _, line = lines[i].partition(b" ")
+            key, value = decode(line)
+            chunk.entries[key] = Entry(i, int(at_ms), value)
+            self._chunk_of[key] = chunk
+        if number:
+            self._open = _Chunk()
+            _link(chunk, self._open)
+
+    def _chunks(self) -> Iterator[_Chunk[T]]:
         chunk: _Chunk[T] | None = self._first
         while chunk is not None:
-            yield from ((key, e.at_ms, e.value) for key, e in chunk.entries.items())
+            yield chunk
             chunk = chunk.after
 
     def _front(self) -> tuple[str, int] | None:
-        chunk: _Chunk[T] | None = self._first
-        while chunk is not None:
+        for chunk in self._chunks():
             for key, entry in chunk.entries.items():
                 return key, entry.at_ms
-            chunk = chunk.after
         return None
 
     def _drop_oldest(self) -> None:
@@ -148,11 +242,12 @@ class WaitingRoom(Generic[T]):
 
     def _seal(self, chunk: _Chunk[T], entries: dict[str, Entry[T]]) -> None:
         self._last_number += 1
+        chunk.live = None
         chunk.number = self._last_number
         chunk.count = len(entries)
         chunk.entries = {
-            key: Entry(index, entry.at_ms, entry.value)
-            for index, (key, entry) in enumerate(entries.items())
+            key: Entry(place, entry.at_ms, entry.value)
+            for place, (key, entry) in enumerate(entries.items())
         }
         chunk.sealed = [(key, entry.at_ms, entry.value) for key, entry in chunk.entries.items()]
 
@@ -182,6 +277,16 @@ class WaitingRoom(Generic[T]):
             self._first = after or self._open
         else:
             before.after = after
+
+
+def _lines(entries: Iterable[tuple[str, int, T]], encode: Callable[[str, T], bytes]) -> bytes:
+    return b"\n".join(b"%d %b" % (at_ms, encode(key, value)) for key, at_ms, value in entries)
+
+
+def _live(chunk: _Chunk[T]) -> str:
+    if chunk.live is None:
+        chunk.live = f"{sum(1 << entry.place for entry in chunk.entries.values()):x}"
+    return chunk.live
 
 
 def _link(before: _Chunk[T], after: _Chunk[T]) -> None:
