@@ -139,7 +139,9 @@ def spread_down_threshold(false_alarms: float) -> float:
 
 
 def adwin_delta(false_alarms: float) -> float:
-    """Return ADWIN's confidence for its share of a series' budget.
+    """Return ADWIN's confidence on scores of single rows, for its part of a series' budget.
+
+    Measured: at confidence d, tested every 32 rows, it raises 3 d false alarms per 10,000 rows.
 
     Examples
     --------
@@ -147,6 +149,19 @@ def adwin_delta(false_alarms: float) -> float:
     5e-05
     """
     return (1 - PAGE_HINKLEY_SHARE) * false_alarms / 4
+
+
+def block_adwin_delta(false_alarms: float) -> float:
+    """Return ADWIN's confidence on scores of 16-row blocks, for its part of a series' budget.
+
+    Measured: at confidence d, tested every 8 blocks, it raises d / 2 per 10,000 rows or fewer.
+
+    Examples
+    --------
+    >>> round(block_adwin_delta(0.1), 9)
+    0.04
+    """
+    return min(2 * (1 - PAGE_HINKLEY_SHARE) * false_alarms, 0.5)
 
 
 def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
@@ -166,7 +181,7 @@ def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
     return math.ceil(math.log(rows) / -math.log(most_common_share))
 
 
-_SHARE_BASE = {1.75: 8.9, 3.0: 8.65, 1 / 2.1: 9.9, 1.3: 9.5, 1 / 1.3: 10.0}
+_SHARE_BASE = {1.75: 8.0, 3.0: 8.75, 1 / 2.1: 10.0}
 
 
 def share_threshold(false_alarms: float, share: float, odds: float) -> float:
@@ -178,7 +193,7 @@ def share_threshold(false_alarms: float, share: float, odds: float) -> float:
     Examples
     --------
     >>> round(share_threshold(0.1, 0.05, 3.0), 2), round(share_threshold(0.01, 0.05, 3.0), 2)
-    (8.65, 10.95)
+    (8.75, 11.05)
     """
     middle = 0.5 if 0.2 <= share <= 0.8 else 0.0
     return _SHARE_BASE[odds] + middle + math.log(0.1 / false_alarms)

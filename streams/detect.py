@@ -18,21 +18,22 @@ from streams import kernel
 from streams.budget import (
     PAGE_HINKLEY_SHARE,
     adwin_delta,
+    block_adwin_delta,
     gaussian_threshold,
     share_threshold,
     short_reference_cost,
     spread_down_threshold,
     spread_up_threshold,
 )
-from streams.reference import NumericReference, ShareReference
+from streams.reference import CLIP, NumericReference, ShareReference
 
 Floats = NDArray[np.float64]
 
 _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
-_ODDS = (1.75, 3.0, 1.3, 1 / 2.1, 1 / 1.3)
+_ODDS = (1.75, 3.0, 1 / 2.1)
 _BURST_ODDS = 9.0
-_FROZEN_AT = 0.3
+_BLOCK_CLOCK = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +106,7 @@ class LevelDetector:
     def _read_reference(self, learnt: Floats) -> None:
         innovations = np.empty_like(learnt)
         kernel.run_levels(self._state, learnt, innovations)
-        for e in innovations.tolist():
-            self._adwin.update(e)
-        if self._adwin.drift_detected:  # what the reference did is no news
-            self._adwin.update(0.0)
+        _feed(self._adwin, innovations)
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew."""
@@ -141,10 +139,7 @@ class LevelDetector:
         return {
             "reference": _plain(self._reference),
             "state": self._state,
-            "adwin_delta": self._adwin.delta,
-            # River keeps the window in Rust, and the verdict of the last update beside it.
-            "adwin": self._adwin._helper.__getstate__(),
-            "adwin_drift": self._adwin.drift_detected,
+            "adwin": _adwin_tree(self._adwin),
         }
 
     @classmethod
@@ -152,9 +147,7 @@ class LevelDetector:
         """Return the detector as it was."""
         detector = cls(NumericReference(**tree["reference"]), 1.0)
         detector._state = tree["state"]
-        detector._adwin = ADWIN(delta=tree["adwin_delta"])
-        detector._adwin._helper.__setstate__(tree["adwin"])
-        detector._adwin._drift_detected = tree["adwin_drift"]
+        detector._adwin = _adwin_of(tree["adwin"])
         return detector
 
     def _finding(self, row: int, statistic: int) -> Finding:
@@ -222,14 +215,20 @@ class ShareDetector:
     ('share', 'up', True)
     """
 
-    def __init__(self, reference: ShareReference, false_alarms: float) -> None:
+    def __init__(
+        self, reference: ShareReference, false_alarms: float, learnt: Floats | None = None
+    ) -> None:
         self._reference = reference
         levels = len(reference.codes)
-        self._state = np.zeros(1 + levels * kernel.SHARE_SIZE)
-        self._state[0] = levels
+        self._state = np.zeros(kernel.SHARES_HEAD + levels * kernel.SHARE_SIZE)
+        self._state[kernel.LEVELS] = levels
         for level in range(levels):
             self._prepare(level)
         self.set_budget(false_alarms)
+        delta = block_adwin_delta(false_alarms / max(levels, 1))
+        self._adwins = [ADWIN(delta=delta, clock=_BLOCK_CLOCK) for _ in range(levels)]
+        if learnt is not None:
+            self._read_reference(learnt)
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -238,34 +237,97 @@ class ShareDetector:
 
     def _prepare(self, level: int) -> None:
         share = self._reference.shares[level]
-        block = self._state[1 + level * kernel.SHARE_SIZE :][: kernel.SHARE_SIZE]
-        block[kernel.CODE] = self._reference.codes[level]
-        block[kernel.SEEN] = self._reference.rows
-        block[kernel.SHARE] = share
-        block[kernel.FROZEN_AT] = _FROZEN_AT
+        part = self._state[_part(level) :]
+        part[kernel.CODE] = self._reference.codes[level]
+        part[kernel.SEEN] = self._reference.rows
+        part[kernel.SHARE] = share
         hit, miss = _ratios(share, _BURST_ODDS)
-        block[kernel.BURST_HIT], block[kernel.BURST_MISS] = hit, -miss
+        part[kernel.BURST_HIT], part[kernel.BURST_MISS] = hit, -miss
+        variance = kernel.BLOCK_ROWS * share * (1 - share) * self._reference.inflations[level]
+        part[kernel.BLOCK_MEAN] = kernel.BLOCK_ROWS * share
+        part[kernel.BLOCK_SCALE] = 1 / math.sqrt(variance)
         for k, odds in enumerate(_ODDS):
             hit, miss = _ratios(share, odds)
             at = kernel.SHARE_HEAD + k * kernel.RUN_SIZE
-            block[at + kernel.KAPPA] = miss / (hit + miss) - share
-        block[kernel.SHARE_HEAD + kernel.BURST * kernel.RUN_SIZE + kernel.THRESHOLD] = 1.0
+            part[at + kernel.KAPPA] = miss / (hit + miss) - share
+
+    def _read_reference(self, learnt: Floats) -> None:
+        """Let ADWIN know the reference, block by block; the CUSUMs start at its shares."""
+        rows = len(learnt) // kernel.BLOCK_ROWS * kernel.BLOCK_ROWS
+        for level, code in enumerate(self._reference.codes):
+            part = self._state[_part(level) :]
+            hits = (learnt[:rows] == code).reshape(-1, kernel.BLOCK_ROWS).sum(axis=1)
+            scores = (hits - part[kernel.BLOCK_MEAN]) * part[kernel.BLOCK_SCALE]
+            _feed(self._adwins[level], np.clip(scores, -CLIP, CLIP))
 
     def set_budget(self, false_alarms: float) -> None:
-        """Divide the budget among the levels and set their thresholds."""
+        """Divide the budget among the levels and set their thresholds.
+
+        ADWIN keeps its confidence until the series is learnt anew.
+        """
         reference = self._reference
-        f = false_alarms / max(len(reference.codes), 1) / short_reference_cost(reference.rows)
+        f = PAGE_HINKLEY_SHARE * false_alarms / max(len(reference.codes), 1)
+        f /= short_reference_cost(reference.rows)
         for level, share in enumerate(reference.shares):
             for k, odds in enumerate(_ODDS):
                 hit, miss = _ratios(share, odds)
-                at = 1 + level * kernel.SHARE_SIZE + kernel.SHARE_HEAD + k * kernel.RUN_SIZE
-                self._state[at + kernel.THRESHOLD] = (
-                    reference.inflations[level] * share_threshold(f, share, odds) / abs(hit + miss)
-                )
+                at = _part(level) + kernel.SHARE_HEAD + k * kernel.RUN_SIZE
+                nats = reference.inflations[level] * share_threshold(f, share, odds)
+                self._state[at + kernel.THRESHOLD] = nats / abs(hit + miss)
+
+    def run(self, codes: Floats) -> Finding | None:
+        """Read codes until the share of a level has changed."""
+        levels = len(self._reference.codes)
+        fill = int(self._state[kernel.BLOCK_FILL])
+        blocks = (fill + len(codes)) // kernel.BLOCK_ROWS
+        scores = np.empty((blocks, levels))
+        alarm = kernel.run_shares(self._state, codes, scores)
+        row = len(codes) if alarm < 0 else alarm // kernel.SHARE_STATISTICS // levels
+        for block in range((fill + row) // kernel.BLOCK_ROWS):
+            for level, adwin in enumerate(self._adwins):
+                adwin.update(scores[block, level])
+                if adwin.drift_detected:
+                    at = (block + 1) * kernel.BLOCK_ROWS - fill - 1
+                    return self._slow_finding(at, level)
+        if alarm < 0:
+            return None
+        place, statistic = divmod(alarm, kernel.SHARE_STATISTICS)
+        level = place % levels
+        at = _part(level) + kernel.SHARE_HEAD + statistic * kernel.RUN_SIZE
+        rows = int(self._state[at + kernel.ROWS])
+        share = float(self._state[at + kernel.HITS]) / rows
+        return self._share(row, level, "cusum", share, rows)
+
+    def _slow_finding(self, row: int, level: int) -> Finding:
+        part = self._state[_part(level) :]
+        adwin = self._adwins[level]
+        rows = int(adwin.width) * kernel.BLOCK_ROWS
+        hits = adwin.estimation / part[kernel.BLOCK_SCALE] + part[kernel.BLOCK_MEAN]
+        share = min(max(float(hits) / kernel.BLOCK_ROWS, 0.0), 1.0)
+        return self._share(row, level, "adwin", share, max(rows, 1))
+
+    def _share(self, row: int, level: int, detector: str, share: float, rows: int) -> Finding:
+        baseline = self._reference.shares[level]
+        return Finding(
+            row=row,
+            aspect="share",
+            detector=detector,
+            direction="up" if share > baseline else "down",
+            level=level,
+            value=share,
+            baseline=baseline,
+            effect=_odds(share, rows) / _odds(baseline, self._reference.rows),
+            effect_unit="odds_ratio",
+            rows=rows,
+        )
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as a tree for :func:`streams.blob.pack`."""
-        return {"reference": _plain(self._reference), "state": self._state}
+        return {
+            "reference": _plain(self._reference),
+            "state": self._state,
+            "adwins": {str(level): _adwin_tree(adwin) for level, adwin in enumerate(self._adwins)},
+        }
 
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "ShareDetector":
@@ -278,32 +340,38 @@ class ShareDetector:
         )
         detector = cls(reference, 1.0)
         detector._state = tree["state"]
+        detector._adwins = [
+            _adwin_of(tree["adwins"][str(level)]) for level in range(len(reference.codes))
+        ]
         return detector
 
-    def run(self, codes: Floats) -> Finding | None:
-        """Read codes until the share of a level has changed."""
-        alarm = kernel.run_shares(self._state, codes)
-        if alarm < 0:
-            return None
-        place, statistic = divmod(alarm, kernel.SHARE_STATISTICS)
-        row, level = divmod(place, len(self._reference.codes))
-        block = 1 + level * kernel.SHARE_SIZE
-        at = block + kernel.SHARE_HEAD + statistic * kernel.RUN_SIZE
-        rows = int(self._state[at + kernel.ROWS])
-        share = float(self._state[at + kernel.HITS]) / rows
-        baseline = self._reference.shares[level]
-        return Finding(
-            row=row,
-            aspect="share",
-            detector="cusum",
-            direction="down" if statistic >= kernel.FIRST_DOWN else "up",
-            level=level,
-            value=share,
-            baseline=baseline,
-            effect=_odds(share, rows) / _odds(baseline, self._reference.rows),
-            effect_unit="odds_ratio",
-            rows=rows,
-        )
+
+def _part(level: int) -> int:
+    return kernel.SHARES_HEAD + level * kernel.SHARE_SIZE
+
+
+def _feed(adwin: ADWIN, scores: Floats) -> None:
+    for score in scores.tolist():
+        adwin.update(score)
+    if adwin.drift_detected:  # what the reference did is no news: drop the verdict
+        adwin.update(0.0)
+
+
+def _adwin_tree(adwin: ADWIN) -> dict[str, Any]:
+    """Return the window, which River keeps in Rust, and the verdict, which it keeps beside it."""
+    return {
+        "delta": adwin.delta,
+        "clock": adwin.clock,
+        "window": adwin._helper.__getstate__(),
+        "is_drift": adwin.drift_detected,
+    }
+
+
+def _adwin_of(tree: dict[str, Any]) -> ADWIN:
+    adwin = ADWIN(delta=tree["delta"], clock=tree["clock"])
+    adwin._helper.__setstate__(tree["window"])
+    adwin._drift_detected = tree["is_drift"]
+    return adwin
 
 
 def _plain(reference: NumericReference | ShareReference) -> dict[str, Any]:

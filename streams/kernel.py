@@ -127,17 +127,20 @@ def run_levels(state: Floats, values: Floats, innovations: Floats) -> int:
     return -1
 
 
-# State of run_shares: the number of levels, then a block for each.
+# State of run_shares: the number of levels, the rows of the open block, then a part for each level.
+LEVELS, BLOCK_FILL, SHARES_HEAD = 0, 1, 2
+
 CODE = 0
 SEEN = 1
 SHARE = 2  # running mean of the indicator
-FROZEN_AT = 3  # the part of a threshold from which on the running mean stands still
-BURST_HIT, BURST_MISS = 4, 5  # log-likelihood ratio of a burst, for a hit and for a miss
-SHARE_HEAD = 6
+BURST_HIT, BURST_MISS = 3, 4  # log-likelihood ratio of a burst, for a hit and for a miss
+BLOCK_HITS, BLOCK_MEAN, BLOCK_SCALE = 5, 6, 7
+SHARE_HEAD = 8
 
-SHARE_STATISTICS = 5  # up, far up, slightly up, down, slightly down
-FIRST_DOWN = 3
-BURST = 5
+BLOCK_ROWS = 16
+SHARE_STATISTICS = 3  # up, far up, down
+DOWN = 2
+BURST = 3
 KAPPA, HITS, RETURN, BURST_PEAK, RUN_SIZE = 2, 4, 5, 6, 7
 SHARE_SIZE = SHARE_HEAD + (SHARE_STATISTICS + 1) * RUN_SIZE
 
@@ -199,17 +202,16 @@ def _read_share(state: Floats, block: int, hit: float) -> int:
     for k in range(SHARE_STATISTICS):
         at = first + k * RUN_SIZE
         step = hit - share - state[at + KAPPA]
-        _advance(state, at, step if k < FIRST_DOWN else -step, hit)
+        _advance(state, at, step if k < DOWN else -step, hit)
         reach = max(reach, state[at] / state[at + THRESHOLD])
     _advance(state, burst, state[block + BURST_HIT] if hit > 0 else state[block + BURST_MISS], hit)
     _weigh_return(state, burst, share, hit, _BURST_SEEN / 2)
     is_over = state[burst + BURST_PEAK] > _BURST_SEEN and state[burst + RETURN] > _RETURNED
     if is_over:
         _clear(state, burst)
-    if reach < state[block + FROZEN_AT]:
-        state[block + SEEN] += 1.0
-        state[block + SHARE] += (hit - share) / state[block + SEEN]
-    for k in range(FIRST_DOWN):
+    state[block + SEEN] += 1.0
+    state[block + SHARE] += (hit - share) / state[block + SEEN]
+    for k in range(DOWN):
         at = first + k * RUN_SIZE
         _weigh_return(state, at, share, hit, state[at + THRESHOLD] / 2)
         if is_over or state[at + RETURN] > _RETURNED:
@@ -227,26 +229,43 @@ def _first_alarm(state: Floats, block: int, share: float) -> int:
         at = first + k * RUN_SIZE
         if state[at] <= state[at + THRESHOLD]:
             continue
-        if k >= FIRST_DOWN or (not is_held and state[at + RETURN] < _RETURNING):
+        if k == DOWN or (not is_held and state[at + RETURN] < _RETURNING):
             return k
     return -1
 
 
 @_compiled
-def run_shares(state: Floats, codes: Floats) -> int:
+def run_shares(state: Floats, codes: Floats, scores: Floats) -> int:
     """Read codes until the share of a level has changed.
 
+    Writes to each row of ``scores`` the standardised hits of a finished block, level by level.
     Returns ``(row * levels + level) * SHARE_STATISTICS + statistic``, or -1.
     """
-    levels = int(state[0])
+    levels = int(state[LEVELS])
+    finished = 0
     for row in range(len(codes)):
+        state[BLOCK_FILL] += 1.0
         for level in range(levels):
-            block = 1 + level * SHARE_SIZE
+            block = SHARES_HEAD + level * SHARE_SIZE
             hit = 1.0 if codes[row] == state[block + CODE] else 0.0
+            state[block + BLOCK_HITS] += hit
             statistic = _read_share(state, block, hit)
             if statistic >= 0:
                 return (row * levels + level) * SHARE_STATISTICS + statistic
+        if state[BLOCK_FILL] == BLOCK_ROWS:
+            _finish_block(state, scores[finished])
+            finished += 1
     return -1
+
+
+@_compiled
+def _finish_block(state: Floats, scores: Floats) -> None:
+    state[BLOCK_FILL] = 0.0
+    for level in range(len(scores)):
+        block = SHARES_HEAD + level * SHARE_SIZE
+        z = (state[block + BLOCK_HITS] - state[block + BLOCK_MEAN]) * state[block + BLOCK_SCALE]
+        scores[level] = max(-_CLIP, min(_CLIP, z))
+        state[block + BLOCK_HITS] = 0.0
 
 
 # State of run_equal: the last value, how often in a row, and the run that is one too long.

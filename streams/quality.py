@@ -128,7 +128,8 @@ class MissingRule:
             )
         if self._detector is None:
             return None
-        return self._detector.run(flags)
+        finding = self._detector.run(flags)
+        return finding and replace(finding, aspect="missing")
 
     def _learn(self, flags: Floats, false_alarms: float) -> None:
         self._rows += len(flags)
@@ -139,7 +140,7 @@ class MissingRule:
             return
         seen = np.frombuffer(bytes(self._flags), dtype=np.uint8).astype(np.float64)
         if seen.any():
-            self._detector = ShareDetector(ShareReference.of(seen, [1]), false_alarms)
+            self._detector = ShareDetector(ShareReference.of(seen, [1]), false_alarms, seen)
         if self._rows == self._stages[-1]:
             self._is_news = not seen.any()
             self._flags = None

@@ -80,7 +80,7 @@ class NumericSeries:
         smooth = x[codes < 0]
         level = shares = None
         if atoms:
-            shares = ShareDetector(ShareReference.of(codes, range(len(atoms))), false_alarms)
+            shares = ShareDetector(ShareReference.of(codes, range(len(atoms))), false_alarms, codes)
         if len(smooth) >= MIN_LEVEL_ROWS and (smooth != smooth[0]).any():
             level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth)
         series = cls(atoms, level, shares, _numeric_summary(x))
@@ -179,8 +179,9 @@ class CategorySeries:
         else:
             watched.append(float(len(levels.watched)))
         series = cls(levels, ShareDetector(ShareReference.none(), 1.0))
-        reference = ShareReference.of(series._coded(values), [int(code) for code in watched])
-        series._shares = ShareDetector(reference, false_alarms)
+        codes = series._coded(values)
+        reference = ShareReference.of(codes, [int(code) for code in watched])
+        series._shares = ShareDetector(reference, false_alarms, codes)
         return series
 
     def _coded(self, values: Sequence[Value]) -> Floats:
