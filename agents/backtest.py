@@ -6,16 +6,24 @@ as the monitor applies its log. What is written is what would be published.
 
 import contextlib
 import gzip
+import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
 
 import orjson
 import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
+from agents.errors import OperatorError, WorkerError
 from schemas.alert import Alert
 from schemas.event import EventKind, Source
 from schemas.model_spec import ModelSpec, SpecError, parse_spec
@@ -30,8 +38,10 @@ SHOWN_REFUSALS = 5
 STANDARD_STREAM = "-"
 
 
-class FileError(Exception):
-    """A file the operator named cannot be used: say which and why, and stop."""
+class FileError(WorkerError):
+    """A file the operator named cannot be used: the message says which and why."""
+
+    exit_code = os.EX_NOINPUT
 
 
 @dataclass(slots=True)
@@ -95,11 +105,6 @@ class _Reader:
             self._told = position
 
 
-def input_bytes(name: str) -> int | None:
-    """Return the size of an input, or None where it cannot be known."""
-    return None if name == STANDARD_STREAM else Path(name).stat().st_size
-
-
 def read_spec(path: str | None) -> ModelSpec:
     """Read a model's spec from a YAML file; without one, the defaults.
 
@@ -107,7 +112,7 @@ def read_spec(path: str | None) -> ModelSpec:
     ------
     FileError
         When the file cannot be read as YAML.
-    SpecError
+    OperatorError
         When a field is wrong.
     """
     if path is None:
@@ -121,7 +126,7 @@ def read_spec(path: str | None) -> ModelSpec:
         return parse_spec({} if data is None else data)
     except SpecError as error:
         msg = f"{path}: {error}"
-        raise SpecError(msg) from error
+        raise OperatorError(msg) from error
 
 
 def replay(
@@ -161,6 +166,106 @@ def replay(
     for model in monitor.models.values():
         replayed.counts.add(model.join.counts)
     return replayed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestOptions:
+    """What the operator asked for: paths, where "-" is standard input or output."""
+
+    predictions: str
+    outcomes: str
+    out: str
+    feedback: str | None
+    labelled: str | None
+    spec: str | None
+
+
+def backtest(options: BacktestOptions, console: Console) -> int:
+    """Run a backtest with progress and a closing table; return the exit code.
+
+    Parameters
+    ----------
+    options
+        What to read and write.
+    console
+        Where to say things; never standard output, which may carry lines.
+    """
+    spec = read_spec(options.spec)
+    began_s = time.monotonic()
+    with ExitStack() as stack:
+        paths: dict[Role, str | None] = {
+            "alerts": options.out,
+            "feedback": options.feedback,
+            "labelled": options.labelled,
+        }
+        outputs = {role: _open_output(path, stack) for role, path in paths.items() if path}
+        columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        stack.enter_context(progress)
+        task = progress.add_task("", total=_total_bytes(options.predictions, options.outcomes))
+        replayed = replay(
+            options.predictions,
+            options.outcomes,
+            outputs,
+            spec,
+            lambda more: progress.advance(task, more),
+        )
+    _print_closing(replayed, time.monotonic() - began_s, console)
+    return 0
+
+
+def _print_closing(replayed: Replayed, seconds: float, console: Console) -> None:
+    counts = replayed.counts
+    for refusal in replayed.first_refusals:
+        console.print(f"Refused {escape(refusal)}")
+    if replayed.alerts:
+        console.print(_alert_table(replayed.alerts))
+    dropped = {
+        "duplicate predictions": counts.duplicate_predictions,
+        "duplicate outcomes": counts.duplicate_outcomes,
+        "conflicting outcomes": counts.conflicting_outcomes,
+        "expired predictions": counts.expired_predictions,
+        "orphan outcomes": counts.orphan_outcomes,
+        "refused lines": replayed.refused.total(),
+    }
+    said = [f"{count:,} {name}" for name, count in dropped.items() if count]
+    console.print(
+        f"{counts.predictions:,} predictions, {counts.outcomes:,} outcomes, {counts.pairs:,} pairs, "
+        f"{len(replayed.alerts)} alerts, {replayed.feedback} feedback in {seconds:.1f} s "
+        f"({counts.pairs / max(seconds, 1e-9):,.0f} pairs/s)."
+    )
+    if said:
+        console.print(f"Left out: {', '.join(said)}.")
+
+
+def _alert_table(alerts: list[Alert]) -> Table:
+    by_series: dict[tuple[str, str], list[Alert]] = {}
+    for alert in alerts:
+        by_series.setdefault((alert.model_id, alert.series), []).append(alert)
+    table = Table(title="Alerts")
+    for title in ("model", "series", "alerts", "first at prediction", "what"):
+        table.add_column(title, justify="right" if title in {"alerts", "first at"} else "left")
+    for (model_id, series), found in by_series.items():
+        first = found[0]
+        what = first.aspect if first.category is None else f"{first.aspect} of {first.category!r}"
+        place = f"{first.predictions_seen:,}"
+        table.add_row(escape(model_id), escape(series), str(len(found)), place, escape(what))
+    return table
+
+
+def _total_bytes(*names: str) -> int | None:
+    paths = [Path(name) for name in names]
+    return sum(p.stat().st_size for p in paths) if all(p.is_file() for p in paths) else None
+
+
+def _open_output(name: str, stack: ExitStack) -> IO[bytes]:
+    if name == STANDARD_STREAM:
+        return sys.stdout.buffer
+    try:
+        return stack.enter_context(Path(name).open("wb"))
+    except OSError as error:
+        msg = f"{name}: cannot be written: {error.strerror}"
+        raise FileError(msg) from error
 
 
 def _take_note(replayed: Replayed, role: Role, value: bytes) -> None:

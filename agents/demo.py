@@ -4,8 +4,8 @@ It starts a broker (or uses one), creates the topics, starts a worker as its own
 car-loan example as its services would publish it, and reads every alert back from its topic.
 """
 
+import gzip
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -190,7 +190,7 @@ def _worker(settings: Settings, log_path: Path) -> Iterator[_Worker]:
     """Run a worker as operators do: a process of its own, told by the environment."""
     told = settings.model_dump(mode="json", exclude_unset=True, exclude={"password"})
     env = {f"{PREFIX}{name.upper()}": str(value) for name, value in told.items()}
-    command = [sys.executable, "-m", "agents", "worker"]
+    command = [str(ROOT / "tidegauge"), "worker"]
     process = start_child(command, log_path=log_path, env={**os.environ, **env}, cwd=ROOT)
     try:
         yield _Worker(process, log_path)
@@ -269,6 +269,20 @@ class _Play:
         if failure is not None:
             msg = f"The broker at {self._settings.broker} failed: {failure!r}"
             raise DemoError(msg) from failure
+
+
+def write_files(folder: Path, rows: int | None, console: Console) -> None:
+    """Write what the services publish as two files that `backtest` reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {kind: folder / f"{kind}s.jsonl.gz" for kind in ("prediction", "outcome")}
+    with ExitStack() as stack:
+        files = {
+            kind: stack.enter_context(gzip.open(path, "wb", compresslevel=1))
+            for kind, path in paths.items()
+        }
+        for kind, _, payload in published(rows=rows):
+            files[kind].write(payload + b"\n")
+    console.print(f"Wrote {paths['prediction']} and {paths['outcome']}.")
 
 
 def row_of(alert: dict[str, Any]) -> int:

@@ -1,0 +1,282 @@
+"""The command line. Every command reads its settings, calls one function, and says what came of it.
+
+What a command needs is imported when it runs: ``--help`` must not wait for a compiler to load.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from agents.errors import WorkerError
+from schemas.topics import Role
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+
+_FILE = click.Path(path_type=Path)
+
+_Command = Callable[..., None]
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    click.echo(f"tidegauge {project['project']['version']}")
+    context.exit()
+
+
+def cluster_options(command: _Command) -> _Command:
+    """Add the flags that say which cluster, and which topics there."""
+    for option in (
+        click.option("--prefix", metavar="TEXT", help="What our own topics' names begin with."),
+        click.option("--broker", metavar="HOST:PORT", help="Kafka's addresses, with commas."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """Watch machine-learning models on Kafka: what changed, since when, and what to do about it.
+
+    Every setting is an environment variable, TIDEGAUGE_BROKER or TIDEGAUGE_PREFIX for example; a
+    flag wins over it.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 69 Kafka does not answer, 75 a restart may help,
+    78 wrong configuration, 130 interrupted.
+    """
+
+
+@cli.command()
+@click.option("--port", default=9092, show_default=True, type=click.IntRange(1, 65535))
+def broker(port: int) -> None:
+    r"""Run a broker in memory, for a first look.
+
+    It needs no Java and no docker, listens on 127.0.0.1 only, and forgets everything when it stops.
+
+    \b
+    Examples:
+      ./tidegauge broker
+      ./tidegauge broker --port 19092
+    """
+    from agents.broker import serve
+
+    serve(port, click.echo)
+
+
+@cli.group()
+def topics() -> None:
+    """Create and list the topics that Tidegauge works with."""
+
+
+@topics.command("create")
+@cluster_options
+def create_command(**flags: Any) -> None:
+    r"""Create the topics that are missing; those that exist stay as they are.
+
+    \b
+    Examples:
+      ./tidegauge topics create
+      ./tidegauge topics create --broker kafka-1:9092,kafka-2:9092 --prefix staging.
+    """
+    from agents.settings import load_settings
+    from agents.topics import create_topics
+
+    for found in create_topics(load_settings(**flags)):
+        name = found.wanted.name
+        if found.exists:
+            click.echo(f"{name} exists, with {found.partitions} partitions.")
+        else:
+            click.echo(f"{name} created, with {found.wanted.partitions} partitions.")
+        for difference in found.differences:
+            click.echo(f"  Note: {difference}. It stays as it is.", err=True)
+
+
+@topics.command("list")
+@cluster_options
+def list_command(**flags: Any) -> None:
+    r"""List the topics, what they are for, and whether the cluster has them.
+
+    In a pipe each topic is one line of JSON.
+
+    \b
+    Examples:
+      ./tidegauge topics list
+      ./tidegauge topics list | jq -r .name
+    """
+    from agents.settings import load_settings
+    from agents.topics import as_json_line, as_table, find_topics
+
+    found = find_topics(load_settings(**flags))
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(as_table(found))
+        return
+    for each in found:
+        click.echo(as_json_line(each))
+
+
+@cli.command()
+@click.option("--role", type=click.Choice(["ingest", "monitor", "both"]), help="What it does.")
+@click.option("--group", metavar="TEXT", help="The consumer group.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@cluster_options
+def worker(**flags: Any) -> int:
+    r"""Run a worker until it is told to stop.
+
+    Workers of one group share the work; state moves with it. SIGTERM and Ctrl-C stop it cleanly.
+
+    \b
+    Examples:
+      ./tidegauge worker
+      ./tidegauge worker --broker kafka-1:9092,kafka-2:9092
+      TIDEGAUGE_LOG_LEVEL=debug ./tidegauge worker --role ingest
+    """
+    from agents.settings import load_settings
+    from agents.telemetry import configure_logging
+
+    settings = load_settings(**flags)
+    configure_logging(settings.log_level)
+    from agents.worker import work
+
+    return work(settings)
+
+
+@cli.command()
+@click.option("--rows", type=click.IntRange(min=1), help="Play only so many rows of the example.")
+@click.option("--summary", metavar="FILE", type=_FILE, help="Write the closing figures as JSON.")
+@click.option("--keep", is_flag=True, help="Stay up afterwards, to be published to.")
+@click.option("--files", metavar="FOLDER", type=_FILE, help="Only write what would be published.")
+@cluster_options
+def demo(
+    rows: int | None, summary: Path | None, keep: bool, files: Path | None, **flags: Any
+) -> int:
+    r"""Watch a real model go wrong and be caught, in a minute or two.
+
+    Plays 100,000 predictions of a car-loan model and their outcomes through a broker: one of its
+    own in memory, or the one that --broker names. The model's world changes at row 75,000.
+
+    \b
+    Examples:
+      ./tidegauge demo
+      ./tidegauge demo --keep
+      ./tidegauge demo --broker 127.0.0.1:9092 --prefix demo. --summary figures.json
+      ./tidegauge demo --files recorded
+    """
+    from rich.console import Console
+
+    from agents.demo import DemoOptions, demonstrate, write_files
+    from agents.settings import load_settings
+
+    console = Console()
+    if files is not None:
+        write_files(files, rows, console)
+        return 0
+    options = DemoOptions(
+        rows=rows, has_own_broker=flags["broker"] is None, keeps=keep, summary=summary
+    )
+    return demonstrate(load_settings(**flags), options, console)
+
+
+@cli.command()
+@click.option("--predictions", required=True, metavar="FILE", help="JSON lines, may be gzip.")
+@click.option("--outcomes", required=True, metavar="FILE", help="JSON lines, may be gzip.")
+@click.option("--out", required=True, metavar="FILE", help="Where the alerts go, one a line.")
+@click.option("--feedback", metavar="FILE", help="Where the feedback goes.")
+@click.option("--labelled", metavar="FILE", help="Where the labelled rows go.")
+@click.option("--spec", metavar="FILE", help="A model's spec, YAML.")
+def backtest(**options: Any) -> int:
+    r"""Say what would have been raised over recorded events. No broker is needed.
+
+    Lines are what services publish, in the order in which they did; the two files are merged by
+    time. What is written is exactly what would be published. "-" is standard input or output.
+
+    \b
+    Examples:
+      ./tidegauge demo --files recorded
+      ./tidegauge backtest --predictions recorded/predictions.jsonl.gz \
+        --outcomes recorded/outcomes.jsonl.gz --out alerts.jsonl
+      zcat p.jsonl.gz | ./tidegauge backtest --predictions - --outcomes o.jsonl --out - | jq .summary
+    """
+    from rich.console import Console
+
+    from agents.backtest import BacktestOptions
+    from agents.backtest import backtest as run
+
+    return run(BacktestOptions(**options), Console(stderr=True))
+
+
+@cli.command()
+@click.argument("topic", metavar="TOPIC", type=click.Choice(get_args(Role)))
+@click.option("--from-beginning", is_flag=True, help="Begin with the oldest record.")
+@click.option("--no-follow", is_flag=True, help="Stop at the end as it is now.")
+@click.option("-n", "--n", "limit", type=click.IntRange(min=1), help="Stop after so many lines.")
+@cluster_options
+def tail(
+    topic: Role, from_beginning: bool, no_follow: bool, limit: int | None, **flags: Any
+) -> None:
+    r"""Follow a topic: readable lines on a terminal, JSON lines in a pipe.
+
+    TOPIC is predictions, outcomes, events, alerts, feedback, labelled or dead_letters.
+
+    \b
+    Examples:
+      ./tidegauge tail alerts
+      ./tidegauge tail alerts --from-beginning --no-follow > alerts.jsonl
+      ./tidegauge tail dead_letters -n 1 | jq .
+    """
+    from agents.settings import load_settings
+    from agents.tail import TailOptions, describe
+    from agents.tail import tail as follow
+
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console(highlight=False)
+
+        def write(entry: bytes) -> None:
+            console.print(describe(topic, entry), soft_wrap=True)
+    else:
+
+        def write(entry: bytes) -> None:
+            sys.stdout.buffer.write(entry + b"\n")
+            sys.stdout.buffer.flush()
+
+    options = TailOptions(from_beginning=from_beginning, follows=not no_follow, limit=limit)
+    follow(load_settings(**flags), topic, options, write)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; return the exit code."""
+    try:
+        result = cli.main(arguments, prog_name="tidegauge", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except WorkerError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # Python would complain once more when it flushes standard output at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    return result if isinstance(result, int) else 0
