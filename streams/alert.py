@@ -9,6 +9,8 @@ Rule 3. A sentence names figures of many rows, never a row.
 import hashlib
 from dataclasses import dataclass
 
+import orjson
+
 from schemas.alert import Alert, Evidence, Kind, Severity
 from schemas.wire import to_rfc3339
 from streams.trail import Mark
@@ -56,7 +58,7 @@ class Sighting:
     offset: int
 
 
-def identify(*parts: object) -> str:
+def identify(*parts: str | int | None) -> str:
     """Make a short id of what names a thing.
 
     Examples
@@ -66,8 +68,7 @@ def identify(*parts: object) -> str:
     >>> len(identify("alert"))
     32
     """
-    text = "\x1f".join(str(part) for part in parts)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(orjson.dumps(parts), digest_size=16).hexdigest()
 
 
 def make_alert(change: Change, seen: Sighting) -> Alert:
@@ -120,7 +121,7 @@ def _summary(change: Change, seen: Sighting) -> str:
     unit = "labelled row" if seen.role in {"error", "outcome"} else "prediction"
     rows = f"{change.rows:,} {unit}{'' if change.rows == 1 else 's'}"
     since = f"since {to_rfc3339(seen.onset.at_ms)[:16].replace('T', ' ')} UTC, {rows} ago"
-    return f"{_subject(seen)} {_happening(change)}, {since}."
+    return f"{_subject(seen)} {_happening(change, seen.role)}, {since}."
 
 
 def _subject(seen: Sighting) -> str:
@@ -140,8 +141,11 @@ _HAPPENING = {
 }
 
 
-def _happening(change: Change) -> str:
-    return _HAPPENING.get(change.aspect, "{went} {figures}").format(
+def _happening(change: Change, role: str) -> str:
+    # The share of a classifier's rows that are errors is its error: no category worth a word.
+    is_plain = change.aspect == "level" or (role == "error" and change.aspect == "share")
+    sentence = "{went} {figures}" if is_plain else _HAPPENING[change.aspect]
+    return sentence.format(
         went={"up": "rose", "down": "fell"}.get(change.direction or "", "changed"),
         figures=_from_to(change),
         category=change.category,
@@ -159,7 +163,7 @@ def _figure(figure: float | None, change: Change) -> str:
         return "an unknown figure"
     if change.effect_unit == "odds_ratio":
         return f"{100 * figure:.1f} %"
-    return f"{figure:,.4g}" if abs(figure) < 1e5 else f"{figure:,.0f}"
+    return f"{figure:,.0f}" if 1e5 <= abs(figure) < 1e12 else f"{figure:,.4g}"
 
 
 def _size(change: Change) -> str:

@@ -34,7 +34,7 @@ def retrain(alert: Alert, rows: LabelledRange) -> Feedback:
         labelled=rows,
         summary=(
             f"Retrain model {alert.model_id}: its {alert.series} changed; {rows.rows:,} labelled "
-            f"rows since the estimated onset."
+            f"row{'' if rows.rows == 1 else 's'} since the estimated onset."
         ),
         evidence=alert.evidence,
     )

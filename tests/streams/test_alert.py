@@ -1,0 +1,230 @@
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.alert import Alert
+from streams.alert import QUALITY_ASPECTS, Sighting, identify, make_alert
+from streams.trail import Mark
+from streams.watch import Change
+from tests.doubles.inputs import START_MS
+
+CHANGE = Change(
+    index=17,
+    aspect="level",
+    category=None,
+    detector="page_hinkley",
+    value=61.5,
+    baseline=50.25,
+    effect=1.125,
+    effect_unit="sd",
+    direction="up",
+    rows=40,
+)
+SEEN = Sighting(
+    model_id="car_loan",
+    model_version="7",
+    series="feature/car_value",
+    role="feature",
+    predictions_seen=75_040,
+    series_seen=75_039,
+    at_ms=START_MS + 3_600_000,
+    onset=Mark(75_000, START_MS, 11),
+    partition=3,
+    offset=12,
+)
+
+
+def alert(**fields: Any) -> Alert:
+    on_change = {k: v for k, v in fields.items() if k in Change.__dataclass_fields__}
+    on_seen = {k: v for k, v in fields.items() if k not in on_change}
+    return make_alert(replace(CHANGE, **on_change), replace(SEEN, **on_seen))
+
+
+# Rule 1
+
+
+def test_the_same_change_has_the_same_id_and_the_same_bytes() -> None:
+    assert alert().model_dump_json() == alert().model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"partition": 0}, {"offset": 99}, {"onset": Mark(1, START_MS, 0)}, {"index": 0}],
+    ids=["partition", "offset", "onset", "place in the record"],
+)
+def test_the_id_does_not_depend_on_where_the_log_lies(fields: dict[str, object]) -> None:
+    assert alert(**fields).alert_id == alert().alert_id
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model_id": "other"},
+        {"series": "feature/other"},
+        {"aspect": "spread"},
+        {"category": "web"},
+        {"category": "None"},
+        {"detector": "adwin"},
+        {"predictions_seen": 75_041},
+        {"series_seen": 75_040},
+    ],
+    ids=lambda fields: "-".join(f"{k} {v}" for k, v in fields.items()),
+)
+def test_another_change_has_another_id(fields: dict[str, object]) -> None:
+    assert alert(**fields).alert_id != alert().alert_id
+
+
+parts: st.SearchStrategy[list[int | str | None]] = st.lists(
+    st.none() | st.integers(0, 12) | st.text(alphabet='N1o\x1f,"', max_size=4), max_size=4
+)
+
+
+@given(parts, parts)
+def test_an_id_names_its_parts_and_no_others(
+    first: list[int | str | None], second: list[int | str | None]
+) -> None:
+    assert (identify(*first) == identify(*second)) == (first == second)
+
+
+# Rule 2
+
+
+def test_the_times_are_those_of_the_events() -> None:
+    assert alert().started_at == "2026-01-01T00:00:00.000Z"
+    assert alert().detected_at == "2026-01-01T01:00:00.000Z"
+
+
+# Rule 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {},
+            "Model car_loan: feature car_value rose from 50.25 to 61.5 (+1.12 reference standard "
+            "deviations), since 2026-01-01 00:00 UTC, 40 predictions ago.",
+        ),
+        (
+            {"direction": "down", "effect": -0.5, "baseline": 1_234_567.0, "value": 0.000123456},
+            "Model car_loan: feature car_value fell from 1,234,567 to 0.0001235 (-0.50 reference "
+            "standard deviations), since 2026-01-01 00:00 UTC, 40 predictions ago.",
+        ),
+        (
+            {"aspect": "spread", "effect_unit": "ratio", "effect": 2.0},
+            "Model car_loan: feature car_value spreads differently: its standard deviation rose "
+            "from 50.25 to 61.5, since 2026-01-01 00:00 UTC, 40 predictions ago.",
+        ),
+        (
+            {
+                "aspect": "share",
+                "category": "web",
+                "effect_unit": "odds_ratio",
+                "effect": 1.5,
+                "baseline": 0.4,
+                "value": 0.5,
+            },
+            "Model car_loan: feature car_value has another mix: the share of 'web' rose from "
+            "40.0 % to 50.0 % (odds x 1.50), since 2026-01-01 00:00 UTC, 40 predictions ago.",
+        ),
+        (
+            {
+                "series": "error",
+                "role": "error",
+                "aspect": "share",
+                "category": "true",
+                "effect_unit": "odds_ratio",
+                "effect": 3.86,
+                "baseline": 0.1,
+                "value": 0.3,
+                "rows": 1,
+            },
+            "Model car_loan: the error rose from 10.0 % to 30.0 % (odds x 3.86), since "
+            "2026-01-01 00:00 UTC, 1 labelled row ago.",
+        ),
+        (
+            {"aspect": "unseen", "category": "50%", "rows": 1},
+            "Model car_loan: feature car_value has a value never seen before, '50%', since "
+            "2026-01-01 00:00 UTC, 1 prediction ago.",
+        ),
+        (
+            {"aspect": "missing", "effect_unit": "odds_ratio", "baseline": 0.1, "value": 0.22},
+            "Model car_loan: feature car_value is missing at another rate: it rose from 10.0 % to "
+            "22.0 % (odds x 1.12), since 2026-01-01 00:00 UTC, 40 predictions ago.",
+        ),
+        (
+            {"aspect": "stuck"},
+            "Model car_loan: feature car_value repeats one value and does not move any more, since "
+            "2026-01-01 00:00 UTC, 40 predictions ago.",
+        ),
+        (
+            {"value": None, "baseline": None, "effect": None, "direction": None},
+            "Model car_loan: feature car_value changed from an unknown figure to an unknown "
+            "figure, since 2026-01-01 00:00 UTC, 40 predictions ago.",
+        ),
+    ],
+)
+def test_the_sentence_says_what_happened(fields: dict[str, object], sentence: str) -> None:
+    assert alert(**fields).summary == sentence
+
+
+@pytest.mark.parametrize("figure", [1e300, -1e300, 1e-300])
+def test_a_sentence_stays_short_whatever_the_figures(figure: float) -> None:
+    assert len(alert(value=figure, baseline=-figure).summary) < 250
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_a_category_of_any_text_is_quoted_on_one_line(category: str) -> None:
+    seen = alert(aspect="unseen", category=category)
+
+    assert "\n" not in seen.summary
+    assert orjson.loads(seen.model_dump_json())["category"] == category
+
+
+# What programs read
+
+
+@pytest.mark.parametrize("aspect", sorted(QUALITY_ASPECTS))
+def test_a_fault_of_the_data_is_one_whatever_the_series(aspect: str) -> None:
+    assert alert(aspect=aspect, role="error", series="error").kind == "data_quality"
+
+
+@pytest.mark.parametrize(
+    ("role", "kind"),
+    [
+        ("feature", "feature_drift"),
+        ("prediction", "prediction_drift"),
+        ("score", "prediction_drift"),
+        ("error", "performance"),
+        ("outcome", "labels"),
+    ],
+)
+def test_the_kind_follows_from_what_the_series_is(role: str, kind: str) -> None:
+    assert alert(role=role).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("fields", "severity"),
+    [
+        ({"role": "error", "direction": "up"}, "critical"),
+        ({"role": "error", "direction": "down"}, "info"),
+        ({"role": "error", "aspect": "missing"}, "warning"),
+        ({"role": "feature"}, "warning"),
+        ({"role": "outcome"}, "warning"),
+        ({"role": "feature", "aspect": "constant"}, "info"),
+    ],
+)
+def test_a_worse_error_is_critical_and_little_else(
+    fields: dict[str, object], severity: str
+) -> None:
+    assert alert(**fields).severity == severity
+
+
+def test_the_evidence_runs_from_the_onset_to_what_settled_it() -> None:
+    evidence = alert().evidence
+
+    assert (evidence.partition, evidence.first_offset, evidence.last_offset) == (3, 11, 12)
