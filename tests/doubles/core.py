@@ -1,0 +1,79 @@
+"""The whole core in one call: what services publish goes in, what Tidegauge publishes comes out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from schemas.model_spec import ModelSpec
+from schemas.topics import Role, Topics
+from streams.ingest import Accepted, pack
+from streams.model import Emission
+from streams.monitor import Monitor
+from tests.doubles.inputs import START_MS, accepted
+
+Json = dict[str, Any]
+
+
+def taken_in(values: Iterable[bytes]) -> list[Accepted]:
+    """Accept payloads in the order given, a second apart, each topic with one partition."""
+    offsets: Counter[str] = Counter()
+    events = []
+    for place, value in enumerate(values):
+        event = accepted(value, logged_at=START_MS + 1_000 * place)
+        events.append(event._replace(offset=offsets[event.source.kind]))
+        offsets[event.source.kind] += 1
+    return events
+
+
+def log_of(events: Sequence[Accepted], events_per_record: int = 100) -> list[bytes]:
+    """Write events to a log of one partition."""
+    parts = range(0, len(events), events_per_record)
+    return [
+        value
+        for start in parts
+        for _, _, value, _ in pack(events[start : start + events_per_record], partitions=1)
+    ]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a log."""
+
+    monitor: Monitor
+    emissions: list[Emission]
+
+    def bytes_of(self, role: Role) -> list[bytes]:
+        """Return the records published to a topic."""
+        return [emission.value for emission in self.emissions if emission.role == role]
+
+    def of(self, role: Role) -> list[Json]:
+        """Return the events published to a topic."""
+        return [orjson.loads(value) for value in self.bytes_of(role)]
+
+    def changes(self) -> list[tuple[str, str]]:
+        """Return the series and the aspect of every alert."""
+        return [(alert["series"], alert["aspect"]) for alert in self.of("alerts")]
+
+
+def play(
+    log: Iterable[bytes],
+    spec_of: Callable[[str], ModelSpec] = lambda _model_id: ModelSpec(),
+    *,
+    first_offset: int = 0,
+) -> Played:
+    """Apply a log from its beginning."""
+    monitor = Monitor(0, Topics(), spec_of)
+    emissions = [
+        emission
+        for offset, value in enumerate(log, first_offset)
+        for emission in monitor.apply(offset, value)
+    ]
+    return Played(monitor, emissions)
+
+
+def watch(values: Iterable[bytes], **spec: Any) -> Played:
+    """Publish payloads, in order; return what came of them."""
+    return play(log_of(taken_in(values)), lambda _model_id: ModelSpec(**spec))
