@@ -11,12 +11,12 @@ Rule 4. After a failed send nothing is published any more: the process ends.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from faust.types import TP
 
 from agents.hop import Hop
 from agents.publish import Outgoing
+from agents.state import Sender
 from agents.telemetry import RateLimit, get_logger
 from agents.transport import Fetch
 from schemas.dead_letter import DeadLetter
@@ -32,13 +32,6 @@ LOOK_EVERY_S = 0.05
 Clock = Callable[[], float]
 
 _log = get_logger(__name__)
-
-
-class Sender(Protocol):
-    """What publishes, and returns when all of it is durable."""
-
-    async def send(self, batch: list[Outgoing]) -> None:
-        """Publish."""
 
 
 class Ingest(Hop):

@@ -1,16 +1,19 @@
-"""Read a stretch of one partition, outside any consumer group."""
+"""Read one partition from its beginning to its end, outside any consumer group."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from faust.types import TP
 
-WAIT_MS = 1_000
+WAIT_MS = 200
+ANSWER_S = 60.0
+RECORDS_AT_ONCE = 500
 
 
 class LogReader:
-    """Reads partitions from their beginning.
+    """Reads partitions.
 
     Parameters
     ----------
@@ -21,19 +24,45 @@ class LogReader:
     def __init__(self, connection: Mapping[str, Any]) -> None:
         self._connection = dict(connection)
 
-    async def read(self, tp: TP, end: int) -> AsyncIterator[Sequence[tuple[int, bytes]]]:
-        """Yield the (offset, value) pairs of the records before offset ``end``, a fetch at a time."""
+    async def beginning(self, tp: TP) -> int:
+        """Return the offset of the oldest record that is kept."""
+        async with self._consumer() as consumer:
+            partition = TopicPartition(*tp)
+            beginnings: dict[TopicPartition, int] = await consumer.beginning_offsets([partition])
+            return beginnings[partition]
+
+    async def read(self, tp: TP) -> AsyncIterator[Sequence[ConsumerRecord]]:
+        """Yield the records up to the end as the broker knows it at the first fetch.
+
+        The end is the fetch's high watermark: what the embedded broker answers when it is asked for
+        the end offset is wrong.
+
+        Raises
+        ------
+        TimeoutError
+            When the broker does not answer for a minute.
+        """
         partition = TopicPartition(*tp)
-        consumer = AIOKafkaConsumer(
-            **self._connection, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
+        async with self._consumer() as consumer:
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
-            while await consumer.position(partition) < end:
-                fetched = await consumer.getmany(partition, timeout_ms=WAIT_MS)
-                records = fetched.get(partition, [])
-                yield [(record.offset, record.value) for record in records if record.offset < end]
-        finally:
-            await consumer.stop()
+            end: int | None = None
+            answered_s = asyncio.get_running_loop().time()
+            while end is None or await consumer.position(partition) < end:
+                fetched = await consumer.getmany(
+                    partition, timeout_ms=WAIT_MS, max_records=RECORDS_AT_ONCE
+                )
+                if end is None:
+                    end = consumer.highwater(partition)
+                now_s = asyncio.get_running_loop().time()
+                if records := fetched.get(partition):
+                    answered_s = now_s
+                    yield records
+                elif now_s - answered_s > ANSWER_S:
+                    msg = f"{tp.topic}-{tp.partition} could not be read for {ANSWER_S:.0f} s"
+                    raise TimeoutError(msg)
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            **self._connection, enable_auto_commit=False, auto_offset_reset="earliest"
+        )

@@ -1,40 +1,40 @@
 """The monitor agent: from ``events`` to alerts, feedback and labelled rows.
 
-All thinking is in ``streams.monitor``; here records come in, what they call for goes out.
+All thinking is in ``streams.monitor``; here records come in, what they call for goes out, and from
+time to time the state is saved.
 
-Rule 1. State is a function of the log: at an assignment it is rebuilt by a replay of everything
-        before the commit, whose emissions are known to be published and are dropped.
-Rule 2. A record is committed only when everything it called for is acknowledged.
-Rule 3. State that stands exactly at the commit needs no rebuilding.
+Rule 1. At an assignment every partition's state stands at the group's commit; nothing is kept from
+        the assignment before.
+Rule 2. What a record calls for is acknowledged before the state that knows of it is saved.
+Rule 3. State is saved every ``save_every_s``, or ``SAVE_COST`` times as long as saving takes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import orjson
 from faust.types import TP
 
 from agents.hop import Hop
-from agents.ingest import Clock, Sender
+from agents.ingest import Clock
 from agents.publish import Outgoing
+from agents.state import Held, Sender, StateKeeper
 from agents.telemetry import get_logger
 from agents.transport import Fetch
 from schemas.topics import Role, Topics
 from streams.join import JoinCounts
-from streams.model import Emission
-from streams.monitor import Monitor
+from streams.model import Emission, ModelMonitor
 
 RECORDS_AT_ONCE = 8
+SAVE_COST = 20
+LOOK_EVERY_S = 0.2
 SAY_COUNTS_EVERY_S = 60.0
 
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
 _OUTPUTS: tuple[Role, ...] = ("alerts", "feedback", "labelled")
 
 _log = get_logger(__name__)
-
-Replay = Callable[[TP, int], AsyncIterator[Sequence[tuple[int, bytes]]]]
-"""Yields (offset, value) of a partition's records from its beginning up to an offset."""
 
 
 class MonitorHop(Hop):
@@ -46,82 +46,118 @@ class MonitorHop(Hop):
         Names and partitions.
     sender
         What publishes.
-    replay
-        What reads the log up to the commit.
+    keeper
+        What saves and restores state.
     clock
-        Seconds since the epoch; for the log's summaries only.
+        Seconds since the epoch: says when to save, and nothing else.
+    save_every_s
+        Seconds between two snapshots.
     """
 
-    def __init__(self, topics: Topics, sender: Sender, replay: Replay, clock: Clock) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        sender: Sender,
+        keeper: StateKeeper,
+        clock: Clock,
+        save_every_s: float,
+    ) -> None:
         self._names = {role: topics.name(role) for role in _OUTPUTS}
-        super().__init__("monitor", (topics.name("events"),), tuple(self._names.values()))
-        self._topics = topics
+        outputs = (*self._names.values(), topics.name("state"))
+        super().__init__("monitor", (topics.name("events"),), outputs)
         self._sender = sender
-        self._replay = replay
+        self._keeper = keeper
         self._clock = clock
-        self._monitors: dict[TP, Monitor] = {}
+        self._save_every_s = save_every_s
+        self._held: dict[TP, Held] = {}
         self._applied: dict[TP, int] = {}
+        self._next_save_s = 0.0
+        self._turn = asyncio.Lock()
         self._said = JoinCounts()
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
         """Have the state of every assigned partition stand at its commit."""
-        kept = self._monitors
-        self._monitors = {}
-        self._applied = {}
+        self._forget()
         for tp, commit in sorted(starts.items()):
-            monitor = kept.get(tp)
-            if monitor is None or monitor.next_offset != commit:
-                monitor = await self._rebuilt(tp, commit)
-            self._monitors[tp] = monitor
-            self._applied[tp] = commit
+            began_s = self._clock()
+            held = await self._keeper.restore(tp, commit)
+            self._held[tp] = held
+            self._applied[tp] = held.monitor.next_offset or 0
+            if commit:
+                _log.info(
+                    f"Restored {len(held.monitor.models):,} models of {tp.topic}-{tp.partition} "
+                    f"at offset {self._applied[tp]:,} in {self._clock() - began_s:.1f} s",
+                    waiting_predictions=_waiting(held.monitor.models),
+                )
+        self._said = self._counts()
+
+    def start_offset(self, tp: TP) -> int | None:
+        """Return where the restored state wants to go on."""
+        return self._applied.get(tp)
 
     async def on_fetch(self, fetch: Fetch) -> None:
-        """Apply records, publish what they call for, commit."""
-        monitor = self._monitors[fetch.tp]
-        for first in range(0, len(fetch.records), RECORDS_AT_ONCE):
-            records = fetch.records[first : first + RECORDS_AT_ONCE]
-            emissions = [
-                emission
-                for record in records
-                for emission in monitor.apply(record.offset, record.value)
-            ]
-            await self._sender.send([self._outgoing(e, fetch.partition) for e in emissions])
-            self._applied[fetch.tp] = records[-1].offset + 1
-            for emission in emissions:
-                self._say(emission)
-        await self.partitions.commit_fact({fetch.tp: self._applied[fetch.tp]})
+        """Apply records, publish what they call for, save the state when its time has come."""
+        async with self._turn:
+            for first in range(0, len(fetch.records), RECORDS_AT_ONCE):
+                await self._apply(fetch, first)
+                await self._save_if_due()
 
     async def run(self) -> None:
-        """Say from time to time what the join dropped."""
+        """Save what a quiet partition left unsaved; say what the join dropped."""
+        next_say_s = self._clock() + SAY_COUNTS_EVERY_S
         while True:
-            await asyncio.sleep(SAY_COUNTS_EVERY_S)
-            self._say_counts()
+            await asyncio.sleep(LOOK_EVERY_S)
+            async with self._turn:
+                await self._save_if_due()
+            if self._clock() >= next_say_s:
+                next_say_s = self._clock() + SAY_COUNTS_EVERY_S
+                self._say_counts()
+
+    async def on_revoked(self, tps: set[TP]) -> None:
+        """Save, then forget: the partitions belong to others."""
+        try:
+            await self.on_shutdown()
+        finally:
+            self._forget()
 
     async def on_shutdown(self) -> None:
-        """Say the last counts; everything else has been committed with its fetch."""
+        """Save, and say the last counts."""
+        async with self._turn:
+            await self._save()
         self._say_counts()
+
+    async def _apply(self, fetch: Fetch, first: int) -> None:
+        monitor = self._held[fetch.tp].monitor
+        records = fetch.records[first : first + RECORDS_AT_ONCE]
+        emissions = [
+            emission
+            for record in records
+            for emission in monitor.apply(record.offset, record.value)
+        ]
+        await self._sender.send([self._outgoing(each, fetch.partition) for each in emissions])
+        self._applied[fetch.tp] = records[-1].offset + 1
+        for emission in emissions:
+            self._say(emission)
+
+    async def _save_if_due(self) -> None:
+        began_s = self._clock()
+        if began_s < self._next_save_s:
+            return
+        await self._save()
+        took_s = self._clock() - began_s
+        self._next_save_s = self._clock() + max(self._save_every_s, SAVE_COST * took_s)
+
+    async def _save(self) -> None:
+        for tp, held in self._held.items():
+            await self._keeper.save(tp, held, self.partitions.commit_fact)
+
+    def _forget(self) -> None:
+        self._held = {}
+        self._applied = {}
 
     def applied(self) -> Mapping[TP, int]:
         """Return, for each partition of ``events``, the offset of the record to be applied next."""
         return self._applied
-
-    async def _rebuilt(self, tp: TP, commit: int) -> Monitor:
-        monitor = Monitor(tp.partition, self._topics)
-        if commit == 0:
-            return monitor
-        began_s = self._clock()
-        records = 0
-        async for batch in self._replay(tp, commit):
-            for offset, value in batch:
-                monitor.apply(offset, value)
-                records += 1
-                await asyncio.sleep(0)
-        _log.info(
-            f"Rebuilt the state of {tp.topic}-{tp.partition} from {records:,} records "
-            f"in {self._clock() - began_s:.1f} s",
-            models=len(monitor.models),
-        )
-        return monitor
 
     def _outgoing(self, emission: Emission, partition: int) -> Outgoing:
         key = emission.model_id.encode()
@@ -139,27 +175,28 @@ class MonitorHop(Hop):
         else:
             _log.warning(f"Feedback: {event['summary']}", feedback_id=event["feedback_id"])
 
+    def _counts(self) -> JoinCounts:
+        counts = JoinCounts()
+        for held in self._held.values():
+            for model in held.monitor.models.values():
+                counts.add(model.join.counts)
+        return counts
+
     def _say_counts(self) -> None:
-        now = JoinCounts()
-        for monitor in self._monitors.values():
-            for model in monitor.models.values():
-                now.add(model.join.counts)
-        before, self._said = asdict(self._said), now
+        before, now = asdict(self._said), self._counts()
+        self._said = now
         news = {name: count - before[name] for name, count in asdict(now).items()}
-        if any(count > 0 for count in news.values()):
-            _log.info(
-                f"Joined {news['pairs']:,} pairs; {news['expired_predictions']:,} predictions "
-                f"expired without an outcome, {news['orphan_outcomes']:,} outcomes without a "
-                f"prediction, {news['conflicting_outcomes']:,} conflicting and "
-                f"{news['duplicate_outcomes']:,} duplicate outcomes",
-                **now_waiting(self._monitors),
-            )
+        if not any(count > 0 for count in news.values()):
+            return
+        waiting = sum(_waiting(held.monitor.models) for held in self._held.values())
+        _log.info(
+            f"Joined {news['pairs']:,} pairs; {news['expired_predictions']:,} predictions "
+            f"expired without an outcome, {news['orphan_outcomes']:,} outcomes without a "
+            f"prediction, {news['conflicting_outcomes']:,} conflicting and "
+            f"{news['duplicate_outcomes']:,} duplicate outcomes",
+            waiting_predictions=waiting,
+        )
 
 
-def now_waiting(monitors: Mapping[TP, Monitor]) -> dict[str, int]:
-    """Return how many events wait for their other half, over all models."""
-    models = [model for monitor in monitors.values() for model in monitor.models.values()]
-    return {
-        "waiting_predictions": sum(model.join.waiting_predictions for model in models),
-        "waiting_outcomes": sum(model.join.waiting_outcomes for model in models),
-    }
+def _waiting(models: Mapping[str, ModelMonitor]) -> int:
+    return sum(model.join.waiting_predictions for model in models.values())

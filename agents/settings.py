@@ -111,14 +111,17 @@ class Settings(BaseSettings):
         description="How long ingest waits for a partition that may hold older records; 0 to 60 s",
     )
     dead_letter_ratio: float | None = Field(
-        0.5,
+        0.75,
         gt=0.0,
         le=1.0,
         description="Share of refused inputs that stops the worker, above 0 and at most 1; 'none' "
         "for no limit",
     )
     dead_letter_window: int = Field(
-        1_000, ge=1, le=1_000_000, description="Inputs over which that share is taken, at least 1"
+        20_000,
+        ge=1,
+        le=1_000_000,
+        description="Inputs of one topic over which that share is taken, at least 1",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="One of PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL"
@@ -141,6 +144,12 @@ class Settings(BaseSettings):
     )
     password_file: ReadableFile | None = Field(
         None, description="File that holds the SASL password"
+    )
+    save_every_s: float = Field(
+        2.0,
+        ge=0.1,
+        le=60.0,
+        description="How often the monitors' state is saved; 0.1 to 60 s",
     )
     session_timeout_s: float = Field(
         10.0,

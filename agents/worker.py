@@ -9,6 +9,8 @@ from agents.logreader import LogReader
 from agents.monitor import MonitorHop
 from agents.publish import Publisher
 from agents.settings import Settings
+from agents.state import StateKeeper
+from schemas.model_spec import ModelSpec
 from streams.ingest import DeadLetterLimit
 from streams.order import TimeMerge
 
@@ -30,5 +32,8 @@ def work(settings: Settings) -> int:
         )
     if settings.role in {"monitor", "both"}:
         reader = LogReader(settings.connection())
-        hops.append(MonitorHop(settings.topics, publisher, reader.read, time.time))
+        keeper = StateKeeper(settings.topics, publisher, reader, lambda _model_id: ModelSpec())
+        hops.append(
+            MonitorHop(settings.topics, publisher, keeper, time.time, settings.save_every_s)
+        )
     return run_worker(build_app(settings, hops, publisher))

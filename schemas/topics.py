@@ -14,7 +14,7 @@ MAX_RECORD_BYTES = 4 * MIB
 numbers are written out in full, so a valid payload always fits."""
 
 Role = Literal[
-    "predictions", "outcomes", "events", "alerts", "feedback", "labelled", "dead_letters"
+    "predictions", "outcomes", "events", "alerts", "feedback", "labelled", "dead_letters", "state"
 ]
 
 
@@ -90,6 +90,16 @@ class Topics:
             self._owned("feedback", 90, "what to do about it"),
             self._owned("labelled", 30, "predictions with their outcomes, once both are known"),
             self._owned("dead_letters", 30, "inputs that were refused, and why"),
+            Topic(
+                role="state",
+                name=self.name("state"),
+                key="what a snapshot is of, and up to where",
+                partitions=self.partitions,
+                cleanup="compact",
+                retention_ms=-1,
+                max_record_bytes=MAX_RECORD_BYTES,
+                purpose="snapshots, so that a restart goes on where the last worker stopped",
+            ),
         )
 
     def name(self, role: Role) -> str:

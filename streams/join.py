@@ -189,6 +189,10 @@ class OutcomeJoin:
             (room, number) for room, chunks in self._rooms().items() for number in chunks.numbers()
         }
 
+    def last_numbers(self) -> dict[str, int]:
+        """Return, for each room, the number of the chunk sealed last."""
+        return {room: chunks.last_number for room, chunks in self._rooms().items()}
+
     @classmethod
     def restore(
         cls, spec: JoinSpec, snapshot: dict[str, Any], chunks: Callable[[ChunkName], bytes]

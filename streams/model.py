@@ -465,6 +465,13 @@ class ModelMonitor:
         batch.emissions.append(Emission(row.place, role, self.model_id, value, row.now_ms))
 
 
+class Restored(NamedTuple):
+    """A model as it was after the record at ``offset``."""
+
+    model: ModelMonitor
+    offset: int
+
+
 def _has_fraction(answer: Answer) -> bool:
     return isinstance(answer, float) and not answer.is_integer()
 

@@ -3,16 +3,20 @@
 Rule 1. Records are applied one after the other, none skipped, none twice.
 Rule 2. A model's state is a function of its own events, whatever other models share its partition.
 Rule 3. What is emitted depends on the log alone: the same log gives the same bytes.
+Rule 4. A restored model skips the records that its snapshot covers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import orjson
 
 from schemas.event import decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.model import Arrival, Emission, ModelMonitor
+from streams.model import Arrival, Emission, ModelMonitor, Restored
+
+
+SpecOf = Callable[[str], ModelSpec]
 
 
 class LogGapError(Exception):
@@ -35,17 +39,21 @@ class Monitor:
     ----------
     next_offset
         Offset of the record to be applied next; None until the first one.
+    touched
+        Models that have had events since this was emptied: what the next snapshot must hold.
     """
 
     def __init__(
         self,
         partition: int,
         topics: Topics,
-        spec_of: Callable[[str], ModelSpec] = lambda _model_id: ModelSpec(),
+        spec_of: SpecOf = lambda _model_id: ModelSpec(),
     ) -> None:
         self.partition = partition
         self.next_offset: int | None = None
         self.models: dict[str, ModelMonitor] = {}
+        self.touched: dict[str, ModelMonitor] = {}
+        self._base: dict[str, int] = {}
         self._labelled_topic = topics.name("labelled")
         self._spec_of = spec_of
 
@@ -68,11 +76,21 @@ class Monitor:
         arrivals = self._arrivals(value)
         emissions: list[Emission] = []
         for model_id, of_model in arrivals.items():
-            emissions += self._model(model_id).apply(self.partition, offset, of_model)
+            if offset <= self._base.get(model_id, -1):
+                continue
+            model = self._model(model_id)
+            self.touched[model_id] = model
+            emissions += model.apply(self.partition, offset, of_model)
         if len(arrivals) > 1:
             emissions.sort(key=lambda emission: emission.place)
         self.next_offset = offset + 1
         return emissions
+
+    def resume(self, restored: Mapping[str, Restored], next_offset: int) -> None:
+        """Go on with restored models (Rule 4), at ``next_offset``."""
+        self.models = {model_id: each.model for model_id, each in restored.items()}
+        self._base = {model_id: each.offset for model_id, each in restored.items()}
+        self.next_offset = next_offset
 
     def _arrivals(self, value: bytes) -> dict[str, list[Arrival]]:
         """Decode a record; return its events by model, in log order."""

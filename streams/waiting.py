@@ -55,6 +55,11 @@ class WaitingRoom(Generic[T]):
     capacity
         Entries held at most.
 
+    Attributes
+    ----------
+    last_number
+        Of the chunk sealed last; 0 before the first.
+
     Examples
     --------
     >>> room = WaitingRoom[str](capacity=2)
@@ -67,7 +72,7 @@ class WaitingRoom(Generic[T]):
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._chunk_of: dict[str, _Chunk[T]] = {}
-        self._last_number = 0
+        self.last_number = 0
         self._open: _Chunk[T] = _Chunk()
         self._first = self._open
         self._oldest_ms = 0
@@ -135,7 +140,7 @@ class WaitingRoom(Generic[T]):
             Writes a key and its value as one line.
         """
         return {
-            "last_number": self._last_number,
+            "last_number": self.last_number,
             "chunks": [[c.number, c.count, _live(c)] for c in self._chunks() if c.number],
             "open_count": self._open.count,
             "open_index": [entry.place for entry in self._open.entries.values()],
@@ -183,7 +188,7 @@ class WaitingRoom(Generic[T]):
             Reads a line of ``encode``.
         """
         room = cls(capacity)
-        room._last_number = snapshot["last_number"]
+        room.last_number = snapshot["last_number"]
         for number, count, live_hex in snapshot["chunks"]:
             live = int(live_hex, 16)
             lines = chunks(number).split(b"\n")
@@ -241,9 +246,9 @@ class WaitingRoom(Generic[T]):
         _link(chunk, self._open)
 
     def _seal(self, chunk: _Chunk[T], entries: dict[str, Entry[T]]) -> None:
-        self._last_number += 1
+        self.last_number += 1
         chunk.live = None
-        chunk.number = self._last_number
+        chunk.number = self.last_number
         chunk.count = len(entries)
         chunk.entries = {
             key: Entry(place, entry.at_ms, entry.value)
