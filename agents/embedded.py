@@ -19,12 +19,15 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from agents.child import log_tail, start_child
+from agents.errors import WorkerError
 
 _HOST = "127.0.0.1"
 
 
-class BrokerStartError(RuntimeError):
+class BrokerStartError(WorkerError):
     """A broker did not start. The operator reads the message, which carries the end of its log."""
+
+    exit_code = 1
 
 
 def free_port() -> int:

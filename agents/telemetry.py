@@ -18,6 +18,7 @@ from structlog.types import Processor
 
 HIDDEN = "(hidden)"
 
+_UNPRINTABLE = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
 _LIBRARIES = ("aiokafka", "asyncio", "faust", "kafka", "mode", "numba")
 _SECRET_WORDS = ("password", "secret", "token", "credential", "private_key", "api_key")
 
@@ -82,8 +83,14 @@ def configure_logging(level: str = "info", stream: IO[str] | None = None) -> Non
     logging.captureWarnings(capture=True)
 
 
+def printable(text: str) -> str:
+    """Return ``text`` without control characters: a model's name must not steer a terminal."""
+    return text.translate(_UNPRINTABLE)
+
+
 def _for_people() -> list[Processor]:
     return [
+        _make_printable,
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
         structlog.dev.ConsoleRenderer(
             colors="NO_COLOR" not in os.environ,
@@ -107,6 +114,15 @@ def _as_json_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
     first = {name: event.pop(name) for name in ("at", "level", "logger", "message")}
     options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps(first | dict(event), default=str, option=options).decode()
+
+
+def _make_printable(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value)
+    return event
 
 
 def _hide_secrets(

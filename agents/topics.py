@@ -7,19 +7,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import (
     BrokerResponseError,
     KafkaError,
+    KafkaTimeoutError,
     RetriableError,
     TopicAlreadyExistsError,
     for_code,
 )
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
 
 from agents.errors import BrokerUnreachableError, OperatorError
 from agents.settings import Settings
-from schemas.topics import Topic
+from schemas.topics import DAY_MS, MIB, Topic
 
 _BROKERS_CHOICE = -1
 _CONNECT_TIMEOUT_MS = 5_000
@@ -84,8 +89,9 @@ def connected_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 
 def unreachable(settings: Settings, error: KafkaError) -> BrokerUnreachableError:
     """Say what an operator does about a cluster that does not answer."""
+    cause = "" if isinstance(error, KafkaTimeoutError) else f" ({error})"
     return BrokerUnreachableError(
-        f"Kafka at {settings.broker} does not answer ({error}): start it, or set TIDEGAUGE_BROKER; "
+        f"Kafka at {settings.broker} does not answer{cause}: start it, or set TIDEGAUGE_BROKER; "
         "`./tidegauge broker` starts one for a first look."
     )
 
@@ -174,3 +180,38 @@ def _refuse_other_partitions(found: tuple[FoundTopic, ...], settings: Settings) 
                 f"of the topic: set TIDEGAUGE_PARTITIONS={each.partitions}, or begin anew with "
                 "another TIDEGAUGE_PREFIX."
             )
+
+
+def as_table(found: tuple[FoundTopic, ...]) -> Table:
+    """Return the topics as a table for a terminal."""
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("topic", "at the cluster", "partitions", "kept", "largest record", "purpose"):
+        table.add_column(heading)
+    for each in found:
+        topic = each.wanted
+        days = topic.retention_ms / DAY_MS
+        table.add_row(
+            topic.name,
+            Text("yes", "green") if each.exists else Text("missing", "yellow"),
+            str(each.partitions or topic.partitions),
+            "for ever" if days < 0 else f"{days:g} days",
+            f"{topic.max_record_bytes / MIB:g} MiB",
+            topic.purpose,
+        )
+    return table
+
+
+def as_json_line(found: FoundTopic) -> str:
+    """Return a topic as one line of JSON."""
+    topic = found.wanted
+    fields = {
+        "role": topic.role,
+        "name": topic.name,
+        "exists": found.exists,
+        "partitions": found.partitions or topic.partitions,
+        "key": topic.key,
+        "config": topic.config(),
+        "differences": found.differences,
+        "purpose": topic.purpose,
+    }
+    return orjson.dumps(fields).decode()

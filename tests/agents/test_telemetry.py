@@ -147,3 +147,14 @@ def test_a_clock_set_back_does_not_silence_for_ever() -> None:
     limit.take("a", 1_000.0)
 
     assert limit.take("a", 5.0) == 0
+
+
+def test_a_name_from_outside_does_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+    configure_logging(stream=terminal)
+
+    get_logger("agents").warning("Alert of %s", "m\x1b[2J\r\nroot: all is well", model="m\x9b2J")
+
+    assert len(terminal.getvalue().splitlines()) == 1
+    assert not set(terminal.getvalue()) & {"\x1b", "\r", "\x9b"}

@@ -1,0 +1,7 @@
+"""``python -m agents``, which the launcher runs."""
+
+import sys
+
+from agents.cli import main
+
+sys.exit(main())

@@ -1,0 +1,201 @@
+"""Follow a topic: lines for people on a terminal, the records themselves in a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from rich.text import Text
+
+from agents.errors import OperatorError
+from agents.settings import Settings
+from agents.telemetry import printable
+from agents.topics import connected_admin, unreachable
+from schemas.event import decode_events
+from schemas.topics import Role
+
+_POLL_MS = 200
+_ENDS_WITHIN_S = 10.0
+_SHOWN_CHARACTERS = 300
+
+_STYLE_OF_SEVERITY = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TailOptions:
+    """What part of a topic is wanted.
+
+    Parameters
+    ----------
+    from_beginning
+        Whether to begin with the oldest record instead of the next one.
+    follows
+        Whether to wait for more at the end.
+    limit
+        Stop after so many lines; None for no limit.
+    """
+
+    from_beginning: bool
+    follows: bool = True
+    limit: int | None = None
+
+
+def tail(
+    settings: Settings, role: Role, options: TailOptions, write: Callable[[bytes], None]
+) -> None:
+    """Hand each entry of a topic to ``write``, in the order they arrive.
+
+    A record of ``events`` has many entries, one of the other topics is one.
+
+    Raises
+    ------
+    OperatorError, BrokerUnreachableError
+        When the topic or the broker is not there.
+    """
+    topic = settings.topics.name(role)
+    _refuse_missing(settings, topic)
+    written = 0
+    with _consumer(settings) as consumer:
+        for value in _records(consumer, topic, options):
+            for entry in entries(role, value):
+                if options.limit is not None and written >= options.limit:
+                    return
+                write(entry)
+                written += 1
+            if written == options.limit:
+                return
+
+
+def entries(role: Role, value: bytes | None) -> Sequence[bytes]:
+    """Return the entries of one record, each without a line break in it."""
+    if value is None:
+        return ()
+    if role == "events":
+        return decode_events(value).payloads
+    return (value.replace(b"\r", b" ").replace(b"\n", b" "),)
+
+
+def _refuse_missing(settings: Settings, topic: str) -> None:
+    # Asked for first: the embedded broker makes every topic that a consumer names.
+    with connected_admin(settings) as admin:
+        if topic not in admin.list_topics():
+            raise OperatorError(
+                f"there is no topic {topic!r} at {settings.broker}: "
+                "`./tidegauge topics create` makes it."
+            )
+
+
+@contextmanager
+def _consumer(settings: Settings) -> Iterator[KafkaConsumer]:
+    try:
+        consumer = KafkaConsumer(
+            **settings.connection(),
+            client_id="tidegauge-tail",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_POLL_MS,
+        )
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise unreachable(settings, error) from error
+
+
+def _records(consumer: KafkaConsumer, topic: str, options: TailOptions) -> Iterator[bytes | None]:
+    partitions = [TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic))]
+    consumer.assign(partitions)
+    ends = _ends(consumer, partitions)
+    for partition, end in ends.items():
+        consumer.seek(partition, end)
+    if options.from_beginning:
+        consumer.seek_to_beginning(*partitions)
+    while options.follows or any(
+        consumer.position(partition) < end for partition, end in ends.items()
+    ):
+        fetched = [record for batch in consumer.poll(_POLL_MS).values() for record in batch]
+        # Partitions have no order between them; within a fetch, their timestamps are the best one.
+        fetched.sort(key=lambda record: (record.timestamp, record.partition, record.offset))
+        for record in fetched:
+            is_past = record.offset >= ends[TopicPartition(topic, record.partition)]
+            if options.follows or not is_past:
+                yield record.value
+
+
+def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return the offset after the last record of each partition.
+
+    The embedded broker's end offsets lag behind by up to a batch; the high watermark of a fetch is
+    right on every broker, so one fetch at the claimed end is made.
+    """
+    begins = consumer.beginning_offsets(partitions)
+    for partition, claimed in consumer.end_offsets(partitions).items():
+        consumer.seek(partition, max(begins[partition], claimed - 1))
+    deadline_s = time.monotonic() + _ENDS_WITHIN_S
+    while any(consumer.highwater(partition) is None for partition in partitions):
+        if time.monotonic() > deadline_s:
+            msg = "no fetch was answered in time"
+            raise KafkaError(msg)
+        consumer.poll(_POLL_MS)
+    return {partition: consumer.highwater(partition) for partition in partitions}
+
+
+def describe(role: Role, entry: bytes) -> Text:
+    """Return an entry as one line for people."""
+    try:
+        parts = _line(role, orjson.loads(entry))
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        parts = [(entry.decode("utf-8", "replace")[:_SHOWN_CHARACTERS], "")]
+    return Text.assemble(*((printable(text), style) for text, style in parts))
+
+
+def _line(role: Role, event: dict[str, Any]) -> list[tuple[str, str]]:
+    match role:
+        case "alerts":
+            style = _STYLE_OF_SEVERITY.get(event["severity"], "")
+            return [
+                (event["detected_at"], "dim"),
+                (f"  {event['severity']:<8}  ", style),
+                (event["summary"], ""),
+            ]
+        case "feedback":
+            return [
+                (event["issued_at"], "dim"),
+                (f"  {event['command']}  ", "bold"),
+                (event["summary"], ""),
+            ]
+        case "labelled":
+            return _labelled_line(event)
+        case "dead_letters":
+            where = f"{event['topic']}-{event['partition']} offset {event['offset']}"
+            return [(where, "dim"), (f"  {event['reason']}  ", "red"), (event["detail"], "")]
+        case "events" | "predictions" | "outcomes":
+            return _input_line(event)
+
+
+def _labelled_line(event: dict[str, Any]) -> list[tuple[str, str]]:
+    if event["error"] is not None:
+        verdict = (f"off by {event['error']:g}  ", "yellow")
+    else:
+        verdict = ("wrong  ", "red") if event["is_error"] else ("right  ", "green")
+    answer, truth = event["prediction"]["prediction"], event["outcome"]["outcome"]
+    return [
+        (f"{event['model_id']} row {event['row']}  ", "dim"),
+        verdict,
+        (f"predicted {answer}, was {truth}, known after {event['delay_s']:,.0f} s", ""),
+    ]
+
+
+def _input_line(event: dict[str, Any]) -> list[tuple[str, str]]:
+    kind, at = ("outcome", "observed_at") if "outcome" in event else ("prediction", "predicted_at")
+    return [
+        (f"{event[at]}  ", "dim"),
+        (f"{kind:<10}  {event['model_id']}  {event['prediction_id']}  {event[kind]}", ""),
+    ]
