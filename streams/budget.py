@@ -9,10 +9,11 @@ Rule 2. A series on its own never gets more than its half: silence elsewhere is 
 Rule 3. A short reference buys less: its share is divided by what its uncertainty costs.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal
+
+import numpy as np
 
 Role = Literal["feature", "score", "prediction", "error", "outcome"]
 
@@ -25,7 +26,8 @@ PAGE_HINKLEY_SHARE = 0.8
 BRIEF_CHANGE_COST = 1.166
 """Mean overshoot of both barriers of a Gaussian CUSUM, 2 x 0.583 (Siegmund 1985, section 10.2)."""
 
-_SHORT_REFERENCE_COST = ((200, 6.0), (300, 4.0), (500, 2.5), (1_000, 1.4), (2_000, 1.0))
+_SHORT_COST = ((200, 2.0), (500, 1.3), (1_000, 1.1), (2_000, 1.0))
+_SHORT_SPREAD_COST = ((200, 300.0), (300, 40.0), (500, 8.0), (1_000, 2.0), (2_000, 1.0))
 
 
 def shares(model_budget: float, roles: Sequence[Role]) -> list[float]:
@@ -55,24 +57,22 @@ def shares(model_budget: float, roles: Sequence[Role]) -> list[float]:
     return [model_budget / 2 / (errors if role == "error" else others) for role in roles]
 
 
-def short_reference_cost(reference_rows: int) -> float:
-    """Return how many times its budget a series would spend on so short a reference.
+def short_reference_cost(reference_rows: int, *, is_spread: bool = False) -> float:
+    """Return how many times its budget a statistic would spend on so short a reference.
 
-    Measured with ``benchmarks/detection.py`` and interpolated on logarithmic scales.
+    Measured on normal scores and on indicators, and interpolated on logarithmic scales. Levels and
+    shares correct their reference as they go; the spread of so few rows is a guess for long.
 
     Examples
     --------
-    >>> short_reference_cost(2_000), short_reference_cost(300), short_reference_cost(50)
-    (1.0, 4.0, 6.0)
+    >>> short_reference_cost(200), short_reference_cost(2_000)
+    (2.0, 1.0)
+    >>> round(short_reference_cost(500, is_spread=True), 9)
+    8.0
     """
-    points = _SHORT_REFERENCE_COST
-    if reference_rows <= points[0][0]:
-        return points[0][1]
-    for (rows, cost), (next_rows, next_cost) in itertools.pairwise(points):
-        if reference_rows <= next_rows:
-            part = math.log(reference_rows / rows) / math.log(next_rows / rows)
-            return math.exp(math.log(cost) + part * math.log(next_cost / cost))
-    return 1.0
+    points = _SHORT_SPREAD_COST if is_spread else _SHORT_COST
+    rows, costs = zip(*points, strict=True)
+    return float(np.exp(np.interp(math.log(reference_rows), np.log(rows), np.log(costs))))
 
 
 def gaussian_run_length(threshold: float, delta: float) -> float:
@@ -181,7 +181,7 @@ def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
     return math.ceil(math.log(rows) / -math.log(most_common_share))
 
 
-_SHARE_BASE = {1.75: 8.0, 3.0: 8.75, 1 / 2.1: 10.0}
+_SHARE_BASE = {1.75: 8.5, 3.0: 8.4, 1 / 2.1: 10.0}
 
 
 def share_threshold(false_alarms: float, share: float, odds: float) -> float:
@@ -193,7 +193,7 @@ def share_threshold(false_alarms: float, share: float, odds: float) -> float:
     Examples
     --------
     >>> round(share_threshold(0.1, 0.05, 3.0), 2), round(share_threshold(0.01, 0.05, 3.0), 2)
-    (8.75, 11.05)
+    (8.4, 10.7)
     """
     middle = 0.5 if 0.2 <= share <= 0.8 else 0.0
     return _SHARE_BASE[odds] + middle + math.log(0.1 / false_alarms)

@@ -110,13 +110,14 @@ class LevelDetector:
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew."""
-        f = PAGE_HINKLEY_SHARE * false_alarms / kernel.STATISTICS
-        f /= short_reference_cost(self._reference.rows)
+        part = PAGE_HINKLEY_SHARE * false_alarms / kernel.STATISTICS
+        f = part / short_reference_cost(self._reference.rows)
+        spread_f = part / short_reference_cost(self._reference.rows, is_spread=True)
         level, spread = self._reference.level_inflation, self._reference.spread_inflation
         thresholds = (
             *(gaussian_threshold(f, delta) * level for delta in _DELTAS[:4]),
-            spread_up_threshold(f) * spread,
-            spread_down_threshold(f) * spread,
+            spread_up_threshold(spread_f) * spread,
+            spread_down_threshold(spread_f) * spread,
         )
         for k, threshold in enumerate(thresholds):
             self._state[_at(k) + kernel.THRESHOLD] = threshold
