@@ -241,12 +241,14 @@ class _Seam:
 
     async def _watch(self) -> None:
         app = self._app
-        watchdog = Watchdog(app.settings.stall_s)
+        stall_s = app.settings.stall_s
+        watchdog = Watchdog(stall_s)
+        pause_s = min(_WATCH_EVERY_S, stall_s / 4)
         while not app.should_stop:
-            await app.sleep(_WATCH_EVERY_S)
+            await app.sleep(pause_s)
             ends: Mapping[TP, int] = {}
             with contextlib.suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(_WATCH_EVERY_S):
+                async with asyncio.timeout(pause_s):
                     ends = await app.batches.end_offsets()
             applied = {tp: offset for hop in app.hops for tp, offset in hop.applied().items()}
             await self._guarded(_checked(watchdog, applied, ends))

@@ -6,9 +6,10 @@ message, and owns the positions, because the driver's own handling of them loses
 Rule 1. A partition delivers only after it was positioned in its present assignment.
 Rule 2. Every start is explicit: what the application decides, else the commit, else the
         beginning. The driver does not seek where nothing is committed, and so skips records.
-Rule 3. A partition's delivery begins where its last one ended. A fetch that begins elsewhere is
-        dropped and read again from the right offset.
-Rule 4. The generation is read before the fetch. What a fetch brings across a rebalance is dropped.
+Rule 3. A partition's delivery begins where its last one ended: every take names the offset it
+        expects, and seeks when the partition stands elsewhere.
+Rule 4. The generation is read before the take. What a take brings across a rebalance is dropped,
+        and by rule 3 read again: waiting for the next fetch to show the hole could be for ever.
 Rule 5. A commit names its offsets. It may come too late, when the partition has a new owner: that
         owner commits after it, so it is no error.
 
@@ -84,6 +85,10 @@ class FetchSchema(faust.Schema[Any, Any]):
 class BatchThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer. Its coroutines run there, by `call_thread`."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._sought: dict[TP, int] = {}
+
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         conf = self.app.conf
         self._assignor = self.app.assignor
@@ -106,53 +111,73 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
         )
 
-    async def _fetch_records(  # type: ignore[override]
-        self,
-        consumer: AIOKafkaConsumer,
-        active_partitions: set[TP],
-        timeout: float | None = None,  # noqa: ASYNC109 - the driver's signature
-        max_records: int | None = None,
-    ) -> Mapping[TP, Fetch]:
+    async def take(self, expected: Mapping[TP, int], wait_s: float) -> dict[TP, Fetch]:
+        """Take what has arrived for these partitions, each from its offset; else wait for more."""
+        consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
-        if not self.consumer.flow_active:
-            return {}
         with fetcher._subscriptions.fetch_context():
-            fetches = await self._take(consumer, active_partitions, max_records)
-            if fetches or not timeout:
-                return fetches
-            arrival = fetcher._create_fetch_waiter()
-            await asyncio.wait([arrival], timeout=timeout)
-            if not arrival.done():
-                arrival.cancel()
-                return {}
-            arrival.result()  # an authorization error surfaces here
-            return await self._take(consumer, active_partitions, max_records)
+            fetches = await self._take_arrived(consumer, expected)
+            if not fetches:
+                arrival = fetcher._create_fetch_waiter()
+                await asyncio.wait([arrival], timeout=wait_s)
+                if arrival.done():
+                    arrival.result()  # an authorization error surfaces here
+                else:
+                    arrival.cancel()
+        return fetches
 
-    async def _take(
-        self, consumer: AIOKafkaConsumer, partitions: Iterable[TP], max_records: int | None
+    async def _take_arrived(
+        self, consumer: AIOKafkaConsumer, expected: Mapping[TP, int]
     ) -> dict[TP, Fetch]:
-        """Take what has arrived, at most ``max_records`` of each partition, without waiting."""
         fetcher = consumer._fetcher
         fetches: dict[TP, Fetch] = {}
-        for tp in sorted(partitions):
-            # Checked before each partition: what follows has no await in it that could give way.
+        for tp, offset in sorted(expected.items()):
+            # `fetched_records` would wait for the end of a rebalance.
             if fetcher._subscriptions.reassignment_in_progress:
                 await asyncio.sleep(_REASSIGNMENT_POLL_S)
                 return {}
             key = TopicPartition(*tp)
             state = self._state(consumer, key)
-            if state is None or not state.has_valid_position:
+            if state is None or not await self._is_placed(consumer, key, state, offset):
                 continue
             start_offset = state.position
-            taken = await fetcher.fetched_records([key], timeout=0, max_records=max_records)
+            taken = await fetcher.fetched_records(
+                [key], timeout=0, max_records=consumer._max_poll_records
+            )
             next_offset = state.position
             if next_offset > start_offset:
-                records = taken.get(key, [])
                 highwater = next_offset if state.highwater is None else state.highwater
-                fetches[tp] = Fetch(*tp, records, start_offset, next_offset, highwater)
+                fetches[tp] = Fetch(*tp, taken.get(key, []), start_offset, next_offset, highwater)
+                self._sought.pop(tp, None)
         return fetches
+
+    async def _is_placed(
+        self, consumer: AIOKafkaConsumer, key: TopicPartition, state: Any, offset: int
+    ) -> bool:
+        """Return whether the partition is read from ``offset``, or from what is left beyond it."""
+        tp = TP(*key)
+        if state.has_valid_position and state.position == offset:
+            return True
+        if self._sought.get(tp) != offset:
+            self._sought[tp] = offset
+            consumer.seek(key, offset)
+            return bool(state.position == offset)
+        if not state.has_valid_position:
+            return False  # the broker refused the offset; aiokafka asks for the beginning
+        beginning = (await consumer.beginning_offsets([key]))[key]
+        if offset >= beginning and (state.highwater is None or offset <= state.highwater):
+            self._sought.pop(tp, None)
+            return False
+        _log.error(
+            "%s-%d continues at offset %d instead of %d: its records were deleted by retention, "
+            "or the topic was created anew",
+            *tp,
+            state.position,
+            offset,
+        )
+        return True
 
     def _state(self, consumer: AIOKafkaConsumer, key: TopicPartition) -> Any:
         subscription = consumer._subscription.subscription
@@ -183,12 +208,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             starts[TP(*key)] = max(committed, beginning)
         return starts
 
-    async def seek_to(self, offsets: Mapping[TP, int]) -> None:
-        """Read each of the partitions from the given offset next."""
-        consumer = self._ensure_consumer()
-        for tp, offset in offsets.items():
-            consumer.seek(TopicPartition(*tp), offset)
-
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
         """Commit what is still ours to commit; return whether all of it was accepted."""
         consumer = self._ensure_consumer()
@@ -214,8 +233,7 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._planned: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
-        self._read_again: dict[TP, int] = {}
-        self._has_active = asyncio.Event()
+        self._may_take = asyncio.Event()
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -232,15 +250,14 @@ class BatchConsumer(driver.Consumer):
         self._planned = dict(starts)
 
     async def perform_seek(self) -> None:
-        """Position every assigned partition; Faust calls this after each rebalance."""
-        planned = self._planned
-        starts = {tp: start for tp, start in planned.items() if tp in self.assignment()}
-        await self._thread.call_thread(self._thread.seek_to, starts)
-        if self._planned is not planned:  # revoked meanwhile
-            return
-        self._next = starts
-        self._read_again.clear()
-        self._read_offset.update({tp: start or None for tp, start in starts.items()})
+        """Let every assigned partition deliver from its start; Faust calls this after a rebalance.
+
+        The thread seeks when it takes: that also mends what an older fetch leaves behind.
+        """
+        assigned = self.assignment()
+        self._next = {tp: start for tp, start in self._planned.items() if tp in assigned}
+        self._read_offset.update({tp: start or None for tp, start in self._next.items()})
+        self._may_take.set()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Deliver nothing more until the partitions are positioned again."""
@@ -253,57 +270,39 @@ class BatchConsumer(driver.Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
         generation = self.app.consumer_generation_id
-        for tp, fetch in (await self._next_fetches(timeout)).items():
+        expected = {tp: self._next[tp] for tp in self._get_active_partitions() if tp in self._next}
+        for tp, fetch in (await self._take(expected, timeout)).items():
             if (
                 self.should_stop
                 or not self.flow_active
                 or generation != self.app.consumer_generation_id
             ):
-                return
-            if await self._follows(tp, fetch):
+                return  # what is left here is read again: the next take expects the same offsets
+            if self._next.get(tp) == expected[tp]:
                 self._next[tp] = fetch.next_offset
                 yield tp, _message(fetch, generation)
 
-    async def _next_fetches(self, wait_s: float) -> Mapping[TP, Fetch]:
-        active = set(self._get_active_partitions())
-        if active:
-            return cast(Mapping[TP, Fetch], await self._getmany(active, wait_s))
+    async def _take(self, expected: Mapping[TP, int], wait_s: float) -> dict[TP, Fetch]:
+        if expected:
+            taken: dict[TP, Fetch] = await self._thread.call_thread(
+                self._thread.take, expected, wait_s
+            )
+            return taken
         # The driver sleeps a full second here, and a lone partition with a full queue lands here.
-        self._has_active.clear()
+        self._may_take.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._has_active.wait(), wait_s)
+            await asyncio.wait_for(self._may_take.wait(), wait_s)
         return {}
-
-    async def _follows(self, tp: TP, fetch: Fetch) -> bool:
-        """Return whether ``fetch`` is what the partition must deliver next."""
-        expected = self._next.get(tp)
-        if expected is None:
-            return False
-        if fetch.start_offset == expected:
-            return True
-        if self._read_again.get(tp) != expected:
-            self._read_again[tp] = expected
-            with contextlib.suppress(IllegalStateError):  # no longer ours
-                await self._thread.call_thread(self._thread.seek_to, {tp: expected})
-            return False
-        _log.error(
-            "%s-%d continues at offset %d instead of %d: its records were deleted by retention, "
-            "or the topic was created anew",
-            *tp,
-            fetch.start_offset,
-            expected,
-        )
-        return True
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Fetch from the partition again, now that its queue has room."""
         super().on_buffer_drop(tp)
-        self._has_active.set()
+        self._may_take.set()
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Fetch from the partitions again."""
         super().resume_partitions(tps)
-        self._has_active.set()
+        self._may_take.set()
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
         """Commit: everything before these offsets is durably done.

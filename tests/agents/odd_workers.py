@@ -1,0 +1,92 @@
+"""Workers that end in every way a worker can: `python -m tests.agents.odd_workers KIND BROKER GROUP
+TOPIC`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping
+
+from faust.types import TP
+
+from agents.app import build_app, run_worker
+from agents.errors import WorkerError
+from agents.hop import Hop
+from agents.publish import Publisher
+from agents.settings import load_settings
+from agents.transport import Fetch
+
+
+class Mistaken(Hop):
+    """Raises what nobody expects."""
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        msg = "a mistake of ours"
+        raise ZeroDivisionError(msg)
+
+
+class Refusing(Hop):
+    """Ends with a sentence."""
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        msg = "Half of the inputs are refused: look at the dead letters"
+        raise WorkerError(msg)
+
+
+class RefusingBeside(Hop):
+    """Ends with a sentence from its own task."""
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        pass
+
+    async def run(self) -> None:
+        msg = "The task beside has had enough"
+        raise WorkerError(msg)
+
+
+class RefusingRestore(Hop):
+    """Ends with a sentence while it takes its partitions over."""
+
+    async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
+        msg = "A snapshot cannot be read"
+        raise WorkerError(msg)
+
+
+class Stuck(Hop):
+    """Takes one fetch and never returns."""
+
+    async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
+        self._starts = dict(starts)
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        await asyncio.Event().wait()
+
+    def applied(self) -> Mapping[TP, int]:
+        return self._starts
+
+
+class Orderly(Hop):
+    """Commits only when it is told to stop."""
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        self._done = {fetch.tp: fetch.next_offset}
+        print("taken", fetch.next_offset, flush=True)  # noqa: T201 - read by the test
+
+    async def on_shutdown(self) -> None:
+        await self.partitions.commit_fact(self._done)
+
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (Mistaken, Refusing, RefusingBeside, RefusingRestore, Stuck, Orderly)
+}
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    kind, broker, group, topic = sys.argv[1:]
+    settings = load_settings(broker=broker, group=group, session_timeout_s=6.0)
+    settings = settings.model_copy(update={"stall_s": 2.0})
+    publisher = Publisher(settings.connection())
+    sys.exit(run_worker(build_app(settings, [KINDS[kind]("odd", [topic])], publisher)))
