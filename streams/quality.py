@@ -280,6 +280,7 @@ class RunRule:
         verdicts = np.empty_like(codes)
         dropped = kernel.run_equal(self._state, codes, verdicts)
         self._last = values[-1]
+        self._state[kernel.LAST] = 0.0  # numbers stand for words within one batch only
         if dropped == 0:
             return [], None
         return (

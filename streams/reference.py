@@ -147,11 +147,6 @@ class ShareReference:
     inflations: tuple[float, ...]
 
     @classmethod
-    def none(cls) -> "ShareReference":
-        """Return the reference of nothing."""
-        return cls(rows=0, codes=(), shares=(), inflations=())
-
-    @classmethod
     def of(cls, values: Floats, codes: Sequence[int]) -> "ShareReference":
         """Summarise how often each of ``codes`` occurs among ``values``."""
         shares, inflations = [], []

@@ -6,7 +6,7 @@ Rule 2. Whatever its kind, a series takes a list of values and answers with at m
 Rule 3. A series of names (every value another) is not watched, and says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -165,28 +165,19 @@ class CategorySeries:
     def __init__(self, levels: Levels, shares: ShareDetector) -> None:
         self._levels = levels
         self._shares = shares
-        self._codes = {value: float(code) for code, value in enumerate(levels.watched)}
-        self._other = float(len(levels.watched))
+        self._codes = _codes_of(levels)
 
     @classmethod
     def learn(
         cls, values: Sequence[Value], levels: Levels, false_alarms: float, *, hit: Value | None
     ) -> "CategorySeries":
         """Learn shares; of two categories only one: ``hit`` if given, else the rarer."""
-        watched = [float(code) for code in range(len(levels.watched))]
-        if len(watched) == 2 and levels.others == 0:
-            watched = [1.0 if hit is None else float(levels.watched.index(hit))]
-        else:
-            watched.append(float(len(levels.watched)))
-        series = cls(levels, ShareDetector(ShareReference.none(), 1.0))
-        codes = series._coded(values)
-        reference = ShareReference.of(codes, [int(code) for code in watched])
-        series._shares = ShareDetector(reference, false_alarms, codes)
-        return series
-
-    def _coded(self, values: Sequence[Value]) -> Floats:
-        get, other = self._codes.get, self._other
-        return np.array([get(value, other) for value in values])
+        watched = list(range(len(levels.watched) + 1))
+        if len(levels.watched) == 2 and levels.others == 0:
+            watched = [1 if hit is None else levels.watched.index(hit)]
+        codes = _coded(values, _codes_of(levels))
+        reference = ShareReference.of(codes, watched)
+        return cls(levels, ShareDetector(reference, false_alarms, codes))
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds."""
@@ -194,7 +185,7 @@ class CategorySeries:
 
     def run(self, values: Sequence[Value]) -> Finding | None:
         """Read values until the share of a category has changed."""
-        return self._shares.run(self._coded(values))
+        return self._shares.run(_coded(values, self._codes))
 
     def category(self, level: int) -> str | None:
         """Return the category's text."""
@@ -229,6 +220,15 @@ class CategorySeries:
     def restore(cls, tree: dict[str, Any]) -> "CategorySeries":
         """Return the series as it was."""
         return cls(Levels.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
+
+
+def _codes_of(levels: Levels) -> dict[Hashable, float]:
+    return {value: float(code) for code, value in enumerate(levels.watched)}
+
+
+def _coded(values: Sequence[Value], codes: dict[Hashable, float]) -> Floats:
+    get, other = codes.get, float(len(codes))
+    return np.array([get(value, other) for value in values])
 
 
 class ConstantSeries:

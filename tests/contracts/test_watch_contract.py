@@ -1,0 +1,262 @@
+"""What every kind of series promises, and that the compiled statistics are River's own.
+
+A kind of series gets all of these tests by adding its stream to ``STREAMS``.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from river.drift import PageHinkley
+
+from streams import kernel
+from streams.detect import LevelDetector
+from streams.reference import NumericReference
+from streams.watch import Change, NonFiniteValueError, Scalar, SeriesWatch, WatchSpec
+
+ROWS = 6_000
+CHANGE_AT = 4_500
+
+Draw = Callable[[np.random.Generator, int], list[Scalar]]
+
+
+def numbers(rng: np.random.Generator, row: int) -> list[Scalar]:
+    return [float(rng.normal(2.5 if row >= CHANGE_AT else 0.0, 1.0))]
+
+
+def whole_numbers(rng: np.random.Generator, row: int) -> list[Scalar]:
+    return [int(rng.poisson(60 if row >= CHANGE_AT else 40))]
+
+
+def heavy_tails(rng: np.random.Generator, row: int) -> list[Scalar]:
+    return [float(rng.standard_cauchy() + (4.0 if row >= CHANGE_AT else 0.0))]
+
+
+def mostly_zero(rng: np.random.Generator, row: int) -> list[Scalar]:
+    return [0.0 if rng.random() < (0.3 if row >= CHANGE_AT else 0.6) else float(rng.exponential())]
+
+
+def truths(rng: np.random.Generator, row: int) -> list[Scalar]:
+    return [bool(rng.random() < (0.5 if row >= CHANGE_AT else 0.1))]
+
+
+def words(rng: np.random.Generator, row: int) -> list[Scalar]:
+    shares = [0.1, 0.2, 0.7] if row >= CHANGE_AT else [0.5, 0.3, 0.2]
+    return [str(rng.choice(["north", "south", "west"], p=shares))]
+
+
+def codes(rng: np.random.Generator, row: int) -> list[Scalar]:
+    return [int(rng.integers(0, 4) if row < CHANGE_AT else rng.integers(2, 4))]
+
+
+def sometimes_missing(rng: np.random.Generator, row: int) -> list[Scalar]:
+    is_missing = rng.random() < (0.4 if row >= CHANGE_AT else 0.1)
+    return [None if is_missing else float(rng.normal())]
+
+
+def rubbish(rng: np.random.Generator, row: int) -> list[Scalar]:
+    kind = rng.integers(0, 20)
+    if kind == 0:
+        return ["n/a"]
+    if kind == 1:
+        return [True]
+    return [float(rng.normal(3.0 if row >= CHANGE_AT else 0.0))]
+
+
+STREAMS: dict[str, Draw] = {
+    draw.__name__: draw
+    for draw in (
+        numbers,
+        whole_numbers,
+        heavy_tails,
+        mostly_zero,
+        truths,
+        words,
+        codes,
+        sometimes_missing,
+        rubbish,
+    )
+}
+
+
+def stream_of(draw: Draw, seed: int = 3) -> list[Scalar]:
+    rng = np.random.default_rng(seed)
+    return [value for row in range(ROWS) for value in draw(rng, row)]
+
+
+@pytest.fixture(scope="module", params=STREAMS, ids=str)
+def stream(request: pytest.FixtureRequest) -> list[Scalar]:
+    return stream_of(STREAMS[request.param])
+
+
+def new_watch() -> SeriesWatch:
+    watch = SeriesWatch(WatchSpec(role="feature"))
+    watch.set_budget(0.01)
+    return watch
+
+
+def read(watch: SeriesWatch, values: Sequence[Scalar], sizes: Sequence[int]) -> list[Change]:
+    """Read values in batches of the given sizes, over and over; indices are of ``values``."""
+    changes: list[Change] = []
+    at = batch = 0
+    while at < len(values):
+        size = sizes[batch % len(sizes)]
+        found = watch.update(values[at : at + size])
+        changes += [replace(change, index=at + change.index) for change in found]
+        at += size
+        batch += 1
+    return changes
+
+
+def test_nothing_is_said_before_the_change(stream: list[Scalar]) -> None:
+    assert read(new_watch(), stream[:CHANGE_AT], [500]) == []
+
+
+def test_a_large_change_is_seen(stream: list[Scalar]) -> None:
+    changes = read(new_watch(), stream, [500])
+
+    assert changes
+    assert CHANGE_AT <= changes[0].index < CHANGE_AT + 150
+    assert changes[0].rows >= 1
+
+
+def test_a_model_that_is_never_told_its_budget_is_watched(stream: list[Scalar]) -> None:
+    assert read(SeriesWatch(WatchSpec(role="feature")), stream, [500])
+
+
+@settings(max_examples=12, deadline=None)
+@given(sizes=st.lists(st.integers(1, 2_000), min_size=1, max_size=6))
+def test_batch_edges_change_nothing_to_the_last_bit(stream: list[Scalar], sizes: list[int]) -> None:
+    whole, cut = new_watch(), new_watch()
+
+    at_once = read(whole, stream, [len(stream)])
+    in_parts = read(cut, stream, sizes)
+
+    assert in_parts == at_once
+    assert cut.snapshot() == whole.snapshot()
+
+
+def test_one_value_at_a_time_is_the_same(stream: list[Scalar]) -> None:
+    whole, single = new_watch(), new_watch()
+
+    assert read(single, stream, [1]) == read(whole, stream, [len(stream)])
+    assert single.snapshot() == whole.snapshot()
+
+
+@settings(max_examples=12, deadline=None)
+@given(restart_at=st.integers(0, ROWS))
+def test_a_restart_in_the_middle_changes_nothing(stream: list[Scalar], restart_at: int) -> None:
+    unbroken, first = new_watch(), new_watch()
+    expected = read(unbroken, stream, [500])
+
+    before = read(first, stream[:restart_at], [300])
+    second = SeriesWatch.restore(WatchSpec(role="feature"), first.snapshot())
+    after = read(second, stream[restart_at:], [300])
+
+    shifted = [replace(change, index=restart_at + change.index) for change in after]
+    assert before + shifted == expected
+    assert second.snapshot() == unbroken.snapshot()
+    assert second.describe() == unbroken.describe()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_not_finite_is_refused_and_leaves_no_mark(
+    stream: list[Scalar], value: Scalar, place: int
+) -> None:
+    watch = new_watch()
+    watch.update(stream[:2_500])
+    before = watch.snapshot()
+    batch = stream[2_500:2_502]
+    batch.insert(place, value)
+
+    with pytest.raises(NonFiniteValueError):
+        watch.update(batch)
+
+    assert watch.snapshot() == before
+
+
+@pytest.mark.parametrize("value", [0.0, 7, True, False, "north", None])
+def test_a_constant_stream_is_quiet(value: Scalar) -> None:
+    assert read(new_watch(), [value] * 12_000, [500]) == []
+
+
+def test_no_batch_is_too_small(stream: list[Scalar]) -> None:
+    watch = new_watch()
+
+    assert watch.update([]) == []
+    assert watch.seen == 0
+
+
+def test_any_damage_to_a_snapshot_is_noticed(stream: list[Scalar]) -> None:
+    watch = new_watch()
+    watch.update(stream[:2_500])
+    data = watch.snapshot()
+
+    for at in range(0, len(data), 97):
+        damaged = data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+        with pytest.raises(ValueError, match=r"snapshot|checksum|expected"):
+            SeriesWatch.restore(WatchSpec(role="feature"), damaged)
+    for length in (0, 3, 15, len(data) - 1):
+        with pytest.raises(ValueError, match=r"snapshot|checksum|expected"):
+            SeriesWatch.restore(WatchSpec(role="feature"), data[:length])
+
+
+# River's PageHinkley in one place: it is what the kernel must be, at a tenth of the time a value.
+def plain_page_hinkleys(detector: LevelDetector, rows: int) -> list[PageHinkley]:
+    state = detector._state
+    modes = ("up", "down", "up", "down", "up", "down")
+    return [
+        PageHinkley(
+            min_instances=rows + 1,
+            delta=float(state[at + kernel.DELTA]),
+            threshold=float(state[at + kernel.THRESHOLD]),
+            alpha=1,
+            mode=mode,
+        )
+        for mode, at in zip(
+            modes,
+            range(kernel.HEAD, kernel.LEVELS_SIZE, kernel.STATISTIC_SIZE),
+            strict=True,
+        )
+    ]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = int(rng.choice([300, 1_000, 2_000]))
+    learnt = rng.normal(size=rows)
+    later = rng.normal(rng.choice([0.0, 0.3, -0.5]), rng.choice([0.6, 1.0, 1.6]), 3_000)
+    detector = LevelDetector(NumericReference.of(learnt), 50.0, learnt)
+    plain = plain_page_hinkleys(detector, rows)
+    innovations = scores_of(detector, np.concatenate((learnt, later)))
+
+    alarm = kernel.run_levels(detector._state, later, np.empty_like(later))
+
+    assert (None if alarm < 0 else alarm // kernel.STATISTICS) == first_alarm(
+        plain, innovations, rows
+    )
+
+
+def scores_of(detector: LevelDetector, values: np.ndarray) -> np.ndarray:
+    """Return what the detector's statistics are fed with, from the first row of the reference."""
+    state = detector._state.copy()
+    state[kernel.PREVIOUS] = 0.0
+    state[kernel.LEARNT_ROWS] = math.inf
+    innovations = np.empty_like(values)
+    kernel.run_levels(state, values, innovations)
+    return innovations
+
+
+def first_alarm(plain: list[PageHinkley], innovations: np.ndarray, rows: int) -> int | None:
+    for row, e in enumerate(innovations.tolist()):
+        for k, page_hinkley in enumerate(plain):
+            page_hinkley.update(e * e if k >= kernel.SPREAD_UP else e)
+        if any(page_hinkley.drift_detected for page_hinkley in plain):
+            return row - rows
+    return None
