@@ -22,7 +22,7 @@ _PIPE_CLOSED = 141
 
 _FILE = click.Path(path_type=Path)
 
-_Command = Callable[..., None]
+_Command = Callable[..., Any]
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -221,6 +221,28 @@ def backtest(**options: Any) -> int:
     from agents.backtest import backtest as run
 
     return run(BacktestOptions(**options), Console(stderr=True))
+
+
+@cli.command()
+@click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
+@cluster_options
+def verify(**flags: Any) -> int:
+    r"""Compare what was published with a pure replay of the whole log; exit 0 only when equal.
+
+    Reads events, alerts, feedback, labelled, dead_letters and the inputs from their beginning, and
+    writes nothing: it may run beside the workers, on production topics.
+
+    \b
+    Examples:
+      ./tidegauge verify
+      ./tidegauge verify --broker kafka-1:9092 --prefix staging.
+    """
+    from rich.console import Console
+
+    from agents.settings import load_settings
+    from agents.verify import verify as run
+
+    return run(load_settings(**flags), Console())
 
 
 @cli.command()

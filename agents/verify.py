@@ -1,0 +1,132 @@
+"""Check the promise on a cluster: what was published equals a pure replay of the log.
+
+The order matters while workers run: first the commits, then what was published, then the log. So
+whatever a commit covers must have been published, and whatever was published the log must call for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from faust.types import TP
+from rich.console import Console
+from rich.table import Table
+
+from agents.errors import BrokerUnreachableError, OperatorError
+from agents.logreader import LogReader
+from agents.settings import Settings
+from schemas.dead_letter import DeadLetter
+from schemas.event import decode_events
+from schemas.topics import Role
+from streams.audit import ID_FIELDS, Audit, Findings, InputAudit
+from streams.monitor import Monitor
+
+_INPUTS: tuple[Role, ...] = ("predictions", "outcomes")
+
+
+def verify(settings: Settings, console: Console) -> int:
+    """Audit the deployment and print a table; return 0 only when everything is equal."""
+    try:
+        findings, inputs = asyncio.run(_Verifier(settings, console).run())
+    except KafkaError as error:
+        msg = f"Kafka at {settings.broker} cannot be read: {error}"
+        raise BrokerUnreachableError(msg) from error
+    console.print(_as_table(findings))
+    console.print(f"{inputs.inputs:,} inputs are committed, {inputs.lost:,} of them are lost.")
+    is_equal = all(each.is_equal for each in findings.values()) and not inputs.lost
+    verdict = "Equal: nothing is lost, nothing was made up." if is_equal else "Not equal."
+    console.print(verdict)
+    return 0 if is_equal else 1
+
+
+class _Verifier:
+    def __init__(self, settings: Settings, console: Console) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+        self._reader = LogReader(settings.connection())
+        self._console = console
+
+    async def run(self) -> tuple[dict[Role, Findings], InputAudit]:
+        commits = await self._commits()
+        audits = {role: Audit(role) for role in ID_FIELDS}
+        inputs = InputAudit()
+        for role, audit in audits.items():
+            async for record in self._records(role):
+                audit.on_published(record.value)
+        async for record in self._records("dead_letters"):
+            letter = DeadLetter.model_validate_json(record.value)
+            inputs.on_taken(f"{letter.topic}/{letter.partition}", letter.offset)
+        await self._replay(audits, inputs, commits)
+        for role in _INPUTS:
+            async for record in self._records(role):
+                if record.offset < commits.get(TP(record.topic, record.partition), 0):
+                    inputs.on_input(f"{record.topic}/{record.partition}", record.offset)
+        return {role: audit.close() for role, audit in audits.items()}, inputs
+
+    async def _replay(
+        self, audits: dict[Role, Audit], inputs: InputAudit, commits: dict[TP, int]
+    ) -> None:
+        monitors: dict[int, Monitor] = {}
+        events = self._topics.name("events")
+        async for record in self._records("events"):
+            monitor = monitors.get(record.partition)
+            if monitor is None:
+                monitor = monitors[record.partition] = Monitor(record.partition, self._topics)
+                self._refuse_cut_log(record)
+            batch = decode_events(record.value)
+            names = [source.name for source in batch.sources]
+            for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
+                inputs.on_taken(names[source], offset)
+            is_due = record.offset < commits.get(TP(events, record.partition), 0)
+            for emission in monitor.apply(record.offset, record.value):
+                audits[emission.role].on_called_for(emission.value, is_due=is_due)
+
+    def _refuse_cut_log(self, record: ConsumerRecord) -> None:
+        if record.offset > 0:
+            msg = (
+                f"{record.topic}-{record.partition} begins at offset {record.offset}: what came "
+                "before is gone by retention, so nothing can be compared"
+            )
+            raise OperatorError(msg)
+
+    async def _commits(self) -> dict[TP, int]:
+        admin = AIOKafkaAdminClient(**self._settings.connection())
+        try:
+            await admin.start()
+            offsets = await admin.list_consumer_group_offsets(self._settings.group)
+        finally:
+            await admin.close()
+        return {TP(*tp): known.offset for tp, known in offsets.items()}
+
+    async def _records(self, role: Role) -> AsyncIterator[ConsumerRecord]:
+        """Yield every record of a topic, one partition after the other."""
+        topic = self._topics.name(role)
+        for partition in sorted(await self._partitions_of(topic)):
+            self._console.print(f"Reading {topic}-{partition}", style="dim")
+            async for records in self._reader.read(TP(topic, partition)):
+                for record in records:
+                    yield record
+
+    async def _partitions_of(self, topic: str) -> set[int]:
+        async with AIOKafkaConsumer(**self._settings.connection()) as consumer:
+            partitions: set[int] | None = consumer.partitions_for_topic(topic)
+            if partitions is None:
+                await consumer.topics()
+                partitions = consumer.partitions_for_topic(topic)
+        if partitions is None:
+            msg = f"topic {topic!r} does not exist at {self._settings.broker}"
+            raise OperatorError(msg)
+        return partitions
+
+
+def _as_table(findings: dict[Role, Findings]) -> Table:
+    columns = ("expected", "missing", "unexpected", "differing", "repeated", "pending")
+    table = Table()
+    table.add_column("topic")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for role, found in findings.items():
+        table.add_row(role, *(f"{getattr(found, column):,}" for column in columns))
+    return table

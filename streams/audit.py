@@ -1,0 +1,126 @@
+"""Compare what was published with what a pure replay of the log calls for.
+
+Rule 1. What the log calls for, up to the commit, is there.
+Rule 2. What is there, the log calls for.
+Rule 3. What is there twice is the same, to the byte.
+Rule 4. Every input up to its commit is in the log or among the dead letters.
+"""
+
+import hashlib
+from dataclasses import dataclass, fields
+
+import orjson
+
+from schemas.topics import Role
+
+ID_FIELDS: dict[Role, str] = {
+    "alerts": "alert_id",
+    "feedback": "feedback_id",
+    "labelled": "labelled_id",
+}
+_DIGEST_BYTES = 12
+
+
+@dataclass(slots=True)
+class Findings:
+    """What an audit has found, for one topic.
+
+    Attributes
+    ----------
+    expected
+        Distinct records that the log calls for.
+    missing
+        Of these, not published although the commit covers them.
+    pending
+        Of these, not published yet: the commit does not cover them.
+    unexpected
+        Published, and nothing in the log calls for it.
+    differing
+        Published more than once, or otherwise than the log calls for it, with other bytes.
+    repeated
+        Published more than once with the same bytes, which is allowed.
+    """
+
+    expected: int = 0
+    missing: int = 0
+    pending: int = 0
+    unexpected: int = 0
+    differing: int = 0
+    repeated: int = 0
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing speaks against the promise."""
+        return not (self.missing or self.unexpected or self.differing)
+
+    def add(self, other: "Findings") -> None:
+        """Add the findings of another topic, for a total."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+
+class Audit:
+    """The audit of one output topic: first all that was published, then all that is called for."""
+
+    def __init__(self, role: Role) -> None:
+        self._id_field = ID_FIELDS[role]
+        self._published: dict[str, bytes] = {}
+        self._called_for: set[str] = set()
+        self.findings = Findings()
+
+    def on_published(self, value: bytes) -> None:
+        """Take a record of the topic."""
+        name, digest = self._name(value), _digest(value)
+        known = self._published.setdefault(name, digest)
+        if known is digest:
+            return
+        if known == digest:
+            self.findings.repeated += 1
+        else:
+            self.findings.differing += 1
+
+    def on_called_for(self, value: bytes, *, is_due: bool) -> None:
+        """Take what the replay emits; ``is_due`` says that the commit covers it."""
+        name = self._name(value)
+        if name in self._called_for:
+            self.findings.differing += 1
+            return
+        self._called_for.add(name)
+        self.findings.expected += 1
+        known = self._published.get(name)
+        if known is None:
+            self.findings.missing += is_due
+            self.findings.pending += not is_due
+        elif known != _digest(value):
+            self.findings.differing += 1
+
+    def close(self) -> Findings:
+        """Return the findings, once both sides have been taken in full."""
+        self.findings.unexpected = len(self._published.keys() - self._called_for)
+        return self.findings
+
+    def _name(self, value: bytes) -> str:
+        name: str = orjson.loads(value)[self._id_field]
+        return name
+
+
+class InputAudit:
+    """The audit of the input topics (Rule 4)."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, set[int]] = {}
+        self.inputs = 0
+        self.lost = 0
+
+    def on_taken(self, source: str, offset: int) -> None:
+        """Take an input that is in the log or among the dead letters."""
+        self._taken.setdefault(source, set()).add(offset)
+
+    def on_input(self, source: str, offset: int) -> None:
+        """Take a record of an input topic that the commit covers."""
+        self.inputs += 1
+        self.lost += offset not in self._taken.get(source, ())
+
+
+def _digest(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=_DIGEST_BYTES).digest()
