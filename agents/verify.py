@@ -6,8 +6,9 @@ whatever a commit covers must have been published, and whatever was published th
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -92,33 +93,35 @@ class _Verifier:
             raise OperatorError(msg)
 
     async def _commits(self) -> dict[TP, int]:
-        admin = AIOKafkaAdminClient(**self._settings.connection())
-        try:
-            await admin.start()
+        async with self._admin() as admin:
             offsets = await admin.list_consumer_group_offsets(self._settings.group)
-        finally:
-            await admin.close()
         return {TP(*tp): known.offset for tp, known in offsets.items()}
 
     async def _records(self, role: Role) -> AsyncIterator[ConsumerRecord]:
         """Yield every record of a topic, one partition after the other."""
         topic = self._topics.name(role)
-        for partition in sorted(await self._partitions_of(topic)):
+        for partition in await self._partitions_of(topic):
             self._console.print(f"Reading {topic}-{partition}", style="dim")
             async for records in self._reader.read(TP(topic, partition)):
                 for record in records:
                     yield record
 
-    async def _partitions_of(self, topic: str) -> set[int]:
-        async with AIOKafkaConsumer(**self._settings.connection()) as consumer:
-            partitions: set[int] | None = consumer.partitions_for_topic(topic)
-            if partitions is None:
-                await consumer.topics()
-                partitions = consumer.partitions_for_topic(topic)
-        if partitions is None:
+    async def _partitions_of(self, topic: str) -> list[int]:
+        async with self._admin() as admin:
+            [found] = await admin.describe_topics([topic])
+        if found["error_code"]:
             msg = f"topic {topic!r} does not exist at {self._settings.broker}"
             raise OperatorError(msg)
-        return partitions
+        return sorted(partition["partition"] for partition in found["partitions"])
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(**self._settings.connection())
+        try:
+            await admin.start()
+            yield admin
+        finally:
+            await admin.close()
 
 
 def _as_table(findings: dict[Role, Findings]) -> Table:
