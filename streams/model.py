@@ -7,8 +7,11 @@ Rule 3. Each prediction is one value of every feature, of the prediction and of 
 Rule 4. Predictions with a fractional part make the model a regression; until then, numbers are
         classes. From there on the prediction, the error and the outcome are new series.
 Rule 5. At most ``MAX_SERIES`` features are watched; what comes later is counted.
+Rule 6. How the log is cut into records changes nothing but the evidence: a series that begins
+        divides the budget anew from its first row on, not from the beginning of its record.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -164,6 +167,7 @@ class ModelMonitor:
         self._watches: dict[str, SeriesWatch] = {}
         self._roles: dict[str, SeriesRole] = {}
         self._feature_series: dict[str, str] = {}
+        self._settled: set[str] = set()
         self._has_new_series = False
         self._prediction_trail = Trail()
         self._labelled_trail = Trail()
@@ -263,6 +267,9 @@ class ModelMonitor:
             model._watches[name] = SeriesWatch.restore(
                 WatchSpec(role=role, kind=model._kind(name, role)), series["watch"]
             )
+        model._settled = {
+            name for name, series in model._feature_series.items() if series in model._watches
+        }
         model._prediction_trail = Trail.restore(state["prediction_trail"])
         model._labelled_trail = Trail.restore(state["labelled_trail"])
         return model
@@ -278,9 +285,16 @@ class ModelMonitor:
         self._prediction_trail.note(self.predictions_seen, at_ms, batch.offset)
         if self._may_be_classes and _has_fraction(answer):
             self._become_regression(batch)
+        features, score = event.get("features") or {}, _top_score(event)
+        if (
+            self._begins("prediction", answer)
+            or self._begins("score", score)
+            or self._begins_feature(features)
+        ):
+            self._watch(batch)
         batch.prediction_rows.append(self._row(arrival, at_ms))
-        batch.features.append(event.get("features") or {})
-        batch.scores.append(_top_score(event))
+        batch.features.append(features)
+        batch.scores.append(score)
         batch.predictions.append(answer)
         waiting = WaitingPrediction(arrival.payload, answer, at_ms)
         pair = self.join.on_prediction(prediction_id, waiting, self._now_ms)
@@ -300,9 +314,12 @@ class ModelMonitor:
         self.labelled_seen += 1
         self._labelled_trail.note(self.labelled_seen, at_ms, batch.offset)
         is_error, error = self._compare(prediction.prediction, outcome.outcome)
+        value = is_error if error is None else error
+        if self._begins("error", value) or self._begins("outcome", outcome.outcome):
+            self._watch(batch)
         row = self._row(arrival, at_ms)
         batch.pair_rows.append(row)
-        batch.errors.append(is_error if error is None else error)
+        batch.errors.append(value)
         batch.outcomes.append(outcome.outcome)
         labelled = {
             "type": "tidegauge.labelled.v1",
@@ -329,7 +346,8 @@ class ModelMonitor:
         if isinstance(prediction, str) or isinstance(outcome, str):
             self.counts.incomparable_outcomes += 1
             return None, None
-        return None, abs(float(prediction) - float(outcome))
+        # Two doubles may lie further apart than a double can say.
+        return None, min(abs(float(prediction) - float(outcome)), sys.float_info.max)
 
     def _become_regression(self, batch: _Batch) -> None:
         self._watch(batch)
@@ -346,6 +364,24 @@ class ModelMonitor:
             self.labelled_seen,
             self._version,
         )
+
+    def _begins(self, series: str, value: Scalar) -> bool:
+        """Tell whether a value is the first of its series: rows before it are judged without it."""
+        return value is not None and series not in self._watches
+
+    def _begins_feature(self, features: dict[str, Scalar]) -> bool:
+        if features.keys() <= self._settled:
+            return False
+        return any(
+            value is not None and self._may_begin(name)
+            for name, value in features.items()
+            if name not in self._settled
+        )
+
+    def _may_begin(self, name: str) -> bool:
+        if name in self._feature_series:
+            return bool(self._feature_series[name])
+        return name not in self._ignored and len(self._feature_series) < MAX_SERIES
 
     def _watch(self, batch: _Batch) -> None:
         """Update every series with its column of the batch, raise what changed, empty the batch."""
@@ -397,6 +433,8 @@ class ModelMonitor:
             self._watches[series] = SeriesWatch(WatchSpec(role=role, kind=self._kind(series, role)))
             self._roles[series] = role
             self._has_new_series = True
+            if role == "feature":
+                self._settled.add(series.removeprefix("feature/"))
         return start
 
     def _kind(self, series: str, role: SeriesRole) -> Kind:
@@ -441,7 +479,7 @@ class ModelMonitor:
                 predictions_seen=row.predictions_seen,
                 series_seen=series_seen,
                 at_ms=row.at_ms,
-                onset=trail.find(first_row),
+                onset=trail.find(first_row, last_row),
                 partition=batch.partition,
                 offset=batch.offset,
             ),

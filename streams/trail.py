@@ -2,14 +2,23 @@
 
 An alert says how many rows ago the change began; the trail turns that into an instant and an offset
 of ``events``.
+
+Rule 1. A row is found at the latest mark at or before it: within ``FINE_ROWS`` rows of it if it is
+        among the latest ``FINE_REACH``, else within ``COARSE_ROWS``.
+Rule 2. What is found does not depend on rows noted later, as far as one record may bring them.
+Rule 3. A row before all that is remembered is found at the oldest mark.
 """
 
 from collections import deque
 from typing import NamedTuple
 
-MARKS = 128
+from streams.ingest import MAX_BATCH_EVENTS
+
+MARKS = 192
 FINE_ROWS = 8
 COARSE_ROWS = 128
+FINE_REACH = (MARKS - 1) * FINE_ROWS - MAX_BATCH_EVENTS
+COARSE_REACH = (MARKS - 1) * COARSE_ROWS - MAX_BATCH_EVENTS
 
 
 class Mark(NamedTuple):
@@ -21,16 +30,16 @@ class Mark(NamedTuple):
 
 
 class Trail:
-    """Marks of the latest ``MARKS * COARSE_ROWS`` rows, at most ``COARSE_ROWS`` apart.
+    """Marks of the latest ``COARSE_REACH`` rows, at most ``COARSE_ROWS`` apart.
 
     Examples
     --------
     >>> trail = Trail()
     >>> for row in range(1, 100):
     ...     trail.note(row, 1_000 * row, row // 10)
-    >>> trail.find(50)
+    >>> trail.find(50, now_row=99)
     Mark(row=49, at_ms=49000, offset=4)
-    >>> trail.find(-5).row
+    >>> trail.find(-5, now_row=99).row
     1
     """
 
@@ -45,22 +54,20 @@ class Trail:
             if row % COARSE_ROWS == 1:
                 self._coarse.append(Mark(row, at_ms, offset))
 
-    def find(self, row: int) -> Mark:
-        """Return the mark at or before a row, or the oldest there is.
+    def find(self, row: int, now_row: int) -> Mark:
+        """Return the mark at or before a row, as it was found when ``now_row`` was the latest.
 
         Raises
         ------
         LookupError
             When no row has been noted.
         """
-        for marks in (self._fine, self._coarse):
-            for mark in reversed(marks):
-                if mark.row <= row:
-                    return mark
-        if not self._coarse:
+        marks = self._fine if row > now_row - FINE_REACH else self._coarse
+        if not marks:
             msg = "a trail without rows has no marks"
             raise LookupError(msg)
-        return self._coarse[0]
+        sought = max(row, now_row - COARSE_REACH)
+        return next((mark for mark in reversed(marks) if mark.row <= sought), marks[0])
 
     def snapshot(self) -> list[list[int]]:
         """Return the marks as plain numbers."""

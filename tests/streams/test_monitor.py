@@ -1,0 +1,224 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.event import EventRecordError, Source, decode_events
+from schemas.model_spec import ModelSpec
+from schemas.topics import Topics
+from streams.ingest import Accepted
+from streams.monitor import LogGapError, Monitor
+from tests.doubles.core import Json, Played, log_of, play, taken_in
+from tests.doubles.inputs import START_MS, accepted, outcome, prediction
+
+
+def story(rows: int = 3_000, onset: int = 2_200) -> list[bytes]:
+    """Publish a model of two features; one shifts at the onset, and the error rises."""
+    rng = np.random.default_rng(7)
+    values: list[bytes] = []
+    for row in range(rows):
+        is_after = row >= onset
+        answer = bool(rng.random() < 0.5)
+        is_wrong = bool(rng.random() < (0.5 if is_after else 0.1))
+        features = {"a": float(rng.normal(2.0 * is_after)), "b": float(rng.normal())}
+        values.append(
+            prediction(
+                f"p{row}", prediction=answer, features=features, predicted_at=START_MS + 1_000 * row
+            )
+        )
+        values.append(
+            outcome(f"p{row}", outcome=answer != is_wrong, observed_at=START_MS + 1_000 * row)
+        )
+    return values
+
+
+STORY = taken_in(story())
+ALL_AT_ONCE = play(log_of(STORY, 500))
+
+
+def without_evidence(event: Json) -> Json:
+    """Leave out what names the records of the log."""
+    kept = {name: value for name, value in event.items() if name != "evidence"}
+    if isinstance(rows := kept.get("labelled"), dict):
+        kept["labelled"] = {k: v for k, v in rows.items() if not k.endswith("_offset")}
+    return kept
+
+
+def told(played: Played) -> list[tuple[str, list[Json]]]:
+    return [
+        (role, [without_evidence(event) for event in played.of(role)])
+        for role in ("alerts", "feedback", "labelled")
+    ]
+
+
+def test_the_story_of_these_tests_has_something_to_tell() -> None:
+    assert ALL_AT_ONCE.changes() == [("feature/a", "level"), ("error", "share")]
+    assert len(ALL_AT_ONCE.of("feedback")) == 1
+    assert len(ALL_AT_ONCE.of("labelled")) == 3_000
+
+
+# Rule 1
+
+
+@pytest.mark.parametrize("offset", [0, 4, 5, 7, 100])
+def test_a_record_that_is_not_the_next_one_stops_the_monitor(offset: int) -> None:
+    record = log_of(STORY[:1])[0]
+    monitor = Monitor(3, Topics())
+    monitor.apply(5, record)
+
+    with pytest.raises(LogGapError, match=f"events partition 3: expected offset 6, found {offset}"):
+        monitor.apply(offset, record)
+
+
+def test_the_first_record_may_have_any_offset() -> None:
+    monitor = Monitor(0, Topics())
+
+    monitor.apply(41, log_of(STORY[:1])[0])
+
+    assert monitor.next_offset == 42
+
+
+def test_a_record_that_ingest_cannot_have_written_changes_nothing() -> None:
+    monitor = Monitor(0, Topics())
+    monitor.apply(0, log_of(STORY[:1])[0])
+
+    with pytest.raises(EventRecordError):
+        monitor.apply(1, b"not a record")
+
+    assert monitor.next_offset == 1
+
+
+# Rule 2
+
+
+def test_a_model_is_told_the_same_whatever_shares_its_partition() -> None:
+    noise = [accepted(prediction(f"n{i}", f"other{i % 5}"), i).payload for i in range(6_000)]
+    alone = [event.payload for event in STORY]
+    mixed = taken_in(value for both in zip(alone, noise, strict=True) for value in both)
+
+    together = play(log_of(mixed, 77))
+
+    ours = [e for e in together.emissions if e.model_id == "m"]
+    assert told(Played(together.monitor, ours)) == told(ALL_AT_ONCE)
+
+
+def test_a_model_is_given_its_own_spec() -> None:
+    asked: list[str] = []
+
+    def spec_of(model_id: str) -> ModelSpec:
+        asked.append(model_id)
+        return ModelSpec()
+
+    play(log_of(taken_in([prediction("1", "a"), prediction("2", "b"), outcome("1", "a")])), spec_of)
+
+    assert asked == ["a", "b"]
+
+
+def test_time_never_goes_back() -> None:
+    day_ms = 86_400_000
+    spec = ModelSpec.model_validate({"outcome": {"wait_s": 3_600.0}})
+    events = [
+        accepted(prediction("early"), 0, logged_at=START_MS),
+        accepted(prediction("late"), 1, logged_at=START_MS + day_ms),
+        accepted(prediction("back"), 2, logged_at=START_MS),
+        accepted(outcome("early"), 0, logged_at=START_MS),
+        accepted(outcome("back"), 1, logged_at=START_MS),
+    ]
+
+    played = play(log_of(events), lambda _model_id: spec)
+
+    assert [row["prediction"]["prediction_id"] for row in played.of("labelled")] == ["back"]
+    assert {e.now_ms for e in played.emissions} == {START_MS + day_ms}
+
+
+# Rule 3
+
+
+def test_the_same_log_gives_the_same_bytes() -> None:
+    log = log_of(STORY, 100)
+
+    assert play(log).emissions == play(log).emissions
+
+
+def test_what_is_emitted_stands_in_the_order_of_the_events() -> None:
+    record = log_of(STORY, 500)[0]
+
+    emissions = Monitor(0, Topics()).apply(0, record)
+
+    assert [e.place for e in emissions] == sorted(e.place for e in emissions)
+    assert [e.place for e in emissions if e.role == "labelled"] == list(range(1, 500, 2))
+
+
+@pytest.mark.parametrize("events_per_record", [1, 7, 100])
+def test_how_the_log_is_cut_into_records_changes_nothing_but_the_evidence(
+    events_per_record: int,
+) -> None:
+    assert told(play(log_of(STORY, events_per_record))) == told(ALL_AT_ONCE)
+
+
+def test_evidence_names_the_records_that_hold_the_proof() -> None:
+    log = log_of(STORY, 100)
+    played = play(log, first_offset=1_000)
+
+    for row in played.of("labelled")[::97]:
+        place = row["evidence"]
+        payload = decode_events(log[place["offset"] - 1_000]).payloads[place["index"]]
+        assert f'"{row["outcome"]["prediction_id"]}"'.encode() in payload
+    for alert in played.of("alerts"):
+        assert 1_000 <= alert["evidence"]["first_offset"] <= alert["evidence"]["last_offset"]
+
+
+# Repetitions: several writers of ingest, each of which writes a contiguous run of every source
+
+SHORT = STORY[:40]
+
+
+@st.composite
+def written_by_zombies(draw: st.DrawFn) -> list[Accepted]:
+    """Interleave writers that each start at or below what is durable, and stop anywhere."""
+    sources = sorted({event.source for event in SHORT}, key=lambda source: source.kind)
+    of_source = {s: [event for event in SHORT if event.source == s] for s in sources}
+    durable = dict.fromkeys(sources, 0)
+    writers: list[dict[Source, int]] = []
+    log: list[Accepted] = []
+    while any(durable[s] < len(of_source[s]) for s in sources):
+        if not writers or draw(st.integers(0, 9)) == 0:
+            writers.append({s: draw(st.integers(0, durable[s])) for s in sources})
+        writer = draw(st.sampled_from(writers))
+        source = draw(
+            st.sampled_from([s for s in sources if writer[s] < len(of_source[s])] or sources)
+        )
+        if writer[source] < len(of_source[source]):
+            log.append(of_source[source][writer[source]])
+            writer[source] += 1
+            durable[source] = max(durable[source], writer[source])
+        elif all(writer[s] == len(of_source[s]) for s in sources):
+            writers.remove(writer)
+    return log
+
+
+@given(written_by_zombies(), st.integers(1, 20))
+@settings(max_examples=100, deadline=None)
+def test_an_event_is_taken_once_whatever_two_writers_of_ingest_interleave(
+    log: Sequence[Accepted], events_per_record: int
+) -> None:
+    played = play(log_of(log, events_per_record))
+
+    counts = played.monitor.models["m"].join.counts
+    assert (counts.predictions, counts.outcomes, counts.pairs) == (20, 20, 20)
+    assert counts.duplicate_predictions == counts.duplicate_outcomes == 0
+    assert played.monitor.models["m"].counts.repeated_events == len(log) - len(SHORT)
+    assert sorted(row["prediction"]["prediction_id"] for row in played.of("labelled")) == sorted(
+        f"p{row}" for row in range(20)
+    )
+
+
+def test_an_event_of_another_source_with_the_same_offset_is_another_event() -> None:
+    elsewhere = Source("prediction", "predictions", 1)
+    events = [accepted(prediction("a"), 0), accepted(prediction("b"), 0, source=elsewhere)]
+
+    played = play(log_of(events))
+
+    assert played.monitor.models["m"].predictions_seen == 2
