@@ -17,6 +17,7 @@ import click
 from agents.errors import WorkerError
 from schemas.topics import Role
 
+_READABLE = [role for role in get_args(Role) if role != "state"]
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
@@ -66,7 +67,7 @@ def cli() -> None:
 @cli.command()
 @click.option("--port", default=9092, show_default=True, type=click.IntRange(1, 65535))
 def broker(port: int) -> None:
-    r"""Run a broker in memory, for a first look.
+    """Run a broker in memory, for a first look.
 
     It needs no Java and no docker, listens on 127.0.0.1 only, and forgets everything when it stops.
 
@@ -88,7 +89,7 @@ def topics() -> None:
 @topics.command("create")
 @cluster_options
 def create_command(**flags: Any) -> None:
-    r"""Create the topics that are missing; those that exist stay as they are.
+    """Create the topics that are missing; those that exist stay as they are.
 
     \b
     Examples:
@@ -111,7 +112,7 @@ def create_command(**flags: Any) -> None:
 @topics.command("list")
 @cluster_options
 def list_command(**flags: Any) -> None:
-    r"""List the topics, what they are for, and whether the cluster has them.
+    """List the topics, what they are for, and whether the cluster has them.
 
     In a pipe each topic is one line of JSON.
 
@@ -139,7 +140,7 @@ def list_command(**flags: Any) -> None:
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @cluster_options
 def worker(**flags: Any) -> int:
-    r"""Run a worker until it is told to stop.
+    """Run a worker until it is told to stop.
 
     Workers of one group share the work; state moves with it. SIGTERM and Ctrl-C stop it cleanly.
 
@@ -168,7 +169,7 @@ def worker(**flags: Any) -> int:
 def demo(
     rows: int | None, summary: Path | None, keep: bool, files: Path | None, **flags: Any
 ) -> int:
-    r"""Watch a real model go wrong and be caught, in a minute or two.
+    """Watch a real model go wrong and be caught, in a minute or two.
 
     Plays 100,000 predictions of a car-loan model and their outcomes through a broker: one of its
     own in memory, or the one that --broker names. The model's world changes at row 75,000.
@@ -203,7 +204,7 @@ def demo(
 @click.option("--labelled", metavar="FILE", help="Where the labelled rows go.")
 @click.option("--spec", metavar="FILE", help="A model's spec, YAML.")
 def backtest(**options: Any) -> int:
-    r"""Say what would have been raised over recorded events. No broker is needed.
+    """Say what would have been raised over recorded events. No broker is needed.
 
     Lines are what services publish, in the order in which they did; the two files are merged by
     time. What is written is exactly what would be published. "-" is standard input or output.
@@ -211,9 +212,9 @@ def backtest(**options: Any) -> int:
     \b
     Examples:
       ./tidegauge demo --files recorded
-      ./tidegauge backtest --predictions recorded/predictions.jsonl.gz \
+      ./tidegauge backtest --predictions recorded/predictions.jsonl.gz \\
         --outcomes recorded/outcomes.jsonl.gz --out alerts.jsonl
-      zcat p.jsonl.gz | ./tidegauge backtest --predictions - --outcomes o.jsonl --out - | jq .summary
+      zcat p.jsonl.gz | ./tidegauge backtest --predictions - --outcomes o.jsonl --out alerts.jsonl
     """
     from rich.console import Console
 
@@ -227,7 +228,7 @@ def backtest(**options: Any) -> int:
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
 @cluster_options
 def verify(**flags: Any) -> int:
-    r"""Compare what was published with a pure replay of the whole log; exit 0 only when equal.
+    """Compare what was published with a pure replay of the whole log; exit 0 only when equal.
 
     Reads events, alerts, feedback, labelled, dead_letters and the inputs from their beginning, and
     writes nothing: it may run beside the workers, on production topics.
@@ -246,7 +247,7 @@ def verify(**flags: Any) -> int:
 
 
 @cli.command()
-@click.argument("topic", metavar="TOPIC", type=click.Choice(get_args(Role)))
+@click.argument("topic", metavar="TOPIC", type=click.Choice(_READABLE))
 @click.option("--from-beginning", is_flag=True, help="Begin with the oldest record.")
 @click.option("--no-follow", is_flag=True, help="Stop at the end as it is now.")
 @click.option("-n", "--n", "limit", type=click.IntRange(min=1), help="Stop after so many lines.")
@@ -254,7 +255,7 @@ def verify(**flags: Any) -> int:
 def tail(
     topic: Role, from_beginning: bool, no_follow: bool, limit: int | None, **flags: Any
 ) -> None:
-    r"""Follow a topic: readable lines on a terminal, JSON lines in a pipe.
+    """Follow a topic: readable lines on a terminal, JSON lines in a pipe.
 
     TOPIC is predictions, outcomes, events, alerts, feedback, labelled or dead_letters.
 

@@ -176,7 +176,7 @@ def _line(role: Role, event: dict[str, Any]) -> list[tuple[str, str]]:
         case "dead_letters":
             where = f"{event['topic']}-{event['partition']} offset {event['offset']}"
             return [(where, "dim"), (f"  {event['reason']}  ", "red"), (event["detail"], "")]
-        case "events" | "predictions" | "outcomes":
+        case _:
             return _input_line(event)
 
 

@@ -24,7 +24,7 @@ from rich.text import Text
 
 from agents.errors import BrokerUnreachableError, OperatorError
 from agents.settings import Settings
-from schemas.topics import DAY_MS, MIB, Topic
+from schemas.topics import DAY_MS, Topic
 
 _BROKERS_CHOICE = -1
 _CONNECT_TIMEOUT_MS = 5_000
@@ -185,17 +185,17 @@ def _refuse_other_partitions(found: tuple[FoundTopic, ...], settings: Settings) 
 def as_table(found: tuple[FoundTopic, ...]) -> Table:
     """Return the topics as a table for a terminal."""
     table = Table(box=SIMPLE_HEAD)
-    for heading in ("topic", "at the cluster", "partitions", "kept", "largest record", "purpose"):
+    table.add_column("topic", no_wrap=True)
+    for heading in ("exists", "partitions", "kept", "purpose"):
         table.add_column(heading)
     for each in found:
         topic = each.wanted
         days = topic.retention_ms / DAY_MS
         table.add_row(
             topic.name,
-            Text("yes", "green") if each.exists else Text("missing", "yellow"),
+            Text("yes", "green") if each.exists else Text("no", "yellow"),
             str(each.partitions or topic.partitions),
             "for ever" if days < 0 else f"{days:g} days",
-            f"{topic.max_record_bytes / MIB:g} MiB",
             topic.purpose,
         )
     return table
