@@ -232,7 +232,8 @@ def _print_closing(replayed: Replayed, seconds: float, console: Console) -> None
     console.print(
         f"{counts.predictions:,} predictions, {counts.outcomes:,} outcomes, {counts.pairs:,} pairs, "
         f"{len(replayed.alerts)} alerts, {replayed.feedback} feedback in {seconds:.1f} s "
-        f"({counts.pairs / max(seconds, 1e-9):,.0f} pairs/s)."
+        f"({counts.pairs / max(seconds, 1e-9):,.0f} pairs/s).",
+        soft_wrap=True,
     )
     if said:
         console.print(f"Left out: {', '.join(said)}.")

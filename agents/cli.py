@@ -19,6 +19,7 @@ from schemas.topics import Role
 
 _READABLE = [role for role in get_args(Role) if role != "state"]
 _INTERRUPTED = 130
+_PIPE_WIDTH = 120
 _PIPE_CLOSED = 141
 
 _FILE = click.Path(path_type=Path)
@@ -172,7 +173,8 @@ def demo(
     """Watch a real model go wrong and be caught, in a minute or two.
 
     Plays 100,000 predictions of a car-loan model and their outcomes through a broker: one of its
-    own in memory, or the one that --broker names. The model's world changes at row 75,000.
+    own in memory, or the one that --broker names, where --prefix keeps it apart from everything
+    else. The model's world changes at row 75,000.
 
     \b
     Examples:
@@ -186,13 +188,16 @@ def demo(
     from agents.demo import DemoOptions, demonstrate, write_files
     from agents.settings import load_settings
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if files is not None:
         write_files(files, rows, console)
         return 0
     options = DemoOptions(
         rows=rows, has_own_broker=flags["broker"] is None, keeps=keep, summary=summary
     )
+    if prefix := flags["prefix"]:
+        names = {name: f"{prefix}{name}" for name in ("group", "predictions", "outcomes")}
+        flags = names | flags
     return demonstrate(load_settings(**flags), options, console)
 
 
@@ -221,7 +226,8 @@ def backtest(**options: Any) -> int:
     from agents.backtest import BacktestOptions
     from agents.backtest import backtest as run
 
-    return run(BacktestOptions(**options), Console(stderr=True))
+    width = None if sys.stderr.isatty() else _PIPE_WIDTH
+    return run(BacktestOptions(**options), Console(stderr=True, width=width))
 
 
 @cli.command()

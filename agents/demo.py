@@ -317,7 +317,9 @@ def summarise(collected: Collected, published: dict[str, int], seconds: float) -
 def _print_alert(console: Console, alert: dict[str, Any]) -> None:
     colour = {"critical": "bold red", "warning": "yellow"}.get(alert["severity"], "cyan")
     console.print(
-        f"[{colour}]{alert['severity'].upper():8}[/] {escape(alert['summary'])}", highlight=False
+        f"[{colour}]{alert['severity'].upper():8}[/] {escape(alert['summary'])}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -337,7 +339,8 @@ def _print_closing(console: Console, figures: dict[str, Any]) -> None:
     console.print(table)
     counts = ("predictions", "outcomes", "pairs", "dead_letters", "feedback")
     said = ", ".join(f"{figures[name]:,} {name.replace('_', ' ')}" for name in counts)
-    console.print(f"{said}, {len(figures['alerts'])} alerts in {figures['seconds']} s.")
+    closing = f"{said}, {len(figures['alerts'])} alerts in {figures['seconds']} s."
+    console.print(closing, soft_wrap=True)
 
 
 def _keep(settings: Settings, worker: _Worker, console: Console) -> None:

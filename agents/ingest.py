@@ -10,10 +10,12 @@ Rule 4. After a failed send nothing is published any more: the process ends.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Awaitable, Callable, Mapping
 
 from faust.types import TP
 
+from agents.errors import WorkerError
 from agents.hop import Hop
 from agents.publish import Outgoing
 from agents.state import Sender
@@ -30,8 +32,15 @@ COMMIT_EVERY_S = 1.0
 LOOK_EVERY_S = 0.05
 
 Clock = Callable[[], float]
+Incarnations = Callable[[], Awaitable[Mapping[str, str]]]
 
 _log = get_logger(__name__)
+
+
+class SourceRecreatedError(WorkerError):
+    """An input topic was created anew under a running worker. Restart it."""
+
+    exit_code = os.EX_TEMPFAIL
 
 
 class Ingest(Hop):
@@ -49,6 +58,8 @@ class Ingest(Hop):
         What stops the worker when too much is refused.
     clock
         Seconds since the epoch.
+    incarnations
+        Gives what tells each input topic from a deleted one of the same name.
     max_payload_bytes
         Larger inputs are refused unread.
     """
@@ -61,6 +72,7 @@ class Ingest(Hop):
         limit: DeadLetterLimit,
         clock: Clock,
         *,
+        incarnations: Incarnations,
         max_payload_bytes: int,
     ) -> None:
         outputs = (topics.name("events"), topics.name("dead_letters"))
@@ -70,11 +82,13 @@ class Ingest(Hop):
         self._merge = merge
         self._limit = limit
         self._clock = clock
+        self._incarnations = incarnations
         self._max_payload_bytes = max_payload_bytes
         self._kind_of: dict[str, EventKind] = {
             topics.predictions: "prediction",
             topics.outcomes: "outcome",
         }
+        self._sources: dict[TP, Source] = {}
         self._expected: dict[TP, int] = {}
         self._done: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
@@ -84,10 +98,15 @@ class Ingest(Hop):
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
         """Start anew at these offsets; what was held is read again."""
+        incarnations = await self._incarnations()
+        self._sources = {
+            tp: Source(self._kind_of[tp.topic], *tp, incarnations.get(tp.topic, ""))
+            for tp in starts
+        }
         self._expected = dict(starts)
         self._done = dict(starts)
         self._committed = dict(starts)
-        self._merge.assign([self._source(tp) for tp in starts], self._clock())
+        self._merge.assign(self._sources.values(), self._clock())
 
     async def on_fetch(self, fetch: Fetch) -> None:
         """Check what a fetch brought, hold it until its turn comes, publish what may go."""
@@ -117,12 +136,19 @@ class Ingest(Hop):
         return self._done
 
     def _take(self, fetch: Fetch) -> None:
-        source = self._source(fetch.tp)
+        source = self._sources[fetch.tp]
+        if fetch.start_offset < self._expected[fetch.tp]:
+            msg = (
+                f"{source.name} goes on at offset {fetch.start_offset} after "
+                f"{self._expected[fetch.tp]}: the topic was deleted and created anew; the worker ends "
+                "so that the next one takes it for the new topic it is"
+            )
+            raise SourceRecreatedError(msg)
         now_s = self._clock()
         now_ms = int(now_s * 1_000)
         items: list[Item] = [
             accept(
-                Raw(source, record.offset, min(record.timestamp, now_ms), record.value),
+                Raw(source, record.offset, _logged_at(record.timestamp, now_ms), record.value),
                 self._max_payload_bytes,
             )
             for record in fetch.records
@@ -162,7 +188,7 @@ class Ingest(Hop):
         for item in items:
             self._done[TP(item.source.topic, item.source.partition)] = item.offset + 1
         for tp, end in self._expected.items():
-            if not self._merge.held(self._source(tp)):
+            if not self._merge.held(self._sources[tp]):
                 self._done[tp] = end
 
     def _dead_letter(self, refused: Refused) -> Outgoing:
@@ -186,5 +212,7 @@ class Ingest(Hop):
                 suppressed=suppressed,
             )
 
-    def _source(self, tp: TP) -> Source:
-        return Source(self._kind_of[tp.topic], tp.topic, tp.partition)
+
+def _logged_at(timestamp_ms: int, now_ms: int) -> int:
+    """A producer's clock may run ahead, and a very old client sends no timestamp, which reads -1."""
+    return min(timestamp_ms, now_ms) if timestamp_ms >= 0 else now_ms

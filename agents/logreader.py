@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from faust.types import TP
 
 WAIT_MS = 200
+FETCH_WAIT_MS = 50
 ANSWER_S = 60.0
 RECORDS_AT_ONCE = 500
 
@@ -64,5 +65,8 @@ class LogReader:
 
     def _consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
-            **self._connection, enable_auto_commit=False, auto_offset_reset="earliest"
+            **self._connection,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )

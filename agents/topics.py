@@ -96,6 +96,13 @@ def unreachable(settings: Settings, error: KafkaError) -> BrokerUnreachableError
     )
 
 
+def input_incarnations(settings: Settings) -> dict[str, str]:
+    """Return, by name of each input topic, what tells it from a deleted one of the same name."""
+    with connected_admin(settings) as admin:
+        described = admin.describe_topics([settings.predictions, settings.outcomes])
+    return {topic["name"]: str(topic["topic_id"]) for topic in described}
+
+
 def find_topics(settings: Settings) -> tuple[FoundTopic, ...]:
     """Return every topic of the table beside what the cluster holds."""
     with connected_admin(settings) as admin:

@@ -18,6 +18,7 @@ from rich.table import Table
 from agents.errors import BrokerUnreachableError, OperatorError
 from agents.logreader import LogReader
 from agents.settings import Settings
+from agents.topics import input_incarnations
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
 from schemas.topics import Role
@@ -58,12 +59,14 @@ class _Verifier:
                 audit.on_published(record.value)
         async for record in self._records("dead_letters"):
             letter = DeadLetter.model_validate_json(record.value)
-            inputs.on_taken(f"{letter.topic}/{letter.partition}", letter.offset)
+            inputs.on_taken(letter.dead_letter_id.rpartition("/")[0], letter.offset)
         await self._replay(audits, inputs, commits)
+        incarnations = await asyncio.to_thread(input_incarnations, self._settings)
         for role in _INPUTS:
             async for record in self._records(role):
                 if record.offset < commits.get(TP(record.topic, record.partition), 0):
-                    inputs.on_input(f"{record.topic}/{record.partition}", record.offset)
+                    source = f"{record.topic}@{incarnations[record.topic]}/{record.partition}"
+                    inputs.on_input(source, record.offset)
         return {role: audit.close() for role, audit in audits.items()}, inputs
 
     async def _replay(

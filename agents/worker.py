@@ -1,5 +1,6 @@
 """Put a worker together and run it."""
 
+import asyncio
 import time
 
 from agents.app import build_app, run_worker
@@ -10,6 +11,7 @@ from agents.monitor import MonitorHop
 from agents.publish import Publisher
 from agents.settings import Settings
 from agents.state import StateKeeper
+from agents.topics import input_incarnations
 from schemas.model_spec import ModelSpec
 from streams.ingest import DeadLetterLimit
 from streams.order import TimeMerge
@@ -27,6 +29,7 @@ def work(settings: Settings) -> int:
                 TimeMerge(settings.idle_s),
                 DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_window),
                 time.time,
+                incarnations=lambda: asyncio.to_thread(input_incarnations, settings),
                 max_payload_bytes=settings.max_payload_bytes,
             )
         )

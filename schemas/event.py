@@ -17,16 +17,26 @@ _COLUMNS = ("source_index", "source_offset", "logged_at")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One partition of an input topic."""
+    """One partition of an input topic.
+
+    Parameters
+    ----------
+    kind, topic, partition
+        What it carries, and where.
+    incarnation
+        Tells a topic from one of the same name that was deleted before: offsets begin anew then.
+    """
 
     kind: EventKind
     topic: str
     partition: int
+    incarnation: str = ""
 
     @property
     def name(self) -> str:
-        """The source's stable name, ``topic/partition``."""
-        return f"{self.topic}/{self.partition}"
+        """The source's name, ``topic/partition`` or ``topic@incarnation/partition``."""
+        topic = f"{self.topic}@{self.incarnation}" if self.incarnation else self.topic
+        return f"{topic}/{self.partition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ def encode_events(batch: EventBatch) -> bytes:
     """Write a record of ``events``."""
     header = {
         "type": _TYPE,
-        "sources": [[s.kind, s.topic, s.partition] for s in batch.sources],
+        "sources": [[s.kind, s.topic, s.partition, s.incarnation] for s in batch.sources],
         "source_index": batch.source_index,
         "source_offset": batch.source_offset,
         "logged_at": batch.logged_at,
@@ -103,11 +113,11 @@ def decode_events(value: bytes) -> EventBatch:
     return EventBatch(sources, source_index, source_offset, logged_at, payloads)
 
 
-def _source(kind: EventKind, topic: str, partition: int) -> Source:
+def _source(kind: EventKind, topic: str, partition: int, incarnation: str) -> Source:
     if kind not in {"prediction", "outcome"}:
         msg = f"a source holds predictions or outcomes, found {kind!r}"
         raise ValueError(msg)
-    return Source(kind, topic, partition)
+    return Source(kind, topic, partition, incarnation)
 
 
 def _column(values: list[int], count: int) -> list[int]:
