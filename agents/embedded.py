@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,12 +31,19 @@ class BrokerStartError(WorkerError):
     exit_code = 1
 
 
+def free_ports(count: int) -> list[int]:
+    """Return different TCP ports that are free on the loopback interface right now."""
+    with ExitStack() as stack:
+        # All are held at once: a port that has been let go may be the next one given.
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((_HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port() -> int:
     """Return a TCP port that is free on the loopback interface right now."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 def is_port_free(port: int) -> bool:

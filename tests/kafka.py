@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from agents.child import start_child, stop_child
-from agents.embedded import BrokerStartError, free_port, wait_until_ready
+from agents.embedded import BrokerStartError, free_ports, wait_until_ready
 
 KAFKA_VERSION = "4.3.1"
 _ROOT = Path(__file__).resolve().parent.parent
@@ -87,10 +87,9 @@ class RealKafka:
         cluster_id: str | None = None,
     ) -> None:
         self.node_id = node_id
-        self.port = free_port()
-        self.proxied_port = free_port()
+        self.port, self.proxied_port, controller_port = free_ports(3)
         self._advertised_proxy_port = advertised_proxy_port or self.proxied_port
-        self._voters = dict(voters) if voters else {node_id: free_port()}
+        self._voters = dict(voters) if voters else {node_id: controller_port}
         self._cluster_id = cluster_id or new_cluster_id()
         self._settings = dict(settings or {})
         self._java_options = tuple(java_options)
@@ -198,7 +197,8 @@ class RealKafka:
             check=False,
         )
         if run.returncode:
-            raise BrokerStartError(f"Kafka could not format its log folder:\n{run.stderr[-2000:]}")
+            told = (run.stdout + run.stderr)[-2000:]
+            raise BrokerStartError(f"Kafka could not format its log folder:\n{told}")
 
     def _properties(self) -> dict[str, str]:
         here = f"PLAINTEXT://{_HOST}:{self.port}"
