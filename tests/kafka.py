@@ -198,7 +198,9 @@ class RealKafka:
         )
         if run.returncode:
             told = (run.stdout + run.stderr)[-2000:]
-            raise BrokerStartError(f"Kafka could not format its log folder:\n{told}")
+            raise BrokerStartError(
+                f"Kafka could not format its log folder (code {run.returncode}):\n{told}"
+            )
 
     def _properties(self) -> dict[str, str]:
         here = f"PLAINTEXT://{_HOST}:{self.port}"
@@ -239,6 +241,6 @@ class RealKafka:
 
 def kafka_nodes(count: int) -> list[RealKafka]:
     """Return the nodes of one cluster, not yet started: `launch` them all, then `wait` for each."""
-    voters = {node_id: free_port() for node_id in range(1, count + 1)}
+    voters = dict(enumerate(free_ports(count), start=1))
     cluster_id = new_cluster_id()
     return [RealKafka(node_id=node_id, voters=voters, cluster_id=cluster_id) for node_id in voters]
