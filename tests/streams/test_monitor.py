@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,27 +11,7 @@ from streams.ingest import Accepted
 from streams.monitor import LogGapError, Monitor
 from tests.doubles.core import Json, Played, log_of, play, taken_in
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction
-
-
-def story(rows: int = 3_000, onset: int = 2_200) -> list[bytes]:
-    """Publish a model of two features; one shifts at the onset, and the error rises."""
-    rng = np.random.default_rng(7)
-    values: list[bytes] = []
-    for row in range(rows):
-        is_after = row >= onset
-        answer = bool(rng.random() < 0.5)
-        is_wrong = bool(rng.random() < (0.5 if is_after else 0.1))
-        features = {"a": float(rng.normal(2.0 * is_after)), "b": float(rng.normal())}
-        values.append(
-            prediction(
-                f"p{row}", prediction=answer, features=features, predicted_at=START_MS + 1_000 * row
-            )
-        )
-        values.append(
-            outcome(f"p{row}", outcome=answer != is_wrong, observed_at=START_MS + 1_000 * row)
-        )
-    return values
-
+from tests.doubles.story import story
 
 STORY = taken_in(story())
 ALL_AT_ONCE = play(log_of(STORY, 500))

@@ -1,0 +1,98 @@
+"""The bytes that a consumer may rely on: one example of everything Tidegauge publishes."""
+
+from schemas.alert import Alert
+from schemas.feedback import LabelledRange
+from schemas.wire import to_epoch_ms
+from streams.alert import Sighting, make_alert
+from streams.feedback import retrain
+from streams.ingest import Raw, Refused, accept
+from streams.trail import Mark
+from streams.watch import Change
+from tests.doubles.core import log_of, play
+from tests.doubles.inputs import OUTCOMES, PREDICTIONS, accepted
+
+PREDICTED_AT = "2018-08-20T06:12:17.152Z"
+PREDICTION = (
+    b'{"prediction_id": "75001", "model_id": "car_loan",'
+    b' "predicted_at": "2018-08-20T06:12:17.152Z", "prediction": 1,'
+    b' "score": 0.87, "model_version": "2018-01",'
+    b' "features": {"car_value": 39811.0, "salary_range": "40K - 60K \\u20ac",'
+    b' "repaid_loan_on_prev_car": false, "loan_length": null}, "segment": {"country": "FR"}}'
+)
+OUTCOME = (
+    b'{"prediction_id": "75001", "model_id": "car_loan", "observed_at": 1535006000152,'
+    b' "outcome": 0, "value": -1250.5, "source": "label"}'
+)
+BAD = (
+    b'{"prediction_id": "75002", "model_id": "car_loan",'
+    b' "predicted_at": 1534745537, "prediction": 1}'
+)
+
+
+def golden() -> dict[str, bytes]:
+    """Make every example, by file name."""
+    return {
+        "events.txt": _log()[0],
+        "labelled.json": play(_log(), first_offset=1_204).bytes_of("labelled")[0],
+        "alert.json": _alert().model_dump_json().encode(),
+        "feedback.json": _feedback(),
+        "dead_letter.json": _dead_letter(),
+    }
+
+
+def _log() -> list[bytes]:
+    at_ms = to_epoch_ms(PREDICTED_AT)
+    events = [
+        accepted(PREDICTION, 75_000, source=PREDICTIONS, logged_at=at_ms + 12),
+        accepted(OUTCOME, 74_000, source=OUTCOMES, logged_at=at_ms + 40),
+    ]
+    return log_of(events)
+
+
+def _alert() -> Alert:
+    change = Change(
+        index=17,
+        aspect="share",
+        category="true",
+        detector="cusum",
+        value=0.0842,
+        baseline=0.0561,
+        effect=1.547,
+        effect_unit="odds_ratio",
+        direction="up",
+        rows=1_064,
+    )
+    seen = Sighting(
+        model_id="car_loan",
+        model_version="2018-01",
+        series="error",
+        role="error",
+        predictions_seen=77_064,
+        series_seen=76_064,
+        at_ms=to_epoch_ms("2018-08-26T09:41:52.480Z"),
+        onset=Mark(75_001, to_epoch_ms("2018-08-23T06:33:20.152Z"), 1_204),
+        partition=3,
+        offset=1_221,
+    )
+    return make_alert(change, seen)
+
+
+def _feedback() -> bytes:
+    rows = LabelledRange(
+        topic="tidegauge.labelled",
+        partition=3,
+        first_row=75_001,
+        last_row=76_064,
+        rows=1_064,
+        first_offset=1_204,
+        last_offset=1_221,
+    )
+    return retrain(_alert(), rows).model_dump_json().encode()
+
+
+def _dead_letter() -> bytes:
+    refused = accept(Raw(PREDICTIONS, 75_001, to_epoch_ms(PREDICTED_AT), BAD))
+    if not isinstance(refused, Refused):
+        msg = "epoch seconds were accepted"
+        raise TypeError(msg)
+    return refused.letter.model_dump_json().encode()
