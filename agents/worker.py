@@ -5,12 +5,12 @@ import time
 
 from agents.app import build_app, run_worker
 from agents.hop import Hop
-from agents.ingest import Ingest
+from agents.ingest import Clock, Ingest
 from agents.logreader import LogReader
 from agents.monitor import MonitorHop
 from agents.publish import Publisher
 from agents.settings import Settings
-from agents.state import StateKeeper
+from agents.state import Reader, Sender, StateKeeper
 from agents.topics import input_incarnations
 from schemas.model_spec import ModelSpec
 from streams.ingest import DeadLetterLimit
@@ -22,21 +22,26 @@ def work(settings: Settings) -> int:
     publisher = Publisher(settings.connection())
     hops: list[Hop] = []
     if settings.role in {"ingest", "both"}:
-        hops.append(
-            Ingest(
-                settings.topics,
-                publisher,
-                TimeMerge(settings.idle_s),
-                DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_window),
-                time.time,
-                incarnations=lambda: asyncio.to_thread(input_incarnations, settings),
-                max_payload_bytes=settings.max_payload_bytes,
-            )
-        )
+        hops.append(ingest_hop(settings, publisher))
     if settings.role in {"monitor", "both"}:
-        reader = LogReader(settings.connection())
-        keeper = StateKeeper(settings.topics, publisher, reader, lambda _model_id: ModelSpec())
-        hops.append(
-            MonitorHop(settings.topics, publisher, keeper, time.time, settings.save_every_s)
-        )
+        hops.append(monitor_hop(settings, publisher, LogReader(settings.connection()), time.time))
     return run_worker(build_app(settings, hops, publisher))
+
+
+def ingest_hop(settings: Settings, sender: Sender) -> Ingest:
+    """Return the ingest of a worker that publishes through ``sender``."""
+    return Ingest(
+        settings.topics,
+        sender,
+        TimeMerge(settings.idle_s),
+        DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_window),
+        time.time,
+        incarnations=lambda: asyncio.to_thread(input_incarnations, settings),
+        max_payload_bytes=settings.max_payload_bytes,
+    )
+
+
+def monitor_hop(settings: Settings, sender: Sender, reader: Reader, clock: Clock) -> MonitorHop:
+    """Return the monitor of a worker; ``clock`` says when to save."""
+    keeper = StateKeeper(settings.topics, sender, reader, lambda _model_id: ModelSpec())
+    return MonitorHop(settings.topics, sender, keeper, clock, settings.save_every_s)
