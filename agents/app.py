@@ -244,12 +244,12 @@ class _Seam:
         stall_s = app.settings.stall_s
         watchdog = Watchdog(stall_s)
         pause_s = min(_WATCH_EVERY_S, stall_s / 4)
+        ends: dict[TP, int] = {}  # what is known stays known while the broker cannot be asked
         while not app.should_stop:
             await app.sleep(pause_s)
-            ends: Mapping[TP, int] = {}
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(pause_s):
-                    ends = await app.batches.end_offsets()
+                    ends.update(await app.batches.end_offsets())
             applied = {tp: offset for hop in app.hops for tp, offset in hop.applied().items()}
             await self._guarded(_checked(watchdog, applied, ends))
 

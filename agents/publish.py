@@ -37,11 +37,23 @@ _BATCH_BYTES = 512 * 1024
 _REQUEST_TIMEOUT_MS = 10_000
 # The embedded broker answers with an unknown error. Kafka may do so too, but not three times.
 _IDEMPOTENCE_TRIES = 3
+_REQUEST_GRACE_S = 0.2
 
 _Target = tuple[str, int]
 
 _log = logging.getLogger(__name__)
 _SENDER_LOG = logging.getLogger("aiokafka.producer.sender")
+
+
+async def _disconnect(producer: AIOKafkaProducer) -> None:
+    """Close a producer. Its own stop() sends first whatever waits, for as long as that takes."""
+    producer._closed = True
+    sender = producer._sender.sender_task
+    while not sender.done():
+        # The first cancel ends its loop; a further one ends the requests it then waits for.
+        sender.cancel()
+        await asyncio.wait([sender], timeout=_REQUEST_GRACE_S)
+    await producer.client.close()
 
 
 @contextlib.contextmanager
@@ -186,7 +198,12 @@ class Publisher:
         delivery = asyncio.create_task(self._deliver_all(packed))
         self._deliveries.add(delivery)
         delivery.add_done_callback(self._forget)
-        await asyncio.shield(delivery)
+        try:
+            await asyncio.shield(delivery)
+        except asyncio.CancelledError:
+            if delivery.cancelled():  # by `stop`, not the caller
+                raise PublishError(f"a record may be missing: {self._refusal}") from None
+            raise
 
     def _forget(self, delivery: asyncio.Task[None]) -> None:
         self._deliveries.discard(delivery)
@@ -260,7 +277,4 @@ class Publisher:
             delivery.cancel()
         producer, self._producer = self._producer, None
         if producer is not None:
-            # The producer's own stop() sends first whatever waits, for as long as that takes.
-            producer._closed = True
-            await producer.client.close()
-            await producer._sender.close()
+            await _disconnect(producer)

@@ -24,7 +24,7 @@ class Watchdog:
 
     def __init__(self, stall_s: float) -> None:
         self._stall_s = stall_s
-        self._seen: dict[TP, tuple[int, float]] = {}
+        self._behind: dict[TP, tuple[int, float]] = {}
 
     def check(self, now_s: float, applied: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         """Compare with what was seen before.
@@ -43,13 +43,17 @@ class Watchdog:
         StalledError
             When a partition has stood still for too long.
         """
-        self._seen = {tp: seen for tp, seen in self._seen.items() if tp in applied}
+        self._behind = {tp: seen for tp, seen in self._behind.items() if tp in applied}
         for tp, offset in applied.items():
-            last, since_s = self._seen.get(tp, (None, now_s))
-            if offset != last or offset >= ends.get(tp, offset):
-                self._seen[tp] = (offset, now_s)
+            if offset >= ends.get(tp, offset):
+                self._behind.pop(tp, None)
+                continue
+            last, since_s = self._behind.get(tp, (offset, now_s))
+            if offset != last:
+                since_s = now_s
             elif now_s - since_s >= self._stall_s:
                 raise StalledError(
                     f"{tp.topic}-{tp.partition} has stood at offset {offset} for "
                     f"{now_s - since_s:.0f} s while its log goes to {ends[tp]}: restart the worker"
                 )
+            self._behind[tp] = (offset, since_s)
