@@ -62,10 +62,11 @@ def play(
     log: Iterable[bytes],
     spec_of: Callable[[str], ModelSpec] = lambda _model_id: ModelSpec(),
     *,
+    partition: int = 0,
     first_offset: int = 0,
 ) -> Played:
     """Apply a log from its beginning."""
-    monitor = Monitor(0, Topics(), spec_of)
+    monitor = Monitor(partition, Topics(), spec_of)
     emissions = [
         emission
         for offset, value in enumerate(log, first_offset)

@@ -1,6 +1,7 @@
 """The bytes that a consumer may rely on: one example of everything Tidegauge publishes."""
 
 from schemas.alert import Alert
+from schemas.event import Source
 from schemas.feedback import LabelledRange
 from schemas.wire import to_epoch_ms
 from streams.alert import Sighting, make_alert
@@ -9,8 +10,10 @@ from streams.ingest import Raw, Refused, accept
 from streams.trail import Mark
 from streams.watch import Change
 from tests.doubles.core import log_of, play
-from tests.doubles.inputs import OUTCOMES, PREDICTIONS, accepted
+from tests.doubles.inputs import accepted
 
+PREDICTIONS = Source("prediction", "predictions", 0, "wqTNrCBkQdmlkWPsUJnCWg")
+OUTCOMES = Source("outcome", "outcomes", 2, "8zbK3v1OTvCkz5s7kq2J0Q")
 PREDICTED_AT = "2018-08-20T06:12:17.152Z"
 PREDICTION = (
     b'{"prediction_id": "75001", "model_id": "car_loan",'
@@ -33,7 +36,7 @@ def golden() -> dict[str, bytes]:
     """Make every example, by file name."""
     return {
         "events.txt": _log()[0],
-        "labelled.json": play(_log(), first_offset=1_204).bytes_of("labelled")[0],
+        "labelled.json": play(_log(), partition=3, first_offset=1_204).bytes_of("labelled")[0],
         "alert.json": _alert().model_dump_json().encode(),
         "feedback.json": _feedback(),
         "dead_letter.json": _dead_letter(),

@@ -18,7 +18,7 @@ def batches(draw: st.DrawFn) -> EventBatch:
     names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
     kinds = st.sampled_from(["prediction", "outcome"])
     sources = draw(
-        st.lists(st.builds(Source, kinds, names, st.integers(0, 99)), min_size=1, max_size=4)
+        st.lists(st.builds(Source, kinds, names, st.integers(0, 99), names), min_size=1, max_size=4)
     )
     payloads = draw(
         st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b"")), min_size=1)
@@ -52,6 +52,10 @@ def test_a_source_is_named_by_topic_and_partition() -> None:
     assert SOURCE.name == "predictions/3"
 
 
+def test_a_topic_created_anew_is_another_source() -> None:
+    assert Source("prediction", "predictions", 3, "b7").name == "predictions@b7/3"
+
+
 def changed(**fields: object) -> bytes:
     head, _, payloads = encode_events(batch(b"{}", b"{}")).partition(b"\n")
     return orjson.dumps(orjson.loads(head) | fields) + b"\n" + payloads
@@ -68,6 +72,7 @@ def changed(**fields: object) -> bytes:
         changed(type="tidegauge.events.v2"),
         changed(sources=[["prediction", "predictions"]]),
         changed(sources=[["guess", "predictions", 0]]),
+        changed(sources=[["prediction", "predictions", 0, "", ""]]),
         changed(sources=7),
         changed(source_index=[0]),
         changed(source_index=7),
