@@ -1,0 +1,51 @@
+# Everything a person types. Each target sets up what it needs; `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+CHECKED := schemas streams agents tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the local environment, .venv (PYTHON=python3.12 chooses another Python)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Tidegauge needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	    "Name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up $(VENV), once; it takes a minute or two ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt ".[dev]"
+	@touch $@
+
+demo: $(STAMP) ## Watch a real model go wrong and be caught
+	@./tidegauge demo
+
+test: $(STAMP) ## Run the tests, on the embedded broker and, where java and mvn are, on Apache Kafka
+	@$(BIN)/pytest -n 2 --dist worksteal
+
+check: $(STAMP) ## Check format, lint, types and the direction of imports
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code, and mend what the linter can
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+lock: ## Renew constraints.txt from pyproject.toml, with Python 3.11
+	@rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
+	@.cache/lock/bin/pip install --quiet --disable-pip-version-check ".[dev,bench]"
+	@{ echo "# The whole environment, frozen. Made by: make lock"; \
+	   .cache/lock/bin/pip freeze --exclude tidegauge; } > constraints.txt
+	@rm -rf .cache/lock
+
+clean: ## Remove what was made here: the environment, caches, Kafka's jars
+	@rm -rf $(VENV) .cache build *.egg-info .*_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
