@@ -7,7 +7,7 @@ Rule 3. Thresholds come from :mod:`streams.budget` alone, and follow when the bu
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from streams.budget import (
     adwin_delta,
     block_adwin_delta,
     gaussian_threshold,
-    share_threshold,
+    share_statistics,
     short_reference_cost,
     spread_down_threshold,
     spread_up_threshold,
@@ -31,9 +31,10 @@ Floats = NDArray[np.float64]
 
 _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
-_ODDS = (1.75, 3.0, 1 / 2.1)
 _BURST_ODDS = 9.0
+_EMPTY: Floats = np.empty(0)
 _BLOCK_CLOCK = 8
+_AWAY_DEVIATIONS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,6 @@ class LevelDetector:
     def __init__(
         self, reference: NumericReference, false_alarms: float, learnt: Floats | None = None
     ) -> None:
-        self._reference = reference
         self._state = np.zeros(kernel.LEVELS_SIZE + 2 * len(reference.knots))
         state = self._state
         state[kernel.LEARNT_ROWS] = reference.rows
@@ -95,6 +95,7 @@ class LevelDetector:
         state[kernel.LEVELS_SIZE :] = np.concatenate((reference.knots, reference.scores))
         for k, delta in enumerate(_DELTAS):
             state[_at(k) + kernel.DELTA] = delta
+        self._reference = replace(reference, knots=_EMPTY, scores=_EMPTY)  # the state has them
         self.set_budget(false_alarms)
         self._adwin = ADWIN(delta=adwin_delta(false_alarms))
         if learnt is None:
@@ -131,7 +132,7 @@ class LevelDetector:
         update: Callable[[float], None] = adwin.update  # looked up once: a fifth of its cost
         for at, e in enumerate(innovations[:row].tolist()):
             update(e)
-            if adwin.drift_detected:
+            if adwin.drift_detected and _is_away(adwin, self._reference.rows):
                 return self._slow_finding(at)
         return self._finding(row, alarm % kernel.STATISTICS) if alarm >= 0 else None
 
@@ -247,7 +248,7 @@ class ShareDetector:
         variance = kernel.BLOCK_ROWS * share * (1 - share) * self._reference.inflations[level]
         part[kernel.BLOCK_MEAN] = kernel.BLOCK_ROWS * share
         part[kernel.BLOCK_SCALE] = 1 / math.sqrt(variance)
-        for k, odds in enumerate(_ODDS):
+        for k, (odds, _) in enumerate(share_statistics(1.0, share)):
             hit, miss = _ratios(share, odds)
             at = kernel.SHARE_HEAD + k * kernel.RUN_SIZE
             part[at + kernel.KAPPA] = miss / (hit + miss) - share
@@ -270,15 +271,16 @@ class ShareDetector:
         f = PAGE_HINKLEY_SHARE * false_alarms / max(len(reference.codes), 1)
         f /= short_reference_cost(reference.rows)
         for level, share in enumerate(reference.shares):
-            for k, odds in enumerate(_ODDS):
+            for k, (odds, nats) in enumerate(share_statistics(f, share)):
                 hit, miss = _ratios(share, odds)
                 at = _part(level) + kernel.SHARE_HEAD + k * kernel.RUN_SIZE
-                nats = reference.inflations[level] * share_threshold(f, share, odds)
-                self._state[at + kernel.THRESHOLD] = nats / abs(hit + miss)
+                threshold = reference.inflations[level] * nats / abs(hit + miss)
+                self._state[at + kernel.THRESHOLD] = threshold
 
     def run(self, codes: Floats) -> Finding | None:
         """Read codes until the share of a level has changed."""
         levels = len(self._reference.codes)
+        learnt_blocks = self._reference.rows / kernel.BLOCK_ROWS
         fill = int(self._state[kernel.BLOCK_FILL])
         blocks = (fill + len(codes)) // kernel.BLOCK_ROWS
         scores = np.empty((blocks, levels))
@@ -287,7 +289,7 @@ class ShareDetector:
         for block in range((fill + row) // kernel.BLOCK_ROWS):
             for level, adwin in enumerate(self._adwins):
                 adwin.update(scores[block, level])
-                if adwin.drift_detected:
+                if adwin.drift_detected and _is_away(adwin, learnt_blocks):
                     at = (block + 1) * kernel.BLOCK_ROWS - fill - 1
                     return self._slow_finding(at, level)
         if alarm < 0:
@@ -356,6 +358,12 @@ def _feed(adwin: ADWIN, scores: Floats) -> None:
         adwin.update(score)
     if adwin.drift_detected:  # what the reference did is no news: drop the verdict
         adwin.update(0.0)
+
+
+def _is_away(adwin: ADWIN, learnt: float) -> bool:
+    """Whether what ADWIN has kept differs from the reference, not only from what it dropped."""
+    deviation = math.sqrt(1 / adwin.width + 1 / learnt)
+    return bool(abs(adwin.estimation) > _AWAY_DEVIATIONS * deviation)
 
 
 def _adwin_tree(adwin: ADWIN) -> dict[str, Any]:

@@ -86,10 +86,6 @@ class NumericReference:
             spread_inflation=block_inflation(e * e),
         )
 
-    def quantile(self, score: float) -> float:
-        """Return the value whose normal score it is."""
-        return float(np.interp(score, self.scores, self.knots))
-
 
 def _merge(knots: Floats, scores: Floats) -> tuple[Floats, Floats]:
     distinct, where = np.unique(knots, return_inverse=True)

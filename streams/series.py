@@ -23,7 +23,7 @@ Value = float | int | str | bool
 MIN_ATOM_SHARE = 0.30
 MIN_LEVEL_ROWS = 100
 MAX_NUMERIC_LEVELS = 10
-MIN_TEXT_ROWS = 2
+MIN_TEXT_ROWS = 3
 MIN_NUMBER_ROWS = 20
 """A number's neighbours are expected: new ones are news only if the rarest is common."""
 
