@@ -30,8 +30,8 @@ test: $(STAMP) ## Run the tests, on the embedded broker and, where java and mvn 
 	@$(BIN)/pytest -n 2 --dist worksteal
 
 check: $(STAMP) ## Check format, lint, types and the direction of imports
-	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
