@@ -220,6 +220,8 @@ class _Seam:
                 await self._undisturbed(hop, partial(hop.on_revoked, mine), _REVOKE_S)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
+        if self._restore is None:  # stopped before anything was assigned
+            return
         for hop in self._app.hops:
             await self._undisturbed(hop, hop.on_shutdown, _SHUTDOWN_S)
 
@@ -334,7 +336,7 @@ def run_worker(app: WorkerApp) -> int:
 
 async def _live(app: WorkerApp) -> int:
     loop = asyncio.get_running_loop()
-    app.failure = failure = loop.create_future()
+    app.failure = loop.create_future()
     asked = asyncio.Event()
 
     def ask() -> None:
@@ -346,23 +348,29 @@ async def _live(app: WorkerApp) -> int:
         loop.add_signal_handler(number, ask)
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(asked.wait())
-    crashed = asyncio.create_task(app.wait_until_stopped())
-    await asyncio.wait({starting, stopping, crashed, failure}, return_when=asyncio.FIRST_COMPLETED)
+    ends = {stopping, app.failure, asyncio.create_task(app.wait_until_stopped())}
+    await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done() and not starting.exception():
-        await asyncio.wait({stopping, crashed, failure}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         _fail(_reason(app, starting))
+    await _stop(app, app.failure)
+    starting.cancel()
+    return os.EX_OK
+
+
+async def _stop(app: WorkerApp, failure: asyncio.Future[BaseException]) -> None:
     _log.info("Stopping")
-    try:
-        async with asyncio.timeout(_STOP_S):
-            await app.stop()
-    except TimeoutError:
-        _log.error("The worker did not stop within %.0f s and is ended", _STOP_S)
-        _leave(os.EX_TEMPFAIL)
+    ending = asyncio.create_task(app.stop())
+    await asyncio.wait({ending, failure}, timeout=_STOP_S, return_when=asyncio.FIRST_COMPLETED)
     if failure.done():
         _fail(failure.result())
+    if not ending.done():
+        _log.error("The worker did not stop within %.0f s and is ended", _STOP_S)
+        _leave(os.EX_TEMPFAIL)
+    if (error := ending.exception()) is not None:
+        _fail(error)
     _log.info("Stopped")
-    return os.EX_OK
 
 
 def _reason(app: WorkerApp, starting: asyncio.Task[None]) -> BaseException:

@@ -78,9 +78,17 @@ class Orderly(Hop):
         await self.partitions.commit_fact(self._done)
 
 
+class FailingToStop(Orderly):
+    """Cannot flush."""
+
+    async def on_shutdown(self) -> None:
+        msg = "The last snapshot could not be written"
+        raise WorkerError(msg)
+
+
 KINDS = {
     kind.__name__: kind
-    for kind in (Mistaken, Refusing, RefusingBeside, RefusingRestore, Stuck, Orderly)
+    for kind in (FailingToStop, Mistaken, Refusing, RefusingBeside, RefusingRestore, Stuck, Orderly)
 }
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tests.broker import Broker, create_topic, publish, read_to_end
 from tests.kafka import RealKafka
 
 PARTITIONS = 3
+ODD = "tests.agents.odd_workers"
 
 
 @contextmanager
@@ -151,7 +152,7 @@ def test_a_worker_error_ends_the_process_with_one_sentence(
     create_topic(kafka, topic)
     publish(kafka, topic, [b"x"])
 
-    with process("tests.agents.odd_workers", kind, kafka.bootstrap, group, topic) as worker:
+    with process(ODD, kind, kafka.bootstrap, group, topic) as worker:
         _, errors = worker.communicate(timeout=30)
 
     assert worker.returncode == os.EX_SOFTWARE
@@ -166,7 +167,7 @@ def test_a_mistake_of_ours_ends_the_process_loudly_and_commits_nothing(
     create_topic(kafka, topic)
     publish(kafka, topic, [b"x"])
 
-    with process("tests.agents.odd_workers", "Mistaken", kafka.bootstrap, group, topic) as worker:
+    with process(ODD, "Mistaken", kafka.bootstrap, group, topic) as worker:
         _, errors = worker.communicate(timeout=30)
 
     assert worker.returncode == os.EX_SOFTWARE
@@ -181,7 +182,7 @@ def test_a_hop_that_stands_still_while_its_log_grows_ends_the_process(
     create_topic(kafka, topic)
     publish(kafka, topic, [b"x"])
 
-    with process("tests.agents.odd_workers", "Stuck", kafka.bootstrap, group, topic) as worker:
+    with process(ODD, "Stuck", kafka.bootstrap, group, topic) as worker:
         _, errors = worker.communicate(timeout=30)
 
     assert worker.returncode == os.EX_TEMPFAIL
@@ -196,7 +197,7 @@ def test_a_signal_lets_the_hop_commit_and_ends_the_process_in_order(
     create_topic(kafka, topic)
     publish(kafka, topic, [b"x", b"y"])
 
-    with process("tests.agents.odd_workers", "Orderly", kafka.bootstrap, group, topic) as worker:
+    with process(ODD, "Orderly", kafka.bootstrap, group, topic) as worker:
         assert worker.stdout is not None
         taken = worker.stdout.readline()
         worker.send_signal(number)
@@ -206,10 +207,38 @@ def test_a_signal_lets_the_hop_commit_and_ends_the_process_in_order(
     assert f"taken {committed(kafka, group, topic)}\n" == taken
 
 
+def test_a_flush_that_fails_at_the_end_is_not_a_stop_in_order(
+    kafka: RealKafka, prefix: str
+) -> None:
+    topic, group = f"{prefix}in", f"{prefix}g"
+    create_topic(kafka, topic)
+    publish(kafka, topic, [b"x"])
+
+    with process(ODD, "FailingToStop", kafka.bootstrap, group, topic) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        worker.send_signal(signal.SIGTERM)
+        _, errors = worker.communicate(timeout=10)
+
+    assert worker.returncode == os.EX_SOFTWARE
+    assert errors == "CRITICAL:agents.app:The last snapshot could not be written\n"
+
+
+def test_a_worker_that_still_looks_for_its_broker_stops_at_once() -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+
+    with process(ODD, "Orderly", nowhere, "g", "t") as worker:
+        assert worker.stderr is not None
+        while "does not answer yet" not in worker.stderr.readline():
+            pass
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(5) == os.EX_OK
+
+
 def test_a_broker_that_does_not_answer_is_one_sentence() -> None:
     nowhere = f"127.0.0.1:{free_port()}"
 
-    with process("tests.agents.odd_workers", "Orderly", nowhere, "g", "t") as worker:
+    with process(ODD, "Orderly", nowhere, "g", "t") as worker:
         _, errors = worker.communicate(timeout=60)
 
     assert worker.returncode == os.EX_UNAVAILABLE
@@ -218,9 +247,7 @@ def test_a_broker_that_does_not_answer_is_one_sentence() -> None:
 
 
 def test_a_missing_topic_is_one_sentence_that_names_the_remedy(broker: Broker, prefix: str) -> None:
-    with process(
-        "tests.agents.odd_workers", "Orderly", broker.bootstrap, f"{prefix}g", f"{prefix}in"
-    ) as worker:
+    with process(ODD, "Orderly", broker.bootstrap, f"{prefix}g", f"{prefix}in") as worker:
         _, errors = worker.communicate(timeout=30)
 
     assert worker.returncode == os.EX_CONFIG
