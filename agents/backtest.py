@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from agents.errors import OperatorError, WorkerError
+from agents.memory import calm_collector
 from schemas.alert import Alert
 from schemas.event import EventKind, Source
 from schemas.model_spec import ModelSpec, SpecError, parse_spec
@@ -190,6 +191,7 @@ def backtest(options: BacktestOptions, console: Console) -> int:
     console
         Where to say things; never standard output, which may carry lines.
     """
+    calm_collector()
     spec = read_spec(options.spec)
     began_s = time.monotonic()
     with ExitStack() as stack:

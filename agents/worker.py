@@ -7,6 +7,7 @@ from agents.app import build_app, run_worker
 from agents.hop import Hop
 from agents.ingest import Clock, Ingest
 from agents.logreader import LogReader
+from agents.memory import calm_collector
 from agents.monitor import MonitorHop
 from agents.publish import Publisher
 from agents.settings import Settings
@@ -19,6 +20,7 @@ from streams.order import TimeMerge
 
 def work(settings: Settings) -> int:
     """Run a worker until it is told to stop; return the exit code."""
+    calm_collector()
     publisher = Publisher(settings.connection())
     hops: list[Hop] = []
     if settings.role in {"ingest", "both"}:
