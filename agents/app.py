@@ -348,8 +348,9 @@ async def _live(app: WorkerApp) -> int:
         loop.add_signal_handler(number, ask)
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(asked.wait())
-    ends = {stopping, app.failure, asyncio.create_task(app.wait_until_stopped())}
-    await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
+    crashed = asyncio.create_task(app.wait_until_stopped())
+    ends: set[asyncio.Future[Any]] = {stopping, app.failure, crashed}
+    await asyncio.wait(ends | {starting}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done() and not starting.exception():
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
@@ -362,7 +363,8 @@ async def _live(app: WorkerApp) -> int:
 async def _stop(app: WorkerApp, failure: asyncio.Future[BaseException]) -> None:
     _log.info("Stopping")
     ending = asyncio.create_task(app.stop())
-    await asyncio.wait({ending, failure}, timeout=_STOP_S, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {ending, failure}
+    await asyncio.wait(either, timeout=_STOP_S, return_when=asyncio.FIRST_COMPLETED)
     if failure.done():
         _fail(failure.result())
     if not ending.done():

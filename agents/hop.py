@@ -45,7 +45,7 @@ class Partitions:
         return await self._app.batches.commit_fact(offsets)
 
     def pause(self, tps: Iterable[TP]) -> None:
-        """Fetch no more from these partitions until `resume`; one more fetch may be on its way."""
+        """Fetch no more from these partitions until `resume`; what is on its way still comes."""
         self._app.batches.pause_partitions(tps)
 
     def resume(self, tps: Iterable[TP]) -> None:
@@ -55,6 +55,14 @@ class Partitions:
     def positions(self) -> dict[TP, int]:
         """Return, for each partition, the offset the next fetch begins at."""
         return self._app.batches.positions()
+
+    def known_ends(self) -> dict[TP, int]:
+        """Return the end of each partition as of the broker's last answer, an empty one included.
+
+        A partition whose end equals its position has nothing older to come; one that is missing has
+        not been answered yet.
+        """
+        return self._app.batches.known_ends()
 
 
 class Hop:

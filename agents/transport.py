@@ -297,6 +297,7 @@ class BatchConsumer(driver.Consumer):
     def on_buffer_drop(self, tp: TP) -> None:
         """Fetch from the partition again, now that its queue has room."""
         super().on_buffer_drop(tp)
+        self._active_partitions.difference_update(self._paused_partitions)
         self._may_take.set()
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
@@ -325,6 +326,16 @@ class BatchConsumer(driver.Consumer):
         """Ask the broker for the end of every partition that is positioned."""
         ends = await self.highwaters(*(TopicPartition(*tp) for tp in self._next))
         return {TP(*key): offset for key, offset in ends.items()}
+
+    def known_ends(self) -> dict[TP, int]:
+        """Return the end of each partition as of the broker's last answer to a fetch, if any."""
+        ends = {}
+        for tp in self._next:
+            with contextlib.suppress(IllegalStateError):  # no longer ours
+                highwater = self._thread.highwater(tp)
+                if highwater is not None:
+                    ends[tp] = highwater
+        return ends
 
     def positions(self) -> dict[TP, int]:
         """Return, for each partition that delivers, the offset it delivers next."""

@@ -221,6 +221,23 @@ def test_a_paused_partition_waits_and_loses_nothing(kafka: RealKafka, prefix: st
     assert diary.offsets() == {0: list(range(100)), 1: list(range(100))}
 
 
+def test_the_end_of_an_empty_partition_is_known(broker: Broker, prefix: str) -> None:
+    topic = f"{prefix}in"
+    create_topic(broker, topic, partitions=2)
+    publish(broker, topic, values(7), partition=1)
+    diary = Diary([topic])
+    ends = {TP(topic, 0): 0, TP(topic, 1): 7}
+
+    async def scenario() -> None:
+        app = app_of(broker, f"{prefix}g", diary)
+        async with running(app):
+            await until(lambda: bool(diary.records()), "a record")
+            await until(lambda: diary.partitions.known_ends() == ends, "the ends")
+            assert diary.partitions.positions() == ends
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 def test_compressed_records_are_read(kafka: RealKafka, prefix: str, codec: str) -> None:
     topic = f"{prefix}in"
