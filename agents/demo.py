@@ -167,8 +167,8 @@ def _refuse_used_topics(settings: Settings) -> None:
         consumer.close()
     if is_used:
         msg = (
-            f"Topic {events!r} at {settings.broker} already holds records, and the demo wants topics "
-            "of its own: run it again with another --prefix."
+            f"Topic {events!r} at {settings.broker} already holds records, and the demo wants "
+            "topics of its own: run it again with another --prefix."
         )
         raise OperatorError(msg)
 

@@ -140,8 +140,8 @@ class Ingest(Hop):
         if fetch.start_offset < self._expected[fetch.tp]:
             msg = (
                 f"{source.name} goes on at offset {fetch.start_offset} after "
-                f"{self._expected[fetch.tp]}: the topic was deleted and created anew; the worker ends "
-                "so that the next one takes it for the new topic it is"
+                f"{self._expected[fetch.tp]}: the topic was deleted and created anew; the worker "
+                "ends so that the next one takes it for the new topic it is"
             )
             raise SourceRecreatedError(msg)
         now_s = self._clock()
@@ -214,5 +214,5 @@ class Ingest(Hop):
 
 
 def _logged_at(timestamp_ms: int, now_ms: int) -> int:
-    """A producer's clock may run ahead, and a very old client sends no timestamp, which reads -1."""
+    """Give a record its log instant: a producer's clock may run ahead, and -1 is no timestamp."""
     return min(timestamp_ms, now_ms) if timestamp_ms >= 0 else now_ms

@@ -1,12 +1,12 @@
 """Keep the monitors' state in the ``state`` topic, and bring it back.
 
-Every write is a true fact about a prefix of ``events``, under a key that names the prefix; the commit
-of the group says that snapshots cover it.
+Every write is a true fact about a prefix of ``events``, under a key that names the prefix; the
+commit of the group says that snapshots cover it.
 
 Rule 1. The order is: outputs, chunks, manifests, commit, deletions; each is acknowledged before the
         next begins.
 Rule 2. State that cannot be used is rebuilt from the log, which publishes again what it published
-        before, to the byte; where the log no longer reaches back to its beginning, the worker stops.
+        before, to the byte; where the log no longer has its beginning, the worker stops.
 """
 
 import asyncio
@@ -136,9 +136,9 @@ class StateKeeper:
         if beginning > 0:
             msg = (
                 f"the state of {tp.topic}-{tp.partition} cannot be used ({error}) and cannot be "
-                f"rebuilt, because the log begins at offset {beginning}: to begin anew and lose what "
-                "was waiting, choose another TIDEGAUGE_GROUP and TIDEGAUGE_PREFIX; docs/runbook.md "
-                "says more"
+                f"rebuilt, because the log begins at offset {beginning}: to begin anew and lose "
+                "what was waiting, choose another TIDEGAUGE_GROUP and TIDEGAUGE_PREFIX; "
+                "docs/runbook.md says more"
             )
             raise StateUnusableError(msg) from error
 

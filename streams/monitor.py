@@ -15,7 +15,6 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.model import Arrival, Emission, ModelMonitor, Restored
 
-
 SpecOf = Callable[[str], ModelSpec]
 
 

@@ -3,11 +3,11 @@
 Rule 1. An entry leaves once: taken, expired, or pushed out.
 Rule 2. Entries stand in the order they came; log time never goes back, so the front is oldest.
 Rule 3. At most ``capacity`` wait; one more pushes the oldest out.
-Rule 4. Entries stand in chunks. The last one is open; at ``CHUNK_SLOTS`` it is sealed under an id that
-        is never given again, with what is left in it. A sealed chunk only loses entries; when three
-        quarters are gone, the rest is sealed anew under another id, with a neighbour's where both are
-        small. So an id names the same bytes for ever, and what waits long is stored once, not with
-        every snapshot.
+Rule 4. Entries stand in chunks. The last one is open; at ``CHUNK_SLOTS`` it is sealed, under a
+        number that is never given again, with what is left in it. A sealed chunk only loses
+        entries; when three quarters are gone, the rest is sealed anew under another number, with a
+        neighbour's where both are small. So a number names the same bytes for ever, and what waits
+        long is stored once, not with every snapshot.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +21,8 @@ SHRUNK = 4
 """A sealed chunk is sealed anew when at most one in so many of its entries is left."""
 
 
-# An entry is a plain tuple (place in its chunk, since when in epoch ms, what): with named tuples the
-# rooms were a fifth of the time of a whole backtest.
+# An entry is a plain tuple (place in its chunk, since when in epoch ms, what): with named tuples
+# the rooms were a fifth of the time of a whole backtest.
 
 
 class _Chunk(Generic[T]):
