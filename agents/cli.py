@@ -253,6 +253,23 @@ def verify(**flags: Any) -> int:
 
 
 @cli.command()
+@click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
+@cluster_options
+def health(**flags: Any) -> None:
+    """Tell whether the workers are at work; exit 0 only when they are.
+
+    \b
+    Examples:
+      ./tidegauge health
+      ./tidegauge health --broker kafka-1:9092 --group tidegauge
+    """
+    from agents.health import check_group
+    from agents.settings import load_settings
+
+    click.echo(check_group(load_settings(**flags)))
+
+
+@cli.command()
 @click.argument("topic", metavar="TOPIC", type=click.Choice(_READABLE))
 @click.option("--from-beginning", is_flag=True, help="Begin with the oldest record.")
 @click.option("--no-follow", is_flag=True, help="Stop at the end as it is now.")

@@ -60,6 +60,29 @@ def new_cluster_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
+def java(options: Sequence[str] = _QUICK_START) -> list[str]:
+    """Return the beginning of a command that runs one of Kafka's main classes."""
+    quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+    return ["java", *options, quiet, "-cp", f"{fetch_jars()}/*"]
+
+
+def format_log_folder(properties: Path, cluster_id: str) -> None:
+    """Have Kafka check a server.properties and format the log folder that it names.
+
+    Raises
+    ------
+    BrokerStartError
+        With what Kafka says about the settings.
+    """
+    command = [*java(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"]
+    run = subprocess.run([*command, str(properties)], capture_output=True, text=True, check=False)
+    if run.returncode:
+        told = (run.stdout + run.stderr)[-2000:]
+        raise BrokerStartError(
+            f"Kafka could not format its log folder (code {run.returncode}):\n{told}"
+        )
+
+
 class RealKafka:
     """One node, broker and controller in one process, on 127.0.0.1.
 
@@ -126,9 +149,9 @@ class RealKafka:
         if not properties.exists():
             lines = self._properties() | self._settings
             properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-            self._format(properties)
+            format_log_folder(properties, self._cluster_id)
         self._process = start_child(
-            [*self._java(), "kafka.Kafka", str(properties)], log_path=self.log_path
+            [*java(self._java_options), "kafka.Kafka", str(properties)], log_path=self.log_path
         )
 
     def wait(self) -> None:
@@ -176,31 +199,6 @@ class RealKafka:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def _java(self) -> list[str]:
-        return [
-            "java",
-            *self._java_options,
-            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-            *("-cp", f"{fetch_jars()}/*"),
-        ]
-
-    def _format(self, properties: Path) -> None:
-        run = subprocess.run(
-            [
-                *self._java(),
-                *("kafka.tools.StorageTool", "format"),
-                *("-t", self._cluster_id, "-c", str(properties)),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode:
-            told = (run.stdout + run.stderr)[-2000:]
-            raise BrokerStartError(
-                f"Kafka could not format its log folder (code {run.returncode}):\n{told}"
-            )
 
     def _properties(self) -> dict[str, str]:
         here = f"PLAINTEXT://{_HOST}:{self.port}"

@@ -1,0 +1,135 @@
+"""The compose file and the image, as far as they can be checked without a docker engine."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agents.cli import cli
+from agents.settings import PREFIX, Settings
+from tests.conftest import require_kafka
+from tests.kafka import KAFKA_VERSION, format_log_folder
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if "build" in service]
+DOCKERFILE = [
+    (words[0], words[1:])
+    for words in map(shlex.split, (ROOT / "deploy" / "Dockerfile").read_text().splitlines())
+    if words and not words[0].startswith("#")
+]
+
+
+def test_kafka_the_topics_and_a_worker_are_there() -> None:
+    assert list(SERVICES) == ["kafka", "topics", "worker"]
+    assert OURS == ["topics", "worker"]
+
+
+def test_nothing_is_published_beyond_this_machine() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert not any("network_mode" in service for service in SERVICES.values())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_has_rights_it_does_not_need(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["user"].split(":")[0] not in {"", "0", "root"}
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_write_to_memory_only(name: str) -> None:
+    assert SERVICES[name]["read_only"] is True
+    assert SERVICES[name]["tmpfs"] == ["/tmp"]  # noqa: S108 - a path in the container
+    environment = dict(
+        pair.split("=") for word, words in DOCKERFILE if word == "ENV" for pair in words
+    )
+    assert environment["NUMBA_CACHE_DIR"].startswith("/tmp/")  # noqa: S108 - as above
+
+
+def test_the_broker_is_the_one_that_the_tests_run_with() -> None:
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_what_depends_on_a_service_waits_until_it_is_ready() -> None:
+    assert SERVICES["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
+    assert SERVICES["worker"]["depends_on"] == {
+        "topics": {"condition": "service_completed_successfully"}
+    }
+    assert "healthcheck" in SERVICES["kafka"]
+    assert "healthcheck" in SERVICES["worker"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_settings_exist_and_point_at_kafkas_inner_listener(name: str) -> None:
+    environment = SERVICES[name]["environment"]
+
+    fields = {key.removeprefix(PREFIX).lower(): value for key, value in environment.items()}
+    assert set(fields) <= set(Settings.model_fields)
+    assert fields["broker"] == "kafka:19092"
+    advertised = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert "://kafka:19092" in advertised
+
+
+def test_every_command_that_a_container_runs_exists() -> None:
+    run = [SERVICES[name]["command"] for name in OURS]
+    run.append(SERVICES["worker"]["healthcheck"]["test"][2:])
+    run.append(yaml.safe_load(" ".join(dict(DOCKERFILE)["CMD"])))
+
+    for name, *rest in run:
+        command = cli.commands[name]
+        assert not rest or rest[0] in getattr(command, "commands", {})
+
+
+def test_the_image_takes_only_files_that_exist_and_are_sent_to_the_engine() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    sources = [
+        source
+        for word, words in DOCKERFILE
+        if word == "COPY" and not words[0].startswith("--from")
+        for source in words[:-1]
+    ]
+
+    assert {"agents", "constraints.txt", "tidegauge"} <= set(sources)
+    assert ignored[1] == "*"
+    for source in sources:
+        assert (ROOT / source).exists()
+        assert f"!{source}" in ignored
+
+
+def test_the_image_installs_the_frozen_versions_and_runs_as_nobody_special() -> None:
+    steps = dict(DOCKERFILE)
+
+    assert "constraints.txt" in steps["RUN"]
+    assert steps["USER"] == ["10001:10001"]
+    assert [words[0] for word, words in DOCKERFILE if word == "FROM"] == [
+        "python:3.11-slim-bookworm"
+    ] * 2
+
+
+def test_apache_kafka_accepts_the_settings_of_the_compose_file(tmp_path: Path) -> None:
+    require_kafka()
+    environment = SERVICES["kafka"]["environment"]
+    settings = {
+        re.sub("_", ".", key.removeprefix("KAFKA_")).lower(): value
+        for key, value in environment.items()
+        if key.startswith("KAFKA_")
+    }
+    properties = tmp_path / "server.properties"
+    lines = settings | {"log.dirs": str(tmp_path / "log")}
+    properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    format_log_folder(properties, environment["CLUSTER_ID"])
+
+    assert (tmp_path / "log" / "meta.properties").exists()
