@@ -33,8 +33,10 @@ _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
 _BURST_ODDS = 9.0
 _EMPTY: Floats = np.empty(0)
-_BLOCK_CLOCK = 8
-_AWAY_DEVIATIONS = 0.5
+_ROW_CLOCK, _BLOCK_CLOCK = 32, 8
+AWAY_DEVIATIONS = 0.5
+TOP_MARGIN = 1.25
+ONE_FALSE_ALARM = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,85 @@ class Finding:
     rows: int = 1
     is_final: bool = True
     """Whether the series must be learnt anew after it."""
+
+
+class Backstop:
+    """ADWIN behind the CUSUMs, for what moves too slowly for them.
+
+    It reads scores whose mean and deviation in the reference are 0 and 1. Where it cuts within the
+    reference (a wave, clumps), it would cut again and again, and is not asked.
+
+    Parameters
+    ----------
+    delta
+        ADWIN's confidence.
+    clock
+        It tests after every so many scores.
+    learnt
+        Scores in the reference.
+    """
+
+    def __init__(self, delta: float, clock: int, learnt: int) -> None:
+        self._adwin = ADWIN(delta=delta, clock=clock)
+        self._learnt = learnt
+        self._is_asked = True
+
+    def learn(self, scores: Floats) -> None:
+        """Read the scores of the reference."""
+        for score in scores.tolist():
+            self._adwin.update(score)
+            if self._adwin.drift_detected:
+                self._is_asked = False
+                return
+
+    def run(self, scores: list[float]) -> int | None:
+        """Read scores until their mean has changed; return the place of the last one read."""
+        if not self._is_asked:
+            return None
+        adwin = self._adwin
+        update: Callable[[float], None] = adwin.update  # looked up once: a fifth of its cost
+        for at, score in enumerate(scores):
+            update(score)
+            if adwin.drift_detected and self._is_away:
+                return at
+        return None
+
+    @property
+    def _is_away(self) -> bool:
+        """Whether what ADWIN has kept differs from the reference, not only from what it dropped."""
+        deviation = math.sqrt(1 / self._adwin.width + 1 / self._learnt)
+        return bool(abs(self._adwin.estimation) > AWAY_DEVIATIONS * deviation)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the scores that ADWIN has kept."""
+        return float(self._adwin.estimation)
+
+    @property
+    def kept(self) -> int:
+        """Number of the scores that ADWIN has kept."""
+        return int(self._adwin.width)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {
+            "delta": self._adwin.delta,
+            "clock": self._adwin.clock,
+            "learnt": self._learnt,
+            "is_asked": self._is_asked,
+            # River keeps the window in Rust, and the verdict of the last update beside it.
+            "window": self._adwin._helper.__getstate__(),
+            "is_drift": self._adwin.drift_detected,
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "Backstop":
+        """Return the backstop as it was."""
+        backstop = cls(tree["delta"], tree["clock"], tree["learnt"])
+        backstop._is_asked = tree["is_asked"]
+        backstop._adwin._helper.__setstate__(tree["window"])
+        backstop._adwin._drift_detected = tree["is_drift"]
+        return backstop
 
 
 class LevelDetector:
@@ -96,21 +177,42 @@ class LevelDetector:
         for k, delta in enumerate(_DELTAS):
             state[_at(k) + kernel.DELTA] = delta
         self._reference = replace(reference, knots=_EMPTY, scores=_EMPTY)  # the state has them
-        self.set_budget(false_alarms)
-        self._adwin = ADWIN(delta=adwin_delta(false_alarms))
+        self._tops = np.zeros(kernel.STATISTICS)
+        self._backstop = Backstop(adwin_delta(false_alarms), _ROW_CLOCK, reference.rows)
+        self._adwin_scale = 1 / math.sqrt(reference.level_inflation)
         if learnt is None:
             state[kernel.COUNT] = reference.rows
             state[kernel.MEAN_SQUARE] = 1.0
         else:
             self._read_reference(learnt)
+        self.set_budget(false_alarms)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the reference shows no slow motion, which more of it might explain."""
+        reference = self._reference
+        has_moved = (self._tops > self._thresholds(ONE_FALSE_ALARM)).any()
+        return max(reference.level_inflation, reference.spread_inflation) <= 1 and not has_moved
 
     def _read_reference(self, learnt: Floats) -> None:
         innovations = np.empty_like(learnt)
-        kernel.run_levels(self._state, learnt, innovations)
-        _feed(self._adwin, innovations)
+        state = self._state
+        state[kernel.HEAD + kernel.THRESHOLD : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE] = 1.0
+        kernel.run_levels(state, learnt, innovations)
+        tops = state[kernel.HEAD + kernel.TOP : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE]
+        self._tops = tops.copy()
+        self._backstop.learn(innovations * self._adwin_scale)
 
     def set_budget(self, false_alarms: float) -> None:
-        """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew."""
+        """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew.
+
+        What the reference did by itself, later rows may do: no threshold lies below its top.
+        """
+        thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
+        for k, threshold in enumerate(thresholds.tolist()):
+            self._state[_at(k) + kernel.THRESHOLD] = threshold
+
+    def _thresholds(self, false_alarms: float) -> Floats:
         part = PAGE_HINKLEY_SHARE * false_alarms / kernel.STATISTICS
         f = part / short_reference_cost(self._reference.rows)
         spread_f = part / short_reference_cost(self._reference.rows, is_spread=True)
@@ -120,20 +222,16 @@ class LevelDetector:
             spread_up_threshold(spread_f) * spread,
             spread_down_threshold(spread_f) * spread,
         )
-        for k, threshold in enumerate(thresholds):
-            self._state[_at(k) + kernel.THRESHOLD] = threshold
+        return np.array(thresholds)
 
     def run(self, values: Floats) -> Finding | None:
         """Read values until something has changed."""
         innovations = np.empty_like(values)
         alarm = kernel.run_levels(self._state, values, innovations)
         row = alarm // kernel.STATISTICS if alarm >= 0 else len(values)
-        adwin = self._adwin
-        update: Callable[[float], None] = adwin.update  # looked up once: a fifth of its cost
-        for at, e in enumerate(innovations[:row].tolist()):
-            update(e)
-            if adwin.drift_detected and _is_away(adwin, self._reference.rows):
-                return self._slow_finding(at)
+        slow = self._backstop.run((innovations[:row] * self._adwin_scale).tolist())
+        if slow is not None:
+            return self._slow_finding(slow)
         return self._finding(row, alarm % kernel.STATISTICS) if alarm >= 0 else None
 
     def snapshot(self) -> dict[str, Any]:
@@ -141,7 +239,8 @@ class LevelDetector:
         return {
             "reference": _plain(self._reference),
             "state": self._state,
-            "adwin": _adwin_tree(self._adwin),
+            "tops": self._tops,
+            "backstop": self._backstop.snapshot(),
         }
 
     @classmethod
@@ -149,7 +248,8 @@ class LevelDetector:
         """Return the detector as it was."""
         detector = cls(NumericReference(**tree["reference"]), 1.0)
         detector._state = tree["state"]
-        detector._adwin = _adwin_of(tree["adwin"])
+        detector._tops = tree["tops"]
+        detector._backstop = Backstop.restore(tree["backstop"])
         return detector
 
     def _finding(self, row: int, statistic: int) -> Finding:
@@ -175,7 +275,7 @@ class LevelDetector:
         )
 
     def _slow_finding(self, row: int) -> Finding:
-        shift = self._adwin.estimation - self._state[kernel.MEAN]
+        shift = self._backstop.mean / self._adwin_scale - self._state[kernel.MEAN]
         return self._level(row, "adwin", shift, _at(0 if shift > 0 else 1))
 
     def _level(self, row: int, detector: str, shift: float, at: int) -> Finding:
@@ -226,11 +326,19 @@ class ShareDetector:
         self._state[kernel.LEVELS] = levels
         for level in range(levels):
             self._prepare(level)
-        self.set_budget(false_alarms)
+        self._tops = np.zeros(levels * kernel.SHARE_STATISTICS)
         delta = block_adwin_delta(false_alarms / max(levels, 1))
-        self._adwins = [ADWIN(delta=delta, clock=_BLOCK_CLOCK) for _ in range(levels)]
+        blocks = reference.rows // kernel.BLOCK_ROWS
+        self._backstops = [Backstop(delta, _BLOCK_CLOCK, blocks) for _ in range(levels)]
         if learnt is not None:
             self._read_reference(learnt)
+        self.set_budget(false_alarms)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the reference shows no clumps, which more of it might explain."""
+        has_moved = (self._tops > self._thresholds(ONE_FALSE_ALARM)).any()
+        return max(self._reference.inflations) <= 1 and not has_moved
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -260,38 +368,62 @@ class ShareDetector:
             part = self._state[_part(level) :]
             hits = (learnt[:rows] == code).reshape(-1, kernel.BLOCK_ROWS).sum(axis=1)
             scores = (hits - part[kernel.BLOCK_MEAN]) * part[kernel.BLOCK_SCALE]
-            _feed(self._adwins[level], np.clip(scores, -CLIP, CLIP))
+            self._backstops[level].learn(np.clip(scores, -CLIP, CLIP))
+        before = self._state.copy()
+        places = [_statistic(*place) for place in self._statistics()]
+        self._state[[at + kernel.THRESHOLD for at in places]] = math.inf
+        kernel.run_shares(
+            self._state, learnt, np.empty((rows // kernel.BLOCK_ROWS, len(self.codes)))
+        )
+        self._tops = self._state[[at + kernel.TOP for at in places]]
+        self._state[:] = before
+
+    def _statistics(self) -> list[tuple[int, int]]:
+        return [
+            (level, k)
+            for level in range(len(self._reference.codes))
+            for k in range(kernel.SHARE_STATISTICS)
+        ]
 
     def set_budget(self, false_alarms: float) -> None:
         """Divide the budget among the levels and set their thresholds.
 
-        ADWIN keeps its confidence until the series is learnt anew.
+        ADWIN keeps its confidence until the series is learnt anew. As for levels, no threshold
+        lies below what the reference did by itself.
         """
+        thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
+        for place, threshold in zip(self._statistics(), thresholds.tolist(), strict=True):
+            self._state[_statistic(*place) + kernel.THRESHOLD] = threshold
+
+    def _thresholds(self, false_alarms: float) -> Floats:
         reference = self._reference
         f = PAGE_HINKLEY_SHARE * false_alarms / max(len(reference.codes), 1)
         f /= short_reference_cost(reference.rows)
-        for level, share in enumerate(reference.shares):
-            for k, (odds, nats) in enumerate(share_statistics(f, share)):
-                hit, miss = _ratios(share, odds)
-                at = _part(level) + kernel.SHARE_HEAD + k * kernel.RUN_SIZE
-                threshold = reference.inflations[level] * nats / abs(hit + miss)
-                self._state[at + kernel.THRESHOLD] = threshold
+        return np.array(
+            [
+                inflation * nats / abs(sum(_ratios(share, odds)))
+                for share, inflation in zip(reference.shares, reference.inflations, strict=True)
+                for odds, nats in share_statistics(f, share)
+            ]
+        )
 
     def run(self, codes: Floats) -> Finding | None:
         """Read codes until the share of a level has changed."""
         levels = len(self._reference.codes)
-        learnt_blocks = self._reference.rows / kernel.BLOCK_ROWS
         fill = int(self._state[kernel.BLOCK_FILL])
         blocks = (fill + len(codes)) // kernel.BLOCK_ROWS
         scores = np.empty((blocks, levels))
         alarm = kernel.run_shares(self._state, codes, scores)
         row = len(codes) if alarm < 0 else alarm // kernel.SHARE_STATISTICS // levels
-        for block in range((fill + row) // kernel.BLOCK_ROWS):
-            for level, adwin in enumerate(self._adwins):
-                adwin.update(scores[block, level])
-                if adwin.drift_detected and _is_away(adwin, learnt_blocks):
-                    at = (block + 1) * kernel.BLOCK_ROWS - fill - 1
-                    return self._slow_finding(at, level)
+        finished = (fill + row) // kernel.BLOCK_ROWS
+        slow = [
+            (block, level)
+            for level, backstop in enumerate(self._backstops)
+            if (block := backstop.run(scores[:finished, level].tolist())) is not None
+        ]
+        if slow:
+            block, level = min(slow)
+            return self._slow_finding((block + 1) * kernel.BLOCK_ROWS - fill - 1, level)
         if alarm < 0:
             return None
         place, statistic = divmod(alarm, kernel.SHARE_STATISTICS)
@@ -303,9 +435,9 @@ class ShareDetector:
 
     def _slow_finding(self, row: int, level: int) -> Finding:
         part = self._state[_part(level) :]
-        adwin = self._adwins[level]
-        rows = int(adwin.width) * kernel.BLOCK_ROWS
-        hits = adwin.estimation / part[kernel.BLOCK_SCALE] + part[kernel.BLOCK_MEAN]
+        backstop = self._backstops[level]
+        rows = backstop.kept * kernel.BLOCK_ROWS
+        hits = backstop.mean / part[kernel.BLOCK_SCALE] + part[kernel.BLOCK_MEAN]
         share = min(max(float(hits) / kernel.BLOCK_ROWS, 0.0), 1.0)
         return self._share(row, level, "adwin", share, max(rows, 1))
 
@@ -329,7 +461,8 @@ class ShareDetector:
         return {
             "reference": _plain(self._reference),
             "state": self._state,
-            "adwins": {str(level): _adwin_tree(adwin) for level, adwin in enumerate(self._adwins)},
+            "tops": self._tops,
+            "backstops": {str(k): stop.snapshot() for k, stop in enumerate(self._backstops)},
         }
 
     @classmethod
@@ -343,8 +476,9 @@ class ShareDetector:
         )
         detector = cls(reference, 1.0)
         detector._state = tree["state"]
-        detector._adwins = [
-            _adwin_of(tree["adwins"][str(level)]) for level in range(len(reference.codes))
+        detector._tops = tree["tops"]
+        detector._backstops = [
+            Backstop.restore(tree["backstops"][str(k)]) for k in range(len(reference.codes))
         ]
         return detector
 
@@ -353,34 +487,8 @@ def _part(level: int) -> int:
     return kernel.SHARES_HEAD + level * kernel.SHARE_SIZE
 
 
-def _feed(adwin: ADWIN, scores: Floats) -> None:
-    for score in scores.tolist():
-        adwin.update(score)
-    if adwin.drift_detected:  # what the reference did is no news: drop the verdict
-        adwin.update(0.0)
-
-
-def _is_away(adwin: ADWIN, learnt: float) -> bool:
-    """Whether what ADWIN has kept differs from the reference, not only from what it dropped."""
-    deviation = math.sqrt(1 / adwin.width + 1 / learnt)
-    return bool(abs(adwin.estimation) > _AWAY_DEVIATIONS * deviation)
-
-
-def _adwin_tree(adwin: ADWIN) -> dict[str, Any]:
-    """Return the window, which River keeps in Rust, and the verdict, which it keeps beside it."""
-    return {
-        "delta": adwin.delta,
-        "clock": adwin.clock,
-        "window": adwin._helper.__getstate__(),
-        "is_drift": adwin.drift_detected,
-    }
-
-
-def _adwin_of(tree: dict[str, Any]) -> ADWIN:
-    adwin = ADWIN(delta=tree["delta"], clock=tree["clock"])
-    adwin._helper.__setstate__(tree["window"])
-    adwin._drift_detected = tree["is_drift"]
-    return adwin
+def _statistic(level: int, k: int) -> int:
+    return _part(level) + kernel.SHARE_HEAD + k * kernel.RUN_SIZE
 
 
 def _plain(reference: NumericReference | ShareReference) -> dict[str, Any]:

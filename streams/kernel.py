@@ -43,7 +43,17 @@ HEAD = 12
 
 STATISTICS = 6  # level slow up, slow down, fast up, fast down; spread up, spread down
 SPREAD_UP, SPREAD_DOWN = 4, 5
-SUM, THRESHOLD, DELTA, ROWS, VALUES, SCORES, SQUARES, STATISTIC_SIZE = 0, 1, 2, 3, 4, 5, 6, 7
+SUM, THRESHOLD, DELTA, ROWS, VALUES, SCORES, SQUARES, TOP, STATISTIC_SIZE = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+)
 LEVELS_SIZE = HEAD + STATISTICS * STATISTIC_SIZE
 
 _CLIP = 3.5
@@ -91,6 +101,7 @@ def _add(state: Floats, at: int, step: float, x: float, e: float) -> float:
     state[at + VALUES] += x
     state[at + SCORES] += e
     state[at + SQUARES] += e * e
+    state[at + TOP] = max(state[at + TOP], total)
     reach: float = total / state[at + THRESHOLD]
     return reach
 
@@ -141,7 +152,7 @@ BLOCK_ROWS = 16
 SHARE_STATISTICS = 3  # up, far up, down
 DOWN = 2
 BURST = 3
-KAPPA, HITS, RETURN, BURST_PEAK, RUN_SIZE = 2, 4, 5, 6, 7
+KAPPA, HITS, RETURN, RUN_TOP, RUN_SIZE = 2, 4, 5, 6, 8  # TOP is 7, as above
 SHARE_SIZE = SHARE_HEAD + (SHARE_STATISTICS + 1) * RUN_SIZE
 
 BURST_ROWS = 60
@@ -152,7 +163,7 @@ _RETURNING = 0.4
 
 @_compiled
 def _clear(state: Floats, at: int) -> None:
-    for k in (SUM, ROWS, HITS, RETURN, BURST_PEAK):
+    for k in (SUM, ROWS, HITS, RETURN, RUN_TOP):
         state[at + k] = 0.0
 
 
@@ -165,13 +176,14 @@ def _advance(state: Floats, at: int, step: float, hit: float) -> None:
     state[at] = total
     state[at + ROWS] += 1.0
     state[at + HITS] += hit
-    state[at + BURST_PEAK] = max(state[at + BURST_PEAK], total)
+    state[at + RUN_TOP] = max(state[at + RUN_TOP], total)
+    state[at + TOP] = max(state[at + TOP], total)
 
 
 @_compiled
 def _weigh_return(state: Floats, at: int, share: float, hit: float, start: float) -> None:
     """Advance the CUSUM that asks whether a run of hits is over."""
-    if state[at + BURST_PEAK] < start:
+    if state[at + RUN_TOP] < start:
         state[at + RETURN] = 0.0
         return
     low = 1.5 * share if 1.5 * share <= 0.9 else (1.0 + share) / 2
@@ -183,7 +195,7 @@ def _weigh_return(state: Floats, at: int, share: float, hit: float, start: float
 @_compiled
 def _is_burst(state: Floats, at: int, share: float) -> bool:
     """Whether what is seen may be a burst that passes: a strong run, still short or ending."""
-    if state[at + BURST_PEAK] <= _BURST_SEEN:
+    if state[at + RUN_TOP] <= _BURST_SEEN:
         return False
     odds = 6.0 * share / (1.0 - share)
     is_strong: bool = state[at + HITS] > state[at + ROWS] * odds / (1.0 + odds)
@@ -206,7 +218,7 @@ def _read_share(state: Floats, block: int, hit: float) -> int:
         reach = max(reach, state[at] / state[at + THRESHOLD])
     _advance(state, burst, state[block + BURST_HIT] if hit > 0 else state[block + BURST_MISS], hit)
     _weigh_return(state, burst, share, hit, _BURST_SEEN / 2)
-    is_over = state[burst + BURST_PEAK] > _BURST_SEEN and state[burst + RETURN] > _RETURNED
+    is_over = state[burst + RUN_TOP] > _BURST_SEEN and state[burst + RETURN] > _RETURNED
     if is_over:
         _clear(state, burst)
     state[block + SEEN] += 1.0

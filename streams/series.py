@@ -33,6 +33,11 @@ OTHER = "(other)"
 class Series(Protocol):
     """A learnt series of one kind."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether even a short reference tells what is normal."""
+        ...
+
     def run(self, values: Sequence[Value]) -> Finding | None:
         """Read values until something has changed."""
 
@@ -86,6 +91,11 @@ class NumericSeries:
         series = cls(atoms, level, shares, _numeric_summary(x))
         series.set_budget(false_alarms)
         return series
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether even a short reference tells what is normal."""
+        return all(watch.is_settled for watch in (self._level, self._shares) if watch is not None)
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds; what watches the level and what watches the atoms get equal parts."""
@@ -179,6 +189,11 @@ class CategorySeries:
         reference = ShareReference.of(codes, watched)
         return cls(levels, ShareDetector(reference, false_alarms, codes))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether even a short reference tells what is normal."""
+        return self._shares.is_settled
+
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds."""
         self._shares.set_budget(false_alarms)
@@ -236,6 +251,8 @@ class ConstantSeries:
 
     kind = "constant"
 
+    is_settled = True
+
     def __init__(self, value: Value, rows: int) -> None:
         self._value = value
         self._rows = rows
@@ -277,6 +294,8 @@ class NamesSeries:
     """Names, keys, free text: no value is common enough to have a share worth watching."""
 
     kind = "names"
+
+    is_settled = True
 
     def __init__(self, rows: int, distinct: int) -> None:
         self._rows = rows

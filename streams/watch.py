@@ -4,6 +4,7 @@ Rule 1. Values come in the order of the log; how they are cut into batches chang
 Rule 2. What is not finite is refused before anything has changed.
 Rule 3. A series is learnt from its first values, watched from the 200th on with a divided budget,
         and ever better until ``reference_rows``.
+        A short reference with slow motion in it (a wave, clumps) is not watched before that.
 Rule 4. After a change the series is learnt anew; its first reference stays for display.
 Rule 5. Missing values and values of another type are counted apart, and then left out.
 """
@@ -346,7 +347,8 @@ class SeriesWatch:
         """Make the reference of what has been learnt, and what watches from here on."""
         spec, is_first = self._spec, self._stages == self._spec.first_stages
         levels = category_levels(values, spec.role, spec.kind)
-        self._series = learn_series(values, levels, spec.role, self._value_budget)
+        series = learn_series(values, levels, spec.role, self._value_budget)
+        self._series = series if is_last or series.is_settled else None
         if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
             self._runs.learn(values, self._false_alarms)
         if levels is None:
@@ -356,7 +358,7 @@ class SeriesWatch:
         elif self._news is not None:
             self._news.learn(values)
         if is_first:
-            self._original = self._series.describe()
+            self._original = series.describe()
 
     def _relearn(self) -> None:
         self._runs.doubt()
