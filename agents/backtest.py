@@ -232,9 +232,9 @@ def _print_closing(replayed: Replayed, seconds: float, console: Console) -> None
     }
     said = [f"{count:,} {name}" for name, count in dropped.items() if count]
     console.print(
-        f"{counts.predictions:,} predictions, {counts.outcomes:,} outcomes, "
-        f"{counts.pairs:,} pairs, {len(replayed.alerts)} alerts, {replayed.feedback} feedback in {seconds:.1f} s "
-        f"({counts.pairs / max(seconds, 1e-9):,.0f} pairs/s).",
+        f"{counts.predictions:,} predictions, {counts.outcomes:,} outcomes, {counts.pairs:,} pairs,"
+        f" {len(replayed.alerts)} alerts, {replayed.feedback} feedback in {seconds:.1f} s"
+        f" ({counts.pairs / max(seconds, 1e-9):,.0f} pairs/s).",
         soft_wrap=True,
     )
     if said:
