@@ -6,7 +6,7 @@ of the log. So a writer that has been replaced, and does not know it, can only r
 
 Rule 1. Of the manifests of a model, the one that covers the most wins.
 Rule 2. A manifest counts when all its parts are there.
-Rule 3. A chunk that the winner names and that is not there, or is damaged, makes the state unusable.
+Rule 3. A chunk that the winner names and that is missing or damaged makes the state unusable.
 Rule 4. Garbage is: manifests below the winner; chunks that the winner does not name, up to the
         last number it has given. Later ones belong to a newer snapshot that may yet be finished.
 Rule 5. Where the group has committed offset C, some model's winner covers C - 1: otherwise state is
