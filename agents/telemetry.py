@@ -72,6 +72,7 @@ def configure_logging(level: str = "info", stream: IO[str] | None = None) -> Non
             ],
         )
     )
+    handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -86,6 +87,17 @@ def configure_logging(level: str = "info", stream: IO[str] | None = None) -> Non
 def printable(text: str) -> str:
     """Return ``text`` without control characters: a model's name must not steer a terminal."""
     return text.translate(_UNPRINTABLE)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    message = str(record.msg)
+    if message.startswith("[^"):  # mode's services log each step of their lives, as our modules
+        return record.levelno >= logging.WARNING
+    # Normal at the first start of a cluster, and tried again at once.
+    return not (
+        record.name.startswith("aiokafka")
+        and message.startswith("Group Coordinator Request failed")
+    )
 
 
 def _for_people() -> list[Processor]:

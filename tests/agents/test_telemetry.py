@@ -91,6 +91,17 @@ def test_libraries_are_heard_from_warning_up_and_in_the_same_form(name: str) -> 
     ]
 
 
+def test_the_steps_of_a_librarys_services_are_not_said_in_our_name() -> None:
+    pipe = io.StringIO()
+    configure_logging(stream=pipe)
+
+    logging.getLogger("agents.app").info("[^WorkerApp]: Starting...")
+    logging.getLogger("agents.app").error("[^WorkerApp]: Crashed")
+    logging.getLogger("aiokafka.consumer").error("Group Coordinator Request failed: %s", "15")
+
+    assert [each["message"] for each in lines(pipe)] == ["[^WorkerApp]: Crashed"]
+
+
 def test_what_is_below_the_level_is_not_said() -> None:
     pipe = io.StringIO()
     configure_logging("error", stream=pipe)
