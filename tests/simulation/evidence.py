@@ -1,0 +1,133 @@
+"""What the topics say when a schedule is over, held against a pure replay of the log.
+
+The audit is that of ``./tidegauge verify``. Beyond it, three things that a cluster does not show:
+that no event of a source stands behind a later one, where the monitor would pass it over; that
+everything is committed; and that the stored state is, to the byte, that of a replay.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from faust.types import TP
+
+from agents.state import StateKeeper
+from schemas.dead_letter import DeadLetter
+from schemas.event import EventBatch, decode_events
+from schemas.topics import Topics
+from streams.audit import ID_FIELDS, Audit, InputAudit
+from streams.monitor import Monitor, SpecOf
+from tests.doubles.cluster import Cluster
+
+
+class Evidence:
+    """What is wrong, if anything is.
+
+    Parameters
+    ----------
+    cluster
+        The topics.
+    topics
+        Their names.
+    spec_of
+        Gives a model's spec.
+    """
+
+    def __init__(self, cluster: Cluster, topics: Topics, spec_of: SpecOf) -> None:
+        self._cluster = cluster
+        self._topics = topics
+        self._spec_of = spec_of
+        self._events = topics.name("events")
+        self._audits = {role: Audit(role) for role in ID_FIELDS}
+        self._inputs = InputAudit()
+        self._oracle: dict[int, Monitor] = {}
+        self.emitted: Counter[str] = Counter()
+        self.repeated = 0
+        self.wrong: list[str] = []
+        self._take_outputs()
+        self._replay()
+        self._close()
+        self._check_commits()
+
+    @property
+    def log(self) -> tuple[bytes, ...]:
+        """The records of ``events``."""
+        return tuple(record.value or b"" for record in self._cluster.of(self._events))
+
+    def _take_outputs(self) -> None:
+        for role, audit in self._audits.items():
+            for record in self._cluster.of(self._topics.name(role)):
+                audit.on_published(record.value or b"")
+        for record in self._cluster.of(self._topics.name("dead_letters")):
+            letter = DeadLetter.model_validate_json(record.value or b"")
+            self._inputs.on_taken(f"{letter.topic}/{letter.partition}", letter.offset)
+
+    def _replay(self) -> None:
+        for tp in self._cluster.partitions(self._events):
+            monitor = Monitor(tp.partition, self._topics, self._spec_of)
+            self._oracle[tp.partition] = monitor
+            runs = _Runs()
+            for record in self._cluster.read(tp):
+                value = record.value or b""
+                batch = decode_events(value)
+                self._take_inputs(batch)
+                self.wrong += runs.check(batch)
+                for emission in monitor.apply(record.offset, value):
+                    self._audits[emission.role].on_called_for(emission.value, is_due=True)
+
+    def _take_inputs(self, batch: EventBatch) -> None:
+        for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
+            self._inputs.on_taken(batch.sources[source].name, offset)
+
+    def _close(self) -> None:
+        for topic in (self._topics.predictions, self._topics.outcomes):
+            for record in self._cluster.of(topic):
+                self._inputs.on_input(f"{topic}/{record.partition}", record.offset)
+        if self._inputs.lost:
+            self.wrong.append(f"{self._inputs.lost} inputs are lost")
+        for role, audit in self._audits.items():
+            found = audit.close()
+            self.emitted[role] += found.expected
+            self.repeated += found.repeated
+            if not found.is_equal:
+                self.wrong.append(
+                    f"{role}: {found.missing} missing, {found.unexpected} unexpected, "
+                    f"{found.differing} differing"
+                )
+
+    def _check_commits(self) -> None:
+        for topic in (self._topics.predictions, self._topics.outcomes, self._events):
+            for tp in self._cluster.partitions(topic):
+                commit, end = self._cluster.commits.get(tp, 0), self._cluster.end(tp)
+                if commit > end or (topic != self._events and commit < end):
+                    self.wrong.append(f"{tp.topic}-{tp.partition}: the commit is {commit} of {end}")
+
+    async def check_state(self, keeper: StateKeeper) -> AsyncIterator[str]:
+        """Yield how the stored state differs from that of the replay."""
+        for partition, monitor in self._oracle.items():
+            tp = TP(self._events, partition)
+            held = await keeper.restore(tp, self._cluster.commits.get(tp, 0))
+            for model_id in sorted(monitor.models.keys() | held.monitor.models.keys()):
+                stored, replayed = (each.models.get(model_id) for each in (held.monitor, monitor))
+                if stored is None or replayed is None or stored.snapshot() != replayed.snapshot():
+                    yield f"the state of {model_id} is not that of a replay"
+
+
+class _Runs:
+    """Sees to it that the first copies of a source's events stand in order."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, set[int]] = {}
+        self._marks: dict[str, int] = {}
+
+    def check(self, batch: EventBatch) -> list[str]:
+        wrong = []
+        for index, offset in zip(batch.source_index, batch.source_offset, strict=True):
+            source = batch.sources[index].name
+            seen, mark = self._seen.setdefault(source, set()), self._marks.get(source, -1)
+            if offset < mark and offset not in seen:
+                wrong.append(f"{source} offset {offset} came after {mark}")
+            seen.add(offset)
+            self._marks[source] = max(offset, mark)
+        return wrong

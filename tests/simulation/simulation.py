@@ -1,0 +1,393 @@
+"""One schedule: traffic, workers that die in every way, and what the topics say at the end.
+
+Everything is drawn from a seed. The schedule ends with a worker that nothing befalls; then what was
+published is audited as ``./tidegauge verify`` audits it, and the stored state is compared with that
+of a pure replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from faust.types import TP
+
+from agents.hop import Hop
+from agents.ingest import Ingest
+from agents.monitor import MonitorHop
+from agents.state import StateKeeper, StateUnusableError
+from schemas.topics import Topics
+from streams.ingest import DeadLetterLimit
+from streams.order import TimeMerge
+from tests.doubles.cluster import Cluster, Group, shared_out
+from tests.doubles.inputs import START_MS
+from tests.doubles.time_warp import run_in_warped_time
+from tests.simulation.evidence import Evidence
+from tests.simulation.traffic import PARTITIONS, spec_of, traffic
+from tests.simulation.worker import SimReader, SimWorker, World
+
+TRAFFICS = 8
+FEED_S = 2.0
+SAVE_EVERY_S = 0.3
+IDLE_S = 0.2
+MOST_S = 300.0
+
+Point = tuple[str, str]
+"""A step, and the stage of it at which a worker ends."""
+
+OUTPUT_POINTS = tuple(
+    (f"send of {kind}", stage)
+    for kind in ("events", "dead_letters", "labelled", "alerts", "feedback")
+    for stage in ("lost", "late", "landed", "refused")
+)
+STATE_POINTS = tuple(
+    (f"send of {kind}", stage)
+    for kind in ("chunks", "manifests", "deletions")
+    for stage in ("lost", "late", "landed", "refused")
+)
+OTHER_POINTS = (
+    ("commit of ingest", "before"),
+    ("commit of ingest", "after"),
+    ("commit of monitor", "before"),
+    ("commit of monitor", "after"),
+    ("read of state", "before"),
+    ("read of state", "amid"),
+    ("read of state", "after"),
+    ("fetch of ingest", "begun"),
+    ("fetch of monitor", "begun"),
+)
+POINTS: tuple[Point, ...] = (*OUTPUT_POINTS, *STATE_POINTS, *OTHER_POINTS)
+
+_MEAN_WAIT = {
+    "send of events": 25.0,
+    "send of labelled": 25.0,
+    "fetch of ingest": 20.0,
+    "fetch of monitor": 20.0,
+    "send of dead_letters": 2.0,
+    "send of chunks": 1.0,
+    "read of state": 1.0,
+    "send of alerts": 0.1,
+    "send of feedback": 0.1,
+}
+"""How often a worker comes to a step before the schedule strikes there, on average."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What is to happen.
+
+    Parameters
+    ----------
+    seed
+        Everything follows from it.
+    point
+        Where a worker ends for certain, if it comes there; None is nowhere.
+    nth
+        At which coming there; None draws it.
+    faults
+        Other faults at most: crashes, handovers, zombies, rebalances.
+    """
+
+    seed: int
+    point: Point | None = None
+    nth: int | None = None
+    faults: int = 4
+
+
+@dataclass
+class Report:
+    """What became of a schedule."""
+
+    schedule: Schedule
+    wrong: list[str] = field(default_factory=list)
+    crashes: int = 0
+    zombies: int = 0
+    rebalances: int = 0
+    repeated: int = 0
+    emitted: Counter[str] = field(default_factory=Counter)
+    comings: Counter[Point] = field(default_factory=Counter)
+    has_struck: bool = False
+    log: tuple[bytes, ...] = ()
+
+
+Keeper = Callable[[Topics, SimWorker], StateKeeper]
+
+
+def plain_keeper(topics: Topics, worker: SimWorker) -> StateKeeper:
+    """Return the keeper that a worker really has."""
+    return StateKeeper(topics, worker.publisher, SimReader(worker), spec_of)
+
+
+class Fate:
+    """The seeded `Fates` of one schedule."""
+
+    def __init__(self, schedule: Schedule, report: Report) -> None:
+        self.chance = random.Random(  # noqa: S311 - a schedule, not a secret
+            f"{schedule.seed} {schedule.point} {schedule.nth}"
+        )
+        self._point = schedule.point
+        self._wait = schedule.nth
+        if self._wait is None:
+            kind = "" if schedule.point is None else schedule.point[0]
+            self._wait = int(self.chance.expovariate(1 / _MEAN_WAIT.get(kind, 4.0)))
+        self._report = report
+        self.is_calm = False
+
+    def at(self, kind: str, stages: tuple[str, ...]) -> str | None:
+        for stage in stages:
+            self._report.comings[kind, stage] += 1
+        if self.is_calm or self._point is None or self._point[0] != kind:
+            return None
+        if self._wait:
+            self._wait -= 1
+            return None
+        self._report.has_struck = True
+        stage, self._point = self._point[1], None
+        return stage
+
+
+class Simulation:
+    """The world of one schedule."""
+
+    def __init__(self, schedule: Schedule, keeper: Keeper) -> None:
+        self.report = Report(schedule)
+        self._schedule = schedule
+        self._keeper = keeper
+        self._topics = Topics(partitions=PARTITIONS)
+        self._cluster = Cluster()
+        self._group = Group(self._cluster)
+        self._fate = Fate(schedule, self.report)
+        self._chance = self._fate.chance
+        self._slowest_s = self._chance.choice((0.005, 0.02, 0.1))
+        self._has_hiccups = self._chance.random() < 0.3
+        self._workers: list[SimWorker] = []
+        self._started = 0
+        self._is_fed = False
+        names = ("predictions", "outcomes", "tidegauge.events")
+        self._tps = [TP(name, number) for name in names for number in range(PARTITIONS)]
+
+    async def run(self) -> Report:
+        """Let the schedule happen and check what is left."""
+        async with asyncio.timeout(MOST_S):
+            feeding = asyncio.create_task(self._feed())
+            compacting = asyncio.create_task(self._compact())
+            await self._live()
+            await feeding
+            await self._end_in_good_order()
+            compacting.cancel()
+            await self._check()
+        return self.report
+
+    # What happens
+
+    async def _feed(self) -> None:
+        inputs = traffic(self._schedule.seed % TRAFFICS)
+        size = self._chance.choice((15, 60, len(inputs)))
+        for first in range(0, len(inputs), size):
+            for topic, partition, timestamp_ms, value in inputs[first : first + size]:
+                self._cluster.append(TP(topic, partition), b"", value, timestamp_ms)
+            await asyncio.sleep(FEED_S * size / len(inputs))
+        self._is_fed = True
+
+    async def _compact(self) -> None:
+        while True:
+            await asyncio.sleep(self._chance.uniform(0.05, 1.0))
+            for number in range(PARTITIONS):
+                self._cluster.compact(
+                    TP("tidegauge.state", number), self._chance, drop_deletions=False
+                )
+
+    async def _live(self) -> None:
+        for _ in range(self._chance.choice((1, 1, 2))):
+            await self._add_worker()
+        await self._rebalance()
+        for _ in range(self._chance.randint(0, self._schedule.faults)):
+            await self._pause(self._chance.uniform(0.0, 0.9))
+            await self._fault()
+        armed = self._schedule.point is not None
+        while not self.report.has_struck and armed and not self._is_at_the_end():
+            await self._pause(0.3)
+        await self._pause(0.0)
+
+    def _is_at_the_end(self) -> bool:
+        return self._is_fed and all(worker.has_read_all() for worker in self._workers)
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait; notice within a while that a worker is gone."""
+        await asyncio.sleep(pause_s)
+        if not all(worker.is_alive for worker in self._workers):
+            await asyncio.sleep(self._chance.uniform(0.0, 1.0))
+            await self._rebalance()
+
+    async def _fault(self) -> None:
+        worker = self._chance.choice(self._workers)
+        match self._chance.choice(("crash", "crash", "zombie", "leave", "join", "rebalance")):
+            case "crash":
+                worker.die()
+            case "zombie":
+                self._workers.remove(worker)
+                self.report.zombies += 1
+                worker.do(self._fade(worker))
+            case "leave":
+                task = worker.do(worker.stop())
+                await asyncio.wait([task])
+            case "join" if len(self._workers) < 2:
+                await self._add_worker()
+            case _:
+                pass
+        await self._rebalance()
+
+    async def _fade(self, worker: SimWorker) -> None:
+        """Live on without knowing that the partitions have other owners; then learn it, or die."""
+        await asyncio.sleep(self._chance.uniform(0.1, 4.0))
+        if self._chance.random() < 0.5:
+            await worker.let_go()
+        worker.die()
+
+    async def _add_worker(self) -> None:
+        self._started += 1
+        world = World(self._cluster, self._group, self._topics, self._fate, self._tempo)
+        worker = SimWorker(f"worker-{self._started}", world, self._hops)
+        self._workers.append(worker)
+        await worker.start()
+
+    def _tempo(self) -> float:
+        if self._has_hiccups and not self._fate.is_calm and self._chance.random() < 0.01:
+            return self._chance.uniform(0.5, 4.5)
+        return self._chance.uniform(0.0, self._slowest_s)
+
+    def _hops(self, worker: SimWorker) -> Sequence[Hop]:
+        loop = asyncio.get_running_loop()
+
+        def clock() -> float:
+            return START_MS / 1_000 + 60.0 + loop.time()
+
+        async def incarnations() -> dict[str, str]:
+            return {}
+
+        ingest = Ingest(
+            self._topics,
+            worker.publisher,
+            TimeMerge(IDLE_S),
+            DeadLetterLimit(None, 1),
+            clock,
+            incarnations=incarnations,
+            max_payload_bytes=10_000,
+        )
+        keeper = self._keeper(self._topics, worker)
+        monitor = MonitorHop(self._topics, worker.publisher, keeper, clock, SAVE_EVERY_S)
+        return ingest, monitor
+
+    async def _rebalance(self) -> None:
+        """Revoke everything, then assign it; again as long as workers die of it."""
+        while True:
+            self.report.rebalances += 1
+            await self._all_do([worker.let_go for worker in self._workers])
+            self._bury()
+            if not self._workers or (self._started < 2 and self._chance.random() < 0.2):
+                await self._add_worker()
+            owners = shared_out(self._tps, [worker.name for worker in self._workers])
+            self._group.assign(owners)
+            generation = self._group.generation
+            is_cut_short = not self._fate.is_calm and self._chance.random() < 0.1
+            await self._all_do(
+                [
+                    self._taking_over(
+                        worker, [tp for tp in self._tps if owners[tp] == worker.name], generation
+                    )
+                    for worker in self._workers
+                ],
+                self._chance.uniform(0.0, 0.1) if is_cut_short else None,
+            )
+            if not is_cut_short and all(worker.is_alive for worker in self._workers):
+                return
+
+    def _taking_over(
+        self, worker: SimWorker, tps: list[TP], generation: int
+    ) -> Callable[[], object]:
+        return lambda: worker.take_over(tps, generation)
+
+    async def _all_do(
+        self, works: Sequence[Callable[[], object]], within_s: float | None = None
+    ) -> None:
+        """Have every worker do its part; a further rebalance cancels it."""
+        tasks = [
+            worker.do(work())  # type: ignore[arg-type]
+            for worker, work in zip(self._workers, works, strict=True)
+            if worker.is_alive
+        ]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=within_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    def _bury(self) -> None:
+        for worker in [worker for worker in self._workers if not worker.is_alive]:
+            self._workers.remove(worker)
+            self.report.crashes += not worker.is_stopping
+            if isinstance(worker.failure, StateUnusableError):
+                self.report.wrong.append(f"stopped: {worker.failure}")
+            elif worker.failure is not None and not _is_expected(worker.failure):
+                raise worker.failure
+
+    async def _end_in_good_order(self) -> None:
+        """Let one worker, that nothing befalls, finish the work."""
+        for worker in self._workers:
+            if self._chance.random() < 0.5:
+                worker.die()
+            else:
+                await asyncio.wait([worker.do(worker.stop())])
+        self._bury()
+        await asyncio.sleep(10.0)  # zombies fade, and what is late arrives
+        self._fate.is_calm = True
+        await self._rebalance()
+        while not all(worker.has_read_all() for worker in self._workers):
+            await asyncio.sleep(0.2)
+            await self._pause(0.0)
+        for worker in self._workers:
+            await asyncio.wait([worker.do(worker.stop())])
+        self._bury()
+
+    async def _check(self) -> None:
+        evidence = Evidence(self._cluster, self._topics, spec_of)
+        self.report.wrong += evidence.wrong
+        self.report.emitted += evidence.emitted
+        self.report.repeated = evidence.repeated
+        self.report.log = evidence.log
+        await self._add_worker()
+        keeper = plain_keeper(self._topics, self._workers.pop())
+        self.report.wrong += [wrong async for wrong in evidence.check_state(keeper)]
+
+
+def _is_expected(error: Exception) -> bool:
+    return "nothing can be published" in str(error)
+
+
+def run_schedule(schedule: Schedule, keeper: Keeper = plain_keeper) -> Report:
+    """Run one schedule in warped time."""
+    simulation = Simulation(schedule, keeper)
+    try:
+        return run_in_warped_time(simulation.run())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this schedule's finding
+        simulation.report.wrong.append(f"{type(error).__name__}: {error}")
+        return simulation.report
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Have the workers say nothing."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -1,0 +1,100 @@
+"""What services send in a simulated minute: small, and with everything that can go wrong in it."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from typing import NamedTuple
+
+from schemas.model_spec import ModelSpec, OutcomeRules
+from tests.doubles.inputs import START_MS, outcome, prediction
+
+PARTITIONS = 2
+_SPECS = {
+    "risk": ModelSpec(alert_budget=20.0),
+    "churn": ModelSpec(outcome=OutcomeRules(wait_s=14.0)),
+    "spam": ModelSpec(outcome=OutcomeRules(max_waiting=20)),
+}
+
+
+class Input(NamedTuple):
+    """One record of an input topic."""
+
+    topic: str
+    partition: int
+    timestamp_ms: int
+    value: bytes
+
+
+def spec_of(model_id: str) -> ModelSpec:
+    """Return what the owner of a model asks for."""
+    return _SPECS.get(model_id, ModelSpec())
+
+
+@cache
+def traffic(variant: int) -> tuple[Input, ...]:
+    """Return the inputs of one minute, in the order in which they are sent."""
+    chance = random.Random(variant)  # noqa: S311 - traffic, not a secret
+    planned: list[tuple[float, str, bytes]] = []
+    _plan_risk(chance, planned)
+    _plan_churn(chance, planned)
+    _plan_spam(chance, planned)
+    for _ in range(8):
+        garbage = chance.choice((b"", b"{", b'{"prediction_id": 1}', b"\xff"))
+        planned.append((chance.uniform(0, 60), chance.choice(("predictions", "outcomes")), garbage))
+    planned.sort(key=lambda each: each[0])
+    return tuple(
+        Input(topic, chance.randrange(PARTITIONS), _timestamp(at_s, chance), value)
+        for at_s, topic, value in planned
+    )
+
+
+def _timestamp(at_s: float, chance: random.Random) -> int:
+    ahead_s = 7_200.0 if chance.random() < 0.0005 else 0.0  # a producer whose clock is wrong
+    return START_MS + int(1_000 * (at_s + ahead_s + chance.uniform(-0.2, 0.2)))
+
+
+def _plan_risk(chance: random.Random, planned: list[tuple[float, str, bytes]]) -> None:
+    """Plan a model that goes wrong; its outcomes come a third of a minute later."""
+    for row in range(330):
+        at_s = row * 0.12
+        says = chance.random() < 0.5
+        is_wrong = chance.random() < (0.05 if row < 220 else 0.9)
+        name = f"r{row}"
+        planned.append((at_s, "predictions", prediction(name, "risk", prediction=says)))
+        late_s = chance.choice((-1.0, 18.0, 20.0, 22.0))
+        truth = outcome(name, "risk", outcome=says ^ is_wrong)
+        planned.append((at_s + late_s, "outcomes", truth))
+        if row % 40 == 7:
+            planned.append((at_s + 30.0, "outcomes", truth))
+
+
+def _plan_churn(chance: random.Random, planned: list[tuple[float, str, bytes]]) -> None:
+    """Plan a model most of whose predictions never have an outcome."""
+    for row in range(180):
+        at_s, name = row * 0.3, f"c{row}"
+        features = {"age": round(chance.gauss(40, 10), 2)}
+        event = prediction(name, "churn", prediction="stay", features=features)
+        planned.append((at_s, "predictions", event))
+        fate = chance.random()
+        if fate < 0.3:
+            planned.append((at_s + chance.uniform(-3, 12), "outcomes", outcome(name, "churn")))
+        elif fate < 0.4:
+            planned += [
+                (at_s + 2, "outcomes", outcome(name, "churn", outcome="stay")),
+                (at_s + 3, "outcomes", outcome(name, "churn", outcome="leave")),
+                (at_s + 4, "predictions", event),
+            ]
+        elif fate < 0.5:
+            planned.append((at_s, "outcomes", outcome(f"unknown{row}", "churn")))
+
+
+def _plan_spam(chance: random.Random, planned: list[tuple[float, str, bytes]]) -> None:
+    """Plan a regression of which few may wait."""
+    for row in range(60):
+        at_s, name = row * 0.9, f"s{row}"
+        value = prediction(name, "spam", prediction=round(chance.gauss(0, 1), 3))
+        planned.append((at_s, "predictions", value))
+        if chance.random() < 0.6:
+            truth = outcome(name, "spam", outcome=round(chance.gauss(0, 1), 3))
+            planned.append((at_s + chance.uniform(0, 40), "outcomes", truth))
