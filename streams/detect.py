@@ -36,6 +36,8 @@ _EMPTY: Floats = np.empty(0)
 _ROW_CLOCK, _BLOCK_CLOCK = 32, 8
 AWAY_DEVIATIONS = 0.5
 TOP_MARGIN = 1.25
+CALM = 0.5
+MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
 ONE_FALSE_ALARM = 1.0
 
 
@@ -83,8 +85,12 @@ class Backstop:
         for score in scores.tolist():
             self._adwin.update(score)
             if self._adwin.drift_detected:
-                self._is_asked = False
+                self.rest()
                 return
+
+    def rest(self) -> None:
+        """Ask it no more."""
+        self._is_asked = False
 
     def run(self, scores: list[float]) -> int | None:
         """Read scores until their mean has changed; return the place of the last one read."""
@@ -193,6 +199,16 @@ class LevelDetector:
         reference = self._reference
         has_moved = (self._tops > self._thresholds(ONE_FALSE_ALARM)).any()
         return max(reference.level_inflation, reference.spread_inflation) <= 1 and not has_moved
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether no statistic is on its way to an alarm."""
+        heads = slice(kernel.HEAD, kernel.LEVELS_SIZE, kernel.STATISTIC_SIZE)
+        sums = self._state[heads]
+        thresholds = self._state[kernel.HEAD + kernel.THRESHOLD : kernel.LEVELS_SIZE][
+            :: kernel.STATISTIC_SIZE
+        ]
+        return bool((sums < CALM * thresholds).all())
 
     def _read_reference(self, learnt: Floats) -> None:
         innovations = np.empty_like(learnt)
@@ -341,6 +357,13 @@ class ShareDetector:
         return max(self._reference.inflations) <= 1 and not has_moved
 
     @property
+    def is_calm(self) -> bool:
+        """Whether no statistic is on its way to an alarm."""
+        places = [_statistic(*place) for place in self._statistics()]
+        thresholds = self._state[[at + kernel.THRESHOLD for at in places]]
+        return bool((self._state[places] < CALM * thresholds).all())
+
+    @property
     def codes(self) -> tuple[int, ...]:
         """The codes watched, in the order of a finding's levels."""
         return self._reference.codes
@@ -368,6 +391,8 @@ class ShareDetector:
             part = self._state[_part(level) :]
             hits = (learnt[:rows] == code).reshape(-1, kernel.BLOCK_ROWS).sum(axis=1)
             scores = (hits - part[kernel.BLOCK_MEAN]) * part[kernel.BLOCK_SCALE]
+            if part[kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
+                self._backstops[level].rest()
             self._backstops[level].learn(np.clip(scores, -CLIP, CLIP))
         before = self._state.copy()
         places = [_statistic(*place) for place in self._statistics()]
@@ -376,7 +401,10 @@ class ShareDetector:
             self._state, learnt, np.empty((rows // kernel.BLOCK_ROWS, len(self.codes)))
         )
         self._tops = self._state[[at + kernel.TOP for at in places]]
-        self._state[:] = before
+        for level in range(len(self._reference.codes)):  # keep the runs, as Page-Hinkley does
+            at = _part(level)
+            self._state[at : at + kernel.SHARE_HEAD] = before[at : at + kernel.SHARE_HEAD]
+        self._state[kernel.BLOCK_FILL] = 0.0
 
     def _statistics(self) -> list[tuple[int, int]]:
         return [

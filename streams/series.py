@@ -38,6 +38,11 @@ class Series(Protocol):
         """Whether even a short reference tells what is normal."""
         ...
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether no alarm is on its way."""
+        ...
+
     def run(self, values: Sequence[Value]) -> Finding | None:
         """Read values until something has changed."""
 
@@ -96,6 +101,11 @@ class NumericSeries:
     def is_settled(self) -> bool:
         """Whether even a short reference tells what is normal."""
         return all(watch.is_settled for watch in (self._level, self._shares) if watch is not None)
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether no alarm is on its way."""
+        return all(watch.is_calm for watch in (self._level, self._shares) if watch is not None)
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds; what watches the level and what watches the atoms get equal parts."""
@@ -194,6 +204,11 @@ class CategorySeries:
         """Whether even a short reference tells what is normal."""
         return self._shares.is_settled
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether no alarm is on its way."""
+        return self._shares.is_calm
+
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds."""
         self._shares.set_budget(false_alarms)
@@ -251,7 +266,7 @@ class ConstantSeries:
 
     kind = "constant"
 
-    is_settled = True
+    is_settled = is_calm = True
 
     def __init__(self, value: Value, rows: int) -> None:
         self._value = value
@@ -295,7 +310,7 @@ class NamesSeries:
 
     kind = "names"
 
-    is_settled = True
+    is_settled = is_calm = True
 
     def __init__(self, rows: int, distinct: int) -> None:
         self._rows = rows

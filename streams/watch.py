@@ -6,6 +6,8 @@ Rule 3. A series is learnt from its first values, watched from the 200th on with
         and ever better until ``reference_rows``.
         A short reference with slow motion in it (a wave, clumps) is not watched before that.
 Rule 4. After a change the series is learnt anew; its first reference stays for display.
+        If it alarms again before one and a half references have passed, the next one is twice as
+        long, up to four times: what seems to change all the time may be a rhythm.
 Rule 5. Missing values and values of another type are counted apart, and then left out.
 """
 
@@ -39,6 +41,8 @@ MISSING_SHARE = 0.5
 MAX_PART_ROWS = 2_000
 DEFAULT_FALSE_ALARMS = 0.01
 FOREIGN_RUN_ROWS = 200
+RESTLESS = 1.5
+MAX_PATIENCE = 4
 TRUSTED_RUN_ROWS = 1_000
 
 Types = frozenset[type]
@@ -124,13 +128,17 @@ class WatchSpec:
         early = [rows for rows in FIRST_STAGES if rows < self.reference_rows]
         return (*early, self.reference_rows)
 
-    @property
-    def later_stages(self) -> tuple[int, ...]:
-        """Values after which the reference that follows an alarm is made, and made better."""
+    def later_stages(self, patience: int) -> tuple[int, ...]:
+        """Values after which the reference that follows an alarm is made, and made better.
+
+        ``patience`` 1, 2, 4 .. makes it so many times longer in the end.
+        """
         half = max(self.reference_rows // 2, FIRST_STAGES[0])
-        if self.role == "error" or half == self.reference_rows:
-            return (half,)
-        return (half, self.reference_rows)
+        last = patience * (half if self.role == "error" else self.reference_rows)
+        stages = [half]
+        while stages[-1] < last:
+            stages.append(min(2 * stages[-1], last))
+        return tuple(stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,8 @@ class SeriesWatch:
         self._news: NewsRule | None = None
         self._missing = MissingRule(spec.first_stages)
         self._stages = spec.first_stages
+        self._patience = 1
+        self._learning_since = 0
         self._buffer: list[Value] | None = []
 
     @property
@@ -348,7 +358,10 @@ class SeriesWatch:
         spec, is_first = self._spec, self._stages == self._spec.first_stages
         levels = category_levels(values, spec.role, spec.kind)
         series = learn_series(values, levels, spec.role, self._value_budget)
-        self._series = series if is_last or series.is_settled else None
+        if self._series is None:
+            self._series = series if is_last or series.is_settled else None
+        elif self._series.is_calm:  # else an alarm is on its way: do not learn what causes it
+            self._series = series
         if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
             self._runs.learn(values, self._false_alarms)
         if levels is None:
@@ -361,9 +374,13 @@ class SeriesWatch:
             self._original = series.describe()
 
     def _relearn(self) -> None:
+        rows = self._seen - self._learning_since
+        is_restless = self._series is not None and rows < RESTLESS * self._stages[-1]
+        self._patience = min(2 * self._patience, MAX_PATIENCE) if is_restless else 1
+        self._learning_since = self._seen
         self._runs.doubt()
         self._series = None
-        self._stages = self._spec.later_stages
+        self._stages = self._spec.later_stages(self._patience)
         self._buffer = []
 
     def _forget_type(self) -> None:
@@ -399,6 +416,8 @@ class SeriesWatch:
                 "news": self._news and self._news.snapshot(),
                 "missing": self._missing.snapshot(),
                 "stages": list(self._stages),
+                "patience": self._patience,
+                "learning_since": self._learning_since,
                 "buffer": self._buffer,
             }
         )
@@ -429,6 +448,8 @@ class SeriesWatch:
         watch._news = tree["news"] and NewsRule.restore(tree["news"])
         watch._missing = MissingRule.restore(tree["missing"])
         watch._stages = tuple(tree["stages"])
+        watch._patience = tree["patience"]
+        watch._learning_since = tree["learning_since"]
         watch._buffer = tree["buffer"]
         return watch
 
