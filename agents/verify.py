@@ -5,6 +5,7 @@ whatever a commit covers must have been published, and whatever was published th
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,17 +31,26 @@ _INPUTS: tuple[Role, ...] = ("predictions", "outcomes")
 
 def verify(settings: Settings, console: Console) -> int:
     """Audit the deployment and print a table; return 0 only when everything is equal."""
-    try:
-        findings, inputs = asyncio.run(_Verifier(settings, console).run())
-    except KafkaError as error:
-        msg = f"Kafka at {settings.broker} cannot be read: {error}"
-        raise BrokerUnreachableError(msg) from error
+    findings, inputs = audit(settings, console)
     console.print(_as_table(findings))
-    console.print(f"{inputs.inputs:,} inputs are committed, {inputs.lost:,} of them are lost.")
-    is_equal = all(each.is_equal for each in findings.values()) and not inputs.lost
+    console.print(
+        f"{inputs.inputs:,} inputs are committed, {inputs.lost:,} of them are lost. Of the events "
+        f"in the log {inputs.passed_over:,} are passed over, {inputs.taken_twice:,} taken twice; "
+        f"{inputs.repeated:,} repetitions are dropped."
+    )
+    is_equal = all(each.is_equal for each in findings.values()) and inputs.is_equal
     verdict = "Equal: nothing is lost, nothing was made up." if is_equal else "Not equal."
     console.print(verdict)
     return 0 if is_equal else 1
+
+
+def audit(settings: Settings, console: Console) -> tuple[dict[Role, Findings], InputAudit]:
+    """Audit the deployment; return what was found, by output topic and of the inputs."""
+    try:
+        return asyncio.run(_Verifier(settings, console).run())
+    except KafkaError as error:
+        msg = f"Kafka at {settings.broker} cannot be read: {error}"
+        raise BrokerUnreachableError(msg) from error
 
 
 class _Verifier:
@@ -73,6 +83,7 @@ class _Verifier:
         self, audits: dict[Role, Audit], inputs: InputAudit, commits: dict[TP, int]
     ) -> None:
         monitors: dict[int, Monitor] = {}
+        events_in: Counter[int] = Counter()
         events = self._topics.name("events")
         async for record in self._records("events"):
             monitor = monitors.get(record.partition)
@@ -82,10 +93,13 @@ class _Verifier:
             batch = decode_events(record.value)
             names = [source.name for source in batch.sources]
             for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
-                inputs.on_taken(names[source], offset)
+                events_in[record.partition] += inputs.on_taken(names[source], offset)
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             for emission in monitor.apply(record.offset, record.value):
                 audits[emission.role].on_called_for(emission.value, is_due=is_due)
+        for partition, monitor in monitors.items():
+            joins = (model.join.counts for model in monitor.models.values())
+            inputs.on_replayed(events_in[partition], joins)
 
     def _refuse_cut_log(self, record: ConsumerRecord) -> None:
         if record.offset > 0:

@@ -4,14 +4,18 @@ Rule 1. What the log calls for, up to the commit, is there.
 Rule 2. What is there, the log calls for.
 Rule 3. What is there twice is the same, to the byte.
 Rule 4. Every input up to its commit is in the log or among the dead letters.
+Rule 5. What is in the log, once or more often, the replay takes in once. One that first comes after
+        a later one of its source would be passed over; one that comes again must be.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import orjson
 
 from schemas.topics import Role
+from streams.join import JoinCounts
 
 ID_FIELDS: dict[Role, str] = {
     "alerts": "alert_id",
@@ -105,16 +109,50 @@ class Audit:
 
 
 class InputAudit:
-    """The audit of the input topics (Rule 4)."""
+    """The audit of the input topics (Rules 4 and 5).
+
+    Attributes
+    ----------
+    inputs
+        Records of the input topics that the commits cover.
+    lost
+        Of these, neither in the log nor among the dead letters.
+    repeated
+        Events that are in the log again, which is allowed.
+    passed_over
+        Events that are in the log, and the replay has taken in none of their copies.
+    taken_twice
+        Events that the replay has taken in again.
+    """
 
     def __init__(self) -> None:
         self._taken: dict[str, set[int]] = {}
         self.inputs = 0
         self.lost = 0
+        self.repeated = 0
+        self.passed_over = 0
+        self.taken_twice = 0
 
-    def on_taken(self, source: str, offset: int) -> None:
-        """Take an input that is in the log or among the dead letters."""
-        self._taken.setdefault(source, set()).add(offset)
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing speaks against the promise."""
+        return not (self.lost or self.passed_over or self.taken_twice)
+
+    def on_taken(self, source: str, offset: int) -> bool:
+        """Take an input that is in the log or refused; tell whether it is there the first time."""
+        taken = self._taken.setdefault(source, set())
+        is_first = offset not in taken
+        taken.add(offset)
+        self.repeated += not is_first
+        return is_first
+
+    def on_replayed(self, events: int, joins: Iterable[JoinCounts]) -> None:
+        """Compare a partition of the log, by its different events, with what its replay counted."""
+        taken = sum(
+            counts.predictions + counts.duplicate_predictions + counts.outcomes for counts in joins
+        )
+        self.passed_over += max(0, events - taken)
+        self.taken_twice += max(0, taken - events)
 
     def on_input(self, source: str, offset: int) -> None:
         """Take a record of an input topic that the commit covers."""

@@ -1,0 +1,90 @@
+"""The audit itself must be able to fail."""
+
+import orjson
+
+from streams.audit import Audit, InputAudit
+from streams.join import JoinCounts
+
+
+def row(name: str, **fields: object) -> bytes:
+    return orjson.dumps({"labelled_id": name} | fields)
+
+
+def audited(published: list[bytes], called_for: list[bytes], *, is_due: bool = True) -> Audit:
+    audit = Audit("labelled")
+    for value in published:
+        audit.on_published(value)
+    for value in called_for:
+        audit.on_called_for(value, is_due=is_due)
+    audit.close()
+    return audit
+
+
+def replayed(in_log: list[int], taken: JoinCounts) -> InputAudit:
+    audit = InputAudit()
+    events = sum(audit.on_taken("predictions/0", offset) for offset in in_log)
+    audit.on_replayed(events, [taken])
+    return audit
+
+
+def test_what_is_published_as_called_for_is_equal() -> None:
+    findings = audited([row("a"), row("b"), row("a")], [row("a"), row("b")]).findings
+
+    assert findings.is_equal
+    assert (findings.expected, findings.repeated) == (2, 1)
+
+
+def test_what_is_not_published_is_missing_once_a_commit_covers_it() -> None:
+    due = audited([row("a")], [row("a"), row("b")]).findings
+    pending = audited([row("a")], [row("a"), row("b")], is_due=False).findings
+
+    assert (due.missing, due.pending, due.is_equal) == (1, 0, False)
+    assert (pending.missing, pending.pending, pending.is_equal) == (0, 1, True)
+
+
+def test_what_the_log_does_not_call_for_is_unexpected() -> None:
+    findings = audited([row("a"), row("b")], [row("a")]).findings
+
+    assert (findings.unexpected, findings.is_equal) == (1, False)
+
+
+def test_other_bytes_differ_among_the_published_and_from_what_is_called_for() -> None:
+    repeated = audited([row("a", error=1), row("a", error=2)], [row("a", error=1)]).findings
+    other = audited([row("a", error=2)], [row("a", error=1)]).findings
+
+    assert (repeated.differing, repeated.is_equal) == (1, False)
+    assert (other.differing, other.is_equal) == (1, False)
+
+
+def test_two_records_that_are_called_for_under_one_id_differ() -> None:
+    findings = audited([row("a")], [row("a"), row("a")]).findings
+
+    assert (findings.differing, findings.is_equal) == (1, False)
+
+
+def test_an_input_that_is_nowhere_is_lost() -> None:
+    audit = InputAudit()
+    audit.on_taken("predictions/0", 0)
+    for offset in range(2):
+        audit.on_input("predictions/0", offset)
+
+    assert (audit.inputs, audit.lost, audit.is_equal) == (2, 1, False)
+
+
+def test_what_is_in_the_log_again_is_taken_in_once() -> None:
+    audit = replayed([0, 1, 0, 1, 2], JoinCounts(predictions=2, duplicate_predictions=1))
+
+    assert audit.is_equal
+    assert audit.repeated == 2
+
+
+def test_what_the_replay_passes_over_is_found() -> None:
+    audit = replayed([0, 2, 1], JoinCounts(predictions=1, outcomes=1))
+
+    assert (audit.passed_over, audit.is_equal) == (1, False)
+
+
+def test_what_the_replay_takes_in_twice_is_found() -> None:
+    audit = replayed([0, 1, 0], JoinCounts(predictions=2, duplicate_predictions=1))
+
+    assert (audit.taken_twice, audit.is_equal) == (1, False)
