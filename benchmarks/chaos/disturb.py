@@ -1,0 +1,153 @@
+"""A worker that takes random waits between its durable steps.
+
+The steps follow each other within milliseconds, so a fault hardly ever falls between two of them,
+and a broken rule passes. Here what the worker sends, commits and reads back waits before and after;
+the worker's own code is the product's.
+
+    python -m benchmarks.chaos.disturb --seed 1 --max-s 0.8
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import click
+from faust.types import TP
+
+from agents.app import WorkerApp, build_app, run_worker
+from agents.errors import WorkerError
+from agents.hop import Partitions
+from agents.logreader import LogReader
+from agents.publish import Outgoing, Publisher
+from agents.settings import Settings, load_settings
+from agents.state import KeyedRecord, Reader, Sender
+from agents.telemetry import configure_logging
+from agents.worker import ingest_hop, monitor_hop
+
+OUTPUT_SHARE = 0.04
+"""Of the sends of events and outputs that wait; there are many of them."""
+
+STEP_SHARES = (0.05, 0.15, 0.4)
+"""Of the steps of a snapshot that wait; every process draws one."""
+
+
+class Disturbance:
+    """Random waits.
+
+    Parameters
+    ----------
+    seed
+        Of this process.
+    max_s
+        The longest wait.
+    """
+
+    def __init__(self, seed: int, max_s: float) -> None:
+        self._chance = random.Random(seed)  # noqa: S311 - when to wait, not a secret
+        self._max_s = max_s
+        self._step_share = self._chance.choice(STEP_SHARES)
+        self._waited_s = 0.0
+
+    async def before_output(self) -> None:
+        """Wait, rarely."""
+        if self._chance.random() < OUTPUT_SHARE:
+            await asyncio.sleep(self._chance.uniform(0.0, self._max_s))
+
+    async def between_steps(self) -> None:
+        """Wait, often."""
+        if self._chance.random() < self._step_share:
+            wait_s = self._chance.uniform(0.0, self._max_s)
+            self._waited_s += wait_s
+            await asyncio.sleep(wait_s)
+
+    def working_time(self) -> float:
+        """Return seconds that do not count the waits: they must not make snapshots rare."""
+        return time.time() - self._waited_s  # noqa: TID251 - as in agents/worker.py
+
+
+class SlowSender:
+    """Publishes, with waits around it."""
+
+    def __init__(self, sender: Sender, disturbance: Disturbance, state_topic: str) -> None:
+        self._sender = sender
+        self._disturbance = disturbance
+        self._state_topic = state_topic
+
+    async def send(self, batch: list[Outgoing]) -> None:
+        """Publish."""
+        is_state = bool(batch) and batch[0].topic == self._state_topic
+        wait = self._disturbance.between_steps if is_state else self._disturbance.before_output
+        await wait()
+        await self._sender.send(batch)
+        await wait()
+
+
+class SlowReader:
+    """Reads a partition, with waits on the way."""
+
+    def __init__(self, reader: Reader, disturbance: Disturbance) -> None:
+        self._reader = reader
+        self._disturbance = disturbance
+
+    async def beginning(self, tp: TP) -> int:
+        """Return the offset of the oldest record that is kept."""
+        return await self._reader.beginning(tp)
+
+    async def read(self, tp: TP) -> AsyncIterator[Sequence[KeyedRecord]]:
+        """Yield the records, some at a time."""
+        await self._disturbance.between_steps()
+        async for records in self._reader.read(tp):
+            yield records
+            await self._disturbance.before_output()
+
+
+class SlowPartitions(Partitions):
+    """Commits, with waits around it."""
+
+    def __init__(self, app: WorkerApp, disturbance: Disturbance) -> None:
+        super().__init__(app)
+        self._disturbance = disturbance
+
+    async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit: all below these offsets is durably done."""
+        await self._disturbance.between_steps()
+        is_accepted = await super().commit_fact(offsets)
+        await self._disturbance.between_steps()
+        return is_accepted
+
+
+def work_slowly(settings: Settings, disturbance: Disturbance) -> int:
+    """Run a worker with waits; return its exit code."""
+    publisher = Publisher(settings.connection())
+    sender = SlowSender(publisher, disturbance, settings.topics.name("state"))
+    reader = SlowReader(LogReader(settings.connection()), disturbance)
+    hops = [
+        ingest_hop(settings, sender),
+        monitor_hop(settings, sender, reader, disturbance.working_time),
+    ]
+    app = build_app(settings, hops, publisher)
+    for hop in hops:
+        hop.partitions = SlowPartitions(app, disturbance)
+    return run_worker(app)
+
+
+@click.command()
+@click.option("--seed", type=int, required=True)
+@click.option("--max-s", type=click.FloatRange(0.0, 60.0), required=True)
+def main(seed: int, max_s: float) -> None:
+    """Run a worker that waits; settings come from the environment."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    try:
+        sys.exit(work_slowly(settings, Disturbance(seed, max_s)))
+    except WorkerError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What the broker says about offsets: how long outputs stood still, and whether all is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from agents.settings import Settings
+from schemas.topics import Role
+
+LOOK_EVERY_S = 0.5
+ANSWER_S = 2.0
+
+_CONSUMED: tuple[Role, ...] = ("predictions", "outcomes", "events")
+
+
+class Offsets:
+    """Asks for offsets; never joins the group.
+
+    Parameters
+    ----------
+    settings
+        Whose topics and group.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.broker,
+                "group.id": settings.group,
+                "enable.auto.commit": False,
+                "log_level": 2,
+            }
+        )
+
+    def ends(self, role: Role) -> dict[int, int]:
+        """Return the end of each partition of a topic.
+
+        Raises
+        ------
+        KafkaException
+            When the broker does not answer.
+        """
+        topic = self._settings.topics.name(role)
+        return {
+            partition: self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=ANSWER_S
+            )[1]
+            for partition in range(self._settings.partitions)
+        }
+
+    def behind(self) -> int:
+        """Return how many records are not committed yet, of all that the workers consume."""
+        missing = 0
+        for role in _CONSUMED:
+            ends = self.ends(role)
+            topic = self._settings.topics.name(role)
+            commits = self._consumer.committed(
+                [TopicPartition(topic, partition) for partition in ends], timeout=ANSWER_S
+            )
+            missing += sum(ends[each.partition] - max(each.offset, 0) for each in commits)
+        return missing
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
+
+class PauseWatch(threading.Thread):
+    """Watches how long each partition of ``labelled`` goes without a new record.
+
+    Parameters
+    ----------
+    settings
+        Whose topics.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(name="pauses", daemon=True)
+        self._offsets = Offsets(settings)
+        self._is_over = threading.Event()
+        self._ends: dict[int, int] = {}
+        self._since_s: dict[int, float] = {}
+        self.pauses_s: list[float] = []
+
+    def run(self) -> None:
+        """Watch until stopped."""
+        while not self._is_over.wait(LOOK_EVERY_S):
+            try:
+                ends = self._offsets.ends("labelled")
+            except KafkaException:
+                continue  # the pause goes on
+            self._note(ends, time.monotonic())
+        self._offsets.close()
+
+    def finish(self) -> None:
+        """Stop watching."""
+        self._is_over.set()
+        self.join()
+
+    def _note(self, ends: dict[int, int], now_s: float) -> None:
+        for partition, end in ends.items():
+            if self._ends.get(partition) != end:
+                if since_s := self._since_s.get(partition):
+                    self.pauses_s.append(now_s - since_s)
+                self._since_s[partition] = now_s
+                self._ends[partition] = end
+
+    def longest_s(self) -> float:
+        """Return the longest pause of a partition, once the first record was there."""
+        return max(self.pauses_s, default=0.0)

@@ -1,0 +1,274 @@
+"""The run itself: start everything, break it as planned, let it finish, audit it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from kafka.admin import ConfigResource, ConfigResourceType
+from rich.console import Console
+
+from agents.child import log_tail
+from agents.embedded import free_port
+from agents.settings import PREFIX, Settings, load_settings
+from agents.topics import connected_admin, create_topics
+from agents.verify import audit
+from benchmarks.chaos.fleet import Fleet, Tally
+from benchmarks.chaos.logs import LogSummary, summarise
+from benchmarks.chaos.offsets import Offsets, PauseWatch
+from benchmarks.chaos.proxy import Proxy
+from benchmarks.chaos.schedule import MOST_WORKERS, WORKERS, Fault, Kind, plan
+from benchmarks.chaos.traffic import MAX_PAYLOAD_BYTES, TrafficThread
+from schemas.topics import Role
+from streams.audit import Findings, InputAudit
+from tests.kafka import RealKafka
+
+TICK_S = 0.1
+FIRST_OUTPUT_S = 90.0
+DRAIN_S = 240.0
+SAY_EVERY_S = 30.0
+SESSION_TIMEOUT_S = 6
+
+# The log cleaner looks every second, and segments are short: compaction really happens.
+_BROKER = {"log.cleaner.backoff.ms": "1000"}
+_STATE = {
+    "segment.ms": "5000",
+    "min.cleanable.dirty.ratio": "0.01",
+    "max.compaction.lag.ms": "10000",
+    "delete.retention.ms": "10000",
+}
+_WORKER = {
+    "prefix": "chaos.",
+    "predictions": "chaos.predictions",
+    "outcomes": "chaos.outcomes",
+    "group": "chaos",
+    "partitions": "4",
+    "session_timeout_s": str(SESSION_TIMEOUT_S),
+    "save_every_s": "0.5",
+    "idle_s": "0.3",
+    "stall_s": "90",
+    "max_payload_bytes": str(MAX_PAYLOAD_BYTES),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosOptions:
+    """What was asked for.
+
+    Parameters
+    ----------
+    kills, seed, pace
+        See `benchmarks.chaos.schedule.plan`; the seed is also that of the traffic and the waits.
+    per_second
+        Messages, on average.
+    max_wait_s
+        Longest wait between two durable steps; 0 runs the worker as it is.
+    folder
+        For logs that are to be kept; None throws them away.
+    """
+
+    kills: int
+    seed: int
+    per_second: int
+    max_wait_s: float
+    pace: float = 1.0
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosResult:
+    """What came of it."""
+
+    faults: Counter[Kind]
+    tally: Tally
+    logs: LogSummary
+    sent: Counter[str]
+    findings: dict[Role, Findings]
+    inputs: InputAudit
+    pauses_s: list[float]
+    has_drained: bool
+    faults_s: float
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise has held: all is equal, and no state was unusable."""
+        return (
+            self.has_drained
+            and all(each.is_equal for each in self.findings.values())
+            and self.inputs.is_equal
+            and not self.logs.unusable_states
+        )
+
+
+def run(options: ChaosOptions, console: Console) -> ChaosResult:
+    """Do it all; the deployment, its broker and its topics are gone afterwards."""
+    with ExitStack() as stack:
+        folder = options.folder
+        if folder is None:
+            temporary = tempfile.TemporaryDirectory(prefix="tidegauge-chaos-")
+            folder = Path(stack.enter_context(temporary))
+        folder.mkdir(parents=True, exist_ok=True)
+        return _Run(options, folder, console, stack).run()
+
+
+class _Run:
+    def __init__(
+        self, options: ChaosOptions, folder: Path, console: Console, stack: ExitStack
+    ) -> None:
+        self._options = options
+        self._console = console
+        self._began_s = time.monotonic()
+        self._faults: Counter[Kind] = Counter()
+        self._planned = plan(options.kills, options.seed, options.pace)
+        proxy_port = free_port()
+        self._broker = stack.enter_context(
+            RealKafka(advertised_proxy_port=proxy_port, settings=_BROKER)
+        )
+        self._proxy = stack.enter_context(Proxy(proxy_port, self._broker.proxied_port))
+        self._settings = load_settings(broker=self._broker.bootstrap, **_WORKER)
+        create_topics(self._settings)
+        _keep_state_short(self._settings)
+        told = _WORKER | {"broker": f"127.0.0.1:{proxy_port}"}
+        waits = (options.seed, options.max_wait_s) if options.max_wait_s else None
+        self._fleet = Fleet(
+            {f"{PREFIX}{name.upper()}": value for name, value in told.items()},
+            folder,
+            MOST_WORKERS,
+            waits,
+        )
+        stack.callback(self._fleet.end)
+        self._offsets = Offsets(self._settings)
+        stack.callback(self._offsets.close)
+        self._traffic = TrafficThread(self._settings, options.seed, options.per_second)
+        self._pauses = PauseWatch(self._settings)
+        self._say_at_s = 0.0
+
+    def run(self) -> ChaosResult:
+        self._fleet.wanted = WORKERS
+        self._traffic.start()
+        self._wait_for_output()
+        self._pauses.start()
+        faults_began_s = time.monotonic()
+        for fault in self._planned:
+            self._pass(fault.wait_s)
+            self._strike(fault)
+        self._pass(SESSION_TIMEOUT_S)
+        faults_s = time.monotonic() - faults_began_s
+        self._traffic.finish()
+        self._pauses.finish()
+        self._say("The traffic has ended; the workers finish what is left.")
+        has_drained = self._until(lambda: self._behind() == 0, DRAIN_S)
+        self._fleet.stop()
+        findings, inputs = audit(self._settings, Console(quiet=True))
+        return ChaosResult(
+            faults=self._faults,
+            tally=self._fleet.tally,
+            logs=summarise(self._fleet.log_paths),
+            sent=self._traffic.sent,
+            findings=findings,
+            inputs=inputs,
+            pauses_s=self._pauses.pauses_s,
+            has_drained=has_drained,
+            faults_s=faults_s,
+            seconds=time.monotonic() - self._began_s,
+        )
+
+    def _strike(self, fault: Fault) -> None:
+        if not self._until(lambda: self._fleet.running() > 0, FIRST_OUTPUT_S):
+            msg = "no worker runs, and none is started"
+            raise TimeoutError(msg)
+        strike: dict[Kind, Callable[[Fault], None]] = {
+            "kill -9": lambda fault: self._fleet.kill(fault.victim),
+            "kill -9, all workers": lambda _: self._fleet.kill_all(),
+            "SIGTERM": lambda fault: self._fleet.terminate(fault.victim),
+            "SIGSTOP": lambda fault: self._fleet.freeze(fault.victim, fault.lasts_s),
+            "scale": self._scale,
+            "broker kill -9": self._kill_broker,
+            "connections cut": self._cut,
+            "connections held": self._hold,
+        }
+        strike[fault.kind](fault)
+        self._faults[fault.kind] += 1
+
+    def _scale(self, fault: Fault) -> None:
+        self._fleet.wanted = fault.workers
+
+    def _kill_broker(self, fault: Fault) -> None:
+        self._broker.kill()
+        self._pass(fault.lasts_s)
+        self._broker.start()
+
+    def _cut(self, fault: Fault) -> None:
+        self._proxy.cut()
+        self._pass(fault.lasts_s)
+        self._proxy.mend()
+
+    def _hold(self, fault: Fault) -> None:
+        self._proxy.hold()
+        self._pass(fault.lasts_s)
+        self._proxy.release()
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass, while the workers are looked after."""
+        self._until(lambda: False, seconds)
+
+    def _until(self, condition: Callable[[], bool], within_s: float) -> bool:
+        deadline_s = time.monotonic() + within_s
+        while time.monotonic() < deadline_s:
+            self._fleet.tick()
+            self._say_progress()
+            if condition():
+                return True
+            time.sleep(TICK_S)
+        return False
+
+    def _wait_for_output(self) -> None:
+        def is_there() -> bool:
+            try:
+                return sum(self._offsets.ends("labelled").values()) > 0
+            except KafkaException:
+                return False
+
+        def is_decided() -> bool:
+            return bool(self._fleet.tally.unexpected) or is_there()
+
+        self._until(is_decided, FIRST_OUTPUT_S)
+        if not is_there():
+            tail = log_tail(self._fleet.log_paths[0])
+            msg = f"no output within {FIRST_OUTPUT_S:.0f} s; the log ends with:\n{tail}"
+            raise TimeoutError(msg)
+
+    def _behind(self) -> int | None:
+        try:
+            return self._offsets.behind()
+        except KafkaException:
+            return None
+
+    def _say_progress(self) -> None:
+        if time.monotonic() < self._say_at_s:
+            return
+        self._say_at_s = time.monotonic() + SAY_EVERY_S
+        behind = self._behind()
+        self._say(
+            f"{self._faults.total()} of {len(self._planned)} faults; "
+            f"{self._traffic.sent.total():,} messages; "
+            f"{'?' if behind is None else f'{behind:,}'} records behind; "
+            f"{len(self._fleet.tally.unexpected)} unexpected ends"
+        )
+
+    def _say(self, sentence: str) -> None:
+        self._console.print(f"{time.monotonic() - self._began_s:6.0f} s  {sentence}", style="dim")
+
+
+def _keep_state_short(settings: Settings) -> None:
+    """Have the state topic compacted within seconds: short segments, short-lived tombstones."""
+    name = settings.topics.name("state")
+    with connected_admin(settings) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=_STATE)])

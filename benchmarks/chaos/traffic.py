@@ -1,0 +1,281 @@
+"""What a made-up company publishes: models that go wrong now and then, and messages that are wrong.
+
+Rule 1. What is published is a pure function of the seed and of the instants asked for.
+Rule 2. Every way in which an event can be odd occurs: late, early, repeated, contradicting, without
+        a partner, unreadable.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import orjson
+from confluent_kafka import Producer
+
+from agents.settings import Settings
+
+MAX_PAYLOAD_BYTES = 4_096
+"""What the workers of a run take at most, so that some messages are too large."""
+
+LARGE_MODELS = 6
+SMALL_MODELS = 100
+LARGE_SHARE = 0.65
+PHASE_ROWS = 600
+"""A large model's world changes after so many predictions, and changes back after as many."""
+
+FLUSH_S = 120.0
+
+_LOOK_EVERY_S = 0.05
+_PACES = (0.3, 0.7, 1.0, 1.0, 1.3, 1.7)
+_PACE_LASTS_S = 5.0
+_UNREADABLE: tuple[bytes | None, ...] = (
+    None,
+    b"",
+    b"{",
+    b'{"prediction_id": "\xff\xfe"}',
+    b"[" * 3_000,
+    b'{"model_id": "large-0", "prediction_id": "x", "score": NaN}',
+    b'{"model_id": "large-0", "predicted_at": "yesterday", "prediction_id": "x", "outcome": {}}',
+    b'"' + b"x" * (MAX_PAYLOAD_BYTES + 1) + b'"',
+)
+
+What = Literal[
+    "prediction",
+    "outcome",
+    "late outcome",
+    "early outcome",
+    "repeated prediction",
+    "repeated outcome",
+    "other answer for an id",
+    "conflicting outcome",
+    "outcome without a prediction",
+    "unreadable",
+]
+
+
+Topic = Literal["predictions", "outcomes"]
+
+
+class Message(NamedTuple):
+    """One message: when it is sent, a number that keeps the order, what it is, and its bytes."""
+
+    at_ms: int
+    number: int
+    what: What
+    topic: Topic
+    key: bytes
+    value: bytes | None
+
+
+class Traffic:
+    """All services together.
+
+    Parameters
+    ----------
+    seed
+        Of everything random.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)  # noqa: S311 - data, not a secret
+        self._rows: Counter[str] = Counter()
+        self._due: list[Message] = []
+        self._number = 0
+
+    def take(self, now_ms: int, predictions: int) -> Iterator[Message]:
+        """Make so many predictions, and yield in order what is to be sent by now."""
+        for _ in range(predictions):
+            self._predict(now_ms)
+        while self._due and self._due[0].at_ms <= now_ms:
+            yield heapq.heappop(self._due)
+
+    def _predict(self, now_ms: int) -> None:
+        chance = self._chance
+        model_id = self._pick_model()
+        row = self._rows[model_id] = self._rows[model_id] + 1
+        prediction_id = f"{model_id}/{row}"
+        prediction, outcome = self._row(model_id, prediction_id, row, now_ms)
+        made_ms = now_ms
+        known_ms = now_ms + round(chance.uniform(300, 5_000))
+        what: What = "outcome"
+        match chance.random():
+            case draw if draw < 0.05:
+                made_ms, known_ms = now_ms + round(chance.uniform(100, 5_000)), now_ms
+                what = "early outcome"
+            case draw if draw < 0.10:
+                known_ms = now_ms + round(chance.uniform(20_000, 90_000))
+                what = "late outcome"
+        self._publish(made_ms, "prediction", prediction_id, prediction)
+        if chance.random() >= 0.08:  # the others never get an outcome
+            self._publish(known_ms, what, prediction_id, outcome | {"observed_at": known_ms})
+        self._oddities(now_ms, prediction_id, prediction, outcome | {"observed_at": known_ms})
+
+    def _oddities(
+        self, now_ms: int, prediction_id: str, prediction: dict[str, Any], outcome: dict[str, Any]
+    ) -> None:
+        chance = self._chance
+        later_ms = now_ms + round(chance.uniform(0, 20_000))
+        match chance.random():
+            case draw if draw < 0.03:
+                self._publish(later_ms, "repeated prediction", prediction_id, prediction)
+            case draw if draw < 0.04:
+                other = prediction | {"prediction": self._other(prediction["prediction"])}
+                self._publish(later_ms, "other answer for an id", prediction_id, other)
+            case draw if draw < 0.07:
+                self._publish(later_ms, "repeated outcome", prediction_id, outcome)
+            case draw if draw < 0.09:
+                other = outcome | {"outcome": self._other(outcome["outcome"])}
+                self._publish(later_ms, "conflicting outcome", prediction_id, other)
+            case draw if draw < 0.10:
+                orphan = outcome | {"prediction_id": f"{prediction_id}/nobody"}
+                self._publish(later_ms, "outcome without a prediction", prediction_id, orphan)
+            case draw if draw < 0.11:
+                value = chance.choice(_UNREADABLE)
+                topic: Topic = chance.choice(("predictions", "outcomes"))
+                self._due_at(later_ms, "unreadable", topic, prediction_id, value)
+
+    def _row(
+        self, model_id: str, prediction_id: str, row: int, now_ms: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        chance = self._chance
+        is_large = model_id.startswith("large")
+        is_changed = is_large and (row // PHASE_ROWS) % 2 == 1
+        score = chance.random()
+        features: dict[str, Any] = {
+            "amount": round(chance.gauss(130.0 if is_changed else 100.0, 10.0), 3),
+            "channel": chance.choice(("web", "shop", "phone")),
+        }
+        if is_large:
+            features["age"] = None if chance.random() < 0.05 else round(chance.gauss(40.0, 8.0))
+            features["debt"] = chance.expovariate(1.0)
+            features["city"] = f"city-{int(chance.expovariate(0.2))}"
+        fields: dict[str, Any] = {"prediction_id": prediction_id, "model_id": model_id}
+        prediction = fields | {
+            "predicted_at": now_ms,
+            "score": score,
+            "model_version": f"v{row // 5_000}",
+            "features": features,
+            "latency_ms": round(chance.expovariate(0.1), 2),
+            "explanation": {
+                f"feature_{n:02}": chance.gauss(0.0, 1.0) for n in range(chance.randrange(18))
+            },
+        }
+        if model_id == "large-0":  # the regression
+            guess = 50.0 + 10.0 * score + 0.5
+            wrong = chance.gauss(6.0 if is_changed else 0.0, 1.0)
+            return prediction | {"prediction": guess}, fields | {"outcome": guess + wrong}
+        answer = chance.choice(("yes", "no"))
+        is_wrong = chance.random() < (0.5 if is_changed else 0.05)
+        truth = self._other(answer) if is_wrong else answer
+        return prediction | {"prediction": answer}, fields | {"outcome": truth}
+
+    def _other(self, answer: str | float) -> str | float:
+        if isinstance(answer, str):
+            return "no" if answer == "yes" else "yes"
+        return answer + 1.0
+
+    def _pick_model(self) -> str:
+        if self._chance.random() < LARGE_SHARE:
+            return f"large-{self._chance.randrange(LARGE_MODELS)}"
+        return f"small-{self._chance.randrange(SMALL_MODELS)}"
+
+    def _publish(self, at_ms: int, what: What, key: str, event: dict[str, Any]) -> None:
+        topic: Topic = "predictions" if "prediction" in event else "outcomes"
+        self._due_at(at_ms, what, topic, key, orjson.dumps(event))
+
+    def _due_at(
+        self,
+        at_ms: int,
+        what: What,
+        topic: Topic,
+        key: str,
+        value: bytes | None,
+    ) -> None:
+        self._number += 1
+        heapq.heappush(self._due, Message(at_ms, self._number, what, topic, key.encode(), value))
+
+
+class TrafficThread(threading.Thread):
+    """Publishes until it is stopped, whatever becomes of the broker.
+
+    Parameters
+    ----------
+    settings
+        Whose topics, and where.
+    seed
+        Of the traffic.
+    per_second
+        Messages, on average and about.
+    """
+
+    def __init__(self, settings: Settings, seed: int, per_second: int) -> None:
+        super().__init__(name="traffic", daemon=True)
+        self._topic = {"predictions": settings.predictions, "outcomes": settings.outcomes}
+        self._traffic = Traffic(seed)
+        self._predictions_a_look = per_second / 2.05 * _LOOK_EVERY_S
+        self._is_over = threading.Event()
+        self.sent: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.failure: Exception | None = None
+        self._producer = Producer(
+            {
+                "bootstrap.servers": settings.broker,
+                "acks": "all",
+                "linger.ms": 5,
+                "message.timeout.ms": 0,  # a broker may be away for as long as it likes
+                "queue.buffering.max.messages": 2_000_000,
+                "log_level": 2,
+            }
+        )
+
+    def run(self) -> None:
+        """Publish."""
+        try:
+            self._publish_all()
+        except Exception as error:  # noqa: BLE001 - a thread's edge: the main thread raises it
+            self.failure = error
+
+    def finish(self) -> None:
+        """Stop, and return once the broker has everything."""
+        self._is_over.set()
+        self.join()
+        if self.failure is not None:
+            raise self.failure
+        if left := self._producer.flush(FLUSH_S):
+            raise TimeoutError(f"the broker did not take {left:,} messages within {FLUSH_S:.0f} s")
+
+    def _publish_all(self) -> None:
+        began_s = time.monotonic()
+        owed = 0.0
+        while not self._is_over.wait(_LOOK_EVERY_S):
+            passed_s = time.monotonic() - began_s
+            owed += self._predictions_a_look * _pace_at(passed_s)
+            now_ms = time.time_ns() // 1_000_000
+            for message in self._traffic.take(now_ms, int(owed)):
+                self._send(message)
+            owed %= 1.0
+            self._producer.poll(0)
+
+    def _send(self, message: Message) -> None:
+        self._producer.produce(
+            self._topic[message.topic],
+            message.value,
+            key=message.key,
+            on_delivery=self._note(message.what),
+        )
+
+    def _note(self, what: What) -> Callable[[Any, Any], None]:
+        def note(error: object, _message: object) -> None:
+            (self.sent if error is None else self.refused)[what] += 1
+
+        return note
+
+
+def _pace_at(passed_s: float) -> float:
+    return _PACES[int(passed_s / _PACE_LASTS_S) % len(_PACES)]

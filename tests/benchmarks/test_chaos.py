@@ -1,0 +1,69 @@
+"""What the chaos run is made of: a plan, traffic, and a proxy."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from benchmarks.chaos.schedule import KINDS, MOST_WORKERS, WORKERS, plan
+from benchmarks.chaos.traffic import Message, Traffic
+from schemas.event import Source
+from streams.ingest import Raw, Refused, accept
+from tests.doubles.inputs import START_MS
+
+
+def traffic_of(seed: int) -> list[Message]:
+    traffic = Traffic(seed)
+    instants_ms = range(START_MS, START_MS + 600_000, 1_000)
+    return [message for now_ms in instants_ms for message in traffic.take(now_ms, 10)]
+
+
+@pytest.mark.parametrize("kills", [1, 5, 200])
+def test_every_kind_of_fault_is_planned_however_short_the_run(kills: int) -> None:
+    counts = Counter(fault.kind for fault in plan(kills, seed=7))
+
+    assert counts.keys() == set(KINDS)
+    assert counts["kill -9"] == kills
+
+
+def test_a_seed_gives_one_plan() -> None:
+    assert plan(20, seed=7) == plan(20, seed=7)
+    assert plan(20, seed=7) != plan(20, seed=8)
+
+
+@pytest.mark.parametrize("kills", [1, 5, 200])
+def test_the_scale_changes_and_comes_back(kills: int) -> None:
+    scales = [fault.workers for fault in plan(kills, seed=7) if fault.kind == "scale"]
+
+    assert set(scales) == {1, WORKERS, MOST_WORKERS}
+    assert scales[-1] == WORKERS
+    assert all(before != after for before, after in pairwise(scales))
+
+
+def test_a_seed_gives_one_traffic() -> None:
+    assert traffic_of(1) == traffic_of(1)
+    assert traffic_of(1) != traffic_of(2)
+
+
+def test_the_traffic_holds_every_oddity_and_only_what_is_meant_to_be_refused_is() -> None:
+    refused: Counter[bool] = Counter()
+    messages = traffic_of(1)
+    for message in messages:
+        source = Source("prediction" if message.topic == "predictions" else "outcome", "t", 0)
+        is_refused = isinstance(accept(Raw(source, 0, START_MS, message.value), 4_096), Refused)
+        assert is_refused == (message.what == "unreadable")
+        refused[is_refused] += 1
+
+    assert refused[True] > 20
+    assert {message.what for message in messages} == {
+        "prediction",
+        "outcome",
+        "late outcome",
+        "early outcome",
+        "repeated prediction",
+        "repeated outcome",
+        "other answer for an id",
+        "conflicting outcome",
+        "outcome without a prediction",
+        "unreadable",
+    }

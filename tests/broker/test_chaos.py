@@ -1,0 +1,25 @@
+"""The promise under everything at once: a short chaos run."""
+
+import pytest
+from rich.console import Console
+
+from benchmarks.chaos.run import ChaosOptions, run
+from benchmarks.chaos.schedule import KINDS
+from tests.conftest import require_kafka
+
+
+@pytest.mark.timeout(400)  # about 100 s on an idle machine
+def test_nothing_is_lost_and_nothing_made_up_whatever_breaks() -> None:
+    require_kafka()
+
+    result = run(ChaosOptions(kills=3, seed=1, per_second=300, max_wait_s=0.8, pace=0.5), Console())
+
+    assert result.has_drained
+    assert result.inputs.is_equal
+    assert {role: found.is_equal for role, found in result.findings.items()} == dict.fromkeys(
+        ("alerts", "feedback", "labelled"), True
+    )
+    assert result.holds
+    assert result.faults.keys() == set(KINDS)
+    assert result.findings["alerts"].expected > 0
+    assert result.findings["labelled"].expected > 0
