@@ -7,6 +7,8 @@ Rule 1. Of each source partition, a run without holes is published, starting at 
 Rule 2. The next events go out only after all earlier ones are acknowledged.
 Rule 3. An offset is committed only when everything before it is acknowledged.
 Rule 4. After a failed send nothing is published any more: the process ends.
+Rule 5. When too much is refused the process ends too, with its dead letters published and their
+        offsets not committed: whether to leave such records behind is for the operator to say.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from faust.types import TP
 
-from agents.errors import WorkerError
+from agents.errors import OperatorError, WorkerError
 from agents.hop import Hop
 from agents.publish import Outgoing
 from agents.state import Sender
@@ -24,7 +26,15 @@ from agents.transport import Fetch
 from schemas.dead_letter import DeadLetter
 from schemas.event import EventKind, Source
 from schemas.topics import Topics
-from streams.ingest import Accepted, DeadLetterLimit, Raw, Refused, accept, pack
+from streams.ingest import (
+    Accepted,
+    DeadLetterLimit,
+    Raw,
+    Refused,
+    TooManyRefusedError,
+    accept,
+    pack,
+)
 from streams.order import Item, TimeMerge
 
 RELEASED_AT_ONCE = 4_000
@@ -179,17 +189,26 @@ class Ingest(Hop):
             Outgoing(events, partition, key.encode(), value, timestamp_ms)
             for partition, key, value, timestamp_ms in pack(accepted, self._topics.partitions)
         ]
-        for item in items:
-            is_refused = isinstance(item, Refused)
-            if isinstance(item, Refused):
-                outgoing.append(self._dead_letter(item))
-            self._limit.note(item.source.topic, is_refused=is_refused)
+        outgoing += [self._dead_letter(item) for item in items if isinstance(item, Refused)]
         await self._sender.send(outgoing)
+        self._check_share(items)
         for item in items:
             self._done[TP(item.source.topic, item.source.partition)] = item.offset + 1
         for tp, end in self._expected.items():
             if not self._merge.held(self._sources[tp]):
                 self._done[tp] = end
+
+    def _check_share(self, items: list[Item]) -> None:
+        """End the worker when too much is refused (Rule 5)."""
+        try:
+            for item in items:
+                self._limit.note(item.source.topic, is_refused=isinstance(item, Refused))
+        except TooManyRefusedError as error:
+            raise OperatorError(
+                f"{error}, so the worker stops here. Read why with `./tidegauge tail dead_letters "
+                "--from-beginning` and have the producer mended; to leave such records behind, "
+                "start again with a higher TIDEGAUGE_DEAD_LETTER_RATIO, or with none"
+            ) from error
 
     def _dead_letter(self, refused: Refused) -> Outgoing:
         letter = refused.letter
