@@ -7,7 +7,7 @@ STAMP := $(VENV)/.set-up
 CHECKED := schemas streams agents tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test chaos check format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,11 @@ demo: $(STAMP) ## Watch a real model go wrong and be caught
 
 test: $(STAMP) ## Run the tests, on the embedded broker and, where java and mvn are, on Apache Kafka
 	@$(BIN)/pytest -n 2 --dist worksteal
+
+N ?= 20
+SEED ?= 7
+chaos: $(STAMP) ## Break a deployment on Apache Kafka in every way, then audit it (N=200 SEED=7)
+	@$(BIN)/python -m benchmarks.chaos --kills $(N) --seed $(SEED)
 
 check: $(STAMP) ## Check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check .

@@ -62,9 +62,12 @@ def _rows(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, str
         yield f"outputs {name}", f"{total:,}"
     repeated = sum(found.repeated for found in result.findings.values())
     yield "outputs repeated, identical", f"{repeated:,}"
+    yield "state records written, left", f"{result.state_written:,}, {result.state_left:,}"
     yield "all committed at the end", "yes" if result.has_drained else "NO"
     yield "seconds of faults, of all", f"{result.faults_s:,.0f}, {result.seconds:,.0f}"
-    yield "seed, longest wait between steps", f"{options.seed}, {options.max_wait_s} s"
+    yield "command", "python -m benchmarks.chaos"
+    for name in ("kills", "seed", "per_second", "max_wait_s", "pace"):
+        yield f"  --{name.replace('_', '-')}", f"{getattr(options, name)}"
     yield "machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     yield "versions", f"Python {platform.python_version()}, Kafka {KAFKA_VERSION}"

@@ -27,6 +27,7 @@ from benchmarks.chaos.schedule import MOST_WORKERS, WORKERS, Fault, Kind, plan
 from benchmarks.chaos.traffic import MAX_PAYLOAD_BYTES, TrafficThread
 from schemas.topics import Role
 from streams.audit import Findings, InputAudit
+from tests.broker import read_to_end
 from tests.kafka import RealKafka
 
 TICK_S = 0.1
@@ -83,7 +84,13 @@ class ChaosOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosResult:
-    """What came of it."""
+    """What came of it.
+
+    Parameters
+    ----------
+    state_written, state_left
+        Records of the state topic: ever written, and there after compaction.
+    """
 
     faults: Counter[Kind]
     tally: Tally
@@ -92,6 +99,8 @@ class ChaosResult:
     findings: dict[Role, Findings]
     inputs: InputAudit
     pauses_s: list[float]
+    state_written: int
+    state_left: int
     has_drained: bool
     faults_s: float
     seconds: float
@@ -175,6 +184,8 @@ class _Run:
             findings=findings,
             inputs=inputs,
             pauses_s=self._pauses.pauses_s,
+            state_written=sum(self._offsets.ends("state").values()),
+            state_left=len(read_to_end(self._broker, self._settings.topics.name("state"))),
             has_drained=has_drained,
             faults_s=faults_s,
             seconds=time.monotonic() - self._began_s,
