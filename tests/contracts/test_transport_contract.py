@@ -204,8 +204,9 @@ async def test_topics_without_acks_keep_no_gaps_and_are_never_committed_by_faust
         expect(committed is None, "Faust commits nothing")
 
 
+@pytest.mark.parametrize("expected", [0, 20])
 async def test_a_take_mends_a_position_that_an_older_fetch_left_behind(
-    kafka: RealKafka, prefix: str
+    kafka: RealKafka, prefix: str, expected: int
 ) -> None:
     topic = f"{prefix}in"
     create_topic(kafka, topic)
@@ -217,12 +218,13 @@ async def test_a_take_mends_a_position_that_an_older_fetch_left_behind(
         thread = app.batches._thread
         fetches = {}
         for _ in range(5):  # the first takes seek, and wait for what the seek brings
-            fetches = await thread.call_thread(thread.take, {TP(topic, 0): 20}, 1.0)
+            fetches = await thread.call_thread(thread.take, {TP(topic, 0): expected}, 1.0)
             if fetches:
                 break
 
-    assert fetches[TP(topic, 0)].start_offset == 20
-    assert [record.offset for record in fetches[TP(topic, 0)].records] == list(range(20, 50))
+    fetch = fetches[TP(topic, 0)]
+    assert fetch.start_offset == expected
+    assert [record.offset for record in fetch.records] == list(range(expected, 50))
 
 
 def test_importing_and_building_starts_nothing(prefix: str) -> None:
