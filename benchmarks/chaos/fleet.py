@@ -200,6 +200,8 @@ class Fleet:
             self.tally.ends["kill -9"] += 1
         elif slot.asked == "SIGTERM" and code == os.EX_OK:
             self.tally.ends["SIGTERM"] += 1
+        elif slot.asked == "SIGTERM" and code == -signal.SIGTERM:
+            self.tally.ends["SIGTERM, before it could listen"] += 1
         else:
             self.tally.ends[f"exit code {code}"] += 1
             self.tally.unexpected.append(Exit(code, self._last_line(slot)))
