@@ -10,7 +10,8 @@ import orjson
 from schemas.model_spec import ModelSpec
 from schemas.topics import Role, Topics
 from streams.ingest import Accepted, pack
-from streams.model import Emission
+from streams.join import ChunkName
+from streams.model import Emission, ModelMonitor, Restored
 from streams.monitor import Monitor
 from tests.doubles.inputs import START_MS, accepted
 
@@ -73,6 +74,35 @@ def play(
         for emission in monitor.apply(offset, value)
     ]
     return Played(monitor, emissions)
+
+
+Store = dict[tuple[str, ChunkName], bytes]
+
+
+def restarted(monitor: Monitor, stored: Store) -> Monitor:
+    """Store every model as a worker does; return a monitor restored from what is stored."""
+    covered = (monitor.next_offset or 0) - 1
+    resumed = Monitor(monitor.partition, Topics())
+    restored = {
+        model_id: Restored(_restored(model, stored), covered)
+        for model_id, model in monitor.models.items()
+    }
+    resumed.resume(restored, covered + 1)
+    return resumed
+
+
+def _restored(model: ModelMonitor, stored: Store) -> ModelMonitor:
+    def lines_of(name: ChunkName) -> bytes:
+        return stored[model.model_id, name]
+
+    fresh = model.join.unstored()
+    for name, lines in fresh.items():
+        if stored.setdefault((model.model_id, name), lines) != lines:
+            msg = f"chunk {name} of model {model.model_id} has been stored with other bytes"
+            raise ValueError(msg)
+    model.join.on_stored(list(fresh))
+    topic = Topics().name("labelled")
+    return ModelMonitor.restore(model.model_id, ModelSpec(), topic, model.snapshot(), lines_of)
 
 
 def watch(values: Iterable[bytes], **spec: Any) -> Played:

@@ -8,8 +8,9 @@ from schemas.event import EventRecordError, Source, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.ingest import Accepted
+from streams.model import Emission, Restored
 from streams.monitor import LogGapError, Monitor
-from tests.doubles.core import Json, Played, log_of, play, taken_in
+from tests.doubles.core import Json, Played, Store, log_of, play, restarted, taken_in
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction
 from tests.doubles.story import story
 
@@ -148,6 +149,60 @@ def test_evidence_names_the_records_that_hold_the_proof() -> None:
         assert f'"{row["outcome"]["prediction_id"]}"'.encode() in payload
     for alert in played.of("alerts"):
         assert 1_000 <= alert["evidence"]["first_offset"] <= alert["evidence"]["last_offset"]
+
+
+# Rule 4
+
+
+def with_late_outcomes(values: list[bytes]) -> list[bytes]:
+    """Let every outcome come 700 predictions after its own, so that many wait."""
+    predictions, outcomes = values[::2], values[1::2]
+    late = [
+        value
+        for row in range(len(predictions) + 700)
+        for value in (
+            predictions[row : row + 1] + (outcomes[row - 700 : row - 699] if row >= 700 else [])
+        )
+    ]
+    return [value for row, value in enumerate(late) if row % 37 or b"predicted_at" in value]
+
+
+LATE = log_of(taken_in(with_late_outcomes(story())), 100)
+
+
+@pytest.mark.parametrize("records_between", [1, 7, 23])
+def test_a_restart_between_any_two_records_changes_no_byte(records_between: int) -> None:
+    monitor = Monitor(0, Topics())
+    stored: Store = {}
+    emissions: list[Emission] = []
+
+    for offset, record in enumerate(LATE):
+        emissions += monitor.apply(offset, record)
+        if offset % records_between == 0:
+            monitor = restarted(monitor, stored)
+
+    steady = play(LATE)
+    assert emissions == steady.emissions
+    assert monitor.models["m"].snapshot() == steady.monitor.models["m"].snapshot()
+    assert len(stored) > 5
+
+
+def test_a_restored_model_skips_the_records_that_its_snapshot_covers() -> None:
+    log = log_of(
+        taken_in([prediction("a"), prediction("b", "n"), outcome("a"), outcome("b", "n")]), 2
+    )
+    ahead = Monitor(0, Topics())
+    for offset, record in enumerate(log):
+        ahead.apply(offset, record)
+    covering = restarted(ahead, {}).models["m"]
+
+    late = Monitor(0, Topics())
+    late.resume({"m": Restored(covering, 1)}, 0)
+    emissions = [e for offset, record in enumerate(log) for e in late.apply(offset, record)]
+
+    assert [e.model_id for e in emissions] == ["n"]
+    assert covering.counts.repeated_events == 0
+    assert covering.labelled_seen == 1
 
 
 # Repetitions: several writers of ingest, each of which writes a contiguous run of every source

@@ -1,3 +1,4 @@
+import random
 import tracemalloc
 from collections import OrderedDict
 
@@ -143,3 +144,64 @@ def test_the_room_behaves_like_an_ordered_dictionary(
 
         assert len(room) == len(model)
         assert [(k, at) for k, at, _ in room.entries()] == list(model.items())
+
+
+def encode(key: str, value: int) -> bytes:
+    return f"{key} {value}".encode()
+
+
+def decode(line: bytes) -> tuple[str, int]:
+    key, value = line.split(b" ")
+    return key.decode(), int(value)
+
+
+def restarted(room: WaitingRoom[int], stored: dict[int, bytes], capacity: int) -> WaitingRoom[int]:
+    """Store what is new, as a worker does, and restore the room from what is stored."""
+    fresh = room.unstored(encode)
+    for number, lines in fresh.items():
+        assert stored.setdefault(number, lines) == lines, "a number names the same bytes for ever"
+    room.on_stored(fresh)
+    assert room.unstored(encode) == {}
+    return WaitingRoom.restore(capacity, room.snapshot(encode), stored.__getitem__, decode)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_restart_at_any_time_changes_nothing(seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    capacity = [200, 1_000, 100_000][seed % 3]
+    steady, interrupted = WaitingRoom[int](capacity), WaitingRoom[int](capacity)
+    of_steady: dict[int, bytes] = {}
+    of_interrupted: dict[int, bytes] = {}
+    waiting: list[str] = []
+
+    for now in range(4_000):
+        if rng.random() < 0.55 or not waiting:
+            waiting.append(str(now))
+            assert steady.put(str(now), now, now) == interrupted.put(str(now), now, now)
+        else:
+            at = rng.randrange(len(waiting)) if rng.random() < 0.3 else -1
+            key = waiting.pop(at)
+            assert steady.take(key) == interrupted.take(key)
+        if now % 100 == 0:
+            assert steady.expire(now - 3_000) == interrupted.expire(now - 3_000)
+        if rng.random() < 0.01:
+            interrupted = restarted(interrupted, of_interrupted, capacity)
+        of_steady |= steady.unstored(encode)
+
+    assert list(interrupted.entries()) == list(steady.entries())
+    assert interrupted.snapshot(encode) == steady.snapshot(encode)
+    assert interrupted.last_number == steady.last_number > 5
+    assert of_interrupted.items() <= of_steady.items()
+
+
+def test_a_number_is_never_given_again() -> None:
+    room = filled(300)
+    sealed = set(room.numbers())
+
+    for i in range(300):
+        room.take(str(i))
+    for i in range(300):
+        room.put(f"again{i}", i, i)
+
+    assert sealed
+    assert sealed.isdisjoint(room.numbers())
