@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
@@ -86,16 +87,17 @@ class _Reader:
         chunk: list[Raw] = []
         while len(chunk) < LINES_AT_ONCE:
             try:
-                line = self._lines.readline()
+                lines = list(islice(self._lines, LINES_AT_ONCE))
             except (OSError, EOFError) as error:
                 msg = f"{self._raw.name}: cannot be read past line {self._line_number}: {error}"
                 raise FileError(msg) from error
-            if not line:
+            if not lines:
                 self.is_at_end = True
                 break
-            self._line_number += 1
-            if text := line.strip():
-                chunk.append(Raw(self.source, self._line_number, 0, text))
+            for number, line in enumerate(lines, start=self._line_number + 1):
+                if text := line.strip():
+                    chunk.append(Raw(self.source, number, None, text))
+            self._line_number += len(lines)
         self._tell()
         return chunk
 
@@ -160,7 +162,8 @@ def replay(
     for batch in _batches(predictions, outcomes, replayed, on_bytes):
         for _, _, value, _ in pack(batch, 1):
             for emission in monitor.apply(offset, value):
-                _take_note(replayed, emission.role, emission.value)
+                if emission.role != "labelled":
+                    _take_note(replayed, emission.role, emission.value)
                 if (output := outputs.get(emission.role)) is not None:
                     output.write(emission.value + b"\n")
             offset += 1
@@ -309,7 +312,7 @@ def _accepted(lines: list[Raw], replayed: Replayed) -> list[Accepted | Refused]:
     for raw in lines:
         event = accept(raw)
         if isinstance(event, Accepted):
-            taken.append(event._replace(logged_at=event.at_ms))
+            taken.append(event)
             continue
         letter = event.letter
         replayed.refused[letter.reason] += 1

@@ -6,7 +6,7 @@ travel on untouched.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -15,8 +15,7 @@ _TYPE = "tidegauge.events.v1"
 _COLUMNS = ("source_index", "source_offset", "logged_at")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One partition of an input topic.
 
     Parameters

@@ -45,11 +45,14 @@ _EVENT_OF: dict[EventKind, type[Prediction | Outcome]] = {
 
 
 class Raw(NamedTuple):
-    """A record as it lies in an input topic; ``logged_at`` is its timestamp in epoch ms."""
+    """A record as it lies in an input topic.
+
+    ``logged_at`` is what the log will give it, in epoch milliseconds; None is the event's own.
+    """
 
     source: Source
     offset: int
-    logged_at: int
+    logged_at: int | None
     value: bytes | None
 
 
@@ -145,7 +148,8 @@ def accept(raw: Raw, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Accepted | R
     # A third of the time of pydantic's own to_json(exclude_unset=True), and the same bytes.
     given = event.__pydantic_fields_set__
     payload = orjson.dumps({name: v for name, v in event.__dict__.items() if name in given})
-    return Accepted(raw.source, raw.offset, raw.logged_at, event.model_id, at_ms, payload)
+    logged_at = at_ms if raw.logged_at is None else raw.logged_at
+    return Accepted(raw.source, raw.offset, logged_at, event.model_id, at_ms, payload)
 
 
 def partition_of(model_id: str, partitions: int) -> int:
@@ -226,7 +230,7 @@ def _refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
         value=value[:SHOWN_BYTES].decode(errors="replace"),
         is_truncated=len(value) > SHOWN_BYTES,
     )
-    return Refused(raw.source, raw.offset, raw.logged_at, letter)
+    return Refused(raw.source, raw.offset, raw.logged_at or 0, letter)
 
 
 def _why(value: bytes, error: ValidationError) -> tuple[Reason, str]:
