@@ -1,0 +1,49 @@
+"""The demo, as a visitor types it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+from tests.broker.deployment import command
+from tests.kafka import RealKafka
+
+ROWS = 6_000
+"""All of them before the change: nothing may be alerted."""
+
+
+def test_the_demo_joins_every_pair_and_raises_nothing_without_a_change(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+
+    run = command("demo", "--rows", str(ROWS), "--summary", str(summary))
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert_quiet(summary)
+
+
+def test_the_demo_runs_on_real_kafka_and_refuses_to_run_there_again(
+    kafka: RealKafka, prefix: str, tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.json"
+    env = {
+        "TIDEGAUGE_PREDICTIONS": f"{prefix}predictions",
+        "TIDEGAUGE_OUTCOMES": f"{prefix}outcomes",
+    }
+    told = ("--broker", kafka.bootstrap, "--prefix", prefix, "--rows", str(ROWS))
+
+    run = command("demo", *told, "--summary", str(summary), env=env)
+    again = command("demo", *told, env=env)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert_quiet(summary)
+    assert again.returncode != 0
+    assert "another --prefix" in " ".join((again.stdout + again.stderr).split())
+
+
+def assert_quiet(summary: Path) -> None:
+    figures = orjson.loads(summary.read_bytes())
+    assert figures["predictions"] == figures["outcomes"] == figures["pairs"] == ROWS
+    assert figures["dead_letters"] == 0
+    assert figures["feedback"] == 0
+    assert figures["alerts"] == []
