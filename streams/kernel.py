@@ -78,7 +78,8 @@ def score(state: Floats, x: float) -> float:
                 low = middle
             else:
                 high = middle
-        part = (x - state[low]) / (state[high] - state[low])
+        # Halved: the whole difference of two doubles may be beyond a double.
+        part = (x / 2 - state[low] / 2) / (state[high] / 2 - state[low] / 2)
         raw = state[low + knots] + part * (state[high + knots] - state[low + knots])
     raw = max(-_RAW_CLIP, min(_RAW_CLIP, raw))
     z: float = (raw - state[SCORE_MEAN]) * state[SCORE_SCALE]

@@ -152,6 +152,10 @@ class MissingRule:
         self._is_news = False
         self._stages = self._stages[-2:]
 
+    def settle(self, stages: tuple[int, ...]) -> None:
+        """Take what has been learnt as it is; ``stages`` are for learning anew."""
+        self._stages = stages
+
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds."""
         if self._detector is not None:

@@ -68,8 +68,7 @@ class NumericReference:
         innovations = z[1:] - phi * z[:-1]
         innovation_sd = float(innovations.std()) or 1.0
         e = np.clip(innovations / innovation_sd, -CLIP, CLIP)
-        with np.errstate(over="ignore"):
-            mean, sd = float(values.mean()), float(values.std())
+        mean, sd = moments(values)
         return cls(
             rows=rows,
             mean=mean,
@@ -93,15 +92,28 @@ def _merge(knots: Floats, scores: Floats) -> tuple[Floats, Floats]:
     return distinct, sums / np.bincount(where)
 
 
+def moments(values: Floats) -> tuple[float, float]:
+    """Return mean and standard deviation, finite even at the edge of a double.
+
+    Examples
+    --------
+    >>> moments(np.array([1e308, -1e308]))
+    (0.0, 1e+308)
+    """
+    scale = float(np.abs(values).max()) or 1.0
+    parts = values / scale
+    return float(parts.mean()) * scale, float(parts.std()) * scale
+
+
 def _slope(low: float, high: float) -> float:
     """Return the scores per unit of value over the outer unit of score; steep where it is flat."""
-    width = high - low
-    return 1.0 / width if width > 0 else 1e9
+    half_width = high / 2 - low / 2  # the whole may be beyond a double
+    return 0.5 / half_width if half_width > 0 else 1e9
 
 
 def _score(values: Floats, knots: Floats, scores: Floats, low: float, high: float) -> Floats:
-    inside = np.interp(values, knots, scores)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        inside = np.nan_to_num(np.interp(values, knots, scores))
         below = np.minimum(values - knots[0], 0.0) * low
         above = np.maximum(values - knots[-1], 0.0) * high
     # Bounded before it is averaged: a single 1e300 would otherwise be the whole mean.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streams.budget import Role
 from streams.detect import Finding, LevelDetector, ShareDetector
-from streams.reference import Levels, NumericReference, ShareReference
+from streams.reference import Levels, NumericReference, ShareReference, moments
 
 Floats = NDArray[np.float64]
 Value = float | int | str | bool
@@ -165,14 +165,14 @@ def _atom_codes(x: Floats, atoms: Sequence[float]) -> Floats:
 
 def _numeric_summary(x: Floats) -> dict[str, object]:
     points = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-    with np.errstate(over="ignore"):
-        mean, sd = float(x.mean()), float(x.std())
+    mean, sd = moments(x)
     return {
         "rows": len(x),
         "mean": mean,
         "sd": sd,
         "quantiles": {
-            f"{p:g}": float(q) for p, q in zip(points, np.quantile(x, points), strict=True)
+            f"{p:g}": float(q)
+            for p, q in zip(points, np.quantile(x, points, method="inverted_cdf"), strict=True)
         },
     }
 

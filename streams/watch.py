@@ -11,16 +11,17 @@ Rule 4. After a change the series is learnt anew; its first reference stays for 
 Rule 5. Missing values and values of another type are counted apart, and then left out.
 """
 
+import base64
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.blob import pack, unpack
+from streams.blob import DamagedSnapshotError, pack, unpack
 from streams.budget import Role
 from streams.detect import Finding
 from streams.quality import Hush, MissingRule, NewsRule, RunRule, Value
@@ -194,6 +195,41 @@ class SeriesWatch:
         self._patience = 1
         self._learning_since = 0
         self._buffer: list[Value] | None = []
+
+    @classmethod
+    def learnt(
+        cls, spec: WatchSpec, values: Sequence[Scalar], false_alarms: float = DEFAULT_FALSE_ALARMS
+    ) -> "SeriesWatch":
+        """Return a watch whose reference is all of ``values``: it has nothing left to learn.
+
+        Parameters
+        ----------
+        values
+            At least 200 that are not missing, in the order in which they came.
+        false_alarms
+            Per 10,000 inputs; ADWIN keeps its part until the series is learnt anew.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(7)
+        >>> spec = WatchSpec(role="feature")
+        >>> watch = SeriesWatch.learnt(spec, rng.normal(50.0, 10.0, 3_000).tolist())
+        >>> watch.is_learning, watch.seen
+        (False, 0)
+        """
+        usable = sum(value is not None for value in values)
+        if usable < FIRST_STAGES[0]:
+            raise ValueError(f"a reference takes at least 200 values, got {usable}")
+        watch = cls(spec)
+        watch.set_budget(false_alarms)
+        watch._stages = (usable,)
+        watch._missing = MissingRule((len(values),))
+        watch.update(values)
+        watch._seen = 0
+        watch._original = watch._series.describe() if watch._series is not None else None
+        watch._stages = spec.later_stages(1)
+        watch._missing.settle(spec.first_stages)
+        return watch
 
     @property
     def seen(self) -> int:
@@ -490,3 +526,42 @@ def _change(finding: Finding, category: str | None, start: int) -> Change:
         direction=finding.direction,
         rows=finding.rows,
     )
+
+
+def profile(
+    spec: WatchSpec, values: Sequence[Scalar], false_alarms: float = DEFAULT_FALSE_ALARMS
+) -> dict[str, object]:
+    """Return a reference made offline, as JSON carries it: for people to read, and to start from.
+
+    Examples
+    --------
+    >>> spec = WatchSpec(role="feature")
+    >>> made = profile(spec, [float(row % 50) for row in range(1_000)])
+    >>> made["reference"]["mean"]
+    24.5
+    >>> watch_of(spec, made).is_learning
+    False
+    """
+    watch = SeriesWatch.learnt(spec, values, false_alarms)
+    return {
+        "reference": watch.describe()["reference"],
+        "state": base64.b64encode(watch.snapshot()).decode("ascii"),
+    }
+
+
+def watch_of(spec: WatchSpec, made: Mapping[str, object]) -> SeriesWatch:
+    """Return a watch that starts from what :func:`profile` made.
+
+    Raises
+    ------
+    DamagedSnapshotError
+        If the profile is not what was once made.
+    """
+    state = made.get("state")
+    if not isinstance(state, str):
+        raise DamagedSnapshotError(f"expected a profile with a state, got {sorted(made)}")
+    try:
+        data = base64.b64decode(state, validate=True)
+    except ValueError as error:
+        raise DamagedSnapshotError(f"the state of a profile is not base64: {error}") from error
+    return SeriesWatch.restore(spec, data)
