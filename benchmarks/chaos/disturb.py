@@ -22,6 +22,7 @@ from agents.app import WorkerApp, build_app, run_worker
 from agents.errors import WorkerError
 from agents.hop import Partitions
 from agents.logreader import LogReader
+from agents.memory import calm_collector
 from agents.publish import Outgoing, Publisher
 from agents.settings import Settings, load_settings
 from agents.state import KeyedRecord, Reader, Sender
@@ -121,7 +122,8 @@ class SlowPartitions(Partitions):
 
 
 def work_slowly(settings: Settings, disturbance: Disturbance) -> int:
-    """Run a worker with waits; return its exit code."""
+    """Run a worker with waits, otherwise as `agents.worker.work` does; return its exit code."""
+    calm_collector()
     publisher = Publisher(settings.connection())
     sender = SlowSender(publisher, disturbance, settings.topics.name("state"))
     reader = SlowReader(LogReader(settings.connection()), disturbance)
