@@ -96,7 +96,7 @@ def partition_of(key: bytes, partitions: int) -> int:
     Examples
     --------
     >>> partition_of(b"credit-risk", 4)
-    1
+    3
     """
     return zlib.crc32(key) % partitions
 

@@ -124,7 +124,9 @@ def test_after_a_kill_the_next_worker_goes_on_at_the_commit_and_leaves_no_hole(
     flow = Flow(kafka, source)
 
     with process(*arguments) as first:
-        flow.run(4)
+        flow.run(1)
+        wait_for_output(kafka, target, flow.sent)
+        flow.run(2)
         first.kill()
         first.wait()
     resumed_at = {
@@ -139,9 +141,9 @@ def test_after_a_kill_the_next_worker_goes_on_at_the_commit_and_leaves_no_hole(
         wait_for_output(kafka, target, flow.sent)
 
     for partition, offsets in copies(kafka, target).items():
-        before = written_before[partition]
-        assert offsets[:before] == list(range(before))
-        assert offsets[before:] == list(range(resumed_at[partition] or 0, max(offsets) + 1))
+        first_copies = list(dict.fromkeys(offsets))
+        assert first_copies == list(range(len(range(partition, flow.sent, PARTITIONS))))
+        assert min(offsets[written_before[partition] :]) >= (resumed_at[partition] or 0) > 0
 
 
 @pytest.mark.parametrize("kind", ["Refusing", "RefusingBeside", "RefusingRestore"])

@@ -20,17 +20,32 @@ RECORDS = 200_000
 PARTITIONS = 4
 
 
+class Stopwatch:
+    """Wall time and this process's time on the processor since it was made."""
+
+    def __init__(self) -> None:
+        self._wall_s = time.perf_counter()
+        self._cpu_s = time.process_time()
+
+    def rates(self) -> tuple[float, float]:
+        """All records, a second of wall time and a second of processor time."""
+        return (
+            RECORDS / (time.perf_counter() - self._wall_s),
+            RECORDS / (time.process_time() - self._cpu_s),
+        )
+
+
 class Counter(Hop):
     """Counts records, from the assignment on."""
 
     def __init__(self, topic: str) -> None:
         super().__init__("counter", [topic])
         self.seen = 0
-        self.began_s = 0.0
+        self.began = Stopwatch()
         self.all_seen = asyncio.Event()
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
-        self.began_s = time.perf_counter()
+        self.began = Stopwatch()
 
     async def on_fetch(self, fetch: Fetch) -> None:
         self.seen += len(fetch.records)
@@ -38,20 +53,20 @@ class Counter(Hop):
             self.all_seen.set()
 
 
-async def fill(publisher: Publisher, topic: str) -> float:
+async def fill(publisher: Publisher, topic: str) -> tuple[float, float]:
     value = bytes(200)
     await publisher.start()
-    began_s = time.perf_counter()
+    began = Stopwatch()
     for _ in range(RECORDS // 10_000):
         await publisher.send(
             Outgoing(topic, n % PARTITIONS, b"key", value, 1_000) for n in range(10_000)
         )
-    rate = RECORDS / (time.perf_counter() - began_s)
+    rates = began.rates()
     await publisher.stop()
-    return rate
+    return rates
 
 
-async def read_bare(bootstrap: str, topic: str) -> float:
+async def read_bare(bootstrap: str, topic: str) -> tuple[float, float]:
     seen = 0
     async with AIOKafkaConsumer(
         topic,
@@ -59,10 +74,10 @@ async def read_bare(bootstrap: str, topic: str) -> float:
         auto_offset_reset="earliest",
         max_poll_records=RECORDS_PER_FETCH,
     ) as consumer:
-        began_s = time.perf_counter()
+        began = Stopwatch()
         while seen < RECORDS:
             seen += sum(map(len, (await consumer.getmany(timeout_ms=1_000)).values()))
-        return RECORDS / (time.perf_counter() - began_s)
+        return began.rates()
 
 
 def test_batches_cost_little_beside_the_bare_client(
@@ -72,20 +87,21 @@ def test_batches_cost_little_beside_the_bare_client(
     create_topic(kafka, topic, partitions=PARTITIONS)
     counter = Counter(topic)
 
-    async def scenario() -> tuple[float, float, float]:
+    async def scenario() -> list[tuple[float, float]]:
         settings = settings_of(kafka, f"{prefix}g")
         sent = await fill(Publisher(settings.connection()), topic)
         bare = await read_bare(kafka.bootstrap, topic)
         async with running(app_of(kafka, f"{prefix}g", counter)):
             await counter.all_seen.wait()
-            batched = RECORDS / (time.perf_counter() - counter.began_s)
-        return sent, bare, batched
+            return [sent, bare, counter.began.rates()]
 
     sent, bare, batched = uvloop.run(scenario())
 
     with capsys.disabled():
         print(  # noqa: T201 - a figure for whoever runs it
-            f"\n{RECORDS} records of 200 bytes, records a second: sent {sent:,.0f}; "
-            f"read by aiokafka alone {bare:,.0f}, through Faust in batches {batched:,.0f}"
+            f"\n{RECORDS} records of 200 bytes, records a second: sent {sent[0]:,.0f}; "
+            f"read by aiokafka alone {bare[0]:,.0f}, through Faust in batches {batched[0]:,.0f}; "
+            f"a second of processor time: {sent[1]:,.0f}, {bare[1]:,.0f}, {batched[1]:,.0f}"
         )
-    assert batched > bare / 3
+    # By processor time: the machine may be busy with something else.
+    assert batched[1] > bare[1] / 2
