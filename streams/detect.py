@@ -242,11 +242,14 @@ class LevelDetector:
 
     def run(self, values: Floats) -> Finding | None:
         """Read values until something has changed."""
-        innovations = np.empty_like(values)
+        before, innovations = self._state.copy(), np.empty_like(values)
         alarm = kernel.run_levels(self._state, values, innovations)
         row = alarm // kernel.STATISTICS if alarm >= 0 else len(values)
         slow = self._backstop.run((innovations[:row] * self._adwin_scale).tolist())
         if slow is not None:
+            # What is reported is as of the alarm, wherever these values happen to end.
+            self._state = before
+            kernel.run_levels(self._state, values[: slow + 1], innovations)
             return self._slow_finding(slow)
         return self._finding(row, alarm % kernel.STATISTICS) if alarm >= 0 else None
 

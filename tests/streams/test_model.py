@@ -6,7 +6,8 @@ import pytest
 
 from schemas.model_spec import ModelSpec
 from streams.budget import shares
-from streams.model import MAX_SERIES, ModelMonitor
+from streams.model import ModelMonitor
+from streams.panel import MAX_SERIES
 from tests.doubles.core import Json, Played, log_of, play, taken_in, watch
 from tests.doubles.inputs import START_MS, outcome, prediction
 
@@ -198,7 +199,7 @@ def test_an_outcome_that_is_no_number_cannot_be_compared_with_one() -> None:
 
     (row,) = played.of("labelled")
     assert (row["is_error"], row["error"]) == (None, None)
-    assert model_of(played).counts.incomparable_outcomes == 1
+    assert model_of(played).panel.incomparable_outcomes == 1
 
 
 def test_rows_are_numbered_from_one_as_they_are_completed() -> None:
@@ -254,7 +255,7 @@ def test_beyond_the_limit_features_are_counted_and_not_watched() -> None:
 
     played = watch(with_features(rows))
 
-    assert model_of(played).counts.unwatched_values == 51
+    assert model_of(played).panel.unwatched_values == 51
 
 
 # The budget
@@ -265,7 +266,7 @@ def ids_of(played: Played) -> list[str]:
 
 
 def budgets(played: Played) -> list[float]:
-    return [series._false_alarms for series in model_of(played)._watches.values()]
+    return [series._false_alarms for series in model_of(played).panel._watches.values()]
 
 
 def test_the_budget_is_divided_among_the_series_there_are() -> None:
@@ -360,6 +361,19 @@ def test_the_onset_is_told_alike_however_the_log_is_cut() -> None:
 
     starts = [[a["started_at"] for a in p.of("alerts")] for p in (one_by_one, all_at_once)]
     assert starts[0] == starts[1] != []
+
+
+@pytest.mark.parametrize("seed", [3, 33])
+def test_a_slow_change_is_told_alike_however_the_log_is_cut(seed: int) -> None:
+    values = normal(3_200, shift=0.3, onset=2_500, seed=seed)
+    events = taken_in(with_features({"f": value} for value in values))
+
+    one_by_one, all_at_once = (play(log_of(events, size)).of("alerts") for size in (1, 500))
+
+    assert [alert["detector"] for alert in one_by_one] == ["adwin"]
+    for alert in (*one_by_one, *all_at_once):
+        del alert["evidence"]
+    assert one_by_one == all_at_once
 
 
 @pytest.mark.parametrize(
