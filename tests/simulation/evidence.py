@@ -1,8 +1,9 @@
 """What the topics say when a schedule is over, held against a pure replay of the log.
 
-The audit is that of ``./tidegauge verify``. Beyond it, three things that a cluster does not show:
-that no event of a source stands behind a later one, where the monitor would pass it over; that
-everything is committed; and that the stored state is, to the byte, that of a replay.
+The audit is that of ``./tidegauge verify``. Beyond it, what a cluster does not show: that no
+event of a source stands behind a later one, where the monitor would pass it over; that every input
+is counted once; that everything is committed; and that the stored state is, to the byte, that of a
+replay.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from faust.types import TP
 
 from agents.state import StateKeeper
 from schemas.dead_letter import DeadLetter
-from schemas.event import EventBatch, decode_events
+from schemas.event import EventBatch, EventKind, Source, decode_events
 from schemas.topics import Topics
 from streams.audit import ID_FIELDS, Audit, InputAudit
+from streams.ingest import Accepted, Raw, accept, partition_of
 from streams.monitor import Monitor, SpecOf
-from tests.doubles.cluster import Cluster
+from tests.doubles.cluster import Cluster, Stored
 
 
 class Evidence:
@@ -42,6 +44,7 @@ class Evidence:
         self._audits = {role: Audit(role) for role in ID_FIELDS}
         self._inputs = InputAudit()
         self._oracle: dict[int, Monitor] = {}
+        self._sent: dict[str, list[int]] = {}
         self.emitted: Counter[str] = Counter()
         self.repeated = 0
         self.wrong: list[str] = []
@@ -49,6 +52,7 @@ class Evidence:
         self._replay()
         self._close()
         self._check_commits()
+        self._check_counts()
 
     @property
     def log(self) -> tuple[bytes, ...]:
@@ -81,9 +85,14 @@ class Evidence:
             self._inputs.on_taken(batch.sources[source].name, offset)
 
     def _close(self) -> None:
-        for topic in (self._topics.predictions, self._topics.outcomes):
+        kinds: dict[str, EventKind] = {
+            self._topics.predictions: "prediction",
+            self._topics.outcomes: "outcome",
+        }
+        for topic, kind in kinds.items():
             for record in self._cluster.of(topic):
                 self._inputs.on_input(f"{topic}/{record.partition}", record.offset)
+                self._count(Source(kind, topic, record.partition), record)
         if self._inputs.lost:
             self.wrong.append(f"{self._inputs.lost} inputs are lost")
         for role, audit in self._audits.items():
@@ -95,6 +104,20 @@ class Evidence:
                     f"{role}: {found.missing} missing, {found.unexpected} unexpected, "
                     f"{found.differing} differing"
                 )
+
+    def _count(self, source: Source, record: Stored) -> None:
+        event = accept(Raw(source, record.offset, record.timestamp, record.value))
+        if isinstance(event, Accepted):
+            self._sent.setdefault(event.model_id, [0, 0])[source.kind == "outcome"] += 1
+
+    def _check_counts(self) -> None:
+        """Every valid input is counted once by its model, however often the log repeats it."""
+        for model_id, [predictions, outcomes] in self._sent.items():
+            monitor = self._oracle[partition_of(model_id, self._topics.partitions)]
+            counts = monitor.models[model_id].join.counts
+            counted = (counts.predictions + counts.duplicate_predictions, counts.outcomes)
+            if counted != (predictions, outcomes):
+                self.wrong.append(f"{model_id} counts {counted} of {predictions, outcomes}")
 
     def _check_commits(self) -> None:
         for topic in (self._topics.predictions, self._topics.outcomes, self._events):

@@ -21,7 +21,7 @@ from faust.types import TP
 from agents.hop import Hop
 from agents.ingest import Ingest
 from agents.monitor import MonitorHop
-from agents.state import StateKeeper, StateUnusableError
+from agents.state import Held, StateKeeper, StateUnusableError
 from schemas.topics import Topics
 from streams.ingest import DeadLetterLimit
 from streams.order import TimeMerge
@@ -92,12 +92,15 @@ class Schedule:
         At which coming there; None draws it.
     faults
         Other faults at most: crashes, handovers, zombies, rebalances.
+    loses_state
+        Whether a part of the state is lost once, so that it has to be rebuilt.
     """
 
     seed: int
     point: Point | None = None
     nth: int | None = None
     faults: int = 4
+    loses_state: bool = False
 
 
 @dataclass
@@ -110,18 +113,27 @@ class Report:
     zombies: int = 0
     rebalances: int = 0
     repeated: int = 0
+    rebuilt: int = 0
     emitted: Counter[str] = field(default_factory=Counter)
     comings: Counter[Point] = field(default_factory=Counter)
     has_struck: bool = False
     log: tuple[bytes, ...] = ()
 
 
-Keeper = Callable[[Topics, SimWorker], StateKeeper]
+class CountingKeeper(StateKeeper):
+    """Takes note when state had to be rebuilt: that heals what nothing should have broken."""
+
+    def __init__(self, topics: Topics, worker: SimWorker, report: Report) -> None:
+        super().__init__(topics, worker.publisher, SimReader(worker), spec_of)
+        self._report = report
+
+    async def restore(self, tp: TP, commit: int) -> Held:
+        held = await super().restore(tp, commit)
+        self._report.rebuilt += (held.monitor.next_offset or 0) < commit
+        return held
 
 
-def plain_keeper(topics: Topics, worker: SimWorker) -> StateKeeper:
-    """Return the keeper that a worker really has."""
-    return StateKeeper(topics, worker.publisher, SimReader(worker), spec_of)
+Keeper = Callable[[Topics, SimWorker, Report], StateKeeper]
 
 
 class Fate:
@@ -210,6 +222,8 @@ class Simulation:
         for _ in range(self._chance.randint(0, self._schedule.faults)):
             await self._pause(self._chance.uniform(0.0, 0.9))
             await self._fault()
+        if self._schedule.loses_state:
+            await self._lose_state()
         armed = self._schedule.point is not None
         while not self.report.has_struck and armed and not self._is_at_the_end():
             await self._pause(0.3)
@@ -241,6 +255,21 @@ class Simulation:
                 await self._add_worker()
             case _:
                 pass
+        await self._rebalance()
+
+    async def _lose_state(self) -> None:
+        """Lose a chunk of the state, or all of a partition, while nobody is at work."""
+        for worker in self._workers:
+            worker.die()
+        self._bury()
+        for number in range(PARTITIONS):
+            tp = TP(self._topics.name("state"), number)
+            chunks = [
+                record.offset
+                for record in self._cluster.read(tp)
+                if record.key.startswith(b'["chunk"')
+            ]
+            self._cluster.lose(tp, self._chance.choice([None, *chunks]))
         await self._rebalance()
 
     async def _fade(self, worker: SimWorker) -> None:
@@ -280,7 +309,7 @@ class Simulation:
             incarnations=incarnations,
             max_payload_bytes=10_000,
         )
-        keeper = self._keeper(self._topics, worker)
+        keeper = self._keeper(self._topics, worker, self.report)
         monitor = MonitorHop(self._topics, worker.publisher, keeper, clock, SAVE_EVERY_S)
         return ingest, monitor
 
@@ -364,15 +393,17 @@ class Simulation:
         self.report.repeated = evidence.repeated
         self.report.log = evidence.log
         await self._add_worker()
-        keeper = plain_keeper(self._topics, self._workers.pop())
+        keeper = CountingKeeper(self._topics, self._workers.pop(), self.report)
         self.report.wrong += [wrong async for wrong in evidence.check_state(keeper)]
+        if self.report.rebuilt and not self._schedule.loses_state:
+            self.report.wrong.append(f"state had to be rebuilt {self.report.rebuilt} times")
 
 
 def _is_expected(error: Exception) -> bool:
     return "nothing can be published" in str(error)
 
 
-def run_schedule(schedule: Schedule, keeper: Keeper = plain_keeper) -> Report:
+def run_schedule(schedule: Schedule, keeper: Keeper = CountingKeeper) -> Report:
     """Run one schedule in warped time."""
     simulation = Simulation(schedule, keeper)
     try:
