@@ -1,7 +1,7 @@
 """A model's spec: what its owner wants watched, and how. Everything is optional."""
 
 import difflib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -40,6 +40,28 @@ class OutcomeRules(Wire):
     )
 
 
+class SeriesProfile(Wire):
+    """The reference of one series, made offline by ``tidegauge profile``."""
+
+    reference: dict[str, Any] = Field(description="What it looks like, for people.")
+    state: str = Field(description="The watch that has learnt it, in base64.")
+
+
+class ReferenceRules(Wire):
+    """What the model is compared with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: Annotated[int, Field(ge=200, le=100_000)] = Field(
+        default=2_000, description="Rows after which a series is fully learnt."
+    )
+    profile: dict[str, SeriesProfile] = Field(
+        default={},
+        description="References made offline, by series: nothing is left to learn of these. In a "
+        "YAML file, the path of what `tidegauge profile` wrote.",
+    )
+
+
 class ModelSpec(Wire):
     """What the owner of a model asks for."""
 
@@ -54,6 +76,9 @@ class ModelSpec(Wire):
         default=0.2, description="False alarms the owner accepts in 10,000 predictions."
     )
     features: FeatureRules = Field(default=FeatureRules(), description="Which, and how.")
+    reference: ReferenceRules = Field(
+        default=ReferenceRules(), description="What the model is compared with."
+    )
     outcome: OutcomeRules = Field(default=OutcomeRules(), description="How long to wait.")
 
 
@@ -82,6 +107,10 @@ def _explain(location: tuple[int | str, ...], error: object) -> str:
 
 
 def _known_fields(location: tuple[int | str, ...]) -> list[str]:
-    parents: dict[str, type[Wire]] = {"features": FeatureRules, "outcome": OutcomeRules}
+    parents: dict[str, type[Wire]] = {
+        "features": FeatureRules,
+        "outcome": OutcomeRules,
+        "reference": ReferenceRules,
+    }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
     return list(owner.model_fields)

@@ -1,0 +1,246 @@
+"""The watched series of one model: which there are, what each may cost, what changes.
+
+Rule 1. Each prediction is one value of every feature, of the prediction and of the score; each pair
+        is one value of the error and of the outcome.
+Rule 2. A series begins at its first value; the budget is divided anew among all when one begins.
+Rule 3. Predictions with a fractional part make the model a regression; until then, numbers are
+        classes. From there on the prediction, the error and the outcome are new series.
+Rule 4. At most ``MAX_SERIES`` features are watched; what comes later is counted.
+Rule 5. A series for which the spec brings a profile has nothing to learn at its beginning.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from schemas.model_spec import ModelSpec
+from streams.budget import Role, shares
+from streams.join import Answer
+from streams.watch import Change, Scalar, SeriesWatch, WatchSpec, watch_of
+
+MAX_SERIES = 1_000
+
+Kind = Literal["auto", "numeric", "categorical"]
+
+
+class Column(NamedTuple):
+    """Values of one series, in log order."""
+
+    series: str
+    role: Role
+    values: list[Scalar]
+
+
+class Sighted(NamedTuple):
+    """A change of a series.
+
+    Parameters
+    ----------
+    column
+        The column it was found in.
+    row
+        The place in the column at which it was found.
+    series_seen
+        Values of the series so far, this one included.
+    change
+        What changed.
+    """
+
+    column: Column
+    row: int
+    series_seen: int
+    change: Change
+
+
+class Panel:
+    """The series of one model.
+
+    Parameters
+    ----------
+    spec
+        What the model's owner asks for.
+
+    Attributes
+    ----------
+    is_regression
+        Whether the error is a distance; a mismatch otherwise.
+    unwatched_values
+        Values of features beyond Rule 4.
+    incomparable_outcomes
+        Pairs of a regression of which one half is text.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.is_regression = spec.task == "regression"
+        self.unwatched_values = 0
+        self.incomparable_outcomes = 0
+        self._may_become_regression = spec.task is None
+        self._spec = spec
+        self._ignored = frozenset(spec.features.ignore)
+        self._watches: dict[str, SeriesWatch] = {}
+        self._roles: dict[str, Role] = {}
+        self._feature_series: dict[str, str] = {}
+        self._begun: set[str] = set()
+        self._has_new_series = False
+
+    def becomes_regression(self, answer: Answer) -> bool:
+        """Tell whether this answer shows that the model is a regression (Rule 3)."""
+        if not self._may_become_regression:
+            return False
+        return isinstance(answer, float) and not answer.is_integer()
+
+    def become_regression(self) -> None:
+        """Begin the prediction, the error and the outcome anew, as quantities."""
+        self.is_regression, self._may_become_regression = True, False
+        for series in ("prediction", "error", "outcome"):
+            self._watches.pop(series, None)
+            self._roles.pop(series, None)
+
+    def compare(self, prediction: Answer, outcome: Answer) -> tuple[bool | None, float | None]:
+        """Return (is_error, error): the first for classes, the second for a regression."""
+        if not self.is_regression:
+            return prediction != outcome, None
+        if isinstance(prediction, str) or isinstance(outcome, str):
+            self.incomparable_outcomes += 1
+            return None, None
+        # Two doubles may lie further apart than a double can say.
+        return None, min(abs(float(prediction) - float(outcome)), sys.float_info.max)
+
+    def begins(self, series: str, value: Scalar) -> bool:
+        """Tell whether a value is the first of its series: rows before it are judged without it."""
+        return value is not None and series not in self._watches
+
+    def begins_feature(self, features: Mapping[str, Scalar]) -> bool:
+        """Tell whether any of these values is the first of its feature."""
+        if features.keys() <= self._begun:
+            return False
+        return any(
+            value is not None and self._may_begin(name)
+            for name, value in features.items()
+            if name not in self._begun
+        )
+
+    def feature_columns(self, rows: Sequence[Mapping[str, Scalar]]) -> list[Column]:
+        """Return the columns of the watched features; what a row does not have is missing."""
+        known = self._feature_series
+        for features in rows:
+            if not features.keys() <= known.keys():
+                self._meet_features(features)
+        return [
+            Column(series, "feature", [features.get(name) for features in rows])
+            for name, series in known.items()
+            if series
+        ]
+
+    def update(self, columns: Sequence[Column]) -> list[Sighted]:
+        """Take columns into account; return what changed."""
+        starts = [self._meet(column) for column in columns]
+        if self._has_new_series:
+            self._divide_budget()
+        return [
+            sighted
+            for column, start in zip(columns, starts, strict=True)
+            if start is not None
+            for sighted in self._update(column, start)
+        ]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state."""
+        return {
+            "is_regression": self.is_regression,
+            "may_become_regression": self._may_become_regression,
+            "unwatched_values": self.unwatched_values,
+            "incomparable_outcomes": self.incomparable_outcomes,
+            # A list: a feature may have any name, and a tree of state has names of its own.
+            "feature_series": list(self._feature_series.items()),
+            "series": {
+                series: {"role": self._roles[series], "watch": watch.snapshot()}
+                for series, watch in self._watches.items()
+            },
+        }
+
+    @classmethod
+    def restore(cls, spec: ModelSpec, state: dict[str, Any]) -> "Panel":
+        """Return the panel as it was."""
+        panel = cls(spec)
+        panel.is_regression = state["is_regression"]
+        panel._may_become_regression = state["may_become_regression"]
+        panel.unwatched_values = state["unwatched_values"]
+        panel.incomparable_outcomes = state["incomparable_outcomes"]
+        panel._feature_series = dict(state["feature_series"])
+        for series, kept in state["series"].items():
+            role = kept["role"]
+            panel._roles[series] = role
+            panel._watches[series] = SeriesWatch.restore(
+                panel._watch_spec(series, role), kept["watch"]
+            )
+        panel._begun = {
+            name for name, series in panel._feature_series.items() if series in panel._watches
+        }
+        return panel
+
+    def _may_begin(self, name: str) -> bool:
+        if name in self._feature_series:
+            return bool(self._feature_series[name])
+        return name not in self._ignored and len(self._feature_series) < MAX_SERIES
+
+    def _meet_features(self, features: Mapping[str, Scalar]) -> None:
+        for name in features:
+            if name in self._feature_series:
+                continue
+            if len(self._feature_series) >= MAX_SERIES:
+                self.unwatched_values += 1
+            else:
+                self._feature_series[name] = "" if name in self._ignored else f"feature/{name}"
+
+    def _meet(self, column: Column) -> int | None:
+        """Return from which row on a column is watched; None when it has no value yet."""
+        series, role, values = column
+        if not values:
+            return None
+        if series in self._watches:
+            return 0
+        start = next((row for row, value in enumerate(values) if value is not None), None)
+        if start is not None:
+            self._watches[series] = self._new_watch(series, role)
+            self._roles[series] = role
+            self._has_new_series = True
+            if role == "feature":
+                self._begun.add(series.removeprefix("feature/"))
+        return start
+
+    def _new_watch(self, series: str, role: Role) -> SeriesWatch:
+        spec = self._watch_spec(series, role)
+        made = self._spec.reference.profile.get(series)
+        return SeriesWatch(spec) if made is None else watch_of(spec, made.model_dump())
+
+    def _watch_spec(self, series: str, role: Role) -> WatchSpec:
+        return WatchSpec(
+            role=role, kind=self._kind(series, role), reference_rows=self._spec.reference.rows
+        )
+
+    def _kind(self, series: str, role: Role) -> Kind:
+        match role:
+            case "feature":
+                coded = series.removeprefix("feature/") in self._spec.features.categorical
+                return "categorical" if coded else "auto"
+            case "score":
+                return "numeric"
+            case _:
+                return "numeric" if self.is_regression else "categorical"
+
+    def _divide_budget(self) -> None:
+        self._has_new_series = False
+        roles = [self._roles[series] for series in self._watches]
+        budgets = shares(self._spec.alert_budget, roles)
+        for watch, budget in zip(self._watches.values(), budgets, strict=True):
+            watch.set_budget(budget)
+
+    def _update(self, column: Column, start: int) -> list[Sighted]:
+        watch = self._watches[column.series]
+        seen = watch.seen
+        values = column.values[start:] if start else column.values
+        return [
+            Sighted(column, start + change.index, seen + change.index + 1, change)
+            for change in watch.update(values)
+        ]
