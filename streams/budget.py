@@ -154,7 +154,7 @@ def adwin_delta(false_alarms: float) -> float:
 def block_adwin_delta(false_alarms: float) -> float:
     """Return ADWIN's confidence on scores of 16-row blocks, for its part of a series' budget.
 
-    Measured: at confidence d, tested every 8 blocks, it raises d / 3 per 10,000 rows or fewer.
+    Measured: at confidence d, tested every 8 blocks, it raises d / 3 per 10,000 rows.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
 
 
 _SHARE_STATISTICS = ((1.75, 8.5), (3.0, 8.4), (1 / 2.1, 10.0))
-_MIDDLE_STATISTICS = ((1.5, 7.3), (2.5, 9.9), (1 / 1.9, 9.3))
+_MIDDLE_STATISTICS = ((1.5, 7.2), (2.5, 10.3), (1 / 1.9, 9.4))
 
 
 def share_statistics(false_alarms: float, share: float) -> tuple[tuple[float, float], ...]:

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from streams import kernel
 from streams.budget import longest_chance_run
 from streams.detect import Finding, ShareDetector
-from streams.reference import ShareReference
+from streams.reference import ShareReference, Value
 
 Floats = NDArray[np.float64]
-Value = float | int | str | bool
 
 SHORTEST_STUCK_RUN = 20
 COMMON_SHARE = 0.05
 DOUBT = 5
 MAX_KNOWN_CATEGORIES = 256
+MAX_NEWS = 3
 
 
 class Hush:
@@ -195,12 +195,13 @@ class NewsRule:
         Inputs between the first and the second alarm.
     """
 
-    __slots__ = ("_hush", "_known", "_rows")
+    __slots__ = ("_hush", "_known", "_rows", "_said")
 
     def __init__(self, known: Iterable[Value], *, is_closed: bool, hush_rows: int) -> None:
         self._known: set[Value] | None = set(known) if is_closed else None
         self._hush = Hush(hush_rows)
         self._rows = 0
+        self._said = 0
 
     def learn(self, values: Iterable[Value]) -> None:
         """Add categories without a word."""
@@ -209,7 +210,10 @@ class NewsRule:
             self._bound()
 
     def _bound(self) -> None:
-        if self._known is not None and len(self._known) > MAX_KNOWN_CATEGORIES:
+        """Stop where categories prove to be without number, or new ones are nothing new."""
+        if self._known is None:
+            return
+        if len(self._known) > MAX_KNOWN_CATEGORIES or self._said >= MAX_NEWS:
             self._known = None
 
     def update(self, values: Sequence[Value]) -> list[tuple[int, Value]]:
@@ -218,12 +222,13 @@ class NewsRule:
         start, self._rows = self._rows, self._rows + len(values)
         if known is None or known.issuperset(values):
             return []
-        news = []
+        news: list[tuple[int, Value]] = []
         for row, value in enumerate(values):
             if value not in known:
                 known.add(value)
-                if self._hush.lets_through(start + row):
+                if self._said + len(news) < MAX_NEWS and self._hush.lets_through(start + row):
                     news.append((row, value))
+        self._said += len(news)
         self._bound()
         return news
 
@@ -233,6 +238,7 @@ class NewsRule:
             "known": None if self._known is None else sorted(self._known, key=_order),
             "hush": self._hush.snapshot(),
             "rows": self._rows,
+            "said": self._said,
         }
 
     @classmethod
@@ -241,6 +247,7 @@ class NewsRule:
         rule = cls(tree["known"] or (), is_closed=tree["known"] is not None, hush_rows=1)
         rule._hush = Hush(*tree["hush"])
         rule._rows = tree["rows"]
+        rule._said = tree["said"]
         return rule
 
 

@@ -7,7 +7,7 @@ Rule 3. Everything a detector assumes (independence above all) is measured here,
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Value = float | int | str | bool
 
 CLIP = 3.5
 """Scores are held within this many standard deviations: one wild value must not page anyone."""
@@ -108,7 +109,7 @@ def moments(values: Floats) -> tuple[float, float]:
 def _slope(low: float, high: float) -> float:
     """Return the scores per unit of value over the outer unit of score; steep where it is flat."""
     half_width = high / 2 - low / 2  # the whole may be beyond a double
-    return 0.5 / half_width if half_width > 0 else 1e9
+    return 0.5 / half_width if half_width > 1e-300 else 1e9
 
 
 def _score(values: Floats, knots: Floats, scores: Floats, low: float, high: float) -> Floats:
@@ -179,14 +180,14 @@ class Levels:
     """
 
     rows: int
-    watched: tuple[Hashable, ...]
+    watched: tuple[Value, ...]
     counts: tuple[int, ...]
     others: int
     is_closed: bool
     """Whether the categories look complete, so that a new one is news."""
 
     @classmethod
-    def of(cls, values: Sequence[Hashable], *, rarest_rows: int) -> "Levels":
+    def of(cls, values: Sequence[Value], *, rarest_rows: int) -> "Levels":
         """Count categories; closed if each occurs in at least ``rarest_rows`` rows.
 
         By Good and Turing, the chance that the next row brings a new category is the share of
@@ -204,7 +205,7 @@ class Levels:
         )
 
     @classmethod
-    def of_truth(cls, values: Sequence[Hashable]) -> "Levels":
+    def of_truth(cls, values: Sequence[Value]) -> "Levels":
         """Count the two truth values, also where one has not come yet."""
         hits = sum(value is True for value in values)
         return cls(

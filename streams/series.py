@@ -6,7 +6,7 @@ Rule 2. Whatever its kind, a series takes a list of values and answers with at m
 Rule 3. A series of names (every value another) is not watched, and says so.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from streams.budget import Role
 from streams.detect import Finding, LevelDetector, ShareDetector
-from streams.reference import Levels, NumericReference, ShareReference, moments
+from streams.reference import Levels, NumericReference, ShareReference, Value, moments
 
 Floats = NDArray[np.float64]
-Value = float | int | str | bool
 
 MIN_ATOM_SHARE = 0.30
 MIN_LEVEL_ROWS = 100
@@ -252,11 +251,11 @@ class CategorySeries:
         return cls(Levels.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
 
 
-def _codes_of(levels: Levels) -> dict[Hashable, float]:
+def _codes_of(levels: Levels) -> dict[Value, float]:
     return {value: float(code) for code, value in enumerate(levels.watched)}
 
 
-def _coded(values: Sequence[Value], codes: dict[Hashable, float]) -> Floats:
+def _coded(values: Sequence[Value], codes: dict[Value, float]) -> Floats:
     get, other = codes.get, float(len(codes))
     return np.array([get(value, other) for value in values])
 

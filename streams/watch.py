@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from streams.blob import DamagedSnapshotError, pack, unpack
 from streams.budget import Role
 from streams.detect import Finding
-from streams.quality import Hush, MissingRule, NewsRule, RunRule, Value
+from streams.quality import Hush, MissingRule, NewsRule, RunRule
+from streams.reference import Value
 from streams.series import (
     Series,
     category_levels,
@@ -403,7 +404,11 @@ class SeriesWatch:
         if levels is None:
             self._news = None
         elif is_last and (self._news is None or is_first):
-            self._news = NewsRule(values, is_closed=levels.is_closed, hush_rows=self._stages[-1])
+            self._news = NewsRule(
+                {*levels.watched, *values},
+                is_closed=levels.is_closed,
+                hush_rows=self._stages[-1],
+            )
         elif self._news is not None:
             self._news.learn(values)
         if is_first:

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from streams.quality import Hush, MissingRule, NewsRule, RunRule
+
+STAGES = (200, 500, 1_000, 2_000)
+
+
+def flags(share: float, rows: int, seed: int = 1) -> np.ndarray:
+    return (np.random.default_rng(seed).random(rows) < share).astype(np.float64)
+
+
+def test_the_first_missing_value_of_a_whole_column_is_news() -> None:
+    rule = MissingRule(STAGES)
+    rule.update(flags(0.0, 2_000), 0.01)
+    later = flags(0.0, 300)
+    later[[120, 200]] = 1.0
+
+    findings = rule.update(later, 0.01)
+
+    assert [(finding.row, finding.aspect) for finding in findings] == [(120, "missing")]
+
+
+def test_a_column_that_is_missing_now_and_then_may_be() -> None:
+    rule = MissingRule(STAGES)
+
+    assert rule.update(flags(0.1, 12_000), 0.01) == []
+
+
+def test_a_column_that_is_missing_more_often_is_found() -> None:
+    rule = MissingRule(STAGES)
+    rule.update(flags(0.1, 4_000), 0.01)
+
+    findings = rule.update(flags(0.25, 600, seed=2), 0.01)
+
+    assert [(finding.aspect, finding.direction) for finding in findings] == [("missing", "up")]
+    assert findings[0].row < 250
+
+
+def test_a_category_that_the_reference_did_not_have_is_said_at_its_first_row() -> None:
+    rule = NewsRule(["a", "b"], is_closed=True, hush_rows=2_000)
+
+    assert rule.update(["a", "b", "c", "c"]) == [(2, "c")]
+    assert rule.update(["c", "a"]) == []
+
+
+def test_a_flood_of_new_categories_is_one_alarm_then_silence() -> None:
+    rule = NewsRule(["a", "b"], is_closed=True, hush_rows=100)
+    ids = [f"id {row}" for row in range(10_000)]
+
+    assert len(rule.update(ids)) <= 3
+    assert rule.snapshot()["known"] is None
+
+
+def test_where_the_reference_left_room_for_new_categories_none_is_news() -> None:
+    rule = NewsRule(["a", "b"], is_closed=False, hush_rows=100)
+
+    assert rule.update(["x", "y", "z"]) == []
+
+
+def test_the_same_news_waits_twice_as_long_each_time() -> None:
+    hush = Hush(10)
+
+    assert [row for row in range(100) if hush.lets_through(row)] == [0, 10, 30, 70]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 100])
+def test_a_stuck_value_is_said_once_and_left_out_from_then_on(batch: int) -> None:
+    rng = np.random.default_rng(1)
+    rule = RunRule()
+    rule.learn(rng.normal(size=2_000).tolist(), 0.01)
+    values = [*rng.normal(size=50).tolist(), *[0.25] * 300, *rng.normal(size=50).tolist()]
+    stuck, kept = [], []
+
+    for start in range(0, len(values), batch):
+        part = values[start : start + batch]
+        found, rows = rule.filter(part)
+        stuck += [start + row for row in found]
+        kept += [start + row for row in (range(len(part)) if rows is None else rows)]
+
+    assert stuck == [50 + 20 - 1]
+    assert kept == [*range(69), *range(350, 400)]
+
+
+def test_runs_as_long_as_the_references_own_are_believed() -> None:
+    rule = RunRule()
+    rule.learn([float(row // 40) for row in range(2_000)], 0.01)
+
+    assert rule.filter([7.0] * 119) == ([], None)
+    assert rule.filter([7.0] * 2)[0] == [0]
+
+
+def test_a_common_value_may_come_often_in_a_row() -> None:
+    rng = np.random.default_rng(1)
+    rule = RunRule()
+    rule.learn((rng.random(2_000) < 0.95).tolist(), 0.01)
+
+    assert rule.limit > 200
+
+
+def test_words_stick_like_numbers() -> None:
+    rng = np.random.default_rng(1)
+    rule = RunRule()
+    rule.learn([str(word) for word in rng.integers(0, 30, 2_000)], 0.01)
+
+    assert rule.filter(["7"] * 15)[0] == []
+    assert rule.filter(["7"] * 10)[0] == [4]
+    assert rule.filter(["8", "7"]) == ([], None)
