@@ -4,13 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-CHECKED := schemas streams agents tests
+BENCH_STAMP := $(VENV)/.set-up-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos check format lock clean
+.PHONY: help setup demo test chaos check bench bench-detection bench-quick format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the local environment, .venv (PYTHON=python3.12 chooses another Python)
 
@@ -27,18 +27,31 @@ demo: $(STAMP) ## Watch a real model go wrong and be caught
 	@./tidegauge demo
 
 test: $(STAMP) ## Run the tests, on the embedded broker and, where java and mvn are, on Apache Kafka
-	@$(BIN)/pytest -n 2 --dist worksteal
+	@$(BIN)/pytest -n 2 --dist worksteal --durations 10 --durations-min 5
 
 N ?= 20
 SEED ?= 7
 chaos: $(STAMP) ## Break a deployment on Apache Kafka in every way, then audit it (N=200 SEED=7)
 	@$(BIN)/python -m benchmarks.chaos --kills $(N) --seed $(SEED)
 
-check: $(STAMP) ## Check format, lint, types and the direction of imports
+check: $(BENCH_STAMP) ## Check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+$(BENCH_STAMP): $(STAMP)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt ".[dev,bench]"
+	@touch $@
+
+bench: $(BENCH_STAMP) ## Measure the throughput of a worker, on Apache Kafka
+	@$(BIN)/python -m benchmarks.throughput
+
+bench-detection: $(BENCH_STAMP) ## Measure false alarms and delays, about 25 minutes
+	@$(BIN)/python -m benchmarks.detection
+
+bench-quick: $(BENCH_STAMP) ## The same in two minutes; fails where a bound is broken
+	@$(BIN)/python -m benchmarks.detection --quick
 
 format: $(STAMP) ## Format the code, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true
