@@ -126,9 +126,13 @@ class ModelMonitor:
         What its owner asks for.
     labelled_topic
         Name of the topic that ``retrain`` points at.
+    panel
+        What watches its series; a new panel when None.
     """
 
-    def __init__(self, model_id: str, spec: ModelSpec, labelled_topic: str) -> None:
+    def __init__(
+        self, model_id: str, spec: ModelSpec, labelled_topic: str, panel: Panel | None = None
+    ) -> None:
         self.model_id = model_id
         self.counts = ModelCounts()
         self.join = OutcomeJoin(
@@ -141,7 +145,7 @@ class ModelMonitor:
         self._high_water: dict[str, int] = {}
         self._now_ms = 0
         self._version: str | None = None
-        self.panel = Panel(spec)
+        self.panel = panel or Panel(spec)
         self._prediction_trail = Trail()
         self._labelled_trail = Trail()
 

@@ -14,6 +14,7 @@ from schemas.event import decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.model import Arrival, Emission, ModelMonitor, Restored
+from streams.panel import Panel
 
 SpecOf = Callable[[str], ModelSpec]
 
@@ -33,6 +34,8 @@ class Monitor:
         Names, for what points at topics.
     spec_of
         Gives the spec of a model that is met for the first time.
+    panel_of
+        Makes the panel that watches its series.
 
     Attributes
     ----------
@@ -47,6 +50,7 @@ class Monitor:
         partition: int,
         topics: Topics,
         spec_of: SpecOf = lambda _model_id: ModelSpec(),
+        panel_of: Callable[[ModelSpec], Panel] = Panel,
     ) -> None:
         self.partition = partition
         self.next_offset: int | None = None
@@ -55,6 +59,7 @@ class Monitor:
         self._base: dict[str, int] = {}
         self._labelled_topic = topics.name("labelled")
         self._spec_of = spec_of
+        self._panel_of = panel_of
 
     def apply(self, offset: int, value: bytes) -> list[Emission]:
         """Take in one record; return what to publish, in order.
@@ -111,6 +116,7 @@ class Monitor:
     def _model(self, model_id: str) -> ModelMonitor:
         model = self.models.get(model_id)
         if model is None:
-            model = ModelMonitor(model_id, self._spec_of(model_id), self._labelled_topic)
+            spec = self._spec_of(model_id)
+            model = ModelMonitor(model_id, spec, self._labelled_topic, self._panel_of(spec))
             self.models[model_id] = model
         return model

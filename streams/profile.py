@@ -1,0 +1,45 @@
+"""Make the references of a model offline, from recorded events.
+
+Rule 1. A series' reference is every value that it has in the record, in log order.
+Rule 2. A series with fewer than ``FEWEST_VALUES`` has no reference: it will learn live.
+"""
+
+from collections.abc import Sequence
+
+from schemas.model_spec import ModelSpec, SeriesProfile
+from streams.panel import Column, Panel, Sighted
+from streams.watch import FIRST_STAGES, Scalar, profile
+
+FEWEST_VALUES = FIRST_STAGES[0]
+
+
+class RecordingPanel(Panel):
+    """A panel that keeps what it is given, and watches nothing."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self._kept: dict[str, list[Scalar]] = {}
+
+    def update(self, columns: Sequence[Column]) -> list[Sighted]:
+        """Keep the columns, from the first value of each series on."""
+        for column in columns:
+            start = self._meet(column)
+            if start is not None:
+                self._kept.setdefault(column.series, []).extend(column.values[start:])
+        return []
+
+    def become_regression(self) -> None:
+        """Forget what was kept of the series that begin anew."""
+        super().become_regression()
+        for series in ("prediction", "error", "outcome"):
+            self._kept.pop(series, None)
+
+    def profiles(self) -> dict[str, SeriesProfile]:
+        """Return the reference of every series that has enough values."""
+        return {
+            series: SeriesProfile.model_validate(
+                profile(self._watch_spec(series, self._roles[series]), values)
+            )
+            for series, values in self._kept.items()
+            if sum(value is not None for value in values) >= FEWEST_VALUES
+        }
