@@ -12,7 +12,9 @@ import numpy as np
 import orjson
 
 _MAGIC = b"TGB1"
-_HEADER = struct.Struct("<4sIII")  # magic, checksum of the rest, bytes of the tree, leaves
+_HEADER = struct.Struct("<4sI")  # magic, checksum of all that follows
+_SIZES = struct.Struct("<II")  # bytes of the tree, leaves
+_ARRAY, _BYTES = "$array", "$bytes"  # the only keys with one dollar in front
 
 Tree = dict[str, Any]
 
@@ -31,8 +33,9 @@ def pack(tree: Tree) -> bytes:
     """
     leaves: list[bytes] = []
     text = orjson.dumps(_without_leaves(tree, leaves), option=orjson.OPT_SERIALIZE_NUMPY)
-    body = b"".join((text, struct.pack(f"<{len(leaves)}I", *map(len, leaves)), *leaves))
-    return _HEADER.pack(_MAGIC, zlib.crc32(body), len(text), len(leaves)) + body
+    sizes = struct.pack(f"<{len(leaves)}I", *map(len, leaves))
+    body = b"".join((_SIZES.pack(len(text), len(leaves)), text, sizes, *leaves))
+    return _HEADER.pack(_MAGIC, zlib.crc32(body)) + body
 
 
 def unpack(data: bytes) -> Tree:
@@ -43,41 +46,53 @@ def unpack(data: bytes) -> Tree:
     DamagedSnapshotError
         If a byte is missing, added or changed.
     """
-    if len(data) < _HEADER.size:
-        raise DamagedSnapshotError(f"expected at least {_HEADER.size} bytes, got {len(data)}")
-    magic, checksum, text_bytes, leaf_count = _HEADER.unpack_from(data)
+    least = _HEADER.size + _SIZES.size
+    if len(data) < least:
+        raise DamagedSnapshotError(f"expected at least {least} bytes, got {len(data)}")
+    magic, checksum = _HEADER.unpack_from(data)
     body = memoryview(data)[_HEADER.size :]
     if magic != _MAGIC:
         raise DamagedSnapshotError(f"expected a snapshot beginning {_MAGIC!r}, got {magic!r}")
     if zlib.crc32(body) != checksum:
         raise DamagedSnapshotError(f"the checksum of {len(body)} bytes is not {checksum}")
-    sizes = struct.unpack_from(f"<{leaf_count}I", body, text_bytes)
-    at = text_bytes + 4 * leaf_count
+    text_bytes, leaf_count = _SIZES.unpack_from(body)
+    text_end = _SIZES.size + text_bytes
+    sizes = struct.unpack_from(f"<{leaf_count}I", body, text_end)
+    at = text_end + 4 * leaf_count
     leaves = []
     for size in sizes:
         leaves.append(bytes(body[at : at + size]))
         at += size
-    tree: Tree = _with_leaves(orjson.loads(body[:text_bytes]), leaves)
+    tree: Tree = _with_leaves(orjson.loads(body[_SIZES.size : text_end]), leaves)
     return tree
 
 
 def _without_leaves(value: object, leaves: list[bytes]) -> object:
     if isinstance(value, dict):
-        return {key: _without_leaves(inner, leaves) for key, inner in value.items()}
+        return {_escaped(key): _without_leaves(inner, leaves) for key, inner in value.items()}
     if isinstance(value, np.ndarray):
         leaves.append(np.ascontiguousarray(value, dtype="<f8").tobytes())
-        return {"$array": len(leaves) - 1}
+        return {_ARRAY: len(leaves) - 1}
     if isinstance(value, bytes | bytearray):
         leaves.append(bytes(value))
-        return {"$bytes": len(leaves) - 1}
+        return {_BYTES: len(leaves) - 1}
     return value
 
 
 def _with_leaves(value: Any, leaves: list[bytes]) -> Any:
     if not isinstance(value, dict):
         return value
-    if "$array" in value:
-        return np.frombuffer(leaves[value["$array"]], dtype="<f8").copy()
-    if "$bytes" in value:
-        return leaves[value["$bytes"]]
-    return {key: _with_leaves(inner, leaves) for key, inner in value.items()}
+    if _ARRAY in value:
+        return np.frombuffer(leaves[value[_ARRAY]], dtype="<f8").copy()
+    if _BYTES in value:
+        return leaves[value[_BYTES]]
+    return {_unescaped(key): _with_leaves(inner, leaves) for key, inner in value.items()}
+
+
+def _escaped(key: str) -> str:
+    """Keep keys, which may be a model's categories, apart from what stands for a leaf."""
+    return f"${key}" if key[:1] == "$" else key
+
+
+def _unescaped(key: str) -> str:
+    return key[1:] if key[:1] == "$" else key
