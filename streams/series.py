@@ -265,7 +265,8 @@ class ConstantSeries:
 
     kind = "constant"
 
-    is_settled = is_calm = True
+    is_settled = False  # a short reference may lack what is only rare
+    is_calm = True
 
     def __init__(self, value: Value, rows: int) -> None:
         self._value = value
