@@ -15,7 +15,13 @@ from schemas.alert import Alert, Evidence
 from schemas.dead_letter import DeadLetter
 from schemas.feedback import Feedback, LabelledRange
 from schemas.labelled import Labelled, Position
-from schemas.model_spec import FeatureRules, ModelSpec, OutcomeRules
+from schemas.model_spec import (
+    FeatureRules,
+    ModelSpec,
+    OutcomeRules,
+    ReferenceRules,
+    SeriesProfile,
+)
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
 from schemas.topics import DAY_MS, MIB, Topics
@@ -39,6 +45,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "position": Position,
     "feature_rules": FeatureRules,
     "outcome_rules": OutcomeRules,
+    "reference_rules": ReferenceRules,
+    "series_profile": SeriesProfile,
 }
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _SECTION = re.compile(r"(<!-- generated: (?P<name>[a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
