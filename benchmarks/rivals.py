@@ -4,6 +4,7 @@ Each rival reads raw values of one numeric feature and is given the same 2,000 r
 None has a budget to set; the chunked jobs divide their significance by the number of features.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river.drift import ADWIN, KSWIN, PageHinkley
 
+from benchmarks.detection_cases import REFERENCE_ROWS, Delays, Draw, Rng, normal, rng_of
 from streams.watch import SeriesWatch, WatchSpec
 
 Floats = NDArray[np.float64]
@@ -91,3 +93,93 @@ RIVALS = (
     Rival("PSI > .2 on 1,000 rows", _chunked(_psi)),
     Rival("KS at 5 % on 1,000 rows", _chunked(_kolmogorov)),
 )
+
+SIZED = ("Tidegauge", "KS at 5 % on 1,000 rows")
+"""Rivals that know how many features there are; the others behave alike on each."""
+
+
+def gradual(rng: Rng, rows: int) -> Floats:
+    """Return values more and more of which come from one deviation higher."""
+    is_new = rng.random(rows) < np.arange(rows) / 1_000
+    return rng.normal(size=rows) + is_new.astype(np.float64)
+
+
+def incremental(rng: Rng, rows: int) -> Floats:
+    """Return values that rise by one deviation over 1,000 rows."""
+    risen: Floats = np.minimum(np.arange(rows) / 1_000, 1.0)
+    return rng.normal(size=rows) + risen
+
+
+def recurring(rng: Rng, rows: int) -> Floats:
+    """Return values that go up and come back every 300 rows."""
+    is_up = np.arange(rows) // 300 % 2 == 0
+    return rng.normal(size=rows) + is_up.astype(np.float64)
+
+
+CHANGES: dict[str, Draw] = {
+    "+1 sd": normal(1.0),
+    "+.5 sd": normal(0.5),
+    "sd x 2": normal(0.0, 2.0),
+    "gradual": gradual,
+    "incremental": incremental,
+    "recurring": recurring,
+}
+MODEL_SIZES = (1, 20, 100, 500)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One rival on one model size."""
+
+    rival: str
+    features: int
+    alarms_per_10k: float
+    half: float
+    delays: dict[str, Delays]
+
+
+def rival_alarms(rival: Rival, features: int, runs: int) -> tuple[float, float]:
+    """Return false alarms per 10,000 rows of a whole model, by the hazard of single features."""
+    rows, alarms, seen = 10_000, 0, 0
+    runs = max(min(runs, rival.rows_at_most // rows), 3)
+    for run in range(runs):
+        rng = rng_of(140, run)
+        first = rival.first_alarm(rng.normal(size=REFERENCE_ROWS), rng.normal(size=rows), features)
+        alarms += first is not None
+        seen += rows if first is None else first + 1
+    per = features * 10_000 / seen
+    return alarms * per, 1.96 * math.sqrt(max(alarms, 1)) * per
+
+
+def rival_delays(rival: Rival, features: int, runs: int, case: int, after: Draw) -> Delays:
+    """Return the delays of a rival, 3,000 rows after its reference."""
+    rows, missed, early = [], 0, 0
+    runs = max(min(runs, rival.rows_at_most // 7_000), 3)
+    for run in range(runs):
+        rng = rng_of(150 + case, run)
+        later = np.concatenate((rng.normal(size=3_000), after(rng, 2_000)))
+        first = rival.first_alarm(rng.normal(size=REFERENCE_ROWS), later, features)
+        if first is None:
+            missed += 1
+        elif first < 3_000:
+            early += 1
+        else:
+            rows.append(first - 3_000 + 1)
+    return Delays(rows, missed, early)
+
+
+def compare(scale: float) -> list[Comparison]:
+    """Put the rivals side by side on the same streams."""
+    return [
+        Comparison(
+            rival.name,
+            features,
+            *rival_alarms(rival, features, max(int(2_000 * scale), 20)),
+            {
+                name: rival_delays(rival, features, max(int(200 * scale), 5), case, after)
+                for case, (name, after) in enumerate(CHANGES.items())
+            },
+        )
+        for rival in RIVALS
+        for features in (MODEL_SIZES if rival.name in SIZED else (100,))
+    ]
