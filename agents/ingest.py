@@ -9,6 +9,7 @@ Rule 3. An offset is committed only when everything before it is acknowledged.
 Rule 4. After a failed send nothing is published any more: the process ends.
 Rule 5. When too much is refused the process ends too, with its dead letters published and their
         offsets not committed: whether to leave such records behind is for the operator to say.
+Rule 6. A partition far ahead of the others is fetched no further until they have caught up.
 """
 
 import asyncio
@@ -40,6 +41,9 @@ from streams.order import Item, TimeMerge
 RELEASED_AT_ONCE = 4_000
 COMMIT_EVERY_S = 1.0
 LOOK_EVERY_S = 0.05
+HELD_AT_MOST = 50_000
+"""Events held over all source partitions before those far ahead are fetched no further. Well below
+what `TimeMerge` holds at most: beyond that it would let events go out of their order."""
 
 Clock = Callable[[], float]
 Incarnations = Callable[[], Awaitable[Mapping[str, str]]]
@@ -104,6 +108,7 @@ class Ingest(Hop):
         self._committed: dict[TP, int] = {}
         self._next_commit_s = 0.0
         self._turn = asyncio.Lock()
+        self._paused: set[TP] = set()
         self._refusals = RateLimit(every_s=10.0)
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
@@ -116,6 +121,7 @@ class Ingest(Hop):
         self._expected = dict(starts)
         self._done = dict(starts)
         self._committed = dict(starts)
+        self._paused = set()
         self._merge.assign(self._sources.values(), self._clock())
 
     async def on_fetch(self, fetch: Fetch) -> None:
@@ -134,6 +140,7 @@ class Ingest(Hop):
         await self.on_shutdown()
         self._expected = {}
         self._done = {}
+        self._paused = set()
         self._merge.assign([], self._clock())
 
     async def on_shutdown(self) -> None:
@@ -166,11 +173,30 @@ class Ingest(Hop):
         self._expected[fetch.tp] = fetch.next_offset
         has_more = fetch.next_offset < fetch.highwater
         self._merge.add(source, items, has_more=has_more, now_s=now_s)
+        if has_more and self._merge.held(source) > self._room:
+            self._paused.add(fetch.tp)
+            self.partitions.pause([fetch.tp])
+
+    @property
+    def _room(self) -> int:
+        return HELD_AT_MOST // max(1, len(self._sources))
+
+    def _resume(self) -> None:
+        """Fetch again from the partitions that the others have caught up with."""
+        for tp in sorted(self._paused):
+            source = self._sources[tp]
+            # It is known to hold more, however long ago it was heard: nobody passes it by.
+            self._merge.add(source, [], has_more=True, now_s=self._clock())
+            if self._merge.held(source) <= self._room // 2:
+                self._paused.remove(tp)
+                self.partitions.resume([tp])
 
     async def _flush(self) -> None:
         async with self._turn:
+            self._resume()
             while items := self._merge.release(self._clock(), RELEASED_AT_ONCE):
                 await self._publish(items)
+                self._resume()
             if self._done != self._committed and self._clock() >= self._next_commit_s:
                 await self._commit()
 
