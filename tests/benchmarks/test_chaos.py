@@ -1,10 +1,16 @@
 """What the chaos run is made of: a plan, traffic, and a proxy."""
 
+import socket
+import socketserver
+import threading
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 
+from agents.embedded import free_port
+from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.schedule import KINDS, MOST_WORKERS, WORKERS, plan
 from benchmarks.chaos.traffic import Message, Traffic
 from schemas.event import Source
@@ -67,3 +73,68 @@ def test_the_traffic_holds_every_oddity_and_only_what_is_meant_to_be_refused_is(
         "outcome without a prediction",
         "unreadable",
     }
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        while data := self.request.recv(1_024):
+            self.request.sendall(data)
+
+
+@pytest.fixture
+def proxy_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def proxy(proxy_port: int) -> Iterator[Proxy]:
+    """A proxy in front of a server that says everything back."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Proxy(proxy_port, server.server_address[1]) as proxy:
+            yield proxy
+        server.shutdown()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=5.0)
+
+
+def test_the_proxy_lets_bytes_through_both_ways(proxy: Proxy, proxy_port: int) -> None:
+    with connect(proxy_port) as client:
+        client.sendall(b"tide")
+
+        assert client.recv(16) == b"tide"
+
+
+def test_a_cut_breaks_connections_and_refuses_new_ones_until_it_is_mended(
+    proxy: Proxy, proxy_port: int
+) -> None:
+    with connect(proxy_port) as client:
+        client.sendall(b"tide")
+        client.recv(16)
+
+        proxy.cut()
+
+        assert client.recv(16) == b""
+    with pytest.raises(ConnectionRefusedError):
+        connect(proxy_port)
+    proxy.mend()
+    with connect(proxy_port) as client:
+        client.sendall(b"gauge")
+        assert client.recv(16) == b"gauge"
+
+
+def test_what_is_held_arrives_late_and_whole(proxy: Proxy, proxy_port: int) -> None:
+    with connect(proxy_port) as client:
+        proxy.hold()
+        client.sendall(b"tide")
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(16)
+
+        proxy.release()
+
+        client.settimeout(5.0)
+        assert client.recv(16) == b"tide"
