@@ -106,8 +106,8 @@ def gradual(rng: Rng, rows: int) -> Floats:
 
 def incremental(rng: Rng, rows: int) -> Floats:
     """Return values that rise by one deviation over 1,000 rows."""
-    risen: Floats = np.minimum(np.arange(rows) / 1_000, 1.0)
-    return rng.normal(size=rows) + risen
+    x: Floats = rng.normal(size=rows) + np.minimum(np.arange(rows) / 1_000, 1.0)
+    return x
 
 
 def recurring(rng: Rng, rows: int) -> Floats:
