@@ -28,7 +28,6 @@ from agents.topics import create_topics
 from benchmarks.throughput import PATIENCE_S, ROOT, SENT_AT_ONCE, events
 from tests.kafka import RealKafka
 
-
 OUTCOME_AT_MS = 1_770_000_000_000
 
 
