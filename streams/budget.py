@@ -182,7 +182,7 @@ def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
 
 
 _SHARE_STATISTICS = ((1.75, 8.5), (3.0, 8.4), (1 / 2.1, 10.0))
-_MIDDLE_STATISTICS = ((1.5, 7.2), (2.5, 10.3), (1 / 1.9, 9.4))
+_MIDDLE_STATISTICS = ((1.5, 6.9), (2.5, 10.8), (1 / 1.9, 9.6))
 
 
 def share_statistics(false_alarms: float, share: float) -> tuple[tuple[float, float], ...]:
