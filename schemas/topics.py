@@ -38,6 +38,9 @@ class Topic:
         Kafka's ``retention.ms``; -1 keeps records for ever.
     max_record_bytes
         Kafka's ``max.message.bytes``.
+    is_kept_from_append
+        Whether retention counts from the instant a record is appended. A log that is filled from
+        records of years ago would otherwise be deleted before it is read.
     purpose
         One sentence for the docs.
     """
@@ -49,15 +52,19 @@ class Topic:
     cleanup: Literal["delete", "compact"]
     retention_ms: int
     max_record_bytes: int
+    is_kept_from_append: bool
     purpose: str
 
     def config(self) -> dict[str, str]:
         """Return the topic's settings as Kafka spells them."""
-        return {
+        settings = {
             "cleanup.policy": self.cleanup,
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_record_bytes),
         }
+        if self.is_kept_from_append:
+            settings["message.timestamp.type"] = "LogAppendTime"
+        return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,7 @@ class Topics:
                 cleanup="compact",
                 retention_ms=-1,
                 max_record_bytes=MAX_RECORD_BYTES,
+                is_kept_from_append=True,
                 purpose="snapshots, so that a restart goes on where the last worker stopped",
             ),
         )
@@ -121,6 +129,7 @@ class Topics:
             cleanup="delete",
             retention_ms=7 * DAY_MS,
             max_record_bytes=MIB,
+            is_kept_from_append=False,  # ingest puts a backlog in order by the services' own clocks
             purpose=purpose,
         )
 
@@ -133,5 +142,6 @@ class Topics:
             cleanup="delete",
             retention_ms=days * DAY_MS,
             max_record_bytes=MAX_RECORD_BYTES,
+            is_kept_from_append=True,
             purpose=purpose,
         )

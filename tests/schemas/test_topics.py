@@ -41,3 +41,11 @@ def test_settings_are_spelt_as_kafka_spells_them() -> None:
         "retention.ms": "604800000",
         "max.message.bytes": "1048576",
     }
+
+
+def test_what_we_write_ages_from_when_it_was_written_and_inputs_keep_their_clocks() -> None:
+    types = {topic.role: topic.config().get("message.timestamp.type") for topic in Topics().table()}
+
+    assert types.pop("predictions") is None
+    assert types.pop("outcomes") is None
+    assert set(types.values()) == {"LogAppendTime"}
