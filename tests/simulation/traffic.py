@@ -44,25 +44,26 @@ def traffic(variant: int) -> tuple[Input, ...]:
         planned.append((chance.uniform(0, 60), chance.choice(("predictions", "outcomes")), garbage))
     planned.sort(key=lambda each: each[0])
     return tuple(
-        Input(topic, chance.randrange(PARTITIONS), _timestamp(at_s, chance), value)
+        Input(topic, chance.randrange(PARTITIONS), _timestamp(at_s, variant, chance), value)
         for at_s, topic, value in planned
     )
 
 
-def _timestamp(at_s: float, chance: random.Random) -> int:
-    ahead_s = 7_200.0 if chance.random() < 0.0005 else 0.0  # a producer whose clock is wrong
+def _timestamp(at_s: float, variant: int, chance: random.Random) -> int:
+    """Return when it was sent; in one variant of four a producer's clock is hours ahead."""
+    ahead_s = 7_200.0 if variant % 4 == 3 and chance.random() < 0.002 else 0.0
     return START_MS + int(1_000 * (at_s + ahead_s + chance.uniform(-0.2, 0.2)))
 
 
 def _plan_risk(chance: random.Random, planned: list[tuple[float, str, bytes]]) -> None:
     """Plan a model that goes wrong; its outcomes come a third of a minute later."""
-    for row in range(330):
-        at_s = row * 0.12
+    for row in range(360):
+        at_s = row * 0.11
         says = chance.random() < 0.5
-        is_wrong = chance.random() < (0.05 if row < 220 else 0.9)
+        is_wrong = chance.random() < (0.05 if row < 220 else 0.95)
         name = f"r{row}"
         planned.append((at_s, "predictions", prediction(name, "risk", prediction=says)))
-        late_s = chance.choice((-1.0, 18.0, 20.0, 22.0))
+        late_s = -1.0 if chance.random() < 0.05 else chance.uniform(17.0, 21.0)
         truth = outcome(name, "risk", outcome=says ^ is_wrong)
         planned.append((at_s + late_s, "outcomes", truth))
         if row % 40 == 7:
