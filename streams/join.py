@@ -19,6 +19,7 @@ import orjson
 from streams.waiting import WaitingRoom
 
 Answer = bool | int | float | str
+_NUMBER_BYTES = 8
 ChunkName = tuple[str, int]
 """A sealed chunk of waiting events: its room, and its number there."""
 
@@ -100,9 +101,9 @@ class OutcomeJoin:
     def __init__(self, spec: JoinSpec) -> None:
         self.spec = spec
         self._wait_ms = math.ceil(spec.wait_s * 1_000)
-        self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting)
-        self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting)
-        self._joined = WaitingRoom[Answer](spec.remembered)
+        self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting, _payload_bytes)
+        self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting, _payload_bytes)
+        self._joined = WaitingRoom[Answer](spec.remembered, _answer_bytes)
         self.counts = JoinCounts()
 
     @property
@@ -205,18 +206,21 @@ class OutcomeJoin:
             snapshot["predictions"],
             lambda number: chunks(("predictions", number)),
             _read_prediction,
+            _payload_bytes,
         )
         join._outcomes = WaitingRoom.restore(
             spec.max_waiting,
             snapshot["outcomes"],
             lambda number: chunks(("outcomes", number)),
             _read_outcome,
+            _payload_bytes,
         )
         join._joined = WaitingRoom.restore(
             spec.remembered,
             snapshot["joined"],
             lambda number: chunks(("joined", number)),
             _read_joined,
+            _answer_bytes,
         )
         return join
 
@@ -241,6 +245,14 @@ class OutcomeJoin:
 
 def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome) -> bytes:
     return waiting.payload
+
+
+def _payload_bytes(waiting: WaitingPrediction | EarlyOutcome) -> int:
+    return len(waiting.payload)
+
+
+def _answer_bytes(answer: Answer) -> int:
+    return len(answer) if isinstance(answer, str) else _NUMBER_BYTES
 
 
 def _read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:

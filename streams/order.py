@@ -8,7 +8,8 @@ Rule 1. What leaves is the earliest head of all partitions: by record timestamp,
 Rule 2. A partition keeps its own order, whatever its timestamps say.
 Rule 3. Nothing leaves while a partition that may still have older events is empty: one that has
         sent within ``idle_s``, or ``BACKLOG_PATIENCE`` times that if it is known to hold more.
-Rule 4. At most ``max_held`` events are held; beyond that the earliest leave without waiting.
+Rule 4. At most ``max_held`` events are held, of at most ``MAX_HELD_BYTES``; beyond that the
+        earliest leave without waiting.
 """
 
 import heapq
@@ -20,6 +21,7 @@ from schemas.event import Source
 from streams.ingest import Accepted, Refused
 
 BACKLOG_PATIENCE = 10
+MAX_HELD_BYTES = 256 * 1024 * 1024
 Item = Accepted | Refused
 _Key = tuple[int, int, str, str, int]
 
@@ -45,6 +47,7 @@ class TimeMerge:
         self._wait_until: dict[Source, float] = {}
         self._heads: list[tuple[_Key, Source]] = []
         self._count = 0
+        self._bytes = 0
 
     def __len__(self) -> int:
         return self._count
@@ -59,6 +62,7 @@ class TimeMerge:
         self._wait_until = dict.fromkeys(self._held, now_s + self._idle_s)
         self._heads = []
         self._count = 0
+        self._bytes = 0
 
     def add(self, source: Source, items: list[Item], *, has_more: bool, now_s: float) -> None:
         """Hold what a fetch returned; ``has_more``: the partition is known to hold more."""
@@ -69,6 +73,7 @@ class TimeMerge:
             heapq.heappush(self._heads, (_key(items[0]), source))
         held.extend(items)
         self._count += len(items)
+        self._bytes += sum(map(_size, items))
 
     def end(self, source: Source) -> None:
         """Take note that a source has nothing more to send."""
@@ -79,12 +84,15 @@ class TimeMerge:
         released: list[Item] = []
         heads = self._heads
         while heads and len(released) < most:
-            if self._count <= self._max_held and self._is_awaiting(now_s):
+            is_full = self._count > self._max_held or self._bytes > MAX_HELD_BYTES
+            if not is_full and self._is_awaiting(now_s):
                 break
             _, source = heads[0]
             held = self._held[source]
-            released.append(held.popleft())
+            item = held.popleft()
+            released.append(item)
             self._count -= 1
+            self._bytes -= _size(item)
             if held:
                 heapq.heapreplace(heads, (_key(held[0]), source))
             else:
@@ -104,6 +112,10 @@ class TimeMerge:
 
     def _deadlines(self) -> Iterable[float]:
         return (self._wait_until[source] for source, held in self._held.items() if not held)
+
+
+def _size(item: Item) -> int:
+    return len(item.payload) if isinstance(item, Accepted) else len(item.letter.value)
 
 
 def _key(item: Item) -> _Key:

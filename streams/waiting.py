@@ -2,12 +2,12 @@
 
 Rule 1. An entry leaves once: taken, expired, or pushed out.
 Rule 2. Entries stand in the order they came; log time never goes back, so the front is oldest.
-Rule 3. At most ``capacity`` wait; one more pushes the oldest out.
-Rule 4. Entries stand in chunks. The last one is open; at ``CHUNK_SLOTS`` it is sealed, under a
-        number that is never given again, with what is left in it. A sealed chunk only loses
-        entries; when three quarters are gone, the rest is sealed anew under another number, with a
-        neighbour's where both are small. So a number names the same bytes for ever, and what waits
-        long is stored once, not with every snapshot.
+Rule 3. At most ``capacity`` wait, of at most ``ROOM_BYTES``; one more pushes the oldest out.
+Rule 4. Entries stand in chunks. The last one is open; at ``CHUNK_SLOTS`` entries, or
+        ``CHUNK_BYTES``, it is sealed, under a number that is never given again, with what is left
+        in it. A sealed chunk only loses entries; when three quarters are gone, the rest is sealed
+        anew under another number, with a neighbour's where both are small. So a number names the
+        same bytes for ever, and what waits long is stored once, not with every snapshot.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,10 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+ROOM_BYTES = 1 << 30
 CHUNK_SLOTS = 128
+CHUNK_BYTES = 512 * 1024
+"""With the one payload that goes beyond it, a chunk still fits a record of the state topic."""
 _ALL_LIVE = (1 << CHUNK_SLOTS) - 1
 SHRUNK = 4
 """A sealed chunk is sealed anew when at most one in so many of its entries is left."""
@@ -32,11 +35,12 @@ class _Chunk(Generic[T]):
     ``live`` says which of those are left, once somebody asked.
     """
 
-    __slots__ = ("after", "before", "count", "entries", "live", "number", "sealed")
+    __slots__ = ("after", "before", "bytes", "count", "entries", "live", "number", "sealed")
 
     def __init__(self) -> None:
         self.number = 0
         self.count = 0
+        self.bytes = 0
         self.entries: dict[str, tuple[int, int, T]] = {}
         self.sealed: dict[str, tuple[int, int, T]] | None = None
         self.live: str | None = None
@@ -51,6 +55,8 @@ class WaitingRoom(Generic[T]):
     ----------
     capacity
         Entries held at most.
+    size_of
+        Gives the bytes of a value; those of its key come on top.
 
     Attributes
     ----------
@@ -59,15 +65,17 @@ class WaitingRoom(Generic[T]):
 
     Examples
     --------
-    >>> room = WaitingRoom[str](capacity=2)
+    >>> room = WaitingRoom[str](capacity=2, size_of=len)
     >>> room.put("a", 10, "first"), room.put("b", 20, "second"), room.put("c", 30, "third")
     (0, 0, 1)
     >>> room.take("a"), room.take("b"), room.expire(31), len(room)
     (None, 'second', 1, 0)
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, size_of: Callable[[T], int] = lambda _: 0) -> None:
         self._capacity = capacity
+        self._size_of = size_of
+        self._bytes = 0
         self._chunk_of: dict[str, _Chunk[T]] = {}
         self.last_number = 0
         self._open: _Chunk[T] = _Chunk()
@@ -82,15 +90,20 @@ class WaitingRoom(Generic[T]):
 
     def put(self, key: str, at_ms: int, value: T) -> int:
         """Let an entry wait; return how many were pushed out to make room."""
+        size = len(key) + self._size_of(value)
         pushed_out = 0
-        if len(self._chunk_of) >= self._capacity:
+        while self._chunk_of and (
+            len(self._chunk_of) >= self._capacity or self._bytes + size > ROOM_BYTES
+        ):
             self._drop_oldest()
-            pushed_out = 1
+            pushed_out += 1
+        self._bytes += size
         chunk = self._open
+        chunk.bytes += size
         chunk.entries[key] = (chunk.count, at_ms, value)
         self._chunk_of[key] = chunk
         chunk.count += 1
-        if chunk.count == CHUNK_SLOTS:
+        if chunk.count == CHUNK_SLOTS or chunk.bytes >= CHUNK_BYTES:
             self._close()
         return pushed_out
 
@@ -108,6 +121,9 @@ class WaitingRoom(Generic[T]):
         if chunk is None:
             return None
         _, _, value = chunk.entries.pop(key)
+        size = len(key) + self._size_of(value)
+        self._bytes -= size
+        chunk.bytes -= size
         chunk.live = None
         if chunk.number and len(chunk.entries) * SHRUNK <= chunk.count:
             self._shrink(chunk)
@@ -172,6 +188,7 @@ class WaitingRoom(Generic[T]):
         snapshot: dict[str, Any],
         chunks: Callable[[int], bytes],
         decode: Callable[[bytes], tuple[str, T]],
+        size_of: Callable[[T], int] = lambda _: 0,
     ) -> "WaitingRoom[T]":
         """Return the room as it was.
 
@@ -185,8 +202,10 @@ class WaitingRoom(Generic[T]):
             Gives the bytes of a sealed chunk, by number.
         decode
             Reads a line of ``encode``.
+        size_of
+            As for the constructor.
         """
-        room = cls(capacity)
+        room = cls(capacity, size_of)
         room.last_number = snapshot["last_number"]
         for number, count, live in snapshot["chunks"]:
             room._append(number, count, int(live, 16), chunks(number), decode)
@@ -209,6 +228,8 @@ class WaitingRoom(Generic[T]):
                 key, value = decode(text)
                 chunk.entries[key] = (int(place), int(at_ms), value)
                 self._chunk_of[key] = chunk
+                chunk.bytes += len(key) + self._size_of(value)
+        self._bytes += chunk.bytes
         if number:
             self._open = _Chunk()
             _link(chunk, self._open)
@@ -268,6 +289,7 @@ class WaitingRoom(Generic[T]):
             key: (place, at_ms, value)
             for place, (key, (_, at_ms, value)) in enumerate(entries.items())
         }
+        chunk.bytes += after.bytes
         self._seal(chunk)
         for key in after.entries:
             self._chunk_of[key] = chunk
@@ -301,4 +323,7 @@ def _link(before: _Chunk[T], after: _Chunk[T]) -> None:
 
 
 def _fit(before: _Chunk[T], after: _Chunk[T]) -> bool:
-    return len(before.entries) + len(after.entries) <= CHUNK_SLOTS // 2
+    return (
+        len(before.entries) + len(after.entries) <= CHUNK_SLOTS // 2
+        and before.bytes + after.bytes <= CHUNK_BYTES // 2
+    )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from schemas.event import Source
 from streams.ingest import Accepted, Refused, accept
-from streams.order import BACKLOG_PATIENCE, Item, TimeMerge
+from streams.order import BACKLOG_PATIENCE, MAX_HELD_BYTES, Item, TimeMerge
 from tests.doubles.inputs import START_MS, raw
 
 IDLE_S = 1.0
@@ -242,3 +242,12 @@ def test_a_backlog_that_arrives_in_time_comes_out_exactly_in_time_order(
 
     assert sorted(released, key=lambda item: item.logged_at) == released
     assert len(released) == len(everything)
+
+
+def test_what_is_held_is_bounded_in_bytes() -> None:
+    order = merge(FIRST, SECOND)
+    large = event(FIRST, 0, 10)._replace(payload=bytes(MAX_HELD_BYTES + 1))
+
+    order.add(FIRST, [large], has_more=True, now_s=0.0)
+
+    assert order.release(0.0, 10) == [large]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.waiting import WaitingRoom
+from streams.waiting import CHUNK_BYTES, ROOM_BYTES, WaitingRoom
 
 
 def filled(count: int, capacity: int = 10_000) -> WaitingRoom[int]:
@@ -205,3 +205,21 @@ def test_a_number_is_never_given_again() -> None:
 
     assert sealed
     assert sealed.isdisjoint(room.numbers())
+
+
+def test_large_entries_fill_a_chunk_by_their_bytes() -> None:
+    room = WaitingRoom[int](1_000, size_of=lambda size: size)
+
+    for i in range(4):
+        room.put(str(i), i, CHUNK_BYTES // 2)
+
+    assert [lines.count(b"\n") + 1 for lines in room.unstored(encode).values()] == [2, 2]
+
+
+def test_a_room_is_bounded_in_bytes() -> None:
+    room = WaitingRoom[int](1_000, size_of=lambda size: size)
+
+    pushed_out = [room.put(str(i), i, ROOM_BYTES // 2 - 1) for i in range(4)]
+
+    assert pushed_out == [0, 0, 1, 1]
+    assert [key for key, _, _ in room.entries()] == ["2", "3"]
