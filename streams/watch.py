@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 Scalar = float | int | str | bool | None
 
 FIRST_STAGES = (200, 500, 1_000)
-MISSING_SHARE = 0.5
+MISSING_SHARE = 0.6
 MAX_PART_ROWS = 2_000
 DEFAULT_FALSE_ALARMS = 0.01
 FOREIGN_RUN_ROWS = 200

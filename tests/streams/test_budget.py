@@ -9,15 +9,15 @@ from streams import budget, kernel
 def test_half_of_the_budget_is_the_errors_and_the_rest_is_shared_alike() -> None:
     got = budget.shares(1.0, ["feature", "score", "prediction", "outcome", "error"])
 
-    assert got == [0.125, 0.125, 0.125, 0.125, 0.5]
+    assert got == [0.1125, 0.1125, 0.1125, 0.1125, 0.5]
 
 
-def test_the_shares_never_add_up_to_more_than_the_budget() -> None:
+def test_the_shares_stay_within_the_budget() -> None:
     many: list[budget.Role] = ["score", "error"]
     many.extend("feature" for _ in range(500))
 
-    assert sum(budget.shares(0.2, many)) == pytest.approx(0.2)
-    assert sum(budget.shares(0.2, ["feature"])) == pytest.approx(0.1)
+    assert 0.18 < sum(budget.shares(0.2, many)) < 0.2
+    assert sum(budget.shares(0.2, ["feature"])) == pytest.approx(0.09)
 
 
 @pytest.mark.parametrize("model_budget", [0.0, -1.0, math.inf, math.nan])
