@@ -251,7 +251,7 @@ def backtest(**options: Any) -> int:
 @click.option("--out", required=True, metavar="FILE", type=_FILE, help="Where the profile goes.")
 @click.option("--spec", metavar="FILE", help="The model's spec, YAML.")
 def profile(**options: Any) -> int:
-    r"""Learn a model's references from recorded events, so that nothing is left to learn live.
+    """Learn a model's references from recorded events, so that nothing is left to learn live.
 
     FILE holds predictions as services publish them, JSON lines, may be gzip. Name the profile in
     the model's spec: reference: {profile: profile.json}.

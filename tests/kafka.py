@@ -80,8 +80,10 @@ def format_log_folder(properties: Path, cluster_id: str) -> None:
     BrokerStartError
         With what Kafka says about the settings.
     """
-    command = [*java(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"]
-    run = subprocess.run([*command, str(properties)], capture_output=True, text=True, check=False)
+    # One argument each: an id may begin with a dash, and would be taken for an option.
+    named = (f"--cluster-id={cluster_id}", f"--config={properties}")
+    command = [*java(), "kafka.tools.StorageTool", "format", *named]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         told = (run.stdout + run.stderr)[-2000:]
         raise BrokerStartError(
