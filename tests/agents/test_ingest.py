@@ -1,139 +1,239 @@
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import cast
+import asyncio
+from collections.abc import Sequence
 
 import pytest
-from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from agents.hop import Partitions
-from agents.ingest import HELD_AT_MOST, Ingest
-from agents.publish import Outgoing
-from agents.transport import RECORDS_PER_FETCH, Fetch
+from agents.errors import OperatorError, PublishError
+from agents.ingest import COMMIT_EVERY_S, Ingest
+from agents.transport import Fetch
+from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
 from schemas.topics import Topics
 from streams.ingest import DeadLetterLimit
 from streams.order import TimeMerge
 from tests.doubles.inputs import START_MS, outcome, prediction
+from tests.doubles.sender import ListPartitions, ListSender, fetch_of
+from tests.simulation.simulation import silence
 
-PREDICTIONS = TP("predictions", 0)
-OUTCOMES = TP("outcomes", 0)
 TOPICS = Topics()
-
-
-class Transport:
-    """What a hop asks of its transport, written down."""
-
-    def __init__(self) -> None:
-        self.paused: list[TP] = []
-        self.resumed: list[TP] = []
-
-    async def commit_fact(self, _offsets: Mapping[TP, int]) -> bool:
-        return True
-
-    def pause(self, tps: Iterable[TP]) -> None:
-        self.paused += tps
-
-    def resume(self, tps: Iterable[TP]) -> None:
-        self.resumed += tps
-
-
-class Log:
-    """Takes what is published."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-
-    async def send(self, batch: list[Outgoing]) -> None:
-        for outgoing in batch:
-            events = decode_events(outgoing.value or b"")
-            self.counts.update(events.sources[index].kind for index in events.source_index)
+PREDICTIONS, OUTCOMES = TP("predictions", 0), TP("outcomes", 0)
+IDLE_S = 1.0
 
 
 class Clock:
     def __init__(self) -> None:
-        self.now_s = START_MS / 1_000 + 86_400.0
+        self.now_s = START_MS / 1_000 + 3_600
 
     def __call__(self) -> float:
         return self.now_s
 
 
-class Bench:
-    """An ingest with two source partitions, and everything around it."""
+class Desk:
+    """An ingest, with what it talks to."""
 
-    def __init__(self) -> None:
-        self.transport, self.log, self.clock = Transport(), Log(), Clock()
-        self.ingest = Ingest(
+    def __init__(
+        self, tps: Sequence[TP] = (PREDICTIONS,), *, fails_at: int | None = None, most: int = 10_000
+    ) -> None:
+        self.journal: list[str] = []
+        self.sender = ListSender(fails_at, self.journal)
+        self.partitions = ListPartitions(self.journal)
+        self.clock = Clock()
+        self.incarnations: dict[str, str] = {}
+        self.hop = Ingest(
             TOPICS,
-            self.log,
-            TimeMerge(idle_s=1.0),
-            DeadLetterLimit(None, 1),
+            self.sender,
+            TimeMerge(IDLE_S),
+            DeadLetterLimit(0.5, 4),
             self.clock,
-            incarnations=self.incarnations,
-            max_payload_bytes=10_000,
+            incarnations=self._incarnations,
+            max_payload_bytes=most,
         )
-        self.ingest.partitions = cast(Partitions, self.transport)
-        self.ends = {PREDICTIONS: 0, OUTCOMES: 0}
+        self.hop.partitions = self.partitions
+        self.assign(dict.fromkeys(tps, 0))
 
-    async def incarnations(self) -> dict[str, str]:
-        return {}
+    async def _incarnations(self) -> dict[str, str]:
+        return self.incarnations
 
-    async def fetch(self, tp: TP, value: bytes, at_ms: int, rows: int, *, has_more: bool) -> None:
-        first = self.ends[tp]
-        self.ends[tp] = end = first + rows
-        records = [record(tp, first + n, at_ms + n, value) for n in range(rows)]
-        await self.ingest.on_fetch(Fetch(*tp, records, first, end, end + has_more))
+    def assign(self, starts: dict[TP, int]) -> None:
+        asyncio.run(self.hop.on_rebalance_complete(starts))
 
-    async def fetch_outcomes_until_paused(self) -> None:
-        while not self.transport.paused:
-            await self.fetch(
-                OUTCOMES, outcome(), START_MS + 10**6, RECORDS_PER_FETCH, has_more=True
-            )
+    def take(self, fetch: Fetch) -> None:
+        with silence():
+            asyncio.run(self.hop.on_fetch(fetch))
 
+    def events(self) -> list[tuple[str, int, int]]:
+        """Return (source, offset, instant) of all that was published, in the order of the log."""
+        found = []
+        for each in self.sender.to(TOPICS.name("events")):
+            batch = decode_events(each.value or b"")
+            columns = zip(batch.source_index, batch.source_offset, batch.logged_at, strict=True)
+            found += [(batch.sources[s].name, offset, at_ms) for s, offset, at_ms in columns]
+        return found
 
-def record(tp: TP, offset: int, timestamp_ms: int, value: bytes) -> ConsumerRecord[bytes, bytes]:
-    return ConsumerRecord(*tp, offset, timestamp_ms, 0, None, value, None, 0, len(value), ())
-
-
-@pytest.fixture
-async def bench() -> Bench:
-    made = Bench()
-    await made.ingest.on_rebalance_complete(dict(made.ends))
-    return made
+    def offsets(self) -> list[int]:
+        return [offset for _, offset, _ in self.events()]
 
 
-async def test_a_partition_far_ahead_is_fetched_no_further(bench: Bench) -> None:
-    await bench.fetch_outcomes_until_paused()
-
-    assert bench.transport.paused == [OUTCOMES]
-    assert bench.ends[OUTCOMES] <= HELD_AT_MOST / 2 + RECORDS_PER_FETCH
-    assert not bench.log.counts
-    assert not bench.transport.resumed
+def values(count: int, first: int = 0) -> list[bytes]:
+    return [prediction(f"p{row}") for row in range(first, first + count)]
 
 
-async def test_it_is_fetched_again_when_the_others_have_caught_up(bench: Bench) -> None:
-    await bench.fetch_outcomes_until_paused()
-
-    await bench.fetch(PREDICTIONS, prediction(), START_MS, 10, has_more=False)
-    bench.clock.now_s += 60.0
-    await bench.fetch(PREDICTIONS, prediction(), START_MS + 10**7, 1, has_more=False)
-
-    assert bench.transport.resumed == [OUTCOMES]
+# Rule 1
 
 
-async def test_nobody_passes_a_paused_partition_by_however_long_it_was_paused(bench: Bench) -> None:
-    await bench.fetch_outcomes_until_paused()
+def test_every_event_is_published_once_in_its_order() -> None:
+    desk = Desk()
+    desk.take(fetch_of(PREDICTIONS, values(3), at_ms=START_MS))
+    desk.take(fetch_of(PREDICTIONS, values(2, 3), start=3, at_ms=START_MS))
 
-    bench.clock.now_s += 3_600.0
-    await bench.fetch(PREDICTIONS, prediction(), START_MS + 10**8, 10, has_more=False)
-
-    assert bench.log.counts == {"outcome": bench.ends[OUTCOMES]}
+    assert desk.offsets() == [0, 1, 2, 3, 4]
 
 
-async def test_a_partition_that_has_been_read_to_its_end_is_not_paused(bench: Bench) -> None:
-    while bench.ends[OUTCOMES] < HELD_AT_MOST:
-        await bench.fetch(OUTCOMES, outcome(), START_MS, RECORDS_PER_FETCH, has_more=False)
+def test_an_event_waits_for_a_partition_that_may_have_older_ones() -> None:
+    desk = Desk((PREDICTIONS, OUTCOMES))
+    desk.take(fetch_of(PREDICTIONS, values(1), at_ms=START_MS + 5))
+    assert desk.events() == []
 
-    assert not bench.transport.paused
+    desk.take(fetch_of(OUTCOMES, [outcome()], at_ms=START_MS))
+    desk.clock.now_s += 2 * IDLE_S
+    desk.take(fetch_of(OUTCOMES, [outcome("p2")], start=1, at_ms=START_MS + 9))
+
+    assert [(source, offset) for source, offset, _ in desk.events()] == [
+        ("outcomes/0", 0),
+        ("predictions/0", 0),
+        ("outcomes/0", 1),
+    ]
+
+
+def test_no_event_is_later_than_the_clock() -> None:
+    desk = Desk()
+    now_ms = int(desk.clock.now_s * 1_000)
+    desk.take(fetch_of(PREDICTIONS, values(2), at_ms=now_ms))
+
+    assert [at_ms for _, _, at_ms in desk.events()] == [now_ms, now_ms]
+
+
+def test_after_a_rebalance_what_was_held_is_read_again() -> None:
+    desk = Desk((PREDICTIONS, OUTCOMES))
+    desk.take(fetch_of(PREDICTIONS, values(2)))
+    asyncio.run(desk.hop.on_revoked({PREDICTIONS, OUTCOMES}))
+    desk.assign({PREDICTIONS: 0})
+    desk.take(fetch_of(PREDICTIONS, values(2)))
+
+    assert desk.offsets() == [0, 1]
+
+
+# Rules 2 and 3
+
+
+def test_an_offset_is_committed_after_what_lies_before_it_is_acknowledged() -> None:
+    desk = Desk()
+    desk.take(fetch_of(PREDICTIONS, values(3)))
+
+    assert desk.journal == [TOPICS.name("events"), "commit"]
+    assert desk.partitions.commits == [{PREDICTIONS: 3}]
+    assert desk.hop.applied() == {PREDICTIONS: 3}
+
+
+def test_what_is_held_is_not_committed() -> None:
+    desk = Desk((PREDICTIONS, OUTCOMES))
+    desk.take(fetch_of(PREDICTIONS, values(3)))
+    asyncio.run(desk.hop.on_shutdown())
+
+    assert desk.partitions.commits == []
+    assert desk.hop.applied() == {PREDICTIONS: 0, OUTCOMES: 0}
+
+
+def test_commits_are_spared() -> None:
+    desk = Desk()
+    for start in range(3):
+        desk.take(fetch_of(PREDICTIONS, values(1), start=start))
+    assert desk.partitions.commits == [{PREDICTIONS: 1}]
+
+    desk.clock.now_s += COMMIT_EVERY_S
+    desk.take(fetch_of(PREDICTIONS, values(1), start=3))
+    assert desk.partitions.committed() == {PREDICTIONS: 4}
+
+
+@pytest.mark.parametrize("ending", ["revoked", "shutdown"])
+def test_what_is_acknowledged_is_committed_at_the_end(ending: str) -> None:
+    desk = Desk()
+    desk.take(fetch_of(PREDICTIONS, values(1)))
+    desk.take(fetch_of(PREDICTIONS, values(1), start=1))
+
+    if ending == "revoked":
+        asyncio.run(desk.hop.on_revoked({PREDICTIONS}))
+    else:
+        asyncio.run(desk.hop.on_shutdown())
+
+    assert desk.partitions.committed() == {PREDICTIONS: 2}
+
+
+def test_a_fetch_without_records_is_passed_over() -> None:
+    desk = Desk()
+    desk.take(fetch_of(PREDICTIONS, values(1)))
+    desk.clock.now_s += COMMIT_EVERY_S
+    desk.take(Fetch(*PREDICTIONS, [], 1, 5, 5))
+    desk.take(fetch_of(PREDICTIONS, values(1), start=5))
+
+    assert desk.offsets() == [0, 5]
+    assert desk.partitions.committed() == {PREDICTIONS: 6}
+
+
+# Rule 4
+
+
+def test_after_a_failed_send_nothing_is_committed() -> None:
+    desk = Desk(fails_at=1)
+    desk.take(fetch_of(PREDICTIONS, values(1)))
+    desk.clock.now_s += COMMIT_EVERY_S
+
+    with pytest.raises(PublishError):
+        desk.take(fetch_of(PREDICTIONS, values(1), start=1))
+    asyncio.run(desk.hop.on_shutdown())
+
+    assert desk.partitions.commits == [{PREDICTIONS: 1}]
+
+
+# What is refused
+
+
+def test_what_is_refused_is_a_dead_letter_and_is_committed() -> None:
+    desk = Desk(most=200)
+    desk.take(fetch_of(PREDICTIONS, [b"{", *values(1), b"x" * 201], at_ms=START_MS))
+
+    letters = [
+        DeadLetter.model_validate_json(each.value or b"")
+        for each in desk.sender.to(TOPICS.name("dead_letters"))
+    ]
+    assert [(letter.offset, letter.reason) for letter in letters] == [
+        (0, "not_json"),
+        (2, "too_large"),
+    ]
+    assert desk.offsets() == [1]
+    assert desk.partitions.commits == [{PREDICTIONS: 3}]
+
+
+def test_a_flood_of_refusals_stops_the_worker_before_it_is_committed() -> None:
+    desk = Desk()
+
+    with pytest.raises(OperatorError, match="4 of the last 4 records of predictions were refused"):
+        desk.take(fetch_of(PREDICTIONS, [b"{"] * 4))
+
+    assert desk.partitions.commits == []
+
+
+def test_a_topic_that_was_created_anew_is_another_source() -> None:
+    desk = Desk()
+    desk.take(fetch_of(PREDICTIONS, values(1)))
+    desk.incarnations = {"predictions": "second"}
+    desk.assign({PREDICTIONS: 0})
+    desk.take(fetch_of(PREDICTIONS, values(1)))
+
+    assert [source for source, _, _ in desk.events()] == [
+        "predictions/0",
+        "predictions@second/0",
+    ]

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+from faust.types import TP
+
+from agents.errors import PublishError
+from agents.monitor import MonitorHop
+from agents.state import StateKeeper
+from schemas.model_spec import ModelSpec
+from schemas.topics import Topics
+from streams.monitor import LogGapError
+from tests.doubles.core import log_of, play, taken_in
+from tests.doubles.inputs import outcome, prediction
+from tests.doubles.sender import ListPartitions, ListReader, ListSender, fetch_of
+from tests.simulation.simulation import silence
+
+TOPICS = Topics()
+EVENTS = TP(TOPICS.name("events"), 0)
+LABELLED, STATE = TOPICS.name("labelled"), TOPICS.name("state")
+SAVE_EVERY_S = 2.0
+LOG = log_of(
+    taken_in(value for row in range(60) for value in (prediction(f"p{row}"), outcome(f"p{row}"))),
+    events_per_record=10,
+)
+
+
+class Desk:
+    """A monitor hop, with what it talks to."""
+
+    def __init__(self, fails_at: int | None = None, reader: ListReader | None = None) -> None:
+        self.journal: list[str] = []
+        self.sender = ListSender(fails_at, self.journal)
+        self.partitions = ListPartitions(self.journal)
+        self.reader = reader or ListReader()
+        self.now_s = 0.0
+        keeper = StateKeeper(TOPICS, self.sender, self.reader, lambda _model_id: ModelSpec())
+        self.hop = MonitorHop(TOPICS, self.sender, keeper, lambda: self.now_s, SAVE_EVERY_S)
+        self.hop.partitions = self.partitions
+
+    def assign(self, commit: int = 0) -> int:
+        with silence():
+            asyncio.run(self.hop.on_rebalance_complete({EVENTS: commit}))
+        start = self.hop.start_offset(EVENTS)
+        return commit if start is None else start
+
+    def take(self, start: int, end: int) -> None:
+        with silence():
+            asyncio.run(self.hop.on_fetch(fetch_of(EVENTS, LOG[start:end], start=start)))
+
+    def stop(self) -> None:
+        with silence():
+            asyncio.run(self.hop.on_shutdown())
+        self.reader.keep(self.sender.to(STATE))
+
+    def labelled(self) -> list[bytes]:
+        return [each.value or b"" for each in self.sender.to(LABELLED)]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    desk = Desk()
+    desk.assign()
+    return desk
+
+
+def test_what_is_published_is_what_a_replay_calls_for(desk: Desk) -> None:
+    desk.take(0, 5)
+    desk.take(5, len(LOG))
+
+    assert desk.labelled() == play(LOG).bytes_of("labelled")
+    assert {(each.partition, each.key) for each in desk.sender.to(LABELLED)} == {(0, b"m")}
+
+
+# Rule 1
+
+
+@pytest.mark.parametrize("cut", [1, 5, 8, 11])
+def test_another_worker_goes_on_at_the_commit(cut: int) -> None:
+    first = Desk()
+    first.assign()
+    first.take(0, cut)
+    first.stop()
+    second = Desk(reader=first.reader)
+
+    start = second.assign(first.partitions.committed()[EVENTS])
+    second.take(start, len(LOG))
+
+    assert start == cut
+    assert first.labelled() + second.labelled() == play(LOG).bytes_of("labelled")
+
+
+def test_nothing_is_kept_from_the_assignment_before(desk: Desk) -> None:
+    desk.take(0, 5)
+    with silence():
+        asyncio.run(desk.hop.on_revoked({EVENTS}))
+
+    assert desk.hop.applied() == {}
+    assert desk.assign(0) == 0
+
+
+def test_state_that_is_lost_is_rebuilt_from_the_beginning_of_the_log() -> None:
+    desk = Desk()
+
+    assert desk.assign(commit=7) == 0
+
+
+def test_a_gap_in_the_log_ends_the_worker(desk: Desk) -> None:
+    desk.take(0, 2)
+
+    with pytest.raises(LogGapError, match="expected offset 2, found 3"):
+        desk.take(3, 4)
+
+
+# Rule 2
+
+
+def test_what_is_published_is_acknowledged_before_the_state_is_saved(desk: Desk) -> None:
+    desk.take(0, 3)
+
+    assert desk.journal == [LABELLED, STATE, "commit"]
+
+
+def test_where_a_send_fails_nothing_is_saved() -> None:
+    desk = Desk(fails_at=0)
+    desk.assign()
+
+    with pytest.raises(PublishError):
+        desk.take(0, 3)
+
+    assert desk.journal == []
+    assert desk.hop.applied() == {EVENTS: 0}
+
+
+# Rule 3
+
+
+def test_state_is_saved_when_its_time_has_come(desk: Desk) -> None:
+    desk.take(0, 1)
+    desk.take(1, 2)
+    assert desk.partitions.commits == [{EVENTS: 1}]
+
+    desk.now_s = SAVE_EVERY_S
+    desk.take(2, 3)
+    assert desk.partitions.commits == [{EVENTS: 1}, {EVENTS: 3}]
+
+
+@pytest.mark.parametrize("ending", ["revoked", "shutdown"])
+def test_state_is_saved_at_the_end(desk: Desk, ending: str) -> None:
+    desk.take(0, 1)
+    desk.take(1, 4)
+
+    with silence():
+        if ending == "revoked":
+            asyncio.run(desk.hop.on_revoked({EVENTS}))
+        else:
+            asyncio.run(desk.hop.on_shutdown())
+
+    assert desk.partitions.committed() == {EVENTS: 4}
+
+
+def test_every_record_published_names_its_place_in_the_log(desk: Desk) -> None:
+    desk.take(0, 2)
+
+    evidence = [orjson.loads(value)["evidence"] for value in desk.labelled()]
+    assert [(each["offset"], each["index"]) for each in evidence] == [
+        (offset, index) for offset in (0, 1) for index in (1, 3, 5, 7, 9)
+    ]

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+from faust.types import TP
+
+from agents.errors import PublishError
+from agents.publish import Outgoing
+from agents.state import Held, StateKeeper, StateUnusableError
+from schemas.model_spec import ModelSpec
+from schemas.topics import Topics
+from streams.blob import pack, unpack
+from streams.model import STATE_VERSION
+from streams.monitor import Monitor
+from streams.snapshot import Stored, manifest_records
+from tests.doubles.core import log_of, taken_in
+from tests.doubles.inputs import prediction
+from tests.doubles.sender import ListPartitions, ListReader, ListSender
+from tests.simulation.simulation import silence
+
+TOPICS = Topics()
+EVENTS = TP(TOPICS.name("events"), 0)
+STATE = TP(TOPICS.name("state"), 0)
+MANY = 300
+LOG = log_of(taken_in(prediction(f"p{row}") for row in range(MANY)), events_per_record=100)
+
+
+class Desk:
+    """A keeper, with what it talks to."""
+
+    def __init__(self, begins_at: int = 0, fails_at: int | None = None) -> None:
+        self.journal: list[str] = []
+        self.sender = ListSender(fails_at, self.journal)
+        self.partitions = ListPartitions(self.journal)
+        self.reader = ListReader(begins_at)
+        self.keeper = StateKeeper(TOPICS, self.sender, self.reader, lambda _model_id: ModelSpec())
+        self.held = Held(Monitor(0, TOPICS), Stored())
+
+    def play(self, until: int = len(LOG)) -> None:
+        for offset in range(self.held.monitor.next_offset or 0, until):
+            self.held.monitor.apply(offset, LOG[offset])
+
+    def save(self) -> None:
+        sent = len(self.sender.sent)
+        asyncio.run(self.keeper.save(EVENTS, self.held, self.partitions.commit_fact))
+        self.reader.keep(self.sender.sent[sent:])
+
+    def restore(self, commit: int) -> Held:
+        with silence():
+            return asyncio.run(self.keeper.restore(EVENTS, commit))
+
+    def change(self, part: bytes, value: bytes | None) -> None:
+        """Overwrite the records whose key contains this."""
+        log = self.reader.logs[STATE]
+        self.reader.keep(
+            [Outgoing(*STATE, record.key, value, None) for record in log if part in record.key]
+        )
+
+
+def saved(begins_at: int = 0) -> Desk:
+    desk = Desk(begins_at)
+    desk.play()
+    desk.save()
+    return desk
+
+
+def kinds(sent: list[Outgoing]) -> list[str]:
+    return [
+        "deletion" if each.value is None else str(orjson.loads(each.key or b"")[0]) for each in sent
+    ]
+
+
+# Rule 1
+
+
+def test_chunks_then_manifests_then_the_commit_then_deletions() -> None:
+    desk = Desk()
+    desk.play(1)
+    desk.save()
+    desk.play()
+    desk.save()
+
+    assert kinds(desk.sender.sent) == ["manifest", "chunk", "chunk", "manifest", "deletion"]
+    assert desk.journal == [
+        *(STATE.topic, "commit"),
+        *(STATE.topic, STATE.topic, "commit", STATE.topic),
+    ]
+    assert desk.partitions.commits == [{EVENTS: 1}, {EVENTS: 3}]
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_what_is_not_durable_is_not_committed(fails_at: int) -> None:
+    desk = Desk(fails_at=fails_at)
+    desk.play(1)
+    desk.save()
+    desk.play()
+
+    with pytest.raises(PublishError):
+        desk.save()
+
+    assert desk.partitions.commits == [{EVENTS: 1}]
+    assert "deletion" not in kinds(desk.sender.sent)
+
+
+def test_nothing_is_written_where_nothing_has_changed() -> None:
+    desk = saved()
+    written = len(desk.sender.sent)
+
+    desk.save()
+
+    assert len(desk.sender.sent) == written
+    assert len(desk.partitions.commits) == 1
+
+
+def test_a_chunk_is_written_once() -> None:
+    desk = Desk()
+    for until in (2, 3):
+        desk.play(until)
+        desk.save()
+
+    chunks = [each.key for each in desk.sender.sent if b'["chunk"' in (each.key or b"")]
+    assert len(chunks) == len(set(chunks)) == 2
+
+
+# Restore
+
+
+def test_state_stands_at_the_commit() -> None:
+    desk = saved()
+
+    held = desk.restore(3)
+
+    assert held.monitor.next_offset == 3
+    assert held.monitor.models["m"].snapshot() == desk.held.monitor.models["m"].snapshot()
+
+
+def test_without_a_commit_there_is_nothing_to_restore() -> None:
+    held = Desk().restore(0)
+
+    assert held.monitor.next_offset == 0
+    assert held.monitor.models == {}
+
+
+def test_state_beyond_the_commit_takes_no_record_twice() -> None:
+    desk = saved()
+
+    held = desk.restore(1)
+    emissions = [held.monitor.apply(offset, LOG[offset]) for offset in (1, 2)]
+
+    assert emissions == [[], []]
+    assert held.monitor.touched == {}
+    assert held.monitor.models["m"].snapshot() == desk.held.monitor.models["m"].snapshot()
+
+
+# Rule 2
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        (b'["chunk"', None),
+        (b'["chunk"', b"damaged"),
+        (b'["manifest"', None),
+        (b'["manifest"', b"damaged"),
+    ],
+)
+def test_state_that_cannot_be_used_is_rebuilt_from_the_log(
+    part: bytes, value: bytes | None
+) -> None:
+    desk = saved()
+    desk.change(part, value)
+
+    held = desk.restore(3)
+
+    assert held.monitor.next_offset == 0
+    assert held.monitor.models == {}
+    desk.held = held
+    desk.play()
+    desk.save()
+    assert desk.restore(3).monitor.models["m"].predictions_seen == MANY
+
+
+def test_where_the_log_is_cut_off_the_worker_stops() -> None:
+    desk = saved(begins_at=2)
+    desk.change(b'["chunk"', None)
+
+    with pytest.raises(StateUnusableError, match=r"cannot be used \(chunk .* is missing\)"):
+        desk.restore(3)
+
+
+def test_state_of_a_later_version_stops_the_worker_and_is_left_as_it_is() -> None:
+    desk = saved()
+    manifest = unpack(desk.held.monitor.models["m"].snapshot())
+    later = pack(manifest | {"version": STATE_VERSION + 1, "what nobody knows yet": 1})
+    [record] = manifest_records("m", 5, later)
+    desk.reader.keep([Outgoing(*STATE, record.key, record.value, None)])
+    before = list(desk.reader.logs[STATE])
+
+    with pytest.raises(StateUnusableError) as caught:
+        desk.restore(3)
+
+    assert str(caught.value) == (
+        f"the state of model m has version {STATE_VERSION + 1}, this worker reads version "
+        f"{STATE_VERSION}: start the worker version that wrote it, or a later one"
+    )
+    assert caught.value.exit_code == 65
+    assert desk.reader.logs[STATE] == before
