@@ -109,6 +109,7 @@ class SimWorker:
         self._packets: set[Packet] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._next: dict[TP, int] = {}
+        self.paused: set[TP] = set()
         self._is_running = False
         self.hops = tuple(build(self))
         self._busy = {hop.name: asyncio.Lock() for hop in self.hops}
@@ -198,6 +199,7 @@ class SimWorker:
                 if chosen is not None:
                     starts[tp] = chosen
         self._next = starts
+        self.paused = set()
         if not self._is_running:
             self._is_running = True
             for hop in self.hops:
@@ -259,7 +261,7 @@ class SimWorker:
         ready = [
             tp
             for tp, offset in self._next.items()
-            if tp.topic in hop.topics and offset < self.cluster.end(tp)
+            if tp.topic in hop.topics and tp not in self.paused and offset < self.cluster.end(tp)
         ]
         if not ready:
             return None
@@ -305,6 +307,12 @@ class SimPartitions(Partitions):
 
         worker.dispatch(land)
         return await answer
+
+    def pause(self, tps: Iterable[TP]) -> None:
+        self._worker.paused |= set(tps)
+
+    def resume(self, tps: Iterable[TP]) -> None:
+        self._worker.paused -= set(tps)
 
 
 class SimReader:
