@@ -7,7 +7,7 @@ Rule 3. A sentence names figures of many rows, never a row.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -73,6 +73,7 @@ def identify(*parts: str | int | None) -> str:
 
 def make_alert(change: Change, seen: Sighting) -> Alert:
     """Write the alert for a change."""
+    change = _plain(change, seen.role)
     return Alert(
         alert_id=identify(
             "alert",
@@ -111,6 +112,13 @@ def make_alert(change: Change, seen: Sighting) -> Alert:
     )
 
 
+def _plain(change: Change, role: str) -> Change:
+    """Name the share of a classifier's rows that are errors for what it is: the error's level."""
+    if role == "error" and change.aspect == "share":
+        return replace(change, aspect="level", category=None)
+    return change
+
+
 def _severity(change: Change, role: str) -> Severity:
     if role == "error" and change.aspect not in QUALITY_ASPECTS:
         return "critical" if change.direction == "up" else "info"
@@ -121,7 +129,7 @@ def _summary(change: Change, seen: Sighting) -> str:
     unit = "labelled row" if seen.role in {"error", "outcome"} else "prediction"
     rows = f"{change.rows:,} {unit}{'' if change.rows == 1 else 's'}"
     since = f"since {to_rfc3339(seen.onset.at_ms)[:16].replace('T', ' ')} UTC, {rows} ago"
-    return f"{_subject(seen)} {_happening(change, seen.role)}, {since}."
+    return f"{_subject(seen)} {_happening(change)}, {since}."
 
 
 def _subject(seen: Sighting) -> str:
@@ -131,6 +139,7 @@ def _subject(seen: Sighting) -> str:
 
 
 _HAPPENING = {
+    "level": "{went} {figures}",
     "missing": "is missing at another rate: it {went} {figures}",
     "unseen": "has a value never seen before, {category!r}",
     "stuck": "repeats one value and does not move any more",
@@ -141,11 +150,8 @@ _HAPPENING = {
 }
 
 
-def _happening(change: Change, role: str) -> str:
-    # The share of a classifier's rows that are errors is its error: no category worth a word.
-    is_plain = change.aspect == "level" or (role == "error" and change.aspect == "share")
-    sentence = "{went} {figures}" if is_plain else _HAPPENING[change.aspect]
-    return sentence.format(
+def _happening(change: Change) -> str:
+    return _HAPPENING[change.aspect].format(
         went={"up": "rose", "down": "fell"}.get(change.direction or "", "changed"),
         figures=_from_to(change),
         category=change.category,

@@ -165,7 +165,7 @@ def test_a_regression_that_stays_well_raises_nothing() -> None:
 def test_a_sorter_that_takes_one_class_for_another_is_caught_by_its_answers_and_its_error() -> None:
     played = watch(published(*multiclass(mistaken=True)))
 
-    assert set(played.changes()) == {("prediction", "share"), ("error", "share")}
+    assert set(played.changes()) == {("prediction", "share"), ("error", "level")}
     categories = {a["category"] for a in played.of("alerts") if a["series"] == "prediction"}
     assert categories <= {"complaint", "question"}
     assert [command["command"] for command in played.of("feedback")] == ["retrain"]
@@ -181,7 +181,7 @@ def test_outcomes_that_all_come_late_meet_all_their_predictions() -> None:
 
     played = watch(late)
 
-    assert played.changes() == [("error", "share")]
+    assert played.changes() == [("error", "level")]
     assert len(played.of("labelled")) == ROWS
     assert played.of("alerts")[0]["predictions_seen"] == ROWS
 
@@ -192,7 +192,7 @@ def test_outcomes_that_all_come_first_meet_all_their_predictions() -> None:
 
     played = watch(early)
 
-    assert played.changes() == [("error", "share")]
+    assert played.changes() == [("error", "level")]
     assert len(played.of("labelled")) == ROWS
     alert = only_alert(played)
     assert alert["predictions_seen"] == alert["series_seen"]

@@ -34,7 +34,7 @@ def told(played: Played) -> list[tuple[str, list[Json]]]:
 
 
 def test_the_story_of_these_tests_has_something_to_tell() -> None:
-    assert ALL_AT_ONCE.changes() == [("feature/a", "level"), ("error", "share")]
+    assert ALL_AT_ONCE.changes() == [("feature/a", "level"), ("error", "level")]
     assert len(ALL_AT_ONCE.of("feedback")) == 1
     assert len(ALL_AT_ONCE.of("labelled")) == 3_000
 
