@@ -7,7 +7,7 @@ STAMP := $(VENV)/.set-up
 BENCH_STAMP := $(VENV)/.set-up-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos check bench bench-detection bench-quick format lock clean
+.PHONY: help setup demo test chaos chaos-quick check bench bench-detection bench-quick format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,12 +27,15 @@ demo: $(STAMP) ## Watch a real model go wrong and be caught
 	@./tidegauge demo
 
 test: $(STAMP) ## Run the tests, on the embedded broker and, where java and mvn are, on Apache Kafka
-	@$(BIN)/pytest -n 2 --dist worksteal --durations 10 --durations-min 5
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not chaos" --durations 10 --durations-min 5
 
 N ?= 20
 SEED ?= 7
 chaos: $(STAMP) ## Break a deployment on Apache Kafka in every way, then audit it (N=200 SEED=7)
 	@$(BIN)/python -m benchmarks.chaos --kills $(N) --seed $(SEED)
+
+chaos-quick: $(STAMP) ## The same in two minutes, as a test
+	@$(BIN)/pytest -m chaos
 
 check: $(BENCH_STAMP) ## Check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check .
