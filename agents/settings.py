@@ -5,6 +5,8 @@ Every setting is an environment variable ``TIDEGAUGE_<NAME>``; a flag on the com
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
 import ssl
 from pathlib import Path
@@ -265,10 +267,21 @@ def load_settings(**overrides: Any) -> Settings:
     OperatorError
         One line a problem: what is wrong with which value, and what it should be.
     """
+    _refuse_misspelt_variables()
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise OperatorError("\n".join(_problem(detail) for detail in error.errors())) from None
+
+
+def _refuse_misspelt_variables() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        # The prefix alone could be anybody's; a near miss of one of our names is an operator's slip.
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            if near:
+                raise OperatorError(f"{name} is not a setting; did you mean {near[0]}?")
 
 
 def _problem(detail: Any) -> str:

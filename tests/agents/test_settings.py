@@ -198,3 +198,16 @@ def test_kafka_python_takes_the_same_connection(kafka: RealKafka) -> None:
 
     with KafkaAdminClient(**settings.connection()) as admin:
         assert len(admin.describe_cluster()["brokers"]) == 1
+
+
+def test_a_misspelt_variable_is_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGAUGE_BROKERS", "127.0.0.1:9092")
+
+    with pytest.raises(OperatorError, match="TIDEGAUGE_BROKERS .* did you mean TIDEGAUGE_BROKER"):
+        load_settings()
+
+
+def test_a_variable_of_somebody_else_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGAUGE_REQUIRE_KAFKA", "1")
+
+    assert load_settings().broker == "127.0.0.1:9092"
