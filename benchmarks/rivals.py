@@ -113,7 +113,8 @@ def incremental(rng: Rng, rows: int) -> Floats:
 def recurring(rng: Rng, rows: int) -> Floats:
     """Return values that go up and come back every 300 rows."""
     is_up = np.arange(rows) // 300 % 2 == 0
-    return rng.normal(size=rows) + is_up.astype(np.float64)
+    x: Floats = rng.normal(size=rows) + is_up
+    return x
 
 
 CHANGES: dict[str, Draw] = {
