@@ -277,7 +277,7 @@ def load_settings(**overrides: Any) -> Settings:
 def _refuse_misspelt_variables() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ):
-        # The prefix alone could be anybody's; a near miss of one of our names is an operator's slip.
+        # The prefix alone could be anybody's; a near miss of one of our names is a slip.
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             if near:
