@@ -1,10 +1,9 @@
 """How fast a worker takes a backlog, and what its snapshots cost.
 
-The job: 10 numeric features; each outcome 1,000 predictions later; one model, or several. Everything
-is published first; then one worker process, on Apache Kafka, joins it all, watches it all and
-publishes every pair. Wall time counts from the worker's first labelled row to its last; CPU seconds
-are those of the worker's process, its start and the compiling of kernels left out by a first round
-that is not counted.
+The job: 10 numeric features; each outcome 1,000 predictions later; one model, or several. All of it
+is published first; then one worker process, on Apache Kafka, joins it, watches it and publishes
+every pair. Wall time counts from the worker's first labelled row to its last; CPU seconds are those
+of the worker's process, with its start. A first round, which compiles the kernels, does not count.
 
     python -m benchmarks.throughput --pairs 200000 --models 1 --rounds 3
 """

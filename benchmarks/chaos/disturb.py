@@ -48,7 +48,7 @@ class Disturbance:
     """
 
     def __init__(self, seed: int, max_s: float) -> None:
-        self._chance = random.Random(seed)  # noqa: S311 - when to wait, not a secret
+        self._chance = random.Random(seed)
         self._max_s = max_s
         self._step_share = self._chance.choice(STEP_SHARES)
         self._waited_s = 0.0

@@ -84,7 +84,7 @@ def plan(kills: int, seed: int, pace: float = 1.0) -> list[Fault]:
     >>> sum(fault.kind == "kill -9" for fault in faults), faults == plan(kills=200, seed=7)
     (200, True)
     """
-    chance = random.Random(seed)  # noqa: S311 - when to strike, not a secret
+    chance = random.Random(seed)
     kinds: list[Kind] = ["kill -9"] * kills
     for kind, between in _KILLS_BETWEEN.items():
         count = max(1, round(kills / between))

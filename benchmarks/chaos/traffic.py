@@ -83,7 +83,7 @@ class Traffic:
     """
 
     def __init__(self, seed: int) -> None:
-        self._chance = random.Random(seed)  # noqa: S311 - data, not a secret
+        self._chance = random.Random(seed)
         self._rows: Counter[str] = Counter()
         self._due: list[Message] = []
         self._number = 0

@@ -203,7 +203,7 @@ def test_kafka_python_takes_the_same_connection(kafka: RealKafka) -> None:
 def test_a_misspelt_variable_is_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGAUGE_BROKERS", "127.0.0.1:9092")
 
-    with pytest.raises(OperatorError, match="TIDEGAUGE_BROKERS .* did you mean TIDEGAUGE_BROKER"):
+    with pytest.raises(OperatorError, match=r"TIDEGAUGE_BROKERS .* did you mean TIDEGAUGE_BROKER"):
         load_settings()
 
 
