@@ -8,7 +8,7 @@ Rule 3. Thresholds come from :mod:`streams.budget` alone, and follow when the bu
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Finding:
     row: int
     aspect: str
     detector: str
-    direction: str | None = None
+    direction: Literal["up", "down"] | None = None
     level: int | None = None
     value: float | None = None
     baseline: float | None = None

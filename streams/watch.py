@@ -92,7 +92,7 @@ class Change:
     baseline: float | None
     effect: float | None
     effect_unit: str
-    direction: str | None
+    direction: Literal["up", "down"] | None
     rows: int
 
 
