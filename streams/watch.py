@@ -401,7 +401,7 @@ class SeriesWatch:
             self._series = series
         if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
             self._runs.learn(values, self._false_alarms)
-        if levels is None:
+        if levels is None or spec.role == "error":  # a model's first mistake is no new category
             self._news = None
         elif is_last and (self._news is None or is_first):
             self._news = NewsRule(

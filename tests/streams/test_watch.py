@@ -228,3 +228,12 @@ def test_a_numeric_series_fits_in_six_kilobytes() -> None:
     watch.update(numbers(50_000))
 
     assert len(watch.snapshot()) < 6_000
+
+
+def test_the_first_mistake_of_a_faultless_model_is_no_news() -> None:
+    watch = SeriesWatch(WatchSpec(role="error", kind="categorical"))
+    watch.set_budget(0.1)
+
+    changes = watch.update([False] * 3_000 + [True] + [False] * 3_000)
+
+    assert changes == []
