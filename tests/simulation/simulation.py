@@ -140,14 +140,14 @@ class Fate:
     """The seeded `Fates` of one schedule."""
 
     def __init__(self, schedule: Schedule, report: Report) -> None:
-        self.chance = random.Random(  # noqa: S311 - a schedule, not a secret
-            f"{schedule.seed} {schedule.point} {schedule.nth}"
-        )
+        drawn = schedule.nth is None and schedule.point is not None
+        # Where the coming is given, all goes as without a point until it strikes.
+        name = f"{schedule.seed} {schedule.point}" if drawn else f"{schedule.seed}"
+        self.chance = random.Random(name)  # noqa: S311 - a schedule, not a secret
         self._point = schedule.point
-        self._wait = schedule.nth
-        if self._wait is None:
-            kind = "" if schedule.point is None else schedule.point[0]
-            self._wait = int(self.chance.expovariate(1 / _MEAN_WAIT.get(kind, 4.0)))
+        self._wait = schedule.nth or 0
+        if drawn and schedule.point is not None:
+            self._wait = int(self.chance.expovariate(1 / _MEAN_WAIT.get(schedule.point[0], 4.0)))
         self._report = report
         self.is_calm = False
 
