@@ -33,10 +33,11 @@ class LogReader:
             return beginnings[partition]
 
     async def read(self, tp: TP) -> AsyncIterator[Sequence[ConsumerRecord]]:
-        """Yield the records up to the end as the broker knows it at the first fetch.
+        """Yield the records up to the end as the broker knows it when the reader gets there.
 
-        The end is the fetch's high watermark: what the embedded broker answers when it is asked for
-        the end offset is wrong.
+        Not as it was at the first fetch: what is appended meanwhile may replace what compaction
+        then removes before it is read. The end is the fetch's high watermark: what the embedded
+        broker answers when it is asked for the end offset is wrong.
 
         Raises
         ------
@@ -53,8 +54,7 @@ class LogReader:
                 fetched = await consumer.getmany(
                     partition, timeout_ms=WAIT_MS, max_records=RECORDS_AT_ONCE
                 )
-                if end is None:
-                    end = consumer.highwater(partition)
+                end = consumer.highwater(partition)
                 now_s = asyncio.get_running_loop().time()
                 if records := fetched.get(partition):
                     answered_s = now_s

@@ -10,12 +10,14 @@ Rule 3. State is saved every ``save_every_s``, or ``SAVE_COST`` times as long as
 """
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 
 import orjson
 from faust.types import TP
 
+from agents.errors import WorkerError
 from agents.hop import Hop
 from agents.ingest import Clock
 from agents.publish import Outgoing
@@ -25,6 +27,7 @@ from agents.transport import Fetch
 from schemas.topics import Role, Topics
 from streams.join import JoinCounts
 from streams.model import Emission, ModelMonitor
+from streams.monitor import LogGapError
 
 RECORDS_AT_ONCE = 8
 SAVE_COST = 20
@@ -35,6 +38,12 @@ _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
 _OUTPUTS: tuple[Role, ...] = ("alerts", "feedback", "labelled")
 
 _log = get_logger(__name__)
+
+
+class BrokenLogError(WorkerError):
+    """The log does not go on where it stopped. A restart reads it again from the commit."""
+
+    exit_code = os.EX_TEMPFAIL
 
 
 class MonitorHop(Hop):
@@ -129,11 +138,18 @@ class MonitorHop(Hop):
     async def _apply(self, fetch: Fetch, first: int) -> None:
         monitor = self._held[fetch.tp].monitor
         records = fetch.records[first : first + RECORDS_AT_ONCE]
-        emissions = [
-            emission
-            for record in records
-            for emission in monitor.apply(record.offset, record.value)
-        ]
+        try:
+            emissions = [
+                emission
+                for record in records
+                for emission in monitor.apply(record.offset, record.value)
+            ]
+        except LogGapError as error:
+            msg = (
+                f"{error}. Restart the worker; if it says so again, records of events were deleted "
+                "before they were read, and docs/runbook.md says what to do"
+            )
+            raise BrokenLogError(msg) from error
         await self._sender.send([self._outgoing(each, fetch.partition) for each in emissions])
         self._applied[fetch.tp] = records[-1].offset + 1
         for emission in emissions:
