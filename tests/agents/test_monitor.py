@@ -7,11 +7,10 @@ import pytest
 from faust.types import TP
 
 from agents.errors import PublishError
-from agents.monitor import MonitorHop
+from agents.monitor import BrokenLogError, MonitorHop
 from agents.state import StateKeeper
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.monitor import LogGapError
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import outcome, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender, fetch_of
@@ -110,7 +109,7 @@ def test_state_that_is_lost_is_rebuilt_from_the_beginning_of_the_log() -> None:
 def test_a_gap_in_the_log_ends_the_worker(desk: Desk) -> None:
     desk.take(0, 2)
 
-    with pytest.raises(LogGapError, match="expected offset 2, found 3"):
+    with pytest.raises(BrokenLogError, match="expected offset 2, found 3"):
         desk.take(3, 4)
 
 
