@@ -26,8 +26,9 @@ MAX_PAYLOAD_BYTES = 4_096
 LARGE_MODELS = 6
 SMALL_MODELS = 100
 LARGE_SHARE = 0.65
-PHASE_ROWS = 600
-"""A large model's world changes after so many predictions, and changes back after as many."""
+CHANGED_FROM = 700
+REPLACED_FROM = 1_500
+"""Predictions after which a large model's world changes, and after which another model follows."""
 
 FLUSH_S = 120.0
 
@@ -40,8 +41,8 @@ _UNREADABLE: tuple[bytes | None, ...] = (
     b"{",
     b'{"prediction_id": "\xff\xfe"}',
     b"[" * 3_000,
-    b'{"model_id": "large-0", "prediction_id": "x", "score": NaN}',
-    b'{"model_id": "large-0", "predicted_at": "yesterday", "prediction_id": "x", "outcome": {}}',
+    b'{"model_id": "large-0-0", "prediction_id": "x", "score": NaN}',
+    b'{"model_id": "large-0-0", "predicted_at": "yesterday", "prediction_id": "x", "outcome": {}}',
     b'"' + b"x" * (MAX_PAYLOAD_BYTES + 1) + b'"',
 )
 
@@ -145,7 +146,7 @@ class Traffic:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         chance = self._chance
         is_large = model_id.startswith("large")
-        is_changed = is_large and (row // PHASE_ROWS) % 2 == 1
+        is_changed = is_large and row > CHANGED_FROM
         score = chance.random()
         features: dict[str, Any] = {
             "amount": round(chance.gauss(130.0 if is_changed else 100.0, 10.0), 3),
@@ -159,14 +160,14 @@ class Traffic:
         prediction = fields | {
             "predicted_at": now_ms,
             "score": score,
-            "model_version": f"v{row // 5_000}",
+            "model_version": f"v{row // 1_000}",
             "features": features,
             "latency_ms": round(chance.expovariate(0.1), 2),
             "explanation": {
                 f"feature_{n:02}": chance.gauss(0.0, 1.0) for n in range(chance.randrange(18))
             },
         }
-        if model_id == "large-0":  # the regression
+        if model_id.startswith("large-0"):  # the regression
             guess = 50.0 + 10.0 * score + 0.5
             wrong = chance.gauss(6.0 if is_changed else 0.0, 1.0)
             return prediction | {"prediction": guess}, fields | {"outcome": guess + wrong}
@@ -182,7 +183,9 @@ class Traffic:
 
     def _pick_model(self) -> str:
         if self._chance.random() < LARGE_SHARE:
-            return f"large-{self._chance.randrange(LARGE_MODELS)}"
+            name = f"large-{self._chance.randrange(LARGE_MODELS)}"
+            self._rows[name] += 1
+            return f"{name}-{self._rows[name] // REPLACED_FROM}"
         return f"small-{self._chance.randrange(SMALL_MODELS)}"
 
     def _publish(self, at_ms: int, what: What, key: str, event: dict[str, Any]) -> None:
