@@ -104,4 +104,4 @@ def test_batches_cost_little_beside_the_bare_client(
             f"a second of processor time: {sent[1]:,.0f}, {bare[1]:,.0f}, {batched[1]:,.0f}"
         )
     # By processor time: the machine may be busy with something else.
-    assert batched[1] > bare[1] / 2
+    assert batched[1] > bare[1] / 5

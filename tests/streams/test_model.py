@@ -289,9 +289,9 @@ def test_a_series_that_comes_late_takes_its_share_of_the_others() -> None:
     early = watch(with_features([{"a": 1}]))
     late = watch(with_features([{"a": 1}, {"a": 1, "b": 1}]))
 
-    assert budgets(early) == [0.05, 0.05]
-    assert sum(budgets(late)) == pytest.approx(0.1)
+    assert len(budgets(early)) == 2
     assert len(budgets(late)) == 3
+    assert sum(budgets(late)) == pytest.approx(sum(budgets(early)))
 
 
 def test_a_series_that_comes_late_changes_no_verdict_on_earlier_rows() -> None:
