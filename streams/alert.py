@@ -169,7 +169,7 @@ def _figure(figure: float | None, change: Change) -> str:
         return "an unknown figure"
     if change.effect_unit == "odds_ratio":
         return f"{100 * figure:.1f} %"
-    return f"{figure:,.0f}" if 1e5 <= abs(figure) < 1e12 else f"{figure:,.4g}"
+    return f"{figure:,.0f}" if 1e3 <= abs(figure) < 1e12 else f"{figure:,.4g}"
 
 
 def _size(change: Change) -> str:
