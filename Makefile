@@ -7,7 +7,7 @@ STAMP := $(VENV)/.set-up
 BENCH_STAMP := $(VENV)/.set-up-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos chaos-quick check bench bench-detection bench-quick format lock clean
+.PHONY: help setup demo test chaos chaos-quick check bench bench-restart bench-detection bench-quick format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ $(BENCH_STAMP): $(STAMP)
 
 bench: $(BENCH_STAMP) ## Measure the throughput of a worker, on Apache Kafka
 	@$(BIN)/python -m benchmarks.throughput
+
+bench-restart: $(BENCH_STAMP) ## Measure how long a restart takes, with up to 1,000,000 predictions waiting
+	@$(BIN)/python -m benchmarks.restart
 
 bench-detection: $(BENCH_STAMP) ## Measure false alarms and delays, about 25 minutes
 	@$(BIN)/python -m benchmarks.detection
