@@ -26,8 +26,10 @@ from agents.errors import BrokerUnreachableError, OperatorError, WorkerError
 from agents.hop import Hop, Partitions
 from agents.publish import Publisher
 from agents.settings import Settings
+from agents.topics import other_partitions
 from agents.transport import BatchConsumer, BatchTransport, Fetch, FetchSchema
 from agents.watchdog import Watchdog
+from schemas.topics import Role
 
 _REVOKE_S = 3.0
 _SHUTDOWN_S = 15.0
@@ -35,6 +37,9 @@ _STOP_S = 45.0
 _CONNECT_TRIES = 6
 _CONNECT_PAUSE_S = 2.0
 _WATCH_EVERY_S = 5.0
+
+# What is routed by model: the same partition of each holds the same models.
+_ROUTED: tuple[Role, ...] = ("events", "alerts", "feedback", "labelled", "state")
 
 _T = TypeVar("_T")
 
@@ -81,8 +86,24 @@ class WorkerApp(faust.App):
         await super().on_start()
         await check_cluster(self.settings, self.hops)
         await self.publisher.start()
+        await self._check_partitions()
         for hop in self.hops:
             await hop.on_start()
+
+    async def _check_partitions(self) -> None:
+        """Refuse to start where a model would change its partition.
+
+        Raises
+        ------
+        OperatorError
+            With the remedy.
+        """
+        settings = self.settings
+        routed = {settings.topics.name(role) for role in _ROUTED}
+        for topic in sorted(routed & {t for hop in self.hops for t in (*hop.topics, *hop.outputs)}):
+            found = await self.publisher.partitions(topic)
+            if found != settings.partitions:
+                raise other_partitions(topic, found, settings)
 
     async def on_shutdown(self) -> None:
         """Disconnect the publisher, after everything else has stopped."""

@@ -178,15 +178,20 @@ def _differences(topic: Topic, config: dict[str, Any], settings: Settings) -> tu
     )
 
 
+def other_partitions(topic: str, found: int | None, settings: Settings) -> OperatorError:
+    """Say what an operator does about a topic with another number of partitions."""
+    return OperatorError(
+        f"topic {topic!r} has {found} partitions, the settings ask for {settings.partitions}. A "
+        "model's records stay in one partition for the life of the topic: set "
+        f"TIDEGAUGE_PARTITIONS={found}, or begin anew with another TIDEGAUGE_PREFIX and "
+        "TIDEGAUGE_GROUP."
+    )
+
+
 def _refuse_other_partitions(found: tuple[FoundTopic, ...], settings: Settings) -> None:
     for each in found:
         if each.wanted.role == "events" and each.partitions not in {None, settings.partitions}:
-            raise OperatorError(
-                f"topic {each.wanted.name!r} has {each.partitions} partitions, the settings ask "
-                f"for {settings.partitions}. A model's records stay in one partition for the life "
-                f"of the topic: set TIDEGAUGE_PARTITIONS={each.partitions}, or begin anew with "
-                "another TIDEGAUGE_PREFIX."
-            )
+            raise other_partitions(each.wanted.name, each.partitions, settings)
 
 
 def as_table(found: tuple[FoundTopic, ...]) -> Table:

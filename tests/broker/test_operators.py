@@ -25,6 +25,20 @@ def test_a_missing_topic_is_named_with_the_remedy(broker: Broker, prefix: str) -
     assert "Traceback" not in run.stdout + run.stderr
 
 
+def test_another_number_of_partitions_is_refused_with_the_remedy(
+    broker: Broker, prefix: str
+) -> None:
+    env = {"TIDEGAUGE_BROKER": broker.bootstrap, "TIDEGAUGE_PREFIX": prefix}
+    command("topics", "create", env=env | {"TIDEGAUGE_PARTITIONS": "3"})
+
+    run = command("worker", env=env | {"TIDEGAUGE_PARTITIONS": "5"})
+
+    assert run.returncode == OperatorError.exit_code
+    assert "has 3 partitions, the settings ask for 5" in run.stderr
+    assert "TIDEGAUGE_PARTITIONS=3" in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
 def test_a_broker_that_does_not_answer_is_said_in_one_sentence_without_the_password() -> None:
     address = f"127.0.0.1:{free_port()}"
     env = {
