@@ -12,15 +12,23 @@ from agents.monitor import MonitorHop
 from agents.publish import Publisher
 from agents.settings import Settings
 from agents.state import Reader, Sender, StateKeeper
+from agents.telemetry import get_logger
 from agents.topics import input_incarnations
 from schemas.model_spec import ModelSpec
 from streams.ingest import DeadLetterLimit
 from streams.order import TimeMerge
 
+_log = get_logger(__name__)
+
 
 def work(settings: Settings) -> int:
     """Run a worker until it is told to stop; return the exit code."""
     calm_collector()
+    _log.info(
+        f"Starting a worker of group {settings.group} at {settings.broker}",
+        role=settings.role,
+        prefix=settings.prefix,
+    )
     publisher = Publisher(settings.connection())
     hops: list[Hop] = []
     if settings.role in {"ingest", "both"}:
