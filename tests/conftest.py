@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 from hashlib import sha256
 
@@ -12,6 +13,15 @@ import pytest
 from agents.embedded import EmbeddedBroker
 from tests.broker import Broker
 from tests.kafka import RealKafka, missing_tools
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start, also where the shell has a background job ignore it.
+
+    A process that ignores a signal hands that down to its children; a handler it does not.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
