@@ -76,10 +76,10 @@ def measure(settings: Settings, waiting: int, folder: Path) -> Restart:
     first_log, second_log = folder / f"{waiting}-1.log", folder / f"{waiting}-2.log"
     worker = _start(settings, first_log)
     _wait_for_line(worker, first_log, "Assigned")
-    empty = _megabytes(worker.pid)
+    empty = megabytes(worker.pid)
     asyncio.run(publish(settings, waiting))
-    _wait_until_saved(settings, waiting, worker, first_log)
-    megabytes = _megabytes(worker.pid) - empty
+    wait_until_saved(settings, waiting, worker, first_log)
+    taken = megabytes(worker.pid) - empty
     worker.kill()
     worker.wait()
     asyncio.run(publish_outcome(settings))
@@ -92,7 +92,7 @@ def measure(settings: Settings, waiting: int, folder: Path) -> Restart:
         paired_s = time.monotonic()
     finally:
         stop_child(worker, grace_s=60.0)
-    return Restart(waiting, assigned_s - began_s, paired_s - assigned_s, megabytes)
+    return Restart(waiting, assigned_s - began_s, paired_s - assigned_s, taken)
 
 
 def _start(settings: Settings, log_path: Path) -> Popen[bytes]:
@@ -113,20 +113,21 @@ def _wait_for_line(worker: Popen[bytes], log_path: Path, text: str) -> None:
         _check(worker, log_path, deadline_s)
 
 
-def _wait_until_saved(
-    settings: Settings, waiting: int, worker: Popen[bytes], log_path: Path
+def wait_until_saved(
+    settings: Settings, inputs_published: int, worker: Popen[bytes], log_path: Path
 ) -> None:
-    """Wait until the inputs and the log are committed to their ends."""
+    """Wait until so many inputs, and all of the log, are committed."""
     consumer = KafkaConsumer(**settings.connection(), group_id=settings.group)
-    topics = (settings.predictions, settings.topics.name("events"))
+    input_topics = (settings.predictions, settings.outcomes)
+    topics = (*input_topics, settings.topics.name("events"))
     partitions = [TopicPartition(t, p) for t in topics for p in range(settings.partitions)]
-    deadline_s = time.monotonic() + PATIENCE_S + waiting / 1_000
+    deadline_s = time.monotonic() + PATIENCE_S + inputs_published / 1_000
     try:
         while True:
             ends = consumer.end_offsets(partitions)
             commits = {tp: consumer.committed(tp) or 0 for tp in partitions}
-            inputs = sum(commits[tp] for tp in partitions if tp.topic == settings.predictions)
-            if inputs == waiting and all(commits[tp] >= end for tp, end in ends.items()):
+            inputs = sum(commits[tp] for tp in partitions if tp.topic in input_topics)
+            if inputs == inputs_published and all(commits[tp] >= end for tp, end in ends.items()):
                 return
             _check(worker, log_path, deadline_s)
     finally:
@@ -151,7 +152,8 @@ def _check(worker: Popen[bytes], log_path: Path, deadline_s: float) -> None:
     time.sleep(0.02)
 
 
-def _megabytes(pid: int) -> float:
+def megabytes(pid: int) -> float:
+    """Return the resident set of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
