@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from faust.types import TP
+
+from agents.errors import BrokerUnreachableError
 
 WAIT_MS = 200
 FETCH_WAIT_MS = 50
@@ -26,8 +30,14 @@ class LogReader:
         self._connection = dict(connection)
 
     async def beginning(self, tp: TP) -> int:
-        """Return the offset of the oldest record that is kept."""
-        async with self._consumer() as consumer:
+        """Return the offset of the oldest record that is kept.
+
+        Raises
+        ------
+        BrokerUnreachableError
+            When the broker cannot be asked.
+        """
+        async with self._consumer(tp) as consumer:
             partition = TopicPartition(*tp)
             beginnings: dict[TopicPartition, int] = await consumer.beginning_offsets([partition])
             return beginnings[partition]
@@ -41,11 +51,11 @@ class LogReader:
 
         Raises
         ------
-        TimeoutError
-            When the broker does not answer for a minute.
+        BrokerUnreachableError
+            When the broker cannot be asked, or does not answer for a minute.
         """
         partition = TopicPartition(*tp)
-        async with self._consumer() as consumer:
+        async with self._consumer(tp) as consumer:
             consumer.assign([partition])
             await consumer.seek_to_beginning(partition)
             end: int | None = None
@@ -61,12 +71,21 @@ class LogReader:
                     yield records
                 elif now_s - answered_s > ANSWER_S:
                     msg = f"{tp.topic}-{tp.partition} could not be read for {ANSWER_S:.0f} s"
-                    raise TimeoutError(msg)
+                    raise BrokerUnreachableError(msg)
 
-    def _consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
+    @asynccontextmanager
+    async def _consumer(self, tp: TP) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
             **self._connection,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
+        try:
+            await consumer.start()
+            yield consumer
+        except KafkaError as error:
+            msg = f"{tp.topic}-{tp.partition} could not be read: {error}"
+            raise BrokerUnreachableError(msg) from error
+        finally:
+            await consumer.stop()
