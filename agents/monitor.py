@@ -211,7 +211,14 @@ class MonitorHop(Hop):
             f"prediction, {news['conflicting_outcomes']:,} conflicting and "
             f"{news['duplicate_outcomes']:,} duplicate outcomes",
             waiting_predictions=waiting,
+            duplicate_predictions=news["duplicate_predictions"],
         )
+        pushed_out = news["pushed_out_predictions"], news["pushed_out_outcomes"]
+        if any(pushed_out):
+            _log.warning(
+                f"Dropped {pushed_out[0]:,} predictions and {pushed_out[1]:,} outcomes that still "
+                "waited for their other half: a model has too many waiting"
+            )
 
 
 def _waiting(models: Mapping[str, ModelMonitor]) -> int:

@@ -4,12 +4,13 @@ import asyncio
 
 import orjson
 import pytest
+import structlog
 from faust.types import TP
 
 from agents.errors import PublishError
 from agents.monitor import BrokenLogError, MonitorHop
 from agents.state import StateKeeper
-from schemas.model_spec import ModelSpec
+from schemas.model_spec import ModelSpec, OutcomeRules
 from schemas.topics import Topics
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import outcome, prediction
@@ -29,13 +30,20 @@ LOG = log_of(
 class Desk:
     """A monitor hop, with what it talks to."""
 
-    def __init__(self, fails_at: int | None = None, reader: ListReader | None = None) -> None:
+    def __init__(
+        self,
+        fails_at: int | None = None,
+        reader: ListReader | None = None,
+        spec: ModelSpec | None = None,
+    ) -> None:
         self.journal: list[str] = []
         self.sender = ListSender(fails_at, self.journal)
         self.partitions = ListPartitions(self.journal)
         self.reader = reader or ListReader()
         self.now_s = 0.0
-        keeper = StateKeeper(TOPICS, self.sender, self.reader, lambda _model_id: ModelSpec())
+        keeper = StateKeeper(
+            TOPICS, self.sender, self.reader, lambda _model_id: spec or ModelSpec()
+        )
         self.hop = MonitorHop(TOPICS, self.sender, keeper, lambda: self.now_s, SAVE_EVERY_S)
         self.hop.partitions = self.partitions
 
@@ -167,3 +175,16 @@ def test_every_record_published_names_its_place_in_the_log(desk: Desk) -> None:
     assert [(each["offset"], each["index"]) for each in evidence] == [
         (offset, index) for offset in (0, 1) for index in (1, 3, 5, 7, 9)
     ]
+
+
+def test_what_is_pushed_out_of_a_full_room_is_said() -> None:
+    desk = Desk(spec=ModelSpec(outcome=OutcomeRules(max_waiting=4)))
+    desk.assign()
+    log = log_of(taken_in(prediction(f"p{row}") for row in range(10)), events_per_record=10)
+
+    with structlog.testing.capture_logs() as said:
+        asyncio.run(desk.hop.on_fetch(fetch_of(EVENTS, log)))
+        asyncio.run(desk.hop.on_shutdown())
+
+    [warning] = [each for each in said if each["log_level"] == "warning"]
+    assert warning["event"].startswith("Dropped 6 predictions and 0 outcomes that still waited")
