@@ -88,11 +88,9 @@ def main() -> None:
         found = measure(broker, settings, options.pairs, options.away_s)
         exit_code = verify(settings, Console(width=120))
     print(f"\n{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
+    print(f"Away for {options.away_s:.0f} s; the worker stopped with {found.exit_code}.")
     print(
-        f"The broker was away for {options.away_s:.0f} s; the worker stopped with {found.exit_code}."
-    )
-    print(
-        f"Memory: {found.before_mb:,.0f} MB before, {found.away_mb:,.0f} MB at the end of the outage, "
+        f"Memory: {found.before_mb:,.0f} MB before, {found.away_mb:,.0f} MB at the end of it, "
         f"{found.after_mb:,.0f} MB after."
     )
     print(f"The second half was all saved {found.caught_up_s:.1f} s after it was published.")
