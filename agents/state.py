@@ -127,7 +127,7 @@ class StateKeeper:
                 "from the whole log, and what was published is published again with the same ids"
             )
             monitor.next_offset = 0
-            return Held(monitor, Stored())
+            return Held(monitor, Stored(view.last_offset))
         monitor.resume(restored, commit)
         return Held(monitor, stored)
 
@@ -152,6 +152,9 @@ class StateKeeper:
         if not monitor.touched or monitor.next_offset is None:
             return
         touched, monitor.touched = monitor.touched, {}
+        if stored.outgrows_unusable(monitor.next_offset - 1):
+            # A model that is silent since would else keep its damaged manifest for good.
+            touched = dict(monitor.models)
         await self._save_chunks(tp, touched)
         await self._save_manifests(tp, touched, monitor.next_offset - 1, stored)
         await commit({tp: monitor.next_offset})

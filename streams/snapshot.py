@@ -90,6 +90,11 @@ class StateView:
         else:
             parts[record.key] = record.value
 
+    @property
+    def last_offset(self) -> int:
+        """The highest offset that a manifest names, usable or not; -1 where there is none."""
+        return max((o for each in self._models.values() for o in each.manifests), default=-1)
+
     def restore(
         self, commit: int, spec_of: SpecOf, labelled_topic: str
     ) -> tuple[dict[str, Restored], "Stored"]:
@@ -155,9 +160,16 @@ class StateView:
 
 
 class Stored:
-    """What is known to be in the ``state`` topic for each model, so that it can be tidied up."""
+    """What is known to be in the ``state`` topic for each model, so that it can be tidied up.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    unusable_until
+        The highest offset that manifests name which could not be used; -1 where all could.
+    """
+
+    def __init__(self, unusable_until: int = -1) -> None:
+        self._unusable_until = unusable_until
         self._manifests: dict[str, list[bytes]] = {}
         self._chunks: dict[str, set[ChunkName]] = {}
         self._garbage: list[bytes] = []
@@ -175,6 +187,13 @@ class Stored:
             for name in records.chunks
             if name not in self._chunks[model_id] and name[1] <= last[name[0]]
         ]
+
+    def outgrows_unusable(self, offset: int) -> bool:
+        """Tell, once, that a snapshot of all models at ``offset`` wins over what is unusable."""
+        if not 0 <= self._unusable_until <= offset:
+            return False
+        self._unusable_until = -1
+        return True
 
     def supersede(self, model_id: str, manifest: list[StateRecord], names: set[ChunkName]) -> None:
         """Take note of a new snapshot; what it replaces may go once it is durable."""

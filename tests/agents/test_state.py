@@ -30,7 +30,10 @@ LOG = log_of(taken_in(prediction(f"p{row}") for row in range(MANY)), events_per_
 class Desk:
     """A keeper, with what it talks to."""
 
-    def __init__(self, begins_at: int = 0, fails_at: int | None = None) -> None:
+    def __init__(
+        self, begins_at: int = 0, fails_at: int | None = None, log: list[bytes] = LOG
+    ) -> None:
+        self.log = log
         self.journal: list[str] = []
         self.sender = ListSender(fails_at, self.journal)
         self.partitions = ListPartitions(self.journal)
@@ -40,7 +43,7 @@ class Desk:
 
     def play(self, until: int = len(LOG)) -> None:
         for offset in range(self.held.monitor.next_offset or 0, until):
-            self.held.monitor.apply(offset, LOG[offset])
+            self.held.monitor.apply(offset, self.log[offset])
 
     def save(self) -> None:
         sent = len(self.sender.sent)
@@ -180,6 +183,24 @@ def test_state_that_cannot_be_used_is_rebuilt_from_the_log(
     desk.play()
     desk.save()
     assert desk.restore(3).monitor.models["m"].predictions_seen == MANY
+
+
+def test_a_damaged_manifest_of_a_silent_model_is_outgrown() -> None:
+    log = log_of(
+        taken_in([prediction("a", model_id="silent"), *(prediction(f"p{i}") for i in range(9))]),
+        events_per_record=1,
+    )
+    desk = Desk(log=log)
+    desk.play(3)
+    desk.save()
+    desk.change(b'"silent"', b"damaged")
+
+    desk.held = desk.restore(3)
+    for until in (1, 5):
+        desk.play(until)
+        desk.save()
+
+    assert desk.restore(5).monitor.models.keys() == {"m", "silent"}
 
 
 def test_where_the_log_is_cut_off_the_worker_stops() -> None:
