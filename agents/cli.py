@@ -73,8 +73,8 @@ def cli() -> None:
     Every setting is an environment variable, TIDEGAUGE_BROKER or TIDEGAUGE_PREFIX for example; a
     flag wins over it.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 69 Kafka does not answer, 75 a restart may help,
-    78 wrong configuration, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 66 a file cannot be read or written, 69 Kafka does
+    not answer, 75 a restart may help, 78 wrong configuration, 130 interrupted.
     """
 
 
