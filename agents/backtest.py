@@ -183,6 +183,8 @@ def _print_closing(replayed: Replayed, seconds: float, budget: float, console: C
         "conflicting outcomes": counts.conflicting_outcomes,
         "expired predictions": counts.expired_predictions,
         "orphan outcomes": counts.orphan_outcomes,
+        "predictions that too many others pushed out": counts.pushed_out_predictions,
+        "outcomes that too many others pushed out": counts.pushed_out_outcomes,
         "refused lines": replayed.refusals.by_reason.total(),
     }
     if said := [f"{count:,} {name}" for name, count in dropped.items() if count]:
