@@ -17,11 +17,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from agents.errors import OperatorError
 from agents.memory import calm_collector
 from agents.recorded import STANDARD_STREAM, FileError, Recording, Refusals, read_spec
 from schemas.alert import Alert
 from schemas.model_spec import ModelSpec
 from schemas.topics import Role, Topics
+from streams.blob import DamagedSnapshotError
 from streams.budget import BUDGET_ROWS
 from streams.join import JoinCounts
 from streams.monitor import Monitor
@@ -140,14 +142,21 @@ def backtest(options: BacktestOptions, console: Console) -> int:
             Backtest(spec.model_copy(update={"alert_budget": budget})) for budget in options.what_if
         ]
         on_bytes = stack.enter_context(reading(recording, console))
-        for record in recording.records(refusals, on_bytes):
-            for each in (run, *others):
-                each.apply(record)
+        try:
+            for record in recording.records(refusals, on_bytes):
+                for each in (run, *others):
+                    each.apply(record)
+        except DamagedSnapshotError as error:
+            msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
+            raise OperatorError(msg) from error
     replayed = run.close()
     replayed.refusals = refusals
     _print_closing(replayed, time.monotonic() - began_s, spec.alert_budget, console)
     if others:
         console.print(_what_if_table([run, *others]))
+    if not replayed.counts.predictions:
+        console.print("No line was a prediction: are --predictions and --outcomes swapped?")
+        return 1
     return 0
 
 

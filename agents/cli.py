@@ -276,7 +276,8 @@ def verify(**flags: Any) -> int:
     """Compare what was published with a pure replay of the whole log; exit 0 only when equal.
 
     Reads events, alerts, feedback, labelled, dead_letters and the inputs from their beginning, and
-    writes nothing: it may run beside the workers, on production topics.
+    writes nothing: it may run beside the workers. It needs all of events, from offset 0 on, and
+    memory for the ids of all outputs.
 
     \b
     Examples:

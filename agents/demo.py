@@ -27,6 +27,7 @@ from agents.car_loan import CHANGED_FROM, CHANGED_SERIES, UNCHANGED_SERIES, Publ
 from agents.child import log_tail, start_child, stop_child
 from agents.embedded import EmbeddedBroker
 from agents.errors import OperatorError, WorkerError
+from agents.recorded import FileError
 from agents.settings import PREFIX, Settings
 from agents.topics import create_topics
 from schemas.topics import Role
@@ -273,7 +274,11 @@ class _Play:
 
 def write_files(folder: Path, rows: int | None, console: Console) -> None:
     """Write what the services publish as two files that `backtest` reads."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder}: cannot be made a folder: {error.strerror}"
+        raise FileError(msg) from error
     paths = {kind: folder / f"{kind}s.jsonl.gz" for kind in ("prediction", "outcome")}
     with ExitStack() as stack:
         files = {
@@ -327,13 +332,20 @@ def _print_closing(console: Console, figures: dict[str, Any]) -> None:
     rows: dict[str, list[int]] = {}
     for alert in figures["alerts"]:
         rows.setdefault(alert["series"], []).append(alert["row"])
-    table = Table(title=f"The model changed at row {CHANGED_FROM:,}")
+    has_changed = figures["predictions"] > CHANGED_FROM
+    table = Table(
+        title=f"The model changed at row {CHANGED_FROM:,}"
+        if has_changed
+        else f"The model would have changed at row {CHANGED_FROM:,}, which was not played"
+    )
     for title in ("series", "changed", "alerted", "rows late"):
         table.add_column(title, justify="right" if title == "rows late" else "left")
     others = [name for name in rows if name not in (*CHANGED_SERIES, *UNCHANGED_SERIES)]
     for series in (*CHANGED_SERIES, *UNCHANGED_SERIES, *others):
         first = min(rows.get(series, ()), default=None)
-        changed = "yes" if series in CHANGED_SERIES else "no" if series in UNCHANGED_SERIES else "-"
+        changed = "-" if series in others else "no"
+        if has_changed and series in CHANGED_SERIES:
+            changed = "yes"
         late = "" if first is None else f"{first - CHANGED_FROM:,}"
         table.add_row(series, changed, "no" if first is None else "yes", late)
     console.print(table)

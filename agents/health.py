@@ -7,6 +7,7 @@ from agents.settings import Settings
 from agents.topics import connected_admin
 
 _STABLE = "Stable"
+_UNTOLD = "Unknown"
 
 
 class UnhealthyError(WorkerError):
@@ -27,6 +28,9 @@ def check_group(settings: Settings) -> str:
     with connected_admin(settings) as admin:
         states = {group["group_id"]: group["group_state"] for group in admin.list_groups()}
     state = states.get(settings.group, "Missing")
+    if state == _UNTOLD:
+        msg = "This broker does not tell the state of a group: health works on Apache Kafka only."
+        raise UnhealthyError(msg)
     if state != _STABLE:
         raise UnhealthyError(
             f"Group {settings.group!r} is not at work: its state is {state}, not {_STABLE}."

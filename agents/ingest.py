@@ -7,8 +7,8 @@ Rule 1. Of each source partition, a run without holes is published, starting at 
 Rule 2. The next events go out only after all earlier ones are acknowledged.
 Rule 3. An offset is committed only when everything before it is acknowledged.
 Rule 4. After a failed send nothing is published any more: the process ends.
-Rule 5. When too much is refused the process ends too, with its dead letters published and their
-        offsets not committed: whether to leave such records behind is for the operator to say.
+Rule 5. When too much is refused the process ends too, with the dead letters of its last batch
+        published and their offsets not committed: an operator says whether to leave them behind.
 Rule 6. A partition far ahead of the others is fetched no further until they have caught up.
 """
 
@@ -150,7 +150,7 @@ class Ingest(Hop):
 
     def applied(self) -> Mapping[TP, int]:
         """Return, for each source partition, the offset up to which all is published."""
-        return self._done
+        return {tp: end for tp, end in self._done.items() if tp in self._expected}
 
     def _take(self, fetch: Fetch) -> None:
         source = self._sources[fetch.tp]

@@ -11,7 +11,7 @@ Rule 3. State is saved every ``save_every_s``, or ``SAVE_COST`` times as long as
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import orjson
@@ -24,6 +24,7 @@ from agents.publish import Outgoing
 from agents.state import Held, Sender, StateKeeper
 from agents.telemetry import get_logger
 from agents.transport import Fetch
+from schemas.event import EventRecordError
 from schemas.topics import Role, Topics
 from streams.join import JoinCounts
 from streams.model import Emission, ModelMonitor
@@ -144,10 +145,10 @@ class MonitorHop(Hop):
                 for record in records
                 for emission in monitor.apply(record.offset, record.value)
             ]
-        except LogGapError as error:
+        except (LogGapError, EventRecordError) as error:
             msg = (
                 f"{error}. Restart the worker; if it says so again, records of events were deleted "
-                "before they were read, and docs/runbook.md says what to do"
+                "before they were read, or are not ours; docs/runbook.md says what to do"
             )
             raise BrokenLogError(msg) from error
         await self._sender.send([self._outgoing(each, fetch.partition) for each in emissions])
@@ -193,10 +194,13 @@ class MonitorHop(Hop):
 
     def _counts(self) -> JoinCounts:
         counts = JoinCounts()
-        for held in self._held.values():
-            for model in held.monitor.models.values():
-                counts.add(model.join.counts)
+        for model in self._models():
+            counts.add(model.join.counts)
         return counts
+
+    def _models(self) -> Iterator[ModelMonitor]:
+        for held in self._held.values():
+            yield from held.monitor.models.values()
 
     def _say_counts(self) -> None:
         before, now = asdict(self._said), self._counts()
@@ -204,6 +208,7 @@ class MonitorHop(Hop):
         news = {name: count - before[name] for name, count in asdict(now).items()}
         if not any(count > 0 for count in news.values()):
             return
+        models = list(self._models())
         waiting = sum(_waiting(held.monitor.models) for held in self._held.values())
         _log.info(
             f"Joined {news['pairs']:,} pairs; {news['expired_predictions']:,} predictions "
@@ -212,6 +217,9 @@ class MonitorHop(Hop):
             f"{news['duplicate_outcomes']:,} duplicate outcomes",
             waiting_predictions=waiting,
             duplicate_predictions=news["duplicate_predictions"],
+            repeated_events=sum(each.counts.repeated_events for each in models),
+            unwatched_values=sum(each.panel.unwatched_values for each in models),
+            incomparable_outcomes=sum(each.panel.incomparable_outcomes for each in models),
         )
         pushed_out = news["pushed_out_predictions"], news["pushed_out_outcomes"]
         if any(pushed_out):

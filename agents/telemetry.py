@@ -191,8 +191,3 @@ class RateLimit:
             return None
         self._said_at_s[code] = now_s
         return self._suppressed.pop(code, 0)
-
-    def drain(self) -> dict[str, int]:
-        """Return how many of each code are still untold, and forget them: for the last sentence."""
-        suppressed, self._suppressed = self._suppressed, {}
-        return suppressed

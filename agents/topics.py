@@ -109,6 +109,21 @@ def find_topics(settings: Settings) -> tuple[FoundTopic, ...]:
         return _find(admin, settings)
 
 
+def refuse_missing_topics(settings: Settings) -> None:
+    """Return when every topic of the table exists.
+
+    Raises
+    ------
+    OperatorError
+        When one does not.
+    """
+    missing = [each.wanted.name for each in find_topics(settings) if not each.exists]
+    if missing:
+        raise OperatorError(
+            f"{', '.join(missing)}: no such topic at {settings.broker}; is --prefix the workers'?"
+        )
+
+
 def create_topics(settings: Settings) -> tuple[FoundTopic, ...]:
     """Create the topics of the table that do not exist; leave the others as they are.
 

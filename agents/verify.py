@@ -5,13 +5,15 @@ whatever a commit covers must have been published, and whatever was published th
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, NotCoordinatorError
 from faust.types import TP
 from rich.console import Console
 from rich.table import Table
@@ -19,13 +21,15 @@ from rich.table import Table
 from agents.errors import BrokerUnreachableError, OperatorError
 from agents.logreader import LogReader
 from agents.settings import Settings
-from agents.topics import input_incarnations
+from agents.topics import input_incarnations, refuse_missing_topics
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
 from schemas.topics import Role
 from streams.audit import ID_FIELDS, Audit, Findings, InputAudit
 from streams.monitor import Monitor
 
+_COORDINATOR_TRIES = 20
+_COORDINATOR_PAUSE_S = 0.5
 _INPUTS: tuple[Role, ...] = ("predictions", "outcomes")
 
 
@@ -61,6 +65,8 @@ class _Verifier:
         self._console = console
 
     async def run(self) -> tuple[dict[Role, Findings], InputAudit]:
+        # Asked before any is named: the broker in memory makes a topic that a client names.
+        await asyncio.to_thread(refuse_missing_topics, self._settings)
         commits = await self._commits()
         audits = {role: Audit(role) for role in ID_FIELDS}
         inputs = InputAudit()
@@ -110,9 +116,34 @@ class _Verifier:
             raise OperatorError(msg)
 
     async def _commits(self) -> dict[TP, int]:
-        async with self._admin() as admin:
-            offsets = await admin.list_consumer_group_offsets(self._settings.group)
-        return {TP(*tp): known.offset for tp, known in offsets.items()}
+        # Named one by one: the broker in memory hangs up on who asks for all of a group.
+        asked = [
+            TopicPartition(topic, partition)
+            for topic in map(self._topics.name, (*_INPUTS, "events"))
+            for partition in await self._partitions_of(topic)
+        ]
+        known = await self._known_commits(asked)
+        commits = {TP(*tp): each.offset for tp, each in known.items() if each.offset >= 0}
+        if not commits:
+            msg = (
+                f"group {self._settings.group!r} has committed nothing at {self._settings.broker}, "
+                "so there is nothing to check: name the workers' group with --group"
+            )
+            raise OperatorError(msg)
+        return commits
+
+    async def _known_commits(self, asked: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        for _ in range(_COORDINATOR_TRIES):
+            # A cluster that has never had a group makes the groups' own topic when asked first.
+            with contextlib.suppress(CoordinatorNotAvailableError, NotCoordinatorError):
+                async with self._admin() as admin:
+                    known: dict[TopicPartition, Any] = await admin.list_consumer_group_offsets(
+                        self._settings.group, partitions=asked
+                    )
+                    return known
+            await asyncio.sleep(_COORDINATOR_PAUSE_S)
+        msg = f"Kafka at {self._settings.broker} does not say who coordinates its groups: try again"
+        raise BrokerUnreachableError(msg)
 
     async def _records(self, role: Role) -> AsyncIterator[ConsumerRecord]:
         """Yield every record of a topic, one partition after the other."""

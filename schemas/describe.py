@@ -24,6 +24,7 @@ from schemas.model_spec import (
 )
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
+from schemas.report import Report
 from schemas.topics import DAY_MS, MIB, Topics
 
 Schema = dict[str, Any]
@@ -31,6 +32,7 @@ Schema = dict[str, Any]
 INPUTS: dict[str, type[BaseModel]] = {
     "prediction": Prediction,
     "outcome": Outcome,
+    "report": Report,
     "model_spec": ModelSpec,
 }
 OUTPUTS: dict[str, type[BaseModel]] = {

@@ -80,7 +80,7 @@ def encode_events(batch: EventBatch) -> bytes:
     return b"\n".join([orjson.dumps(header), *batch.payloads])
 
 
-def decode_events(value: bytes) -> EventBatch:
+def decode_events(value: bytes | None) -> EventBatch:
     """Read a record of ``events``.
 
     Raises
@@ -88,12 +88,15 @@ def decode_events(value: bytes) -> EventBatch:
     EventRecordError
         When the bytes are not such a record.
     """
+    if value is None:
+        msg = "a record of events has a value"
+        raise EventRecordError(msg)
     head, *payloads = value.split(b"\n")
     try:
         header = orjson.loads(head)
         found = header["type"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        msg = f"a record of events starts with a JSON header, found {head[:80]!r}"
+        msg = f"a record of events starts with a JSON header; these {len(value):,} bytes do not"
         raise EventRecordError(msg) from error
     if found != _TYPE:
         msg = f"expected a record of type {_TYPE}, found {found!r}"

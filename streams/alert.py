@@ -3,7 +3,8 @@
 Rule 1. An alert's id is made of the model, what changed, and how many events had been seen: the
         same log, replayed anywhere, gives the same id.
 Rule 2. Times are the events' own instants; the wall clock never enters.
-Rule 3. A sentence names figures of many rows, never a row.
+Rule 3. A sentence names figures of many rows, never a row: it goes to the log. A category that was
+        never seen before is in its field alone.
 """
 
 import hashlib
@@ -141,7 +142,7 @@ def _subject(seen: Sighting) -> str:
 _HAPPENING = {
     "level": "{went} {figures}",
     "missing": "is missing at another rate: it {went} {figures}",
-    "unseen": "has a value never seen before, {category!r}",
+    "unseen": "has a value never seen before",
     "stuck": "repeats one value and does not move any more",
     "constant": "was constant and is no longer",
     "type": "has values of another type than before",
@@ -151,6 +152,8 @@ _HAPPENING = {
 
 
 def _happening(change: Change) -> str:
+    if change.aspect == "missing" and change.detector == "rule":
+        return "has its first missing value"
     return _HAPPENING[change.aspect].format(
         went={"up": "rose", "down": "fell"}.get(change.direction or "", "changed"),
         figures=_from_to(change),

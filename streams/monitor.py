@@ -61,7 +61,7 @@ class Monitor:
         self._spec_of = spec_of
         self._panel_of = panel_of
 
-    def apply(self, offset: int, value: bytes) -> list[Emission]:
+    def apply(self, offset: int, value: bytes | None) -> list[Emission]:
         """Take in one record; return what to publish, in order.
 
         Raises
@@ -96,7 +96,7 @@ class Monitor:
         self._base = {model_id: each.offset for model_id, each in restored.items()}
         self.next_offset = next_offset
 
-    def _arrivals(self, value: bytes) -> dict[str, list[Arrival]]:
+    def _arrivals(self, value: bytes | None) -> dict[str, list[Arrival]]:
         """Decode a record; return its events by model, in log order."""
         batch = decode_events(value)
         names = [source.name for source in batch.sources]

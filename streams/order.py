@@ -99,12 +99,6 @@ class TimeMerge:
                 heapq.heappop(heads)
         return released
 
-    def wait_s(self, now_s: float) -> float | None:
-        """Return the seconds until held events may leave without news; None when none are held."""
-        if not self._count:
-            return None
-        return max(0.0, max(self._deadlines(), default=now_s) - now_s)
-
     def _is_awaiting(self, now_s: float) -> bool:
         if len(self._heads) == len(self._held):
             return False

@@ -28,6 +28,7 @@ from streams.monitor import SpecOf
 
 PART_BYTES = 900_000
 _CHECKSUM_BYTES = 4
+_SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int]}
 
 
 class StateLostError(Exception):
@@ -74,8 +75,14 @@ class StateView:
         self._models: dict[str, _ModelRecords] = {}
 
     def take(self, record: StateRecord) -> None:
-        """Take one record into account, in the order of the topic."""
-        kind, model_id, *rest = orjson.loads(record.key)
+        """Take one record into account, in the order of the topic; what is not ours is nothing."""
+        try:
+            kind, model_id, *rest = orjson.loads(record.key)
+            is_ours = isinstance(model_id, str) and _SHAPE_OF_KEY[kind] == [type(x) for x in rest]
+        except (ValueError, KeyError, TypeError):
+            is_ours = False
+        if not is_ours:
+            return
         records = self._models.setdefault(model_id, _ModelRecords())
         if kind == "chunk":
             name = (rest[0], rest[1])

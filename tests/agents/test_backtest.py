@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from agents.errors import OperatorError
 from tests.broker.deployment import command
 from tests.doubles.inputs import outcome, prediction
 
@@ -19,3 +21,71 @@ def test_what_is_pushed_out_of_a_full_room_is_said(tmp_path: Path) -> None:
 
     assert run.returncode == 0, run.stderr
     assert "6 predictions that too many others pushed out" in " ".join(run.stderr.split())
+
+
+def recorded(folder: Path, rows: int) -> list[str]:
+    """Write two files as services publish them; return the options that name them."""
+    made = command("demo", "--files", str(folder), "--rows", str(rows))
+    assert made.returncode == 0, made.stderr
+    predictions, outcomes = folder / "predictions.jsonl.gz", folder / "outcomes.jsonl.gz"
+    return ["--predictions", str(predictions), "--outcomes", str(outcomes)]
+
+
+def test_outputs_are_lines_and_budgets_are_compared(tmp_path: Path) -> None:
+    files = recorded(tmp_path, 3_000)
+    labelled, feedback = tmp_path / "labelled.jsonl", tmp_path / "feedback.jsonl"
+
+    run = command(
+        *("backtest", *files, "--out", "-", "--labelled", str(labelled)),
+        *("--feedback", str(feedback), "--what-if", "budget=0.05,1"),
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == ""
+    assert len(labelled.read_bytes().splitlines()) == 3_000
+    assert feedback.read_bytes() == b""
+    assert "What if" in run.stderr
+
+
+def test_a_profile_leaves_nothing_to_learn(tmp_path: Path) -> None:
+    files = recorded(tmp_path, 1_000)
+    made = tmp_path / "profile.json"
+    (tmp_path / "spec.yaml").write_text("reference: {profile: profile.json}")
+
+    profiled = command("profile", files[1], "--outcomes", files[3], "--out", str(made))
+    run = command(
+        *("backtest", *files, "--out", str(tmp_path / "a.jsonl")),
+        *("--spec", str(tmp_path / "spec.yaml")),
+    )
+
+    assert profiled.returncode == 0, profiled.stderr
+    assert "11 series" in profiled.stderr
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_damaged_profile_is_said_in_a_sentence(tmp_path: Path) -> None:
+    files = recorded(tmp_path, 500)
+    series = {"score": {"reference": {}, "state": "AAAA"}}
+    (tmp_path / "profile.json").write_text(json.dumps({"series": series}))
+    (tmp_path / "spec.yaml").write_text("reference: {profile: profile.json}")
+
+    run = command(
+        *("backtest", *files, "--out", str(tmp_path / "a.jsonl")),
+        *("--spec", str(tmp_path / "spec.yaml")),
+    )
+
+    assert run.returncode == OperatorError.exit_code
+    assert "a reference of its profile cannot be used" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_swapped_files_are_suspected(tmp_path: Path) -> None:
+    files = recorded(tmp_path, 300)
+
+    run = command(
+        *("backtest", "--predictions", files[3], "--outcomes", files[1]),
+        *("--out", str(tmp_path / "a.jsonl")),
+    )
+
+    assert run.returncode == 1
+    assert "swapped?" in run.stderr

@@ -95,3 +95,23 @@ def test_a_worker_still_looking_for_its_broker_can_be_stopped(
 
     assert worker.terminate() == os.EX_OK
     assert "Traceback" not in worker.log()
+
+
+def test_verify_refuses_a_group_that_has_committed_nothing(broker: Broker, prefix: str) -> None:
+    env = {"TIDEGAUGE_BROKER": broker.bootstrap, "TIDEGAUGE_PREFIX": prefix}
+    command("topics", "create", env=env)
+
+    run = command("verify", "--group", f"{prefix}nobody", env=env)
+
+    assert run.returncode == OperatorError.exit_code
+    assert "has committed nothing" in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_verify_names_missing_topics_and_makes_none(broker: Broker, prefix: str) -> None:
+    env = {"TIDEGAUGE_BROKER": broker.bootstrap, "TIDEGAUGE_PREFIX": prefix}
+
+    first, second = (command("verify", env=env) for _ in range(2))
+
+    assert first.returncode == second.returncode == OperatorError.exit_code
+    assert f"{prefix}events" in second.stderr

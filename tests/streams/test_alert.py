@@ -148,7 +148,12 @@ def test_the_times_are_those_of_the_events() -> None:
         ),
         (
             {"aspect": "unseen", "category": "50%", "rows": 1},
-            "Model car_loan: feature car_value has a value never seen before, '50%', since "
+            "Model car_loan: feature car_value has a value never seen before, since "
+            "2026-01-01 00:00 UTC, 1 prediction ago.",
+        ),
+        (
+            {"aspect": "missing", "detector": "rule", "rows": 1},
+            "Model car_loan: feature car_value has its first missing value, since "
             "2026-01-01 00:00 UTC, 1 prediction ago.",
         ),
         (
@@ -179,7 +184,7 @@ def test_a_sentence_stays_short_whatever_the_figures(figure: float) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_a_category_of_any_text_is_quoted_on_one_line(category: str) -> None:
-    seen = alert(aspect="unseen", category=category)
+    seen = alert(aspect="share", category=category)
 
     assert "\n" not in seen.summary
     assert orjson.loads(seen.model_dump_json())["category"] == category

@@ -130,23 +130,6 @@ def test_a_source_that_has_ended_is_not_waited_for() -> None:
     assert len(order.release(0.0, 10)) == 1
 
 
-def test_the_wait_until_news_is_known() -> None:
-    order = merge(FIRST, SECOND)
-    assert order.wait_s(0.0) is None
-
-    order.add(FIRST, [event(FIRST, 0, 10)], has_more=False, now_s=0.0)
-
-    assert order.wait_s(0.25) == pytest.approx(0.75 * IDLE_S)
-    assert order.wait_s(5.0) == 0.0
-
-
-def test_what_is_at_hand_everywhere_need_not_wait() -> None:
-    order = merge(FIRST)
-    order.add(FIRST, [event(FIRST, 0, 10)], has_more=True, now_s=0.0)
-
-    assert order.wait_s(0.0) == 0.0
-
-
 # Rule 4
 
 
@@ -166,7 +149,6 @@ def test_a_new_assignment_forgets_what_was_held() -> None:
     order.assign([SECOND], now_s=1.0)
 
     assert len(order) == 0
-    assert order.wait_s(1.0) is None
     assert order.release(99.0, 10) == []
 
 

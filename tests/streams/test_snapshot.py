@@ -452,3 +452,14 @@ def _move(room: WaitingRoom[str], move: str, number: int, now_ms: int) -> None:
 
 def hash_of(key: str, salt: int) -> int:
     return (int(key[1:]) * 2_654_435_761 + salt) >> 7
+
+
+@pytest.mark.parametrize(
+    "key", [b"", b"\xff", b"7", b'["chunk","m"]', b'["other","m",1,0,1]', b"{}"]
+)
+def test_a_key_that_is_not_ours_is_passed_over(key: bytes) -> None:
+    view = StateView()
+
+    view.take(StateRecord(key, b"x"))
+
+    assert view.last_offset == -1
