@@ -20,6 +20,7 @@ HIDDEN = "(hidden)"
 
 _UNPRINTABLE = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
 _LIBRARIES = ("aiokafka", "asyncio", "faust", "kafka", "mode", "numba")
+_LIBRARIES_EVERY_S = 10.0
 _SECRET_WORDS = ("password", "secret", "token", "credential", "private_key", "api_key")
 
 
@@ -73,6 +74,7 @@ def configure_logging(level: str = "info", stream: IO[str] | None = None) -> Non
         )
     )
     handler.addFilter(_is_news)
+    handler.addFilter(_LibraryLimit())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -191,3 +193,19 @@ class RateLimit:
             return None
         self._said_at_s[code] = now_s
         return self._suppressed.pop(code, 0)
+
+
+class _LibraryLimit(logging.Filter):
+    """Lets a library say each thing once in a while: a lost broker is told 80 times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limit = RateLimit(_LIBRARIES_EVERY_S)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _LIBRARIES:
+            return True
+        suppressed = self._limit.take(f"{record.pathname}:{record.lineno}", record.created)
+        if suppressed:
+            record.suppressed = suppressed
+        return suppressed is not None

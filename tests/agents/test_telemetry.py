@@ -167,3 +167,15 @@ def test_a_name_from_outside_does_not_steer_the_terminal(monkeypatch: pytest.Mon
 
     assert len(terminal.getvalue().splitlines()) == 1
     assert not set(terminal.getvalue()) & {"\x1b", "\r", "\x9b"}
+
+
+def test_what_a_library_repeats_is_said_once_in_a_while() -> None:
+    pipe = io.StringIO()
+    configure_logging(stream=pipe)
+
+    for _ in range(100):
+        logging.getLogger("aiokafka.conn").warning("Unable to connect to %s", "a broker")
+    for _ in range(3):
+        get_logger("agents.monitor").warning("Alert")
+
+    assert [event["logger"] for event in lines(pipe)] == ["aiokafka.conn", *["agents.monitor"] * 3]
