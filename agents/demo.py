@@ -34,6 +34,8 @@ from schemas.topics import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 STALL_S = 90.0
+PATIENT_IDLE_S = 5.0
+"""Producer, broker, worker and reader share one machine here: who is slow is not silent."""
 SETTLE_S = 1.5
 STOP_S = 30.0
 _READ: tuple[Role, ...] = ("alerts", "feedback", "labelled", "dead_letters")
@@ -141,6 +143,8 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
             broker = stack.enter_context(EmbeddedBroker())
             settings = settings.model_copy(update={"broker": broker.bootstrap})
             console.print(f"Started the embedded broker at {broker.bootstrap}.")
+        if "idle_s" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"idle_s": PATIENT_IDLE_S})
         create_topics(settings)
         _refuse_used_topics(settings)
         worker = stack.enter_context(_worker(settings, folder / "worker.log"))
