@@ -109,19 +109,21 @@ def find_topics(settings: Settings) -> tuple[FoundTopic, ...]:
         return _find(admin, settings)
 
 
-def refuse_missing_topics(settings: Settings) -> None:
-    """Return when every topic of the table exists.
+def partition_counts(settings: Settings) -> dict[str, int]:
+    """Return how many partitions each topic of the table has, by name.
 
     Raises
     ------
     OperatorError
-        When one does not.
+        When one does not exist.
     """
-    missing = [each.wanted.name for each in find_topics(settings) if not each.exists]
+    found = find_topics(settings)
+    missing = [each.wanted.name for each in found if not each.exists]
     if missing:
         raise OperatorError(
             f"{', '.join(missing)}: no such topic at {settings.broker}; is --prefix the workers'?"
         )
+    return {each.wanted.name: each.partitions or 0 for each in found}
 
 
 def create_topics(settings: Settings) -> tuple[FoundTopic, ...]:

@@ -21,7 +21,7 @@ from rich.table import Table
 from agents.errors import BrokerUnreachableError, OperatorError
 from agents.logreader import LogReader
 from agents.settings import Settings
-from agents.topics import input_incarnations, refuse_missing_topics
+from agents.topics import input_incarnations, partition_counts
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
 from schemas.topics import Role
@@ -63,10 +63,11 @@ class _Verifier:
         self._topics = settings.topics
         self._reader = LogReader(settings.connection())
         self._console = console
+        self._partitions: dict[str, int] = {}
 
     async def run(self) -> tuple[dict[Role, Findings], InputAudit]:
         # Asked before any is named: the broker in memory makes a topic that a client names.
-        await asyncio.to_thread(refuse_missing_topics, self._settings)
+        self._partitions = await asyncio.to_thread(partition_counts, self._settings)
         commits = await self._commits()
         audits = {role: Audit(role) for role in ID_FIELDS}
         inputs = InputAudit()
@@ -120,7 +121,7 @@ class _Verifier:
         asked = [
             TopicPartition(topic, partition)
             for topic in map(self._topics.name, (*_INPUTS, "events"))
-            for partition in await self._partitions_of(topic)
+            for partition in range(self._partitions[topic])
         ]
         known = await self._known_commits(asked)
         commits = {TP(*tp): each.offset for tp, each in known.items() if each.offset >= 0}
@@ -148,19 +149,11 @@ class _Verifier:
     async def _records(self, role: Role) -> AsyncIterator[ConsumerRecord]:
         """Yield every record of a topic, one partition after the other."""
         topic = self._topics.name(role)
-        for partition in await self._partitions_of(topic):
+        for partition in range(self._partitions[topic]):
             self._console.print(f"Reading {topic}-{partition}", style="dim")
             async for records in self._reader.read(TP(topic, partition)):
                 for record in records:
                     yield record
-
-    async def _partitions_of(self, topic: str) -> list[int]:
-        async with self._admin() as admin:
-            [found] = await admin.describe_topics([topic])
-        if found["error_code"]:
-            msg = f"topic {topic!r} does not exist at {self._settings.broker}"
-            raise OperatorError(msg)
-        return sorted(partition["partition"] for partition in found["partitions"])
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
