@@ -18,7 +18,7 @@ import time
 import click
 
 from benchmarks.detection_cases import CASES, ROOT, Figure
-from benchmarks.rivals import CHANGES, Comparison, compare
+from benchmarks.detection_rivals import CHANGES, Comparison, compare
 
 
 def figure_line(figure: Figure) -> str:

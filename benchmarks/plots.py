@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 
-from benchmarks.rivals import CHANGES, Comparison
+from benchmarks.detection_rivals import CHANGES, Comparison
 
 
 def plot(comparisons: list[Comparison], folder: Path) -> None:
