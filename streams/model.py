@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 
 from schemas.event import EventKind
@@ -110,9 +111,11 @@ class _Batch:
         self.features: list[dict[str, Scalar]] = []
         self.scores: list[Scalar] = []
         self.predictions: list[Scalar] = []
+        self.predicted_at: list[int] = []
         self.pair_rows: list[_Row] = []
         self.errors: list[Scalar] = []
         self.outcomes: list[Scalar] = []
+        self.answered_at: list[int] = []
 
 
 class ModelMonitor:
@@ -255,6 +258,7 @@ class ModelMonitor:
         batch.features.append(features)
         batch.scores.append(score)
         batch.predictions.append(answer)
+        batch.predicted_at.append(at_ms)
         waiting = WaitingPrediction(arrival.payload, answer, at_ms)
         pair = self.join.on_prediction(prediction_id, waiting, self._now_ms)
         if pair is not None:
@@ -280,6 +284,8 @@ class ModelMonitor:
         batch.pair_rows.append(row)
         batch.errors.append(value)
         batch.outcomes.append(outcome.outcome)
+        # A night's mistakes are the night's, whenever their outcomes come.
+        batch.answered_at.append(prediction.predicted_at_ms)
         labelled = {
             "type": "tidegauge.labelled.v1",
             "labelled_id": f"{self.model_id}/{self.labelled_seen}",
@@ -310,12 +316,14 @@ class ModelMonitor:
 
     def _watch(self, batch: _Batch) -> None:
         """Update every series with its column of the batch, raise what changed, empty the batch."""
+        predicted_at = np.array(batch.predicted_at, dtype=np.int64)
+        answered_at = np.array(batch.answered_at, dtype=np.int64)
         columns = [
-            *self.panel.feature_columns(batch.features),
-            Column("prediction", "prediction", batch.predictions),
-            Column("score", "score", batch.scores),
-            Column("error", "error", batch.errors),
-            Column("outcome", "outcome", batch.outcomes),
+            *self.panel.feature_columns(batch.features, predicted_at),
+            Column("prediction", "prediction", batch.predictions, predicted_at),
+            Column("score", "score", batch.scores, predicted_at),
+            Column("error", "error", batch.errors, answered_at),
+            Column("outcome", "outcome", batch.outcomes, answered_at),
         ]
         for sighted in self.panel.update(columns):
             self._raise(sighted, batch)

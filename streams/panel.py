@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from schemas.model_spec import ModelSpec
 from streams.budget import Role, shares
 from streams.join import Answer
-from streams.watch import Change, Scalar, SeriesWatch, WatchSpec, watch_of
+from streams.watch import Change, Instants, Scalar, SeriesWatch, WatchSpec, watch_of
 
 MAX_SERIES = 1_000
 
@@ -24,11 +24,12 @@ Kind = Literal["auto", "numeric", "categorical"]
 
 
 class Column(NamedTuple):
-    """Values of one series, in log order."""
+    """Values of one series, in log order, and the instants that they belong to."""
 
     series: str
     role: Role
     values: list[Scalar]
+    at_ms: Instants
 
 
 class Sighted(NamedTuple):
@@ -120,14 +121,16 @@ class Panel:
             if name not in self._begun
         )
 
-    def feature_columns(self, rows: Sequence[Mapping[str, Scalar]]) -> list[Column]:
+    def feature_columns(
+        self, rows: Sequence[Mapping[str, Scalar]], at_ms: Instants
+    ) -> list[Column]:
         """Return the columns of the watched features; what a row does not have is missing."""
         known = self._feature_series
         for features in rows:
             if not features.keys() <= known.keys():
                 self._meet_features(features)
         return [
-            Column(series, "feature", [features.get(name) for features in rows])
+            Column(series, "feature", [features.get(name) for features in rows], at_ms)
             for name, series in known.items()
             if series
         ]
@@ -195,7 +198,7 @@ class Panel:
 
     def _meet(self, column: Column) -> int | None:
         """Return from which row on a column is watched; None when it has no value yet."""
-        series, role, values = column
+        series, role, values, _ = column
         if not values:
             return None
         if series in self._watches:
@@ -240,7 +243,8 @@ class Panel:
         watch = self._watches[column.series]
         seen = watch.seen
         values = column.values[start:] if start else column.values
+        at_ms = column.at_ms[start:] if start else column.at_ms
         return [
             Sighted(column, start + change.index, seen + change.index + 1, change)
-            for change in watch.update(values)
+            for change in watch.update(values, at_ms)
         ]

@@ -36,6 +36,7 @@ from streams.series import (
 )
 
 Floats = NDArray[np.float64]
+Instants = NDArray[np.int64]
 Scalar = float | int | str | bool | None
 
 FIRST_STAGES = (200, 500, 1_000)
@@ -258,8 +259,13 @@ class SeriesWatch:
     def _value_budget(self) -> float:
         return self._false_alarms * (1 if self._missing.is_idle else 1 - MISSING_SHARE)
 
-    def update(self, values: Sequence[Scalar]) -> list[Change]:
+    def update(self, values: Sequence[Scalar], at_ms: Instants | None = None) -> list[Change]:
         """Take values into account, in log order; return the changes they reveal.
+
+        Parameters
+        ----------
+        at_ms
+            Their instants, in epoch milliseconds; they need not be in order.
 
         Raises
         ------
