@@ -31,8 +31,9 @@ test: $(STAMP) ## Run the tests, on the embedded broker and, where java and mvn 
 
 N ?= 20
 SEED ?= 7
+BROKERS ?= 3
 chaos: $(STAMP) ## Break a deployment on Apache Kafka in every way, then audit it (N=200 SEED=7)
-	@$(BIN)/python -m benchmarks.chaos --kills $(N) --seed $(SEED)
+	@$(BIN)/python -m benchmarks.chaos --kills $(N) --seed $(SEED) --brokers $(BROKERS)
 
 chaos-quick: $(STAMP) ## The same in two minutes, as a test
 	@$(BIN)/pytest -m chaos

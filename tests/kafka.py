@@ -11,11 +11,15 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from agents.child import start_child, stop_child
 from agents.embedded import BrokerStartError, free_ports, wait_until_ready
@@ -27,6 +31,8 @@ _HOST = "127.0.0.1"
 
 # The C1 compiler alone: the tests pay for start-up, never for a broker's hours of warm code.
 _QUICK_START = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_SMALL = ("-Xms64m", "-Xmx320m", *_QUICK_START[2:])
+_TOGETHER_S = 90.0
 
 
 def missing_tools() -> list[str]:
@@ -98,7 +104,7 @@ class RealKafka:
     java_options
         Options of the virtual machine.
     node_id, voters, cluster_id
-        For a cluster, see `kafka_nodes`.
+        For a cluster, see `KafkaCluster`.
     """
 
     def __init__(
@@ -206,6 +212,7 @@ class RealKafka:
         here = f"PLAINTEXT://{_HOST}:{self.port}"
         voters = ",".join(f"{node}@{_HOST}:{port}" for node, port in self._voters.items())
         replicas = str(len(self._voters))
+        in_sync = str(len(self._voters) // 2 + 1)
         return {
             "process.roles": "broker,controller",
             "node.id": str(self.node_id),
@@ -224,10 +231,11 @@ class RealKafka:
             "offsets.topic.replication.factor": replicas,
             "offsets.topic.num.partitions": "5",
             "transaction.state.log.replication.factor": replicas,
-            "transaction.state.log.min.isr": "1",
+            "min.insync.replicas": in_sync,
+            "transaction.state.log.min.isr": in_sync,
             "transaction.state.log.num.partitions": "5",
             "share.coordinator.state.topic.replication.factor": replicas,
-            "share.coordinator.state.topic.min.isr": "1",
+            "share.coordinator.state.topic.min.isr": in_sync,
             "share.coordinator.state.topic.num.partitions": "1",
             # A killed broker may come back only after its old session has ended: 9 s by default.
             "broker.heartbeat.interval.ms": "500",
@@ -239,8 +247,100 @@ class RealKafka:
         }
 
 
-def kafka_nodes(count: int) -> list[RealKafka]:
-    """Return the nodes of one cluster, not yet started: `launch` them all, then `wait` for each."""
-    voters = dict(enumerate(free_ports(count), start=1))
-    cluster_id = new_cluster_id()
-    return [RealKafka(node_id=node_id, voters=voters, cluster_id=cluster_id) for node_id in voters]
+class KafkaCluster:
+    """Nodes of one cluster: each holds every record, a majority acknowledges it.
+
+    Parameters
+    ----------
+    count
+        How many nodes.
+    advertised_proxy_ports
+        One a node; see `RealKafka`.
+    settings
+        Lines of every node's server.properties, over those chosen here.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        advertised_proxy_ports: Sequence[int] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        voters = dict(enumerate(free_ports(count), start=1))
+        cluster_id = new_cluster_id()
+        proxy_ports: Sequence[int | None] = advertised_proxy_ports or [None] * count
+        self.nodes = [
+            RealKafka(
+                advertised_proxy_port=proxy_port,
+                settings=settings,
+                java_options=_SMALL if count > 1 else _QUICK_START,
+                node_id=node_id,
+                voters=voters,
+                cluster_id=cluster_id,
+            )
+            for node_id, proxy_port in zip(voters, proxy_ports, strict=True)
+        ]
+
+    @property
+    def bootstrap(self) -> str:
+        """Addresses of all nodes for clients, ``127.0.0.1:PORT,127.0.0.1:PORT``."""
+        return ",".join(node.bootstrap for node in self.nodes)
+
+    def controller(self) -> RealKafka:
+        """Return the node that leads the controllers."""
+        with self._admin() as admin:
+            [topic] = admin.describe_metadata_quorum()["topics"]
+        leader_id = topic["partitions"][0]["leader_id"]
+        return next(node for node in self.nodes if node.node_id == leader_id)
+
+    def is_whole(self) -> bool:
+        """Return whether every node is there, and every replica in sync with its leader."""
+        try:
+            with self._admin() as admin:
+                is_complete = len(admin.describe_cluster()["brokers"]) == len(self.nodes)
+                partitions = [p for topic in admin.describe_topics() for p in topic["partitions"]]
+        except KafkaError:
+            return False
+        return is_complete and all(
+            len(each["isr_nodes"]) == len(each["replica_nodes"]) for each in partitions
+        )
+
+    def _admin(self) -> KafkaAdminClient:
+        return KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=5_000)
+
+    def __enter__(self) -> Self:
+        try:
+            for node in self.nodes:
+                node.launch()
+            for node in self.nodes:
+                node.wait()
+            self._gather()
+        except BrokerStartError:
+            self._stop()
+            raise
+        return self
+
+    def _gather(self) -> None:
+        deadline_s = time.monotonic() + _TOGETHER_S
+        while not self.is_whole():
+            if time.monotonic() > deadline_s:
+                raise BrokerStartError(
+                    f"{len(self.nodes)} Kafka nodes did not come together in {_TOGETHER_S:.0f} s"
+                )
+            time.sleep(0.1)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        # Not one after the other in good order: the last ones would wait for a majority.
+        for node in self.nodes:
+            node.kill()
+        for node in self.nodes:
+            node.stop()

@@ -17,6 +17,7 @@ from tests.kafka import missing_tools
 @click.command()
 @click.option("--kills", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=7, show_default=True, type=int)
+@click.option("--brokers", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option("--per-second", default=400, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--max-wait-s",

@@ -39,7 +39,21 @@ def print_report(options: ChaosOptions, result: ChaosResult, console: Console) -
 
 
 def _rows(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, str]]:
+    yield from _broken(options, result)
+    yield from _found(result)
+    yield "command", "python -m benchmarks.chaos"
+    for name in ("kills", "seed", "brokers", "per_second", "max_wait_s", "pace"):
+        yield f"  --{name.replace('_', '-')}", f"{getattr(options, name)}"
+    yield "machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    yield "versions", f"Python {platform.python_version()}, Kafka {KAFKA_VERSION}"
+    yield "", packages
+
+
+def _broken(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, str]]:
+    yield "brokers, copies of a record", f"{options.brokers}, {options.brokers}"
     yield from ((f"fault: {kind}", f"{result.faults[kind]:,}") for kind in KINDS)
+    yield "brokers killed that led the controllers", f"{result.controllers_killed:,}"
     yield "workers started", f"{result.tally.starts:,}"
     yield from ((f"ended by {how}", f"{n:,}") for how, n in sorted(result.tally.ends.items()))
     yield "unexpected ends", f"{len(result.tally.unexpected):,}"
@@ -48,6 +62,9 @@ def _rows(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, str
     long_s = [pause_s for pause_s in pauses_s if pause_s > 3.0] or [0.0]
     yield "longest pause of a partition's output", f"{long_s[-1]:.1f} s"
     yield "median of its pauses over 3 s", f"{statistics.median(long_s):.1f} s"
+
+
+def _found(result: ChaosResult) -> Iterator[tuple[str, str]]:
     yield "messages sent", f"{result.sent.total():,}"
     yield from ((f"  {what}", f"{count:,}") for what, count in sorted(result.sent.items()))
     yield "inputs committed", f"{result.inputs.inputs:,}"
@@ -65,10 +82,3 @@ def _rows(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, str
     yield "state records written, left", f"{result.state_written:,}, {result.state_left:,}"
     yield "all committed at the end", "yes" if result.has_drained else "NO"
     yield "seconds of faults, of all", f"{result.faults_s:,.0f}, {result.seconds:,.0f}"
-    yield "command", "python -m benchmarks.chaos"
-    for name in ("kills", "seed", "per_second", "max_wait_s", "pace"):
-        yield f"  --{name.replace('_', '-')}", f"{getattr(options, name)}"
-    yield "machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    yield "versions", f"Python {platform.python_version()}, Kafka {KAFKA_VERSION}"
-    yield "", packages

@@ -15,7 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from rich.console import Console
 
 from agents.child import log_tail
-from agents.embedded import free_port
+from agents.embedded import answers_metadata, free_ports
 from agents.settings import PREFIX, Settings, load_settings
 from agents.topics import connected_admin, create_topics
 from agents.verify import audit
@@ -28,11 +28,12 @@ from benchmarks.chaos.traffic import MAX_PAYLOAD_BYTES, TrafficThread
 from schemas.topics import Role
 from streams.audit import Findings, InputAudit
 from tests.broker import read_to_end
-from tests.kafka import RealKafka
+from tests.kafka import KafkaCluster
 
 TICK_S = 0.1
 FIRST_OUTPUT_S = 90.0
 DRAIN_S = 240.0
+BROKER_BACK_S = 120.0
 SAY_EVERY_S = 30.0
 SESSION_TIMEOUT_S = 6
 
@@ -70,6 +71,8 @@ class ChaosOptions:
         Messages, on average.
     max_wait_s
         Longest wait between two durable steps; 0 runs the worker as it is.
+    brokers
+        Nodes of the cluster; three or more hold every record three times or more.
     folder
         For logs that are to be kept; None throws them away.
     """
@@ -78,6 +81,7 @@ class ChaosOptions:
     seed: int
     per_second: int
     max_wait_s: float
+    brokers: int
     pace: float = 1.0
     folder: Path | None = None
 
@@ -88,11 +92,14 @@ class ChaosResult:
 
     Parameters
     ----------
+    controllers_killed
+        Of the killed brokers, how many led the controllers.
     state_written, state_left
         Records of the state topic: ever written, and there after compaction.
     """
 
     faults: Counter[Kind]
+    controllers_killed: int
     tally: Tally
     logs: LogSummary
     sent: Counter[str]
@@ -136,15 +143,19 @@ class _Run:
         self._began_s = time.monotonic()
         self._faults: Counter[Kind] = Counter()
         self._planned = plan(options.kills, options.seed, options.pace)
-        proxy_port = free_port()
-        self._broker = stack.enter_context(
-            RealKafka(advertised_proxy_port=proxy_port, settings=_BROKER)
+        self._controllers_killed = 0
+        ports = free_ports(options.brokers)
+        self._cluster = stack.enter_context(
+            KafkaCluster(options.brokers, advertised_proxy_ports=ports, settings=_BROKER)
         )
-        self._proxy = stack.enter_context(Proxy(proxy_port, self._broker.proxied_port))
-        self._settings = load_settings(broker=self._broker.bootstrap, **_WORKER)
+        self._proxies = [
+            stack.enter_context(Proxy(port, node.proxied_port))
+            for port, node in zip(ports, self._cluster.nodes, strict=True)
+        ]
+        self._settings = load_settings(broker=self._cluster.bootstrap, **_WORKER)
         create_topics(self._settings)
         _keep_state_short(self._settings)
-        told = _WORKER | {"broker": f"127.0.0.1:{proxy_port}"}
+        told = _WORKER | {"broker": ",".join(f"127.0.0.1:{port}" for port in ports)}
         waits = (options.seed, options.max_wait_s) if options.max_wait_s else None
         self._fleet = Fleet(
             {f"{PREFIX}{name.upper()}": value for name, value in told.items()},
@@ -178,6 +189,7 @@ class _Run:
         findings, inputs = audit(self._settings, Console(quiet=True))
         return ChaosResult(
             faults=self._faults,
+            controllers_killed=self._controllers_killed,
             tally=self._fleet.tally,
             logs=summarise(self._fleet.log_paths),
             sent=self._traffic.sent,
@@ -185,7 +197,7 @@ class _Run:
             inputs=inputs,
             pauses_s=self._pauses.pauses_s,
             state_written=sum(self._offsets.ends("state").values()),
-            state_left=len(read_to_end(self._broker, self._settings.topics.name("state"))),
+            state_left=len(read_to_end(self._cluster, self._settings.topics.name("state"))),
             has_drained=has_drained,
             faults_s=faults_s,
             seconds=time.monotonic() - self._began_s,
@@ -212,19 +224,37 @@ class _Run:
         self._fleet.wanted = fault.workers
 
     def _kill_broker(self, fault: Fault) -> None:
-        self._broker.kill()
+        """Kill one node; every other time, beginning with the first, the controllers' leader."""
+        if not self._until(self._cluster.is_whole, BROKER_BACK_S):
+            msg = "the brokers did not become one whole cluster again"
+            raise TimeoutError(msg)
+        leader = self._cluster.controller()
+        node = self._cluster.nodes[int(fault.victim * len(self._cluster.nodes))]
+        if self._faults[fault.kind] % 2 == 0:
+            node = leader
+        self._controllers_killed += node is leader
+        node.kill()
         self._pass(fault.lasts_s)
-        self._broker.start()
+        node.launch()
+        if not self._until(lambda: answers_metadata(node.bootstrap), BROKER_BACK_S):
+            msg = (
+                f"a killed broker did not come back; its log ends with:\n{log_tail(node.log_path)}"
+            )
+            raise TimeoutError(msg)
 
     def _cut(self, fault: Fault) -> None:
-        self._proxy.cut()
+        for proxy in self._proxies:
+            proxy.cut()
         self._pass(fault.lasts_s)
-        self._proxy.mend()
+        for proxy in self._proxies:
+            proxy.mend()
 
     def _hold(self, fault: Fault) -> None:
-        self._proxy.hold()
+        for proxy in self._proxies:
+            proxy.hold()
         self._pass(fault.lasts_s)
-        self._proxy.release()
+        for proxy in self._proxies:
+            proxy.release()
 
     def _pass(self, seconds: float) -> None:
         """Let time pass, while the workers are looked after."""

@@ -36,7 +36,7 @@ _KILLS_BETWEEN: dict[Kind, int] = {
     "SIGTERM": 10,
     "SIGSTOP": 16,
     "scale": 12,
-    "broker kill -9": 40,
+    "broker kill -9": 20,
     "connections cut": 25,
     "connections held": 25,
 }

@@ -13,7 +13,10 @@ from tests.conftest import require_kafka
 def test_nothing_is_lost_and_nothing_made_up_whatever_breaks() -> None:
     require_kafka()
 
-    result = run(ChaosOptions(kills=3, seed=1, per_second=300, max_wait_s=0.8, pace=0.5), Console())
+    result = run(
+        ChaosOptions(kills=3, seed=1, per_second=300, max_wait_s=0.8, brokers=1, pace=0.5),
+        Console(),
+    )
 
     assert result.has_drained
     assert result.inputs.is_equal
