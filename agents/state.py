@@ -5,8 +5,9 @@ commit of the group says that snapshots cover it.
 
 Rule 1. The order is: outputs, chunks, manifests, commit, deletions; each is acknowledged before the
         next begins.
-Rule 2. State that cannot be used is rebuilt from the log, which publishes again what it published
-        before, to the byte; where the log no longer has its beginning, the worker stops.
+Rule 2. A model whose state cannot be used is rebuilt from the log, which publishes again what it
+        published before, to the byte; the partition's other models keep their state, and skip what
+        it covers. Where the log no longer has its beginning, the worker stops.
 """
 
 import asyncio
@@ -23,7 +24,6 @@ from schemas.topics import Topics
 from streams.model import ModelMonitor, StateVersionError
 from streams.monitor import Monitor, SpecOf
 from streams.snapshot import (
-    StateLostError,
     StateRecord,
     StateView,
     Stored,
@@ -34,6 +34,7 @@ from streams.snapshot import (
 
 RECORDS_AT_ONCE = 200
 MODELS_AT_ONCE = 20
+_LOSSES_SHOWN = 3
 
 _log = get_logger(__name__)
 
@@ -103,12 +104,12 @@ class StateKeeper:
         """Return the monitor of a partition of ``events`` as it stood at the group's commit.
 
         The monitor's ``next_offset`` says where to go on: at the commit, or at the beginning of the
-        log when the state has to be rebuilt.
+        log when state has to be rebuilt.
 
         Raises
         ------
         StateUnusableError
-            When the state is of another version, or is lost and the log is cut off.
+            When the state is of another version, or some is lost and the log is cut off.
         """
         view = StateView()
         async for records in self._reader.read(TP(self._topic, tp.partition)):
@@ -116,31 +117,30 @@ class StateKeeper:
                 view.take(StateRecord(record.key, record.value))
         monitor = Monitor(tp.partition, self._topics, self._spec_of)
         try:
-            restored, stored = view.restore(commit, self._spec_of, self._topics.name("labelled"))
+            found = view.restore(commit, self._spec_of, self._topics.name("labelled"))
         except StateVersionError as error:
             msg = f"{error}: start the worker version that wrote it, or a later one"
             raise StateUnusableError(msg) from error
-        except StateLostError as error:
-            await self._refuse_cut_log(tp, error)
+        if found.losses:
+            await self._refuse_cut_log(tp, found.losses)
             _log.error(
-                f"The state of {tp.topic}-{tp.partition} cannot be used ({error}); it is rebuilt "
-                "from the whole log, and what was published is published again with the same ids"
+                f"State of {tp.topic}-{tp.partition} cannot be used ({_shown(found.losses)}): it "
+                "is rebuilt from the whole log, and what was published is published again with the "
+                f"same ids; {len(found.models):,} other models keep their state"
             )
-            monitor.next_offset = 0
-            return Held(monitor, Stored(view.last_offset))
-        monitor.resume(restored, commit)
-        return Held(monitor, stored)
+        monitor.resume(found.models, 0 if found.losses else commit)
+        return Held(monitor, found.stored)
 
-    async def _refuse_cut_log(self, tp: TP, error: StateLostError) -> None:
+    async def _refuse_cut_log(self, tp: TP, losses: Sequence[str]) -> None:
         beginning = await self._reader.beginning(tp)
         if beginning > 0:
             msg = (
-                f"the state of {tp.topic}-{tp.partition} cannot be used ({error}) and cannot be "
-                f"rebuilt, because the log begins at offset {beginning}: to begin anew and lose "
+                f"state of {tp.topic}-{tp.partition} cannot be used ({_shown(losses)}) and cannot "
+                f"be rebuilt, because the log begins at offset {beginning}: to begin anew and lose "
                 "what was waiting, choose another TIDEGAUGE_GROUP and TIDEGAUGE_PREFIX; "
                 "docs/runbook.md says more"
             )
-            raise StateUnusableError(msg) from error
+            raise StateUnusableError(msg)
 
     async def save(self, tp: TP, held: Held, commit: Commit) -> None:
         """Store what has changed since the last time, and commit what that covers.
@@ -152,9 +152,10 @@ class StateKeeper:
         if not monitor.touched or monitor.next_offset is None:
             return
         touched, monitor.touched = monitor.touched, {}
-        if stored.outgrows_unusable(monitor.next_offset - 1):
-            # A model that is silent since would else keep its damaged manifest for good.
-            touched = dict(monitor.models)
+        for model_id in stored.outgrown(monitor.next_offset - 1):
+            # One that is silent since would else keep its damaged manifest for good.
+            if model := monitor.models.get(model_id):
+                touched[model_id] = model
         await self._save_chunks(tp, touched)
         await self._save_manifests(tp, touched, monitor.next_offset - 1, stored)
         await commit({tp: monitor.next_offset})
@@ -189,3 +190,8 @@ class StateKeeper:
                     for record in records[first : first + RECORDS_AT_ONCE]
                 ]
             )
+
+
+def _shown(losses: Sequence[str]) -> str:
+    more = len(losses) - _LOSSES_SHOWN
+    return "; ".join([*losses[:_LOSSES_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])

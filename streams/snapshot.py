@@ -6,11 +6,15 @@ of the log. So a writer that has been replaced, and does not know it, can only r
 
 Rule 1. Of the manifests of a model, the one that covers the most wins.
 Rule 2. A manifest counts when all its parts are there.
-Rule 3. A chunk that the winner names and that is missing or damaged makes the state unusable.
+Rule 3. A winner that is damaged, or that names a chunk which is missing or damaged, is a loss: its
+        model begins anew at the beginning of the log. The other models keep what they have.
 Rule 4. Garbage is: manifests below the winner; chunks that the winner does not name, up to the
         last number it has given. Later ones belong to a newer snapshot that may yet be finished.
 Rule 5. Where the group has committed offset C, some model's winner covers C - 1: otherwise state is
-        missing.
+        missing. Whose it is cannot be told, and need not: whatever is usable is a true state, and
+        its model skips what it covers when the log is read from its beginning.
+Rule 6. When a model that begins anew has got as far as its unusable winner, it is saved, whether it
+        has had events or not, so that the winner wins no longer.
 """
 
 import zlib
@@ -31,8 +35,8 @@ _CHECKSUM_BYTES = 4
 _SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int]}
 
 
-class StateLostError(Exception):
-    """The state cannot be used: rebuild it from the log."""
+class _LostModelError(Exception):
+    """The state of a model cannot be used (Rule 3)."""
 
 
 class StateRecord(NamedTuple):
@@ -97,15 +101,8 @@ class StateView:
         else:
             parts[record.key] = record.value
 
-    @property
-    def last_offset(self) -> int:
-        """The highest offset that a manifest names, usable or not; -1 where there is none."""
-        return max((o for each in self._models.values() for o in each.manifests), default=-1)
-
-    def restore(
-        self, commit: int, spec_of: SpecOf, labelled_topic: str
-    ) -> tuple[dict[str, Restored], "Stored"]:
-        """Return the models as they were, and what is stored of them.
+    def restore(self, commit: int, spec_of: SpecOf, labelled_topic: str) -> "Found":
+        """Return the models as they were, what is stored of them, and what is lost.
 
         Parameters
         ----------
@@ -116,27 +113,33 @@ class StateView:
 
         Raises
         ------
-        StateLostError
-            When Rule 3 or Rule 5 is broken.
         StateVersionError
             When another version of the state is found.
         """
         restored: dict[str, Restored] = {}
         stored = Stored()
+        losses: list[str] = []
+        covered = -1
         for model_id, records in self._models.items():
             offset = max(
                 (o for o, parts in records.manifests.items() if _is_whole(parts)), default=None
             )
             if offset is None:
                 continue
-            model = self._model(model_id, records, offset, spec_of(model_id), labelled_topic)
-            restored[model_id] = Restored(model, offset)
-            stored.take(model_id, offset, model, records)
-        covered = max((each.offset for each in restored.values()), default=-1)
+            covered = max(covered, offset)
+            try:
+                model = self._model(model_id, records, offset, spec_of(model_id), labelled_topic)
+            except _LostModelError as error:
+                losses.append(str(error))
+                stored.outgrow(model_id, offset)
+            else:
+                restored[model_id] = Restored(model, offset)
+                stored.take(model_id, offset, model, records)
         if covered < commit - 1:
-            msg = f"the commit is {commit}, the state covers the log up to offset {covered} only"
-            raise StateLostError(msg)
-        return restored, stored
+            losses.append(
+                f"the commit is {commit}, the state covers the log up to offset {covered} only"
+            )
+        return Found(restored, stored, tuple(losses))
 
     def _model(
         self,
@@ -149,12 +152,12 @@ class StateView:
         def lines_of(name: ChunkName) -> bytes:
             if name not in records.chunks:
                 msg = f"chunk {name} of model {model_id} is missing"
-                raise StateLostError(msg)
+                raise _LostModelError(msg)
             value = records.chunks[name]
             lines = value[_CHECKSUM_BYTES:]
             if zlib.crc32(lines).to_bytes(_CHECKSUM_BYTES) != value[:_CHECKSUM_BYTES]:
                 msg = f"chunk {name} of model {model_id} is damaged"
-                raise StateLostError(msg)
+                raise _LostModelError(msg)
             return lines
 
         parts = records.manifests[offset]
@@ -163,20 +166,14 @@ class StateView:
             return ModelMonitor.restore(model_id, spec, labelled_topic, manifest, lines_of)
         except DamagedSnapshotError as error:
             msg = f"the manifest of model {model_id} at offset {offset} is damaged: {error}"
-            raise StateLostError(msg) from error
+            raise _LostModelError(msg) from error
 
 
 class Stored:
-    """What is known to be in the ``state`` topic for each model, so that it can be tidied up.
+    """What is known to be in the ``state`` topic for each model, so that it can be tidied up."""
 
-    Parameters
-    ----------
-    unusable_until
-        The highest offset that manifests name which could not be used; -1 where all could.
-    """
-
-    def __init__(self, unusable_until: int = -1) -> None:
-        self._unusable_until = unusable_until
+    def __init__(self) -> None:
+        self._unusable: dict[str, int] = {}
         self._manifests: dict[str, list[bytes]] = {}
         self._chunks: dict[str, set[ChunkName]] = {}
         self._garbage: list[bytes] = []
@@ -195,12 +192,16 @@ class Stored:
             if name not in self._chunks[model_id] and name[1] <= last[name[0]]
         ]
 
-    def outgrows_unusable(self, offset: int) -> bool:
-        """Tell, once, that a snapshot of all models at ``offset`` wins over what is unusable."""
-        if not 0 <= self._unusable_until <= offset:
-            return False
-        self._unusable_until = -1
-        return True
+    def outgrow(self, model_id: str, offset: int) -> None:
+        """Take note of a winner that cannot be used (Rule 6)."""
+        self._unusable[model_id] = offset
+
+    def outgrown(self, offset: int) -> list[str]:
+        """Return, once, the models whose snapshot at ``offset`` wins over what is unusable."""
+        models = [model_id for model_id, until in self._unusable.items() if until <= offset]
+        for model_id in models:
+            del self._unusable[model_id]
+        return models
 
     def supersede(self, model_id: str, manifest: list[StateRecord], names: set[ChunkName]) -> None:
         """Take note of a new snapshot; what it replaces may go once it is durable."""
@@ -214,6 +215,24 @@ class Stored:
         """Return the keys that may be deleted now, once."""
         garbage, self._garbage = self._garbage, []
         return garbage
+
+
+class Found(NamedTuple):
+    """What the ``state`` topic gives of a partition.
+
+    Parameters
+    ----------
+    models
+        Those that can be used.
+    stored
+        What is stored of them.
+    losses
+        What cannot be used or is missing, a clause each: the log is then read from its beginning.
+    """
+
+    models: dict[str, Restored]
+    stored: Stored
+    losses: tuple[str, ...]
 
 
 def _manifest_key(model_id: str, offset: int, number: int, parts: int) -> bytes:

@@ -5,6 +5,7 @@ import asyncio
 import orjson
 import pytest
 from faust.types import TP
+from structlog.testing import capture_logs
 
 from agents.errors import PublishError
 from agents.publish import Outgoing
@@ -185,15 +186,69 @@ def test_state_that_cannot_be_used_is_rebuilt_from_the_log(
     assert desk.restore(3).monitor.models["m"].predictions_seen == MANY
 
 
-def test_a_damaged_manifest_of_a_silent_model_is_outgrown() -> None:
-    log = log_of(
-        taken_in([prediction("a", model_id="silent"), *(prediction(f"p{i}") for i in range(9))]),
-        events_per_record=1,
-    )
-    desk = Desk(log=log)
+TWO_MODELS = log_of(
+    taken_in([prediction("a", model_id="silent"), *(prediction(f"p{i}") for i in range(9))]),
+    events_per_record=1,
+)
+
+
+def two_models(damaged: bytes) -> Desk:
+    desk = Desk(log=TWO_MODELS)
     desk.play(3)
     desk.save()
-    desk.change(b'"silent"', b"damaged")
+    desk.change(damaged, b"damaged")
+    return desk
+
+
+def test_only_the_damaged_model_is_rebuilt() -> None:
+    desk = two_models(b'"silent"')
+    kept = desk.held.monitor.models["m"].snapshot()
+
+    desk.held = desk.restore(3)
+
+    assert desk.held.monitor.next_offset == 0
+    assert desk.held.monitor.models.keys() == {"m"}
+    assert desk.held.monitor.models["m"].snapshot() == kept
+    desk.play(3)
+    assert desk.held.monitor.touched.keys() == {"silent"}
+    assert desk.held.monitor.models["m"].snapshot() == kept
+    desk.play(len(TWO_MODELS))
+    assert desk.held.monitor.models["m"].predictions_seen == 9
+
+
+def test_a_rebuild_that_is_cut_short_begins_anew() -> None:
+    desk = two_models(b'"m"')
+    desk.held = desk.restore(3)
+    desk.play(2)
+    desk.save()
+
+    desk.held = desk.restore(2)
+    begins_at = desk.held.monitor.next_offset
+    desk.play(len(TWO_MODELS))
+    desk.save()
+
+    assert begins_at == 0
+    held = desk.restore(len(TWO_MODELS))
+    assert held.monitor.next_offset == len(TWO_MODELS)
+    assert held.monitor.models["m"].predictions_seen == 9
+
+
+def test_a_rebuild_is_said_once_with_what_is_wrong() -> None:
+    desk = two_models(b'"manifest"')
+
+    with capture_logs() as logs:
+        asyncio.run(desk.keeper.restore(EVENTS, 3))
+
+    [entry] = logs
+    assert entry["log_level"] == "error"
+    assert entry["event"].startswith(
+        "State of tidegauge.events-0 cannot be used (the manifest of model "
+    )
+    assert entry["event"].endswith("0 other models keep their state")
+
+
+def test_a_damaged_manifest_of_a_silent_model_is_outgrown() -> None:
+    desk = two_models(b'"silent"')
 
     desk.held = desk.restore(3)
     for until in (1, 5):

@@ -14,10 +14,11 @@ def restored(records: list[StateRecord]) -> tuple[dict[str, ModelMonitor], Store
     view = StateView()
     for record in records:
         view.take(record)
-    models, stored = view.restore(
+    found = view.restore(
         0, lambda _model_id: ModelSpec(alert_budget=20.0), Topics().name("labelled")
     )
-    return {model_id: each.model for model_id, each in models.items()}, stored
+    assert not found.losses
+    return {model_id: each.model for model_id, each in found.models.items()}, found.stored
 
 
 def test_the_state_of_this_version_is_kept() -> None:

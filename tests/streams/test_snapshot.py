@@ -11,7 +11,6 @@ from streams.model import Emission, ModelMonitor
 from streams.monitor import Monitor
 from streams.snapshot import (
     PART_BYTES,
-    StateLostError,
     StateRecord,
     StateView,
     Stored,
@@ -80,9 +79,15 @@ class Shelf:
 
     def restart(self, commit: int) -> None:
         """Go on with what was saved."""
-        restored, self.stored = self.view().restore(commit, default_spec, LABELLED)
+        found = self.view().restore(commit, default_spec, LABELLED)
+        assert not found.losses
+        self.stored = found.stored
         self.monitor = Monitor(0, Topics())
-        self.monitor.resume(restored, commit)
+        self.monitor.resume(found.models, commit)
+
+    def losses(self) -> tuple[str, ...]:
+        """Return what of the state cannot be used."""
+        return self.view().restore(len(self.log), default_spec, LABELLED).losses
 
     def keys(self) -> list[bytes]:
         """Return the keys that are left."""
@@ -104,7 +109,7 @@ def test_of_two_manifests_the_one_that_covers_more_wins() -> None:
     shelf.play(4)
     shelf.save(deletes=False)
 
-    restored, _ = shelf.view().restore(4, default_spec, LABELLED)
+    restored = shelf.view().restore(4, default_spec, LABELLED).models
 
     assert restored["m"].offset == 3
     assert restored["m"].model.predictions_seen == 40
@@ -119,7 +124,7 @@ def test_a_manifest_that_is_written_late_does_not_win() -> None:
     shelf.save(deletes=False)
     shelf.records += late
 
-    restored, _ = shelf.view().restore(4, default_spec, LABELLED)
+    restored = shelf.view().restore(4, default_spec, LABELLED).models
 
     assert restored["m"].offset == 3
 
@@ -152,7 +157,7 @@ def test_a_manifest_without_one_of_its_parts_does_not_count(part: int) -> None:
     assert len(manifest) == 3
     shelf.records += [record for record in manifest if record is not manifest[part]]
 
-    restored, _ = shelf.view().restore(2, default_spec, LABELLED)
+    restored = shelf.view().restore(2, default_spec, LABELLED).models
 
     assert restored["m"].offset == 1
 
@@ -166,8 +171,7 @@ def test_a_missing_chunk_makes_the_state_unusable() -> None:
     shelf.save()
     shelf.drop(b'["chunk"')
 
-    with pytest.raises(StateLostError, match=r"chunk \('predictions', 1\) of model m is missing"):
-        shelf.restart(len(shelf.log))
+    assert shelf.losses() == ("chunk ('predictions', 1) of model m is missing",)
 
 
 def test_a_damaged_chunk_makes_the_state_unusable() -> None:
@@ -179,8 +183,7 @@ def test_a_damaged_chunk_makes_the_state_unusable() -> None:
         for key, value in shelf.records
     ]
 
-    with pytest.raises(StateLostError, match="is damaged"):
-        shelf.restart(len(shelf.log))
+    assert shelf.losses() == ("chunk ('predictions', 1) of model m is damaged",)
 
 
 def test_a_damaged_manifest_makes_the_state_unusable() -> None:
@@ -189,8 +192,22 @@ def test_a_damaged_manifest_makes_the_state_unusable() -> None:
     shelf.save()
     shelf.records = [StateRecord(key, (value or b"")[:-1] + b"x") for key, value in shelf.records]
 
-    with pytest.raises(StateLostError, match="the manifest of model m at offset 0 is damaged"):
-        shelf.restart(1)
+    [loss] = shelf.losses()
+    assert loss.startswith("the manifest of model m at offset 0 is damaged")
+
+
+def test_other_models_keep_what_they_have() -> None:
+    shelf = Shelf(predictions(0, 5) + predictions(0, 5, model_id="other"))
+    shelf.play()
+    shelf.save()
+    shelf.records = [
+        StateRecord(key, b"x" if b'"m"' in key else value) for key, value in shelf.records
+    ]
+
+    found = shelf.view().restore(1, default_spec, LABELLED)
+
+    assert found.models.keys() == {"other"}
+    assert len(found.losses) == 1
 
 
 # Rule 4
@@ -259,7 +276,7 @@ def test_garbage_is_named_once() -> None:
     shelf.play(4)
     shelf.save(deletes=False)
 
-    _, stored = shelf.view().restore(4, default_spec, LABELLED)
+    stored = shelf.view().restore(4, default_spec, LABELLED).stored
 
     assert stored.garbage() == [record.key for record in manifest_records("m", 1, b"x")]
     assert stored.garbage() == []
@@ -274,24 +291,27 @@ def test_state_that_does_not_reach_the_commit_is_lost(commit: int, is_lost: bool
     shelf.play()
     shelf.save()
 
-    if not is_lost:
-        shelf.restart(commit)
-        assert shelf.monitor.next_offset == commit
-    else:
-        with pytest.raises(StateLostError, match="covers the log up to offset 3 only"):
-            shelf.restart(commit)
+    found = shelf.view().restore(commit, default_spec, LABELLED)
+
+    assert found.losses == (
+        (f"the commit is {commit}, the state covers the log up to offset 3 only",)
+        if is_lost
+        else ()
+    )
+    assert found.models.keys() == {"m"}
 
 
 def test_a_deleted_topic_is_noticed() -> None:
-    with pytest.raises(StateLostError, match="the commit is 7"):
-        StateView().restore(7, default_spec, LABELLED)
+    [loss] = StateView().restore(7, default_spec, LABELLED).losses
+
+    assert loss.startswith("the commit is 7")
 
 
 def test_before_the_first_commit_nothing_is_missing() -> None:
-    restored, stored = StateView().restore(0, default_spec, LABELLED)
+    found = StateView().restore(0, default_spec, LABELLED)
 
-    assert restored == {}
-    assert stored.garbage() == []
+    assert (found.models, found.losses) == ({}, ())
+    assert found.stored.garbage() == []
 
 
 # A restart changes nothing
@@ -311,9 +331,9 @@ class Restarted:
                 for record in self._save(offset, monitor):
                     view.take(record)
             if offset in cuts:
-                restored, _ = view.restore(offset + 1, spec_of, LABELLED)
+                found = view.restore(offset + 1, spec_of, LABELLED)
                 monitor = Monitor(0, Topics(), spec_of)
-                monitor.resume(restored, offset + 1)
+                monitor.resume(found.models, offset + 1)
         self.models = monitor.models
 
     def _save(self, offset: int, monitor: Monitor) -> list[StateRecord]:
@@ -462,4 +482,4 @@ def test_a_key_that_is_not_ours_is_passed_over(key: bytes) -> None:
 
     view.take(StateRecord(key, b"x"))
 
-    assert view.last_offset == -1
+    assert view.restore(0, default_spec, LABELLED).models == {}
