@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river.drift import PageHinkley
+from river.drift import ADWIN, PageHinkley
 
 from streams import kernel
-from streams.detect import LevelDetector
+from streams.detect import AWAY_DEVIATIONS, Backstop, LevelDetector
 from streams.reference import NumericReference
 from streams.watch import Change, NonFiniteValueError, Scalar, SeriesWatch, WatchSpec
 
@@ -260,3 +260,32 @@ def first_alarm(plain: list[PageHinkley], innovations: np.ndarray, rows: int) ->
         if any(page_hinkley.drift_detected for page_hinkley in plain):
             return row - rows
     return None
+
+
+@pytest.mark.parametrize("size", [1, 7, 500])
+@pytest.mark.parametrize("seed", range(10))
+def test_the_backstop_cuts_in_the_rows_of_rivers_adwin(seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    levels = np.repeat(rng.choice([0.0, 0.0, 0.2, -0.6, 1.5], 12), 400)
+    scores = rng.normal(levels, 1.0)
+    backstop = Backstop(0.05, 8, 2_000)
+
+    rows: list[int] = []
+    at = 0
+    while at < len(scores):
+        cut = backstop.run(scores[at : at + size])
+        rows += [] if cut is None else [at + cut]
+        at += size if cut is None else cut + 1
+
+    assert rows == rows_of_rivers_adwin(scores, 2_000)
+
+
+def rows_of_rivers_adwin(scores: np.ndarray, learnt: int) -> list[int]:
+    adwin = ADWIN(delta=0.05, clock=8)
+    rows = []
+    for row, score in enumerate(scores.tolist()):
+        adwin.update(score)
+        deviation = math.sqrt(1 / adwin.width + 1 / learnt)
+        if adwin.drift_detected and abs(adwin.estimation) > AWAY_DEVIATIONS * deviation:
+            rows.append(row)
+    return rows

@@ -166,7 +166,7 @@ def test_adwin_is_not_asked_where_it_cuts_the_reference() -> None:
     backstop = Backstop(0.002, 32, 2_000)
     backstop.learn(np.repeat([0.0, 2.0], 1_000))
 
-    assert backstop.run([5.0] * 3_000) is None
+    assert backstop.run(np.full(3_000, 5.0)) is None
 
 
 @pytest.mark.parametrize("cut", [1, 31, 32, 33, 700])
