@@ -72,7 +72,7 @@ def java(options: Sequence[str] = _QUICK_START) -> list[str]:
     return ["java", *options, quiet, "-cp", f"{fetch_jars()}/*"]
 
 
-def format_log_folder(properties: Path, cluster_id: str) -> None:
+def format_log_folder(properties: Path, cluster_id: str, entry: Sequence[str] = ()) -> None:
     """Have Kafka check a server.properties and format the log folder that it names.
 
     Raises
@@ -82,7 +82,7 @@ def format_log_folder(properties: Path, cluster_id: str) -> None:
     """
     # One argument each: an id may begin with a dash, and would be taken for an option.
     named = (f"--cluster-id={cluster_id}", f"--config={properties}")
-    command = [*java(), "kafka.tools.StorageTool", "format", *named]
+    command = [*entry, *java(), "kafka.tools.StorageTool", "format", *named]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         told = (run.stdout + run.stderr)[-2000:]
@@ -103,6 +103,8 @@ class RealKafka:
         Lines of server.properties, over those chosen here.
     java_options
         Options of the virtual machine.
+    entry
+        What its commands begin with, to run in another namespace.
     node_id, voters, cluster_id
         For a cluster, see `KafkaCluster`.
     """
@@ -113,6 +115,7 @@ class RealKafka:
         advertised_proxy_port: int | None = None,
         settings: Mapping[str, str] | None = None,
         java_options: Sequence[str] = _QUICK_START,
+        entry: Sequence[str] = (),
         node_id: int = 1,
         voters: Mapping[int, int] | None = None,
         cluster_id: str | None = None,
@@ -124,6 +127,7 @@ class RealKafka:
         self._cluster_id = cluster_id or new_cluster_id()
         self._settings = dict(settings or {})
         self._java_options = tuple(java_options)
+        self._entry = tuple(entry)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -157,9 +161,10 @@ class RealKafka:
         if not properties.exists():
             lines = self._properties() | self._settings
             properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-            format_log_folder(properties, self._cluster_id)
+            format_log_folder(properties, self._cluster_id, self._entry)
         self._process = start_child(
-            [*java(self._java_options), "kafka.Kafka", str(properties)], log_path=self.log_path
+            [*self._entry, *java(self._java_options), "kafka.Kafka", str(properties)],
+            log_path=self.log_path,
         )
 
     def wait(self) -> None:

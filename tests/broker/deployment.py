@@ -25,6 +25,7 @@ from tests.broker import Broker, Record
 from tests.broker.services import Sent
 
 ROOT = Path(__file__).resolve().parents[2]
+WORKER = (str(ROOT / "tidegauge"), "worker")
 PATIENCE_S = 90.0
 NOW = 0
 """As a record's timestamp, to librdkafka: the clock's."""
@@ -69,13 +70,17 @@ class Worker:
         Its settings.
     log_path
         Receives its log. Workers that share one append to it.
+    command
+        What runs it.
     """
 
-    def __init__(self, env: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self, env: Mapping[str, str], log_path: Path, command: Sequence[str] = WORKER
+    ) -> None:
         self.log_path = log_path
         self._log_begins = log_path.stat().st_size if log_path.exists() else 0
         self.process = start_child(
-            [str(ROOT / "tidegauge"), "worker"],
+            command,
             log_path=log_path,
             env=clean_environment() | dict(env),
             cwd=ROOT,
@@ -224,10 +229,10 @@ class Deployment:
         create_topics(self.settings)
         return self
 
-    def start_worker(self, **settings: str) -> Worker:
+    def start_worker(self, *, command: Sequence[str] = WORKER, **settings: str) -> Worker:
         """Start one more worker."""
         env = self.env | {f"{PREFIX}{name.upper()}": value for name, value in settings.items()}
-        worker = Worker(env, self.log_path)
+        worker = Worker(env, self.log_path, command)
         self._workers.append(worker)
         return worker
 

@@ -1,0 +1,29 @@
+"""The worker as it is, but it waits no longer than it is told for Kafka to take a record.
+
+python -m tests.broker.impatient SECONDS
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from agents.app import build_app, run_worker
+from agents.logreader import LogReader
+from agents.publish import Publisher
+from agents.settings import load_settings
+from agents.telemetry import configure_logging
+from agents.worker import ingest_hop, monitor_hop
+
+
+def main(acknowledged_within_s: float) -> int:
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    publisher = Publisher(settings.connection(), acknowledged_within_s=acknowledged_within_s)
+    reader = LogReader(settings.connection())
+    hops = [ingest_hop(settings, publisher), monitor_hop(settings, publisher, reader, time.time)]  # noqa: TID251
+    return run_worker(build_app(settings, hops, publisher))
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1])))
