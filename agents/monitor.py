@@ -140,11 +140,7 @@ class MonitorHop(Hop):
         monitor = self._held[fetch.tp].monitor
         records = fetch.records[first : first + RECORDS_AT_ONCE]
         try:
-            emissions = [
-                emission
-                for record in records
-                for emission in monitor.apply(record.offset, record.value)
-            ]
+            emissions = monitor.apply_all((record.offset, record.value) for record in records)
         except (LogGapError, EventRecordError) as error:
             msg = (
                 f"{error}. Restart the worker; if it says so again, records of events were deleted "

@@ -2,8 +2,9 @@
 
 Rule 1. A model is watched from its first event, without any configuration.
 Rule 2. An event is taken once: a source offset at or below the mark of its source is a repetition.
-Rule 3. How the log is cut into records changes nothing but the evidence: a series that begins
-        divides the budget anew from its first row on, not from the beginning of its record.
+Rule 3. How the log is cut into records changes nothing but the evidence, and how many are applied
+        at once changes nothing: a series that begins divides the budget anew from its first row on,
+        not from the beginning of what came with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from schemas.topics import Role
 from streams.alert import Sighting, make_alert
 from streams.blob import pack, unpack
 from streams.feedback import calls_for_retraining, retrain
+from streams.ingest import MAX_BATCH_EVENTS
 from streams.join import (
     ChunkName,
     EarlyOutcome,
@@ -45,8 +47,8 @@ class Arrival(NamedTuple):
 
     Parameters
     ----------
-    place
-        Its place in its record.
+    offset, place
+        Its record in ``events``, and its place there.
     source, source_offset
         Where ingest found it.
     logged_at
@@ -55,6 +57,7 @@ class Arrival(NamedTuple):
         What it is, as bytes and decoded.
     """
 
+    offset: int
     place: int
     source: str
     source_offset: int
@@ -67,10 +70,10 @@ class Arrival(NamedTuple):
 class Emission(NamedTuple):
     """One record to publish: which topic, whose, what, and the log time it belongs to.
 
-    ``place`` is the place in its record of the event that called for it.
+    ``place`` is that of the event that called for it: the offset of its record, its place there.
     """
 
-    place: int
+    place: tuple[int, int]
     role: Role
     model_id: str
     value: bytes
@@ -88,6 +91,7 @@ class ModelCounts:
 class _Row(NamedTuple):
     """An event that gave a value to a series: what an alert at it must say."""
 
+    offset: int
     place: int
     now_ms: int
     at_ms: int
@@ -97,11 +101,10 @@ class _Row(NamedTuple):
 
 
 class _Batch:
-    """What one record brings to one model, by column: series are updated a column at a time."""
+    """What some records bring to one model, by column: series are updated a column at a time."""
 
-    def __init__(self, partition: int, offset: int) -> None:
+    def __init__(self, partition: int) -> None:
         self.partition = partition
-        self.offset = offset
         self.emissions: list[Emission] = []
         self.empty()
 
@@ -152,9 +155,17 @@ class ModelMonitor:
         self._prediction_trail = Trail()
         self._labelled_trail = Trail()
 
-    def apply(self, partition: int, offset: int, arrivals: Sequence[Arrival]) -> list[Emission]:
-        """Take in the model's events of one record; return what they call for, in event order."""
-        batch = _Batch(partition, offset)
+    def apply(self, partition: int, arrivals: Sequence[Arrival]) -> list[Emission]:
+        """Take in events of the model, in log order; return what they call for, in event order."""
+        batch = _Batch(partition)
+        for first in range(0, len(arrivals), MAX_BATCH_EVENTS):
+            self._take(arrivals[first : first + MAX_BATCH_EVENTS], batch)
+            self._watch(batch)
+        batch.emissions.sort(key=lambda emission: emission.place)
+        return batch.emissions
+
+    def _take(self, arrivals: Sequence[Arrival], batch: _Batch) -> None:
+        """Let events join; lay down in the batch what they tell of the series."""
         for arrival in arrivals:
             if arrival.source_offset <= self._high_water.get(arrival.source, -1):
                 self.counts.repeated_events += 1
@@ -166,9 +177,6 @@ class ModelMonitor:
                 self._on_prediction(arrival, batch)
             else:
                 self._on_outcome(arrival, batch)
-        self._watch(batch)
-        batch.emissions.sort(key=lambda emission: emission.place)
-        return batch.emissions
 
     def snapshot(self) -> bytes:
         """Return the state, without what the sealed chunks of `unstored` hold."""
@@ -243,7 +251,7 @@ class ModelMonitor:
         answer, at_ms = event["prediction"], event["predicted_at"]
         self.predictions_seen += 1
         self._version = event.get("model_version")
-        self._prediction_trail.note(self.predictions_seen, at_ms, batch.offset)
+        self._prediction_trail.note(self.predictions_seen, at_ms, arrival.offset)
         if self.panel.becomes_regression(answer):
             self._watch(batch)
             self.panel.become_regression()
@@ -275,7 +283,7 @@ class ModelMonitor:
         prediction, outcome = pair
         at_ms = outcome.observed_at_ms
         self.labelled_seen += 1
-        self._labelled_trail.note(self.labelled_seen, at_ms, batch.offset)
+        self._labelled_trail.note(self.labelled_seen, at_ms, arrival.offset)
         is_error, error = self.panel.compare(prediction.prediction, outcome.outcome)
         value = is_error if error is None else error
         if self.panel.begins("error", value) or self.panel.begins("outcome", outcome.outcome):
@@ -298,7 +306,7 @@ class ModelMonitor:
             "outcome": orjson.Fragment(outcome.payload),
             "evidence": {
                 "partition": batch.partition,
-                "offset": batch.offset,
+                "offset": arrival.offset,
                 "index": arrival.place,
             },
         }
@@ -306,6 +314,7 @@ class ModelMonitor:
 
     def _row(self, arrival: Arrival, at_ms: int) -> _Row:
         return _Row(
+            arrival.offset,
             arrival.place,
             self._now_ms,
             at_ms,
@@ -348,7 +357,7 @@ class ModelMonitor:
                 at_ms=row.at_ms,
                 onset=trail.find(first_row, last_row),
                 partition=batch.partition,
-                offset=batch.offset,
+                offset=row.offset,
             ),
         )
         self.counts.alerts += 1
@@ -361,13 +370,14 @@ class ModelMonitor:
                 last_row=last_row,
                 rows=last_row - first_row + 1,
                 first_offset=alert.evidence.first_offset,
-                last_offset=batch.offset,
+                last_offset=row.offset,
             )
             command = retrain(alert, labelled)
             self._emit(batch, row, "feedback", command.model_dump_json().encode())
 
     def _emit(self, batch: _Batch, row: _Row, role: Role, value: bytes) -> None:
-        batch.emissions.append(Emission(row.place, role, self.model_id, value, row.now_ms))
+        place = row.offset, row.place
+        batch.emissions.append(Emission(place, role, self.model_id, value, row.now_ms))
 
 
 class Restored(NamedTuple):

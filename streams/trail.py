@@ -5,7 +5,7 @@ of ``events``.
 
 Rule 1. A row is found at the latest mark at or before it: within ``FINE_ROWS`` rows of it if it is
         among the latest ``FINE_REACH``, else within ``COARSE_ROWS``.
-Rule 2. What is found does not depend on rows noted later, as far as one record may bring them.
+Rule 2. What is found does not depend on rows noted later, up to ``MAX_BATCH_EVENTS`` of them.
 Rule 3. A row before all that is remembered is found at the oldest mark.
 """
 

@@ -129,7 +129,41 @@ def test_what_a_record_calls_for_stands_in_the_order_of_its_events() -> None:
         places = [emission.place for emission in monitor.apply(offset, record)]
 
         assert places == sorted(places)
-        assert places[0] == 1
+        assert places[0] == (offset, 1)
+
+
+@pytest.mark.parametrize("at_once", [2, 8, 1_000])
+def test_how_many_records_are_applied_at_once_changes_nothing(at_once: int) -> None:
+    others = taken_in(story(model_id="another"))
+    both = [event for pair in zip(STORY, others, strict=True) for event in pair]
+    log = list(enumerate(log_of(both, 7)))
+    expected = play([value for _, value in log])
+    monitor = Monitor(0, Topics())
+
+    emissions: list[Emission] = []
+    for first in range(0, len(log), at_once):
+        emissions += monitor.apply_all(log[first : first + at_once])
+
+    assert emissions == expected.emissions
+    assert snapshots(monitor) == snapshots(expected.monitor)
+
+
+def snapshots(monitor: Monitor) -> dict[str, bytes]:
+    return {model_id: model.snapshot() for model_id, model in monitor.models.items()}
+
+
+def test_of_records_applied_at_once_a_restored_model_skips_those_that_it_covers() -> None:
+    log = list(enumerate(log_of(STORY, 100)))
+    expected = play([value for _, value in log])
+    ahead = Monitor(0, Topics())
+    early = ahead.apply_all(log[:20])
+    restored = restarted(ahead, {})
+    restored.next_offset = 10
+
+    late = restored.apply_all(log[10:])
+
+    assert early + late == expected.emissions
+    assert restored.models["m"].counts.repeated_events == 0
 
 
 @pytest.mark.parametrize("events_per_record", [1, 7, 100])
