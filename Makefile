@@ -7,10 +7,12 @@ STAMP := $(VENV)/.set-up
 BENCH_STAMP := $(VENV)/.set-up-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos chaos-quick check bench bench-restart bench-detection bench-quick format lock clean
+.PHONY: help setup demo test chaos chaos-quick check bench bench-growth \
+  bench-latency bench-quick bench-throughput bench-restart bench-detection bench-detection-quick \
+  format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the local environment, .venv (PYTHON=python3.12 chooses another Python)
 
@@ -48,7 +50,20 @@ $(BENCH_STAMP): $(STAMP)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt ".[dev,bench]"
 	@touch $@
 
-bench: $(BENCH_STAMP) ## Measure the throughput of a worker, on Apache Kafka
+ARGS ?=
+bench: $(BENCH_STAMP) ## The same job by everyone, on Apache Kafka, 25 minutes (ARGS=--write renews the docs)
+	@$(BIN)/python -m benchmarks.contest $(ARGS)
+
+bench-growth: $(BENCH_STAMP) ## Measure how the cost of a pair grows, and with what (ARGS=--write)
+	@$(BIN)/python -m benchmarks.growth $(ARGS)
+
+bench-latency: $(BENCH_STAMP) ## Measure from an outcome to its alert, at shares of the capacity (ARGS=--write)
+	@$(BIN)/python -m benchmarks.latency $(ARGS)
+
+bench-quick: $(BENCH_STAMP) ## A guard on speed in under three minutes; fails below its floors
+	@$(BIN)/python -m benchmarks.guard
+
+bench-throughput: $(BENCH_STAMP) ## Measure a worker with and without snapshots, on Apache Kafka
 	@$(BIN)/python -m benchmarks.throughput
 
 bench-restart: $(BENCH_STAMP) ## Measure how long a restart takes, with up to 1,000,000 predictions waiting
@@ -57,7 +72,7 @@ bench-restart: $(BENCH_STAMP) ## Measure how long a restart takes, with up to 1,
 bench-detection: $(BENCH_STAMP) ## Measure false alarms and delays, about 25 minutes
 	@$(BIN)/python -m benchmarks.detection
 
-bench-quick: $(BENCH_STAMP) ## The same in two minutes; fails where a bound is broken
+bench-detection-quick: $(BENCH_STAMP) ## The same in two minutes; fails where a bound is broken
 	@$(BIN)/python -m benchmarks.detection --quick
 
 format: $(STAMP) ## Format the code, and mend what the linter can

@@ -10,7 +10,6 @@ of the worker's process, with its start. A first round, which compiles the kerne
 
 import argparse
 import asyncio
-import json
 import os
 import platform
 import random
@@ -18,10 +17,12 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from agents.child import log_tail, start_child, stop_child
@@ -32,6 +33,7 @@ from tests.kafka import RealKafka
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOME_LAG = 1_000
+FIRST_AT_MS = 1_760_000_000_000
 SENT_AT_ONCE = 5_000
 SNAPSHOTS = {"on": "2", "off": "60"}
 """Seconds between snapshots; "off" saves once, when the worker stops."""
@@ -45,53 +47,66 @@ class Round(NamedTuple):
     cpu_s: float
 
 
-def events(pairs: int, models: int) -> Iterator[tuple[str, str, bytes]]:
-    """Yield (topic, key, payload) in the order in which services publish."""
-    rng = random.Random(7)
-    names = [f"feature_{number}" for number in range(10)]
-    waiting: list[tuple[int, int]] = []
-    for number in range(pairs + OUTCOME_LAG):
-        at_ms = 1_760_000_000_000 + 10 * number
-        if number < pairs:
+def events(
+    pairs: int,
+    models: int,
+    *,
+    features: int = 10,
+    lag: int = OUTCOME_LAG,
+    padding: int = 0,
+    first: int = 0,
+) -> Iterator[tuple[str, str, bytes]]:
+    """Yield (topic, key, payload) in the order in which services publish.
+
+    Parameters
+    ----------
+    pairs, models, features
+        How many.
+    lag
+        How many predictions come between a prediction and its outcome.
+    padding
+        Bytes of a field that nobody asked for, in each payload.
+    first
+        Number of the first prediction: another call goes on where one ended.
+    """
+    rng = random.Random(7 + first)
+    names = [f"feature_{number}" for number in range(features)]
+    more = {"note": "x" * padding} if padding else {}
+    waiting: deque[int] = deque()
+    for number in range(first, first + pairs + lag):
+        at_ms = FIRST_AT_MS + 10 * number
+        if number < first + pairs:
             prediction = rng.randrange(2)
-            yield (
-                "predictions",
-                f"p-{number}",
-                json.dumps(
-                    {
-                        "prediction_id": f"p-{number}",
-                        "model_id": f"model-{number % models}",
-                        "predicted_at": at_ms,
-                        "prediction": prediction,
-                        "score": rng.random(),
-                        "features": {name: rng.gauss(0.0, 1.0) for name in names},
-                    }
-                ).encode(),
-            )
-            waiting.append((number, prediction if rng.random() > 0.1 else 1 - prediction))
-        if number >= OUTCOME_LAG:
-            of, outcome = waiting[number - OUTCOME_LAG]
-            yield (
-                "outcomes",
-                f"p-{of}",
-                json.dumps(
-                    {
-                        "prediction_id": f"p-{of}",
-                        "model_id": f"model-{of % models}",
-                        "observed_at": at_ms,
-                        "outcome": outcome,
-                    }
-                ).encode(),
-            )
+            value = {
+                "prediction_id": f"p-{number}",
+                "model_id": f"model-{number % models}",
+                "predicted_at": at_ms,
+                "prediction": prediction,
+                "score": rng.random(),
+                "features": {name: rng.gauss(0.0, 1.0) for name in names},
+                **more,
+            }
+            yield "predictions", f"p-{number}", orjson.dumps(value)
+            waiting.append(prediction if rng.random() > 0.1 else 1 - prediction)
+        if number >= first + lag:
+            of = number - lag
+            value = {
+                "prediction_id": f"p-{of}",
+                "model_id": f"model-{of % models}",
+                "observed_at": at_ms,
+                "outcome": waiting.popleft(),
+                **more,
+            }
+            yield "outcomes", f"p-{of}", orjson.dumps(value)
 
 
-async def publish(settings: Settings, pairs: int, models: int) -> None:
-    """Put the whole job into the input topics."""
+async def publish(settings: Settings, job: Iterable[tuple[str, str, bytes]]) -> None:
+    """Put a job into the input topics."""
     publisher = Publisher(settings.connection())
     await publisher.start()
     batch: list[Outgoing] = []
     topic_of = {"predictions": settings.predictions, "outcomes": settings.outcomes}
-    for topic, key, payload in events(pairs, models):
+    for topic, key, payload in job:
         batch.append(Outgoing(topic_of[topic], None, key.encode(), payload, None))
         if len(batch) == SENT_AT_ONCE:
             await publisher.send(batch)
@@ -158,7 +173,7 @@ def main() -> None:
         inputs = load_settings(broker=broker.bootstrap, prefix="inputs.")
         create_topics(inputs)
         print(f"Publishing {2 * options.pairs:,} events of {options.models} models ...", flush=True)
-        asyncio.run(publish(inputs, options.pairs, options.models))
+        asyncio.run(publish(inputs, events(options.pairs, options.models)))
         for number in range(options.rounds + 1):
             for name, save_every_s in SNAPSHOTS.items():
                 group = f"round-{number}-{name}"

@@ -1,0 +1,160 @@
+"""Growth told: what is varied, a table for a terminal and one for the docs, a plot."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib import pyplot as plt
+from rich.console import Console
+from rich.table import Table
+
+VARIED = {
+    "features": "features of the model",
+    "models": "models",
+    "waiting": "predictions that wait",
+    "workers": "workers, 50 models",
+    "delay": "predictions between one and its outcome",
+    "payload": "bytes added to a payload of 170",
+}
+COLUMNS = ("varied", "", "CPU s per 100,000 pairs", "us per value", "times the first", "MB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sizes:
+    pairs: int = 50_000
+    warm: int = 5_000
+    models: int = 1
+    features: int = 10
+    waiting: int = 0
+    lag: int = 1_000
+    padding: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Case(_Sizes):
+    """One thing varied, and what it is set to; all the others are as usual."""
+
+    series: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What a case took.
+
+    Parameters
+    ----------
+    cpu_s
+        CPU seconds of all workers per 100,000 pairs.
+    resident_mb
+        Memory of all workers at the end.
+    waiting_mb
+        What the waiting predictions added.
+    """
+
+    series: str
+    value: int
+    pairs: int
+    cpu_s: float
+    resident_mb: float
+    waiting_mb: float
+
+
+def _values_of(each: Grown) -> int:
+    """Return how many values of series a pair brings: features, and the usual four."""
+    features = {"features": each.value, "payload": 1}.get(each.series, 10)
+    return features + len(("score", "prediction", "error", "outcome"))
+
+
+def rows(grown: Sequence[Grown]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the table."""
+    for series, words in VARIED.items():
+        own = [each for each in grown if each.series == series]
+        for each in own:
+            yield (
+                words,
+                f"{each.value:,}",
+                f"{each.cpu_s:.2f}",
+                f"{each.cpu_s * 10 / _values_of(each):.2f}",
+                f"{each.cpu_s / own[0].cpu_s:.2f}",
+                f"{each.resident_mb:,.0f}",
+            )
+
+
+def memory(grown: Sequence[Grown]) -> Iterator[tuple[str, str]]:
+    """Yield what one more of something takes, from the two largest cases."""
+    for series, words in (("models", "a model"), ("features", "a series")):
+        own = sorted((each for each in grown if each.series == series), key=lambda g: g.value)
+        if len(own) >= 2:
+            small, large = own[0], own[-1]
+            more_mb = large.resident_mb - small.resident_mb
+            yield words, f"{more_mb * 1_000 / (large.value - small.value):,.1f} kB"
+    own = sorted((each for each in grown if each.series == "waiting"), key=lambda g: g.value)
+    if own:
+        a_prediction = own[-1].waiting_mb * 1e6 / own[-1].value
+        yield "a waiting prediction of 10 features", f"{a_prediction:,.0f} B"
+
+
+def show(grown: Sequence[Grown]) -> None:
+    """Print the tables."""
+    console = Console()
+    table = Table(*COLUMNS)
+    for row in rows(grown):
+        table.add_row(*row)
+    console.print(table)
+    for words, figure in memory(grown):
+        console.print(f"memory of {words}: {figure}")
+
+
+def page(results: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of this part of docs/benchmarks.md."""
+    grown = [Grown(**each) for each in results["grown"]]
+    yield "## How it grows"
+    yield ""
+    yield f"`{results['command']}` ({results['minutes']} minutes): {results['machine']}."
+    yield "No start is in the figures; MB is of all workers at the end. A value is one number or"
+    yield "category that a series reads; a pair brings its features and four more."
+    yield ""
+    yield "| " + " | ".join(COLUMNS) + " |"
+    yield "|" + "---|" * len(COLUMNS)
+    for row in rows(grown):
+        yield "| " + " | ".join(row) + " |"
+    yield "\n![CPU seconds by what is varied](benchmarks/growth.svg)\n"
+    yield "| memory | |"
+    yield "|---|---|"
+    for words, figure in memory(grown):
+        yield f"| {words} | {figure} |"
+
+
+def summary(results: dict[str, Any]) -> Iterator[str]:
+    """Yield the rows of the README's table."""
+    grown = [Grown(**each) for each in results["grown"]]
+    command = "`make bench-growth`"
+    for series, words in VARIED.items():
+        own = [each for each in grown if each.series == series]
+        if own:
+            values = "; ".join(f"{each.value:,}" for each in own)
+            figures = "; ".join(f"{each.cpu_s:.1f}" for each in own)
+            yield f"| CPU s per 100,000 pairs by {words}: {values} | {figures} | {command} |"
+    figures = "; ".join(f"{words} {figure}" for words, figure in memory(grown))
+    yield f"| memory | {figures} | {command} |"
+
+
+def plot(results: dict[str, Any], folder: Path) -> None:
+    """Draw CPU seconds by each thing varied; the same figures give the same SVG."""
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "tidegauge"
+    grown = [Grown(**each) for each in results["grown"]]
+    figure, panels = plt.subplots(2, 3, figsize=(9, 5), layout="constrained")
+    for axes, (series, words) in zip(panels.flat, VARIED.items(), strict=True):
+        own = [each for each in grown if each.series == series]
+        axes.plot([each.value for each in own], [each.cpu_s for each in own], marker="o")
+        axes.set_xscale("symlog" if series == "delay" else "log")
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(words, fontsize="small")
+    figure.supylabel("CPU s per 100,000 pairs")
+    figure.savefig(folder / "growth.svg", metadata={"Date": None})
+    plt.close(figure)
