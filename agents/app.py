@@ -32,8 +32,8 @@ from agents.watchdog import Watchdog
 from schemas.topics import Role
 
 _REVOKE_S = 3.0
-_SHUTDOWN_S = 15.0
-_STOP_S = 45.0
+_SHUTDOWN_S = 8.0
+_STOP_S = 20.0
 _CONNECT_TRIES = 6
 _CONNECT_PAUSE_S = 2.0
 _WATCH_EVERY_S = 5.0
@@ -243,8 +243,10 @@ class _Seam:
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         if self._restore is None:  # stopped before anything was assigned
             return
+        until_s = asyncio.get_running_loop().time() + _SHUTDOWN_S
         for hop in self._app.hops:
-            await self._undisturbed(hop, hop.on_shutdown, _SHUTDOWN_S)
+            left_s = max(0.0, until_s - asyncio.get_running_loop().time())
+            await self._undisturbed(hop, hop.on_shutdown, left_s)
 
     async def _undisturbed(
         self, hop: Hop, callback: Callable[[], Awaitable[None]], within_s: float

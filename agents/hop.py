@@ -120,7 +120,7 @@ class Hop:
         """Flush, commit and forget these partitions within 3 s, or be cancelled."""
 
     async def on_shutdown(self) -> None:
-        """Flush and commit: the worker stops in good order. Cancelled after 15 s."""
+        """Flush and commit: the worker stops in good order. All hops together have 8 s."""
 
     def applied(self) -> Mapping[TP, int]:
         """Return, for each partition to be watched, the offset up to which everything is done."""

@@ -111,6 +111,15 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
         )
 
+    async def on_thread_stop(self) -> None:
+        """Disconnect.
+
+        Where the broker is away, aiokafka cancels a fetch that waits to be tried again, and is
+        itself cancelled by that: this thread would end there, and whoever stops it wait in vain.
+        """
+        with contextlib.suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
+
     async def take(self, expected: Mapping[TP, int], wait_s: float) -> dict[TP, Fetch]:
         """Take what has arrived for these partitions, each from its offset; else wait for more."""
         consumer = self._ensure_consumer()

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 
 import pytest
 from faust.types import TP
 
 from agents.errors import OperatorError, PublishError
-from agents.ingest import COMMIT_EVERY_S, Ingest
+from agents.ingest import COMMIT_EVERY_S, Ingest, SourceRecreatedError
 from agents.transport import Fetch
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
@@ -237,3 +238,15 @@ def test_a_topic_that_was_created_anew_is_another_source() -> None:
         "predictions/0",
         "predictions@second/0",
     ]
+
+
+def test_a_topic_that_was_created_anew_under_the_worker_ends_it_before_anything_is_taken() -> None:
+    desk = Desk()
+    desk.take(fetch_of(PREDICTIONS, values(3)))
+
+    with pytest.raises(SourceRecreatedError, match="goes on at offset 1 after 3: the topic was"):
+        desk.take(fetch_of(PREDICTIONS, values(1), start=1))
+
+    assert desk.offsets() == [0, 1, 2]
+    assert desk.partitions.commits == [{PREDICTIONS: 3}]
+    assert SourceRecreatedError.exit_code == os.EX_TEMPFAIL

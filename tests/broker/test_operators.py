@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -115,3 +116,14 @@ def test_verify_names_missing_topics_and_makes_none(broker: Broker, prefix: str)
 
     assert first.returncode == second.returncode == OperatorError.exit_code
     assert f"{prefix}events" in second.stderr
+
+
+def test_a_worker_whose_broker_is_away_ends_when_it_is_asked(deploy: Deploy) -> None:
+    with EmbeddedBroker() as broker:
+        worker = deploy(broker).start_worker()
+        until(lambda: worker.says("Assigned"), lambda: "an assignment")
+    until(lambda: worker.says("Unable"), lambda: "a fetch that fails")
+
+    worker.process.send_signal(signal.SIGTERM)
+
+    assert worker.wait(within_s=15.0) == os.EX_OK

@@ -63,7 +63,8 @@ def test_the_installed_version_is_the_pinned_one(name: str) -> None:
         ),
         (
             driver.AIOKafkaConsumerThread,
-            "_create_worker_consumer _ensure_consumer call_thread assignment __post_init__",
+            "_create_worker_consumer _ensure_consumer call_thread assignment __post_init__ "
+            "on_thread_stop",
         ),
         (driver.Transport, "Consumer create_consumer"),
         (Fetcher, "fetched_records _create_fetch_waiter"),
@@ -202,6 +203,22 @@ async def test_topics_without_acks_keep_no_gaps_and_are_never_committed_by_faust
             consumer._thread._ensure_consumer().committed, TopicPartition(topic, 0)
         )
         expect(committed is None, "Faust commits nothing")
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_stop_survives_the_fetch_that_it_cancels(kafka: RealKafka, prefix: str) -> None:
+    topic = f"{prefix}in"
+    create_topic(kafka, topic)
+    expect("await x" in source_of(Fetcher.close), "a stop awaits the fetches that it cancels")
+
+    async with running(app_of(kafka, f"{prefix}g", Diary([topic]))) as app:
+        thread = app.batches._thread
+
+        async def wait_to_fetch_again() -> None:
+            waiting = asyncio.create_task(asyncio.sleep(60))
+            thread._ensure_consumer()._fetcher._pending_tasks.add(waiting)
+
+        await thread.call_thread(wait_to_fetch_again)
 
 
 @pytest.mark.parametrize("expected", [0, 20])

@@ -36,7 +36,7 @@ from schemas.topics import Topics
 from tests.doubles.cluster import Cluster, Group
 
 REVOKE_S = 3.0
-SHUTDOWN_S = 15.0
+SHUTDOWN_S = 8.0
 
 Build = Callable[["SimWorker"], Sequence[Hop]]
 
