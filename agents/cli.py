@@ -209,7 +209,8 @@ def demo(
         rows=rows, has_own_broker=flags["broker"] is None, keeps=keep, summary=summary
     )
     if prefix := flags["prefix"]:
-        names = {name: f"{prefix}{name}" for name in ("group", "predictions", "outcomes")}
+        owned = ("group", "predictions", "outcomes", "models")
+        names = {name: f"{prefix}{name}" for name in owned}
         flags = names | flags
     return demonstrate(load_settings(**flags), options, console)
 

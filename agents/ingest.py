@@ -90,7 +90,7 @@ class Ingest(Hop):
         max_payload_bytes: int,
     ) -> None:
         outputs = (topics.name("events"), topics.name("dead_letters"))
-        super().__init__("ingest", (topics.predictions, topics.outcomes), outputs)
+        super().__init__("ingest", tuple(topics.sources().values()), outputs)
         self._topics = topics
         self._sender = sender
         self._merge = merge
@@ -99,8 +99,7 @@ class Ingest(Hop):
         self._incarnations = incarnations
         self._max_payload_bytes = max_payload_bytes
         self._kind_of: dict[str, EventKind] = {
-            topics.predictions: "prediction",
-            topics.outcomes: "outcome",
+            topic: kind for kind, topic in topics.sources().items()
         }
         self._sources: dict[TP, Source] = {}
         self._expected: dict[TP, int] = {}
@@ -165,7 +164,13 @@ class Ingest(Hop):
         now_ms = int(now_s * 1_000)
         items: list[Item] = [
             accept(
-                Raw(source, record.offset, _logged_at(record.timestamp, now_ms), record.value),
+                Raw(
+                    source,
+                    record.offset,
+                    _logged_at(record.timestamp, now_ms),
+                    record.value,
+                    record.key,
+                ),
                 self._max_payload_bytes,
             )
             for record in fetch.records

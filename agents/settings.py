@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 import ssl
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -91,6 +92,9 @@ class Settings(BaseSettings):
     )
     outcomes: Name = Field(
         "outcomes", max_length=_TOPIC_NAME_MAX, description="The topic with outcomes"
+    )
+    models: Name = Field(
+        "models", max_length=_TOPIC_NAME_MAX, description="The topic with the models' specs"
     )
     role: Role = Field("both", description="What this worker does: ingest, monitor, or both")
     partitions: int = Field(
@@ -198,14 +202,22 @@ class Settings(BaseSettings):
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             msg = "tls_cert_file and tls_key_file come together: set both or neither"
             raise ValueError(msg)
-        if self.predictions == self.outcomes:
-            raise ValueError(f"predictions and outcomes are the same topic, {self.outcomes!r}")
+        inputs = {name: getattr(self, name) for name in ("predictions", "outcomes", "models")}
+        for (name, topic), (other, same) in combinations(inputs.items(), 2):
+            if topic == same:
+                raise ValueError(f"{name} and {other} are the same topic, {topic!r}")
         return self
 
     @property
     def topics(self) -> Topics:
         """The topics of this deployment."""
-        return Topics(self.prefix, self.predictions, self.outcomes, self.partitions)
+        return Topics(
+            prefix=self.prefix,
+            predictions=self.predictions,
+            outcomes=self.outcomes,
+            models=self.models,
+            partitions=self.partitions,
+        )
 
     @property
     def brokers(self) -> list[str]:

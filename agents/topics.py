@@ -99,7 +99,7 @@ def unreachable(settings: Settings, error: KafkaError) -> BrokerUnreachableError
 def input_incarnations(settings: Settings) -> dict[str, str]:
     """Return, by name of each input topic, what tells it from a deleted one of the same name."""
     with connected_admin(settings) as admin:
-        described = admin.describe_topics([settings.predictions, settings.outcomes])
+        described = admin.describe_topics(list(settings.topics.sources().values()))
     return {topic["name"]: str(topic["topic_id"]) for topic in described}
 
 

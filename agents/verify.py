@@ -30,7 +30,7 @@ from streams.monitor import Monitor
 
 _COORDINATOR_TRIES = 20
 _COORDINATOR_PAUSE_S = 0.5
-_INPUTS: tuple[Role, ...] = ("predictions", "outcomes")
+_INPUTS: tuple[Role, ...] = ("predictions", "outcomes", "models", "controls")
 
 
 def verify(settings: Settings, console: Console) -> int:
@@ -105,8 +105,8 @@ class _Verifier:
             for emission in monitor.apply(record.offset, record.value):
                 audits[emission.role].on_called_for(emission.value, is_due=is_due)
         for partition, monitor in monitors.items():
-            joins = (model.join.counts for model in monitor.models.values())
-            inputs.on_replayed(events_in[partition], joins)
+            taken = sum(model.taken for model in monitor.models.values())
+            inputs.on_replayed(events_in[partition], taken)
 
     def _refuse_cut_log(self, record: ConsumerRecord) -> None:
         if record.offset > 0:

@@ -102,6 +102,7 @@ def _start(settings: Settings, log_path: Path) -> Popen[bytes]:
         "TIDEGAUGE_PREFIX": settings.prefix,
         "TIDEGAUGE_PREDICTIONS": settings.predictions,
         "TIDEGAUGE_OUTCOMES": settings.outcomes,
+        "TIDEGAUGE_MODELS": settings.models,
     }
     command = [str(ROOT / "tidegauge"), "worker"]
     return start_child(command, log_path=log_path, env={**os.environ, **env}, cwd=ROOT)
@@ -173,6 +174,7 @@ def main() -> None:
                 prefix=f"{name}.",
                 predictions=f"{name}.predictions",
                 outcomes=f"{name}.outcomes",
+                models=f"{name}.models",
             )
             taken.append(measure(settings, waiting, Path(folder)))
             print(taken[-1], flush=True)

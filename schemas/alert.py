@@ -27,6 +27,7 @@ class Alert(Wire):
     kind: Kind = Field(description="What sort of change.")
     model_id: str = Field(description="The model.")
     model_version: str | None = Field(description="Version of the prediction that settled it.")
+    spec_version: int = Field(description="Version of the model's spec; 0 is the defaults.")
     series: str = Field(
         description="What changed: `feature/NAME`, `prediction`, `score`, `error` or `outcome`."
     )

@@ -6,11 +6,14 @@ travel on untouched.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import orjson
 
-EventKind = Literal["prediction", "outcome"]
+EventKind = Literal["prediction", "outcome", "spec", "control"]
+"""What a payload is. A spec is ``{"model_id": .., "spec": {..}}``; null instead of it removes."""
+
+_KINDS = frozenset(get_args(EventKind))
 _TYPE = "tidegauge.events.v1"
 _COLUMNS = ("source_index", "source_offset", "logged_at")
 
@@ -116,8 +119,8 @@ def decode_events(value: bytes | None) -> EventBatch:
 
 
 def _source(kind: EventKind, topic: str, partition: int, incarnation: str) -> Source:
-    if kind not in {"prediction", "outcome"}:
-        msg = f"a source holds predictions or outcomes, found {kind!r}"
+    if kind not in _KINDS:
+        msg = f"a source holds one of {', '.join(sorted(_KINDS))}, found {kind!r}"
         raise ValueError(msg)
     return Source(kind, topic, partition, incarnation)
 

@@ -7,6 +7,10 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from schemas.wire import MAX_FEATURES, Id, Name, Wire
 
+MAX_SPEC_BYTES = 900_000
+"""The largest spec on the wire: one with a profile holds what each series has learnt."""
+_SHOWN_CHARACTERS = 80
+
 
 class SpecError(ValueError):
     """The operator's mistake: refuse to start, naming the field, the value and the remedy."""
@@ -103,7 +107,9 @@ def _explain(location: tuple[int | str, ...], error: object) -> str:
         near = difflib.get_close_matches(str(location[-1]), _known_fields(location), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{field}: unknown field{hint}"
-    return f"{field}: {detail.get('msg')}, got {detail.get('input')!r}"
+    value = repr(detail.get("input"))
+    shown = value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}..."
+    return f"{field}: {detail.get('msg')}, got {shown}"
 
 
 def _known_fields(location: tuple[int | str, ...]) -> list[str]:

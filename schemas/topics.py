@@ -7,6 +7,8 @@ tables in docs/wire.md are made from it.
 from dataclasses import dataclass
 from typing import Literal
 
+from schemas.event import EventKind
+
 DAY_MS = 24 * 60 * 60 * 1000
 MIB = 1024 * 1024
 MAX_RECORD_BYTES = 4 * MIB
@@ -14,7 +16,16 @@ MAX_RECORD_BYTES = 4 * MIB
 numbers are written out in full, so a valid payload always fits."""
 
 Role = Literal[
-    "predictions", "outcomes", "events", "alerts", "feedback", "labelled", "dead_letters", "state"
+    "predictions",
+    "outcomes",
+    "models",
+    "controls",
+    "events",
+    "alerts",
+    "feedback",
+    "labelled",
+    "dead_letters",
+    "state",
 ]
 
 
@@ -43,6 +54,8 @@ class Topic:
         records of years ago would otherwise be deleted before it is read.
     purpose
         One sentence for the docs.
+    deletions_kept_ms
+        Kafka's ``delete.retention.ms``, where compaction must not forget too soon what was deleted.
     """
 
     role: Role
@@ -54,6 +67,7 @@ class Topic:
     max_record_bytes: int
     is_kept_from_append: bool
     purpose: str
+    deletions_kept_ms: int | None = None
 
     def config(self) -> dict[str, str]:
         """Return the topic's settings as Kafka spells them."""
@@ -64,6 +78,8 @@ class Topic:
         }
         if self.is_kept_from_append:
             settings["message.timestamp.type"] = "LogAppendTime"
+        if self.deletions_kept_ms is not None:
+            settings["delete.retention.ms"] = str(self.deletions_kept_ms)
         return settings
 
 
@@ -75,8 +91,8 @@ class Topics:
     ----------
     prefix
         Put before every name that Tidegauge owns.
-    predictions, outcomes
-        Names of the two input topics, which the deployment's services own.
+    predictions, outcomes, models
+        Names of the input topics, which the deployment's services and people own.
     partitions
         Partitions of ``events`` and of every topic made from it. Fixed for the life of ``events``:
         a model's records stay in one partition.
@@ -85,6 +101,7 @@ class Topics:
     prefix: str = "tidegauge."
     predictions: str = "predictions"
     outcomes: str = "outcomes"
+    models: str = "models"
     partitions: int = 4
 
     def table(self) -> tuple[Topic, ...]:
@@ -92,6 +109,19 @@ class Topics:
         return (
             self._input("predictions", self.predictions, "what models answered"),
             self._input("outcomes", self.outcomes, "what turned out to be true"),
+            Topic(
+                role="models",
+                name=self.models,
+                key="model_id",
+                partitions=self.partitions,
+                cleanup="compact",
+                retention_ms=-1,
+                max_record_bytes=MIB,
+                is_kept_from_append=False,
+                purpose="the spec of each model; a record without a value removes the model",
+                deletions_kept_ms=30 * DAY_MS,  # a worker that was away must still see a removal
+            ),
+            self._owned("controls", 365, "what people say about alerts"),
             self._owned("events", 30, "the one log: validated inputs with their source positions"),
             self._owned("alerts", 90, "what changed"),
             self._owned("feedback", 90, "what to do about it"),
@@ -110,6 +140,15 @@ class Topics:
             ),
         )
 
+    def sources(self) -> dict[EventKind, str]:
+        """Return the names of the topics that ingest reads, by what they carry."""
+        return {
+            "prediction": self.predictions,
+            "outcome": self.outcomes,
+            "spec": self.models,
+            "control": self.name("controls"),
+        }
+
     def name(self, role: Role) -> str:
         """Return the name of the topic that plays ``role``."""
         match role:
@@ -117,6 +156,8 @@ class Topics:
                 return self.predictions
             case "outcomes":
                 return self.outcomes
+            case "models":
+                return self.models
             case _:
                 return f"{self.prefix}{role}"
 

@@ -45,6 +45,8 @@ class Sighting:
         The estimated beginning.
     partition, offset
         The record of ``events`` that settled the change.
+    spec_version
+        The version of the model's spec then.
     """
 
     model_id: str
@@ -57,6 +59,7 @@ class Sighting:
     onset: Mark
     partition: int
     offset: int
+    spec_version: int = 0
 
 
 def identify(*parts: str | int | None) -> str:
@@ -90,6 +93,7 @@ def make_alert(change: Change, seen: Sighting) -> Alert:
         kind="data_quality" if change.aspect in QUALITY_ASPECTS else _KIND_OF_ROLE[seen.role],
         model_id=seen.model_id,
         model_version=seen.model_version,
+        spec_version=seen.spec_version,
         series=seen.series,
         aspect=change.aspect,
         category=change.category,

@@ -18,17 +18,21 @@ from typing import NamedTuple
 import orjson
 from pydantic import ValidationError
 
+from schemas.control import Control
 from schemas.dead_letter import DeadLetter, Reason
 from schemas.event import EventBatch, EventKind, Source, encode_events
+from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
 from schemas.wire import MAX_PAYLOAD_BYTES
+from streams.spec import read_spec_record
 
 SHOWN_BYTES = 512
 MAX_BATCH_EVENTS = 500
 MAX_BATCH_BYTES = 512 * 1024
 
 MAX_FIELD_SHOWN = 200
+MAX_DETAIL_CHARACTERS = 1_000
 
 _ANSWER = (
     "a string of at most 1,024 characters, an integer of 64 bits, a boolean or a finite number"
@@ -38,9 +42,15 @@ _ALTERNATIVES = {
     "outcome": _ANSWER,
     "features": f"an object of at most 1,000 named values, each {_ANSWER}, or null",
 }
-_EVENT_OF: dict[EventKind, type[Prediction | Outcome]] = {
+_EVENT_OF: dict[EventKind, type[Prediction | Outcome | Control]] = {
     "prediction": Prediction,
     "outcome": Outcome,
+    "control": Control,
+}
+_INSTANT_OF: dict[EventKind, str] = {
+    "prediction": "predicted_at",
+    "outcome": "observed_at",
+    "control": "at",
 }
 
 
@@ -54,6 +64,7 @@ class Raw(NamedTuple):
     offset: int
     logged_at: int | None
     value: bytes | None
+    key: bytes | None = None
 
 
 class Accepted(NamedTuple):
@@ -135,21 +146,38 @@ class DeadLetterLimit:
 def accept(raw: Raw, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Accepted | Refused:
     """Read one record of an input topic."""
     value = raw.value
+    kind = raw.source.kind
+    if kind == "spec":
+        return _accept_spec(raw)
     if value is None or not value:
         return _refuse(raw, "empty", "a record without a value")
     if len(value) > max_payload_bytes:
         detail = f"{len(value):,} bytes; at most {max_payload_bytes:,} are taken"
         return _refuse(raw, "too_large", detail)
     try:
-        event = _EVENT_OF[raw.source.kind].__pydantic_validator__.validate_json(value)
+        event = _EVENT_OF[kind].__pydantic_validator__.validate_json(value)
     except ValidationError as error:
         return _refuse(raw, *_why(value, error))
-    at_ms = event.predicted_at if isinstance(event, Prediction) else event.observed_at
+    at_ms = event.__dict__[_INSTANT_OF[kind]]
     # A third of the time of pydantic's own to_json(exclude_unset=True), and the same bytes.
     given = event.__pydantic_fields_set__
     payload = orjson.dumps({name: v for name, v in event.__dict__.items() if name in given})
     logged_at = at_ms if raw.logged_at is None else raw.logged_at
     return Accepted(raw.source, raw.offset, logged_at, event.model_id, at_ms, payload)
+
+
+def _accept_spec(raw: Raw) -> Accepted | Refused:
+    """Read a record of ``models``: its detail says more, because a spec holds nobody's data."""
+    if raw.value is not None and len(raw.value) > MAX_SPEC_BYTES:
+        detail = f"{len(raw.value):,} bytes; a spec has at most {MAX_SPEC_BYTES:,}"
+        return _refuse(raw, "too_large", detail)
+    try:
+        model_id, payload = read_spec_record(raw.key, raw.value)
+    except SpecError as error:
+        detail = "; ".join(str(error).splitlines())
+        return _refuse(raw, "invalid", detail[:MAX_DETAIL_CHARACTERS])
+    logged_at = raw.logged_at or 0
+    return Accepted(raw.source, raw.offset, logged_at, model_id, logged_at, payload)
 
 
 def partition_of(model_id: str, partitions: int) -> int:

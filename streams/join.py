@@ -151,6 +151,19 @@ class OutcomeJoin:
             self.counts.conflicting_outcomes += 1
         return None
 
+    def respec(self, spec: JoinSpec) -> None:
+        """Go on under another spec, at once: who is one too many goes."""
+        self.spec = spec
+        self._wait_ms = math.ceil(spec.wait_s * 1_000)
+        self.counts.pushed_out_predictions += self._predictions.resize(spec.max_waiting)
+        self.counts.pushed_out_outcomes += self._outcomes.resize(spec.max_waiting)
+        self._joined.resize(spec.remembered)
+
+    def clear(self) -> None:
+        """Forget all that waits and has been joined; what has been counted stays."""
+        for room in self._rooms().values():
+            room.clear()
+
     def advance(self, now_ms: int) -> None:
         """Let log time pass: expire what has waited too long."""
         before_ms = now_ms - self._wait_ms

@@ -5,6 +5,9 @@ Rule 2. An event is taken once: a source offset at or below the mark of its sour
 Rule 3. How the log is cut into records changes nothing but the evidence, and how many are applied
         at once changes nothing: a series that begins divides the budget anew from its first row on,
         not from the beginning of what came with it.
+Rule 4. A spec is in force from its place in the log on, and changes nothing before it.
+Rule 5. A removal frees all that was learnt and waits. What has been counted stays, and so do the
+        marks of Rule 2: no id is given twice, and nothing that was taken is taken again.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +19,7 @@ import orjson
 
 from schemas.event import EventKind
 from schemas.feedback import LabelledRange
-from schemas.model_spec import ModelSpec
+from schemas.model_spec import ModelSpec, OutcomeRules, SpecError
 from schemas.topics import Role
 from streams.alert import Sighting, make_alert
 from streams.blob import pack, unpack
@@ -31,6 +34,7 @@ from streams.join import (
     WaitingPrediction,
 )
 from streams.panel import Column, Panel, Sighted
+from streams.spec import SpecInForce
 from streams.trail import Trail
 from streams.watch import Scalar
 
@@ -129,7 +133,7 @@ class ModelMonitor:
     model_id
         The model.
     spec
-        What its owner asks for.
+        What its owner asks for, as long as the log says nothing else.
     labelled_topic
         Name of the topic that ``retrain`` points at.
     panel
@@ -141,12 +145,10 @@ class ModelMonitor:
     ) -> None:
         self.model_id = model_id
         self.counts = ModelCounts()
-        self.join = OutcomeJoin(
-            JoinSpec(wait_s=spec.outcome.wait_s, max_waiting=spec.outcome.max_waiting)
-        )
+        self.in_force = SpecInForce(spec)
+        self.join = OutcomeJoin(_join_spec(spec.outcome))
         self.predictions_seen = 0
         self.labelled_seen = 0
-        self._spec = spec
         self._labelled_topic = labelled_topic
         self._high_water: dict[str, int] = {}
         self._now_ms = 0
@@ -173,15 +175,27 @@ class ModelMonitor:
             self._high_water[arrival.source] = arrival.source_offset
             self._now_ms = max(self._now_ms, arrival.logged_at)
             self.join.advance(self._now_ms)
-            if arrival.kind == "prediction":
-                self._on_prediction(arrival, batch)
-            else:
-                self._on_outcome(arrival, batch)
+            match arrival.kind:
+                case "prediction":
+                    self._on_prediction(arrival, batch)
+                case "outcome":
+                    self._on_outcome(arrival, batch)
+                case _:
+                    self._on_order(arrival, batch)
+
+    @property
+    def taken(self) -> int:
+        """Events of the log taken in, each once."""
+        joined = self.join.counts
+        seen = joined.predictions + joined.duplicate_predictions + joined.outcomes
+        return seen + self.in_force.records
 
     def snapshot(self) -> bytes:
         """Return the state, without what the sealed chunks of `unstored` hold."""
+        spec = self.in_force.snapshot()
         return pack(
             {
+                **({} if spec is None else {"spec": spec}),
                 "version": STATE_VERSION,
                 "counts": asdict(self.counts),
                 "join": self.join.snapshot(),
@@ -231,8 +245,10 @@ class ModelMonitor:
             )
             raise StateVersionError(msg)
         model = cls(model_id, spec, labelled_topic)
+        model.in_force = _spec_in_force(model_id, spec, state.get("spec"))
+        spec = model.in_force.spec
         model.counts = ModelCounts(**state["counts"])
-        model.join = OutcomeJoin.restore(model.join.spec, state["join"], chunks)
+        model.join = OutcomeJoin.restore(_join_spec(spec.outcome), state["join"], chunks)
         model.predictions_seen = state["predictions_seen"]
         model.labelled_seen = state["labelled_seen"]
         model._high_water = state["high_water"]
@@ -278,6 +294,28 @@ class ModelMonitor:
         pair = self.join.on_outcome(event["prediction_id"], outcome, self._now_ms)
         if pair is not None:
             self._on_pair(pair, arrival, batch)
+
+    def _on_order(self, arrival: Arrival, batch: _Batch) -> None:
+        """Do what a person asks for, between the rows before it and those after it."""
+        self._watch(batch)
+        given = arrival.event["spec"]
+        self.in_force.take(given)
+        if given is None:
+            self._remove()
+            return
+        spec = self.in_force.spec
+        self.join.respec(_join_spec(spec.outcome))
+        self.panel.respec(spec)
+
+    def _remove(self) -> None:
+        """Forget the model, but for what has been counted (Rule 5)."""
+        spec = self.in_force.spec
+        self.join.clear()
+        self.join.respec(_join_spec(spec.outcome))
+        self.panel = Panel(spec)
+        self._version = None
+        self._prediction_trail = Trail()
+        self._labelled_trail = Trail()
 
     def _on_pair(self, pair: Pair, arrival: Arrival, batch: _Batch) -> None:
         prediction, outcome = pair
@@ -358,6 +396,7 @@ class ModelMonitor:
                 onset=trail.find(first_row, last_row),
                 partition=batch.partition,
                 offset=row.offset,
+                spec_version=self.in_force.version,
             ),
         )
         self.counts.alerts += 1
@@ -385,6 +424,18 @@ class Restored(NamedTuple):
 
     model: ModelMonitor
     offset: int
+
+
+def _join_spec(rules: OutcomeRules) -> JoinSpec:
+    return JoinSpec(wait_s=rules.wait_s, max_waiting=rules.max_waiting)
+
+
+def _spec_in_force(model_id: str, first: ModelSpec, state: dict[str, Any] | None) -> SpecInForce:
+    try:
+        return SpecInForce.restore(first, state)
+    except SpecError as error:
+        msg = f"the stored spec of model {model_id} cannot be read by this worker: {error}"
+        raise StateVersionError(msg) from error
 
 
 def _top_score(event: dict[str, Any]) -> float | None:

@@ -4,10 +4,12 @@ A worker that catches up is handed one partition's hour, then the next partition
 history arrives shuffled, and detectors alarm at the shuffle.
 
 Rule 1. What leaves is the earliest head of all partitions: by record timestamp, then by the event's
-        own instant, then predictions before outcomes, then by source.
+        own instant, then specs before predictions before outcomes before controls, then by source.
 Rule 2. A partition keeps its own order, whatever its timestamps say.
 Rule 3. Nothing leaves while a partition that may still have older events is empty: one that has
-        sent within ``idle_s``, or ``BACKLOG_PATIENCE`` times that if it is known to hold more.
+        sent within ``idle_s``, or ``BACKLOG_PATIENCE`` times that if it is known to hold more. One
+        of a person's topics is not waited for because it has just sent: the next word may be a week
+        away.
 Rule 4. At most ``max_held`` events are held, of at most ``MAX_HELD_BYTES``; beyond that the
         earliest leave without waiting.
 """
@@ -17,13 +19,15 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
-from schemas.event import Source
+from schemas.event import EventKind, Source
 from streams.ingest import Accepted, Refused
 
 BACKLOG_PATIENCE = 10
 MAX_HELD_BYTES = 256 * 1024 * 1024
+_RANK: dict[EventKind, int] = {"spec": 0, "prediction": 1, "outcome": 2, "control": 3}
+_SELDOM = frozenset[EventKind](("spec", "control"))
 Item = Accepted | Refused
-_Key = tuple[int, int, str, str, int]
+_Key = tuple[int, int, int, str, int]
 
 
 class TimeMerge:
@@ -67,7 +71,8 @@ class TimeMerge:
     def add(self, source: Source, items: list[Item], *, has_more: bool, now_s: float) -> None:
         """Hold what a fetch returned; ``has_more``: the partition is known to hold more."""
         patience_s = self._idle_s * (BACKLOG_PATIENCE if has_more else 1)
-        self._wait_until[source] = now_s + patience_s
+        is_done = source.kind in _SELDOM and not has_more
+        self._wait_until[source] = now_s if is_done else now_s + patience_s
         held = self._held.setdefault(source, deque())
         if items and not held:
             heapq.heappush(self._heads, (_key(items[0]), source))
@@ -114,5 +119,5 @@ def _size(item: Item) -> int:
 
 def _key(item: Item) -> _Key:
     at_ms = item.at_ms if isinstance(item, Accepted) else item.logged_at
-    kind = "0" if item.source.kind == "prediction" else "1"
-    return item.logged_at, at_ms, kind, item.source.topic, item.source.partition
+    source = item.source
+    return item.logged_at, at_ms, _RANK[source.kind], source.topic, source.partition

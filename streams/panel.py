@@ -7,6 +7,9 @@ Rule 3. Predictions with a fractional part make the model a regression; until th
         classes. From there on the prediction, the error and the outcome are new series.
 Rule 4. At most ``MAX_SERIES`` features are watched; what comes later is counted.
 Rule 5. A series for which the spec brings a profile has nothing to learn at its beginning.
+Rule 6. Another spec takes effect at once: the budget is divided anew; a feature that is ignored
+        ends; one that is read otherwise, and the answers of another task, begin anew; a new profile
+        replaces what was learnt. Rows to learn from are those of the spec a learning began under.
 """
 
 import sys
@@ -19,6 +22,7 @@ from streams.join import Answer
 from streams.watch import Change, Instants, Scalar, SeriesWatch, WatchSpec, watch_of
 
 MAX_SERIES = 1_000
+_ANSWERS = ("prediction", "error", "outcome")
 
 Kind = Literal["auto", "numeric", "categorical"]
 
@@ -84,6 +88,23 @@ class Panel:
         self._begun: set[str] = set()
         self._has_new_series = False
 
+    def respec(self, spec: ModelSpec) -> set[str]:
+        """Go on under another spec; return the series that begin anew, or end, with it."""
+        before, self._spec = self._spec, spec
+        self._ignored = frozenset(spec.features.ignore)
+        ended = self._ignore() | self._retask(before.task)
+        for name in set(before.features.categorical) ^ set(spec.features.categorical):
+            ended |= self._drop(f"feature/{name}")
+        for series, role in self._roles.items():
+            made = spec.reference.profile.get(series)
+            if made is not None and made != before.reference.profile.get(series):
+                self._watches[series] = self._new_watch(series, role)
+                ended.add(series)
+            self._watches[series].respec(self._watch_spec(series, role))
+        if self._watches:
+            self._divide_budget()
+        return ended
+
     def becomes_regression(self, answer: Answer) -> bool:
         """Tell whether this answer shows that the model is a regression (Rule 3)."""
         if not self._may_become_regression:
@@ -93,9 +114,8 @@ class Panel:
     def become_regression(self) -> None:
         """Begin the prediction, the error and the outcome anew, as quantities."""
         self.is_regression, self._may_become_regression = True, False
-        for series in ("prediction", "error", "outcome"):
-            self._watches.pop(series, None)
-            self._roles.pop(series, None)
+        for series in _ANSWERS:
+            self._drop(series)
 
     def compare(self, prediction: Answer, outcome: Answer) -> tuple[bool | None, float | None]:
         """Return (is_error, error): the first for classes, the second for a regression."""
@@ -181,6 +201,35 @@ class Panel:
             name for name, series in panel._feature_series.items() if series in panel._watches
         }
         return panel
+
+    def _ignore(self) -> set[str]:
+        """End the features that are ignored now; meet those anew that are not any more."""
+        ended: set[str] = set()
+        for name, series in list(self._feature_series.items()):
+            if name in self._ignored:
+                self._feature_series[name] = ""
+                ended |= self._drop(series)
+            elif not series:
+                del self._feature_series[name]
+        return ended
+
+    def _retask(self, before: str | None) -> set[str]:
+        """Begin the answers anew where they were classes and are quantities now, or the reverse."""
+        task, was_regression = self._spec.task, self.is_regression
+        if task is not None:
+            self.is_regression = task == "regression"
+        elif before == "regression":
+            self.is_regression = False
+        self._may_become_regression = task is None and not self.is_regression
+        if self.is_regression == was_regression:
+            return set()
+        return {series for answer in _ANSWERS for series in self._drop(answer)}
+
+    def _drop(self, series: str) -> set[str]:
+        """Forget what is known of a series; return it, if it was watched."""
+        if self._roles.pop(series, None) == "feature":
+            self._begun.discard(series.removeprefix("feature/"))
+        return {series} if self._watches.pop(series, None) is not None else set()
 
     def _may_begin(self, name: str) -> bool:
         if name in self._feature_series:

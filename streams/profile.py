@@ -2,15 +2,25 @@
 
 Rule 1. A series' reference is every value that it has in the record, in log order.
 Rule 2. A series with fewer than ``FEWEST_VALUES`` has no reference: it will learn live.
+Rule 3. A profile that comes with a spec is tried before it is let in: what cannot be used would
+        stop every worker.
 """
 
 from collections.abc import Sequence
 
-from schemas.model_spec import ModelSpec, SeriesProfile
+from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
+from streams.budget import Role
 from streams.panel import Column, Panel, Sighted
-from streams.watch import FIRST_STAGES, Scalar, profile
+from streams.watch import FIRST_STAGES, Scalar, WatchSpec, profile, watch_of
 
 FEWEST_VALUES = FIRST_STAGES[0]
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+_OWN_SERIES: dict[str, Role] = {
+    "prediction": "prediction",
+    "score": "score",
+    "error": "error",
+    "outcome": "outcome",
+}
 
 
 class RecordingPanel(Panel):
@@ -43,3 +53,27 @@ class RecordingPanel(Panel):
             for series, values in self._kept.items()
             if sum(value is not None for value in values) >= FEWEST_VALUES
         }
+
+
+def check_profile(spec: ModelSpec) -> None:
+    """Try every reference of a spec's profile (Rule 3).
+
+    Raises
+    ------
+    SpecError
+        Naming the series.
+    """
+    for series, made in spec.reference.profile.items():
+        field = f"reference.profile.{series}"
+        role: Role = "feature"
+        if not series.startswith("feature/"):
+            if series not in _OWN_SERIES:
+                msg = f"{field}: no such series; it is feature/NAME, {' or '.join(_OWN_SERIES)}"
+                raise SpecError(msg)
+            role = _OWN_SERIES[series]
+        watched = WatchSpec(role=role, reference_rows=spec.reference.rows)
+        try:
+            watch_of(watched, made.model_dump()).snapshot()
+        except _UNREADABLE as error:
+            msg = f"{field}.state: is not what `tidegauge profile` of this version writes: {error}"
+            raise SpecError(msg) from error

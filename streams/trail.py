@@ -48,10 +48,10 @@ class Trail:
         self._coarse: deque[Mark] = deque(maxlen=MARKS)
 
     def note(self, row: int, at_ms: int, offset: int) -> None:
-        """Take note of the next row; rows are numbered from 1."""
-        if row % FINE_ROWS == 1:
+        """Take note of the next row; rows are numbered from 1, and a trail may begin later."""
+        if row % FINE_ROWS == 1 or not self._fine:
             self._fine.append(Mark(row, at_ms, offset))
-            if row % COARSE_ROWS == 1:
+            if row % COARSE_ROWS == 1 or not self._coarse:
                 self._coarse.append(Mark(row, at_ms, offset))
 
     def find(self, row: int, now_row: int) -> Mark:

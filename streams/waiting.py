@@ -129,6 +129,20 @@ class WaitingRoom(Generic[T]):
             self._shrink(chunk)
         return value
 
+    def resize(self, capacity: int) -> int:
+        """Hold at most so many from now on; return how many were pushed out."""
+        self._capacity = capacity
+        pushed_out = max(0, len(self._chunk_of) - capacity)
+        for _ in range(pushed_out):
+            self._drop_oldest()
+        return pushed_out
+
+    def clear(self) -> None:
+        """Remove every entry. The numbers go on: none is given again (Rule 4)."""
+        self._chunk_of = {}
+        self._bytes = 0
+        self._open = self._first = _Chunk()
+
     def expire(self, before_ms: int) -> int:
         """Remove every entry that came before an instant; return how many."""
         expired = 0

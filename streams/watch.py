@@ -243,6 +243,13 @@ class SeriesWatch:
         """Whether the series has no reference yet to hold its values against."""
         return self._series is None
 
+    def respec(self, spec: WatchSpec) -> None:
+        """Go on under another spec of the same role and kind: it is for what is learnt from now on.
+
+        What is being learnt now is learnt as it was begun.
+        """
+        self._spec = spec
+
     def set_budget(self, false_alarms: float) -> None:
         """Set how many false alarms the series may cost per 10,000 inputs.
 
@@ -398,7 +405,7 @@ class SeriesWatch:
 
     def _build(self, values: list[Value], *, is_last: bool) -> None:
         """Make the reference of what has been learnt, and what watches from here on."""
-        spec, is_first = self._spec, self._stages == self._spec.first_stages
+        spec, is_first = self._spec, not self._learning_since
         levels = category_levels(values, spec.role, spec.kind)
         series = learn_series(values, levels, spec.role, self._value_budget)
         if self._series is None:

@@ -15,6 +15,7 @@ def settings_for(broker: Broker, prefix: str, *, partitions: int = 2) -> Setting
         prefix=prefix,
         predictions=f"{prefix}in.predictions",
         outcomes=f"{prefix}in.outcomes",
+        models=f"{prefix}in.models",
         partitions=partitions,
     )
 

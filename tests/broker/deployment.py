@@ -215,6 +215,7 @@ class Deployment:
             "prefix": prefix,
             "predictions": f"{prefix}predictions",
             "outcomes": f"{prefix}outcomes",
+            "models": f"{prefix}models",
             "group": f"{prefix}group",
             "session_timeout_s": "6",
         } | settings
@@ -269,7 +270,7 @@ class Deployment:
 
     def topic(self, kind: EventKind) -> str:
         """Return the name of an input topic."""
-        return self.settings.topics.name("predictions" if kind == "prediction" else "outcomes")
+        return self.settings.topics.sources()[kind]
 
     def __enter__(self) -> Self:
         return self

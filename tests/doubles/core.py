@@ -13,12 +13,12 @@ from streams.ingest import Accepted, pack
 from streams.join import ChunkName
 from streams.model import Emission, ModelMonitor, Restored
 from streams.monitor import Monitor
-from tests.doubles.inputs import START_MS, accepted
+from tests.doubles.inputs import START_MS, Removal, accepted
 
 Json = dict[str, Any]
 
 
-def taken_in(values: Iterable[bytes]) -> list[Accepted]:
+def taken_in(values: Iterable[bytes | Removal]) -> list[Accepted]:
     """Accept payloads in the order given, a second apart, each topic with one partition."""
     offsets: Counter[str] = Counter()
     events = []
@@ -105,6 +105,6 @@ def _restored(model: ModelMonitor, stored: Store) -> ModelMonitor:
     return ModelMonitor.restore(model.model_id, ModelSpec(), topic, model.snapshot(), lines_of)
 
 
-def watch(values: Iterable[bytes], **spec: Any) -> Played:
+def watch(values: Iterable[bytes | Removal], **spec: Any) -> Played:
     """Publish payloads, in order; return what came of them."""
     return play(log_of(taken_in(values)), lambda _model_id: ModelSpec(**spec))

@@ -1,8 +1,10 @@
 """What a service would publish: valid events, one field at a time changed."""
 
+from typing import NamedTuple
+
 import orjson
 
-from schemas.event import EventKind, Source
+from schemas.event import Source
 from streams.ingest import Accepted, Raw, accept
 
 START_MS = 1_767_225_600_000
@@ -10,6 +12,14 @@ START_MS = 1_767_225_600_000
 
 PREDICTIONS = Source("prediction", "predictions", 0)
 OUTCOMES = Source("outcome", "outcomes", 0)
+SPECS = Source("spec", "models", 0)
+CONTROLS = Source("control", "tidegauge.controls", 0)
+
+
+class Removal(NamedTuple):
+    """A record of ``models`` without a value."""
+
+    model_id: str = "m"
 
 
 def prediction(prediction_id: str = "p1", model_id: str = "m", **fields: object) -> bytes:
@@ -34,19 +44,53 @@ def outcome(prediction_id: str = "p1", model_id: str = "m", **fields: object) ->
     return orjson.dumps(event | fields)
 
 
+def spec(model_id: str = "m", **fields: object) -> bytes:
+    """Return a model's spec as JSON."""
+    return orjson.dumps({"model_id": model_id} | fields)
+
+
+def control(verb: str, fingerprint: str, model_id: str = "m", **fields: object) -> bytes:
+    """Return a control as JSON."""
+    event = {
+        "control_id": f"{verb} {fingerprint}",
+        "model_id": model_id,
+        "verb": verb,
+        "fingerprint": fingerprint,
+        "by": "ann",
+        "at": START_MS,
+    }
+    return orjson.dumps(event | fields)
+
+
 def raw(value: bytes | None, offset: int = 0, source: Source = PREDICTIONS) -> Raw:
     """Return a record of an input topic."""
     return Raw(source, offset, START_MS + offset, value)
 
 
 def accepted(
-    value: bytes, offset: int = 0, *, source: Source | None = None, logged_at: int | None = None
+    value: bytes | Removal,
+    offset: int = 0,
+    *,
+    source: Source | None = None,
+    logged_at: int | None = None,
 ) -> Accepted:
     """Return a valid event as ingest takes it in."""
-    kind: EventKind = "outcome" if b'"observed_at"' in value else "prediction"
-    place = source or (OUTCOMES if kind == "outcome" else PREDICTIONS)
     at_ms = START_MS + offset if logged_at is None else logged_at
-    event = accept(Raw(place, offset, at_ms, value))
+    if isinstance(value, Removal):
+        event = accept(Raw(source or SPECS, offset, at_ms, None, value.model_id.encode()))
+    else:
+        event = accept(Raw(source or _source_of(value), offset, at_ms, value))
     if not isinstance(event, Accepted):
         raise TypeError(f"a test's event was refused: {event.letter.detail}")
     return event
+
+
+def _source_of(value: bytes) -> Source:
+    for mark, source in (
+        (b'"predicted_at"', PREDICTIONS),
+        (b'"observed_at"', OUTCOMES),
+        (b'"verb"', CONTROLS),
+    ):
+        if mark in value:
+            return source
+    return SPECS

@@ -1,9 +1,18 @@
+from typing import get_args
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.event import EventBatch, EventRecordError, Source, decode_events, encode_events
+from schemas.event import (
+    EventBatch,
+    EventKind,
+    EventRecordError,
+    Source,
+    decode_events,
+    encode_events,
+)
 
 SOURCE = Source("prediction", "predictions", 3)
 
@@ -16,7 +25,7 @@ def batch(*payloads: bytes) -> EventBatch:
 @st.composite
 def batches(draw: st.DrawFn) -> EventBatch:
     names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-    kinds = st.sampled_from(["prediction", "outcome"])
+    kinds = st.sampled_from(get_args(EventKind))
     sources = draw(
         st.lists(st.builds(Source, kinds, names, st.integers(0, 99), names), min_size=1, max_size=4)
     )

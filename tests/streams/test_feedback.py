@@ -11,6 +11,7 @@ ALERT = Alert(
     kind="performance",
     model_id="car_loan",
     model_version="7",
+    spec_version=0,
     series="error",
     aspect="share",
     category="true",

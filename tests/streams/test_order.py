@@ -13,6 +13,8 @@ IDLE_S = 1.0
 FIRST = Source("prediction", "predictions", 0)
 SECOND = Source("prediction", "predictions", 1)
 TRUTHS = Source("outcome", "outcomes", 0)
+SPECS = Source("spec", "models", 0)
+CONTROLS = Source("control", "tidegauge.controls", 0)
 
 
 def event(
@@ -49,6 +51,17 @@ def test_at_one_timestamp_the_events_own_instant_decides() -> None:
     order.add(SECOND, [event(SECOND, 0, 10, at_ms=3)], has_more=False, now_s=0.0)
 
     assert positions(order.release(0.0, 2))[0][0] == SECOND
+
+
+def test_at_one_instant_a_spec_leaves_first_and_a_control_last() -> None:
+    sources = (CONTROLS, TRUTHS, FIRST, SPECS)
+    order = merge(*sources)
+    for source in sources:
+        order.add(source, [event(source, 0, 10)], has_more=False, now_s=0.0)
+
+    left = [source for source, _ in positions(order.release(2.0, 4))]
+
+    assert left == [SPECS, FIRST, TRUTHS, CONTROLS]
 
 
 def test_at_one_instant_a_prediction_leaves_before_an_outcome() -> None:
@@ -233,3 +246,23 @@ def test_what_is_held_is_bounded_in_bytes() -> None:
     order.add(FIRST, [large], has_more=True, now_s=0.0)
 
     assert order.release(0.0, 10) == [large]
+
+
+@pytest.mark.parametrize("seldom", [SPECS, CONTROLS])
+def test_what_a_person_sends_now_and_then_holds_nobody_up(seldom: Source) -> None:
+    order = merge(FIRST, seldom)
+    order.add(seldom, [event(seldom, 0, 10)], has_more=True, now_s=0.0)
+    order.add(seldom, [event(seldom, 1, 20)], has_more=False, now_s=0.1)
+    order.add(FIRST, [event(FIRST, 0, 30)], has_more=False, now_s=0.1)
+
+    assert len(order.release(0.1, 9)) == 3
+
+
+def test_what_people_have_sent_before_is_waited_for_at_the_beginning() -> None:
+    order = merge(FIRST, SPECS)
+    order.add(FIRST, [event(FIRST, 0, 30)], has_more=False, now_s=0.0)
+    assert order.release(0.0, 9) == []
+
+    order.add(SPECS, [event(SPECS, 0, 10)], has_more=False, now_s=0.2)
+
+    assert [source for source, _ in positions(order.release(0.2, 9))] == [SPECS, FIRST]

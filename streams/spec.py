@@ -1,0 +1,158 @@
+"""The spec in force of one model, and how it comes there: through the log.
+
+Rule 1. The spec that the model is met with is version 0. Every spec of the log counts one more, and
+        is in force from its place in the log on.
+Rule 2. A removal brings the first spec back. The count goes on, so that a number never names two
+        specs.
+Rule 3. What the log holds has been checked: what cannot be read there stops the worker.
+"""
+
+from typing import Any
+
+import orjson
+
+from schemas.event import EventRecordError
+from schemas.model_spec import ModelSpec, SpecError, parse_spec
+from schemas.wire import MAX_NAME
+
+
+def read_spec_record(key: bytes | None, value: bytes | None) -> tuple[str, bytes]:
+    """Read a record of the topic ``models``; return its model and the payload for the log.
+
+    Raises
+    ------
+    SpecError
+        Naming each field that is wrong, its value, and what would be right.
+    """
+    named = _name_of(key)
+    if value is None:
+        if named is None:
+            msg = "a record without a value removes a model: its key must name the model"
+            raise SpecError(msg)
+        return named, _payload(named, None)
+    try:
+        data = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        msg = f"the spec is not JSON: {error}"
+        raise SpecError(msg) from None
+    spec = parse_spec(data)
+    model_id = spec.model_id or named
+    if model_id is None:
+        msg = "model_id: missing; the log knows no spec of all models, name one"
+        raise SpecError(msg)
+    if named not in {None, model_id}:
+        # Compaction goes by the key: the spec of one model would delete another's.
+        msg = f"model_id: is {model_id!r}, and the record's key {named!r}; they must be the same"
+        raise SpecError(msg)
+    if spec.reference.profile:
+        _check_profile(spec)
+    given = spec.model_copy(update={"model_id": model_id})
+    return model_id, _payload(model_id, given.model_dump(mode="json", exclude_unset=True))
+
+
+class SpecInForce:
+    """The spec of one model.
+
+    Parameters
+    ----------
+    first
+        What it is met with.
+
+    Attributes
+    ----------
+    spec, version
+        What is in force now; version 0 is the first.
+    records
+        Of the log, taken in: specs and removals.
+
+    Examples
+    --------
+    >>> in_force = SpecInForce(ModelSpec())
+    >>> in_force.take({"alert_budget": 1.0})
+    >>> in_force.spec.alert_budget, in_force.version
+    (1.0, 1)
+    >>> in_force.take(None)
+    >>> in_force.spec.alert_budget, in_force.version
+    (0.2, 0)
+    """
+
+    def __init__(self, first: ModelSpec) -> None:
+        self.spec = first
+        self.version = 0
+        self.records = 0
+        self._first = first
+        self._taken = 0
+        self._given: bytes | None = None
+
+    def take(self, given: dict[str, Any] | None) -> None:
+        """Put a spec of the log in force; None puts the first one back.
+
+        Raises
+        ------
+        EventRecordError
+            When it is no spec.
+        """
+        self.records += 1
+        if given is None:
+            self.spec, self.version, self._given = self._first, 0, None
+            return
+        try:
+            self.spec = parse_spec(given)
+        except SpecError as error:
+            msg = f"events holds a spec that this worker cannot read: {error}"
+            raise EventRecordError(msg) from error
+        self._taken += 1
+        self.version = self._taken
+        self._given = orjson.dumps(given)
+
+    def snapshot(self) -> dict[str, Any] | None:
+        """Return the state; None while the log has said nothing."""
+        if not self.records:
+            return None
+        return {"records": self.records, "taken": self._taken, "given": self._given}
+
+    @classmethod
+    def restore(cls, first: ModelSpec, state: dict[str, Any] | None) -> "SpecInForce":
+        """Return the spec as it was.
+
+        Raises
+        ------
+        SpecError
+            When this version cannot read it.
+        """
+        in_force = cls(first)
+        if state is None:
+            return in_force
+        in_force.records = state["records"]
+        in_force._taken = state["taken"]
+        given: bytes | None = state["given"]
+        if given is not None:
+            in_force.spec = parse_spec(orjson.loads(given))
+            in_force.version = in_force._taken
+            in_force._given = given
+        return in_force
+
+
+def _name_of(key: bytes | None) -> str | None:
+    if not key:
+        return None
+    try:
+        name = key.decode()
+    except UnicodeDecodeError:
+        msg = "the record's key is not UTF-8: it must be the model_id"
+        raise SpecError(msg) from None
+    if len(name) > MAX_NAME:
+        msg = f"the record's key has {len(name):,} characters; a model_id has at most {MAX_NAME}"
+        raise SpecError(msg)
+    return name
+
+
+def _payload(model_id: str, spec: dict[str, Any] | None) -> bytes:
+    return orjson.dumps({"model_id": model_id, "spec": spec})
+
+
+def _check_profile(spec: ModelSpec) -> None:
+    # Loaded here: an ingest that never sees a profile needs no compiler.
+    from streams.profile import check_profile  # noqa: PLC0415 - see above
+
+    check_profile(spec)

@@ -1,0 +1,474 @@
+"""A spec in the log: what it changes, and that it changes nothing before its place."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from schemas.event import EventRecordError
+from schemas.model_spec import ModelSpec, SpecError
+from schemas.topics import Topics
+from streams.monitor import Monitor
+from streams.profile import check_profile
+from streams.spec import SpecInForce, read_spec_record
+from streams.watch import WatchSpec, profile
+from tests.doubles.core import Json, Played, Store, log_of, play, restarted, taken_in
+from tests.doubles.inputs import Removal, accepted, outcome, prediction, spec
+from tests.doubles.story import story
+
+Values = list[bytes | Removal]
+STORY: Values = list(story())
+AT = 2_000
+"""Prediction before which a spec comes; the story turns at 2,200."""
+
+
+def with_spec(given: bytes | Removal, values: Values = STORY, at: int = AT) -> Values:
+    return [*values[: 2 * at], given, *values[2 * at :]]
+
+
+def cut(values: Values, places: Sequence[int] = (2 * AT, 2 * AT + 1)) -> list[bytes]:
+    """Write a log in which a spec at its usual place has a record of its own."""
+    events = taken_in(values)
+    edges = [0, *places, len(events)]
+    return [
+        record
+        for start, end in pairwise(edges)
+        for record in log_of(events[start:end], 100)
+    ]
+
+
+def alerts(played: Played) -> list[tuple[str, str, int]]:
+    return [(a["series"], a["aspect"], a["predictions_seen"]) for a in played.of("alerts")]
+
+
+def played_with(values: Values = STORY, at: int = AT, **fields: Any) -> Played:
+    return play(cut(with_spec(spec(**fields), values, at), (2 * at, 2 * at + 1)))
+
+
+UNCHANGED = play(cut(STORY, (2 * AT,)))
+
+
+def test_a_spec_changes_nothing_before_its_place() -> None:
+    log = cut(with_spec(spec(features={"ignore": ["a", "b"]}), at=2_500), (5_000, 5_001))
+
+    before = play(log[:50]).emissions
+
+    assert before == play(cut(STORY, (5_000,))[:50]).emissions
+    assert before == play(log).emissions[: len(before)]
+    assert {each.role for each in before} == {"alerts", "feedback", "labelled"}
+
+
+def test_an_alert_says_under_which_spec_it_was_raised() -> None:
+    between = sum(alert["predictions_seen"] for alert in UNCHANGED.of("alerts")) // 2
+    values = with_spec(spec(owner="risk"), at=between)
+    values.insert(100, spec(owner="nobody"))
+
+    played = play(log_of(taken_in(values), 500))
+
+    assert [alert["spec_version"] for alert in UNCHANGED.of("alerts")] == [0, 0]
+    assert [alert["spec_version"] for alert in played.of("alerts")] == [1, 2]
+    assert alerts(played) == alerts(UNCHANGED)
+
+
+def test_another_budget_moves_every_threshold() -> None:
+    loud, silent = played_with(alert_budget=500.0), played_with(alert_budget=1e-6)
+
+    firsts = [alerts(each)[0][2] for each in (loud, UNCHANGED, silent)]
+
+    assert firsts == sorted(set(firsts))
+
+
+def test_a_feature_that_is_ignored_ends_and_may_come_back_as_a_new_one() -> None:
+    ignoring = with_spec(spec(features={"ignore": ["a"]}))
+    back = [*ignoring, spec(), *(prediction(f"q{row}", features={"a": 3.0}) for row in range(9))]
+
+    assert [series for series, _, _ in alerts(play(cut(ignoring)))] == ["error"]
+    watched = play(cut(back)).monitor.models["m"].panel.snapshot()
+    assert list(watched["series"]) == [
+        "feature/b",
+        "prediction",
+        "error",
+        "outcome",
+        "feature/a",
+    ]
+
+
+def test_what_an_ignored_feature_had_of_the_budget_goes_to_the_others() -> None:
+    rng = np.random.default_rng(0)
+    names = [f"f{n}" for n in range(40)]
+    values: Values = [
+        prediction(f"p{row}", features={name: float(rng.normal()) for name in names})
+        for row in range(600)
+    ]
+
+    def budget_of(played: Played) -> float:
+        panel = played.monitor.models["m"].panel
+        return panel._watches["feature/f0"]._false_alarms
+
+    ignored = play(cut([*values, spec(features={"ignore": names[1:]})], ()))
+
+    assert budget_of(ignored) == pytest.approx(0.2 / 2 * 0.9 / 2)
+    assert budget_of(play(cut(values, ()))) == pytest.approx(0.2 / 2 * 0.9 / 41)
+
+
+def test_a_feature_that_is_a_code_from_now_on_is_learnt_anew() -> None:
+    def coded(count: int, first: int) -> list[bytes]:
+        rng = random.Random(first)  # noqa: S311 - test data
+        return [
+            prediction(f"{first} {row}", features={"zip": rng.randrange(1_000, 1_030)})
+            for row in range(count)
+        ]
+
+    shift = [prediction(f"s{row}", features={"zip": 900 + row % 2}) for row in range(60)]
+    said = spec(features={"categorical": ["zip"]})
+
+    as_numbers = play(cut([*coded(2_600, 1), *coded(2_600, 2), *shift], ()))
+    as_codes = play(cut([*coded(2_600, 1), said, *coded(2_600, 2), *shift], ()))
+
+    assert {aspect for _, aspect, _ in alerts(as_numbers)} <= {"level", "spread"}
+    assert ("feature/zip", "unseen", 5_201) in alerts(as_codes)
+    assert {aspect for _, aspect, _ in alerts(as_codes)} <= {"unseen", "share"}
+
+
+def test_rows_to_learn_from_are_for_what_is_learnt_from_now_on() -> None:
+    def later(name: str) -> list[bytes]:
+        """Publish a category that turns up as a feature, and another value after 500 rows."""
+        return [
+            prediction(f"{name}{row}", features={name: "ab"[row % 2] if row < 500 else "c"})
+            for row in range(520)
+        ]
+
+    said = spec(reference={"rows": 400})
+    half = later("x")
+    played = play(cut([*half[:100], said, *half[100:], *later("y")], ()))
+
+    assert ("feature/y", "unseen", 520 + 501) in alerts(played)
+    assert ("feature/x", "unseen", 501) not in alerts(played)
+
+
+def test_a_profile_replaces_what_was_learnt_at_once() -> None:
+    elsewhere = np.random.default_rng(1).normal(5.0, 1.0, 3_000).tolist()
+    made = profile(WatchSpec(role="feature"), elsewhere)
+
+    played = played_with(reference={"profile": {"feature/a": made}})
+
+    first = played.of("alerts")[0]
+    assert first["series"] == "feature/a"
+    assert first["series_seen"] == first["predictions_seen"] - AT < 20
+
+
+def test_a_profile_that_is_given_again_replaces_nothing() -> None:
+    made = profile(WatchSpec(role="feature"), np.random.default_rng(1).normal(0, 1, 900).tolist())
+    rules = {"profile": {"feature/a": made}}
+
+    twice = with_spec(spec(reference=rules), at=1_000)
+    twice.insert(4_201, spec(reference=rules, owner="risk"))
+
+    (first, *_) = play(cut(twice, (2_000, 2_001, 4_201, 4_202))).of("alerts")
+    assert first["series"] == "feature/a"
+    assert first["series_seen"] == first["predictions_seen"] - 1_000
+
+
+def late(rows: int, by_rows: int) -> Values:
+    """Publish predictions a second apart whose outcomes come so many rows later."""
+    return [
+        value
+        for row in range(rows + by_rows)
+        for value in (
+            ([prediction(f"p{row}")] if row < rows else [])
+            + ([outcome(f"p{row - by_rows}")] if row >= by_rows else [])
+        )
+    ]
+
+
+def test_who_waits_longer_than_the_new_spec_allows_goes_at_once() -> None:
+    values = late(300, 50)
+    at = 300
+
+    patient = play(cut(values, (at,)))
+    strict = play(cut([*values[:at], spec(outcome={"wait_s": 30.0}), *values[at:]], (at, at + 1)))
+
+    assert len(patient.of("labelled")) == 300
+    rows = [row["prediction"]["prediction_id"] for row in strict.of("labelled")]
+    assert rows == [row["prediction"]["prediction_id"] for row in patient.of("labelled")][:125]
+    counts = strict.monitor.models["m"].join.counts
+    assert counts.expired_predictions > 0
+    assert counts.pushed_out_predictions == 0
+
+
+def test_who_is_one_too_many_under_the_new_spec_goes_at_once() -> None:
+    values: Values = [prediction(f"p{row}") for row in range(30)]
+
+    join = play(cut([*values, spec(outcome={"max_waiting": 10})], ())).monitor.models["m"].join
+
+    assert join.waiting_predictions == 10
+    assert join.counts.pushed_out_predictions == 20
+
+
+def numbers(rows: int) -> Values:
+    rng = np.random.default_rng(5)
+    return [
+        value
+        for row in range(rows)
+        for value in (
+            prediction(f"p{row}", prediction=int(rng.integers(0, 9))),
+            outcome(f"p{row}", outcome=int(rng.integers(0, 9))),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "are_classes"),
+    [
+        (None, "regression", False),
+        ("regression", "binary", True),
+        ("regression", None, True),
+        ("binary", None, True),
+        (None, "multiclass", True),
+    ],
+)
+def test_another_task_takes_the_answers_for_what_they_are_from_its_place_on(
+    before: str | None, after: str | None, are_classes: bool
+) -> None:
+    values = [spec(task=before), *numbers(300), spec(task=after), *numbers(600)[600:]]
+
+    played = play(cut(values, ()))
+
+    rows = played.of("labelled")
+    assert {row["error"] is None for row in rows[:300]} == {before != "regression"}
+    assert {row["error"] is None for row in rows[300:]} == {are_classes}
+    panel = played.monitor.models["m"].panel
+    begins_anew = (before == "regression") == are_classes
+    assert {panel._watches[s].seen for s in ("prediction", "error", "outcome")} == {
+        300 if begins_anew else 600
+    }
+
+
+def test_a_model_that_is_told_from_its_answers_again_may_become_a_regression() -> None:
+    fraction = prediction("f", prediction=0.5)
+    binary = play(cut([spec(task="binary"), fraction], ())).monitor.models["m"].panel
+    told = play(cut([spec(task="binary"), spec(), fraction], ())).monitor.models["m"].panel
+
+    assert not binary.is_regression
+    assert told.is_regression
+
+
+# Removal
+
+
+def test_a_removed_model_is_forgotten_and_met_anew_with_the_defaults() -> None:
+    values = with_spec(Removal(), list(story(onset=9_999)))
+    values.insert(0, spec(alert_budget=1e-6, features={"ignore": ["b"]}))
+
+    played = play(cut(values, (2 * AT + 1, 2 * AT + 2)))
+
+    model = played.monitor.models["m"]
+    assert model.in_force.spec == ModelSpec()
+    assert {watch.seen for watch in model.panel._watches.values()} == {1_000}
+    assert "feature/b" in model.panel._watches
+    assert played.of("alerts") == []
+
+
+def test_nothing_waits_of_a_removed_model() -> None:
+    values: Values = [*(prediction(f"p{row}") for row in range(300)), outcome("early"), Removal()]
+
+    model = play(cut(values, ())).monitor.models["m"]
+
+    assert (model.join.waiting_predictions, model.join.waiting_outcomes) == (0, 0)
+    assert model.join.chunk_names() == set()
+    assert model.join.last_numbers()["predictions"] == 2
+    assert len(model.snapshot()) < 1_500
+
+
+def test_ids_are_never_given_twice() -> None:
+    values: Values = [*STORY, Removal(), *STORY]
+    events = taken_in(values)
+
+    played = play(log_of(events))
+
+    for role, id_field in (("alerts", "alert_id"), ("labelled", "labelled_id")):
+        ids = [event[id_field] for event in played.of(role)]  # type: ignore[arg-type]
+        assert len(ids) == len(set(ids))
+    assert len(played.of("alerts")) == 2 * len(UNCHANGED.of("alerts"))
+
+
+def test_what_was_taken_before_the_removal_is_not_taken_again() -> None:
+    events = taken_in([*STORY[:100], Removal()])
+
+    model = play(log_of([*events, *events])).monitor.models["m"]
+
+    assert model.counts.repeated_events == 101
+    assert model.taken == 101
+    assert model.panel._watches == {}
+
+
+def test_a_version_never_names_two_specs() -> None:
+    in_force = SpecInForce(ModelSpec())
+    versions = []
+    for given in ({"owner": "a"}, {"owner": "b"}, None, {"owner": "c"}, None):
+        in_force.take(given)
+        versions.append(in_force.version)
+
+    assert versions == [1, 2, 0, 3, 0]
+    assert in_force.records == 5
+
+
+# Restarts
+
+
+def eventful(seed: int) -> list[bytes]:
+    """Make a log of two models with specs of all sorts at places of chance."""
+    chance = random.Random(seed)  # noqa: S311 - test data
+    rng = np.random.default_rng(seed)
+    made = profile(WatchSpec(role="feature"), rng.normal(2.0, 1.0, 400).tolist())
+    specs = [
+        {"alert_budget": 50.0},
+        {"features": {"ignore": ["a"]}},
+        {"features": {"categorical": ["b"]}, "reference": {"rows": 200}},
+        {"reference": {"profile": {"feature/a": made}, "rows": 300}},
+        {"outcome": {"wait_s": 40.0, "max_waiting": 25}},
+        {"task": "regression"},
+        {"task": "binary", "owner": "risk"},
+        {},
+    ]
+    values: Values = []
+    for row in range(700):
+        for model_id in ("m", "n"):
+            drift = 2.0 * (row > 400)
+            features = {"a": float(rng.normal(drift)), "b": int(rng.integers(0, 30))}
+            name = f"{model_id}{row}"
+            answer = int(rng.integers(0, 2))
+            values.append(prediction(name, model_id, prediction=answer, features=features))
+            if row >= 20 and chance.random() < 0.8:
+                values.append(outcome(f"{model_id}{row - 20}", model_id, outcome=1))
+        if chance.random() < 0.05:
+            values.append(spec(chance.choice("mn"), **chance.choice(specs)))
+        if chance.random() < 0.004:
+            values.append(Removal(chance.choice("mn")))
+    return log_of(taken_in(values), 40)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
+    log = eventful(seed)
+    steady = play(log)
+    monitor = Monitor(0, Topics())
+    stored: Store = {}
+    emissions = []
+
+    for offset, record in enumerate(log):
+        emissions += monitor.apply(offset, record)
+        monitor = restarted(monitor, stored)
+
+    assert emissions == steady.emissions
+    for model_id, model in monitor.models.items():
+        assert model.snapshot() == steady.monitor.models[model_id].snapshot()
+    assert len({alert["spec_version"] for alert in steady.of("alerts")}) > 2
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_how_the_log_is_cut_changes_nothing_but_the_evidence(seed: int) -> None:
+    def told(played: Played) -> list[Json]:
+        return [
+            {name: value for name, value in alert.items() if name != "evidence"}
+            for alert in played.of("alerts")
+        ]
+
+    chance = random.Random(seed)  # noqa: S311 - test data
+    values = with_spec(
+        spec(features={"ignore": ["b"]}, alert_budget=3.0), at=chance.randrange(2500)
+    )
+    events = taken_in(values)
+
+    assert told(play(log_of(events, 1 + seed))) == told(play(log_of(events, 500)))
+
+
+# What is read of the topic
+
+
+def read(value: object, key: bytes | None = b"m") -> Json:
+    data = orjson.dumps(value)
+    model_id, payload = read_spec_record(key, data)
+    event: Json = orjson.loads(payload)
+    assert event["model_id"] == model_id
+    return event
+
+
+def test_a_spec_travels_with_what_was_given_and_no_more() -> None:
+    event = read({"alert_budget": 1, "features": {"ignore": ["row_id"]}})
+
+    assert event == {
+        "model_id": "m",
+        "spec": {"alert_budget": 1.0, "features": {"ignore": ["row_id"]}, "model_id": "m"},
+    }
+
+
+@pytest.mark.parametrize("key", [None, b"", b"m"])
+def test_a_spec_may_name_its_model_itself(key: bytes | None) -> None:
+    assert read({"model_id": "m"}, key)["model_id"] == "m"
+
+
+def test_a_record_without_a_value_removes_the_model_of_its_key() -> None:
+    assert read_spec_record(b"m", None) == ("m", b'{"model_id":"m","spec":null}')
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (b"m", b"{", "the spec is not JSON"),
+        (b"m", b"", "the spec is not JSON"),
+        (b"m", b'{"alert_budget": NaN}', "the spec is not JSON"),
+        (b"m", b'{"alert_budget": -1}', "alert_budget: Input should be greater than 0, got -1"),
+        (b"m", b'{"alert_bugdet": 1}', "alert_bugdet: unknown field; did you mean alert_budget?"),
+        (b"m", b'{"model_id": "n"}', "model_id: is 'n', and the record's key 'm'"),
+        (b"m", b"[]", "the spec: Input should be a valid dictionary"),
+        (None, b"{}", "model_id: missing"),
+        (None, None, "its key must name the model"),
+        (b"\xff", None, "the record's key is not UTF-8"),
+        (b"m" * 257, None, "the record's key has 257 characters"),
+        (
+            b"m",
+            b'{"reference": {"profile": {"feature/a": {"reference": {}, "state": "x"}}}}',
+            "reference.profile.feature/a.state: is not what",
+        ),
+        (
+            b"m",
+            b'{"reference": {"profile": {"age": {"reference": {}, "state": "x"}}}}',
+            "reference.profile.age: no such series",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_field_value_and_remedy(
+    key: bytes | None, value: bytes | None, said: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_spec_record(key, value)
+
+    assert said in str(caught.value)
+
+
+def test_a_long_value_is_not_repeated_in_full() -> None:
+    with pytest.raises(SpecError) as caught:
+        read_spec_record(b"m", orjson.dumps({"task": "x" * 100_000}))
+
+    assert len(str(caught.value)) < 300
+
+
+def test_a_profile_of_this_version_is_let_in() -> None:
+    made = profile(WatchSpec(role="error"), [0.0, 1.0] * 200)
+
+    check_profile(ModelSpec.model_validate({"reference": {"profile": {"error": made}}}))
+
+
+def test_a_spec_that_ingest_cannot_have_written_stops_the_worker() -> None:
+    event = accepted(spec(owner="risk"))
+    broken = event._replace(payload=event.payload.replace(b"owner", b"owned"))
+
+    with pytest.raises(EventRecordError, match="owned: unknown field; did you mean owner"):
+        Monitor(0, Topics()).apply(0, log_of([broken])[0])
