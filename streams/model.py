@@ -146,6 +146,7 @@ class ModelMonitor:
         self.model_id = model_id
         self.counts = ModelCounts()
         self.in_force = SpecInForce(spec)
+        self.controls_seen = 0
         self.join = OutcomeJoin(_join_spec(spec.outcome))
         self.predictions_seen = 0
         self.labelled_seen = 0
@@ -180,15 +181,19 @@ class ModelMonitor:
                     self._on_prediction(arrival, batch)
                 case "outcome":
                     self._on_outcome(arrival, batch)
-                case _:
-                    self._on_order(arrival, batch)
+                case "spec":
+                    self._watch(batch)
+                    self._on_spec(arrival.event["spec"])
+                case "control":
+                    self._watch(batch)
+                    self.controls_seen += 1
 
     @property
     def taken(self) -> int:
         """Events of the log taken in, each once."""
         joined = self.join.counts
         seen = joined.predictions + joined.duplicate_predictions + joined.outcomes
-        return seen + self.in_force.records
+        return seen + self.in_force.records + self.controls_seen
 
     def snapshot(self) -> bytes:
         """Return the state, without what the sealed chunks of `unstored` hold."""
@@ -196,6 +201,7 @@ class ModelMonitor:
         return pack(
             {
                 **({} if spec is None else {"spec": spec}),
+                **({"controls_seen": self.controls_seen} if self.controls_seen else {}),
                 "version": STATE_VERSION,
                 "counts": asdict(self.counts),
                 "join": self.join.snapshot(),
@@ -247,6 +253,7 @@ class ModelMonitor:
         model = cls(model_id, spec, labelled_topic)
         model.in_force = _spec_in_force(model_id, spec, state.get("spec"))
         spec = model.in_force.spec
+        model.controls_seen = state.get("controls_seen", 0)
         model.counts = ModelCounts(**state["counts"])
         model.join = OutcomeJoin.restore(_join_spec(spec.outcome), state["join"], chunks)
         model.predictions_seen = state["predictions_seen"]
@@ -295,10 +302,8 @@ class ModelMonitor:
         if pair is not None:
             self._on_pair(pair, arrival, batch)
 
-    def _on_order(self, arrival: Arrival, batch: _Batch) -> None:
-        """Do what a person asks for, between the rows before it and those after it."""
-        self._watch(batch)
-        given = arrival.event["spec"]
+    def _on_spec(self, given: dict[str, Any] | None) -> None:
+        """Go on under another spec; None removes the model."""
         self.in_force.take(given)
         if given is None:
             self._remove()

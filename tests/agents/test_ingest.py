@@ -13,14 +13,15 @@ from agents.transport import Fetch
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
 from schemas.topics import Topics
-from streams.ingest import DeadLetterLimit
+from streams.ingest import DeadLetterLimit, partition_of
 from streams.order import TimeMerge
-from tests.doubles.inputs import START_MS, outcome, prediction
+from tests.doubles.inputs import START_MS, control, outcome, prediction, spec
 from tests.doubles.sender import ListPartitions, ListSender, fetch_of
 from tests.simulation.simulation import silence
 
 TOPICS = Topics()
 PREDICTIONS, OUTCOMES = TP("predictions", 0), TP("outcomes", 0)
+MODELS, CONTROLS = TP("models", 0), TP(TOPICS.name("controls"), 0)
 IDLE_S = 1.0
 
 
@@ -125,6 +126,50 @@ def test_after_a_rebalance_what_was_held_is_read_again() -> None:
     desk.take(fetch_of(PREDICTIONS, values(2)))
 
     assert desk.offsets() == [0, 1]
+
+
+def test_specs_and_controls_go_to_their_models_partition_of_the_log() -> None:
+    desk = Desk((MODELS, CONTROLS))
+    desk.take(fetch_of(MODELS, [spec("car_loan", owner="risk")]))
+    desk.take(fetch_of(CONTROLS, [control("ack", "f", "car_loan")], at_ms=START_MS))
+
+    sent = desk.sender.to(TOPICS.name("events"))
+    assert {each.partition for each in sent} == {partition_of("car_loan", TOPICS.partitions)}
+    assert sorted(desk.events())[1][:2] == ("tidegauge.controls/0", 0)
+    kinds = {source.kind for each in sent for source in decode_events(each.value).sources}
+    assert kinds == {"control", "spec"}
+
+
+def test_a_record_of_models_without_a_value_is_a_removal() -> None:
+    desk = Desk((MODELS,))
+    desk.take(fetch_of(MODELS, [None], keys=[b"car_loan"]))
+
+    (sent,) = desk.sender.to(TOPICS.name("events"))
+    assert decode_events(sent.value).payloads == [b'{"model_id":"car_loan","spec":null}']
+
+
+def test_a_spec_that_is_wrong_is_a_dead_letter_that_says_how_to_mend_it() -> None:
+    desk = Desk((MODELS,))
+    desk.take(fetch_of(MODELS, [spec(alert_budget=0, feature={})]))
+
+    (sent,) = desk.sender.to(TOPICS.name("dead_letters"))
+    assert DeadLetter.model_validate_json(sent.value or b"").detail == (
+        "alert_budget: Input should be greater than 0, got 0; "
+        "feature: unknown field; did you mean features?"
+    )
+    assert desk.events() == []
+    assert desk.partitions.committed() == {MODELS: 1}
+
+
+def test_what_compaction_has_taken_is_passed_over() -> None:
+    desk = Desk((MODELS,))
+    desk.take(fetch_of(MODELS, [spec()]))
+    records = fetch_of(MODELS, [spec(owner="a")], start=7).records
+    desk.clock.now_s += COMMIT_EVERY_S
+    desk.take(Fetch(*MODELS, records, 1, 8, 8))
+
+    assert desk.offsets() == [0, 7]
+    assert desk.partitions.committed() == {MODELS: 8}
 
 
 # Rules 2 and 3

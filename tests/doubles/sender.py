@@ -77,10 +77,19 @@ class ListReader:
 
 
 def fetch_of(
-    tp: TP, values: Sequence[bytes], *, start: int = 0, at_ms: int = 0, highwater: int | None = None
+    tp: TP,
+    values: Sequence[bytes | None],
+    *,
+    start: int = 0,
+    at_ms: int = 0,
+    highwater: int | None = None,
+    keys: Sequence[bytes] = (),
 ) -> Fetch:
     """Return what one fetch brings."""
-    records = [Stored(*tp, start + i, b"", value, at_ms + i) for i, value in enumerate(values)]
+    records = [
+        Stored(*tp, start + i, keys[i] if keys else b"", value, at_ms + i)
+        for i, value in enumerate(values)
+    ]
     end = start + len(values)
     found = cast("list[ConsumerRecord]", records)
     return Fetch(*tp, found, start, end, end if highwater is None else highwater)

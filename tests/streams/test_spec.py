@@ -36,11 +36,7 @@ def cut(values: Values, places: Sequence[int] = (2 * AT, 2 * AT + 1)) -> list[by
     """Write a log in which a spec at its usual place has a record of its own."""
     events = taken_in(values)
     edges = [0, *places, len(events)]
-    return [
-        record
-        for start, end in pairwise(edges)
-        for record in log_of(events[start:end], 100)
-    ]
+    return [record for start, end in pairwise(edges) for record in log_of(events[start:end], 100)]
 
 
 def alerts(played: Played) -> list[tuple[str, str, int]]:
@@ -327,7 +323,7 @@ def eventful(seed: int) -> list[bytes]:
     chance = random.Random(seed)  # noqa: S311 - test data
     rng = np.random.default_rng(seed)
     made = profile(WatchSpec(role="feature"), rng.normal(2.0, 1.0, 400).tolist())
-    specs = [
+    specs: list[dict[str, Any]] = [
         {"alert_budget": 50.0},
         {"features": {"ignore": ["a"]}},
         {"features": {"categorical": ["b"]}, "reference": {"rows": 200}},
