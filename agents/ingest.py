@@ -106,6 +106,7 @@ class Ingest(Hop):
         self._done: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
         self._next_commit_s = 0.0
+        self._has_fetched = False
         self._turn = asyncio.Lock()
         self._paused: set[TP] = set()
         self._refusals = RateLimit(every_s=10.0)
@@ -121,6 +122,7 @@ class Ingest(Hop):
         self._done = dict(starts)
         self._committed = dict(starts)
         self._paused = set()
+        self._has_fetched = False
         self._merge.assign(self._sources.values(), self._clock())
 
     async def on_fetch(self, fetch: Fetch) -> None:
@@ -161,6 +163,10 @@ class Ingest(Hop):
             )
             raise SourceRecreatedError(msg)
         now_s = self._clock()
+        if not self._has_fetched:
+            # Restoring state may have taken longer than partitions wait for each other.
+            self._has_fetched = True
+            self._merge.assign(self._sources.values(), now_s)
         now_ms = int(now_s * 1_000)
         items: list[Item] = [
             accept(

@@ -110,6 +110,18 @@ def test_an_event_waits_for_a_partition_that_may_have_older_ones() -> None:
     ]
 
 
+def test_the_wait_for_a_backlog_begins_when_fetching_begins() -> None:
+    desk = Desk((PREDICTIONS, OUTCOMES))
+    desk.clock.now_s += 60  # the monitor restores its state
+    desk.take(fetch_of(PREDICTIONS, values(1), at_ms=START_MS + 5))
+    desk.take(fetch_of(OUTCOMES, [outcome()], at_ms=START_MS))
+
+    desk.clock.now_s += 2 * IDLE_S
+    desk.take(fetch_of(OUTCOMES, [outcome("p2")], start=1, at_ms=START_MS + 9))
+
+    assert [source for source, _, _ in desk.events()][:2] == ["outcomes/0", "predictions/0"]
+
+
 def test_no_event_is_later_than_the_clock() -> None:
     desk = Desk()
     now_ms = int(desk.clock.now_s * 1_000)

@@ -148,6 +148,15 @@ def test_rows_to_learn_from_are_for_what_is_learnt_from_now_on() -> None:
     assert ("feature/x", "unseen", 501) not in alerts(played)
 
 
+def test_a_series_that_is_learnt_again_takes_the_rows_of_the_spec_in_force() -> None:
+    played = play(cut(with_spec(spec(reference={"rows": 20_000}))))
+
+    first, now = (each.monitor.models["m"].panel._watches for each in (UNCHANGED, played))
+    assert first["feature/a"]._stages[0] == 1_000
+    assert now["feature/a"]._stages[0] == 10_000
+    assert not now["feature/b"].is_learning
+
+
 def test_a_profile_replaces_what_was_learnt_at_once() -> None:
     elsewhere = np.random.default_rng(1).normal(5.0, 1.0, 3_000).tolist()
     made = profile(WatchSpec(role="feature"), elsewhere)
