@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from faust.types import TP
 
-from agents.transport import Fetch
+from agents.transport import End, Fetch
 
 if TYPE_CHECKING:
     from agents.app import WorkerApp
@@ -56,11 +56,11 @@ class Partitions:
         """Return, for each partition, the offset the next fetch begins at."""
         return self._app.batches.positions()
 
-    def known_ends(self) -> dict[TP, int]:
+    def known_ends(self) -> dict[TP, End]:
         """Return the end of each partition as of the broker's last answer, an empty one included.
 
-        A partition whose end equals its position has nothing older to come; one that is missing has
-        not been answered yet.
+        A partition whose end equals its position had nothing more at that instant; one that is
+        missing has not been answered yet.
         """
         return self._app.batches.known_ends()
 

@@ -202,9 +202,17 @@ class Ingest(Hop):
                 self._paused.remove(tp)
                 self.partitions.resume([tp])
 
+    def _note_ends(self) -> None:
+        """Tell the merge who has been read to the end, so that nobody waits for them."""
+        for tp, end in self.partitions.known_ends().items():
+            if end.offset == self._expected.get(tp):
+                self._merge.note_end(self._sources[tp], end.seen_at_s)
+
     async def _flush(self) -> None:
         async with self._turn:
             self._resume()
+            if len(self._merge):
+                self._note_ends()
             while items := self._merge.release(self._clock(), RELEASED_AT_ONCE):
                 await self._publish(items)
                 self._resume()

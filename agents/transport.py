@@ -24,7 +24,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -35,7 +35,7 @@ from faust.types import TP, AppT, ConsumerMessage, EventT, Message
 RECORDS_PER_FETCH = 2_000
 """Most records of one partition in one delivery: a deep partition must not starve the others."""
 
-_FETCH_WAIT_MS = 250
+_FETCH_WAIT_MS = 100
 _REASSIGNMENT_POLL_S = 0.05
 
 _log = logging.getLogger(__name__)
@@ -67,6 +67,13 @@ class Fetch:
     def tp(self) -> TP:
         """Topic and partition."""
         return TP(self.topic, self.partition)
+
+
+class End(NamedTuple):
+    """Where a partition ended, and when the broker said so, in seconds since the epoch."""
+
+    offset: int
+    seen_at_s: float
 
 
 class FetchSchema(faust.Schema[Any, Any]):
@@ -103,7 +110,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             max_poll_records=RECORDS_PER_FETCH,
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            # A waiting fetch holds up the partitions that became empty after it was sent.
+            # A waiting fetch holds up the partitions that became empty after it was sent, and its
+            # answer is what says that a quiet partition has nothing older to come.
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
@@ -192,6 +200,15 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         subscription = consumer._subscription.subscription
         assignment = None if subscription is None else subscription.assignment
         return None if assignment is None else assignment.state_value(key)
+
+    def end(self, tp: TP) -> End | None:
+        """Return the end of a partition as of the broker's last answer, if there was one."""
+        state = self._state(self._ensure_consumer(), TopicPartition(*tp))
+        if state is None or state.timestamp is None:
+            return None
+        # The instant first: another thread sets both, and a newer end proves the older instant.
+        seen_at_s = state.timestamp / 1_000
+        return End(state.highwater, seen_at_s)
 
     async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Return where each partition starts: at the commit, else at its beginning."""
@@ -336,15 +353,10 @@ class BatchConsumer(driver.Consumer):
         ends = await self.highwaters(*(TopicPartition(*tp) for tp in self._next))
         return {TP(*key): offset for key, offset in ends.items()}
 
-    def known_ends(self) -> dict[TP, int]:
+    def known_ends(self) -> dict[TP, End]:
         """Return the end of each partition as of the broker's last answer to a fetch, if any."""
-        ends = {}
-        for tp in self._next:
-            with contextlib.suppress(IllegalStateError):  # no longer ours
-                highwater = self._thread.highwater(tp)
-                if highwater is not None:
-                    ends[tp] = highwater
-        return ends
+        ends = {tp: self._thread.end(tp) for tp in self._next}
+        return {tp: end for tp, end in ends.items() if end is not None}
 
     def positions(self) -> dict[TP, int]:
         """Return, for each partition that delivers, the offset it delivers next."""

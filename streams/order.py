@@ -9,7 +9,8 @@ Rule 2. A partition keeps its own order, whatever its timestamps say.
 Rule 3. Nothing leaves while a partition that may still have older events is empty: one that has
         sent within ``idle_s``, or ``BACKLOG_PATIENCE`` times that if it is known to hold more. One
         of a person's topics is not waited for because it has just sent: the next word may be a week
-        away.
+        away. None has anything older that was read to its end ``SETTLED`` of ``idle_s`` after an
+        event's instant: whoever publishes may take that long from stamping to the log.
 Rule 4. At most ``max_held`` events are held, of at most ``MAX_HELD_BYTES``; beyond that the
         earliest leave without waiting.
 """
@@ -23,6 +24,7 @@ from schemas.event import EventKind, Source
 from streams.ingest import Accepted, Refused
 
 BACKLOG_PATIENCE = 10
+SETTLED = 0.2
 MAX_HELD_BYTES = 256 * 1024 * 1024
 _RANK: dict[EventKind, int] = {"spec": 0, "prediction": 1, "outcome": 2, "control": 3}
 _SELDOM = frozenset[EventKind](("spec", "control"))
@@ -49,6 +51,7 @@ class TimeMerge:
         self._max_held = max_held
         self._held: dict[Source, deque[Item]] = {}
         self._wait_until: dict[Source, float] = {}
+        self._read_at_s: dict[Source, float] = {}
         self._heads: list[tuple[_Key, Source]] = []
         self._count = 0
         self._bytes = 0
@@ -64,6 +67,7 @@ class TimeMerge:
         """Start anew with these source partitions, each of which may hold a backlog."""
         self._held = {source: deque() for source in sources}
         self._wait_until = dict.fromkeys(self._held, now_s + self._idle_s)
+        self._read_at_s = {}
         self._heads = []
         self._count = 0
         self._bytes = 0
@@ -80,6 +84,10 @@ class TimeMerge:
         self._count += len(items)
         self._bytes += sum(map(_size, items))
 
+    def note_end(self, source: Source, at_s: float) -> None:
+        """Take note that at this instant a source held nothing that `add` has not been given."""
+        self._read_at_s[source] = at_s
+
     def end(self, source: Source) -> None:
         """Take note that a source has nothing more to send."""
         self._wait_until[source] = -math.inf
@@ -88,11 +96,12 @@ class TimeMerge:
         """Return the events that may leave now, in order, at most ``most``."""
         released: list[Item] = []
         heads = self._heads
+        settled_ms = self._settled_ms(now_s)
         while heads and len(released) < most:
+            (logged_at, *_), source = heads[0]
             is_full = self._count > self._max_held or self._bytes > MAX_HELD_BYTES
-            if not is_full and self._is_awaiting(now_s):
+            if logged_at > settled_ms and not is_full:
                 break
-            _, source = heads[0]
             held = self._held[source]
             item = held.popleft()
             released.append(item)
@@ -102,15 +111,22 @@ class TimeMerge:
                 heapq.heapreplace(heads, (_key(held[0]), source))
             else:
                 heapq.heappop(heads)
+                settled_ms = self._settled_ms(now_s)
         return released
 
-    def _is_awaiting(self, now_s: float) -> bool:
+    def _settled_ms(self, now_s: float) -> float:
+        """Return the instant until which no partition has anything older to come (Rule 3)."""
         if len(self._heads) == len(self._held):
-            return False
-        return any(deadline > now_s for deadline in self._deadlines())
-
-    def _deadlines(self) -> Iterable[float]:
-        return (self._wait_until[source] for source, held in self._held.items() if not held)
+            return math.inf
+        read_s = min(
+            (
+                self._read_at_s.get(source, -math.inf)
+                for source, held in self._held.items()
+                if not held and self._wait_until[source] > now_s
+            ),
+            default=math.inf,
+        )
+        return 1_000 * (read_s - SETTLED * self._idle_s)
 
 
 def _size(item: Item) -> int:

@@ -9,7 +9,7 @@ from faust.types import TP
 
 from agents.errors import OperatorError, PublishError
 from agents.ingest import COMMIT_EVERY_S, Ingest, SourceRecreatedError
-from agents.transport import Fetch
+from agents.transport import End, Fetch
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
 from schemas.topics import Topics
@@ -120,6 +120,20 @@ def test_the_wait_for_a_backlog_begins_when_fetching_begins() -> None:
     desk.take(fetch_of(OUTCOMES, [outcome("p2")], start=1, at_ms=START_MS + 9))
 
     assert [source for source, _, _ in desk.events()][:2] == ["outcomes/0", "predictions/0"]
+
+
+def test_a_partition_at_its_end_is_not_waited_for_one_that_has_more_is() -> None:
+    desk = Desk((PREDICTIONS, OUTCOMES))
+    at_ms = int(desk.clock.now_s * 1_000)
+    desk.clock.now_s += 0.5 * IDLE_S
+    desk.partitions.ends = {OUTCOMES: End(1, desk.clock.now_s)}
+    desk.take(fetch_of(PREDICTIONS, values(1), at_ms=at_ms))
+    before = desk.events()
+    desk.partitions.ends = {OUTCOMES: End(0, desk.clock.now_s)}
+    desk.take(fetch_of(PREDICTIONS, values(1, 1), start=1, at_ms=at_ms + 1))
+
+    assert before == []
+    assert desk.offsets() == [0, 1]
 
 
 def test_no_event_is_later_than_the_clock() -> None:

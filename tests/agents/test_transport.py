@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from faust.types import TP
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
-from agents.transport import RECORDS_PER_FETCH, Fetch
+from agents.transport import RECORDS_PER_FETCH, End, Fetch
 from tests.agents.running import Diary, app_of, running, until
 from tests.broker import Broker, create_topic, publish
 from tests.kafka import RealKafka
@@ -232,10 +232,20 @@ def test_the_end_of_an_empty_partition_is_known(broker: Broker, prefix: str) -> 
         app = app_of(broker, f"{prefix}g", diary)
         async with running(app):
             await until(lambda: bool(diary.records()), "a record")
-            await until(lambda: diary.partitions.known_ends() == ends, "the ends")
+            await until(lambda: offsets_of(diary.partitions.known_ends()) == ends, "the ends")
+            first = diary.partitions.known_ends()
+            await until(lambda: is_later(diary.partitions.known_ends(), first), "a later answer")
             assert diary.partitions.positions() == ends
 
     asyncio.run(scenario())
+
+
+def offsets_of(ends: Mapping[TP, End]) -> dict[TP, int]:
+    return {tp: end.offset for tp, end in ends.items()}
+
+
+def is_later(ends: Mapping[TP, End], first: Mapping[TP, End]) -> bool:
+    return all(end.seen_at_s > first[tp].seen_at_s for tp, end in ends.items())
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])

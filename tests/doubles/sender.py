@@ -13,7 +13,7 @@ from agents.errors import PublishError
 from agents.hop import Partitions
 from agents.publish import Outgoing
 from agents.state import KeyedRecord
-from agents.transport import Fetch
+from agents.transport import End, Fetch
 from tests.doubles.cluster import Stored
 
 
@@ -43,12 +43,16 @@ class ListPartitions(Partitions):
 
     def __init__(self, journal: list[str] | None = None) -> None:
         self.commits: list[dict[TP, int]] = []
+        self.ends: dict[TP, End] = {}
         self.journal = [] if journal is None else journal
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
         self.commits.append(dict(offsets))
         self.journal.append("commit")
         return True
+
+    def known_ends(self) -> dict[TP, End]:
+        return self.ends
 
     def committed(self) -> dict[TP, int]:
         return {tp: offset for commit in self.commits for tp, offset in commit.items()}

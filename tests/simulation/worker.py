@@ -31,9 +31,10 @@ from faust.types import TP
 from agents.errors import WorkerError
 from agents.hop import Hop, Partitions
 from agents.publish import Publisher
-from agents.transport import Fetch
+from agents.transport import End, Fetch
 from schemas.topics import Topics
 from tests.doubles.cluster import Cluster, Group
+from tests.doubles.inputs import START_MS
 
 REVOKE_S = 3.0
 SHUTDOWN_S = 8.0
@@ -313,6 +314,11 @@ class SimPartitions(Partitions):
 
     def resume(self, tps: Iterable[TP]) -> None:
         self._worker.paused -= set(tps)
+
+    def known_ends(self) -> dict[TP, End]:
+        worker = self._worker
+        seen_at_s = START_MS / 1_000 + asyncio.get_running_loop().time()
+        return {tp: End(worker.cluster.end(tp), seen_at_s) for tp in worker.assigned}
 
 
 class SimReader:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from schemas.event import Source
 from streams.ingest import Accepted, Refused, accept
-from streams.order import BACKLOG_PATIENCE, MAX_HELD_BYTES, Item, TimeMerge
+from streams.order import BACKLOG_PATIENCE, MAX_HELD_BYTES, SETTLED, Item, TimeMerge
 from tests.doubles.inputs import START_MS, raw
 
 IDLE_S = 1.0
@@ -132,6 +132,27 @@ def test_a_partition_known_to_hold_more_is_waited_for_longer() -> None:
 
     assert order.release(2 * IDLE_S, 10) == []
     assert len(order.release(BACKLOG_PATIENCE * IDLE_S, 10)) == 1
+
+
+def test_a_partition_read_to_its_end_since_is_not_waited_for() -> None:
+    order = merge(FIRST, SECOND)
+    order.add(FIRST, [event(FIRST, 0, 10_000), event(FIRST, 1, 10_001)], has_more=False, now_s=10.0)
+    order.add(SECOND, [], has_more=True, now_s=10.0)
+
+    order.note_end(SECOND, 10.0 + SETTLED * IDLE_S)
+
+    assert positions(order.release(10.3, 10)) == [(FIRST, 0)]
+    order.note_end(SECOND, 10.3)
+    assert positions(order.release(10.3, 10)) == [(FIRST, 1)]
+
+
+def test_who_has_been_read_to_the_end_does_not_speak_for_the_others() -> None:
+    order = merge(FIRST, SECOND, TRUTHS)
+    order.add(FIRST, [event(FIRST, 0, 0)], has_more=False, now_s=0.0)
+
+    order.note_end(SECOND, 0.9 * IDLE_S)
+
+    assert order.release(0.9 * IDLE_S, 10) == []
 
 
 def test_a_source_that_has_ended_is_not_waited_for() -> None:
