@@ -11,6 +11,7 @@ Rule 3. A short reference buys less: its share is divided by what its uncertaint
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -63,6 +64,7 @@ def shares(model_budget: float, roles: Sequence[Role]) -> list[float]:
     ]
 
 
+@lru_cache(maxsize=256)
 def short_reference_cost(reference_rows: int, *, is_spread: bool = False) -> float:
     """Return how many times its budget a statistic would spend on so short a reference.
 
@@ -98,6 +100,7 @@ def gaussian_run_length(threshold: float, delta: float) -> float:
     return (math.exp(barrier) - 1 - barrier) / (2 * delta * delta)
 
 
+@lru_cache(maxsize=1_024)  # the features of a model share their budget: a sixth of all learning
 def gaussian_threshold(false_alarms: float, delta: float) -> float:
     """Invert :func:`gaussian_run_length`: the threshold that costs so many per 10,000 rows.
 

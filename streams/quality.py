@@ -272,7 +272,7 @@ class RunRule:
     def learn(self, values: Sequence[Value], false_alarms: float) -> None:
         """Set the longest run that is still believed."""
         codes, _ = _codes(values, None)
-        top = float(np.unique(codes, return_counts=True)[1].max()) / len(codes)
+        top = float(kernel.longest_equal(np.sort(codes))) / len(codes)
         self._top_share = top
         if top == 1:
             self._state[kernel.LIMIT] = 0.0

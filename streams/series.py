@@ -6,6 +6,7 @@ Rule 2. Whatever its kind, a series takes a list of values and answers with at m
 Rule 3. A series of names (every value another) is not watched, and says so.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -83,8 +84,8 @@ class NumericSeries:
     def learn(cls, values: Sequence[Value], false_alarms: float) -> "NumericSeries":
         """Learn from values of which at least two differ."""
         x = np.array(values, dtype=np.float64)
-        distinct, rows = np.unique(x, return_counts=True)
-        atoms: list[float] = distinct[rows > MIN_ATOM_SHARE * len(x)].tolist()
+        ordered = np.sort(x)
+        atoms = _atoms_of(ordered)
         codes = _atom_codes(x, atoms)
         smooth = x[codes < 0]
         level = shares = None
@@ -92,7 +93,7 @@ class NumericSeries:
             shares = ShareDetector(ShareReference.of(codes, range(len(atoms))), false_alarms, codes)
         if len(smooth) >= MIN_LEVEL_ROWS and (smooth != smooth[0]).any():
             level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth)
-        series = cls(atoms, level, shares, _numeric_summary(x))
+        series = cls(atoms, level, shares, _numeric_summary(x, ordered))
         series.set_budget(false_alarms)
         return series
 
@@ -155,6 +156,15 @@ class NumericSeries:
         return cls(tree["atoms"], level, shares, tree["summary"])
 
 
+def _atoms_of(ordered: Floats) -> list[float]:
+    """Return the values above the share; each fills one of so many evenly spaced places."""
+    most = MIN_ATOM_SHARE * len(ordered)
+    candidates = np.unique(ordered[:: int(most)])
+    rows = np.searchsorted(ordered, candidates, "right") - np.searchsorted(ordered, candidates)
+    atoms: list[float] = candidates[rows > most].tolist()
+    return atoms
+
+
 def _atom_codes(x: Floats, atoms: Sequence[float]) -> Floats:
     codes = np.full(len(x), -1.0)
     for code, atom in enumerate(atoms):
@@ -162,16 +172,17 @@ def _atom_codes(x: Floats, atoms: Sequence[float]) -> Floats:
     return codes
 
 
-def _numeric_summary(x: Floats) -> dict[str, object]:
+def _numeric_summary(x: Floats, ordered: Floats) -> dict[str, object]:
     points = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
     mean, sd = moments(x)
+    places = [max(math.ceil(len(x) * point - 1), 0) for point in points]
     return {
         "rows": len(x),
         "mean": mean,
         "sd": sd,
         "quantiles": {
-            f"{p:g}": float(q)
-            for p, q in zip(points, np.quantile(x, points, method="inverted_cdf"), strict=True)
+            f"{point:g}": float(ordered[place])
+            for point, place in zip(points, places, strict=True)
         },
     }
 
@@ -346,8 +357,11 @@ def category_levels(values: Sequence[Value], role: Role, kind: str) -> Levels | 
     is_text = isinstance(values[0], str) or kind == "categorical"
     if is_text:
         return Levels.of(values, rarest_rows=MIN_TEXT_ROWS)
-    distinct = set(values)
-    if kind == "numeric" or role == "score" or not 1 < len(distinct) <= MAX_NUMERIC_LEVELS:
+    if kind == "numeric" or role == "score":
+        return None
+    if len(set(values[:100])) > MAX_NUMERIC_LEVELS:  # most numbers show it at once
+        return None
+    if not 1 < len(set(values)) <= MAX_NUMERIC_LEVELS:
         return None
     return Levels.of(values, rarest_rows=MIN_NUMBER_ROWS)
 
