@@ -24,7 +24,7 @@ from schemas.event import EventKind, Source
 from streams.ingest import Accepted, Refused
 
 BACKLOG_PATIENCE = 10
-SETTLED = 0.2
+SETTLED = 0.1
 MAX_HELD_BYTES = 256 * 1024 * 1024
 _RANK: dict[EventKind, int] = {"spec": 0, "prediction": 1, "outcome": 2, "control": 3}
 _SELDOM = frozenset[EventKind](("spec", "control"))

@@ -181,8 +181,7 @@ def _numeric_summary(x: Floats, ordered: Floats) -> dict[str, object]:
         "mean": mean,
         "sd": sd,
         "quantiles": {
-            f"{point:g}": float(ordered[place])
-            for point, place in zip(points, places, strict=True)
+            f"{point:g}": float(ordered[place]) for point, place in zip(points, places, strict=True)
         },
     }
 
