@@ -98,9 +98,9 @@ class TimeMerge:
         heads = self._heads
         settled_ms = self._settled_ms(now_s)
         while heads and len(released) < most:
-            (logged_at, *_), source = heads[0]
+            key, source = heads[0]
             is_full = self._count > self._max_held or self._bytes > MAX_HELD_BYTES
-            if logged_at > settled_ms and not is_full:
+            if key[0] > settled_ms and not is_full:
                 break
             held = self._held[source]
             item = held.popleft()
