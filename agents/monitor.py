@@ -7,11 +7,13 @@ Rule 1. At an assignment every partition's state stands at the group's commit; n
         the assignment before.
 Rule 2. What a record calls for is acknowledged before the state that knows of it is saved.
 Rule 3. State is saved every ``save_every_s``, or ``SAVE_COST`` times as long as saving takes.
+Rule 4. While a backlog lasts, values wait to be read many at a time: until the end of the log, the
+        next snapshot, or ``WAIT_AT_MOST_S``.
 """
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import orjson
@@ -32,6 +34,7 @@ from streams.monitor import LogGapError
 
 RECORDS_AT_ONCE = 8
 SAVE_COST = 20
+WAIT_AT_MOST_S = 10.0
 LOOK_EVERY_S = 0.2
 SAY_COUNTS_EVERY_S = 60.0
 
@@ -82,6 +85,7 @@ class MonitorHop(Hop):
         self._held: dict[TP, Held] = {}
         self._applied: dict[TP, int] = {}
         self._next_save_s = 0.0
+        self._next_flush_s = 0.0
         self._turn = asyncio.Lock()
         self._said = JoinCounts()
 
@@ -118,6 +122,8 @@ class MonitorHop(Hop):
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             async with self._turn:
+                if self._clock() >= self._next_flush_s:
+                    await self._flush()
                 await self._save_if_due()
             if self._clock() >= next_say_s:
                 next_say_s = self._clock() + SAY_COUNTS_EVERY_S
@@ -140,15 +146,21 @@ class MonitorHop(Hop):
         monitor = self._held[fetch.tp].monitor
         records = fetch.records[first : first + RECORDS_AT_ONCE]
         try:
-            emissions = monitor.apply_all((record.offset, record.value) for record in records)
+            emissions = monitor.gather((record.offset, record.value) for record in records)
         except (LogGapError, EventRecordError) as error:
             msg = (
                 f"{error}. Restart the worker; if it says so again, records of events were deleted "
                 "before they were read, or are not ours; docs/runbook.md says what to do"
             )
             raise BrokenLogError(msg) from error
-        await self._sender.send([self._outgoing(each, fetch.partition) for each in emissions])
+        is_last = first + RECORDS_AT_ONCE >= len(fetch.records)
+        if is_last and fetch.next_offset >= fetch.highwater:
+            emissions += monitor.flush()
+        await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
+
+    async def _publish(self, emissions: Sequence[Emission], partition: int) -> None:
+        await self._sender.send([self._outgoing(each, partition) for each in emissions])
         for emission in emissions:
             self._say(emission)
 
@@ -161,8 +173,16 @@ class MonitorHop(Hop):
         self._next_save_s = self._clock() + max(self._save_every_s, SAVE_COST * took_s)
 
     async def _save(self) -> None:
+        await self._flush()
         for tp, held in self._held.items():
             await self._keeper.save(tp, held, self.partitions.commit_fact)
+
+    async def _flush(self) -> None:
+        """Publish what the values that wait call for (Rules 2 and 4)."""
+        self._next_flush_s = self._clock() + WAIT_AT_MOST_S
+        for tp, held in self._held.items():
+            if held.monitor.waiting:
+                await self._publish(held.monitor.flush(), tp.partition)
 
     def _forget(self) -> None:
         self._held = {}

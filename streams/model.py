@@ -105,15 +105,20 @@ class _Row(NamedTuple):
 
 
 class _Batch:
-    """What some records bring to one model, by column: series are updated a column at a time."""
+    """What some records bring to one model, by column: series are updated a column at a time.
+
+    ``events`` is the most that its columns may hold.
+    """
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
+        self.events = 0
         self.emissions: list[Emission] = []
         self.empty()
 
     def empty(self) -> None:
         """Forget the columns; the emissions stay."""
+        self.events = 0
         self.prediction_rows: list[_Row] = []
         self.features: list[dict[str, Scalar]] = []
         self.scores: list[Scalar] = []
@@ -123,6 +128,12 @@ class _Batch:
         self.errors: list[Scalar] = []
         self.outcomes: list[Scalar] = []
         self.answered_at: list[int] = []
+
+    def emitted(self) -> list[Emission]:
+        """Return what has been emitted since this was last called, in event order."""
+        emissions, self.emissions = self.emissions, []
+        emissions.sort(key=lambda emission: emission.place)
+        return emissions
 
 
 class ModelMonitor:
@@ -157,15 +168,31 @@ class ModelMonitor:
         self.panel = panel or Panel(spec)
         self._prediction_trail = Trail()
         self._labelled_trail = Trail()
+        self._batch: _Batch | None = None
 
-    def apply(self, partition: int, arrivals: Sequence[Arrival]) -> list[Emission]:
-        """Take in events of the model, in log order; return what they call for, in event order."""
-        batch = _Batch(partition)
-        for first in range(0, len(arrivals), MAX_BATCH_EVENTS):
-            self._take(arrivals[first : first + MAX_BATCH_EVENTS], batch)
-            self._watch(batch)
-        batch.emissions.sort(key=lambda emission: emission.place)
-        return batch.emissions
+    def gather(self, partition: int, arrivals: Sequence[Arrival]) -> list[Emission]:
+        """Take in events of the model, in log order; return what they call for, in event order.
+
+        Their values wait until `flush`, or until `MAX_BATCH_EVENTS` do.
+        """
+        batch = self._batch = self._batch or _Batch(partition)
+        first = 0
+        while first < len(arrivals):
+            part = arrivals[first : first + MAX_BATCH_EVENTS - batch.events]
+            self._take(part, batch)
+            batch.events += len(part)
+            first += len(part)
+            if batch.events >= MAX_BATCH_EVENTS:
+                self._watch(batch)
+        return batch.emitted()
+
+    def flush(self) -> list[Emission]:
+        """Update the series with the values that wait; return what that calls for."""
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return []
+        self._watch(batch)
+        return batch.emitted()
 
     def _take(self, arrivals: Sequence[Arrival], batch: _Batch) -> None:
         """Let events join; lay down in the batch what they tell of the series."""
@@ -196,7 +223,10 @@ class ModelMonitor:
         return seen + self.in_force.records + self.controls_seen
 
     def snapshot(self) -> bytes:
-        """Return the state, without what the sealed chunks of `unstored` hold."""
+        """Return the state, without what the sealed chunks of `unstored` hold; after `flush`."""
+        if self._batch is not None:
+            msg = f"values of model {self.model_id} wait to be read: flush before a snapshot"
+            raise RuntimeError(msg)
         spec = self.in_force.snapshot()
         return pack(
             {

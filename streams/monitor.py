@@ -16,6 +16,8 @@ from schemas.topics import Topics
 from streams.model import Arrival, Emission, ModelMonitor, Restored
 from streams.panel import Panel
 
+MAX_WAITING = 20_000
+
 SpecOf = Callable[[str], ModelSpec]
 
 
@@ -43,6 +45,8 @@ class Monitor:
         Offset of the record to be applied next; None until the first one.
     touched
         Models that have had events since this was emptied: what the next snapshot must hold.
+    waiting
+        Events gathered since `flush`.
     """
 
     def __init__(
@@ -56,20 +60,25 @@ class Monitor:
         self.next_offset: int | None = None
         self.models: dict[str, ModelMonitor] = {}
         self.touched: dict[str, ModelMonitor] = {}
+        self.waiting = 0
+        self._gathering: dict[str, ModelMonitor] = {}
         self._base: dict[str, int] = {}
         self._labelled_topic = topics.name("labelled")
         self._spec_of = spec_of
         self._panel_of = panel_of
 
     def apply(self, offset: int, value: bytes | None) -> list[Emission]:
-        """Take in one record; see `apply_all`."""
-        return self.apply_all([(offset, value)])
+        """Take in one record, and leave nothing waiting; return what to publish, in order."""
+        emissions = self.gather([(offset, value)]) + self.flush()
+        emissions.sort(key=lambda emission: emission.place)
+        return emissions
 
-    def apply_all(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
+    def gather(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
         """Take in records, as (offset, value); return what to publish, in order.
 
-        The same comes of it as of one after the other, sooner: with 50 models, what eight records
-        bring to one of them at once costs its series a third of the time.
+        What they tell of the series waits until `flush`, or until ``MAX_WAITING`` events do: read
+        one or two at a time, as 10,000 models would have it, values cost ten times as much. When
+        they are read changes nothing of what is found.
 
         Raises
         ------
@@ -89,17 +98,25 @@ class Monitor:
                 raise LogGapError(msg)
             self._decode(offset, value, arrivals)
             next_offset = offset + 1
+        self.next_offset = next_offset
         emissions: list[Emission] = []
         for model_id, of_model in arrivals.items():
-            news = _after(self._base.get(model_id, -1), of_model)
-            if news:
+            if news := _after(self._base.get(model_id, -1), of_model):
                 model = self._model(model_id)
-                self.touched[model_id] = model
-                emissions += model.apply(self.partition, news)
+                self.touched[model_id] = self._gathering[model_id] = model
+                emissions += model.gather(self.partition, news)
+                self.waiting += len(news)
+        if self.waiting >= MAX_WAITING:
+            emissions += self.flush()
         if len(arrivals) > 1:
             emissions.sort(key=lambda emission: emission.place)
-        self.next_offset = next_offset
         return emissions
+
+    def flush(self) -> list[Emission]:
+        """Update the series with all that waits; return what to publish. Before a snapshot."""
+        gathering, self._gathering = self._gathering, {}
+        self.waiting = 0
+        return [emission for model in gathering.values() for emission in model.flush()]
 
     def resume(self, restored: Mapping[str, Restored], next_offset: int) -> None:
         """Go on with restored models (Rule 4), at ``next_offset``."""

@@ -15,10 +15,12 @@ from schemas.topics import Topics
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import outcome, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender, fetch_of
+from tests.doubles.story import story
 from tests.simulation.simulation import silence
 
 TOPICS = Topics()
 EVENTS = TP(TOPICS.name("events"), 0)
+ALERTS = TOPICS.name("alerts")
 LABELLED, STATE = TOPICS.name("labelled"), TOPICS.name("state")
 SAVE_EVERY_S = 2.0
 LOG = log_of(
@@ -139,6 +141,50 @@ def test_where_a_send_fails_nothing_is_saved() -> None:
 
     assert desk.journal == []
     assert desk.hop.applied() == {EVENTS: 0}
+
+
+# Rule 3
+
+
+# Rule 4
+
+
+@pytest.fixture(scope="module")
+def log_with_an_alert() -> list[bytes]:
+    """A log that ends soon after its first alert."""
+    log = log_of(taken_in(story()), 100)
+    alerts = [each for each in play(log).emissions if each.role == "alerts"]
+    return log[: alerts[0].place[0] + 2]
+
+
+def take_as_backlog(desk: Desk, log: list[bytes]) -> None:
+    fetch = fetch_of(EVENTS, log, highwater=len(log) + 1)
+    with silence():
+        asyncio.run(desk.hop.on_fetch(fetch))
+
+
+def test_while_a_backlog_lasts_values_wait_until_the_state_is_saved(
+    desk: Desk, log_with_an_alert: list[bytes]
+) -> None:
+    take_as_backlog(desk, log_with_an_alert)
+    assert desk.sender.to(ALERTS) == []
+    del desk.journal[:]
+
+    desk.stop()
+
+    assert [each.value for each in desk.sender.to(ALERTS)] == play(log_with_an_alert).bytes_of(
+        "alerts"
+    )
+    assert desk.journal.index(ALERTS) < desk.journal.index(STATE)
+
+
+def test_at_the_end_of_the_log_nothing_waits(desk: Desk, log_with_an_alert: list[bytes]) -> None:
+    with silence():
+        asyncio.run(desk.hop.on_fetch(fetch_of(EVENTS, log_with_an_alert)))
+
+    assert [each.value for each in desk.sender.to(ALERTS)] == play(log_with_an_alert).bytes_of(
+        "alerts"
+    )
 
 
 # Rule 3

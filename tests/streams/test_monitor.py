@@ -9,7 +9,7 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.ingest import Accepted
 from streams.model import Emission, Restored
-from streams.monitor import LogGapError, Monitor
+from streams.monitor import MAX_WAITING, LogGapError, Monitor
 from tests.doubles.core import Json, Played, Store, log_of, play, restarted, taken_in
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction
 from tests.doubles.story import story
@@ -132,8 +132,10 @@ def test_what_a_record_calls_for_stands_in_the_order_of_its_events() -> None:
         assert places[0] == (offset, 1)
 
 
-@pytest.mark.parametrize("at_once", [2, 8, 1_000])
-def test_how_many_records_are_applied_at_once_changes_nothing(at_once: int) -> None:
+@pytest.mark.parametrize(("at_once", "flushed_every"), [(1, 3), (2, 50), (8, 8), (1_000, 1_000)])
+def test_when_the_series_read_what_was_gathered_changes_nothing(
+    at_once: int, flushed_every: int
+) -> None:
     others = taken_in(story(model_id="another"))
     both = [event for pair in zip(STORY, others, strict=True) for event in pair]
     log = list(enumerate(log_of(both, 7)))
@@ -142,9 +144,13 @@ def test_how_many_records_are_applied_at_once_changes_nothing(at_once: int) -> N
 
     emissions: list[Emission] = []
     for first in range(0, len(log), at_once):
-        emissions += monitor.apply_all(log[first : first + at_once])
+        emissions += monitor.gather(log[first : first + at_once])
+        if first % flushed_every == 0:
+            emissions += monitor.flush()
+    emissions += monitor.flush()
 
-    assert emissions == expected.emissions
+    assert monitor.waiting == 0
+    assert sorted(emissions) == sorted(expected.emissions)
     assert snapshots(monitor) == snapshots(expected.monitor)
 
 
@@ -152,17 +158,27 @@ def snapshots(monitor: Monitor) -> dict[str, bytes]:
     return {model_id: model.snapshot() for model_id, model in monitor.models.items()}
 
 
-def test_of_records_applied_at_once_a_restored_model_skips_those_that_it_covers() -> None:
+def test_no_more_than_so_many_events_wait() -> None:
+    log = list(enumerate(log_of(STORY, 500)))
+    monitor = Monitor(0, Topics())
+
+    for record in (*log, *log, *log, *log):
+        monitor.next_offset = None
+        monitor.gather([record])
+        assert monitor.waiting < MAX_WAITING
+
+
+def test_of_records_gathered_at_once_a_restored_model_skips_those_that_it_covers() -> None:
     log = list(enumerate(log_of(STORY, 100)))
     expected = play([value for _, value in log])
     ahead = Monitor(0, Topics())
-    early = ahead.apply_all(log[:20])
+    early = [*ahead.gather(log[:20]), *ahead.flush()]
     restored = restarted(ahead, {})
     restored.next_offset = 10
 
-    late = restored.apply_all(log[10:])
+    late = [*restored.gather(log[10:]), *restored.flush()]
 
-    assert early + late == expected.emissions
+    assert sorted(early + late) == sorted(expected.emissions)
     assert restored.models["m"].counts.repeated_events == 0
 
 
