@@ -33,9 +33,13 @@ Floats = NDArray[np.float64]
 _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
 _BURST_ODDS = 9.0
+_CREPT = 2.5
+_NOTHING_EXPECTED: Floats = np.empty((0, 0))
 _EMPTY: Floats = np.empty(0)
 _ROW_CLOCK, _BLOCK_CLOCK = 32, 8
 AWAY_DEVIATIONS = 0.5
+LEAST_MEAN = 0.1
+STEADY = 2.0
 TOP_MARGIN = 1.25
 CALM = 0.5
 MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
@@ -58,6 +62,8 @@ class Finding:
     rows: int = 1
     is_final: bool = True
     """Whether the series must be learnt anew after it."""
+    has_crept: bool = False
+    """Whether the series had moved this way before the change began: a rhythm looks like that."""
 
 
 class Backstop:
@@ -74,9 +80,12 @@ class Backstop:
         It tests after every so many scores.
     learnt
         Scores in the reference.
+    least
+        A smaller mean than this is not told.
     """
 
-    def __init__(self, delta: float, clock: int, learnt: int) -> None:
+    def __init__(self, delta: float, clock: int, learnt: int, least: float = 0.0) -> None:
+        self._least = least
         self._delta = delta
         self._clock = clock
         self._learnt = learnt
@@ -131,7 +140,7 @@ class Backstop:
     def _is_away(self) -> bool:
         """Whether what ADWIN has kept differs from the reference, not only from what it dropped."""
         deviation = math.sqrt(1 / self.kept + 1 / self._learnt)
-        return bool(abs(self.mean) > AWAY_DEVIATIONS * deviation)
+        return bool(abs(self.mean) > max(AWAY_DEVIATIONS * deviation, self._least))
 
     @property
     def mean(self) -> float:
@@ -149,6 +158,7 @@ class Backstop:
             "delta": self._delta,
             "clock": self._clock,
             "learnt": self._learnt,
+            "least": self._least,
             "is_asked": self._is_asked,
             "window": self._window.__getstate__(),
             "is_drift": self._is_drift,
@@ -157,7 +167,7 @@ class Backstop:
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "Backstop":
         """Return the backstop as it was."""
-        backstop = cls(tree["delta"], tree["clock"], tree["learnt"])
+        backstop = cls(tree["delta"], tree["clock"], tree["learnt"], tree.get("least", 0.0))
         backstop._is_asked = tree["is_asked"]
         backstop._window.__setstate__(tree["window"])
         backstop._is_drift = tree["is_drift"]
@@ -176,6 +186,9 @@ class LevelDetector:
     learnt
         The values of the reference, which the statistics read first; without them they start at
         the reference's mean, as if they had.
+    doubt
+        How much more slow motion a series shows than its own, where a rhythm that is not known
+        exactly was taken off it: the long-run variance of what is left.
 
     Examples
     --------
@@ -189,8 +202,13 @@ class LevelDetector:
     """
 
     def __init__(
-        self, reference: NumericReference, false_alarms: float, learnt: Floats | None = None
+        self,
+        reference: NumericReference,
+        false_alarms: float,
+        learnt: Floats | None = None,
+        doubt: float = 1.0,
     ) -> None:
+        self._doubt = doubt
         self._state = np.zeros(kernel.LEVELS_SIZE + 2 * len(reference.knots))
         state = self._state
         state[kernel.LEARNT_ROWS] = reference.rows
@@ -206,8 +224,10 @@ class LevelDetector:
             state[_at(k) + kernel.DELTA] = delta
         self._reference = replace(reference, knots=_EMPTY, scores=_EMPTY)  # the state has them
         self._tops = np.zeros(kernel.STATISTICS)
-        self._backstop = Backstop(adwin_delta(false_alarms), _ROW_CLOCK, reference.rows)
-        self._adwin_scale = 1 / math.sqrt(reference.level_inflation)
+        self._backstop = Backstop(
+            adwin_delta(false_alarms), _ROW_CLOCK, reference.rows, _least_mean(doubt)
+        )
+        self._adwin_scale = 1 / math.sqrt(reference.level_inflation * doubt)
         if learnt is None:
             state[kernel.COUNT] = reference.rows
             state[kernel.MEAN_SQUARE] = 1.0
@@ -217,10 +237,16 @@ class LevelDetector:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the reference shows no slow motion, which more of it might explain."""
+        """Whether no slow motion shows, which a longer reference might explain."""
         reference = self._reference
         has_moved = (self._tops > self._thresholds(ONE_FALSE_ALARM)).any()
         return max(reference.level_inflation, reference.spread_inflation) <= 1 and not has_moved
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether blocks of the reference differ hardly more than chance lets them."""
+        reference = self._reference
+        return max(reference.level_inflation, reference.spread_inflation) <= STEADY
 
     @property
     def is_calm(self) -> bool:
@@ -241,6 +267,13 @@ class LevelDetector:
         self._tops = tops.copy()
         self._backstop.learn(innovations * self._adwin_scale)
 
+    def _has_crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> bool:
+        """Whether rows between the reference and the change lie away, too, and on its side."""
+        learnt = self._reference.rows
+        between = self._state[kernel.COUNT] - learnt - rows
+        before = self._state[mean] * self._state[kernel.COUNT] - usual * learnt - total
+        return _is_away(before - usual * between, between, learnt, variance, total - usual * rows)
+
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew.
 
@@ -260,7 +293,7 @@ class LevelDetector:
             spread_up_threshold(spread_f) * spread,
             spread_down_threshold(spread_f) * spread,
         )
-        return np.array(thresholds)
+        return self._doubt * np.array(thresholds)
 
     def run(self, values: Floats) -> Finding | None:
         """Read values until something has changed."""
@@ -279,6 +312,7 @@ class LevelDetector:
         """Return the state as a tree for :func:`streams.blob.pack`."""
         return {
             "reference": _plain(self._reference),
+            "doubt": self._doubt,
             "state": self._state,
             "tops": self._tops,
             "backstop": self._backstop.snapshot(),
@@ -287,7 +321,8 @@ class LevelDetector:
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "LevelDetector":
         """Return the detector as it was."""
-        detector = cls(NumericReference(**tree["reference"]), 1.0)
+        reference = NumericReference(**tree["reference"])
+        detector = cls(reference, 1.0, doubt=tree.get("doubt", 1.0))
         detector._state = tree["state"]
         detector._tops = tree["tops"]
         detector._backstop = Backstop.restore(tree["backstop"])
@@ -313,6 +348,9 @@ class LevelDetector:
             effect=ratio,
             effect_unit="ratio",
             rows=rows,
+            has_crept=self._has_crept(
+                rows, state[at + kernel.SQUARES], kernel.MEAN_SQUARE, 1.0, 2.0
+            ),
         )
 
     def _slow_finding(self, row: int) -> Finding:
@@ -333,11 +371,28 @@ class LevelDetector:
             effect=abs(shift) * self._reference.innovation_sd / (1 - phi),
             effect_unit="sd",
             rows=rows,
+            has_crept=self._has_crept(rows, self._state[at + kernel.SCORES], kernel.MEAN, 0.0, 1.0),
         )
 
 
 def _at(statistic: int) -> int:
     return kernel.HEAD + statistic * kernel.STATISTIC_SIZE
+
+
+def _least_mean(doubt: float) -> float:
+    """Return the mean, in deviations of a row, that ADWIN may tell where a rhythm is taken off.
+
+    Over many rows it sees the rest that no estimate of a rhythm takes away.
+    """
+    return LEAST_MEAN if doubt > 1 else 0.0
+
+
+def _is_away(before: float, rows: float, learnt: int, variance: float, change: float) -> bool:
+    """Whether the sum over rows before a change is beyond chance, and on the change's side."""
+    if rows <= 0:
+        return False
+    deviation = math.sqrt(variance * (rows + rows * rows / learnt))
+    return bool(before * math.copysign(1.0, change) > _CREPT * deviation)
 
 
 def _finite(x: float) -> float | None:
@@ -359,9 +414,15 @@ class ShareDetector:
     """
 
     def __init__(
-        self, reference: ShareReference, false_alarms: float, learnt: Floats | None = None
+        self,
+        reference: ShareReference,
+        false_alarms: float,
+        learnt: Floats | None = None,
+        expected: Floats | None = None,
+        doubt: float = 1.0,
     ) -> None:
         self._reference = reference
+        self._doubt = doubt
         levels = len(reference.codes)
         self._state = np.zeros(kernel.SHARES_HEAD + levels * kernel.SHARE_SIZE)
         self._state[kernel.LEVELS] = levels
@@ -370,16 +431,24 @@ class ShareDetector:
         self._tops = np.zeros(levels * kernel.SHARE_STATISTICS)
         delta = block_adwin_delta(false_alarms / max(levels, 1))
         blocks = reference.rows // kernel.BLOCK_ROWS
-        self._backstops = [Backstop(delta, _BLOCK_CLOCK, blocks) for _ in range(levels)]
+        self._backstops = [
+            Backstop(delta, _BLOCK_CLOCK, blocks, math.sqrt(kernel.BLOCK_ROWS) * _least_mean(doubt))
+            for _ in range(levels)
+        ]
         if learnt is not None:
-            self._read_reference(learnt)
+            self._read_reference(learnt, _NOTHING_EXPECTED if expected is None else expected)
         self.set_budget(false_alarms)
 
     @property
     def is_settled(self) -> bool:
-        """Whether the reference shows no clumps, which more of it might explain."""
+        """Whether no clumps show, which a longer reference might explain."""
         has_moved = (self._tops > self._thresholds(ONE_FALSE_ALARM)).any()
         return max(self._reference.inflations) <= 1 and not has_moved
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether blocks of the reference differ hardly more than chance lets them."""
+        return max(self._reference.inflations) <= STEADY
 
     @property
     def is_calm(self) -> bool:
@@ -402,6 +471,7 @@ class ShareDetector:
         hit, miss = _ratios(share, _BURST_ODDS)
         part[kernel.BURST_HIT], part[kernel.BURST_MISS] = hit, -miss
         variance = kernel.BLOCK_ROWS * share * (1 - share) * self._reference.inflations[level]
+        variance *= self._doubt
         part[kernel.BLOCK_MEAN] = kernel.BLOCK_ROWS * share
         part[kernel.BLOCK_SCALE] = 1 / math.sqrt(variance)
         for k, (odds, _) in enumerate(share_statistics(1.0, share)):
@@ -409,12 +479,15 @@ class ShareDetector:
             at = kernel.SHARE_HEAD + k * kernel.RUN_SIZE
             part[at + kernel.KAPPA] = miss / (hit + miss) - share
 
-    def _read_reference(self, learnt: Floats) -> None:
+    def _read_reference(self, learnt: Floats, expected: Floats) -> None:
         """Let ADWIN know the reference, block by block; the CUSUMs start at its shares."""
         rows = len(learnt) // kernel.BLOCK_ROWS * kernel.BLOCK_ROWS
         for level, code in enumerate(self._reference.codes):
             part = self._state[_part(level) :]
-            hits = (learnt[:rows] == code).reshape(-1, kernel.BLOCK_ROWS).sum(axis=1)
+            hits = (learnt[:rows] == code).astype(np.float64)
+            if len(expected):
+                hits -= expected[:rows, level]
+            hits = hits.reshape(-1, kernel.BLOCK_ROWS).sum(axis=1)
             scores = (hits - part[kernel.BLOCK_MEAN]) * part[kernel.BLOCK_SCALE]
             if part[kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
                 self._backstops[level].rest()
@@ -423,7 +496,10 @@ class ShareDetector:
         places = [_statistic(*place) for place in self._statistics()]
         self._state[[at + kernel.THRESHOLD for at in places]] = math.inf
         kernel.run_shares(
-            self._state, learnt, np.empty((rows // kernel.BLOCK_ROWS, len(self.codes)))
+            self._state,
+            learnt,
+            np.empty((rows // kernel.BLOCK_ROWS, len(self.codes))),
+            expected,
         )
         self._tops = self._state[[at + kernel.TOP for at in places]]
         for level in range(len(self._reference.codes)):  # keep the runs, as Page-Hinkley does
@@ -454,19 +530,23 @@ class ShareDetector:
         f /= short_reference_cost(reference.rows)
         return np.array(
             [
-                inflation * nats / abs(sum(_ratios(share, odds)))
+                self._doubt * inflation * nats / abs(sum(_ratios(share, odds)))
                 for share, inflation in zip(reference.shares, reference.inflations, strict=True)
                 for odds, nats in share_statistics(f, share)
             ]
         )
 
-    def run(self, codes: Floats) -> Finding | None:
-        """Read codes until the share of a level has changed."""
+    def run(self, codes: Floats, expected: Floats | None = None) -> Finding | None:
+        """Read codes until the share of a level has changed.
+
+        ``expected`` is what the hour of each row adds to the share of each level.
+        """
         levels = len(self._reference.codes)
         fill = int(self._state[kernel.BLOCK_FILL])
         blocks = (fill + len(codes)) // kernel.BLOCK_ROWS
         scores = np.empty((blocks, levels))
-        alarm = kernel.run_shares(self._state, codes, scores)
+        hourly = _NOTHING_EXPECTED if expected is None else expected
+        alarm = kernel.run_shares(self._state, codes, scores, hourly)
         row = len(codes) if alarm < 0 else alarm // kernel.SHARE_STATISTICS // levels
         finished = (fill + row) // kernel.BLOCK_ROWS
         slow = [
@@ -496,6 +576,10 @@ class ShareDetector:
 
     def _share(self, row: int, level: int, detector: str, share: float, rows: int) -> Finding:
         baseline = self._reference.shares[level]
+        part = self._state[_part(level) :]
+        learnt, seen = self._reference.rows, part[kernel.SEEN]
+        before = part[kernel.SHARE] * seen - share * rows - baseline * (seen - rows)
+        variance = baseline * (1 - baseline) * self._reference.inflations[level]
         return Finding(
             row=row,
             aspect="share",
@@ -507,12 +591,14 @@ class ShareDetector:
             effect=_odds(share, rows) / _odds(baseline, self._reference.rows),
             effect_unit="odds_ratio",
             rows=rows,
+            has_crept=_is_away(before, seen - learnt - rows, learnt, variance, share - baseline),
         )
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as a tree for :func:`streams.blob.pack`."""
         return {
             "reference": _plain(self._reference),
+            "doubt": self._doubt,
             "state": self._state,
             "tops": self._tops,
             "backstops": {str(k): stop.snapshot() for k, stop in enumerate(self._backstops)},
@@ -527,7 +613,7 @@ class ShareDetector:
             shares=tuple(tree["reference"]["shares"]),
             inflations=tuple(tree["reference"]["inflations"]),
         )
-        detector = cls(reference, 1.0)
+        detector = cls(reference, 1.0, doubt=tree.get("doubt", 1.0))
         detector._state = tree["state"]
         detector._tops = tree["tops"]
         detector._backstops = [

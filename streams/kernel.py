@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Minutes = NDArray[np.int64]
 _Kernel = TypeVar("_Kernel", bound=Callable[..., object])
 
 
@@ -160,6 +162,7 @@ BURST_ROWS = 60
 _BURST_SEEN = 8.0
 _RETURNED = 8.0
 _RETURNING = 0.4
+_LEAST_SHARE = 1e-6
 
 
 @_compiled
@@ -206,32 +209,37 @@ def _is_burst(state: Floats, at: int, share: float) -> bool:
 
 
 @_compiled
-def _read_share(state: Floats, block: int, hit: float) -> int:
-    """Advance one level by one row; return the statistic that alarms, or -1."""
+def _read_share(state: Floats, block: int, hit: float, expected: float) -> int:
+    """Advance one level by one row; return the statistic that alarms, or -1.
+
+    ``expected`` is what the hour of the row adds to the usual share.
+    """
     share = state[block + SHARE]
+    surprise = hit - expected
+    likely = max(_LEAST_SHARE, min(1.0 - _LEAST_SHARE, share + expected))
     first = block + SHARE_HEAD
     burst = first + BURST * RUN_SIZE
     reach = 0.0
     for k in range(SHARE_STATISTICS):
         at = first + k * RUN_SIZE
-        step = hit - share - state[at + KAPPA]
+        step = surprise - share - state[at + KAPPA]
         _advance(state, at, step if k < DOWN else -step, hit)
         reach = max(reach, state[at] / state[at + THRESHOLD])
     _advance(state, burst, state[block + BURST_HIT] if hit > 0 else state[block + BURST_MISS], hit)
-    _weigh_return(state, burst, share, hit, _BURST_SEEN / 2)
+    _weigh_return(state, burst, likely, hit, _BURST_SEEN / 2)
     is_over = state[burst + RUN_TOP] > _BURST_SEEN and state[burst + RETURN] > _RETURNED
     if is_over:
         _clear(state, burst)
     state[block + SEEN] += 1.0
-    state[block + SHARE] += (hit - share) / state[block + SEEN]
+    state[block + SHARE] += (surprise - share) / state[block + SEEN]
     for k in range(DOWN):
         at = first + k * RUN_SIZE
-        _weigh_return(state, at, share, hit, state[at + THRESHOLD] / 2)
+        _weigh_return(state, at, likely, hit, state[at + THRESHOLD] / 2)
         if is_over or state[at + RETURN] > _RETURNED:
             _clear(state, at)
     if reach <= 1.0:
         return -1
-    return _first_alarm(state, block, share)
+    return _first_alarm(state, block, likely)
 
 
 @_compiled
@@ -248,9 +256,10 @@ def _first_alarm(state: Floats, block: int, share: float) -> int:
 
 
 @_compiled
-def run_shares(state: Floats, codes: Floats, scores: Floats) -> int:
+def run_shares(state: Floats, codes: Floats, scores: Floats, expected: Floats) -> int:
     """Read codes until the share of a level has changed.
 
+    ``expected`` is what the hour of each row adds to the share of each level, or has no rows.
     Writes to each row of ``scores`` the standardised hits of a finished block, level by level.
     Returns ``(row * levels + level) * SHARE_STATISTICS + statistic``, or -1.
     """
@@ -261,8 +270,9 @@ def run_shares(state: Floats, codes: Floats, scores: Floats) -> int:
         for level in range(levels):
             block = SHARES_HEAD + level * SHARE_SIZE
             hit = 1.0 if codes[row] == state[block + CODE] else 0.0
-            state[block + BLOCK_HITS] += hit
-            statistic = _read_share(state, block, hit)
+            rhythm = expected[row, level] if len(expected) > 0 else 0.0
+            state[block + BLOCK_HITS] += hit - rhythm
+            statistic = _read_share(state, block, hit, rhythm)
             if statistic >= 0:
                 return (row * levels + level) * SHARE_STATISTICS + statistic
         if state[BLOCK_FILL] == BLOCK_ROWS:
@@ -314,3 +324,105 @@ def longest_equal(values: Floats) -> int:
         run = run + 1 if row > 0 and values[row] == values[row - 1] else 1
         longest = max(longest, run)
     return longest
+
+
+# Hours. A grid has a row for each hour of two weeks: how many values, then the sums of their
+# measures. A rhythm's table is a head, the knots of a score, then what each hour adds to it.
+WEEK_HOURS = 168
+GRID_HOURS = 2 * WEEK_HOURS
+HOURS, GRID_KNOTS, GRID_LOW_SLOPE, GRID_HIGH_SLOPE, CENTRE, TABLE_HEAD = 0, 1, 2, 3, 4, 5
+MIDDLE, BEFORE, AFTER, SPREAD, HOUR_PARTS = 0, 1, 2, 3, 4
+LATE_ROWS = 3
+
+
+@_compiled
+def raw_score(table: Floats, x: float) -> float:
+    """Return where a value lies between the knots of a table, going on beyond them."""
+    knots = int(table[GRID_KNOTS])
+    first, last = TABLE_HEAD, TABLE_HEAD + knots - 1
+    if x <= table[first]:
+        return float(table[first + knots] + (x - table[first]) * table[GRID_LOW_SLOPE])
+    if x >= table[last]:
+        return float(table[last + knots] + (x - table[last]) * table[GRID_HIGH_SLOPE])
+    low, high = first, last
+    while high - low > 1:
+        middle = (low + high) // 2
+        if table[middle] <= x:
+            low = middle
+        else:
+            high = middle
+    part = (x / 2 - table[low] / 2) / (table[high] / 2 - table[low] / 2)
+    return float(table[low + knots] + part * (table[high + knots] - table[low + knots]))
+
+
+@_compiled
+def _value_at(table: Floats, score: float) -> float:
+    """Invert :func:`raw_score`."""
+    knots = int(table[GRID_KNOTS])
+    first, last = TABLE_HEAD + knots, TABLE_HEAD + 2 * knots - 1
+    if score <= table[first]:
+        return float(table[first - knots] + (score - table[first]) / table[GRID_LOW_SLOPE])
+    if score >= table[last]:
+        return float(table[last - knots] + (score - table[last]) / table[GRID_HIGH_SLOPE])
+    low, high = first, last
+    while high - low > 1:
+        middle = (low + high) // 2
+        if table[middle] <= score:
+            low = middle
+        else:
+            high = middle
+    part = (score - table[low]) / (table[high] - table[low])
+    return float(table[low - knots] * (1 - part) + table[high - knots] * part)
+
+
+@_compiled
+def score_all(table: Floats, values: Floats, limit: float, scores: Floats) -> None:
+    """Write the score of each value, held within ``limit``."""
+    for row in range(len(values)):
+        scores[row] = max(-limit, min(limit, raw_score(table, values[row])))
+
+
+@_compiled
+def hour_part(table: Floats, first: int, minute: int) -> float:
+    """Return what a minute adds, between the middles of the hours around it."""
+    at = first + (minute // 60) % int(table[HOURS]) * HOUR_PARTS
+    way = (minute % 60 + 0.5) / 60 - 0.5
+    slope = table[at + BEFORE] if way < 0 else table[at + AFTER]
+    return float(table[at + MIDDLE] + way * slope)
+
+
+@_compiled
+def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) -> None:
+    """Write what each value would be at an hour like the average."""
+    first = TABLE_HEAD + 2 * int(table[GRID_KNOTS])
+    for row in range(len(values)):
+        x, minute = values[row], minutes[row]
+        spread = table[first + (minute // 60) % int(table[HOURS]) * HOUR_PARTS + SPREAD]
+        away = raw_score(table, x) - table[CENTRE] - hour_part(table, first, minute)
+        back = _value_at(table, away / spread + table[CENTRE])
+        adjusted[row] = back if math.isfinite(back) else x
+
+
+@_compiled
+def gather(grid: Singles, minutes: Minutes, measures: Floats) -> None:
+    """Add the measures of each value to its hour."""
+    for row in range(len(minutes)):
+        hour = (minutes[row] // 60) % GRID_HOURS
+        grid[hour, 0] += np.float32(1.0)
+        for k in range(measures.shape[1]):
+            grid[hour, k + 1] += np.float32(measures[row, k])
+
+
+@_compiled
+def first_late(minutes: Minutes, due: int, already: int) -> tuple[int, int]:
+    """Return the row at which ``LATE_ROWS`` in a row have come at ``due`` or later, or -1.
+
+    ``already`` is how many had come in a row before; the second result is how many have by now.
+    One instant from the future must not end a day.
+    """
+    run = already
+    for row in range(len(minutes)):
+        run = run + 1 if minutes[row] >= due else 0
+        if run >= LATE_ROWS:
+            return row, run
+    return -1, run

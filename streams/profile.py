@@ -8,10 +8,12 @@ Rule 3. A profile that comes with a spec is tried before it is let in: what cann
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
 from streams.budget import Role
 from streams.panel import Column, Panel, Sighted
-from streams.watch import FIRST_STAGES, Scalar, WatchSpec, profile, watch_of
+from streams.watch import FIRST_STAGES, Instants, Scalar, WatchSpec, profile, watch_of
 
 FEWEST_VALUES = FIRST_STAGES[0]
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
@@ -29,6 +31,7 @@ class RecordingPanel(Panel):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
         self._kept: dict[str, list[Scalar]] = {}
+        self._at_ms: dict[str, list[Instants]] = {}
 
     def update(self, columns: Sequence[Column]) -> list[Sighted]:
         """Keep the columns, from the first value of each series on."""
@@ -36,6 +39,7 @@ class RecordingPanel(Panel):
             start = self._meet(column)
             if start is not None:
                 self._kept.setdefault(column.series, []).extend(column.values[start:])
+                self._at_ms.setdefault(column.series, []).append(column.at_ms[start:])
         return []
 
     def become_regression(self) -> None:
@@ -43,12 +47,17 @@ class RecordingPanel(Panel):
         super().become_regression()
         for series in ("prediction", "error", "outcome"):
             self._kept.pop(series, None)
+            self._at_ms.pop(series, None)
 
     def profiles(self) -> dict[str, SeriesProfile]:
         """Return the reference of every series that has enough values."""
         return {
             series: SeriesProfile.model_validate(
-                profile(self._watch_spec(series, self._roles[series]), values)
+                profile(
+                    self._watch_spec(series, self._roles[series]),
+                    values,
+                    at_ms=np.concatenate(self._at_ms[series]),
+                )
             )
             for series, values in self._kept.items()
             if sum(value is not None for value in values) >= FEWEST_VALUES

@@ -156,11 +156,18 @@ class ShareReference:
     inflations: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Floats, codes: Sequence[int]) -> "ShareReference":
-        """Summarise how often each of ``codes`` occurs among ``values``."""
+    def of(
+        cls, values: Floats, codes: Sequence[int], expected: Floats | None = None
+    ) -> "ShareReference":
+        """Summarise how often each of ``codes`` occurs among ``values``.
+
+        ``expected`` is what the hour of each row adds to the share of each code.
+        """
         shares, inflations = [], []
-        for code in codes:
+        for level, code in enumerate(codes):
             hits = (values == code).astype(np.float64)
+            if expected is not None:
+                hits -= expected[:, level]
             shares.append(max((float(hits.sum()) + 0.5) / (len(hits) + 1), SHARE_FLOOR))
             rho = autocorrelation(hits)
             inflations.append(max((1 + rho) / (1 - rho), block_inflation(hits)))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from streams.budget import Role
 from streams.detect import Finding, LevelDetector, ShareDetector
 from streams.reference import Levels, NumericReference, ShareReference, Value, moments
+from streams.rhythm import Minutes, Rhythm
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +30,9 @@ MIN_NUMBER_ROWS = 20
 
 OTHER = "(other)"
 
+Hourly = tuple[Rhythm, Minutes]
+"""A rhythm, and the minutes of the values that it is about."""
+
 
 class Series(Protocol):
     """A learnt series of one kind."""
@@ -39,12 +43,25 @@ class Series(Protocol):
         ...
 
     @property
+    def is_steady(self) -> bool:
+        """Whether the reference shows no slow motion."""
+        ...
+
+    @property
     def is_calm(self) -> bool:
         """Whether no alarm is on its way."""
         ...
 
-    def run(self, values: Sequence[Value]) -> Finding | None:
-        """Read values until something has changed."""
+    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
+        """Read values until something has changed.
+
+        ``expected`` is what the hour of each row adds to the share of each of ``watched``.
+        """
+
+    @property
+    def watched(self) -> tuple[Value | None, ...]:
+        """The categories watched by their shares, in the order of levels; None for the rest."""
+        ...
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds."""
@@ -68,6 +85,8 @@ class NumericSeries:
 
     kind = "numeric"
 
+    watched: tuple[Value | None, ...] = ()
+
     def __init__(
         self,
         atoms: Sequence[float],
@@ -81,7 +100,9 @@ class NumericSeries:
         self._summary = summary
 
     @classmethod
-    def learn(cls, values: Sequence[Value], false_alarms: float) -> "NumericSeries":
+    def learn(
+        cls, values: Sequence[Value], false_alarms: float, doubt: float = 1.0
+    ) -> "NumericSeries":
         """Learn from values of which at least two differ."""
         x = np.array(values, dtype=np.float64)
         ordered = np.sort(x)
@@ -92,7 +113,7 @@ class NumericSeries:
         if atoms:
             shares = ShareDetector(ShareReference.of(codes, range(len(atoms))), false_alarms, codes)
         if len(smooth) >= MIN_LEVEL_ROWS and (smooth != smooth[0]).any():
-            level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth)
+            level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
         series = cls(atoms, level, shares, _numeric_summary(x, ordered))
         series.set_budget(false_alarms)
         return series
@@ -101,6 +122,11 @@ class NumericSeries:
     def is_settled(self) -> bool:
         """Whether even a short reference tells what is normal."""
         return all(watch.is_settled for watch in (self._level, self._shares) if watch is not None)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the reference shows no slow motion."""
+        return all(watch.is_steady for watch in (self._level, self._shares) if watch is not None)
 
     @property
     def is_calm(self) -> bool:
@@ -113,7 +139,7 @@ class NumericSeries:
         for watch in watches:
             watch.set_budget(false_alarms / len(watches))
 
-    def run(self, values: Sequence[Value]) -> Finding | None:
+    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
         """Read values until something has changed."""
         x = np.array(values, dtype=np.float64)
         if self._shares is None:
@@ -198,20 +224,37 @@ class CategorySeries:
 
     @classmethod
     def learn(
-        cls, values: Sequence[Value], levels: Levels, false_alarms: float, *, hit: Value | None
+        cls,
+        values: Sequence[Value],
+        levels: Levels,
+        role: Role,
+        false_alarms: float,
+        hourly: Hourly | None = None,
     ) -> "CategorySeries":
-        """Learn shares; of two categories only one: ``hit`` if given, else the rarer."""
-        watched = list(range(len(levels.watched) + 1))
-        if len(levels.watched) == 2 and levels.others == 0:
-            watched = [1 if hit is None else levels.watched.index(hit)]
+        """Learn shares; of two categories only one: being wrong if it is that, else the rarer."""
+        watched = _watched_codes(levels, role)
         codes = _coded(values, _codes_of(levels))
-        reference = ShareReference.of(codes, watched)
-        return cls(levels, ShareDetector(reference, false_alarms, codes))
+        expected, doubt = None, 1.0
+        if hourly is not None:
+            rhythm, minutes = hourly
+            expected, doubt = rhythm.expected(_names_of(levels, watched), minutes), rhythm.doubt
+        reference = ShareReference.of(codes, watched, expected)
+        return cls(levels, ShareDetector(reference, false_alarms, codes, expected, doubt))
+
+    @property
+    def watched(self) -> tuple[Value | None, ...]:
+        """The categories watched by their shares, in the order of levels; None for the rest."""
+        return _names_of(self._levels, self._shares.codes)
 
     @property
     def is_settled(self) -> bool:
         """Whether even a short reference tells what is normal."""
         return self._shares.is_settled
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the reference shows no slow motion."""
+        return self._shares.is_steady
 
     @property
     def is_calm(self) -> bool:
@@ -222,9 +265,9 @@ class CategorySeries:
         """Set the thresholds."""
         self._shares.set_budget(false_alarms)
 
-    def run(self, values: Sequence[Value]) -> Finding | None:
+    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
         """Read values until the share of a category has changed."""
-        return self._shares.run(_coded(values, self._codes))
+        return self._shares.run(_coded(values, self._codes), expected)
 
     def category(self, level: int) -> str | None:
         """Return the category's text."""
@@ -261,6 +304,22 @@ class CategorySeries:
         return cls(Levels.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
 
 
+def watched_names(levels: Levels, role: Role) -> tuple[Value | None, ...]:
+    """Return the categories that are watched by their shares; None stands for the rare ones."""
+    return _names_of(levels, _watched_codes(levels, role))
+
+
+def _watched_codes(levels: Levels, role: Role) -> list[int]:
+    if len(levels.watched) == 2 and levels.others == 0:
+        is_error = role == "error" and True in levels.watched
+        return [levels.watched.index(True) if is_error else 1]
+    return list(range(len(levels.watched) + 1))
+
+
+def _names_of(levels: Levels, codes: Sequence[int]) -> tuple[Value | None, ...]:
+    return tuple(levels.watched[k] if k < len(levels.watched) else None for k in codes)
+
+
 def _codes_of(levels: Levels) -> dict[Value, float]:
     return {value: float(code) for code, value in enumerate(levels.watched)}
 
@@ -275,14 +334,16 @@ class ConstantSeries:
 
     kind = "constant"
 
+    watched: tuple[Value | None, ...] = ()
+
     is_settled = False  # a short reference may lack what is only rare
-    is_calm = True
+    is_steady = is_calm = True
 
     def __init__(self, value: Value, rows: int) -> None:
         self._value = value
         self._rows = rows
 
-    def run(self, values: Sequence[Value]) -> Finding | None:
+    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
         """Read values until one differs."""
         if values.count(self._value) == len(values):
             return None
@@ -320,13 +381,15 @@ class NamesSeries:
 
     kind = "names"
 
-    is_settled = is_calm = True
+    watched: tuple[Value | None, ...] = ()
+
+    is_settled = is_steady = is_calm = True
 
     def __init__(self, rows: int, distinct: int) -> None:
         self._rows = rows
         self._distinct = distinct
 
-    def run(self, values: Sequence[Value]) -> Finding | None:
+    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
         """Find nothing."""
 
     def set_budget(self, false_alarms: float) -> None:
@@ -366,17 +429,27 @@ def category_levels(values: Sequence[Value], role: Role, kind: str) -> Levels | 
 
 
 def learn_series(
-    values: Sequence[Value], levels: Levels | None, role: Role, false_alarms: float
+    values: Sequence[Value],
+    levels: Levels | None,
+    role: Role,
+    false_alarms: float,
+    hourly: Hourly | None = None,
 ) -> Series:
-    """Learn a series of the kind that ``levels`` and the values say."""
+    """Learn a series of the kind that ``levels`` and the values say.
+
+    Parameters
+    ----------
+    hourly
+        What was taken off numbers, or is expected of shares.
+    """
     if levels is None:
         if all(value == values[0] for value in values):
             return ConstantSeries(values[0], len(values))
-        return NumericSeries.learn(values, false_alarms)
+        doubt = 1.0 if hourly is None else hourly[0].doubt
+        return NumericSeries.learn(values, false_alarms, doubt)
     if not levels.watched:
         return NamesSeries(levels.rows, levels.others)
-    hit = True if role == "error" and True in levels.watched else None
-    return CategorySeries.learn(values, levels, false_alarms, hit=hit)
+    return CategorySeries.learn(values, levels, role, false_alarms, hourly)
 
 
 _KINDS: dict[str, type[NumericSeries | CategorySeries | ConstantSeries | NamesSeries]] = {

@@ -25,7 +25,9 @@ from streams.blob import DamagedSnapshotError, pack, unpack
 from streams.budget import Role
 from streams.detect import Finding
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
-from streams.reference import Value
+from streams.reference import Levels, Value
+from streams.rhythm import Minutes
+from streams.season import Season
 from streams.series import (
     Series,
     category_levels,
@@ -33,6 +35,7 @@ from streams.series import (
     number_of,
     restore_series,
     text_of,
+    watched_names,
 )
 
 Floats = NDArray[np.float64]
@@ -131,6 +134,11 @@ class WatchSpec:
         early = [rows for rows in FIRST_STAGES if rows < self.reference_rows]
         return (*early, self.reference_rows)
 
+    @property
+    def season_stages(self) -> tuple[int, ...]:
+        """Values after which the reference is made that follows the finding of a rhythm."""
+        return tuple(sorted({FIRST_STAGES[0], self.reference_rows // 2, self.reference_rows}))
+
     def later_stages(self, patience: int) -> tuple[int, ...]:
         """Values after which the reference that follows an alarm is made, and made better.
 
@@ -197,10 +205,16 @@ class SeriesWatch:
         self._patience = 1
         self._learning_since = 0
         self._buffer: list[Value] | None = []
+        self._buffer_minutes: bytearray | None = bytearray()
+        self._season = Season()
 
     @classmethod
     def learnt(
-        cls, spec: WatchSpec, values: Sequence[Scalar], false_alarms: float = DEFAULT_FALSE_ALARMS
+        cls,
+        spec: WatchSpec,
+        values: Sequence[Scalar],
+        false_alarms: float = DEFAULT_FALSE_ALARMS,
+        at_ms: Instants | None = None,
     ) -> "SeriesWatch":
         """Return a watch whose reference is all of ``values``: it has nothing left to learn.
 
@@ -226,7 +240,7 @@ class SeriesWatch:
         watch.set_budget(false_alarms)
         watch._stages = (usable,)
         watch._missing = MissingRule((len(values),))
-        watch.update(values)
+        watch.update(values, at_ms)
         watch._seen = 0
         watch._original = watch._series.describe() if watch._series is not None else None
         watch._stages = spec.later_stages(1)
@@ -281,12 +295,28 @@ class SeriesWatch:
         """
         _refuse_what_is_not_finite(values)
         changes: list[Change] = []
+        minutes = None if at_ms is None else at_ms // 60_000
         start = 0
         while start < len(values):
-            due = self._rows_until_stage()
-            part = values[start : start + due] if start or due else values
-            start += self._read(part, start, changes)
+            end = start + self._rows_until_stage()
+            part_minutes = None if minutes is None else minutes[start:end]
+            if part_minutes is not None:
+                row = self._season.rows_until_test(part_minutes)
+                if row == 0:
+                    self._consult()
+                    continue
+                if row is not None:
+                    end, part_minutes = start + row, part_minutes[:row]
+            start += self._read(values[start:end], part_minutes, start, changes)
         return changes
+
+    def _consult(self) -> None:
+        """Ask whether a rhythm is known by now; where that makes a difference, learn anew."""
+        if self._season.test():
+            self._series = None
+            self._learning_since = self._seen
+            self._stages = self._spec.season_stages
+            self._buffer, self._buffer_minutes = [], bytearray()
 
     def _rows_until_stage(self) -> int:
         """Return the values after which a reference is due, at the earliest."""
@@ -294,33 +324,59 @@ class SeriesWatch:
             return MAX_PART_ROWS
         return next(rows for rows in self._stages if rows > len(self._buffer)) - len(self._buffer)
 
-    def _read(self, part: Sequence[Scalar], start: int, changes: list[Change]) -> int:
+    def _read(
+        self, part: Sequence[Scalar], minutes: Minutes | None, start: int, changes: list[Change]
+    ) -> int:
         """Read inputs up to the first that ends what was learnt; return how many."""
         usable = self._usable(part)
         mark = self._runs.mark()
         stuck, kept = self._runs.filter(usable.values)
         watched = usable.values if kept is None else [usable.values[row] for row in kept]
-        finding = self._series.run(watched) if self._series is not None and watched else None
+        hours = None if minutes is None else _chosen(minutes, len(part), usable.places, kept)
+        finding = self._run(watched, hours) if self._series is not None and watched else None
         if finding is not None:
             index = finding.row if kept is None else kept[finding.row]
             watched = watched[: finding.row + 1]
+            hours = None if hours is None else hours[: finding.row + 1]
             usable = usable.until(index)
             finding = replace(finding, row=usable.rows - 1)
             self._runs.rewind(mark)
             stuck, _ = self._runs.filter(usable.values)
         facts = self._facts(usable, stuck)
         self._seen += usable.rows
-        if finding is not None:
-            facts.append((finding, self._category(finding)))
-            self._relearn()
+        if minutes is not None and hours is not None:
+            self._season.read(watched, hours, minutes[: usable.rows])
+        if finding is None:
+            self._learn(watched, hours)
         else:
-            self._learn(watched)
+            facts += self._told(finding)
         if self._foreign_run == FOREIGN_RUN_ROWS:
             self._forget_type()
         if facts:
             facts.sort(key=lambda fact: fact[0].row)
             changes += [_change(*fact, start) for fact in facts]
         return usable.rows
+
+    def _told(self, finding: Finding) -> list[tuple[Finding, str | None]]:
+        """Return a change as it is told, if it is; what it ends is learnt anew."""
+        is_steady = self._series is not None and self._series.is_steady
+        if self._season.explains(finding, is_steady=is_steady):
+            self._series = self._buffer = None  # until the day is over
+            return []
+        told = [(finding, self._category(finding))]
+        self._season.note(finding)
+        self._relearn()
+        return told
+
+    def _run(self, values: Sequence[Value], minutes: Minutes | None) -> Finding | None:
+        """Hold values against the reference, each as at its hour."""
+        rhythm = self._season.rhythm
+        if self._series is None:
+            return None
+        if rhythm is None or minutes is None:
+            return self._series.run(values)
+        expected = rhythm.expected(self._series.watched, minutes)
+        return self._series.run(rhythm.adjust(values, minutes), expected)
 
     def _usable(self, part: Sequence[Scalar]) -> _Usable:
         """Take out what is missing or foreign; end early where foreign values are the rule."""
@@ -381,10 +437,14 @@ class SeriesWatch:
             return None
         return self._series.category(finding.level)
 
-    def _learn(self, values: Sequence[Value]) -> None:
+    def _learn(self, values: Sequence[Value], minutes: Minutes | None) -> None:
         if self._buffer is None:
             return
         self._buffer += values
+        if minutes is None:
+            self._buffer_minutes = None
+        elif self._buffer_minutes is not None:
+            self._buffer_minutes += minutes.astype(np.uint32).tobytes()
         if len(self._buffer) not in self._stages:
             return
         is_last = len(self._buffer) == self._stages[-1]
@@ -392,7 +452,7 @@ class SeriesWatch:
             self._settle_type(self._buffer)
         self._build(self._buffer, is_last=is_last)
         if is_last:
-            self._buffer = None
+            self._buffer, self._buffer_minutes = None, bytearray()
 
     def _settle_type(self, values: list[Value]) -> None:
         """Decide which types are the series' own; the others are foreign from here on."""
@@ -401,13 +461,17 @@ class SeriesWatch:
         if len(families) > 1:
             # A mixture is how the series is: another value of the other type is no news.
             self._types = Hush.silent()
-            values[:] = [value for value in values if type(value) in self._accepts]
+            own = [row for row, value in enumerate(values) if type(value) in self._accepts]
+            values[:] = [values[row] for row in own]
+            if self._buffer_minutes is not None:
+                minutes = np.frombuffer(bytes(self._buffer_minutes), dtype=np.uint32)
+                self._buffer_minutes = bytearray(minutes[own].tobytes())
 
     def _build(self, values: list[Value], *, is_last: bool) -> None:
         """Make the reference of what has been learnt, and what watches from here on."""
         spec, is_first = self._spec, not self._learning_since
         levels = category_levels(values, spec.role, spec.kind)
-        series = learn_series(values, levels, spec.role, self._value_budget)
+        series = self._learnt_series(values, levels)
         if self._series is None:
             self._series = series if is_last or series.is_settled else None
         elif self._series.is_calm:  # else an alarm is on its way: do not learn what causes it
@@ -427,6 +491,19 @@ class SeriesWatch:
         if is_first:
             self._original = series.describe()
 
+    def _learnt_series(self, values: list[Value], levels: Levels | None) -> Series:
+        """Learn from values as at their hours, where they have a rhythm."""
+        spec, budget = self._spec, self._value_budget
+        if self._buffer_minutes is None:
+            return learn_series(values, levels, spec.role, budget)
+        minutes = np.frombuffer(bytes(self._buffer_minutes), dtype=np.uint32).astype(np.int64)
+        names = watched_names(levels, spec.role) if levels is not None else ()
+        rhythm = self._season.learn(values, levels is None, names, minutes)
+        if rhythm is None:
+            return learn_series(values, levels, spec.role, budget)
+        as_usual = rhythm.adjust(values, minutes)
+        return learn_series(as_usual, levels, spec.role, budget, (rhythm, minutes))
+
     def _relearn(self) -> None:
         rows = self._seen - self._learning_since
         is_restless = self._series is not None and rows < RESTLESS * self._stages[-1]
@@ -435,7 +512,7 @@ class SeriesWatch:
         self._runs.doubt()
         self._series = None
         self._stages = self._spec.later_stages(self._patience)
-        self._buffer = []
+        self._buffer, self._buffer_minutes = [], bytearray()
 
     def _forget_type(self) -> None:
         """Learn a series whose values have become another type as if it were new."""
@@ -443,6 +520,7 @@ class SeriesWatch:
         self._foreign_run = 0
         self._news = None
         self._runs = RunRule()
+        self._season = Season()
         self._relearn()
 
     def describe(self) -> dict[str, object]:
@@ -453,6 +531,7 @@ class SeriesWatch:
             "is_learning": self.is_learning,
             "original": self._original,
             "reference": now,
+            "season": self._season.describe(),
         }
 
     def snapshot(self) -> bytes:
@@ -473,6 +552,8 @@ class SeriesWatch:
                 "patience": self._patience,
                 "learning_since": self._learning_since,
                 "buffer": self._buffer,
+                "buffer_minutes": self._buffer_minutes and bytes(self._buffer_minutes),
+                "season": self._season.snapshot(),
             }
         )
 
@@ -505,7 +586,19 @@ class SeriesWatch:
         watch._patience = tree["patience"]
         watch._learning_since = tree["learning_since"]
         watch._buffer = tree["buffer"]
+        minutes = tree.get("buffer_minutes")
+        watch._buffer_minutes = None if minutes is None else bytearray(minutes)
+        watch._season = Season.restore(tree.get("season"))
         return watch
+
+
+def _chosen(
+    minutes: Minutes, rows: int, places: Sequence[int], kept: Sequence[int] | None
+) -> Minutes:
+    """Return the minutes of the values that are watched."""
+    if len(places) < rows:
+        minutes = minutes[np.array(places, dtype=np.intp)]
+    return minutes if kept is None else minutes[kept]
 
 
 def _family(value: Value) -> Types:
@@ -547,7 +640,10 @@ def _change(finding: Finding, category: str | None, start: int) -> Change:
 
 
 def profile(
-    spec: WatchSpec, values: Sequence[Scalar], false_alarms: float = DEFAULT_FALSE_ALARMS
+    spec: WatchSpec,
+    values: Sequence[Scalar],
+    false_alarms: float = DEFAULT_FALSE_ALARMS,
+    at_ms: Instants | None = None,
 ) -> dict[str, object]:
     """Return a reference made offline, as JSON carries it: for people to read, and to start from.
 
@@ -560,7 +656,7 @@ def profile(
     >>> watch_of(spec, made).is_learning
     False
     """
-    watch = SeriesWatch.learnt(spec, values, false_alarms)
+    watch = SeriesWatch.learnt(spec, values, false_alarms, at_ms)
     return {
         "reference": watch.describe()["reference"],
         "state": base64.b64encode(watch.snapshot()).decode("ascii"),

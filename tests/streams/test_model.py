@@ -363,7 +363,7 @@ def test_the_onset_is_told_alike_however_the_log_is_cut() -> None:
     assert starts[0] == starts[1] != []
 
 
-@pytest.mark.parametrize("seed", [3, 33])
+@pytest.mark.parametrize("seed", [3, 20])
 def test_a_slow_change_is_told_alike_however_the_log_is_cut(seed: int) -> None:
     values = normal(3_200, shift=0.3, onset=2_500, seed=seed)
     events = taken_in(with_features({"f": value} for value in values))
