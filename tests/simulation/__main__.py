@@ -1,6 +1,6 @@
 """Run schedules by the thousand: every crash point with every seed.
 
-    .venv/bin/python -m tests.simulation                     the whole: 1,000 seeds, over an hour
+    .venv/bin/python -m tests.simulation --processes 2       the whole: 1,000 seeds
     .venv/bin/python -m tests.simulation --seeds 20 --from 5000
     .venv/bin/python -m tests.simulation --each-step 3       a worker ends at each step it takes
     .venv/bin/python -m tests.simulation --point "send of chunks/late"
@@ -14,7 +14,9 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from typing import NamedTuple
 
 from tests.simulation.simulation import POINTS, Point, Report, Schedule, run_schedule, silence
 
@@ -25,29 +27,26 @@ def main() -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED")
     parser.add_argument("--point", action="append", help="STEP/STAGE; all unless given")
     parser.add_argument("--each-step", type=int, default=0, metavar="SEEDS")
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
     points = [
         point for point in POINTS if options.point is None or "/".join(point) in options.point
     ]
     began_s = time.perf_counter()
-    with silence():
+    with silence(), ProcessPoolExecutor(options.processes) as processes:
         if options.each_step:
-            totals = [_run("every step", _each_step(range(options.each_step)))]
+            names = [f"every step, seed {seed}" for seed in range(options.each_step)]
+            found = processes.map(_run, names, map(steps_of, range(options.each_step)))
         else:
-            totals = [
-                _run("/".join(point), (Schedule(seed=seed, point=point) for seed in seeds))
-                for point in points
-            ]
+            names = ["/".join(point) for point in points]
+            plans = ([Schedule(seed=seed, point=point) for seed in seeds] for point in points)
+            found = processes.map(_run, names, plans)
+        totals = [_say(*each) for each in found]
     schedules, red = (sum(column) for column in zip(*totals, strict=True))
     took_s = time.perf_counter() - began_s
     say(f"{len(totals)} crash points, {schedules:,} schedules, {took_s:.0f} s, {red:,} red")
     return 1 if red else 0
-
-
-def _each_step(seeds: Iterable[int]) -> Iterable[Schedule]:
-    for seed in seeds:
-        yield from steps_of(seed)
 
 
 def steps_of(seed: int, points: Iterable[Point] = POINTS) -> list[Schedule]:
@@ -60,21 +59,35 @@ def steps_of(seed: int, points: Iterable[Point] = POINTS) -> list[Schedule]:
     ]
 
 
-def _run(name: str, schedules: Iterable[Schedule]) -> tuple[int, int]:
+class Found(NamedTuple):
+    """What some schedules came to."""
+
+    line: str
+    schedules: int
+    red: list[Report]
+
+
+def _run(name: str, schedules: Iterable[Schedule]) -> Found:
     began_s = time.perf_counter()
-    reports = [replace(run_schedule(schedule), log=()) for schedule in schedules]
+    with silence():
+        reports = [replace(run_schedule(schedule), log=()) for schedule in schedules]
     red = [report for report in reports if report.wrong]
     struck = sum(report.has_struck for report in reports)
-    say(
+    line = (
         f"{name:32} {len(reports):6,} schedules  {struck:6,} struck  "
         f"{sum(report.crashes for report in reports):6,} crashes  "
         f"{sum(report.zombies for report in reports):6,} zombies  "
         f"{sum(report.repeated for report in reports):8,} repeated  "
         f"{time.perf_counter() - began_s:6.0f} s  {len(red):5,} red"
     )
+    return Found(line, len(reports), red)
+
+
+def _say(line: str, schedules: int, red: list[Report]) -> tuple[int, int]:
+    say(line)
     for report in red[:3]:
         _say_wrong(report)
-    return len(reports), len(red)
+    return schedules, len(red)
 
 
 def _say_wrong(report: Report) -> None:

@@ -23,16 +23,19 @@ from agents.ingest import Ingest
 from agents.monitor import MonitorHop
 from agents.state import Held, StateKeeper, StateUnusableError
 from schemas.topics import Topics
+from streams import waiting
 from streams.ingest import DeadLetterLimit
 from streams.order import TimeMerge
 from tests.doubles.cluster import Cluster, Group, shared_out
 from tests.doubles.inputs import START_MS
 from tests.doubles.time_warp import run_in_warped_time
 from tests.simulation.evidence import Evidence
-from tests.simulation.traffic import PARTITIONS, spec_of, traffic
+from tests.simulation.traffic import PARTITIONS, SHORTER, spec_of, traffic
 from tests.simulation.worker import SimReader, SimWorker, World
 
 TRAFFICS = 8
+LONG_EVERY = 10
+SHORT_CHUNK_SLOTS = 16
 FEED_S = 2.0
 SAVE_EVERY_S = 0.3
 IDLE_S = 0.2
@@ -77,6 +80,8 @@ _MEAN_WAIT = {
 }
 """How often a worker comes to a step before the schedule strikes there, on average."""
 
+_LONG_KINDS = {"send of alerts", "send of feedback"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -101,6 +106,12 @@ class Schedule:
     nth: int | None = None
     faults: int = 4
     loses_state: bool = False
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the traffic is short: one seed in ten, and what is about alerts, has it whole."""
+        is_about_alerts = self.point is not None and self.point[0] in _LONG_KINDS
+        return bool(self.seed % LONG_EVERY) and not is_about_alerts
 
 
 @dataclass
@@ -147,7 +158,8 @@ class Fate:
         self._point = schedule.point
         self._wait = schedule.nth or 0
         if drawn and schedule.point is not None:
-            self._wait = int(self.chance.expovariate(1 / _MEAN_WAIT.get(schedule.point[0], 4.0)))
+            mean = _MEAN_WAIT.get(schedule.point[0], 4.0) / (SHORTER if schedule.is_short else 1)
+            self._wait = int(self.chance.expovariate(1 / mean))
         self._report = report
         self.is_calm = False
 
@@ -199,7 +211,7 @@ class Simulation:
     # What happens
 
     async def _feed(self) -> None:
-        inputs = traffic(self._schedule.seed % TRAFFICS)
+        inputs = traffic(self._schedule.seed % TRAFFICS, is_short=self._schedule.is_short)
         size = self._chance.choice((15, 60, len(inputs)))
         for first in range(0, len(inputs), size):
             for topic, partition, timestamp_ms, value in inputs[first : first + size]:
@@ -407,10 +419,21 @@ def run_schedule(schedule: Schedule, keeper: Keeper = CountingKeeper) -> Report:
     """Run one schedule in warped time."""
     simulation = Simulation(schedule, keeper)
     try:
-        return run_in_warped_time(simulation.run())
+        with _chunks_of(SHORT_CHUNK_SLOTS if schedule.is_short else waiting.CHUNK_SLOTS):
+            return run_in_warped_time(simulation.run())
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this schedule's finding
         simulation.report.wrong.append(f"{type(error).__name__}: {error}")
         return simulation.report
+
+
+@contextlib.contextmanager
+def _chunks_of(slots: int) -> Iterator[None]:
+    """Seal chunks of waiting events at so many: a short log then has as many as a long one."""
+    before, waiting.CHUNK_SLOTS = waiting.CHUNK_SLOTS, slots
+    try:
+        yield
+    finally:
+        waiting.CHUNK_SLOTS = before
 
 
 @contextlib.contextmanager

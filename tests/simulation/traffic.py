@@ -1,4 +1,8 @@
-"""What services send in a simulated minute: small, and with everything that can go wrong in it."""
+"""What services send in a simulated minute: small, and with everything that can go wrong in it.
+
+A short minute has a fifth of the rows, at the same times: too few for an alert, enough for all else
+where chunks of waiting events are small.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,11 @@ from schemas.model_spec import ModelSpec, OutcomeRules
 from tests.doubles.inputs import START_MS, outcome, prediction
 
 PARTITIONS = 2
+SHORTER = 5
 _SPECS = {
     "risk": ModelSpec(alert_budget=20.0),
     "churn": ModelSpec(outcome=OutcomeRules(wait_s=14.0)),
-    "spam": ModelSpec(outcome=OutcomeRules(max_waiting=20)),
+    "spam": ModelSpec(outcome=OutcomeRules(max_waiting=8)),
 }
 
 
@@ -32,13 +37,14 @@ def spec_of(model_id: str) -> ModelSpec:
 
 
 @cache
-def traffic(variant: int) -> tuple[Input, ...]:
+def traffic(variant: int, *, is_short: bool = False) -> tuple[Input, ...]:
     """Return the inputs of one minute, in the order in which they are sent."""
+    step = SHORTER if is_short else 1
     chance = random.Random(variant)  # noqa: S311 - traffic, not a secret
     planned: list[tuple[float, str, bytes]] = []
-    _plan_risk(chance, planned)
-    _plan_churn(chance, planned)
-    _plan_spam(chance, planned)
+    _plan_risk(chance, planned, step)
+    _plan_churn(chance, planned, step)
+    _plan_spam(chance, planned, min(step, 2))
     for _ in range(8):
         garbage = chance.choice((b"", b"{", b'{"prediction_id": 1}', b"\xff"))
         planned.append((chance.uniform(0, 60), chance.choice(("predictions", "outcomes")), garbage))
@@ -55,9 +61,9 @@ def _timestamp(at_s: float, variant: int, chance: random.Random) -> int:
     return START_MS + int(1_000 * (at_s + ahead_s + chance.uniform(-0.2, 0.2)))
 
 
-def _plan_risk(chance: random.Random, planned: list[tuple[float, str, bytes]]) -> None:
+def _plan_risk(chance: random.Random, planned: list[tuple[float, str, bytes]], step: int) -> None:
     """Plan a model that goes wrong; its outcomes come a third of a minute later."""
-    for row in range(360):
+    for row in range(0, 360, step):
         at_s = row * 0.11
         says = chance.random() < 0.5
         is_wrong = chance.random() < (0.05 if row < 220 else 0.95)
@@ -66,13 +72,13 @@ def _plan_risk(chance: random.Random, planned: list[tuple[float, str, bytes]]) -
         late_s = -1.0 if chance.random() < 0.05 else chance.uniform(17.0, 21.0)
         truth = outcome(name, "risk", outcome=says ^ is_wrong)
         planned.append((at_s + late_s, "outcomes", truth))
-        if row % 40 == 7:
+        if row % 40 == 5:
             planned.append((at_s + 30.0, "outcomes", truth))
 
 
-def _plan_churn(chance: random.Random, planned: list[tuple[float, str, bytes]]) -> None:
+def _plan_churn(chance: random.Random, planned: list[tuple[float, str, bytes]], step: int) -> None:
     """Plan a model most of whose predictions never have an outcome."""
-    for row in range(180):
+    for row in range(0, 180, step):
         at_s, name = row * 0.3, f"c{row}"
         features = {"age": round(chance.gauss(40, 10), 2)}
         event = prediction(name, "churn", prediction="stay", features=features)
@@ -90,9 +96,9 @@ def _plan_churn(chance: random.Random, planned: list[tuple[float, str, bytes]]) 
             planned.append((at_s, "outcomes", outcome(f"unknown{row}", "churn")))
 
 
-def _plan_spam(chance: random.Random, planned: list[tuple[float, str, bytes]]) -> None:
+def _plan_spam(chance: random.Random, planned: list[tuple[float, str, bytes]], step: int) -> None:
     """Plan a regression of which few may wait."""
-    for row in range(60):
+    for row in range(0, 60, step):
         at_s, name = row * 0.9, f"s{row}"
         value = prediction(name, "spam", prediction=round(chance.gauss(0, 1), 3))
         planned.append((at_s, "predictions", value))
