@@ -71,7 +71,7 @@ class WorkerApp(faust.App):
         self.settings = settings
         self.hops = tuple(hops)
         self.publisher = publisher
-        self.failure: asyncio.Future[BaseException] | None = None
+        self.owns_process = False
 
     @property
     def batches(self) -> BatchConsumer:
@@ -192,16 +192,17 @@ class _Seam:
         return run
 
     async def _guarded(self, work: Awaitable[_T]) -> _T:
-        """Do ``work``; after a `WorkerError` nothing of this task goes on: the process ends."""
+        """Do ``work``; at a failure the process ends here and now, before any other task runs.
+
+        What failed half-way must not be saved, by nobody: not by the task beside, not by a flush.
+        """
         try:
             return await work
-        except WorkerError as error:
-            failure = self._app.failure
-            if failure is None:
-                raise
-            if not failure.done():
-                failure.set_result(error)
-            await asyncio.Event().wait()
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            if self._app.owns_process:
+                _fail(error)
             raise
 
     async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
@@ -359,7 +360,7 @@ def run_worker(app: WorkerApp) -> int:
 
 async def _live(app: WorkerApp) -> int:
     loop = asyncio.get_running_loop()
-    app.failure = loop.create_future()
+    app.owns_process = True
     asked = asyncio.Event()
 
     def ask() -> None:
@@ -372,24 +373,21 @@ async def _live(app: WorkerApp) -> int:
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(asked.wait())
     crashed = asyncio.create_task(app.wait_until_stopped())
-    ends: set[asyncio.Future[Any]] = {stopping, app.failure, crashed}
+    ends: set[asyncio.Future[Any]] = {stopping, crashed}
     await asyncio.wait(ends | {starting}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done() and not starting.exception():
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         _fail(_reason(app, starting))
-    await _stop(app, app.failure)
+    await _stop(app)
     starting.cancel()
     return os.EX_OK
 
 
-async def _stop(app: WorkerApp, failure: asyncio.Future[BaseException]) -> None:
+async def _stop(app: WorkerApp) -> None:
     _log.info("Stopping")
     ending = asyncio.create_task(app.stop())
-    either: set[asyncio.Future[Any]] = {ending, failure}
-    await asyncio.wait(either, timeout=_STOP_S, return_when=asyncio.FIRST_COMPLETED)
-    if failure.done():
-        _fail(failure.result())
+    await asyncio.wait([ending], timeout=_STOP_S)
     if not ending.done():
         _log.error("The worker did not stop within %.0f s and is ended", _STOP_S)
         _leave(os.EX_TEMPFAIL)
@@ -399,8 +397,6 @@ async def _stop(app: WorkerApp, failure: asyncio.Future[BaseException]) -> None:
 
 
 def _reason(app: WorkerApp, starting: asyncio.Task[None]) -> BaseException:
-    if app.failure is not None and app.failure.done():
-        return app.failure.result()
     if starting.done() and (error := starting.exception()) is not None:
         return error
     return app.crash_reason or RuntimeError("Faust stopped the worker without a reason")

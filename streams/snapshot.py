@@ -205,10 +205,12 @@ class Stored:
 
     def supersede(self, model_id: str, manifest: list[StateRecord], names: set[ChunkName]) -> None:
         """Take note of a new snapshot; what it replaces may go once it is durable."""
-        self._garbage += self._manifests.get(model_id, [])
+        keys = [record.key for record in manifest]
+        # Saved twice at one offset, it is one snapshot, and must not be deleted as its own past.
+        self._garbage += [key for key in self._manifests.get(model_id, []) if key not in keys]
         gone = self._chunks.get(model_id, set()) - names
         self._garbage += [_chunk_key(model_id, name) for name in sorted(gone)]
-        self._manifests[model_id] = [record.key for record in manifest]
+        self._manifests[model_id] = keys
         self._chunks[model_id] = names
 
     def garbage(self) -> list[bytes]:

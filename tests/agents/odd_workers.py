@@ -27,6 +27,27 @@ class Mistaken(Hop):
         raise ZeroDivisionError(msg)
 
 
+class MistakenAndEager(Hop):
+    """Fails half-way, and would commit whenever it may."""
+
+    async def on_start(self) -> None:
+        self._done: dict[TP, int] = {}
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        self._done = {fetch.tp: fetch.next_offset}
+        msg = "a mistake of ours"
+        raise ZeroDivisionError(msg)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            await self.on_shutdown()
+
+    async def on_shutdown(self) -> None:
+        if self._done:
+            await self.partitions.commit_fact(self._done)
+
+
 class Refusing(Hop):
     """Ends with a sentence."""
 
@@ -88,7 +109,16 @@ class FailingToStop(Orderly):
 
 KINDS = {
     kind.__name__: kind
-    for kind in (FailingToStop, Mistaken, Refusing, RefusingBeside, RefusingRestore, Stuck, Orderly)
+    for kind in (
+        FailingToStop,
+        Mistaken,
+        MistakenAndEager,
+        Refusing,
+        RefusingBeside,
+        RefusingRestore,
+        Stuck,
+        Orderly,
+    )
 }
 
 if __name__ == "__main__":

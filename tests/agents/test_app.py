@@ -162,14 +162,15 @@ def test_a_worker_error_ends_the_process_with_one_sentence(
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize("kind", ["Mistaken", "MistakenAndEager"])
 def test_a_mistake_of_ours_ends_the_process_loudly_and_commits_nothing(
-    kafka: RealKafka, prefix: str
+    kafka: RealKafka, prefix: str, kind: str
 ) -> None:
     topic, group = f"{prefix}in", f"{prefix}g"
     create_topic(kafka, topic)
     publish(kafka, topic, [b"x"])
 
-    with process(ODD, "Mistaken", kafka.bootstrap, group, topic) as worker:
+    with process(ODD, kind, kafka.bootstrap, group, topic) as worker:
         _, errors = worker.communicate(timeout=30)
 
     assert worker.returncode == os.EX_SOFTWARE

@@ -282,6 +282,18 @@ def test_garbage_is_named_once() -> None:
     assert stored.garbage() == []
 
 
+def test_a_snapshot_that_is_taken_twice_at_one_offset_stays() -> None:
+    shelf = Shelf(predictions(0, 40))
+    shelf.play()
+    shelf.save()
+    shelf.monitor.touched = dict(shelf.monitor.models)
+    shelf.save()
+
+    shelf.restart(len(shelf.log))
+
+    assert shelf.monitor.models["m"].predictions_seen == 40
+
+
 # Rule 5
 
 
