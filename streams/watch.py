@@ -349,7 +349,7 @@ class SeriesWatch:
         if finding is None:
             self._learn(watched, hours)
         else:
-            facts += self._told(finding)
+            facts += self._told(finding, hours)
         if self._foreign_run == FOREIGN_RUN_ROWS:
             self._forget_type()
         if facts:
@@ -357,10 +357,11 @@ class SeriesWatch:
             changes += [_change(*fact, start) for fact in facts]
         return usable.rows
 
-    def _told(self, finding: Finding) -> list[tuple[Finding, str | None]]:
+    def _told(self, finding: Finding, minutes: Minutes | None) -> list[tuple[Finding, str | None]]:
         """Return a change as it is told, if it is; what it ends is learnt anew."""
         is_steady = self._series is not None and self._series.is_steady
-        if self._season.explains(finding, is_steady=is_steady):
+        minute = None if minutes is None else int(minutes[-1])
+        if self._season.explains(finding, minute, is_steady=is_steady):
             self._series = self._buffer = None  # until the day is over
             return []
         told = [(finding, self._category(finding))]

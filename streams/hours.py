@@ -1,0 +1,268 @@
+"""A series by the hour, gathered until it is known whether it has a rhythm.
+
+Rule 1. One instant from the future ends no day: it takes three values in a row.
+Rule 2. After two weeks the question is settled.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from streams import kernel
+from streams.pattern import by_day, hours_of, repeated
+from streams.reference import Floats, NumericReference, Value
+from streams.rhythm import DAY_HOURS, Minutes, Rhythm
+
+CYCLE_DAYS = 1
+LAST_DAYS = 14
+TEST_DAYS = (1, 2, 3, 4, 5, 6, 7, 14)
+MIN_SPREAD_ROWS = 8
+GUESS_SURE = 0.5
+SHARP = 2.0
+MAX_SCORE = 7.0
+LEAST_SPREAD = 0.2
+MIN_ATOM_SHARE = 0.30
+
+
+class Calendar:
+    """Gathers a series by the hour until it is known whether it has a rhythm.
+
+    Parameters
+    ----------
+    began
+        The minute at which its first day begins.
+    knots
+        For numbers: the table of a score, without hours.
+    names
+        For categories: those that are counted; None stands for all others.
+    """
+
+    def __init__(
+        self, began: int, *, knots: Floats | None = None, names: Sequence[Value | None] = ()
+    ) -> None:
+        self._began = began
+        self._knots = knots
+        self._names = tuple(names)
+        self._places = {name: place for place, name in enumerate(self._names)}
+        columns = 2 if knots is not None else len(self._names)
+        self._grid = np.zeros((kernel.GRID_HOURS, 1 + columns), dtype=np.float32)
+        self._learnt_minutes = 0
+        self._tested_days = 0
+        self._late = 0
+        self.alarms = 0
+
+    @classmethod
+    def of(
+        cls, values: Sequence[Value], names: Sequence[Value | None], minutes: Minutes
+    ) -> "Calendar | None":
+        """Begin with the values of a reference; without names they are numbers.
+
+        None where numbers have no rhythm that could be taken off: too few differ.
+        """
+        ordered = np.sort(minutes)
+        began, latest = int(ordered[kernel.LATE_ROWS - 1]), int(ordered[-kernel.LATE_ROWS])
+        if names:
+            calendar = cls(began, names=names)
+        else:
+            x = np.array(values, dtype=np.float64)
+            most = np.unique(x, return_counts=True)[1].max()
+            if most > MIN_ATOM_SHARE * len(x):
+                return None
+            calendar = cls(began, knots=_score_table(x))
+        calendar.read(values, minutes)
+        calendar._learnt_minutes = max(latest - began, 0)
+        days = calendar._learnt_minutes // (60 * DAY_HOURS)
+        calendar._tested_days = max((d for d in TEST_DAYS if d <= days), default=0)
+        return calendar
+
+    @property
+    def is_of_numbers(self) -> bool:
+        """Whether it gathers scores of numbers; else shares of categories."""
+        return self._knots is not None
+
+    @property
+    def rows(self) -> int:
+        """Values gathered so far."""
+        return int(self._grid[:, 0].sum(dtype=np.float64))
+
+    def minutes_until(self, minute: int) -> int:
+        """Return how long it has been gathering."""
+        return minute - self._began
+
+    @property
+    def has_seen_hours(self) -> bool:
+        """Whether what it began with took long enough for an hour of the day to show in it."""
+        return self._learnt_minutes >= 60
+
+    @property
+    def is_young(self) -> bool:
+        """Whether a first cycle is still to be seen."""
+        return self._tested_days < CYCLE_DAYS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the question is settled (Rule 2)."""
+        return self._tested_days >= LAST_DAYS
+
+    def rows_until_test(self, minutes: Minutes) -> int | None:
+        """Return how many rows may still be read before the next test; None for all of them."""
+        due = self._began + 60 * DAY_HOURS * self._next_test
+        row, _ = kernel.first_late(minutes, due, self._late)
+        return None if row < 0 else row
+
+    def pass_over(self, minutes: Minutes) -> None:
+        """Let the time of rows pass that have been read; none of them is beyond the next test."""
+        due = self._began + 60 * DAY_HOURS * self._next_test
+        _, self._late = kernel.first_late(minutes, due, self._late)
+
+    @property
+    def _next_test(self) -> int:
+        return next((days for days in TEST_DAYS if days > self._tested_days), LAST_DAYS)
+
+    def read(self, values: Sequence[Value], minutes: Minutes) -> None:
+        """Count values to their hours."""
+        kernel.gather(self._grid, minutes, self._measures(values))
+
+    def _measures(self, values: Sequence[Value]) -> Floats:
+        if self._knots is None:
+            other = len(self._names) - 1 if self._names[-1] is None else len(self._names)
+            get = self._places.get
+            codes = np.array([get(value, other) for value in values])
+            hits: Floats = (codes[:, None] == np.arange(len(self._names))).astype(np.float64)
+            return hits
+        scores = np.empty(len(values))
+        kernel.score_all(self._knots, np.array(values, dtype=np.float64), MAX_SCORE, scores)
+        return np.column_stack((scores, scores * scores))
+
+    def test(self, *, may_guess: bool) -> Rhythm | None:
+        """Pass the next test; return the rhythm that is known by now.
+
+        Parameters
+        ----------
+        may_guess
+            Whether a single cycle is believed, where nothing better is known.
+        """
+        self._tested_days = self._next_test
+        self._late = 0
+        if self._tested_days == CYCLE_DAYS and may_guess:
+            return self._guess()
+        return self.find()
+
+    def _cells(self, column: int) -> Floats:
+        """Return the mean of a measure in each hour of two weeks."""
+        rows = self._grid[:, 0].astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cells: Floats = np.where(rows > 0, self._grid[:, 1 + column] / rows, np.nan)
+        return cells
+
+    def _log_spreads(self) -> Floats:
+        rows, means = self._grid[:, 0], self._cells(0)
+        variances = np.maximum(self._cells(1) - means * means, 1e-6)
+        cells: Floats = np.where(rows >= MIN_SPREAD_ROWS, np.log(variances) / 2, np.nan)
+        return cells
+
+    def find(self) -> Rhythm | None:
+        """Return the rhythm that has come back, if any."""
+        if self._tested_days <= CYCLE_DAYS:
+            return None
+        if self._knots is None:
+            columns = [self._cells(k) for k in range(len(self._names))]
+        else:
+            columns = [self._cells(0), self._log_spreads()]
+        weeks = 2 if self.is_over else self._tested_days // 7 * (self.alarms > 1)
+        found = [hours_of(cells, weeks) for cells in columns]
+        if all(parts is None for parts in found):
+            return None
+        hours = max(len(parts) for parts in found if parts is not None)
+        return self._rhythm([_spread_out(parts, hours) for parts in found])
+
+    def _guess(self) -> Rhythm | None:
+        """Believe a single cycle, where the hours differ by more than chance explains."""
+        rows = self._grid[:, 0].astype(np.float64)
+        if self._knots is None:
+            columns = [self._cells(k) for k in range(len(self._names))]
+            means = [float(np.nanmean(cells)) for cells in columns]
+            noise = [mean * (1 - mean) for mean in means]
+        else:
+            columns = [self._cells(0), self._log_spreads()]
+            noise = [float(np.nanmean(self._cells(1) - columns[0] ** 2)), 0.5]
+        found: list[Floats | None] = []
+        for cells, power in zip(columns, noise, strict=True):
+            pattern = repeated(by_day(cells))
+            size = float(np.nanmean(pattern.parts**2))
+            chance = float(power / np.mean(rows[rows > 0]))
+            is_seen = size > 0 and 1 - chance / size > GUESS_SURE
+            found.append(pattern.parts if is_seen else None)
+        if all(parts is None for parts in found):
+            return None
+        return self._rhythm([_spread_out(parts, DAY_HOURS) for parts in found])
+
+    def _rhythm(self, columns: list[Floats]) -> Rhythm:
+        hours, days = len(columns[0]), self._tested_days
+        if self._knots is None:
+            return Rhythm(hours, names=self._names, shares=np.column_stack(columns), days=days)
+        level, spread = columns
+        head = self._knots.copy()
+        head[kernel.HOURS] = hours
+        rows = float(self._grid[:, 0].sum())
+        head[kernel.CENTRE] = float(self._grid[:, 1].sum()) / rows
+        before, after = _slopes(level)
+        parts = np.empty((hours, kernel.HOUR_PARTS))
+        parts[:, kernel.MIDDLE] = level
+        parts[:, kernel.BEFORE] = before
+        parts[:, kernel.AFTER] = after
+        parts[:, kernel.SPREAD] = np.maximum(np.exp(spread), LEAST_SPREAD)
+        return Rhythm(hours, table=np.concatenate((head, parts.ravel())), days=days)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.blob.pack`."""
+        return {
+            "began": self._began,
+            "knots": self._knots,
+            "names": list(self._names),
+            "grid": self._grid.tobytes(),
+            "tested_days": self._tested_days,
+            "late": self._late,
+            "learnt_minutes": self._learnt_minutes,
+            "alarms": self.alarms,
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "Calendar":
+        """Return the calendar as it was."""
+        calendar = cls(tree["began"], knots=tree["knots"], names=tree["names"])
+        grid = np.frombuffer(tree["grid"], dtype=np.float32)
+        calendar._grid = grid.reshape(calendar._grid.shape).copy()
+        calendar._tested_days = tree["tested_days"]
+        calendar._late = tree["late"]
+        calendar._learnt_minutes = tree["learnt_minutes"]
+        calendar.alarms = tree["alarms"]
+        return calendar
+
+
+def _score_table(x: Floats) -> Floats:
+    made = NumericReference.of(x)
+    head = np.zeros(kernel.TABLE_HEAD)
+    head[kernel.GRID_KNOTS] = len(made.knots)
+    head[kernel.GRID_LOW_SLOPE] = made.low_slope
+    head[kernel.GRID_HIGH_SLOPE] = made.high_slope
+    return np.concatenate((head, made.knots, made.scores))
+
+
+def _spread_out(parts: Floats | None, hours: int) -> Floats:
+    if parts is None:
+        return np.zeros(hours)
+    return np.tile(parts, hours // len(parts))
+
+
+def _slopes(level: Floats) -> tuple[Floats, Floats]:
+    """Return the slope before and after the middle of each hour.
+
+    Between two middles a rhythm goes straight, but for a step at the hour: a difference that
+    dwarfs those on both sides of it.
+    """
+    rise = np.roll(level, -1) - level  # from the middle of each hour to that of the next
+    around = np.maximum(np.abs(np.roll(rise, 1)), np.abs(np.roll(rise, -1)))
+    after = np.where(np.abs(rise) > SHARP * around + 0.1, 0.0, rise)
+    return np.roll(after, 1), after
