@@ -27,7 +27,7 @@ def test_the_start_and_its_pairs_are_taken_off() -> None:
     (standing,) = standings([start_run(2.0), run_of("1 model", 0, 2.0 + 1.98)], "1 model")
 
     assert standing.cpu == pytest.approx(1.0)
-    assert standing.cpu_with_start == pytest.approx(2.0)
+    assert standing.cpu_with_start == pytest.approx(3.98 / 2)
 
 
 def test_the_median_of_the_rounds_stands() -> None:
