@@ -24,6 +24,7 @@ from typing import Any
 from agents.child import log_tail, start_child, stop_child
 from agents.settings import Settings, load_settings
 from agents.topics import create_topics
+from benchmarks.core import footprint
 from benchmarks.growth_report import Case, Grown, show
 from benchmarks.machine import machine
 from benchmarks.measure import Topic, resident_mb, usage
@@ -35,6 +36,9 @@ from tests.kafka import RealKafka
 UNANSWERED_FROM = 100_000_000
 LOOK_EVERY_S = 0.1
 PATIENCE_S = 600.0
+
+FOOTPRINTS = ((1, 10, 2_500), (1, 500, 2_500), (1, 10, 20_000), (8, 10, 20_000))
+"""Models, features and pairs; 2,500 pairs of a model are enough to have learnt it."""
 
 CASES = (
     *(Case("features", n, features=n, pairs=p) for n, p in ((1, 50_000), (10, 50_000))),
@@ -180,13 +184,15 @@ def main() -> None:
         for number, case in enumerate(cases):
             grown.append(measure(broker.bootstrap, f"case-{number}", case, Path(folder)))
             print(grown[-1], flush=True)
+    footprints = [footprint(*sizes) for sizes in FOOTPRINTS]
     results: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.growth", *sys.argv[1:]]),
         "machine": machine(),
         "minutes": round((time.monotonic() - began_s) / 60),
         "grown": [asdict(each) for each in grown],
+        "footprints": footprints,
     }
-    show(grown)
+    show(grown, footprints)
     if options.write:
         save("growth", results)
 

@@ -10,6 +10,8 @@ from matplotlib import pyplot as plt
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.core import Footprint
+
 VARIED = {
     "features": "features of the model",
     "models": "models",
@@ -63,10 +65,12 @@ class Grown:
     waiting_mb: float
 
 
-def _values_of(each: Grown) -> int:
-    """Return how many values of series a pair brings: features, and the usual four."""
-    features = {"features": each.value, "payload": 1}.get(each.series, 10)
-    return features + len(("score", "prediction", "error", "outcome"))
+def _a_value(each: Grown) -> str:
+    """Return microseconds by value: a pair brings its features and the usual four."""
+    if each.series != "features":
+        return ""
+    values = each.value + len(("score", "prediction", "error", "outcome"))
+    return f"{each.cpu_s * 10 / values:.2f}"
 
 
 def rows(grown: Sequence[Grown]) -> Iterator[tuple[str, ...]]:
@@ -78,40 +82,45 @@ def rows(grown: Sequence[Grown]) -> Iterator[tuple[str, ...]]:
                 words,
                 f"{each.value:,}",
                 f"{each.cpu_s:.2f}",
-                f"{each.cpu_s * 10 / _values_of(each):.2f}",
+                _a_value(each),
                 f"{each.cpu_s / own[0].cpu_s:.2f}",
                 f"{each.resident_mb:,.0f}",
             )
 
 
-def memory(grown: Sequence[Grown]) -> Iterator[tuple[str, str]]:
-    """Yield what one more of something takes, from the two largest cases."""
-    for series, words in (("models", "a model"), ("features", "a series")):
-        own = sorted((each for each in grown if each.series == series), key=lambda g: g.value)
-        if len(own) >= 2:
-            small, large = own[0], own[-1]
-            more_mb = large.resident_mb - small.resident_mb
-            yield words, f"{more_mb * 1_000 / (large.value - small.value):,.1f} kB"
+def memory(grown: Sequence[Grown], footprints: Sequence[Footprint]) -> Iterator[tuple[str, str]]:
+    """Yield what one more of something takes."""
+    few_series, many_series, one_model, models = footprints
+    more_kb = (many_series.megabytes - few_series.megabytes) * 1_000
+    yield "a series that is learnt", f"{more_kb / (many_series.features - 10):,.1f} kB"
+    more_kb = (models.megabytes - one_model.megabytes) * 1_000
+    yield "a model of 10 features that is learnt", f"{more_kb / (models.models - 1):,.0f} kB"
+    own = sorted((each for each in grown if each.series == "models"), key=lambda g: g.value)
+    if len(own) >= 2:
+        more_mb = own[-1].resident_mb - own[0].resident_mb
+        per_model = more_mb * 1_000 / (own[-1].value - own[0].value)
+        yield "a model of 10 features with a dozen rows, in the worker", f"{per_model:,.0f} kB"
     own = sorted((each for each in grown if each.series == "waiting"), key=lambda g: g.value)
     if own:
         a_prediction = own[-1].waiting_mb * 1e6 / own[-1].value
-        yield "a waiting prediction of 10 features", f"{a_prediction:,.0f} B"
+        yield "a waiting prediction of 10 features, in the worker", f"{a_prediction:,.0f} B"
 
 
-def show(grown: Sequence[Grown]) -> None:
+def show(grown: Sequence[Grown], footprints: Sequence[Footprint]) -> None:
     """Print the tables."""
     console = Console()
     table = Table(*COLUMNS)
     for row in rows(grown):
         table.add_row(*row)
     console.print(table)
-    for words, figure in memory(grown):
+    for words, figure in memory(grown, footprints):
         console.print(f"memory of {words}: {figure}")
 
 
 def page(results: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of this part of docs/benchmarks.md."""
     grown = [Grown(**each) for each in results["grown"]]
+    footprints = [Footprint(*each) for each in results["footprints"]]
     yield "## How it grows"
     yield ""
     yield f"`{results['command']}` ({results['minutes']} minutes): {results['machine']}."
@@ -125,13 +134,14 @@ def page(results: dict[str, Any]) -> Iterator[str]:
     yield "\n![CPU seconds by what is varied](benchmarks/growth.svg)\n"
     yield "| memory | |"
     yield "|---|---|"
-    for words, figure in memory(grown):
+    for words, figure in memory(grown, footprints):
         yield f"| {words} | {figure} |"
 
 
 def summary(results: dict[str, Any]) -> Iterator[str]:
     """Yield the rows of the README's table."""
     grown = [Grown(**each) for each in results["grown"]]
+    footprints = [Footprint(*each) for each in results["footprints"]]
     command = "`make bench-growth`"
     for series, words in VARIED.items():
         own = [each for each in grown if each.series == series]
@@ -139,7 +149,7 @@ def summary(results: dict[str, Any]) -> Iterator[str]:
             values = "; ".join(f"{each.value:,}" for each in own)
             figures = "; ".join(f"{each.cpu_s:.1f}" for each in own)
             yield f"| CPU s per 100,000 pairs by {words}: {values} | {figures} | {command} |"
-    figures = "; ".join(f"{words} {figure}" for words, figure in memory(grown))
+    figures = "; ".join(f"{words} {figure}" for words, figure in memory(grown, footprints))
     yield f"| memory | {figures} | {command} |"
 
 

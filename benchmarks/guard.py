@@ -25,12 +25,8 @@ from agents.memory import calm_collector
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contest import BROKER_JAVA, Contest, compete
 from benchmarks.contest_report import OURS
+from benchmarks.core import BOTH, Core
 from benchmarks.standings import JOBS, standings
-from benchmarks.throughput import FIRST_AT_MS, events
-from schemas.event import Source
-from schemas.topics import Topics
-from streams.ingest import MAX_BATCH_EVENTS, Accepted, Raw, accept, pack
-from streams.monitor import Monitor
 from tests.kafka import RealKafka
 
 CEILING = "bare aiokafka"
@@ -64,50 +60,11 @@ class Check:
         )
 
 
-class Core:
-    """Ingest and monitor of one partition, without a broker.
-
-    Parameters
-    ----------
-    models
-        How many the pairs are of.
-    """
-
-    def __init__(self, models: int) -> None:
-        self._models = models
-        self._monitor = Monitor(0, Topics())
-        self._offset = 0
-        self._offsets = {"predictions": 0, "outcomes": 0}
-
-    def raws(self, pairs: int, first: int, topics: tuple[str, ...]) -> list[Raw]:
-        """Return inputs as a fetch would give them."""
-        sources = {
-            "predictions": Source("prediction", "predictions", 0),
-            "outcomes": Source("outcome", "outcomes", 0),
-        }
-        found: list[Raw] = []
-        for topic, _, payload in events(pairs, self._models, first=first):
-            if topic in topics:
-                offset = self._offsets[topic]
-                self._offsets[topic] += 1
-                found.append(Raw(sources[topic], offset, FIRST_AT_MS + offset, payload))
-        return found
-
-    def take(self, raws: list[Raw]) -> None:
-        """Accept, pack and apply them."""
-        accepted = [event for event in map(accept, raws) if isinstance(event, Accepted)]
-        for start in range(0, len(accepted), MAX_BATCH_EVENTS):
-            for _, _, value, _ in pack(accepted[start : start + MAX_BATCH_EVENTS], 1):
-                self._monitor.apply(self._offset, value)
-                self._offset += 1
-
-
 def calls_a_pair(models: int) -> float:
     """Return how many functions are called for a pair."""
     core = Core(models)
-    both = ("predictions", "outcomes")
-    core.take(core.raws(WARM_PAIRS, 0, both))
-    counted = core.raws(COUNTED_PAIRS, WARM_PAIRS, both)
+    core.take(core.raws(WARM_PAIRS, 0, BOTH))
+    counted = core.raws(COUNTED_PAIRS, WARM_PAIRS, BOTH)
     profile = cProfile.Profile()
     profile.runcall(core.take, counted)
     calls: int = pstats.Stats(profile).total_calls  # type: ignore[attr-defined]
@@ -117,7 +74,7 @@ def calls_a_pair(models: int) -> float:
 def bytes_a_waiting_prediction() -> float:
     """Return what the core holds for a prediction without its outcome."""
     core = Core(1)
-    core.take(core.raws(WARM_PAIRS, 0, ("predictions", "outcomes")))
+    core.take(core.raws(WARM_PAIRS, 0, BOTH))
     raws = core.raws(WAITING, WARM_PAIRS, ("predictions",))
     tracemalloc.start()
     core.take(raws)

@@ -1,0 +1,112 @@
+"""The core alone, without a broker: what it calls, and what it holds.
+
+python -m benchmarks.core --models 100 --pairs 250000      megabytes held, in a fresh process
+"""
+
+import argparse
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchmarks.measure import resident_mb
+from benchmarks.throughput import FIRST_AT_MS, OUTCOME_LAG, ROOT, events
+from schemas.event import Source
+from schemas.topics import Topics
+from streams.ingest import MAX_BATCH_EVENTS, Accepted, Raw, accept, pack
+from streams.monitor import Monitor
+
+BOTH = ("predictions", "outcomes")
+AT_ONCE = 5_000
+
+
+class Core:
+    """Ingest and monitor of one partition, without a broker.
+
+    Parameters
+    ----------
+    models, features
+        How many the pairs are of.
+    lag
+        How many predictions come between one and its outcome.
+    """
+
+    def __init__(self, models: int, features: int = 10, lag: int = OUTCOME_LAG) -> None:
+        self._models = models
+        self._features = features
+        self._lag = lag
+        self._monitor = Monitor(0, Topics())
+        self._offset = 0
+        self._offsets = {"predictions": 0, "outcomes": 0}
+
+    def raws(self, pairs: int, first: int, topics: tuple[str, ...]) -> list[Raw]:
+        """Return inputs as a fetch would give them."""
+        sources = {
+            "predictions": Source("prediction", "predictions", 0),
+            "outcomes": Source("outcome", "outcomes", 0),
+        }
+        found: list[Raw] = []
+        for topic, _, payload in self._events(pairs, first):
+            if topic in topics:
+                offset = self._offsets[topic]
+                self._offsets[topic] += 1
+                found.append(Raw(sources[topic], offset, FIRST_AT_MS + offset, payload))
+        return found
+
+    def _events(self, pairs: int, first: int) -> Iterator[tuple[str, str, bytes]]:
+        return events(pairs, self._models, features=self._features, lag=self._lag, first=first)
+
+    def take(self, raws: list[Raw]) -> None:
+        """Accept, pack and apply them."""
+        accepted = [event for event in map(accept, raws) if isinstance(event, Accepted)]
+        for start in range(0, len(accepted), MAX_BATCH_EVENTS):
+            for _, _, value, _ in pack(accepted[start : start + MAX_BATCH_EVENTS], 1):
+                self._monitor.apply(self._offset, value)
+                self._offset += 1
+
+
+class Footprint(NamedTuple):
+    """Megabytes that the core holds after some pairs, of models of some features."""
+
+    models: int
+    features: int
+    pairs: int
+    megabytes: float
+
+
+def footprint(models: int, features: int, pairs: int) -> Footprint:
+    """Measure it in a process of its own, which has nothing else to hold."""
+    sizes = {"models": models, "features": features, "pairs": pairs}
+    options = [text for name, size in sizes.items() for text in (f"--{name}", str(size))]
+    command = [sys.executable, "-m", "benchmarks.core", *options]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return Footprint(models, features, pairs, float(run.stdout))
+
+
+def _megabytes(pid: int) -> float:
+    """Return the resident set, without what is free and only not yet given back."""
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+    return resident_mb([pid])
+
+
+def main() -> None:
+    """Print the megabytes that these pairs leave behind."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    for name in ("models", "features", "pairs"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    options = parser.parse_args()
+    Core(1).take(Core(1).raws(AT_ONCE, 0, BOTH))  # loads and compiles what it needs
+    core = Core(options.models, options.features, lag=0)  # nothing waits
+    before_mb = _megabytes(os.getpid())
+    for first in range(0, options.pairs, AT_ONCE):
+        core.take(core.raws(min(AT_ONCE, options.pairs - first), first, BOTH))
+    print(f"{_megabytes(os.getpid()) - before_mb:.2f}")
+
+
+if __name__ == "__main__":
+    main()
