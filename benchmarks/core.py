@@ -9,6 +9,7 @@ import gc
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -69,12 +70,21 @@ class Core:
 
 
 class Footprint(NamedTuple):
-    """Megabytes that the core holds after some pairs, of models of some features."""
+    """Megabytes that the core holds after some pairs, of models of some features.
+
+    Parameters
+    ----------
+    held_mb
+        What Python and numpy have allocated and not freed.
+    resident_mb
+        By how much the process has grown: what learning took and freed may still be in it.
+    """
 
     models: int
     features: int
     pairs: int
-    megabytes: float
+    held_mb: float
+    resident_mb: float
 
 
 def footprint(models: int, features: int, pairs: int) -> Footprint:
@@ -82,16 +92,21 @@ def footprint(models: int, features: int, pairs: int) -> Footprint:
     sizes = {"models": models, "features": features, "pairs": pairs}
     options = [text for name, size in sizes.items() for text in (f"--{name}", str(size))]
     command = [sys.executable, "-m", "benchmarks.core", *options]
-    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    return Footprint(models, features, pairs, float(run.stdout))
+    megabytes: list[float] = []
+    for how in (["--traced"], []):
+        run = subprocess.run([*command, *how], capture_output=True, text=True, check=True, cwd=ROOT)
+        megabytes.append(float(run.stdout))
+    return Footprint(models, features, pairs, *megabytes)
 
 
-def _megabytes(pid: int) -> float:
-    """Return the resident set, without what is free and only not yet given back."""
+def _megabytes() -> float:
+    """Return what is traced, or the resident set without what was only not yet given back."""
     gc.collect()
+    if tracemalloc.is_tracing():
+        return tracemalloc.get_traced_memory()[0] / 1e6
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
-    return resident_mb([pid])
+    return resident_mb([os.getpid()])
 
 
 def main() -> None:
@@ -99,13 +114,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     for name in ("models", "features", "pairs"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--traced", action="store_true", help="count what is held; slower")
     options = parser.parse_args()
     Core(1).take(Core(1).raws(AT_ONCE, 0, BOTH))  # loads and compiles what it needs
     core = Core(options.models, options.features, lag=0)  # nothing waits
-    before_mb = _megabytes(os.getpid())
+    if options.traced:
+        tracemalloc.start()
+    before_mb = _megabytes()
     for first in range(0, options.pairs, AT_ONCE):
         core.take(core.raws(min(AT_ONCE, options.pairs - first), first, BOTH))
-    print(f"{_megabytes(os.getpid()) - before_mb:.2f}")
+    print(f"{_megabytes() - before_mb:.2f}")
 
 
 if __name__ == "__main__":

@@ -91,10 +91,13 @@ def rows(grown: Sequence[Grown]) -> Iterator[tuple[str, ...]]:
 def memory(grown: Sequence[Grown], footprints: Sequence[Footprint]) -> Iterator[tuple[str, str]]:
     """Yield what one more of something takes."""
     few_series, many_series, one_model, models = footprints
-    more_kb = (many_series.megabytes - few_series.megabytes) * 1_000
-    yield "a series that is learnt", f"{more_kb / (many_series.features - 10):,.1f} kB"
-    more_kb = (models.megabytes - one_model.megabytes) * 1_000
-    yield "a model of 10 features that is learnt", f"{more_kb / (models.models - 1):,.0f} kB"
+    for words, less, more, count in (
+        ("a series that is learnt", few_series, many_series, many_series.features - 10),
+        ("a model of 10 features that is learnt", one_model, models, models.models - 1),
+    ):
+        held_kb = (more.held_mb - less.held_mb) * 1_000 / count
+        resident_kb = (more.resident_mb - less.resident_mb) * 1_000 / count
+        yield words, f"{held_kb:,.0f} kB held, {resident_kb:,.0f} kB resident after learning"
     own = sorted((each for each in grown if each.series == "models"), key=lambda g: g.value)
     if len(own) >= 2:
         more_mb = own[-1].resident_mb - own[0].resident_mb
