@@ -36,6 +36,8 @@ from tests.kafka import RealKafka
 SHARES = (0.1, 0.5, 0.8)
 MODELS = 200
 ROWS_BEFORE = 500
+ROWS_TO_BE_FOUND = 250
+"""So many rows a model at least, at any pace: an error of 58 rows is not yet an alert."""
 OUTCOME_LAG = 1_000
 TICK_S = 0.01
 LAST_ALERTS_S = 10.0
@@ -71,7 +73,7 @@ class Trial:
     first
         Number of the first pair.
     pairs_a_second, seconds
-        The pace, and how long it is kept.
+        The pace, and how long it is kept at least.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Trial:
         self._settings = settings
         self._first = first
         self._pairs_a_second = pairs_a_second
-        self._pairs = int(pairs_a_second * seconds)
+        self._pairs = max(int(pairs_a_second * seconds), MODELS * ROWS_TO_BE_FOUND)
         self._sent_s: dict[int, float] = {}
         self.latencies_s: list[float] = []
         self.late_s = 0.0
