@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from agents.cli_models import models
 from agents.errors import WorkerError
+from agents.options import cluster_options
 from schemas.topics import Role
 
 _READABLE = [role for role in get_args(Role) if role != "state"]
@@ -24,8 +26,6 @@ _PIPE_CLOSED = 141
 
 _BUDGET = click.FloatRange(min=0.0, min_open=True, max=1_000.0)
 _FILE = click.Path(path_type=Path)
-
-_Command = Callable[..., Any]
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -46,16 +46,6 @@ def _budgets(
         msg = f"what can be varied is the budget, as in budget=0.05,0.5; got {name!r}"
         raise click.BadParameter(msg)
     return tuple(_BUDGET.convert(value, parameter, context) for value in values.split(","))
-
-
-def cluster_options(command: _Command) -> _Command:
-    """Add the flags that say which cluster, and which topics there."""
-    for option in (
-        click.option("--prefix", metavar="TEXT", help="What our own topics' names begin with."),
-        click.option("--broker", metavar="HOST:PORT", help="Kafka's addresses, with commas."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -321,7 +311,8 @@ def tail(
 ) -> None:
     """Follow a topic: readable lines on a terminal, JSON lines in a pipe.
 
-    TOPIC is predictions, outcomes, events, alerts, feedback, labelled or dead_letters.
+    TOPIC is predictions, outcomes, models, controls, events, alerts, feedback, labelled or
+    dead_letters.
 
     \b
     Examples:
@@ -348,6 +339,9 @@ def tail(
 
     options = TailOptions(from_beginning=from_beginning, follows=not no_follow, limit=limit)
     follow(load_settings(**flags), topic, options, write)
+
+
+cli.add_command(models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

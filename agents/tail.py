@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 from rich.text import Text
 
-from agents.errors import OperatorError
+from agents.consume import POLL_MS, connected_consumer, ends_of, partitions_of, refuse_missing
 from agents.settings import Settings
 from agents.telemetry import printable
-from agents.topics import connected_admin, unreachable
 from schemas.event import decode_events
 from schemas.topics import Role
 
-_POLL_MS = 200
-_ENDS_WITHIN_S = 10.0
 _SHOWN_CHARACTERS = 300
 
 _STYLE_OF_SEVERITY = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
@@ -59,9 +53,9 @@ def tail(
         When the topic or the broker is not there.
     """
     topic = settings.topics.name(role)
-    _refuse_missing(settings, topic)
+    refuse_missing(settings, (topic,))
     written = 0
-    with _consumer(settings) as consumer:
+    with connected_consumer(settings) as consumer:
         for value in _records(consumer, topic, options):
             for entry in entries(role, value):
                 if options.limit is not None and written >= options.limit:
@@ -81,38 +75,10 @@ def entries(role: Role, value: bytes | None) -> Sequence[bytes]:
     return (value.replace(b"\r", b" ").replace(b"\n", b" "),)
 
 
-def _refuse_missing(settings: Settings, topic: str) -> None:
-    # Asked for first: the embedded broker makes every topic that a consumer names.
-    with connected_admin(settings) as admin:
-        if topic not in admin.list_topics():
-            raise OperatorError(
-                f"there is no topic {topic!r} at {settings.broker}: "
-                "`./tidegauge topics create` makes it."
-            )
-
-
-@contextmanager
-def _consumer(settings: Settings) -> Iterator[KafkaConsumer]:
-    try:
-        consumer = KafkaConsumer(
-            **settings.connection(),
-            client_id="tidegauge-tail",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=_POLL_MS,
-        )
-        try:
-            yield consumer
-        finally:
-            consumer.close()
-    except KafkaError as error:
-        raise unreachable(settings, error) from error
-
-
 def _records(consumer: KafkaConsumer, topic: str, options: TailOptions) -> Iterator[bytes | None]:
-    partitions = [TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic))]
+    partitions = partitions_of(consumer, topic)
     consumer.assign(partitions)
-    ends = _ends(consumer, partitions)
+    ends = ends_of(consumer, partitions)
     for partition, end in ends.items():
         consumer.seek(partition, end)
     if options.from_beginning:
@@ -120,31 +86,13 @@ def _records(consumer: KafkaConsumer, topic: str, options: TailOptions) -> Itera
     while options.follows or any(
         consumer.position(partition) < end for partition, end in ends.items()
     ):
-        fetched = [record for batch in consumer.poll(_POLL_MS).values() for record in batch]
+        fetched = [record for batch in consumer.poll(POLL_MS).values() for record in batch]
         # Partitions have no order between them; within a fetch, their timestamps are the best one.
         fetched.sort(key=lambda record: (record.timestamp, record.partition, record.offset))
         for record in fetched:
             is_past = record.offset >= ends[TopicPartition(topic, record.partition)]
             if options.follows or not is_past:
                 yield record.value
-
-
-def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-    """Return the offset after the last record of each partition.
-
-    The embedded broker's end offsets lag behind by up to a batch; the high watermark of a fetch is
-    right on every broker, so one fetch at the claimed end is made.
-    """
-    begins = consumer.beginning_offsets(partitions)
-    for partition, claimed in consumer.end_offsets(partitions).items():
-        consumer.seek(partition, max(begins[partition], claimed - 1))
-    deadline_s = time.monotonic() + _ENDS_WITHIN_S
-    while any(consumer.highwater(partition) is None for partition in partitions):
-        if time.monotonic() > deadline_s:
-            msg = "no fetch was answered in time"
-            raise KafkaError(msg)
-        consumer.poll(_POLL_MS)
-    return {partition: consumer.highwater(partition) for partition in partitions}
 
 
 def describe(role: Role, entry: bytes) -> Text:

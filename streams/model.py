@@ -461,6 +461,17 @@ class Restored(NamedTuple):
     offset: int
 
 
+def spec_of_snapshot(snapshot: bytes) -> SpecInForce:
+    """Return the spec that was in force when a snapshot was taken, where the log had given one.
+
+    Raises
+    ------
+    SpecError
+        When this version cannot read it.
+    """
+    return SpecInForce.restore(ModelSpec(), unpack(snapshot).get("spec"))
+
+
 def _join_spec(rules: OutcomeRules) -> JoinSpec:
     return JoinSpec(wait_s=rules.wait_s, max_waiting=rules.max_waiting)
 

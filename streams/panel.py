@@ -167,6 +167,10 @@ class Panel:
             for sighted in self._update(column, start)
         ]
 
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return, for display, what is known of each series, by name."""
+        return {series: watch.describe() for series, watch in self._watches.items()}
+
     def snapshot(self) -> dict[str, Any]:
         """Return the state."""
         return {

@@ -101,6 +101,12 @@ class StateView:
         else:
             parts[record.key] = record.value
 
+    def newest(self, model_id: str) -> tuple[int, bytes] | None:
+        """Return the newest whole manifest of a model, after the offset that it covers."""
+        records = self._models.get(model_id, _ModelRecords())
+        whole = {o: parts for o, parts in records.manifests.items() if _is_whole(parts)}
+        return max(((o, _joined(parts)) for o, parts in whole.items()), default=None)
+
     def restore(self, commit: int, spec_of: SpecOf, labelled_topic: str) -> "Found":
         """Return the models as they were, what is stored of them, and what is lost.
 
@@ -160,8 +166,7 @@ class StateView:
                 raise _LostModelError(msg)
             return lines
 
-        parts = records.manifests[offset]
-        manifest = b"".join(parts[key] for key in sorted(parts, key=_part_number))
+        manifest = _joined(records.manifests[offset])
         try:
             return ModelMonitor.restore(model_id, spec, labelled_topic, manifest, lines_of)
         except DamagedSnapshotError as error:
@@ -248,6 +253,10 @@ def _chunk_key(model_id: str, name: ChunkName) -> bytes:
 def _part_number(key: bytes) -> int:
     number: int = orjson.loads(key)[3]
     return number
+
+
+def _joined(parts: Mapping[bytes, bytes]) -> bytes:
+    return b"".join(parts[key] for key in sorted(parts, key=_part_number))
 
 
 def _is_whole(parts: Mapping[bytes, bytes]) -> bool:
