@@ -71,7 +71,10 @@ class ModelSpec(Wire):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    model_id: Id | None = Field(default=None, description="The model; null is every model.")
+    model_id: Id | None = Field(
+        default=None,
+        description="The model; null only in a file for backtest or profile: every model.",
+    )
     owner: Name | None = Field(default=None, description="Who answers for the model.")
     task: Literal["binary", "multiclass", "regression"] | None = Field(
         default=None, description="Null: told from the predictions."
