@@ -36,7 +36,7 @@ def sent(broker: Broker, deployment: Deployment, rows: range) -> None:
     events = [each for each in service.sent() if int(each.prediction_id[8:]) in rows]
     for kind in ("prediction", "outcome"):
         values = [each.payload for each in events if each.kind == kind]
-        publish(broker, deployment.topic(kind), values, partition=0)  # type: ignore[arg-type]
+        publish(broker, deployment.topic(kind), values, partition=0)
 
 
 def versions(alerts: Sequence[dict[str, object]]) -> dict[str, object]:
