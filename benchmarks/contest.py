@@ -7,7 +7,7 @@ rounds whose order turns. What a contender published is read back and counted, s
 loses or doubles pairs is seen. Its process is charged for user and system time, children included,
 from its start until the last pair is in the topic. A run over 2,000 pairs tells what the start
 alone costs. Wall time is Kafka's own, from the first pair in the topic to the last. Contenders too
-slow for the whole job get a tenth, and figures are by pair.
+slow for the whole job get fewer pairs, and figures are by pair.
 
     python -m benchmarks.contest --rounds 3 --write
 """

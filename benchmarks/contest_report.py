@@ -116,7 +116,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
         "in rounds whose order turns. CPU seconds are user and system time of the process and its",
         "children; wall time is from the first pair in the output topic to the last. `with start`",
         "adds the start's share in a run over 200,000 pairs. `pairs read back` counts different",
-        "pairs in the output topic. Faust, which is slow, is given a tenth of the pairs. What is",
+        "pairs in the output topic. Faust, which is slow, is given fewer, as told there. What is",
         "and is not kept over a crash differs: each file of benchmarks/rivals/ says so itself.",
     )
     for line in results["left_out"]:
