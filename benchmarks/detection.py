@@ -2,6 +2,7 @@
 
     python -m benchmarks.detection            # the figures and plots of docs/, about 25 minutes
     python -m benchmarks.detection --quick    # two minutes; fails where a bound is broken
+    python -m benchmarks.detection --only mixed    # 200 runs of a mixed model, and three budgets
 
 Scoring. A false alarm is any change raised on a stream that did not change, after which the series
 learns anew as it does in the product. A delay is the number of rows from the first changed row to
@@ -18,7 +19,14 @@ import time
 import click
 
 from benchmarks.detection_cases import CASES, ROOT, Figure
+from benchmarks.detection_footprint import footprint_cases
 from benchmarks.detection_rivals import CHANGES, Comparison, compare
+from benchmarks.detection_seasons import season_cases, wave_cases
+
+NAMES = {
+    case.__name__.removesuffix("_cases"): case
+    for case in (*CASES, wave_cases, season_cases, footprint_cases)
+}
 
 
 def figure_line(figure: Figure) -> str:
@@ -78,12 +86,13 @@ def report(
 @click.command()
 @click.option("--quick", is_flag=True, help="Two minutes; exit 1 if a bound is broken.")
 @click.option("--scale", default=1.0, show_default=True, help="Part of the runs to make.")
-def main(quick: bool, scale: float) -> None:
+@click.option("--only", type=click.Choice(list(NAMES)), help="One group of cases; writes nothing.")
+def main(quick: bool, scale: float, only: str | None) -> None:
     """Measure detection, and write docs/detection-figures.md and its plots."""
     start = time.process_time()
     scale = 0.06 if quick else scale
     figures = []
-    for case in CASES:
+    for case in (NAMES[only],) if only else NAMES.values():
         for figure in case(scale):
             click.echo(figure_line(figure))
             figures.append(figure)
@@ -93,6 +102,8 @@ def main(quick: bool, scale: float) -> None:
             click.echo(f"{figure.what}: {figure.got:.3g}, at most {figure.quick_bound:g}", err=True)
         click.echo(f"{time.process_time() - start:.0f} s, {len(broken)} bounds broken")
         sys.exit(1 if broken else 0)
+    if only:
+        return
     comparisons = compare(scale)
     plots = importlib.import_module("benchmarks.plots")  # needs matplotlib, the quick form does not
     plots.plot(comparisons, ROOT / "docs" / "detection")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -204,6 +205,12 @@ def mixed_model(rng: Rng, rows: int, change_at: int | None) -> dict[str, list[Sc
     return series
 
 
+def told(runs: int, of: int, what: str, so_far: str) -> None:
+    """Say every ten runs how far it is."""
+    if runs % 10 == 0:
+        click.echo(f"{runs} of {of} {what}: {so_far}", err=True)
+
+
 def mixed_run(
     rng: Rng, budget: float, rows: int, change_at: int | None
 ) -> list[tuple[str, int, Change]]:
@@ -375,6 +382,7 @@ def mixed_cases(scale: float) -> Iterator[Figure]:
         before += sum(row < change_at for _, row, _ in found)
         late = [row for name, row, _ in found if name == "number 0" and row >= change_at]
         found_rows += [late[0] - change_at + 1] if late else []
+        told(run + 1, runs, "mixed models", f"{before} false alarms")
         stuck += any(name == "sticks" and change.aspect == "stuck" for name, _, change in found)
     per = before / (runs * change_at / 10_000)
     half = 1.96 * math.sqrt(max(before, 1)) / (runs * change_at / 10_000)
@@ -403,9 +411,10 @@ def mixed_cases(scale: float) -> Iterator[Figure]:
     )
     for case, asked in enumerate((1.0, 0.3, 0.1)):
         count = max(int(80 * scale), 3)
-        alarms = sum(
-            len(mixed_run(rng_of(111 + case, run), asked, rows, None)) for run in range(count)
-        )
+        alarms = 0
+        for run in range(count):
+            alarms += len(mixed_run(rng_of(111 + case, run), asked, rows, None))
+            told(run + 1, count, f"mixed models, asked {asked:g}", f"{alarms} false alarms")
         per = alarms / (count * rows / 10_000)
         half = 1.96 * math.sqrt(max(alarms, 1)) / (count * rows / 10_000)
         yield Figure(
@@ -543,28 +552,6 @@ def cost_cases(_: float) -> Iterator[Figure]:
         )
 
 
-def seasonal_cases(scale: float) -> Iterator[Figure]:
-    """Measure what is half solved: rhythms, the long ones beyond the reference."""
-    for case, (name, period) in enumerate(
-        (
-            ("500 rows", 500),
-            ("2,000 rows", 2_000),
-            ("10,000 rows", 10_000),
-        )
-    ):
-
-        def wave(rng: Rng, rows: int, period: int = period) -> Floats:
-            return rng.normal(size=rows) + np.sin(np.arange(rows) * 2 * math.pi / period)
-
-        got, half = false_alarms(wave, one_of(100), max(int(40 * scale), 6), 130 + case)
-        yield Figure(
-            case="rhythm",
-            what=f"a wave of {name}: false alarms per feature and 10,000 rows",
-            got=got,
-            note=f"± {half:.2f}",
-        )
-
-
 CASES = (
     numeric_cases,
     error_cases,
@@ -572,7 +559,6 @@ CASES = (
     car_loan_cases,
     tail_cases,
     share_cases,
-    seasonal_cases,
     cost_cases,
     mixed_cases,
 )

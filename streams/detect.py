@@ -33,7 +33,6 @@ Floats = NDArray[np.float64]
 _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
 _BURST_ODDS = 9.0
-_CREPT = 2.5
 _NOTHING_EXPECTED: Floats = np.empty((0, 0))
 _EMPTY: Floats = np.empty(0)
 _ROW_CLOCK, _BLOCK_CLOCK = 32, 8
@@ -62,8 +61,8 @@ class Finding:
     rows: int = 1
     is_final: bool = True
     """Whether the series must be learnt anew after it."""
-    has_crept: bool = False
-    """Whether the series had moved this way before the change began: a rhythm looks like that."""
+    crept: float = 0.0
+    """How far the series had moved this way before the change began, in deviations of chance."""
 
 
 class Backstop:
@@ -267,12 +266,12 @@ class LevelDetector:
         self._tops = tops.copy()
         self._backstop.learn(innovations * self._adwin_scale)
 
-    def _has_crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> bool:
-        """Whether rows between the reference and the change lie away, too, and on its side."""
+    def _crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> float:
+        """Return how far rows between the reference and the change lie away on its side."""
         learnt = self._reference.rows
         between = self._state[kernel.COUNT] - learnt - rows
         before = self._state[mean] * self._state[kernel.COUNT] - usual * learnt - total
-        return _is_away(before - usual * between, between, learnt, variance, total - usual * rows)
+        return _away(before - usual * between, between, learnt, variance, total - usual * rows)
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew.
@@ -348,9 +347,7 @@ class LevelDetector:
             effect=ratio,
             effect_unit="ratio",
             rows=rows,
-            has_crept=self._has_crept(
-                rows, state[at + kernel.SQUARES], kernel.MEAN_SQUARE, 1.0, 2.0
-            ),
+            crept=self._crept(rows, state[at + kernel.SQUARES], kernel.MEAN_SQUARE, 1.0, 2.0),
         )
 
     def _slow_finding(self, row: int) -> Finding:
@@ -371,7 +368,7 @@ class LevelDetector:
             effect=abs(shift) * self._reference.innovation_sd / (1 - phi),
             effect_unit="sd",
             rows=rows,
-            has_crept=self._has_crept(rows, self._state[at + kernel.SCORES], kernel.MEAN, 0.0, 1.0),
+            crept=self._crept(rows, self._state[at + kernel.SCORES], kernel.MEAN, 0.0, 1.0),
         )
 
 
@@ -387,12 +384,12 @@ def _least_mean(doubt: float) -> float:
     return LEAST_MEAN if doubt > 1 else 0.0
 
 
-def _is_away(before: float, rows: float, learnt: int, variance: float, change: float) -> bool:
-    """Whether the sum over rows before a change is beyond chance, and on the change's side."""
+def _away(before: float, rows: float, learnt: int, variance: float, change: float) -> float:
+    """Return the sum over rows before a change, on its side, in deviations of chance."""
     if rows <= 0:
-        return False
+        return 0.0
     deviation = math.sqrt(variance * (rows + rows * rows / learnt))
-    return bool(before * math.copysign(1.0, change) > _CREPT * deviation)
+    return float(before * math.copysign(1.0, change) / deviation)
 
 
 def _finite(x: float) -> float | None:
@@ -591,7 +588,7 @@ class ShareDetector:
             effect=_odds(share, rows) / _odds(baseline, self._reference.rows),
             effect_unit="odds_ratio",
             rows=rows,
-            has_crept=_is_away(before, seen - learnt - rows, learnt, variance, share - baseline),
+            crept=_away(before, seen - learnt - rows, learnt, variance, share - baseline),
         )
 
     def snapshot(self) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from streams.reference import Value
 from streams.rhythm import Minutes, Rhythm
 
 RELEARNT_DAYS = (1, 2, 7, 14)
+CREPT, CREPT_AGAIN = 2.5, 1.0
+"""Deviations of a move before a change that make it a rhythm's; less where one has been told."""
+
 QUICKEST_MINUTES = 20
 """A day's motion cannot be told from none in less: a backlog within minutes is no day."""
 
@@ -96,7 +99,8 @@ class Season:
             return False
         if minute is None or calendar.minutes_until(minute) < QUICKEST_MINUTES:
             return False
-        has_moved = finding.has_crept or (calendar.has_seen_hours and not is_steady)
+        enough = CREPT_AGAIN if calendar.alarms else CREPT
+        has_moved = finding.crept > enough or (calendar.has_seen_hours and not is_steady)
         self._is_waiting = has_moved
         return has_moved
 
