@@ -39,7 +39,7 @@ _CONNECT_PAUSE_S = 2.0
 _WATCH_EVERY_S = 5.0
 
 # What is routed by model: the same partition of each holds the same models.
-_ROUTED: tuple[Role, ...] = ("events", "alerts", "feedback", "labelled", "state")
+_ROUTED: tuple[Role, ...] = ("events", "alerts", "status", "feedback", "labelled", "state")
 
 _T = TypeVar("_T")
 

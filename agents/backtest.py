@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import orjson
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -64,7 +63,9 @@ class Replayed:
     refusals
         Lines that are not events.
     alerts
-        In the order in which they were raised.
+        The firings, in the order in which they were raised.
+    resolved
+        How many of them are over.
     feedback
         How many commands were given.
     """
@@ -72,7 +73,14 @@ class Replayed:
     counts: JoinCounts = field(default_factory=JoinCounts)
     refusals: Refusals = field(default_factory=Refusals)
     alerts: list[Alert] = field(default_factory=list)
+    resolved: int = 0
     feedback: int = 0
+
+    def take(self, alert: Alert) -> None:
+        """Take a transition of an alert."""
+        if alert.status == "firing":
+            self.alerts.append(alert)
+        self.resolved += alert.status == "resolved"
 
 
 class Backtest:
@@ -97,8 +105,7 @@ class Backtest:
         """Apply the next record of the log."""
         for emission in self._monitor.apply(self._offset, record):
             if emission.role == "alerts":
-                alert = Alert.model_validate(orjson.loads(emission.value))
-                self.replayed.alerts.append(alert)
+                self.replayed.take(Alert.model_validate_json(emission.value))
             elif emission.role == "feedback":
                 self.replayed.feedback += 1
             if (output := self._outputs.get(emission.role)) is not None:
@@ -177,7 +184,8 @@ def _print_closing(replayed: Replayed, seconds: float, budget: float, console: C
         console.print(_alert_table(replayed.alerts))
     console.print(
         f"{counts.predictions:,} predictions, {counts.outcomes:,} outcomes, {counts.pairs:,} pairs,"
-        f" {len(replayed.alerts)} alerts, {replayed.feedback} feedback in {seconds:.1f} s"
+        f" {len(replayed.alerts)} alerts ({replayed.resolved} of them over),"
+        f" {replayed.feedback} feedback in {seconds:.1f} s"
         f" ({counts.pairs / max(seconds, 1e-9):,.0f} pairs/s).",
         soft_wrap=True,
     )

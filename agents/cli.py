@@ -311,7 +311,7 @@ def tail(
 ) -> None:
     """Follow a topic: readable lines on a terminal, JSON lines in a pipe.
 
-    TOPIC is predictions, outcomes, models, controls, events, alerts, feedback, labelled or
+    TOPIC is predictions, outcomes, models, controls, events, alerts, status, feedback, labelled or
     dead_letters.
 
     \b

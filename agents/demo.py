@@ -55,6 +55,7 @@ class Collected:
     dead_letters: int = 0
     feedback: dict[str, dict[str, Any]] = field(default_factory=dict)
     alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    resolved: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def take(self, role: Role, event: dict[str, Any]) -> bool:
         """Take one event into account; tell whether it is new."""
@@ -66,10 +67,17 @@ class Collected:
             case "feedback":
                 self.feedback[event["feedback_id"]] = event
             case _:
-                is_new = event["alert_id"] not in self.alerts
-                self.alerts[event["alert_id"]] = event
-                return is_new
+                return self._take_alert(event)
         return False
+
+    def _take_alert(self, alert: dict[str, Any]) -> bool:
+        """Keep the firings, and the alerts that are over; that one goes on is no news here."""
+        if alert["status"] == "ongoing":
+            return False
+        kept = self.alerts if alert["status"] == "firing" else self.resolved
+        is_new = alert["alert_id"] not in kept
+        kept[alert["alert_id"]] = alert
+        return is_new
 
 
 class Collector(threading.Thread):
@@ -310,6 +318,7 @@ def summarise(collected: Collected, published: dict[str, int], seconds: float) -
         "dead_letters": collected.dead_letters,
         "feedback": len(collected.feedback),
         "seconds": round(seconds, 1),
+        "resolved": len(collected.resolved),
         "alerts": [
             {
                 "series": alert["series"],
@@ -325,8 +334,11 @@ def summarise(collected: Collected, published: dict[str, int], seconds: float) -
 
 def _print_alert(console: Console, alert: dict[str, Any]) -> None:
     colour = {"critical": "bold red", "warning": "yellow"}.get(alert["severity"], "cyan")
+    word = alert["severity"].upper()
+    if alert["status"] == "resolved":
+        colour, word = "green", "OVER"
     console.print(
-        f"[{colour}]{alert['severity'].upper():8}[/] {escape(alert['summary'])}",
+        f"[{colour}]{word:8}[/] {escape(alert['summary'])}",
         highlight=False,
         soft_wrap=True,
     )
@@ -355,7 +367,10 @@ def _print_closing(console: Console, figures: dict[str, Any]) -> None:
     console.print(table)
     counts = ("predictions", "outcomes", "pairs", "dead_letters", "feedback")
     said = ", ".join(f"{figures[name]:,} {name.replace('_', ' ')}" for name in counts)
-    closing = f"{said}, {len(figures['alerts'])} alerts in {figures['seconds']} s."
+    closing = (
+        f"{said}, {len(figures['alerts'])} alerts, {figures['resolved']} of them over, in "
+        f"{figures['seconds']} s."
+    )
     console.print(closing, soft_wrap=True)
 
 

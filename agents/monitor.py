@@ -9,6 +9,9 @@ Rule 2. What a record calls for is acknowledged before the state that knows of i
 Rule 3. State is saved every ``save_every_s``, or ``SAVE_COST`` times as long as saving takes.
 Rule 4. While a backlog lasts, values wait to be read many at a time: until the end of the log, the
         next snapshot, or ``WAIT_AT_MOST_S``.
+Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first, and then every
+        ``STATUS_EVERY_S``, `status` is said again in full: a worker that did not know that it was
+        replaced may have put an older word after a newer one.
 """
 
 import asyncio
@@ -37,9 +40,12 @@ SAVE_COST = 20
 WAIT_AT_MOST_S = 10.0
 LOOK_EVERY_S = 0.2
 SAY_COUNTS_EVERY_S = 60.0
+STATUS_EVERY_S = 600.0
 
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
-_OUTPUTS: tuple[Role, ...] = ("alerts", "feedback", "labelled")
+_OUTPUTS: tuple[Role, ...] = ("alerts", "status", "feedback", "labelled")
+
+_SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 
 _log = get_logger(__name__)
 
@@ -86,6 +92,8 @@ class MonitorHop(Hop):
         self._applied: dict[TP, int] = {}
         self._next_save_s = 0.0
         self._next_flush_s = 0.0
+        self._next_status_s = 0.0
+        self._owes_status = False
         self._turn = asyncio.Lock()
         self._said = JoinCounts()
 
@@ -104,6 +112,8 @@ class MonitorHop(Hop):
                     waiting_predictions=_waiting(held.monitor.models),
                 )
         self._said = self._counts()
+        self._next_status_s = self._clock() + self._save_every_s
+        self._owes_status = bool(self._held)
 
     def start_offset(self, tp: TP) -> int | None:
         """Return where the restored state wants to go on."""
@@ -139,6 +149,8 @@ class MonitorHop(Hop):
     async def on_shutdown(self) -> None:
         """Save, and say the last counts."""
         async with self._turn:
+            if self._owes_status:
+                self._next_status_s = 0.0
             await self._save()
         self._say_counts()
 
@@ -174,6 +186,8 @@ class MonitorHop(Hop):
 
     async def _save(self) -> None:
         await self._flush()
+        if self._clock() >= self._next_status_s:
+            await self._say_status()
         for tp, held in self._held.items():
             await self._keeper.save(tp, held, self.partitions.commit_fact)
 
@@ -184,6 +198,19 @@ class MonitorHop(Hop):
             if held.monitor.waiting:
                 await self._publish(held.monitor.flush(), tp.partition)
 
+    async def _say_status(self) -> None:
+        """Say again what is firing, and that all else is over (Rule 5)."""
+        self._next_status_s = self._clock() + STATUS_EVERY_S
+        self._owes_status = False
+        for tp, held in self._held.items():
+            statuses = [
+                self._outgoing(each, tp.partition)
+                for model in held.monitor.models.values()
+                for each in model.statuses()
+            ]
+            if statuses:
+                await self._sender.send(statuses)
+
     def _forget(self) -> None:
         self._held = {}
         self._applied = {}
@@ -193,17 +220,18 @@ class MonitorHop(Hop):
         return self._applied
 
     def _outgoing(self, emission: Emission, partition: int) -> Outgoing:
-        key = emission.model_id.encode()
+        key = (emission.key or emission.model_id).encode()
         topic = self._names[emission.role]
-        return Outgoing(topic, partition, key, emission.value, emission.now_ms)
+        return Outgoing(topic, partition, key, emission.value or None, emission.now_ms)
 
     def _say(self, emission: Emission) -> None:
-        if emission.role == "labelled":
+        if emission.role in {"labelled", "status"}:
             return
         event = orjson.loads(emission.value)
         if emission.role == "alerts":
-            level = _SEVERITY_LEVEL[event["severity"]]
-            fields = {name: event[name] for name in ("alert_id", "kind", "series", "aspect")}
+            is_news = event["status"] == "firing"
+            level = _SEVERITY_LEVEL[event["severity"]] if is_news else "info"
+            fields = {name: event[name] for name in _SAID}
             getattr(_log, level)(f"Alert: {event['summary']}", **fields)
         else:
             _log.warning(f"Feedback: {event['summary']}", feedback_id=event["feedback_id"])

@@ -107,12 +107,9 @@ def describe(role: Role, entry: bytes) -> Text:
 def _line(role: Role, event: dict[str, Any]) -> list[tuple[str, str]]:
     match role:
         case "alerts":
-            style = _STYLE_OF_SEVERITY.get(event["severity"], "")
-            return [
-                (event["detected_at"], "dim"),
-                (f"  {event['severity']:<8}  ", style),
-                (event["summary"], ""),
-            ]
+            return _alert_line(event)
+        case "status":
+            return _alert_line(event["alert"])
         case "feedback":
             return [
                 (event["issued_at"], "dim"),
@@ -126,6 +123,16 @@ def _line(role: Role, event: dict[str, Any]) -> list[tuple[str, str]]:
             return [(where, "dim"), (f"  {event['reason']}  ", "red"), (event["detail"], "")]
         case _:
             return _input_line(event)
+
+
+def _alert_line(event: dict[str, Any]) -> list[tuple[str, str]]:
+    style = _STYLE_OF_SEVERITY.get(event["severity"], "")
+    return [
+        (event["detected_at"], "dim"),
+        (f"  {event['severity']:<8}  ", "green" if event["status"] == "resolved" else style),
+        (f"{event['status']:<8}  ", "bold" if event["status"] == "firing" else "dim"),
+        (event["summary"], ""),
+    ]
 
 
 def _labelled_line(event: dict[str, Any]) -> list[tuple[str, str]]:

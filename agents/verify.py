@@ -25,7 +25,7 @@ from agents.topics import input_incarnations, partition_counts
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
 from schemas.topics import Role
-from streams.audit import ID_FIELDS, Audit, Findings, InputAudit
+from streams.audit import ID_FIELDS, Audit, Findings, InputAudit, StatusAudit
 from streams.monitor import Monitor
 
 _COORDINATOR_TRIES = 20
@@ -70,24 +70,32 @@ class _Verifier:
         self._partitions = await asyncio.to_thread(partition_counts, self._settings)
         commits = await self._commits()
         audits = {role: Audit(role) for role in ID_FIELDS}
+        status = StatusAudit()
         inputs = InputAudit()
         for role, audit in audits.items():
             async for record in self._records(role):
                 audit.on_published(record.value)
+        async for record in self._records("status"):
+            status.on_published(record.key.decode(), record.value)
         async for record in self._records("dead_letters"):
             letter = DeadLetter.model_validate_json(record.value)
             inputs.on_taken(letter.dead_letter_id.rpartition("/")[0], letter.offset)
-        await self._replay(audits, inputs, commits)
+        await self._replay(audits, status, inputs, commits)
         incarnations = await asyncio.to_thread(input_incarnations, self._settings)
         for role in _INPUTS:
             async for record in self._records(role):
                 if record.offset < commits.get(TP(record.topic, record.partition), 0):
                     source = f"{record.topic}@{incarnations[record.topic]}/{record.partition}"
                     inputs.on_input(source, record.offset)
-        return {role: audit.close() for role, audit in audits.items()}, inputs
+        findings = {role: audit.close() for role, audit in audits.items()}
+        return findings | {"status": status.close()}, inputs
 
     async def _replay(
-        self, audits: dict[Role, Audit], inputs: InputAudit, commits: dict[TP, int]
+        self,
+        audits: dict[Role, Audit],
+        status: StatusAudit,
+        inputs: InputAudit,
+        commits: dict[TP, int],
     ) -> None:
         monitors: dict[int, Monitor] = {}
         events_in: Counter[int] = Counter()
@@ -103,7 +111,10 @@ class _Verifier:
                 events_in[record.partition] += inputs.on_taken(names[source], offset)
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             for emission in monitor.apply(record.offset, record.value):
-                audits[emission.role].on_called_for(emission.value, is_due=is_due)
+                if emission.role == "status":
+                    status.on_called_for(emission.key or "", emission.value, is_due=is_due)
+                else:
+                    audits[emission.role].on_called_for(emission.value, is_due=is_due)
         for partition, monitor in monitors.items():
             taken = sum(model.taken for model in monitor.models.values())
             inputs.on_replayed(events_in[partition], taken)

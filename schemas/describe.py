@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from schemas.alert import Alert, Evidence
+from schemas.alert import Acknowledgement, Alert, CategoryShare, Evidence, Moved
 from schemas.dead_letter import DeadLetter
 from schemas.feedback import Feedback, LabelledRange
 from schemas.labelled import Labelled, Position
 from schemas.model_spec import (
+    AlertRules,
     FeatureRules,
     ModelSpec,
     OutcomeRules,
@@ -25,6 +26,7 @@ from schemas.model_spec import (
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
 from schemas.report import Report
+from schemas.status import Status
 from schemas.topics import DAY_MS, MIB, Topics
 
 Schema = dict[str, Any]
@@ -37,12 +39,17 @@ INPUTS: dict[str, type[BaseModel]] = {
 }
 OUTPUTS: dict[str, type[BaseModel]] = {
     "alert": Alert,
+    "status": Status,
     "feedback": Feedback,
     "labelled": Labelled,
     "dead_letter": DeadLetter,
 }
 _PARTS: dict[str, type[BaseModel]] = {
     "evidence": Evidence,
+    "category_share": CategoryShare,
+    "moved": Moved,
+    "acknowledgement": Acknowledgement,
+    "alert_rules": AlertRules,
     "labelled_range": LabelledRange,
     "position": Position,
     "feature_rules": FeatureRules,

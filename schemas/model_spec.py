@@ -66,6 +66,22 @@ class ReferenceRules(Wire):
     )
 
 
+class AlertRules(Wire):
+    """When the model's alerts are raised, and how often they are repeated."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    renotify_s: Annotated[float, Field(gt=0)] = Field(
+        default=86_400.0,
+        description="Seconds of log time after which an alert that goes on is said again.",
+    )
+    hold: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=0,
+        description="Checks of the values after a change that must still find them away before "
+        "the alert fires; 0 fires at once.",
+    )
+
+
 class ModelSpec(Wire):
     """What the owner of a model asks for."""
 
@@ -87,6 +103,7 @@ class ModelSpec(Wire):
         default=ReferenceRules(), description="What the model is compared with."
     )
     outcome: OutcomeRules = Field(default=OutcomeRules(), description="How long to wait.")
+    alerts: AlertRules = Field(default=AlertRules(), description="When to say what.")
 
 
 def parse_spec(data: object) -> ModelSpec:
@@ -120,6 +137,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "features": FeatureRules,
         "outcome": OutcomeRules,
         "reference": ReferenceRules,
+        "alerts": AlertRules,
     }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
     return list(owner.model_fields)

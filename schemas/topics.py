@@ -22,6 +22,7 @@ Role = Literal[
     "controls",
     "events",
     "alerts",
+    "status",
     "feedback",
     "labelled",
     "dead_letters",
@@ -123,20 +124,15 @@ class Topics:
             ),
             self._owned("controls", 365, "what people say about alerts"),
             self._owned("events", 30, "the one log: validated inputs with their source positions"),
-            self._owned("alerts", 90, "what changed"),
+            self._owned("alerts", 90, "what changed, and how it went on"),
+            self._compacted("status", "fingerprint", "what is firing now"),
             self._owned("feedback", 90, "what to do about it"),
             self._owned("labelled", 30, "predictions with their outcomes, once both are known"),
             self._owned("dead_letters", 30, "inputs that were refused, and why"),
-            Topic(
-                role="state",
-                name=self.name("state"),
-                key="what a snapshot is of, and up to where",
-                partitions=self.partitions,
-                cleanup="compact",
-                retention_ms=-1,
-                max_record_bytes=MAX_RECORD_BYTES,
-                is_kept_from_append=True,
-                purpose="snapshots, so that a restart goes on where the last worker stopped",
+            self._compacted(
+                "state",
+                "what a snapshot is of, and up to where",
+                "snapshots, so that a restart goes on where the last worker stopped",
             ),
         )
 
@@ -182,6 +178,19 @@ class Topics:
             partitions=self.partitions,
             cleanup="delete",
             retention_ms=days * DAY_MS,
+            max_record_bytes=MAX_RECORD_BYTES,
+            is_kept_from_append=True,
+            purpose=purpose,
+        )
+
+    def _compacted(self, role: Role, key: str, purpose: str) -> Topic:
+        return Topic(
+            role=role,
+            name=self.name(role),
+            key=key,
+            partitions=self.partitions,
+            cleanup="compact",
+            retention_ms=-1,
             max_record_bytes=MAX_RECORD_BYTES,
             is_kept_from_append=True,
             purpose=purpose,

@@ -1,23 +1,43 @@
-"""Turn a change of a series into an alert that a person understands and a program can act on.
+"""Turn a transition in the life of an alert into a record for people and programs.
 
-Rule 1. An alert's id is made of the model, what changed, and how many events had been seen: the
-        same log, replayed anywhere, gives the same id.
+Rule 1. A record's id is made of the fingerprint, the episode, its place in it, and how many events
+        had been seen: the same log, replayed anywhere, gives the same id.
 Rule 2. Times are the events' own instants; the wall clock never enters.
-Rule 3. A sentence names figures of many rows, never a row: it goes to the log. A category that was
-        never seen before is in its field alone.
+Rule 3. What else is open is told as of the event of the transition, not of the end of its record.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
-from schemas.alert import Alert, Evidence, Kind, Severity
-from schemas.wire import to_rfc3339
+from schemas.alert import (
+    Acknowledgement,
+    Alert,
+    Because,
+    CategoryShare,
+    Evidence,
+    Kind,
+    Moved,
+    Severity,
+)
+from schemas.model_spec import AlertRules
+from schemas.status import Status
+from schemas.wire import to_epoch_ms, to_rfc3339
+from streams.gauge import strength
+from streams.lifecycle import QUALITY_ASPECTS, Lives, Note, Step
+from streams.sentence import summary_of
 from streams.trail import Mark
-from streams.watch import Change
+from streams.watch import SeriesWatch
 
-QUALITY_ASPECTS = frozenset({"missing", "unseen", "stuck", "constant", "type"})
+RUNBOOK = "docs/runbook.md"
+MAX_TOLD = 5
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+FOLLOWERS = ("error", "score", "prediction")
+SMALL, LARGE = 0.2, 0.5
+"""Effects, in standard deviations, below and above which a drift is more, and less, than usual."""
 _KIND_OF_ROLE: dict[str, Kind] = {
     "feature": "feature_drift",
     "prediction": "prediction_drift",
@@ -29,34 +49,28 @@ _KIND_OF_ROLE: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """Where and when a change was seen.
+    """Where and when a transition was seen.
 
     Parameters
     ----------
-    model_id, model_version
-        The model, and the version that answered last.
-    series, role
-        The series' name on the wire, and what it is to the model.
-    predictions_seen, series_seen
+    model_version
+        The version that answered last.
+    predictions_seen
         Events so far, this one included.
     at_ms
-        Instant of the event that settled the change.
+        Instant of the event that settled it.
     onset
-        The estimated beginning.
+        The estimated beginning; needed of a firing alone.
     partition, offset
-        The record of ``events`` that settled the change.
+        The record of ``events`` that settled it.
     spec_version
-        The version of the model's spec then.
+        Version of the model's spec then; 0 is the defaults.
     """
 
-    model_id: str
     model_version: str | None
-    series: str
-    role: str
     predictions_seen: int
-    series_seen: int
     at_ms: int
-    onset: Mark
+    onset: Mark | None
     partition: int
     offset: int
     spec_version: int = 0
@@ -75,113 +89,278 @@ def identify(*parts: str | int | None) -> str:
     return hashlib.blake2b(orjson.dumps(parts), digest_size=16).hexdigest()
 
 
-def make_alert(change: Change, seen: Sighting) -> Alert:
-    """Write the alert for a change."""
-    change = _plain(change, seen.role)
-    return Alert(
-        alert_id=identify(
+def fingerprint_of(model_id: str, series: str, aspect: str) -> str:
+    """Name the alerts of a series and an aspect; segments are not watched yet.
+
+    Examples
+    --------
+    >>> fingerprint_of("car_loan", "error", "level") == fingerprint_of("car_loan", "error", "share")
+    False
+    """
+    return identify("fingerprint", model_id, series, aspect, None)
+
+
+class AlertBook:
+    """The open alerts of one model, as they were published last.
+
+    Parameters
+    ----------
+    model_id
+        The model.
+    rules
+        What its owner asks for.
+
+    Attributes
+    ----------
+    lives
+        What decides when there is something to say.
+    """
+
+    def __init__(self, model_id: str, rules: AlertRules) -> None:
+        self.model_id = model_id
+        self.lives = Lives(rules)
+        self._open: dict[str, Alert] = {}
+        self._closed: set[str] = set()
+
+    def __getitem__(self, fingerprint: str) -> Alert:
+        """Return the latest record of an open alert."""
+        return self._open[fingerprint]
+
+    def __contains__(self, fingerprint: object) -> bool:
+        """Tell whether an alert is open."""
+        return fingerprint in self._open
+
+    def acknowledge(self, fingerprint: str, note: Note, now_ms: int) -> list[Step]:
+        """Take note of an open alert; of one that is not open nothing is said."""
+        return [
+            step
+            for alert in self._named(fingerprint)
+            for step in self.lives.acknowledge(alert.series, alert.aspect, note, now_ms)
+        ]
+
+    def mute(self, fingerprint: str, until_ms: int | None, now_ms: int) -> list[Step]:
+        """Mute an open alert until an instant of log time; None is unmute."""
+        return [
+            step
+            for alert in self._named(fingerprint)
+            for step in self.lives.mute(alert.series, alert.aspect, until_ms, now_ms)
+        ]
+
+    def accept(
+        self,
+        fingerprint: str,
+        note: Note,
+        now_ms: int,
+        watch_of: Callable[[str], SeriesWatch | None],
+    ) -> list[Step]:
+        """End an open alert: what its series has become is its reference from here on."""
+        steps: list[Step] = []
+        for alert in self._named(fingerprint):
+            series, aspect = alert.series, alert.aspect
+            steps += self.lives.close("accepted", now_ms, series=series, aspect=aspect, note=note)
+            if (watch := watch_of(series)) is not None:
+                watch.accept()
+        return steps
+
+    def close_all(self, because: Because, now_ms: int) -> list[Step]:
+        """End every open alert."""
+        return self.lives.close(because, now_ms)
+
+    def _named(self, fingerprint: str) -> list[Alert]:
+        alert = self._open.get(fingerprint)
+        return [] if alert is None else [alert]
+
+    def post(self, step: Step, seen: Sighting) -> Alert:
+        """Write the record of a transition."""
+        fingerprint = fingerprint_of(self.model_id, step.series, step.aspect)
+        began = self._open.pop(fingerprint, None)
+        followers = self._followers(step.series)
+        fields = self._figures(step, followers) | self._place(step, seen, began)
+        fields["fingerprint"] = fingerprint
+        fields["severity"] = _severity(step, followers)
+        if began is not None:  # what was urgent once stays so: it must not come and go
+            fields["severity"] = max(began.severity, fields["severity"], key=SEVERITIES.index)
+        fields["alert_id"] = identify(
             "alert",
-            seen.model_id,
-            seen.series,
-            change.aspect,
-            change.category,
-            change.detector,
+            fingerprint,
+            step.episode,
+            step.sequence,
             seen.predictions_seen,
-            seen.series_seen,
-        ),
-        status="firing",
-        kind="data_quality" if change.aspect in QUALITY_ASPECTS else _KIND_OF_ROLE[seen.role],
-        model_id=seen.model_id,
-        model_version=seen.model_version,
-        spec_version=seen.spec_version,
-        series=seen.series,
-        aspect=change.aspect,
-        category=change.category,
-        segment=None,
-        severity=_severity(change, seen.role),
-        detected_at=to_rfc3339(seen.at_ms),
-        started_at=to_rfc3339(seen.onset.at_ms),
-        detector=change.detector,
-        value=change.value,
-        baseline=change.baseline,
-        effect=change.effect,
-        effect_unit=change.effect_unit,
-        direction=change.direction,
-        rows_since_onset=change.rows,
-        predictions_seen=seen.predictions_seen,
-        series_seen=seen.series_seen,
-        summary=_summary(change, seen),
-        evidence=Evidence(
-            partition=seen.partition, first_offset=seen.onset.offset, last_offset=seen.offset
-        ),
+            step.series_seen,
+        )
+        fields["moved_together"] = self._moved_together(fields["started_at"], fields["fired_at"])
+        fields["summary"] = summary_of(
+            step, self.model_id, fields["started_at"], fields["detected_at"], followers
+        )
+        alert = Alert(**fields)
+        if step.status == "resolved":
+            self._closed.add(fingerprint)
+        else:
+            self._open[fingerprint] = alert
+            self._closed.discard(fingerprint)
+        return alert
+
+    def statuses(self) -> Iterable[tuple[str, Status | None]]:
+        """Give what `status` must say of every alert there has ever been; None is not open."""
+        for fingerprint in sorted(self._closed):
+            yield fingerprint, None
+        for fingerprint, alert in self._open.items():
+            yield fingerprint, status_of(alert)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state."""
+        return {
+            "lives": self.lives.snapshot(),
+            "open": [alert.model_dump_json() for alert in self._open.values()],
+            "closed": sorted(self._closed),
+        }
+
+    @classmethod
+    def restore(cls, model_id: str, rules: AlertRules, tree: dict[str, Any] | None) -> "AlertBook":
+        """Return the book as it was; an empty one when there was none."""
+        book = cls(model_id, rules)
+        if tree is None:
+            return book
+        book.lives = Lives.restore(rules, tree["lives"])
+        alerts = map(Alert.model_validate_json, tree["open"])
+        book._open = {alert.fingerprint: alert for alert in alerts}
+        book._closed = set(tree["closed"])
+        return book
+
+    def _followers(self, series: str) -> tuple[str, ...]:
+        is_open = {alert.series for alert in self._open.values()} - {series}
+        return tuple(name for name in FOLLOWERS if name in is_open)
+
+    def _moved_together(self, started_at: str, fired_at: str) -> tuple[Moved, ...]:
+        """Rank the open alerts that had not begun long before this one did.
+
+        Long is longer than this one took to be seen, and than an alert takes to be said again.
+        """
+        started_ms = to_epoch_ms(started_at)
+        took_ms = to_epoch_ms(fired_at) - started_ms
+        first_ms = started_ms - max(took_ms, 1_000 * self.lives.rules.renotify_s)
+        others = [a for a in self._open.values() if to_epoch_ms(a.started_at) >= first_ms]
+        others.sort(key=lambda a: (-strength(a.effect, a.effect_unit), a.fingerprint))
+        return tuple(
+            Moved(
+                series=a.series,
+                aspect=a.aspect,
+                effect=a.effect,
+                effect_unit=a.effect_unit,
+                started_at=a.started_at,
+            )
+            for a in others[:MAX_TOLD]
+        )
+
+    def _figures(self, step: Step, followers: tuple[str, ...]) -> dict[str, Any]:
+        change, kind = step.change, kind_of(step)
+        is_level = step.role == "error" and step.aspect == "level"
+        note = step.acknowledged
+        return {
+            "episode": step.episode,
+            "sequence": step.sequence,
+            "status": step.status,
+            "resolved_because": step.because,
+            "is_flapping": step.is_flapping,
+            "kind": kind,
+            "model_id": self.model_id,
+            "series": step.series,
+            "aspect": step.aspect,
+            "category": None if is_level else change.category,
+            "segment": None,
+            "detector": change.detector,
+            "value": change.value,
+            "baseline": change.baseline,
+            "effect": change.effect,
+            "effect_unit": change.effect_unit,
+            "direction": change.direction,
+            "categories": () if is_level else _categories(step),
+            "followed_by": followers,
+            "rows_since_onset": change.rows,
+            "series_seen": step.series_seen,
+            "acknowledged": note
+            and Acknowledgement(by=note.by, at=to_rfc3339(note.at_ms), because=note.because),
+            "muted_until": None if step.muted_until_ms is None else to_rfc3339(step.muted_until_ms),
+            "runbook": f"{RUNBOOK}#{anchor_of(kind, step.aspect)}",
+        }
+
+    def _place(self, step: Step, seen: Sighting, began: Alert | None) -> dict[str, Any]:
+        """Say when and where: what has begun keeps its beginning."""
+        at = to_rfc3339(seen.at_ms)
+        if began is not None:
+            started_at, fired_at = began.started_at, began.fired_at
+            first_offset = began.evidence.first_offset
+        elif seen.onset is not None:
+            started_at, fired_at = to_rfc3339(seen.onset.at_ms), at
+            first_offset = seen.onset.offset
+        else:
+            started_at = fired_at = at
+            first_offset = seen.offset
+        return {
+            "model_version": seen.model_version,
+            "spec_version": seen.spec_version,
+            "detected_at": at,
+            "started_at": started_at,
+            "fired_at": fired_at,
+            "predictions_seen": seen.predictions_seen,
+            "evidence": Evidence(
+                partition=seen.partition, first_offset=first_offset, last_offset=seen.offset
+            ),
+        }
+
+
+def status_of(alert: Alert) -> Status | None:
+    """Return what `status` says of an alert after this transition."""
+    if alert.status == "resolved":
+        return None
+    return Status(
+        fingerprint=alert.fingerprint,
+        since=alert.fired_at,
+        acknowledged=alert.acknowledged,
+        muted_until=alert.muted_until,
+        alert=alert,
     )
 
 
-def _plain(change: Change, role: str) -> Change:
-    """Name the share of a classifier's rows that are errors for what it is: the error's level."""
-    if role == "error" and change.aspect == "share":
-        return replace(change, aspect="level", category=None)
-    return change
+def kind_of(step: Step) -> Kind:
+    """Return what sort of change a transition is about."""
+    if step.condition is not None:
+        return step.condition.kind
+    return "data_quality" if step.aspect in QUALITY_ASPECTS else _KIND_OF_ROLE[step.role]
 
 
-def _severity(change: Change, role: str) -> Severity:
-    if role == "error" and change.aspect not in QUALITY_ASPECTS:
-        return "critical" if change.direction == "up" else "info"
-    return "info" if change.aspect == "constant" else "warning"
+def anchor_of(kind: str, aspect: str) -> str:
+    """Name the runbook's entry for a kind and an aspect.
+
+    Examples
+    --------
+    >>> anchor_of("feature_drift", "level")
+    'feature_drift-level'
+    """
+    return f"{kind}-{aspect}"
 
 
-def _summary(change: Change, seen: Sighting) -> str:
-    unit = "labelled row" if seen.role in {"error", "outcome"} else "prediction"
-    rows = f"{change.rows:,} {unit}{'' if change.rows == 1 else 's'}"
-    since = f"since {to_rfc3339(seen.onset.at_ms)[:16].replace('T', ' ')} UTC, {rows} ago"
-    return f"{_subject(seen)} {_happening(change)}, {since}."
-
-
-def _subject(seen: Sighting) -> str:
-    name = seen.series.removeprefix("feature/")
-    what = f"feature {name}" if seen.role == "feature" else f"the {name}"
-    return f"Model {seen.model_id}: {what}"
-
-
-_HAPPENING = {
-    "level": "{went} {figures}",
-    "missing": "is missing at another rate: it {went} {figures}",
-    "unseen": "has a value never seen before",
-    "stuck": "repeats one value and does not move any more",
-    "constant": "was constant and is no longer",
-    "type": "has values of another type than before",
-    "share": "has another mix: the share of {category!r} {went} {figures}",
-    "spread": "spreads differently: its standard deviation {went} {figures}",
-}
-
-
-def _happening(change: Change) -> str:
-    if change.aspect == "missing" and change.detector == "rule":
-        return "has its first missing value"
-    return _HAPPENING[change.aspect].format(
-        went={"up": "rose", "down": "fell"}.get(change.direction or "", "changed"),
-        figures=_from_to(change),
-        category=change.category,
+def _categories(step: Step) -> tuple[CategoryShare, ...]:
+    if step.aspect != "share":
+        return ()
+    change = step.change
+    moved = step.moved
+    if not moved and change.category is not None:
+        moved = ((change.category, change.baseline or 0.0, change.value or 0.0),)
+    return tuple(
+        CategoryShare(category=name, baseline=baseline, value=value)
+        for name, baseline, value in moved
     )
 
 
-def _from_to(change: Change) -> str:
-    return (
-        f"from {_figure(change.baseline, change)} to {_figure(change.value, change)}{_size(change)}"
-    )
-
-
-def _figure(figure: float | None, change: Change) -> str:
-    if figure is None:
-        return "an unknown figure"
-    if change.effect_unit == "odds_ratio":
-        return f"{100 * figure:.1f} %"
-    return f"{figure:,.0f}" if 1e3 <= abs(figure) < 1e12 else f"{figure:,.4g}"
-
-
-def _size(change: Change) -> str:
-    if change.effect is None:
-        return ""
-    if change.effect_unit == "sd":
-        return f" ({change.effect:+.2f} reference standard deviations)"
-    return f" (odds x {change.effect:.2f})" if change.effect_unit == "odds_ratio" else ""
+def _severity(step: Step, followers: tuple[str, ...]) -> Severity:
+    if step.condition is not None:
+        return step.condition.severity
+    if step.aspect in QUALITY_ASPECTS:
+        return "info" if step.aspect == "constant" else "warning"
+    if step.role == "error":
+        return "critical" if step.change.direction == "up" else "info"
+    size = strength(step.change.effect, step.change.effect_unit)
+    if "error" in followers and size >= LARGE:
+        return "critical"
+    return "info" if size < SMALL and not followers else "warning"

@@ -3,6 +3,7 @@
 Rule 1. What the log calls for, up to the commit, is there.
 Rule 2. What is there, the log calls for.
 Rule 3. What is there twice is the same, to the byte.
+        Of what is compacted, the last word on a key is the one that the log calls for last.
 Rule 4. Every input up to its commit is in the log or among the dead letters.
 Rule 5. What is in the log, once or more often, the replay takes in once. One that first comes after
         a later one of its source would be passed over; one that comes again must be.
@@ -104,6 +105,50 @@ class Audit:
     def _name(self, value: bytes) -> str:
         name: str = orjson.loads(value)[self._id_field]
         return name
+
+
+class StatusAudit:
+    """The audit of a compacted topic: what counts is the last word on each key.
+
+    While workers run, what is published may be ahead of the commit: then any word that the log
+    calls for from the commit on is right.
+    """
+
+    def __init__(self) -> None:
+        self._published: dict[str, bytes] = {}
+        self._due: dict[str, bytes] = {}
+        self._later: dict[str, set[bytes]] = {}
+        self.findings = Findings()
+
+    def on_published(self, key: str, value: bytes | None) -> None:
+        """Take a record of the topic; an empty value, or none, deletes."""
+        self._published[key] = _digest(value or b"")
+
+    def on_called_for(self, key: str, value: bytes, *, is_due: bool) -> None:
+        """Take what the replay emits; ``is_due`` says that the commit covers it."""
+        if is_due:
+            self._due[key] = _digest(value)
+        else:
+            self._later.setdefault(key, set()).add(_digest(value))
+
+    def close(self) -> Findings:
+        """Return the findings, once both sides have been taken in full."""
+        found, nothing = self.findings, _digest(b"")
+        for key in self._due.keys() | self._later.keys():
+            found.expected += 1
+            due, later = self._due.get(key, nothing), self._later.get(key, set())
+            published = self._published.get(key, nothing)
+            if published == due:
+                found.pending += bool(later)
+            elif published not in later:
+                is_there = published != nothing
+                found.differing += is_there
+                found.missing += not is_there
+        found.unexpected = sum(
+            value != nothing and key not in self._due and key not in self._later
+            for key, value in self._published.items()
+        )
+        return found
 
 
 class InputAudit:

@@ -459,6 +459,11 @@ class ShareDetector:
         """The codes watched, in the order of a finding's levels."""
         return self._reference.codes
 
+    @property
+    def inflation(self) -> float:
+        """How much more the shares vary than those of independent rows, at most."""
+        return max(self._reference.inflations)
+
     def _prepare(self, level: int) -> None:
         share = self._reference.shares[level]
         part = self._state[_part(level) :]

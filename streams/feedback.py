@@ -13,11 +13,13 @@ from streams.alert import identify
 
 VALID_MS = 7 * 24 * 60 * 60 * 1_000
 """A command nobody acted on in a week is stale: its rows no longer show the present."""
+_DRIFTS = frozenset({"level", "spread", "share"})
 
 
 def calls_for_retraining(alert: Alert) -> bool:
-    """Tell whether Rule 1 applies."""
-    return alert.kind in {"performance", "labels"}
+    """Tell whether Rule 1 applies: when the alert fires, not while it goes on."""
+    is_of_truth = alert.kind in {"performance", "labels"} and alert.aspect in _DRIFTS
+    return is_of_truth and alert.status == "firing"
 
 
 def retrain(alert: Alert, rows: LabelledRange) -> Feedback:

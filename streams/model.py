@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
+from schemas.alert import Alert
 from schemas.event import EventKind
 from schemas.feedback import LabelledRange
 from schemas.model_spec import ModelSpec, OutcomeRules, SpecError
+from schemas.status import Status
 from schemas.topics import Role
-from streams.alert import Sighting, make_alert
+from streams.alert import AlertBook, Sighting, status_of
 from streams.blob import pack, unpack
 from streams.feedback import calls_for_retraining, retrain
 from streams.ingest import MAX_BATCH_EVENTS
@@ -33,13 +35,19 @@ from streams.join import (
     Pair,
     WaitingPrediction,
 )
-from streams.panel import Column, Panel, Sighted
+from streams.lifecycle import Step
+from streams.panel import Column, Panel
 from streams.spec import SpecInForce
 from streams.trail import Trail
 from streams.watch import Scalar
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 """Raised with every change of what a snapshot holds; CHANGELOG.md says what reads what."""
+
+
+OF_PAIRS = frozenset({"error", "outcome"})
+"""Series that have a value a pair; the others have one a prediction."""
 
 
 class StateVersionError(Exception):
@@ -75,6 +83,8 @@ class Emission(NamedTuple):
     """One record to publish: which topic, whose, what, and the log time it belongs to.
 
     ``place`` is that of the event that called for it: the offset of its record, its place there.
+    ``key`` is the record's key where that is not the model; an empty value deletes it from a
+    compacted topic.
     """
 
     place: tuple[int, int]
@@ -82,6 +92,7 @@ class Emission(NamedTuple):
     model_id: str
     value: bytes
     now_ms: int
+    key: str | None = None
 
 
 @dataclass(slots=True)
@@ -135,6 +146,10 @@ class _Batch:
         emissions.sort(key=lambda emission: emission.place)
         return emissions
 
+    def rows_of(self, role: str) -> list[_Row]:
+        """Return the events that the values of a series belong to, by what the series is."""
+        return self.pair_rows if role in OF_PAIRS else self.prediction_rows
+
 
 class ModelMonitor:
     """The state of one model.
@@ -166,6 +181,7 @@ class ModelMonitor:
         self._now_ms = 0
         self._version: str | None = None
         self.panel = panel or Panel(spec)
+        self.book = AlertBook(model_id, spec.alerts)
         self._prediction_trail = Trail()
         self._labelled_trail = Trail()
         self._batch: _Batch | None = None
@@ -210,7 +226,7 @@ class ModelMonitor:
                     self._on_outcome(arrival, batch)
                 case "spec":
                     self._watch(batch)
-                    self._on_spec(arrival.event["spec"])
+                    self._on_spec(arrival, batch)
                 case "control":
                     self._watch(batch)
                     self.controls_seen += 1
@@ -241,10 +257,18 @@ class ModelMonitor:
                 "now_ms": self._now_ms,
                 "model_version": self._version,
                 "panel": self.panel.snapshot(),
+                "book": self.book.snapshot(),
                 "prediction_trail": self._prediction_trail.snapshot(),
                 "labelled_trail": self._labelled_trail.snapshot(),
             }
         )
+
+    def statuses(self) -> list[Emission]:
+        """Return what `status` must say now of every alert that the model has ever had."""
+        return [
+            status_emission(self.model_id, fingerprint, status, self._now_ms)
+            for fingerprint, status in self.book.statuses()
+        ]
 
     @classmethod
     def restore(
@@ -274,7 +298,7 @@ class ModelMonitor:
             When the bytes are not what was written.
         """
         state = unpack(snapshot)
-        if state.get("version") != STATE_VERSION:
+        if state.get("version") not in READABLE_VERSIONS:
             msg = (
                 f"the state of model {model_id} has version {state.get('version')}, this worker "
                 f"reads version {STATE_VERSION}"
@@ -292,6 +316,8 @@ class ModelMonitor:
         model._now_ms = state["now_ms"]
         model._version = state["model_version"]
         model.panel = Panel.restore(spec, state["panel"])
+        # Version 1 has no book: what was firing is not known.
+        model.book = AlertBook.restore(model_id, spec.alerts, state.get("book"))
         model._prediction_trail = Trail.restore(state["prediction_trail"])
         model._labelled_trail = Trail.restore(state["labelled_trail"])
         return model
@@ -325,6 +351,11 @@ class ModelMonitor:
         if pair is not None:
             self._on_pair(pair, arrival, batch)
 
+    def _begin_anew(self, ended: Sequence[str], row: _Row, batch: _Batch) -> None:
+        """End the alerts of series that begin anew, or are no longer watched."""
+        for series in ended:
+            self._say(self.book.lives.close("relearned", row.now_ms, series=series), row, batch)
+
     def _on_outcome(self, arrival: Arrival, batch: _Batch) -> None:
         event = arrival.event
         outcome = EarlyOutcome(arrival.payload, event["outcome"], event["observed_at"])
@@ -332,15 +363,20 @@ class ModelMonitor:
         if pair is not None:
             self._on_pair(pair, arrival, batch)
 
-    def _on_spec(self, given: dict[str, Any] | None) -> None:
+    def _on_spec(self, arrival: Arrival, batch: _Batch) -> None:
         """Go on under another spec; None removes the model."""
+        given: dict[str, Any] | None = arrival.event["spec"]
+        row = self._row(arrival, arrival.logged_at)
+        if given is None:
+            self._say(self.book.close_all("removed", self._now_ms), row, batch)
         self.in_force.take(given)
+        spec = self.in_force.spec
+        self.book.lives.rules = spec.alerts
         if given is None:
             self._remove()
             return
-        spec = self.in_force.spec
         self.join.respec(_join_spec(spec.outcome))
-        self.panel.respec(spec)
+        self._begin_anew(sorted(self.panel.respec(spec)), row, batch)
 
     def _remove(self) -> None:
         """Forget the model, but for what has been counted (Rule 5)."""
@@ -407,51 +443,74 @@ class ModelMonitor:
             Column("error", "error", batch.errors, answered_at),
             Column("outcome", "outcome", batch.outcomes, answered_at),
         ]
-        for sighted in self.panel.update(columns):
-            self._raise(sighted, batch)
+
+        def now_of(role: str, row: int) -> int:
+            return batch.rows_of(role)[row].now_ms
+
+        steps = self.panel.update(columns, self.book.lives, now_of)
+        if steps:
+            told = [(batch.rows_of(step.role)[step.row], step) for step in steps]
+            told.sort(key=lambda each: (each[0].offset, each[0].place))
+            for row, step in told:
+                self._say([step], row, batch)
         batch.empty()
 
-    def _raise(self, sighted: Sighted, batch: _Batch) -> None:
-        column, change = sighted.column, sighted.change
-        of_pairs = column.role in {"error", "outcome"}
-        row = (batch.pair_rows if of_pairs else batch.prediction_rows)[sighted.row]
-        trail = self._labelled_trail if of_pairs else self._prediction_trail
-        last_row = row.labelled_seen if of_pairs else row.predictions_seen
-        first_row = max(1, last_row - change.rows + 1)
-        alert = make_alert(
-            change,
-            Sighting(
-                model_id=self.model_id,
+    def _say(self, steps: Sequence[Step], row: _Row, batch: _Batch) -> None:
+        """Publish what has become of alerts at an event."""
+        for step in steps:
+            of_pairs = step.role in OF_PAIRS
+            trail = self._labelled_trail if of_pairs else self._prediction_trail
+            last_row = row.labelled_seen if of_pairs else row.predictions_seen
+            first_row = max(1, last_row - step.change.rows + 1)
+            is_onset = step.status == "firing" and step.condition is None
+            seen = Sighting(
                 model_version=row.version,
-                series=column.series,
-                role=column.role,
                 predictions_seen=row.predictions_seen,
-                series_seen=sighted.series_seen,
                 at_ms=row.at_ms,
-                onset=trail.find(first_row, last_row),
+                onset=trail.find(first_row, last_row) if is_onset else None,
                 partition=batch.partition,
                 offset=row.offset,
                 spec_version=self.in_force.version,
-            ),
-        )
-        self.counts.alerts += 1
-        self._emit(batch, row, "alerts", alert.model_dump_json().encode())
-        if calls_for_retraining(alert):
-            labelled = LabelledRange(
-                topic=self._labelled_topic,
-                partition=batch.partition,
-                first_row=first_row,
-                last_row=last_row,
-                rows=last_row - first_row + 1,
-                first_offset=alert.evidence.first_offset,
-                last_offset=row.offset,
             )
-            command = retrain(alert, labelled)
-            self._emit(batch, row, "feedback", command.model_dump_json().encode())
+            alert = self.book.post(step, seen)
+            self.counts.alerts += alert.status == "firing"
+            self._emit(batch, row, "alerts", alert.model_dump_json().encode())
+            self._emit_status(batch, row, alert.fingerprint, status_of(alert))
+            if calls_for_retraining(alert):
+                rows = self._labelled_range(first_row, last_row, alert, batch)
+                command = retrain(alert, rows)
+                self._emit(batch, row, "feedback", command.model_dump_json().encode())
+
+    def _labelled_range(
+        self, first_row: int, last_row: int, alert: Alert, batch: _Batch
+    ) -> LabelledRange:
+        return LabelledRange(
+            topic=self._labelled_topic,
+            partition=batch.partition,
+            first_row=first_row,
+            last_row=last_row,
+            rows=last_row - first_row + 1,
+            first_offset=alert.evidence.first_offset,
+            last_offset=alert.evidence.last_offset,
+        )
+
+    def _emit_status(
+        self, batch: _Batch, row: _Row, fingerprint: str, status: Status | None
+    ) -> None:
+        emission = status_emission(self.model_id, fingerprint, status, row.now_ms)
+        batch.emissions.append(emission._replace(place=(row.offset, row.place)))
 
     def _emit(self, batch: _Batch, row: _Row, role: Role, value: bytes) -> None:
         place = row.offset, row.place
         batch.emissions.append(Emission(place, role, self.model_id, value, row.now_ms))
+
+
+def status_emission(
+    model_id: str, fingerprint: str, status: Status | None, now_ms: int
+) -> Emission:
+    """Return the record of `status` for an alert; None deletes it."""
+    value = b"" if status is None else status.model_dump_json().encode()
+    return Emission((0, 0), "status", model_id, value, now_ms, fingerprint)
 
 
 class Restored(NamedTuple):

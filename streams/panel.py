@@ -13,17 +13,21 @@ Rule 6. Another spec takes effect at once: the budget is divided anew; a feature
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from schemas.model_spec import ModelSpec
 from streams.budget import Role, shares
 from streams.join import Answer
-from streams.watch import Change, Instants, Scalar, SeriesWatch, WatchSpec, watch_of
+from streams.lifecycle import Lives, Step, Stretch
+from streams.watch import Instants, Scalar, SeriesWatch, WatchSpec, watch_of
 
 MAX_SERIES = 1_000
-_ANSWERS = ("prediction", "error", "outcome")
+REGRESSION_SERIES = ("prediction", "error", "outcome")
+"""What is a quantity, and no class, once a model turns out to be a regression."""
 
+NowOf = Callable[[Role, int], int]
 Kind = Literal["auto", "numeric", "categorical"]
 
 
@@ -34,27 +38,6 @@ class Column(NamedTuple):
     role: Role
     values: list[Scalar]
     at_ms: Instants
-
-
-class Sighted(NamedTuple):
-    """A change of a series.
-
-    Parameters
-    ----------
-    column
-        The column it was found in.
-    row
-        The place in the column at which it was found.
-    series_seen
-        Values of the series so far, this one included.
-    change
-        What changed.
-    """
-
-    column: Column
-    row: int
-    series_seen: int
-    change: Change
 
 
 class Panel:
@@ -114,7 +97,7 @@ class Panel:
     def become_regression(self) -> None:
         """Begin the prediction, the error and the outcome anew, as quantities."""
         self.is_regression, self._may_become_regression = True, False
-        for series in _ANSWERS:
+        for series in REGRESSION_SERIES:
             self._drop(series)
 
     def compare(self, prediction: Answer, outcome: Answer) -> tuple[bool | None, float | None]:
@@ -155,21 +138,35 @@ class Panel:
             if series
         ]
 
-    def update(self, columns: Sequence[Column]) -> list[Sighted]:
-        """Take columns into account; return what changed."""
+    def update(self, columns: Sequence[Column], lives: Lives, now_of: NowOf) -> list[Step]:
+        """Take columns into account; return what has become of alerts.
+
+        Parameters
+        ----------
+        columns
+            At most one of each series.
+        lives
+            The model's alerts.
+        now_of
+            Gives the model's log time at a row of a column.
+        """
         starts = [self._meet(column) for column in columns]
         if self._has_new_series:
             self._divide_budget()
         return [
-            sighted
+            step
             for column, start in zip(columns, starts, strict=True)
             if start is not None
-            for sighted in self._update(column, start)
+            for step in lives.read(self._stretch(column, start, now_of))
         ]
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return, for display, what is known of each series, by name."""
         return {series: watch.describe() for series, watch in self._watches.items()}
+
+    def watch(self, series: str) -> SeriesWatch | None:
+        """Return what watches a series, if it has begun."""
+        return self._watches.get(series)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state."""
@@ -227,7 +224,7 @@ class Panel:
         self._may_become_regression = task is None and not self.is_regression
         if self.is_regression == was_regression:
             return set()
-        return {series for answer in _ANSWERS for series in self._drop(answer)}
+        return {series for answer in REGRESSION_SERIES for series in self._drop(answer)}
 
     def _drop(self, series: str) -> set[str]:
         """Forget what is known of a series; return it, if it was watched."""
@@ -292,12 +289,13 @@ class Panel:
         for watch, budget in zip(self._watches.values(), budgets, strict=True):
             watch.set_budget(budget)
 
-    def _update(self, column: Column, start: int) -> list[Sighted]:
-        watch = self._watches[column.series]
-        seen = watch.seen
-        values = column.values[start:] if start else column.values
-        at_ms = column.at_ms[start:] if start else column.at_ms
-        return [
-            Sighted(column, start + change.index, seen + change.index + 1, change)
-            for change in watch.update(values, at_ms)
-        ]
+    def _stretch(self, column: Column, start: int, now_of: NowOf) -> Stretch:
+        return Stretch(
+            self._watches[column.series],
+            column.series,
+            column.role,
+            column.values[start:] if start else column.values,
+            column.at_ms[start:] if start else column.at_ms,
+            start,
+            partial(now_of, column.role),
+        )

@@ -12,7 +12,8 @@ import numpy as np
 
 from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
 from streams.budget import Role
-from streams.panel import Column, Panel, Sighted
+from streams.lifecycle import Lives, Step
+from streams.panel import Column, NowOf, Panel
 from streams.watch import FIRST_STAGES, Instants, Scalar, WatchSpec, profile, watch_of
 
 FEWEST_VALUES = FIRST_STAGES[0]
@@ -33,7 +34,7 @@ class RecordingPanel(Panel):
         self._kept: dict[str, list[Scalar]] = {}
         self._at_ms: dict[str, list[Instants]] = {}
 
-    def update(self, columns: Sequence[Column]) -> list[Sighted]:
+    def update(self, columns: Sequence[Column], lives: Lives, now_of: NowOf) -> list[Step]:
         """Keep the columns, from the first value of each series on."""
         for column in columns:
             start = self._meet(column)

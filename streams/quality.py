@@ -152,6 +152,10 @@ class MissingRule:
         self._is_news = False
         self._stages = self._stages[-2:]
 
+    def begin_anew(self) -> None:
+        """Learn the share anew from the next value on."""
+        self._relearn()
+
     def settle(self, stages: tuple[int, ...]) -> None:
         """Take what has been learnt as it is; ``stages`` are for learning anew."""
         self._stages = stages

@@ -7,7 +7,7 @@ Rule 3. Everything a detector assumes (independence above all) is measured here,
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -27,6 +27,7 @@ MIN_LEVEL_SHARE = 0.01
 MAX_AUTOCORRELATION = 0.98
 SHARE_FLOOR = 1e-4
 
+_COARSEST = 3.0
 _KNOT_SCORES: Floats = np.linspace(-3.0, 3.0, 61)
 _KNOT_RANKS: Floats = np.array([NormalDist().cdf(float(score)) for score in _KNOT_SCORES])
 
@@ -104,6 +105,22 @@ def moments(values: Floats) -> tuple[float, float]:
     scale = float(np.abs(values).max()) or 1.0
     parts = values / scale
     return float(parts.mean()) * scale, float(parts.std()) * scale
+
+
+def coarse_knots(quantiles: Mapping[str, float]) -> tuple[Floats, Floats]:
+    """Return values and their normal scores, from the few quantiles of a reference for display.
+
+    Examples
+    --------
+    >>> knots, scores = coarse_knots({"0": 1.0, "0.5": 4.0, "1": 9.0})
+    >>> knots.tolist(), scores.tolist()
+    ([1.0, 4.0, 9.0], [-3.0, 0.0, 3.0])
+    """
+    scores = [
+        _COARSEST if p == 1 else NormalDist().inv_cdf(p) if p > 0 else -_COARSEST
+        for p in map(float, quantiles)
+    ]
+    return _merge(np.array(list(quantiles.values())), np.array(scores))
 
 
 def _slope(low: float, high: float) -> float:

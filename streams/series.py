@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from streams.budget import Role
 from streams.detect import Finding, LevelDetector, ShareDetector
-from streams.reference import Levels, NumericReference, ShareReference, Value, moments
+from streams.reference import (
+    Levels,
+    NumericReference,
+    ShareReference,
+    Value,
+    block_inflation,
+    coarse_knots,
+    moments,
+)
 from streams.rhythm import Minutes, Rhythm
 
 Floats = NDArray[np.float64]
@@ -114,7 +122,7 @@ class NumericSeries:
             shares = ShareDetector(ShareReference.of(codes, range(len(atoms))), false_alarms, codes)
         if len(smooth) >= MIN_LEVEL_ROWS and (smooth != smooth[0]).any():
             level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
-        series = cls(atoms, level, shares, _numeric_summary(x, ordered))
+        series = cls(atoms, level, shares, _numeric_summary(x, ordered, atoms, smooth))
         series.set_budget(false_alarms)
         return series
 
@@ -198,17 +206,34 @@ def _atom_codes(x: Floats, atoms: Sequence[float]) -> Floats:
     return codes
 
 
-def _numeric_summary(x: Floats, ordered: Floats) -> dict[str, object]:
+def _numeric_summary(
+    x: Floats, ordered: Floats, atoms: Sequence[float], smooth: Floats
+) -> dict[str, object]:
     points = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
     mean, sd = moments(x)
     places = [max(math.ceil(len(x) * point - 1), 0) for point in points]
+    quantiles = {
+        f"{point:g}": float(ordered[place]) for point, place in zip(points, places, strict=True)
+    }
     return {
         "rows": len(x),
         "mean": mean,
         "sd": sd,
-        "quantiles": {
-            f"{point:g}": float(ordered[place]) for point, place in zip(points, places, strict=True)
-        },
+        "quantiles": quantiles,
+        "atoms": list(atoms),
+        "scores": _coarse_summary(smooth, quantiles),
+    }
+
+
+def _coarse_summary(smooth: Floats, quantiles: dict[str, float]) -> dict[str, float] | None:
+    """Say what `coarse_knots` makes of the values that are no atoms."""
+    if len(smooth) < MIN_LEVEL_ROWS:
+        return None
+    scores = np.interp(smooth, *coarse_knots(quantiles))
+    return {
+        "mean": float(scores.mean()),
+        "sd": float(scores.std()) or 1.0,
+        "inflation": block_inflation(scores),
     }
 
 
@@ -288,6 +313,7 @@ class CategorySeries:
             "shares": shares,
             "other_categories": levels.others,
             "other_share": rest,
+            "inflation": self._shares.inflation,
         }
 
     def snapshot(self) -> dict[str, Any]:

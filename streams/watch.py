@@ -204,6 +204,7 @@ class SeriesWatch:
         self._stages = spec.first_stages
         self._patience = 1
         self._learning_since = 0
+        self._adopts = False
         self._buffer: list[Value] | None = []
         self._buffer_minutes: bytearray | None = bytearray()
         self._season = Season()
@@ -263,6 +264,11 @@ class SeriesWatch:
         What is being learnt now is learnt as it was begun.
         """
         self._spec = spec
+
+    @property
+    def original(self) -> dict[str, object] | None:
+        """The first reference, as `describe` tells it."""
+        return self._original
 
     def set_budget(self, false_alarms: float) -> None:
         """Set how many false alarms the series may cost per 10,000 inputs.
@@ -363,6 +369,7 @@ class SeriesWatch:
         minute = None if minutes is None else int(minutes[-1])
         if self._season.explains(finding, minute, is_steady=is_steady):
             self._series = self._buffer = None  # until the day is over
+            self._buffer_minutes = bytearray()
             return []
         told = [(finding, self._category(finding))]
         self._season.note(finding)
@@ -489,8 +496,9 @@ class SeriesWatch:
             )
         elif self._news is not None:
             self._news.learn(values)
-        if is_first:
+        if is_first or self._adopts:
             self._original = series.describe()
+        self._adopts &= not is_last
 
     def _learnt_series(self, values: list[Value], levels: Levels | None) -> Series:
         """Learn from values as at their hours, where they have a rhythm."""
@@ -514,6 +522,25 @@ class SeriesWatch:
         self._series = None
         self._stages = self._spec.later_stages(self._patience)
         self._buffer, self._buffer_minutes = [], bytearray()
+
+    def begin_anew(self, aspect: str) -> None:
+        """Learn anew from the next value on, whatever has been learnt since the last alarm.
+
+        The series is back at its first reference: what came in between must not be its normal.
+        """
+        if aspect == "missing":
+            self._missing.begin_anew()
+        if aspect in {"missing", "unseen", "stuck", "type"}:
+            return  # facts, after which nothing has been learnt anew
+        self._series = None
+        self._learning_since = self._seen
+        self._stages = self._spec.later_stages(self._patience)
+        self._buffer, self._buffer_minutes = [], bytearray()
+
+    def accept(self) -> None:
+        """Take what the series has become as its first reference from here on."""
+        self._original = None if self._series is None else self._series.describe()
+        self._adopts = self._buffer is not None
 
     def _forget_type(self) -> None:
         """Learn a series whose values have become another type as if it were new."""
@@ -546,6 +573,7 @@ class SeriesWatch:
                 "types": self._types.snapshot(),
                 "series": self._series and self._series.snapshot(),
                 "original": self._original,
+                "adopts": self._adopts,
                 "runs": self._runs.snapshot(),
                 "news": self._news and self._news.snapshot(),
                 "missing": self._missing.snapshot(),
@@ -580,6 +608,7 @@ class SeriesWatch:
         watch._types = Hush(*tree["types"])
         watch._series = tree["series"] and restore_series(tree["series"])
         watch._original = tree["original"]
+        watch._adopts = tree.get("adopts", False)
         watch._runs = RunRule.restore(tree["runs"])
         watch._news = tree["news"] and NewsRule.restore(tree["news"])
         watch._missing = MissingRule.restore(tree["missing"])

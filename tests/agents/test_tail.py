@@ -120,8 +120,15 @@ def test_an_entry_is_one_line_however_it_was_written() -> None:
     assert entries("predictions", None) == ()
 
 
+ALERT = {
+    "detected_at": "T",
+    "status": "firing",
+    "severity": "critical",
+    "summary": "Car value fell.",
+}
 DETAILS = {
-    "alerts": {"detected_at": "T", "severity": "critical", "summary": "Car value fell."},
+    "alerts": ALERT,
+    "status": {"alert": ALERT},
     "feedback": {"issued_at": "T", "command": "retrain", "summary": "Train it again."},
     "labelled": {
         "model_id": "m",
@@ -152,7 +159,8 @@ DETAILS = {
 @pytest.mark.parametrize(
     ("role", "line"),
     [
-        ("alerts", "T  critical  Car value fell."),
+        ("alerts", "T  critical  firing    Car value fell."),
+        ("status", "T  critical  firing    Car value fell."),
         ("feedback", "T  retrain  Train it again."),
         ("labelled", "m row 7  wrong  predicted yes, was no, known after 1,200 s"),
         ("dead_letters", "predictions-1 offset 9  not_json  a value is missing"),

@@ -54,9 +54,13 @@ class Played:
         """Return the events published to a topic."""
         return [orjson.loads(value) for value in self.bytes_of(role)]
 
+    def firings(self) -> list[Json]:
+        """Return the alerts as they fired."""
+        return [alert for alert in self.of("alerts") if alert["status"] == "firing"]
+
     def changes(self) -> list[tuple[str, str]]:
         """Return the series and the aspect of every alert."""
-        return [(alert["series"], alert["aspect"]) for alert in self.of("alerts")]
+        return [(alert["series"], alert["aspect"]) for alert in self.firings()]
 
 
 def play(

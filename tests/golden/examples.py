@@ -1,12 +1,14 @@
 """The bytes that a consumer may rely on: one example of everything Tidegauge publishes."""
 
-from schemas.alert import Alert
+from schemas.alert import Alert, Moved
 from schemas.event import Source
 from schemas.feedback import LabelledRange
+from schemas.model_spec import AlertRules
 from schemas.wire import to_epoch_ms
-from streams.alert import Sighting, make_alert
+from streams.alert import AlertBook, Sighting, status_of
 from streams.feedback import retrain
 from streams.ingest import Raw, Refused, accept
+from streams.lifecycle import Step
 from streams.trail import Mark
 from streams.watch import Change
 from tests.doubles.core import log_of, play
@@ -38,6 +40,7 @@ def golden() -> dict[str, bytes]:
         "events.txt": _log()[0],
         "labelled.json": play(_log(), partition=3, first_offset=1_204).bytes_of("labelled")[0],
         "alert.json": _alert().model_dump_json().encode(),
+        "status.json": _status(),
         "feedback.json": _feedback(),
         "dead_letter.json": _dead_letter(),
     }
@@ -65,19 +68,47 @@ def _alert() -> Alert:
         direction="up",
         rows=1_064,
     )
-    seen = Sighting(
-        model_id="car_loan",
-        model_version="2018-01",
-        series="error",
-        role="error",
-        predictions_seen=77_064,
+    fired = _posted(AlertBook("car_loan", AlertRules()), change, "error", "level")
+    moved = Moved(
+        series="feature/car_value",
+        aspect="level",
+        effect=0.78,
+        effect_unit="sd",
+        started_at="2018-08-23T02:11:40.152Z",
+    )
+    return fired.model_copy(update={"moved_together": (moved,)})
+
+
+def _posted(book: AlertBook, change: Change, role: str, aspect: str) -> Alert:
+    step = Step(
+        series=role,
+        role=role,
+        aspect=aspect,
+        status="firing",
+        because=None,
+        change=change,
+        episode=1,
+        sequence=0,
+        is_flapping=False,
+        acknowledged=None,
+        muted_until_ms=None,
+        row=17,
         series_seen=76_064,
+    )
+    seen = Sighting(
+        model_version="2018-01",
+        predictions_seen=77_064,
         at_ms=to_epoch_ms("2018-08-26T09:41:52.480Z"),
         onset=Mark(75_001, to_epoch_ms("2018-08-23T06:33:20.152Z"), 1_204),
         partition=3,
         offset=1_221,
     )
-    return make_alert(change, seen)
+    return book.post(step, seen)
+
+
+def _status() -> bytes:
+    status = status_of(_alert())
+    return b"" if status is None else status.model_dump_json().encode()
 
 
 def _feedback() -> bytes:

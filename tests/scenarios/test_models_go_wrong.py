@@ -84,7 +84,7 @@ def multiclass(*, mistaken: bool) -> tuple[list[Json], list[Json]]:
 
 
 def only_alert(played: Played) -> Json:
-    (alert,) = played.of("alerts")
+    (alert,) = played.firings()
     return alert
 
 

@@ -46,7 +46,7 @@ Point = tuple[str, str]
 
 OUTPUT_POINTS = tuple(
     (f"send of {kind}", stage)
-    for kind in ("events", "dead_letters", "labelled", "alerts", "feedback")
+    for kind in ("events", "dead_letters", "labelled", "alerts", "feedback", "status")
     for stage in ("lost", "late", "landed", "refused")
 )
 STATE_POINTS = tuple(

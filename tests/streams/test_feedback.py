@@ -7,14 +7,20 @@ from streams.feedback import VALID_MS, calls_for_retraining, retrain
 
 ALERT = Alert(
     alert_id="a1",
+    fingerprint="f1",
+    episode=1,
+    sequence=0,
     status="firing",
+    resolved_because=None,
+    fired_at="2026-01-01T01:00:00.000Z",
+    is_flapping=False,
     kind="performance",
     model_id="car_loan",
     model_version="7",
     spec_version=0,
     series="error",
-    aspect="share",
-    category="true",
+    aspect="level",
+    category=None,
     segment=None,
     severity="critical",
     detected_at="2026-01-01T01:00:00.000Z",
@@ -25,9 +31,15 @@ ALERT = Alert(
     effect=3.86,
     effect_unit="odds_ratio",
     direction="up",
+    categories=(),
+    followed_by=(),
+    moved_together=(),
     rows_since_onset=1_234,
     predictions_seen=9_000,
     series_seen=8_000,
+    acknowledged=None,
+    muted_until=None,
+    runbook="docs/runbook.md#performance-level",
     summary="The error rose.",
     evidence=Evidence(partition=3, first_offset=11, last_offset=12),
 )
@@ -53,6 +65,17 @@ def test_a_change_of_the_error_or_the_outcome_calls_for_retraining(kind: str) ->
 @pytest.mark.parametrize("kind", ["feature_drift", "prediction_drift", "data_quality"])
 def test_any_other_change_alone_calls_for_nothing(kind: str) -> None:
     assert not calls_for_retraining(ALERT.model_copy(update={"kind": kind}))
+
+
+@pytest.mark.parametrize("status", ["ongoing", "resolved"])
+def test_an_alert_that_goes_on_or_is_over_calls_for_nothing_more(status: str) -> None:
+    assert not calls_for_retraining(ALERT.model_copy(update={"status": status}))
+
+
+def test_outcomes_that_only_come_late_call_for_nothing() -> None:
+    late = ALERT.model_copy(update={"kind": "labels", "aspect": "late"})
+
+    assert not calls_for_retraining(late)
 
 
 # Rule 2

@@ -57,7 +57,7 @@ def test_a_spec_changes_nothing_before_its_place() -> None:
 
     assert before == play(cut(STORY, (5_000,))[:50]).emissions
     assert before == play(log).emissions[: len(before)]
-    assert {each.role for each in before} == {"alerts", "feedback", "labelled"}
+    assert {each.role for each in before} == {"alerts", "status", "feedback", "labelled"}
 
 
 def test_an_alert_says_under_which_spec_it_was_raised() -> None:
@@ -300,7 +300,8 @@ def test_ids_are_never_given_twice() -> None:
     for role, id_field in (("alerts", "alert_id"), ("labelled", "labelled_id")):
         ids = [event[id_field] for event in played.of(role)]  # type: ignore[arg-type]
         assert len(ids) == len(set(ids))
-    assert len(played.of("alerts")) == 2 * len(UNCHANGED.of("alerts"))
+    assert len(played.firings()) == 2 * len(UNCHANGED.firings())
+    assert {each["resolved_because"] for each in played.of("alerts")} == {None, "removed"}
 
 
 def test_what_was_taken_before_the_removal_is_not_taken_again() -> None:

@@ -1,0 +1,507 @@
+"""The life of an alert: when it fires, goes on, and is over.
+
+    state     what happens                                        next      what is said
+    quiet     a change, and nothing is to be held                 firing    firing
+    quiet     a change, and `hold` checks are asked for           pending   -
+    pending   so many blocks of values were away                  firing    firing
+    pending   the series is back                                  quiet     -, counted
+    firing    away, and a change made it much another one         firing    ongoing
+    firing    away, and `renotify_s` have passed                  firing    ongoing
+    firing    a person takes note of it, or mutes it              firing    ongoing
+    firing    the series is back, and not flapping                quiet     resolved
+    firing    flapping, and back as long as three firings took    quiet     resolved
+    firing    a person accepts what the series has become         quiet     resolved
+    firing    the series is learnt anew, or watched no more       quiet     resolved
+
+Rule 1. A fingerprint (model, series, aspect, segment) has at most one open alert: a further change
+        of an open alert renews its figures.
+Rule 2. Time is the model's log time; what is awaited is awaited in values of the series.
+Rule 3. A series without an open alert costs nothing here.
+Rule 4. When a series is back, the detectors learn it anew: what they have learnt of it since the
+        alarm is not its normal.
+Rule 5. How values are cut into records changes nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, NamedTuple
+
+from schemas.alert import Because, Kind, Severity, Status
+from schemas.model_spec import AlertRules
+from streams.budget import Role
+from streams.gauge import Gauge, Reading, gauge_of, strength
+from streams.watch import Change, Instants, Scalar, SeriesWatch
+
+FLAPS = 3
+"""So many firings within `renotify_s` are flapping."""
+MUCH = 2.0
+"""An effect so many times as strong, or as weak, as what was said last is another one."""
+
+QUALITY_ASPECTS = frozenset({"missing", "unseen", "stuck", "constant", "type"})
+
+State = Literal["quiet", "pending", "firing"]
+
+
+class Note(NamedTuple):
+    """What a person said of an alert: who, when, and why."""
+
+    by: str
+    at_ms: int
+    because: str | None
+
+
+class Condition(NamedTuple):
+    """Something about a model that is no change of a series, such as silence.
+
+    Parameters
+    ----------
+    kind, series, aspect
+        What it is about, as in an alert. Series and aspect name it within its model.
+    severity
+        How urgent it is while it lasts.
+    detector
+        What saw it.
+    says
+        What has happened, for people: it follows "Model NAME: ". Figures, never values.
+    value, baseline, effect, effect_unit, direction, rows
+        As in an alert.
+    """
+
+    kind: Kind
+    series: str
+    aspect: str
+    severity: Severity
+    says: str
+    detector: str = "rule"
+    value: float | None = None
+    baseline: float | None = None
+    effect: float | None = None
+    effect_unit: str = "none"
+    direction: Literal["up", "down"] | None = None
+    rows: int = 1
+
+    def change(self) -> Change:
+        """Return its figures as those of a change."""
+        return Change(
+            index=0,
+            aspect=self.aspect,
+            category=None,
+            detector=self.detector,
+            value=self.value,
+            baseline=self.baseline,
+            effect=self.effect,
+            effect_unit=self.effect_unit,
+            direction=self.direction,
+            rows=self.rows,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Values of one series that are still to be read.
+
+    Parameters
+    ----------
+    watch
+        What watches the series.
+    series, role
+        Its name, and what it is to the model.
+    values, at_ms
+        The values and their instants.
+    first_row
+        The row of the first value.
+    now_of
+        Gives the log time of a row.
+    """
+
+    watch: SeriesWatch
+    series: str
+    role: Role
+    values: Sequence[Scalar]
+    at_ms: Instants
+    first_row: int
+    now_of: Callable[[int], int]
+
+
+class Step(NamedTuple):
+    """A transition of an alert.
+
+    Parameters
+    ----------
+    series, role, aspect
+        What it is about: `role` is what the series is to the model.
+    status, because
+        What has come of it; why, where it is resolved.
+    change
+        The figures.
+    episode, sequence, is_flapping, acknowledged, muted_until_ms
+        As in an alert.
+    moved
+        The categories that moved: name, share in the reference, share now.
+    condition
+        What it is, where it is no change of a series.
+    row, series_seen
+        Where in its column it was found, and the values of the series so far, that one included.
+    """
+
+    series: str
+    role: str
+    aspect: str
+    status: Status
+    because: Because | None
+    change: Change
+    episode: int
+    sequence: int
+    is_flapping: bool
+    acknowledged: Note | None
+    muted_until_ms: int | None
+    moved: tuple[tuple[str, float, float], ...] = ()
+    condition: Condition | None = None
+    row: int = 0
+    series_seen: int = 0
+
+
+@dataclass(slots=True)
+class Life:
+    """One fingerprint of a model.
+
+    Attributes
+    ----------
+    change
+        What raised the alert, with the figures of the latest block.
+    onset_rows
+        Values between the estimated onset and the alarm.
+    said, said_ms
+        What was said last, and when.
+    fired_ms
+        The last ``FLAPS`` firings.
+    back_since_ms
+        Since when the series has been back, without the alert being resolved.
+    settling
+        Blocks until the first that lies wholly after a further change; 0 when there was none.
+    """
+
+    series: str
+    role: str
+    aspect: str
+    state: State = "quiet"
+    episode: int = 0
+    sequence: int = 0
+    change: Change | None = None
+    onset_rows: int = 0
+    said: Change | None = None
+    said_ms: int = 0
+    fired_ms: list[int] = field(default_factory=list)
+    back_since_ms: int | None = None
+    settling: int = 0
+    is_flapping: bool = False
+    acknowledged: Note | None = None
+    muted_until_ms: int | None = None
+    condition: Condition | None = None
+    gauge: Gauge | None = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as plain values."""
+        kept = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name in ("change", "said"):
+            kept[name] = kept[name] and asdict(kept[name])
+        for name in ("acknowledged", "condition"):
+            kept[name] = kept[name] and kept[name]._asdict()
+        return kept | {"gauge": self.gauge and self.gauge.snapshot()}
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "Life":
+        """Return the life as it was."""
+        kept = dict(tree)
+        for name in ("change", "said"):
+            kept[name] = kept[name] and Change(**kept[name])
+        kept["acknowledged"] = kept["acknowledged"] and Note(**kept["acknowledged"])
+        kept["condition"] = kept["condition"] and Condition(**kept["condition"])
+        kept["gauge"] = kept["gauge"] and Gauge.restore(kept["gauge"])
+        return cls(**kept)
+
+
+class Lives:
+    """The alerts of one model.
+
+    Parameters
+    ----------
+    rules
+        What the model's owner asks for; may be set anew at any time.
+
+    Attributes
+    ----------
+    dropped
+        Pending alerts that have not fired.
+    """
+
+    def __init__(self, rules: AlertRules) -> None:
+        self.rules = rules
+        self.dropped = 0
+        self._lives: dict[tuple[str, str], Life] = {}
+        self._gauged: dict[str, list[Life]] = {}
+
+    def read(self, stretch: Stretch) -> list[Step]:
+        """Have the watch of a series, and its gauges if it has any, read values."""
+        values, watch, series = stretch.values, stretch.watch, stretch.series
+        if series not in self._gauged:
+            seen = watch.seen
+            changes = watch.update(values, stretch.at_ms)
+            return self._follow(stretch, 0, len(values), changes, seen) if changes else []
+        steps: list[Step] = []
+        at = 0
+        while at < len(values):
+            # No further than to the end of a block: what is learnt anew begins there (Rule 4).
+            gauges = [life.gauge for life in self._gauged.get(series, ()) if life.gauge]
+            end = min(at + min((gauge.due for gauge in gauges), default=len(values)), len(values))
+            seen = watch.seen - at
+            changes = watch.update(values[at:end], stretch.at_ms[at:end])
+            steps += self._follow(stretch, at, end, changes, seen)
+            at = end
+        return steps
+
+    def on_condition(self, condition: Condition, *, is_on: bool, now_ms: int) -> list[Step]:
+        """Take into account what is no change of a series, such as silence.
+
+        Parameters
+        ----------
+        condition
+            What it is, with its figures as they are now.
+        is_on
+            Whether it is so.
+        now_ms
+            The model's log time.
+        """
+        life = self._life(condition.series, condition.kind, condition.aspect)
+        change = condition.change()
+        if not is_on:
+            if life.state == "quiet":
+                return []
+            life.change, life.condition = change, condition
+            return self._close_if_calm(life, now_ms)
+        life.change, life.condition, life.back_since_ms = change, condition, None
+        if life.state == "quiet":
+            return [self._fire(life, now_ms)]
+        if _differs(life) or self._is_due(life, now_ms):
+            return [self._say(life, "ongoing", now_ms)]
+        return []
+
+    def acknowledge(self, series: str, aspect: str, note: Note, now_ms: int) -> list[Step]:
+        """Say that a person has taken note of an open alert."""
+        life = self._lives.get((series, aspect))
+        if life is None or life.state != "firing":
+            return []
+        life.acknowledged = note
+        return [self._say(life, "ongoing", now_ms)]
+
+    def mute(self, series: str, aspect: str, until_ms: int | None, now_ms: int) -> list[Step]:
+        """Say until when nobody wants to be told of an open alert; None is unmuted."""
+        life = self._lives.get((series, aspect))
+        if life is None or life.state != "firing":
+            return []
+        life.muted_until_ms = until_ms
+        return [self._say(life, "ongoing", now_ms)]
+
+    def close(
+        self,
+        because: Because,
+        now_ms: int,
+        *,
+        series: str | None = None,
+        aspect: str | None = None,
+        note: Note | None = None,
+    ) -> list[Step]:
+        """End open alerts: of a series, of an aspect, or all; what was pending is dropped."""
+        steps = []
+        for life in self._in_order():
+            if series not in {None, life.series} or aspect not in {None, life.aspect}:
+                continue
+            if life.state == "firing":
+                life.acknowledged = note or life.acknowledged
+                steps.append(self._say(life, "resolved", now_ms, because))
+            self._rest(life)
+        return steps
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state."""
+        return {
+            "dropped": self.dropped,
+            "lives": [life.snapshot() for life in self._in_order()],
+        }
+
+    @classmethod
+    def restore(cls, rules: AlertRules, tree: dict[str, Any]) -> "Lives":
+        """Return the lives as they were."""
+        lives = cls(rules)
+        lives.dropped = tree["dropped"]
+        for life in map(Life.restore, tree["lives"]):
+            lives._lives[life.series, life.aspect] = life
+            if life.gauge is not None:
+                lives._open_gauge(life, life.gauge)
+        return lives
+
+    def _in_order(self) -> list[Life]:
+        """Return all lives in an order that does not depend on how the log was cut."""
+        return [self._lives[name] for name in sorted(self._lives)]
+
+    def _open_gauge(self, life: Life, gauge: Gauge) -> None:
+        life.gauge = gauge
+        gauged = self._gauged.setdefault(life.series, [])
+        gauged.append(life)
+        gauged.sort(key=lambda each: each.aspect)
+
+    # Values of a series
+
+    def _follow(
+        self, stretch: Stretch, start: int, end: int, changes: Sequence[Change], seen: int
+    ) -> list[Step]:
+        """Let the gauges read what the watch has read, and the alerts live."""
+        steps: list[Step] = []
+        at = start
+        for change in changes:
+            row = start + change.index
+            steps += self._gauge(stretch, at, row + 1, seen)
+            at = row + 1
+            steps += [
+                step._replace(row=stretch.first_row + row, series_seen=seen + row + 1)
+                for step in self._on_change(stretch, change, row)
+            ]
+        return steps + self._gauge(stretch, at, end, seen)
+
+    def _gauge(self, stretch: Stretch, start: int, end: int, seen: int) -> list[Step]:
+        steps: list[Step] = []
+        for life in list(self._gauged.get(stretch.series, ())):
+            at = start
+            while at < end and life.gauge is not None:
+                stop = min(at + life.gauge.due, end)
+                reading = life.gauge.read(stretch.values[at:stop])
+                at = stop
+                if reading is None:
+                    continue
+                now_ms = stretch.now_of(stretch.first_row + at - 1)
+                steps += [
+                    step._replace(
+                        row=stretch.first_row + at - 1, series_seen=seen + at, moved=reading.moved
+                    )
+                    for step in self._on_block(life, life.gauge, reading, now_ms)
+                ]
+                if life.state == "quiet":
+                    stretch.watch.begin_anew(life.aspect)
+        return steps
+
+    def _on_change(self, stretch: Stretch, change: Change, row: int) -> list[Step]:
+        aspect = plain_aspect(stretch.role, change.aspect)
+        life = self._life(stretch.series, stretch.role, aspect)
+        value = stretch.values[row]
+        if life.gauge is not None:
+            life.settling = 2
+            life.gauge.measure.also(change, value)
+            return []
+        self._open_gauge(life, gauge_of(change, value, stretch.watch.original))
+        # What is kept must not tell how the values were cut.
+        life.change, life.onset_rows = replace(change, index=0), change.rows
+        if self.rules.hold:
+            life.state = "pending"
+            return []
+        return [self._fire(life, stretch.now_of(stretch.first_row + row))]
+
+    def _on_block(self, life: Life, gauge: Gauge, reading: Reading, now_ms: int) -> list[Step]:
+        has_settled, life.settling = life.settling == 1, max(life.settling - 1, 0)
+        life.change = reading.onto(_of(life.change), life.onset_rows + gauge.rows)
+        if gauge.is_back:
+            return self._close_if_calm(life, now_ms)
+        life.back_since_ms = None
+        if reading.is_back:
+            return []
+        if life.state == "pending":
+            return [self._fire(life, now_ms)] if gauge.aways >= self.rules.hold else []
+        is_news = has_settled and _differs(life)
+        if is_news or self._is_due(life, now_ms):
+            return [self._say(life, "ongoing", now_ms)]
+        return []
+
+    def _close_if_calm(self, life: Life, now_ms: int) -> list[Step]:
+        """End an alert that is back, unless it flaps and has not been back for long enough."""
+        if life.back_since_ms is None:
+            life.back_since_ms = now_ms
+        if life.state == "pending":
+            self.dropped += 1
+            self._rest(life)
+            return []
+        if life.is_flapping:
+            took_ms = life.fired_ms[-1] - life.fired_ms[0]
+            if now_ms - life.back_since_ms < took_ms:
+                return []
+        step = self._say(life, "resolved", now_ms, "returned")
+        self._rest(life)
+        return [step]
+
+    # One alert
+
+    def _life(self, series: str, role: str, aspect: str) -> Life:
+        return self._lives.setdefault((series, aspect), Life(series, role, aspect))
+
+    def _is_due(self, life: Life, now_ms: int) -> bool:
+        return now_ms - life.said_ms >= 1_000 * self.rules.renotify_s
+
+    def _fire(self, life: Life, now_ms: int) -> Step:
+        life.state = "firing"
+        life.episode += 1
+        life.sequence = -1
+        life.fired_ms = [*life.fired_ms, now_ms][-FLAPS:]
+        took_ms = now_ms - life.fired_ms[0]
+        is_often = len(life.fired_ms) == FLAPS
+        life.is_flapping = is_often and took_ms <= 1_000 * self.rules.renotify_s
+        life.acknowledged = None
+        return self._say(life, "firing", now_ms)
+
+    def _say(self, life: Life, status: Status, now_ms: int, because: Because | None = None) -> Step:
+        life.sequence += 1
+        life.said, life.said_ms = life.change, now_ms
+        if life.muted_until_ms is not None and life.muted_until_ms <= now_ms:
+            life.muted_until_ms = None
+        return Step(
+            series=life.series,
+            role=life.role,
+            aspect=life.aspect,
+            status=status,
+            because=because,
+            change=_of(life.change),
+            episode=life.episode,
+            sequence=life.sequence,
+            is_flapping=life.is_flapping,
+            acknowledged=life.acknowledged,
+            muted_until_ms=life.muted_until_ms,
+            condition=life.condition,
+        )
+
+    def _rest(self, life: Life) -> None:
+        """Be quiet again; how often it has fired, and when, is kept."""
+        life.state, life.gauge, life.back_since_ms = "quiet", None, None
+        life.change = life.said = life.condition = None
+        life.settling = 0
+        if life in (gauged := self._gauged.get(life.series, [])):
+            gauged.remove(life)
+            if not gauged:
+                del self._gauged[life.series]
+
+
+def plain_aspect(role: str, aspect: str) -> str:
+    """Name the share of a classifier's rows that are errors for what it is: the error's level."""
+    return "level" if role == "error" and aspect == "share" else aspect
+
+
+def _of(change: Change | None) -> Change:
+    if change is None:
+        msg = "an open alert has figures"
+        raise ValueError(msg)
+    return change
+
+
+def _differs(life: Life) -> bool:
+    """Tell whether the figures are much others than what was said last."""
+    now, said = _of(life.change), _of(life.said)
+    if now.direction != said.direction:
+        return True
+    strong, weak = strength(now.effect, now.effect_unit), strength(said.effect, said.effect_unit)
+    return not weak / MUCH < strong < MUCH * weak if strong or weak else False
