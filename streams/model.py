@@ -217,8 +217,9 @@ class ModelMonitor:
                 self.counts.repeated_events += 1
                 continue
             self._high_water[arrival.source] = arrival.source_offset
-            self._now_ms = max(self._now_ms, arrival.logged_at)
-            self.join.advance(self._now_ms)
+            if arrival.logged_at > self._now_ms:  # in a backlog, dozens share a millisecond
+                self._now_ms = arrival.logged_at
+                self.join.advance(self._now_ms)
             match arrival.kind:
                 case "prediction":
                     self._on_prediction(arrival, batch)
