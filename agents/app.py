@@ -22,7 +22,7 @@ from faust.tables.recovery import RebalanceAgain
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
-from agents.errors import BrokerUnreachableError, OperatorError, WorkerError
+from agents.errors import BrokerUnreachableError, OperatorError, StalledError, WorkerError
 from agents.hop import Hop, Partitions
 from agents.publish import Publisher
 from agents.settings import Settings
@@ -273,11 +273,18 @@ class _Seam:
         ends: dict[TP, int] = {}  # what is known stays known while the broker cannot be asked
         while not app.should_stop:
             await app.sleep(pause_s)
+            await self._guarded(_check_thread(app.batches))
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(pause_s):
                     ends.update(await app.batches.end_offsets())
             applied = {tp: offset for hop in app.hops for tp, offset in hop.applied().items()}
             await self._guarded(_checked(watchdog, applied, ends))
+
+
+async def _check_thread(consumer: BatchConsumer) -> None:
+    if not consumer.has_thread():  # whoever asks it anything would wait for ever
+        msg = "the thread that talks to Kafka has ended: restart the worker"
+        raise StalledError(msg)
 
 
 async def _checked(watchdog: Watchdog, applied: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
@@ -372,8 +379,10 @@ async def _live(app: WorkerApp) -> int:
         loop.add_signal_handler(number, ask)
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(asked.wait())
-    crashed = asyncio.create_task(app.wait_until_stopped())
-    ends: set[asyncio.Future[Any]] = {stopping, crashed}
+    stopped = asyncio.create_task(app.wait_until_stopped())
+    # What crashed may keep the rest from stopping, and must not be flushed.
+    crashed = asyncio.create_task(app._crashed.wait())
+    ends: set[asyncio.Future[Any]] = {stopping, stopped, crashed}
     await asyncio.wait(ends | {starting}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done() and not starting.exception():
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

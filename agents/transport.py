@@ -353,6 +353,11 @@ class BatchConsumer(driver.Consumer):
         ends = await self.highwaters(*(TopicPartition(*tp) for tp in self._next))
         return {TP(*key): offset for key, offset in ends.items()}
 
+    def has_thread(self) -> bool:
+        """Return whether the thread that owns the connection lives, or has not been started yet."""
+        thread = self._thread._thread
+        return thread is None or thread.is_alive()
+
     def known_ends(self) -> dict[TP, End]:
         """Return the end of each partition as of the broker's last answer to a fetch, if any."""
         ends = {tp: self._thread.end(tp) for tp in self._next}

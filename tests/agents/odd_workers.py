@@ -88,6 +88,17 @@ class Stuck(Hop):
         return self._starts
 
 
+class WithoutItsThread(Hop):
+    """Loses the thread that talks to Kafka."""
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        def end() -> None:
+            raise SystemExit
+
+        thread = self.partitions._app.batches._thread
+        thread.thread_loop.call_soon_threadsafe(end)
+
+
 class Orderly(Hop):
     """Commits only when it is told to stop."""
 
@@ -117,6 +128,7 @@ KINDS = {
         RefusingBeside,
         RefusingRestore,
         Stuck,
+        WithoutItsThread,
         Orderly,
     )
 }

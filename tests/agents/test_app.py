@@ -192,6 +192,18 @@ def test_a_hop_that_stands_still_while_its_log_grows_ends_the_process(
     assert f"{topic}-0 has stood at offset 0" in errors.splitlines()[-1]
 
 
+def test_a_worker_whose_thread_has_ended_ends(kafka: RealKafka, prefix: str) -> None:
+    topic, group = f"{prefix}in", f"{prefix}g"
+    create_topic(kafka, topic)
+    publish(kafka, topic, [b"x"])
+
+    with process(ODD, "WithoutItsThread", kafka.bootstrap, group, topic) as worker:
+        _, errors = worker.communicate(timeout=30)
+
+    assert worker.returncode == os.EX_TEMPFAIL
+    assert "the thread that talks to Kafka has ended" in errors
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_hop_commit_and_ends_the_process_in_order(
     kafka: RealKafka, prefix: str, number: signal.Signals

@@ -24,8 +24,9 @@ from faust.transport import conductor
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+from mode.services import Service
 from mode.supervisors import CrashingSupervisor
-from mode.threads import QueueServiceThread
+from mode.threads import QueueServiceThread, ServiceThread
 
 from tests.agents.running import Diary, app_of, running, until
 from tests.broker import create_topic, publish
@@ -96,6 +97,8 @@ def test_what_is_overridden_or_called_exists(owner: type, names: str) -> None:
         (AIOKafkaProducer, "_closed"),
         (AIOKafkaProducer, "_sender"),
         (AIOKafkaProducer, "client"),
+        (ServiceThread, "_thread"),
+        (Service, "_crashed"),
         (faust_consumer.Consumer, "_read_offset"),
         (faust_consumer.Consumer, "flow_active"),
         (faust_consumer.Consumer, "can_resume_flow"),
