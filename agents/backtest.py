@@ -16,9 +16,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from agents.errors import OperatorError
+from agents.errors import FileError, OperatorError
 from agents.memory import calm_collector
-from agents.recorded import STANDARD_STREAM, FileError, Recording, Refusals, read_spec
+from agents.recorded import STANDARD_STREAM, Recording, Refusals, read_spec
 from schemas.alert import Alert
 from schemas.model_spec import ModelSpec
 from schemas.topics import Role, Topics

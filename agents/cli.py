@@ -15,6 +15,7 @@ from typing import Any, get_args
 import click
 
 from agents.cli_models import models
+from agents.cli_notify import notify
 from agents.errors import WorkerError
 from agents.options import cluster_options
 from schemas.topics import Role
@@ -342,6 +343,7 @@ def tail(
 
 
 cli.add_command(models)
+cli.add_command(notify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

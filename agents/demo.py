@@ -26,8 +26,7 @@ from rich.table import Table
 from agents.car_loan import CHANGED_FROM, CHANGED_SERIES, UNCHANGED_SERIES, Published, published
 from agents.child import log_tail, start_child, stop_child
 from agents.embedded import EmbeddedBroker
-from agents.errors import OperatorError, WorkerError
-from agents.recorded import FileError
+from agents.errors import FileError, OperatorError, WorkerError
 from agents.settings import PREFIX, Settings
 from agents.topics import create_topics
 from schemas.topics import Role

@@ -20,6 +20,12 @@ class OperatorError(WorkerError):
     exit_code = os.EX_CONFIG
 
 
+class FileError(WorkerError):
+    """A file the operator named cannot be used: the message says which and why."""
+
+    exit_code = os.EX_NOINPUT
+
+
 class BrokerUnreachableError(WorkerError):
     """Kafka does not answer. Start it, or correct the address; then start again."""
 

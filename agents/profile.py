@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from agents.backtest import reading
-from agents.errors import OperatorError
+from agents.errors import FileError, OperatorError
 from agents.memory import calm_collector
-from agents.recorded import FileError, Recording, Refusals, read_spec
+from agents.recorded import Recording, Refusals, read_spec
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.monitor import Monitor

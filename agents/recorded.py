@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import IO, cast
 
 import yaml
 
-from agents.errors import OperatorError, WorkerError
+from agents.errors import FileError, OperatorError
 from schemas.event import EventKind, Source
 from schemas.model_spec import ModelSpec, SpecError, parse_spec
 from streams.ingest import MAX_BATCH_EVENTS, Accepted, Raw, Refused, accept, pack
@@ -22,12 +21,6 @@ from streams.order import TimeMerge
 LINES_AT_ONCE = 500
 SHOWN_REFUSALS = 5
 STANDARD_STREAM = "-"
-
-
-class FileError(WorkerError):
-    """A file the operator named cannot be used: the message says which and why."""
-
-    exit_code = os.EX_NOINPUT
 
 
 @dataclass(slots=True)

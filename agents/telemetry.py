@@ -19,7 +19,7 @@ from structlog.types import Processor
 HIDDEN = "(hidden)"
 
 _UNPRINTABLE = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
-_LIBRARIES = ("aiokafka", "asyncio", "faust", "kafka", "mode", "numba")
+_LIBRARIES = ("aiohttp", "aiokafka", "asyncio", "faust", "kafka", "mode", "numba")
 _LIBRARIES_EVERY_S = 10.0
 _SECRET_WORDS = ("password", "secret", "token", "credential", "private_key", "api_key")
 

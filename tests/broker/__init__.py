@@ -40,7 +40,7 @@ def create_topic(
 def publish(
     broker: Broker,
     topic: str,
-    values: Iterable[bytes],
+    values: Iterable[bytes | None],
     *,
     partition: int | None = None,
     key: bytes | None = None,

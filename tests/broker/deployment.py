@@ -219,6 +219,7 @@ class Deployment:
             "group": f"{prefix}group",
             "session_timeout_s": "6",
         } | settings
+        self.broker = broker
         self.settings = load_settings(**told)
         self.env = {f"{PREFIX}{name.upper()}": value for name, value in told.items()}
         self.log_path = folder / "worker.log"
