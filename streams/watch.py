@@ -13,10 +13,12 @@ Rule 5. Missing values and values of another type are counted apart, and then le
 
 import base64
 import math
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +53,7 @@ RESTLESS = 1.5
 MAX_PATIENCE = 4
 TRUSTED_RUN_ROWS = 1_000
 
+Buffer: TypeAlias = "list[Value] | array[float]"
 Types = frozenset[type]
 _NUMBER: Types = frozenset((float, int))
 _TEXT: Types = frozenset((str,))
@@ -205,7 +208,7 @@ class SeriesWatch:
         self._patience = 1
         self._learning_since = 0
         self._adopts = False
-        self._buffer: list[Value] | None = []
+        self._buffer: Buffer | None = []
         self._buffer_minutes: bytearray | None = bytearray()
         self._season = Season()
 
@@ -448,7 +451,7 @@ class SeriesWatch:
     def _learn(self, values: Sequence[Value], minutes: Minutes | None) -> None:
         if self._buffer is None:
             return
-        self._buffer += values
+        self._buffer = _extended(self._buffer, values)
         if minutes is None:
             self._buffer_minutes = None
         elif self._buffer_minutes is not None:
@@ -456,9 +459,11 @@ class SeriesWatch:
         if len(self._buffer) not in self._stages:
             return
         is_last = len(self._buffer) == self._stages[-1]
+        learnt: list[Value] = list(self._buffer)
         if self._accepts is _ANY and self._spec.kind != "categorical":
-            self._settle_type(self._buffer)
-        self._build(self._buffer, is_last=is_last)
+            self._settle_type(learnt)
+            self._buffer = _extended([], learnt)
+        self._build(learnt, is_last=is_last)
         if is_last:
             self._buffer, self._buffer_minutes = None, bytearray()
 
@@ -580,7 +585,9 @@ class SeriesWatch:
                 "stages": list(self._stages),
                 "patience": self._patience,
                 "learning_since": self._learning_since,
-                "buffer": self._buffer,
+                "buffer": np.array(self._buffer)
+                if isinstance(self._buffer, array)
+                else self._buffer,
                 "buffer_minutes": self._buffer_minutes and bytes(self._buffer_minutes),
                 "season": self._season.snapshot(),
             }
@@ -615,7 +622,8 @@ class SeriesWatch:
         watch._stages = tuple(tree["stages"])
         watch._patience = tree["patience"]
         watch._learning_since = tree["learning_since"]
-        watch._buffer = tree["buffer"]
+        kept = tree["buffer"]
+        watch._buffer = array("d", kept.tobytes()) if isinstance(kept, np.ndarray) else kept
         minutes = tree.get("buffer_minutes")
         watch._buffer_minutes = None if minutes is None else bytearray(minutes)
         watch._season = Season.restore(tree.get("season"))
@@ -629,6 +637,24 @@ def _chosen(
     if len(places) < rows:
         minutes = minutes[np.array(places, dtype=np.intp)]
     return minutes if kept is None else minutes[kept]
+
+
+def _extended(buffer: Buffer, values: Sequence[Value]) -> Buffer:
+    """Return the buffer with more values: as doubles while all are, a third of what objects take.
+
+    Words are kept once, however often they come.
+    """
+    kinds = set(map(type, values))
+    if kinds == {float} and (not buffer or isinstance(buffer, array)):
+        numbers = buffer if isinstance(buffer, array) else array("d")
+        numbers.extend(cast("Sequence[float]", values))
+        return numbers
+    if not kinds:
+        return buffer
+    words = map(sys.intern, cast("Sequence[str]", values)) if kinds == {str} else values
+    extended: list[Value] = list(buffer) if isinstance(buffer, array) else buffer
+    extended.extend(words)
+    return extended
 
 
 def _family(value: Value) -> Types:
