@@ -16,6 +16,7 @@ import click
 
 from agents.cli_models import models
 from agents.cli_notify import notify
+from agents.cli_people import COMMANDS as PEOPLE
 from agents.errors import WorkerError
 from agents.options import cluster_options
 from schemas.topics import Role
@@ -342,8 +343,8 @@ def tail(
     follow(load_settings(**flags), topic, options, write)
 
 
-cli.add_command(models)
-cli.add_command(notify)
+for each in (models, notify, *PEOPLE):
+    cli.add_command(each)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

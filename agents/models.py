@@ -7,39 +7,28 @@ and it is in force from its place there on; what a command says about that is re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import yaml
-from kafka import KafkaConsumer, TopicPartition
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from agents.consume import (
-    POLL_MS,
-    connected_consumer,
-    ends_of,
-    read_whole,
-    refuse_missing,
-    send_record,
-)
+from agents.consume import read_whole, send_record
 from agents.errors import OperatorError, WorkerError
+from agents.follow import Follower, Position, following
 from agents.recorded import read_spec
 from agents.settings import Settings
-from schemas.event import decode_events
 from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError, parse_spec
-from schemas.topics import Role
 from schemas.wire import to_rfc3339
 from streams.ingest import partition_of
 from streams.model import spec_of_snapshot
 from streams.snapshot import StateRecord, StateView
 from streams.spec import read_spec_record
 
-_FOLLOWED: tuple[Role, ...] = ("events", "state")
 _IN_COLUMNS = frozenset({"model_id", "owner", "task", "alert_budget"})
 
 Say = Callable[[str], object]
@@ -93,14 +82,13 @@ def apply_specs(settings: Settings, paths: Sequence[Path], wait_s: float, say: S
         if model_id in values:
             raise OperatorError(f"{path}: model_id: there is another spec of {model_id!r}")
         values[model_id] = value
-    refuse_missing(settings, (settings.models,))
-    with _following(settings, values) as follower:
+    with following(settings, settings.models, values) as follower:
         written = {}
         for model_id, value in values.items():
             written[model_id] = send_record(settings, settings.models, model_id, value)
         for model_id, (partition, offset) in written.items():
             say(f"{model_id}: written to {settings.models}-{partition} at offset {offset}.")
-        follower.follow(written, wait_s, say)
+        _follow(follower, written, wait_s, say)
 
 
 def remove_model(settings: Settings, model_id: str, wait_s: float, say: Say) -> None:
@@ -113,10 +101,10 @@ def remove_model(settings: Settings, model_id: str, wait_s: float, say: Say) -> 
     """
     if find_spec(settings, model_id) is None and state_of(settings, model_id) is None:
         raise _unknown(settings, model_id)
-    with _following(settings, (model_id,)) as follower:
+    with following(settings, settings.models, (model_id,)) as follower:
         partition, offset = send_record(settings, settings.models, model_id, None)
         say(f"{model_id}: removal written to {settings.models}-{partition} at offset {offset}.")
-        follower.follow({model_id: (partition, offset)}, wait_s, say)
+        _follow(follower, {model_id: (partition, offset)}, wait_s, say)
 
 
 def find_specs(settings: Settings) -> list[KeptSpec]:
@@ -266,73 +254,20 @@ def _unknown(settings: Settings, model_id: str) -> UnknownModelError:
     )
 
 
-@contextmanager
-def _following(settings: Settings, model_ids: Iterable[str]) -> Iterator[_Follower]:
-    """Follow what becomes of models, from now on."""
-    topics = [settings.topics.name(role) for role in _FOLLOWED]
-    refuse_missing(settings, topics)
-    numbers = sorted({partition_of(model_id, settings.partitions) for model_id in model_ids})
-    with connected_consumer(settings) as consumer:
-        partitions = [TopicPartition(topic, number) for topic in topics for number in numbers]
-        consumer.assign(partitions)
-        for partition, end in ends_of(consumer, partitions).items():
-            consumer.seek(partition, end)
-        yield _Follower(settings, consumer)
-
-
-class _Follower:
-    """Follows the log and the state, to say where a spec is in force, and as which version."""
-
-    def __init__(self, settings: Settings, consumer: KafkaConsumer) -> None:
-        self._models = settings.models
-        self._events = settings.topics.name("events")
-        self._consumer = consumer
-        self._view = StateView()
-        self._places: dict[tuple[int, int], tuple[int, int]] = {}
-
-    def follow(self, written: Mapping[str, tuple[int, int]], wait_s: float, say: Say) -> None:
-        """Say what becomes of records of ``models``; after ``wait_s`` say how far they are."""
-        waiting = dict(written)
-        deadline_s = time.monotonic() + wait_s
-        while waiting and time.monotonic() < deadline_s:
-            self._poll()
-            for model_id, position in list(waiting.items()):
-                if (version := self._version(model_id, position)) is not None:
-                    say(f"{model_id}: {_named(version)} {self._place(position)}.")
-                    del waiting[model_id]
-        for model_id, position in waiting.items():
-            if position in self._places:
-                say(f"{model_id}: in force {self._place(position)}.")
-            else:
-                say(f"{model_id}: no worker has taken it in {wait_s:g} s; it waits for one.")
-
-    def _poll(self) -> None:
-        for partition, records in self._consumer.poll(POLL_MS).items():
-            for record in records:
-                if partition.topic == self._events:
-                    self._take(record)
-                else:
-                    self._view.take(StateRecord(record.key, record.value))
-
-    def _take(self, record: Any) -> None:
-        batch = decode_events(record.value)
-        for index, offset in zip(batch.source_index, batch.source_offset, strict=True):
-            source = batch.sources[index]
-            if source.topic == self._models:
-                # A worker that repeats work appends it again: the first place counts.
-                position = (source.partition, offset)
-                self._places.setdefault(position, (record.partition, record.offset))
-
-    def _version(self, model_id: str, position: tuple[int, int]) -> int | None:
-        place, newest = self._places.get(position), self._view.newest(model_id)
-        if place is None or newest is None or newest[0] < place[1]:
-            return None
-        return spec_of_snapshot(newest[1]).version
-
-    def _place(self, position: tuple[int, int]) -> str:
-        partition, offset = self._places[position]
-        return f"from {self._events}-{partition} offset {offset:,} on"
-
-
-def _named(version: int) -> str:
-    return f"version {version} of its spec is in force" if version else "it is gone"
+def _follow(follower: Follower, written: Mapping[str, Position], wait_s: float, say: Say) -> None:
+    """Say what becomes of records of ``models``; after ``wait_s`` say how far they are."""
+    waiting = dict(written)
+    deadline_s = time.monotonic() + wait_s
+    while waiting and time.monotonic() < deadline_s:
+        follower.poll()
+        for model_id, position in list(waiting.items()):
+            if (snapshot := follower.snapshot(model_id, position)) is not None:
+                version = spec_of_snapshot(snapshot).version
+                said = f"version {version} of its spec is in force" if version else "it is gone"
+                say(f"{model_id}: {said} from {follower.place(position)} on.")
+                del waiting[model_id]
+    for model_id, position in waiting.items():
+        if place := follower.place(position):
+            say(f"{model_id}: in force from {place} on.")
+        else:
+            say(f"{model_id}: no worker has taken it in {wait_s:g} s; it waits for one.")

@@ -32,6 +32,9 @@ class Control(Wire):
     verdict: Literal["true", "false"] | None = Field(
         default=None, description="For mark: whether the alert was a true one."
     )
+    episode: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="For mark: which episode; null is the latest."
+    )
 
     @model_validator(mode="after")
     def _fits_its_verb(self) -> Self:

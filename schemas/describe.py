@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel
 
 from schemas.alert import Acknowledgement, Alert, CategoryShare, Evidence, Moved
+from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.feedback import Feedback, LabelledRange
 from schemas.labelled import Labelled, Position
@@ -35,6 +36,7 @@ INPUTS: dict[str, type[BaseModel]] = {
     "prediction": Prediction,
     "outcome": Outcome,
     "report": Report,
+    "control": Control,
     "model_spec": ModelSpec,
 }
 OUTPUTS: dict[str, type[BaseModel]] = {

@@ -8,8 +8,11 @@ Rule 3. How the log is cut into records changes nothing but the evidence, and ho
 Rule 4. A spec is in force from its place in the log on, and changes nothing before it.
 Rule 5. A removal frees all that was learnt and waits. What has been counted stays, and so do the
         marks of Rule 2: no id is given twice, and nothing that was taken is taken again.
+Rule 6. Specs and controls come from people: they take effect at their place, and do not move the
+        model's clock, which its services' timestamps make. A backlog of last year keeps its time.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -23,6 +26,7 @@ from schemas.feedback import LabelledRange
 from schemas.model_spec import ModelSpec, OutcomeRules, SpecError
 from schemas.status import Status
 from schemas.topics import Role
+from schemas.wire import LAST_INSTANT_MS
 from streams.alert import AlertBook, Sighting, status_of
 from streams.blob import pack, unpack
 from streams.feedback import calls_for_retraining, retrain
@@ -35,7 +39,7 @@ from streams.join import (
     Pair,
     WaitingPrediction,
 )
-from streams.lifecycle import Step
+from streams.lifecycle import Note, Step
 from streams.panel import Column, Panel
 from streams.spec import SpecInForce
 from streams.trail import Trail
@@ -46,6 +50,7 @@ READABLE_VERSIONS = (1, 2)
 """Raised with every change of what a snapshot holds; CHANGELOG.md says what reads what."""
 
 
+_ORDERS = frozenset[EventKind](("spec", "control"))
 OF_PAIRS = frozenset({"error", "outcome"})
 """Series that have a value a pair; the others have one a prediction."""
 
@@ -217,6 +222,9 @@ class ModelMonitor:
                 self.counts.repeated_events += 1
                 continue
             self._high_water[arrival.source] = arrival.source_offset
+            if arrival.kind in _ORDERS:
+                self._on_order(arrival, batch)
+                continue
             if arrival.logged_at > self._now_ms:  # in a backlog, dozens share a millisecond
                 self._now_ms = arrival.logged_at
                 self.join.advance(self._now_ms)
@@ -225,12 +233,6 @@ class ModelMonitor:
                     self._on_prediction(arrival, batch)
                 case "outcome":
                     self._on_outcome(arrival, batch)
-                case "spec":
-                    self._watch(batch)
-                    self._on_spec(arrival, batch)
-                case "control":
-                    self._watch(batch)
-                    self.controls_seen += 1
 
     @property
     def taken(self) -> int:
@@ -364,6 +366,32 @@ class ModelMonitor:
         if pair is not None:
             self._on_pair(pair, arrival, batch)
 
+    def _on_order(self, arrival: Arrival, batch: _Batch) -> None:
+        """Do what a person asks for, between the rows before it and those after it (Rule 6)."""
+        self._watch(batch)
+        if arrival.kind == "spec":
+            self._on_spec(arrival, batch)
+        else:
+            self._on_control(arrival, batch)
+
+    def _on_control(self, arrival: Arrival, batch: _Batch) -> None:
+        """Do what a person says about an alert: nothing, where it is not open."""
+        self.controls_seen += 1
+        event, book, now_ms = arrival.event, self.book, self._now_ms
+        fingerprint = event["fingerprint"]
+        note = Note(event["by"], event["at"], event.get("because"))
+        steps: list[Step] = []
+        match event["verb"]:
+            case "ack":
+                steps = book.acknowledge(fingerprint, note, now_ms)
+            case "accept":
+                steps = book.accept(fingerprint, note, now_ms, self.panel.watch)
+            case "mute":
+                steps = book.mute(fingerprint, _muted_until_ms(arrival, now_ms), now_ms)
+            case "unmute":
+                steps = book.mute(fingerprint, None, now_ms)
+        self._say(steps, self._row(arrival, arrival.logged_at), batch)
+
     def _on_spec(self, arrival: Arrival, batch: _Batch) -> None:
         """Go on under another spec; None removes the model."""
         given: dict[str, Any] | None = arrival.event["spec"]
@@ -377,6 +405,7 @@ class ModelMonitor:
             self._remove()
             return
         self.join.respec(_join_spec(spec.outcome))
+        self.join.advance(self._now_ms)
         self._begin_anew(sorted(self.panel.respec(spec)), row, batch)
 
     def _remove(self) -> None:
@@ -530,6 +559,13 @@ def spec_of_snapshot(snapshot: bytes) -> SpecInForce:
         When this version cannot read it.
     """
     return SpecInForce.restore(ModelSpec(), unpack(snapshot).get("spec"))
+
+
+def _muted_until_ms(mute: Arrival, now_ms: int) -> int:
+    """Return the log time up to which a mute holds; without a duration, as good as for ever."""
+    for_s: float | None = mute.event.get("for_s")
+    begins_ms = max(now_ms, mute.logged_at)
+    return LAST_INSTANT_MS if for_s is None else begins_ms + math.ceil(1_000 * for_s)
 
 
 def _join_spec(rules: OutcomeRules) -> JoinSpec:

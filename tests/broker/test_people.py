@@ -1,0 +1,90 @@
+"""What people say about alerts, from the command line to the alerts and back."""
+
+from __future__ import annotations
+
+import os
+from subprocess import CompletedProcess
+
+import orjson
+import pytest
+
+from agents.errors import OperatorError
+from agents.people import UnknownAlertError
+from tests.broker import Broker, publish, read_to_end
+from tests.broker.conftest import Deploy
+from tests.broker.deployment import Deployment, command
+from tests.broker.services import Service
+
+SERVICE = Service(model_id="pricing", rows=900, changed_from=600)
+
+
+def say(deployment: Deployment, *arguments: str) -> CompletedProcess[str]:
+    return command(*arguments, env=deployment.env)
+
+
+def test_what_people_say_is_in_the_alert_and_its_status(broker: Broker, deploy: Deploy) -> None:
+    deployment = deploy(broker)
+    worker = deployment.start_worker()
+    outputs = deployment.outputs("labelled", "alerts")
+    sent = list(SERVICE.sent())
+    for kind in ("prediction", "outcome"):
+        values = [each.payload for each in sent if each.kind == kind]
+        publish(broker, deployment.topic(kind), values, partition=0)
+    deployment.wait_for(outputs, "labelled", SERVICE.rows, worker)
+    deployment.wait_for(outputs, "alerts", 2, worker)
+    fired = {alert["series"]: alert["fingerprint"] for alert in outputs.of("alerts")}
+    amount = fired["feature/amount"]
+
+    acked = say(deployment, "ack", amount[:8], "--by", "ann", "--because", "new prices")
+    worker.kill()
+    worker = deployment.start_worker()
+    muted = say(deployment, "mute", amount, "--for", "2h", "--wait", "60")
+    marked = [say(deployment, "mark", each, "false", "--wait", "60") for each in fired.values()]
+    deployment.wait_for(outputs, "alerts", 4, worker)
+    rules = say(deployment, "rules")
+
+    status = {
+        record.key: orjson.loads(record.value)
+        for record in read_to_end(broker, deployment.settings.topics.name("status"))
+        if record.value
+    }[amount.encode()]
+    assert acked.stdout.startswith("Acknowledged from ")
+    assert "by ann: " in acked.stdout
+    assert (status["acknowledged"]["by"], status["acknowledged"]["because"]) == (
+        "ann",
+        "new prices",
+    )
+    assert muted.returncode == 0
+    assert status["muted_until"] is not None
+    assert [each.returncode for each in marked] == [0] * len(fired)
+    assert rules.stdout.startswith("pricing: a budget is suggested once 5 alerts are marked.")
+    assert "feature_drift" in rules.stdout
+    assert worker.terminate() == os.EX_OK
+    assert command("verify", env=deployment.env).returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["ack", "accept", "mute", "unmute", "mark"])
+def test_an_alert_that_nobody_knows_is_told(embedded: Broker, deploy: Deploy, verb: str) -> None:
+    verdict = ["true"] if verb == "mark" else []
+
+    run = say(deploy(embedded), verb, "3f9c", *verdict)
+
+    assert run.returncode == UnknownAlertError.exit_code
+    assert run.stderr.startswith("Error: no alert '3f9c' ")
+
+
+def test_before_any_mark_the_rules_say_how_to_make_one(embedded: Broker, deploy: Deploy) -> None:
+    assert "./tidegauge mark FINGERPRINT true" in say(deploy(embedded), "rules").stdout
+
+
+def test_a_time_that_is_none_is_wrong_usage() -> None:
+    assert command("mute", "3f9c", "--for", "soon").returncode == 2
+
+
+def test_without_topics_it_is_said_how_to_make_them(embedded: Broker, prefix: str) -> None:
+    env = {"TIDEGAUGE_BROKER": embedded.bootstrap, "TIDEGAUGE_PREFIX": prefix}
+
+    run = command("ack", "3f9c", env=env)
+
+    assert run.returncode == OperatorError.exit_code
+    assert "`./tidegauge topics create` makes it" in run.stderr
