@@ -164,7 +164,7 @@ class PagerDuty:
                 "group": alert.model_id,
                 "class": alert.kind,
                 "custom_details": alert.model_dump(
-                    mode="json", exclude={"summary", "type", "category"}
+                    mode="json", exclude={"summary", "type", "category", "categories"}
                 ),
             },
             "links": [{"href": link, "text": "Runbook"}] if link else [],
