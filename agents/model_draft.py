@@ -41,7 +41,22 @@ def draft_spec(settings: Settings, model_id: str) -> str:
     model, offset = found.models[model_id]
     partition = partition_of(model_id, settings.partitions)
     place = f"{topics.name('events')}-{partition} offset {offset:,}"
-    return "\n".join(_lines(model, place, _delays_s(settings, model_id, partition))) + "\n"
+    return write_draft(model, place, _delays_s(settings, model_id, partition))
+
+
+def write_draft(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> str:
+    """Return the spec in force of a model as YAML, with what has been seen as comments.
+
+    Parameters
+    ----------
+    model
+        The model.
+    place
+        The place in the log up to which it was seen, in words.
+    delays_s
+        How late its latest outcomes were, the least late first.
+    """
+    return "\n".join(_lines(model, place, delays_s)) + "\n"
 
 
 def _delays_s(settings: Settings, model_id: str, partition: int) -> list[float]:
@@ -73,12 +88,24 @@ def _lines(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> Iterat
     yield _field("  rows", spec.reference.rows)
     yield "  # References made offline by `./tidegauge profile`: nothing is left to learn of these."
     yield f"  # profile: profile.json{_kept_profile(spec)}"
+    yield from _rules(model, delays_s)
+
+
+def _rules(model: ModelMonitor, delays_s: Sequence[float]) -> Iterator[str]:
+    spec = model.in_force.spec
+    rules = spec.alerts
     yield "\noutcome:"
     yield f"  # {_lateness(delays_s)}"
     yield f"  # A prediction waits so many seconds for its outcome ({_span(spec.outcome.wait_s)})."
     yield _field("  wait_s", spec.outcome.wait_s)
     yield f"  # Predictions that wait at most; {model.join.waiting_predictions:,} do now."
     yield _field("  max_waiting", spec.outcome.max_waiting)
+    yield "\nalerts:"
+    span = _span(rules.renotify_s)
+    yield f"  # An alert that goes on is said again after so many seconds ({span})."
+    yield _field("  renotify_s", rules.renotify_s)
+    yield "  # Checks that must still find a change there before its alert fires; 0 fires at once."
+    yield _field("  hold", rules.hold)
 
 
 def _features(spec: ModelSpec, seen: dict[str, dict[str, Any]]) -> Iterator[str]:

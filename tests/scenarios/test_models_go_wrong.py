@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from schemas.wire import to_epoch_ms
+from streams.alert import fingerprint_of
 from tests.doubles.core import Json, Played, watch
-from tests.doubles.inputs import START_MS, outcome, prediction
+from tests.doubles.inputs import START_MS, Removal, control, outcome, prediction, spec
 
 ONSET = 4_000
 ROWS = 6_000
@@ -253,3 +254,21 @@ def test_models_that_share_a_partition_do_not_touch_each_other() -> None:
     assert [alert["alert_id"] for alert in together.of("alerts")] == [
         alert["alert_id"] for alert in alone.of("alerts")
     ]
+
+
+def test_an_owner_answers_an_alert_and_then_asks_for_something_else() -> None:
+    events: list[bytes | Removal] = list(published(*binary(income=1.0)))
+    income = fingerprint_of("m", "feature/income", "level")
+    acked, ignored = 2 * (ONSET + 200), 2 * (ONSET + 900)
+    events.insert(acked, control("ack", income, because="a campaign began"))
+    events.insert(ignored, spec(owner="risk", features={"ignore": ["income"]}))
+
+    alerts = watch(events).of("alerts")
+
+    assert [(a["series"], a["status"], a["spec_version"]) for a in alerts] == [
+        ("feature/income", "firing", 0),
+        ("feature/income", "ongoing", 0),
+        ("feature/income", "resolved", 1),
+    ]
+    assert alerts[1]["acknowledged"]["because"] == "a campaign began"
+    assert alerts[2]["resolved_because"] == "relearned"
