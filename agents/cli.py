@@ -303,6 +303,34 @@ def health(**flags: Any) -> None:
 
 
 @cli.command()
+@click.option("--model", metavar="MODEL_ID", help="Of this model alone.")
+@cluster_options
+def status(model: str | None, **flags: Any) -> int:
+    """Tell what is firing now; exit 0 when nothing is, 1 when something is.
+
+    A table on a terminal, one line of JSON an alert in a pipe.
+
+    \b
+    Examples:
+      ./tidegauge status
+      ./tidegauge status --model car_loan | jq -r .alert.summary
+    """
+    from agents.settings import load_settings
+    from agents.status import as_table, firing
+
+    found = firing(load_settings(**flags), model)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console()
+        console.print(as_table(found) if found else "Nothing is firing.")
+    else:
+        for each in found:
+            click.echo(each.model_dump_json())
+    return 1 if found else 0
+
+
+@cli.command()
 @click.argument("topic", metavar="TOPIC", type=click.Choice(_READABLE))
 @click.option("--from-beginning", is_flag=True, help="Begin with the oldest record.")
 @click.option("--no-follow", is_flag=True, help="Stop at the end as it is now.")

@@ -56,14 +56,33 @@ def tail(
     refuse_missing(settings, (topic,))
     written = 0
     with connected_consumer(settings) as consumer:
-        for value in _records(consumer, topic, options):
-            for entry in entries(role, value):
+        for record in _records(consumer, topic, options):
+            for entry in entries(role, record.value):
                 if options.limit is not None and written >= options.limit:
                     return
                 write(entry)
                 written += 1
             if written == options.limit:
                 return
+
+
+def last_values(settings: Settings, role: Role) -> dict[bytes, bytes]:
+    """Return the last value of each key of a topic, as it is now, without those deleted.
+
+    Raises
+    ------
+    OperatorError, BrokerUnreachableError
+        When the topic or the broker is not there.
+    """
+    topic = settings.topics.name(role)
+    refuse_missing(settings, (topic,))
+    last: dict[bytes, Any] = {}
+    with connected_consumer(settings) as consumer:
+        for record in _records(consumer, topic, TailOptions(from_beginning=True, follows=False)):
+            # A key has one partition: of its records, the one with the highest offset is the last.
+            if record.key not in last or last[record.key].offset < record.offset:
+                last[record.key] = record
+    return {key: record.value for key, record in last.items() if record.value is not None}
 
 
 def entries(role: Role, value: bytes | None) -> Sequence[bytes]:
@@ -75,7 +94,7 @@ def entries(role: Role, value: bytes | None) -> Sequence[bytes]:
     return (value.replace(b"\r", b" ").replace(b"\n", b" "),)
 
 
-def _records(consumer: KafkaConsumer, topic: str, options: TailOptions) -> Iterator[bytes | None]:
+def _records(consumer: KafkaConsumer, topic: str, options: TailOptions) -> Iterator[Any]:
     partitions = partitions_of(consumer, topic)
     consumer.assign(partitions)
     ends = ends_of(consumer, partitions)
@@ -92,7 +111,7 @@ def _records(consumer: KafkaConsumer, topic: str, options: TailOptions) -> Itera
         for record in fetched:
             is_past = record.offset >= ends[TopicPartition(topic, record.partition)]
             if options.follows or not is_past:
-                yield record.value
+                yield record
 
 
 def describe(role: Role, entry: bytes) -> Text:

@@ -106,6 +106,24 @@ def test_a_pipe_gets_the_records_themselves(embedded: EmbeddedBroker, prefix: st
     assert (done.returncode, done.stdout) == (0, '{"alert_id": "a1"}\n')
 
 
+def test_status_tells_what_is_firing_and_nothing_of_what_is_over(
+    embedded: EmbeddedBroker, prefix: str
+) -> None:
+    settings = {"TIDEGAUGE_BROKER": embedded.bootstrap, "TIDEGAUGE_PREFIX": prefix}
+    run(["topics", "create"], **settings)
+    before = run(["status"], **settings)
+    record = (ROOT / "tests" / "golden" / "status.json").read_bytes()
+    publish(embedded, f"{prefix}status", [b"an older word", record], partition=0, key=b"firing")
+    publish(embedded, f"{prefix}status", [record, None], partition=0, key=b"over")
+
+    firing = run(["status"], **settings)
+    of_another = run(["status", "--model", "another"], **settings)
+
+    assert (before.returncode, before.stdout) == (0, "")
+    assert (firing.returncode, json.loads(firing.stdout)) == (1, json.loads(record))
+    assert (of_another.returncode, of_another.stdout) == (0, "")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_the_broker_command_says_where_it_is_and_stops_cleanly(
     number: signal.Signals, code: int

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import orjson
 import pytest
@@ -8,7 +9,7 @@ import structlog
 from faust.types import TP
 
 from agents.errors import PublishError
-from agents.monitor import BrokenLogError, MonitorHop
+from agents.monitor import STATUS_EVERY_S, BrokenLogError, MonitorHop
 from agents.state import StateKeeper
 from schemas.model_spec import ModelSpec, OutcomeRules
 from schemas.topics import Topics
@@ -21,12 +22,15 @@ from tests.simulation.simulation import silence
 TOPICS = Topics()
 EVENTS = TP(TOPICS.name("events"), 0)
 ALERTS = TOPICS.name("alerts")
-LABELLED, STATE = TOPICS.name("labelled"), TOPICS.name("state")
+LABELLED, STATE, STATUS = (TOPICS.name(role) for role in ("labelled", "state", "status"))
 SAVE_EVERY_S = 2.0
 LOG = log_of(
     taken_in(value for row in range(60) for value in (prediction(f"p{row}"), outcome(f"p{row}"))),
     events_per_record=10,
 )
+
+
+STORY = log_of(taken_in(story()), 500)
 
 
 class Desk:
@@ -58,6 +62,10 @@ class Desk:
     def take(self, start: int, end: int) -> None:
         with silence():
             asyncio.run(self.hop.on_fetch(fetch_of(EVENTS, LOG[start:end], start=start)))
+
+    def take_log(self, log: list[bytes]) -> None:
+        with silence():
+            asyncio.run(self.hop.on_fetch(fetch_of(EVENTS, log, start=0)))
 
     def stop(self) -> None:
         with silence():
@@ -234,3 +242,45 @@ def test_what_is_pushed_out_of_a_full_room_is_said() -> None:
 
     [warning] = [each for each in said if each["log_level"] == "warning"]
     assert warning["event"].startswith("Dropped 6 predictions and 0 outcomes that still waited")
+
+
+# Rule 5
+
+
+def last_words(desk: Desk) -> dict[bytes | None, bytes | None]:
+    return {each.key: each.value for each in desk.sender.to(STATUS)}
+
+
+def test_status_is_keyed_by_fingerprint_and_holds_what_is_open(desk: Desk) -> None:
+    desk.take_log(STORY)
+
+    alerts = {each["fingerprint"]: each for each in play(STORY).of("alerts")}
+    words = {key: orjson.loads(value) for key, value in last_words(desk).items() if key and value}
+    assert len(words) == 2
+    assert {key.decode(): word["alert"] for key, word in words.items()} == alerts
+
+
+def test_who_takes_over_says_all_of_status_again(desk: Desk) -> None:
+    desk.take_log(STORY)
+    truth = last_words(desk)
+    desk.stop()
+    second = Desk(reader=desk.reader)
+
+    second.assign(desk.partitions.committed()[EVENTS])
+    before = last_words(second)
+    second.stop()
+
+    assert before == {}
+    assert last_words(second) == truth
+
+
+def test_status_is_said_again_from_time_to_time_and_not_with_every_save(desk: Desk) -> None:
+    desk.take_log(STORY)
+    said = [len(desk.sender.to(STATUS))]
+
+    for now_s in (SAVE_EVERY_S, 2 * SAVE_EVERY_S, SAVE_EVERY_S + STATUS_EVERY_S):
+        desk.now_s = now_s
+        desk.stop()
+        said.append(len(desk.sender.to(STATUS)))
+
+    assert [after - before for before, after in pairwise(said)] == [2, 0, 2]

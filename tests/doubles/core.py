@@ -12,7 +12,7 @@ from schemas.topics import Role, Topics
 from streams.ingest import Accepted, pack
 from streams.join import ChunkName
 from streams.model import Emission, ModelMonitor, Restored
-from streams.monitor import Monitor
+from streams.monitor import Monitor, SpecOf
 from tests.doubles.inputs import START_MS, Removal, accepted
 
 Json = dict[str, Any]
@@ -83,19 +83,21 @@ def play(
 Store = dict[tuple[str, ChunkName], bytes]
 
 
-def restarted(monitor: Monitor, stored: Store) -> Monitor:
+def restarted(
+    monitor: Monitor, stored: Store, spec_of: SpecOf = lambda _model_id: ModelSpec()
+) -> Monitor:
     """Store every model as a worker does; return a monitor restored from what is stored."""
     covered = (monitor.next_offset or 0) - 1
-    resumed = Monitor(monitor.partition, Topics())
+    resumed = Monitor(monitor.partition, Topics(), spec_of)
     restored = {
-        model_id: Restored(_restored(model, stored), covered)
+        model_id: Restored(_restored(model, stored, spec_of(model_id)), covered)
         for model_id, model in monitor.models.items()
     }
     resumed.resume(restored, covered + 1)
     return resumed
 
 
-def _restored(model: ModelMonitor, stored: Store) -> ModelMonitor:
+def _restored(model: ModelMonitor, stored: Store, spec: ModelSpec) -> ModelMonitor:
     def lines_of(name: ChunkName) -> bytes:
         return stored[model.model_id, name]
 
@@ -106,7 +108,7 @@ def _restored(model: ModelMonitor, stored: Store) -> ModelMonitor:
             raise ValueError(msg)
     model.join.on_stored(list(fresh))
     topic = Topics().name("labelled")
-    return ModelMonitor.restore(model.model_id, ModelSpec(), topic, model.snapshot(), lines_of)
+    return ModelMonitor.restore(model.model_id, spec, topic, model.snapshot(), lines_of)
 
 
 def watch(values: Iterable[bytes | Removal], **spec: Any) -> Played:

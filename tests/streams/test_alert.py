@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -8,12 +10,13 @@ from hypothesis import strategies as st
 
 from schemas.alert import Alert
 from schemas.model_spec import AlertRules
-from streams.alert import AlertBook, Sighting, identify
+from streams.alert import AlertBook, Sighting, identify, status_of
 from streams.lifecycle import QUALITY_ASPECTS, Step
 from streams.trail import Mark
 from streams.watch import Change
 from tests.doubles.inputs import START_MS
 
+ROOT = Path(__file__).parents[2]
 CHANGE = Change(
     index=17,
     aspect="level",
@@ -260,3 +263,96 @@ def test_the_evidence_runs_from_the_onset_to_what_settled_it() -> None:
     evidence = alert().evidence
 
     assert (evidence.partition, evidence.first_offset, evidence.last_offset) == (3, 11, 12)
+
+
+def test_every_alert_names_an_entry_of_the_runbook_that_there_is() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    entries = set(re.findall(r"^### (\S+)$", runbook, re.MULTILINE))
+    roles = ("feature", "prediction", "score", "error", "outcome")
+    aspects = ("level", "spread", "share", *sorted(QUALITY_ASPECTS))
+
+    named = {alert(role=role, aspect=aspect).runbook for role in roles for aspect in aspects}
+
+    assert {name.removeprefix("docs/runbook.md#") for name in named} <= entries
+
+
+# What else is open (Rule 3)
+
+
+def test_an_alert_says_what_else_is_open_the_strongest_first() -> None:
+    book = AlertBook("car_loan", AlertRules())
+    post(book, series="feature/a", effect=0.3)
+    post(book, series="feature/b", effect=0.9)
+    post(book, series="score", role="score", effect=0.5)
+
+    seen = post(book, series="feature/c")
+
+    assert [moved.series for moved in seen.moved_together] == ["feature/b", "score", "feature/a"]
+    assert seen.followed_by == ("score",)
+    assert seen.summary.endswith("40 predictions ago. Changed as well: the score.")
+
+
+def test_what_began_long_before_has_not_moved_together() -> None:
+    book = AlertBook("car_loan", AlertRules(renotify_s=60.0))
+    post(book, series="feature/a", onset=Mark(1, START_MS - 3_600_001, 1))
+    post(book, series="feature/b", onset=Mark(1, START_MS - 3_600_000, 1))
+
+    assert [moved.series for moved in post(book).moved_together] == ["feature/b"]
+
+
+def test_a_drift_while_the_error_is_worse_is_critical_and_stays_so() -> None:
+    book = AlertBook("car_loan", AlertRules())
+    post(book, role="error", aspect="level", effect_unit="odds_ratio", effect=2.0)
+
+    fired = post(book, effect=0.6)
+    weaker = post(book, effect=0.3, status="ongoing", sequence=1)
+    over = post(book, effect=0.0, status="resolved", sequence=2, because="returned")
+
+    assert [each.severity for each in (fired, weaker, over)] == ["critical"] * 3
+
+
+# The life of an alert
+
+
+def test_what_goes_on_and_ends_keeps_its_beginning() -> None:
+    book = AlertBook("car_loan", AlertRules())
+    fired = post(book)
+    later = {"at_ms": START_MS + 15_600_000, "onset": None, "offset": 99}
+
+    goes_on = post(book, status="ongoing", sequence=1, **later)
+    over = post(book, status="resolved", sequence=2, because="returned", **later)
+
+    for each in (goes_on, over):
+        assert (each.started_at, each.fired_at) == (fired.started_at, fired.fired_at)
+        assert (each.evidence.first_offset, each.evidence.last_offset) == (11, 99)
+    assert goes_on.summary == (
+        "Model car_loan: feature car_value is still away from its reference after 4 h 20 min: it "
+        "is 61.5, in the reference 50.25 (+1.12 reference standard deviations)."
+    )
+    assert over.summary == (
+        "Model car_loan: feature car_value is back at its reference after 4 h 20 min."
+    )
+
+
+@pytest.mark.parametrize("aspect", ["level", "spread", "share", *sorted(QUALITY_ASPECTS)])
+@pytest.mark.parametrize("figure", [0.25, None])
+def test_that_it_goes_on_is_a_sentence_for_every_aspect(aspect: str, figure: float | None) -> None:
+    seen = alert(aspect=aspect, category="web", status="ongoing", value=figure, baseline=figure)
+
+    assert seen.summary.startswith("Model car_loan: feature car_value is still away from")
+    assert "None" not in seen.summary
+
+
+def test_status_holds_what_is_open_and_nothing_of_what_is_over() -> None:
+    book = AlertBook("car_loan", AlertRules())
+    a, b = post(book, series="feature/a"), post(book, series="feature/b")
+    post(book, series="feature/a", status="resolved", sequence=1, because="accepted")
+
+    statuses = dict(book.statuses())
+
+    assert statuses[a.fingerprint] is None
+    assert statuses[b.fingerprint] == status_of(b)
+    assert a.fingerprint not in book
+    assert book[b.fingerprint] == b
+    again = AlertBook.restore("car_loan", AlertRules(), book.snapshot())
+    assert dict(again.statuses()) == statuses

@@ -2,7 +2,7 @@
 
 import orjson
 
-from streams.audit import Audit, InputAudit
+from streams.audit import Audit, Findings, InputAudit, StatusAudit
 
 
 def row(name: str, **fields: object) -> bytes:
@@ -87,3 +87,50 @@ def test_what_the_replay_takes_in_twice_is_found() -> None:
     audit = replayed([0, 1, 0], 3)
 
     assert (audit.taken_twice, audit.is_equal) == (1, False)
+
+
+def status_audited(
+    published: list[tuple[str, bytes | None]],
+    due: list[tuple[str, bytes]],
+    later: list[tuple[str, bytes]],
+) -> Findings:
+    audit = StatusAudit()
+    for key, value in published:
+        audit.on_published(key, value)
+    for is_due, words in ((True, due), (False, later)):
+        for key, word in words:
+            audit.on_called_for(key, word, is_due=is_due)
+    return audit.close()
+
+
+def test_of_a_compacted_topic_only_the_last_word_on_a_key_counts() -> None:
+    words = [("a", b"1"), ("a", b"2"), ("b", b"1"), ("b", b"")]
+
+    right = status_audited([*words[:3], ("b", None)], words, [])
+    compacted = status_audited([("a", b"2")], words, [])
+
+    assert right.is_equal
+    assert compacted.is_equal
+    assert (right.expected, compacted.expected) == (2, 2)
+
+
+def test_an_older_word_after_a_newer_one_differs() -> None:
+    words = [("a", b"1"), ("a", b"")]
+
+    assert status_audited([("a", b"1"), ("a", None), ("a", b"1")], words, []).differing == 1
+
+
+def test_a_word_that_is_not_there_is_missing_and_one_too_many_unexpected() -> None:
+    missing = status_audited([], [("a", b"1")], [])
+    unexpected = status_audited([("b", b"1"), ("c", None)], [], [])
+
+    assert (missing.missing, missing.is_equal) == (1, False)
+    assert (unexpected.unexpected, unexpected.is_equal) == (1, False)
+
+
+def test_beyond_the_commit_any_word_that_is_called_for_is_right() -> None:
+    due, later = [("a", b"1")], [("a", b"2"), ("a", b"3")]
+
+    assert status_audited([("a", b"1")], due, later).pending == 1
+    assert status_audited([("a", b"2")], due, later).is_equal
+    assert status_audited([("a", b"0")], due, later).differing == 1
