@@ -80,10 +80,13 @@ class Alert(Wire):
     model_version: str | None = Field(description="Version of the prediction that settled it.")
     spec_version: int = Field(description="Version of the model's spec; 0 is the defaults.")
     series: str = Field(
-        description="What changed: `feature/NAME`, `prediction`, `score`, `error` or `outcome`."
+        description="What changed: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; of "
+        "how events come: `predictions`, `outcomes`, `answers` or `versions`."
     )
     aspect: str = Field(
-        description="What about it: level, spread, share, missing, unseen, stuck, constant, type."
+        description="What about it: level, spread, share, missing, unseen, stuck, constant, type; "
+        "of how events come: silence, late, missing, orphan, conflicting, fallback, error, unseen, "
+        "clock."
     )
     category: str | None = Field(description="The category, where the aspect has one.")
     segment: Segment | None = Field(description="The part of the population; null is all of it.")

@@ -30,6 +30,7 @@ from schemas.wire import LAST_INSTANT_MS
 from streams.alert import AlertBook, Sighting, status_of
 from streams.blob import pack, unpack
 from streams.feedback import calls_for_retraining, retrain
+from streams.hygiene import Hygiene, Verdict
 from streams.ingest import MAX_BATCH_EVENTS
 from streams.join import (
     ChunkName,
@@ -187,6 +188,7 @@ class ModelMonitor:
         self._version: str | None = None
         self.panel = panel or Panel(spec)
         self.book = AlertBook(model_id, spec.alerts)
+        self.hygiene = Hygiene(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._prediction_trail = Trail()
         self._labelled_trail = Trail()
         self._batch: _Batch | None = None
@@ -226,13 +228,18 @@ class ModelMonitor:
                 self._on_order(arrival, batch)
                 continue
             if arrival.logged_at > self._now_ms:  # in a backlog, dozens share a millisecond
-                self._now_ms = arrival.logged_at
-                self.join.advance(self._now_ms)
+                self._pass_time(arrival, batch)
             match arrival.kind:
                 case "prediction":
                     self._on_prediction(arrival, batch)
                 case "outcome":
                     self._on_outcome(arrival, batch)
+
+    def _pass_time(self, arrival: Arrival, batch: _Batch) -> None:
+        self._now_ms = arrival.logged_at
+        if self._now_ms >= self.hygiene.due_ms:
+            self._tell(self.hygiene.advance(self._now_ms), arrival, batch)
+        self.join.advance(self._now_ms)
 
     @property
     def taken(self) -> int:
@@ -261,6 +268,7 @@ class ModelMonitor:
                 "model_version": self._version,
                 "panel": self.panel.snapshot(),
                 "book": self.book.snapshot(),
+                "hygiene": self.hygiene.snapshot(),
                 "prediction_trail": self._prediction_trail.snapshot(),
                 "labelled_trail": self._labelled_trail.snapshot(),
             }
@@ -321,6 +329,9 @@ class ModelMonitor:
         model.panel = Panel.restore(spec, state["panel"])
         # Version 1 has no book: what was firing is not known.
         model.book = AlertBook.restore(model_id, spec.alerts, state.get("book"))
+        model.hygiene = Hygiene(spec.alert_budget, spec.outcome.wait_s, model.join.counts)
+        if "hygiene" in state:  # version 1 has none: it is learnt from here on
+            model.hygiene.restore(state["hygiene"])
         model._prediction_trail = Trail.restore(state["prediction_trail"])
         model._labelled_trail = Trail.restore(state["labelled_trail"])
         return model
@@ -331,8 +342,12 @@ class ModelMonitor:
         if self.join.is_known(prediction_id):
             return
         answer, at_ms = event["prediction"], event["predicted_at"]
+        version = event.get("model_version")
+        verdicts = self.hygiene.on_prediction(event.get("status"), version, at_ms, self._now_ms)
         self.predictions_seen += 1
-        self._version = event.get("model_version")
+        self._version = version
+        if verdicts:
+            self._tell(verdicts, arrival, batch)
         self._prediction_trail.note(self.predictions_seen, at_ms, arrival.offset)
         if self.panel.becomes_regression(answer):
             self._watch(batch)
@@ -362,9 +377,30 @@ class ModelMonitor:
     def _on_outcome(self, arrival: Arrival, batch: _Batch) -> None:
         event = arrival.event
         outcome = EarlyOutcome(arrival.payload, event["outcome"], event["observed_at"])
+        counts = self.join.counts
+        conflicts = counts.conflicting_outcomes
         pair = self.join.on_outcome(event["prediction_id"], outcome, self._now_ms)
         if pair is not None:
             self._on_pair(pair, arrival, batch)
+        verdicts = self.hygiene.on_outcome(
+            outcome.observed_at_ms,
+            self._now_ms,
+            is_conflicting=counts.conflicting_outcomes > conflicts,
+        )
+        if verdicts:
+            self._tell(verdicts, arrival, batch)
+
+    def _tell(self, verdicts: Sequence[Verdict], arrival: Arrival, batch: _Batch) -> None:
+        """Publish what has become of alerts about how events come."""
+        lives, now_ms = self.book.lives, self._now_ms
+        steps = [
+            step
+            for condition, is_on in verdicts
+            for step in lives.on_condition(condition, is_on=is_on, now_ms=now_ms)
+        ]
+        if steps:
+            self._watch(batch)
+            self._say(steps, self._row(arrival, now_ms), batch)
 
     def _on_order(self, arrival: Arrival, batch: _Batch) -> None:
         """Do what a person asks for, between the rows before it and those after it (Rule 6)."""
@@ -386,6 +422,8 @@ class ModelMonitor:
                 steps = book.acknowledge(fingerprint, note, now_ms)
             case "accept":
                 steps = book.accept(fingerprint, note, now_ms, self.panel.watch)
+                for step in steps:
+                    self.hygiene.accept(step.series, step.aspect, now_ms)
             case "mute":
                 steps = book.mute(fingerprint, _muted_until_ms(arrival, now_ms), now_ms)
             case "unmute":
@@ -406,6 +444,7 @@ class ModelMonitor:
             return
         self.join.respec(_join_spec(spec.outcome))
         self.join.advance(self._now_ms)
+        self.hygiene.respec(spec.alert_budget, spec.outcome.wait_s)
         self._begin_anew(sorted(self.panel.respec(spec)), row, batch)
 
     def _remove(self) -> None:
@@ -414,6 +453,7 @@ class ModelMonitor:
         self.join.clear()
         self.join.respec(_join_spec(spec.outcome))
         self.panel = Panel(spec)
+        self.hygiene = Hygiene(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version = None
         self._prediction_trail = Trail()
         self._labelled_trail = Trail()
@@ -427,6 +467,8 @@ class ModelMonitor:
         value = is_error if error is None else error
         if self.panel.begins("error", value) or self.panel.begins("outcome", outcome.outcome):
             self._watch(batch)
+        delay_ms = at_ms - prediction.predicted_at_ms
+        self.hygiene.on_delay(delay_ms)
         row = self._row(arrival, at_ms)
         batch.pair_rows.append(row)
         batch.errors.append(value)
@@ -438,7 +480,7 @@ class ModelMonitor:
             "labelled_id": f"{self.model_id}/{self.labelled_seen}",
             "model_id": self.model_id,
             "row": self.labelled_seen,
-            "delay_s": (at_ms - prediction.predicted_at_ms) / 1_000,
+            "delay_s": delay_ms / 1_000,
             "is_error": is_error,
             "error": error,
             "prediction": orjson.Fragment(prediction.payload),

@@ -334,7 +334,7 @@ def test_the_version_is_the_one_that_answered_last(row: int) -> None:
         for i, value in enumerate(values)
     )
 
-    (alert,) = watch(published).of("alerts")
+    (alert,) = (a for a in watch(published).of("alerts") if a["series"] == "feature/f")
 
     assert alert["model_version"] == f"v{alert['predictions_seen'] - 1}"
 
@@ -419,3 +419,27 @@ def test_the_specs_wait_is_the_joins_wait() -> None:
 
     assert played.of("labelled") == []
     assert model_of(played).join.counts.expired_predictions == 2
+
+
+# How events come
+
+
+def answers_of_a_fallback() -> Iterator[bytes]:
+    for row in range(3_000):
+        is_fallback = 2_000 <= row < 2_100
+        yield prediction(f"p{row}", status="fallback" if is_fallback else "ok", model_version="1")
+
+
+@pytest.mark.parametrize("size", [1, 500])
+def test_how_events_come_has_alerts_that_live_wherever_the_log_is_cut(size: int) -> None:
+    events = taken_in(answers_of_a_fallback())
+
+    played = play(log_of(events, size)).of("alerts")
+
+    assert [(a["kind"], a["series"], a["aspect"], a["status"]) for a in played] == [
+        ("service", "answers", "fallback", "firing"),
+        ("service", "answers", "fallback", "resolved"),
+    ]
+    firing, resolved = played
+    assert (firing["predictions_seen"], resolved["predictions_seen"]) == (2_012, 2_103)
+    assert "answers come from a fallback, usually 0.0%" in firing["summary"]
