@@ -13,12 +13,11 @@ Rule 5. Missing values and values of another type are counted apart, and then le
 
 import base64
 import math
-import sys
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,18 @@ from numpy.typing import NDArray
 from streams.blob import DamagedSnapshotError, pack, unpack
 from streams.budget import Role
 from streams.detect import Finding
+from streams.intake import (
+    ANY,
+    NUMBER,
+    TEXT,
+    TRUTH,
+    Buffer,
+    Usable,
+    chosen,
+    extended,
+    family,
+    refuse_what_is_not_finite,
+)
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
 from streams.reference import Levels, Value
 from streams.rhythm import Minutes
@@ -53,17 +64,7 @@ RESTLESS = 1.5
 MAX_PATIENCE = 4
 TRUSTED_RUN_ROWS = 1_000
 
-Buffer: TypeAlias = "list[Value] | array[float]"
-Types = frozenset[type]
-_NUMBER: Types = frozenset((float, int))
-_TEXT: Types = frozenset((str,))
-_TRUTH: Types = frozenset((bool,))
-_ANY = _NUMBER | _TEXT | _TRUTH
 _EPISODIC = ("error", "outcome")  # long runs of one value are what they are about
-
-
-class NonFiniteValueError(ValueError):
-    """A value is NaN, infinite or too large for a float: refuse the message that carries it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,28 +156,6 @@ class WatchSpec:
         return tuple(stages)
 
 
-@dataclass(frozen=True, slots=True)
-class _Usable:
-    """What is left of some inputs when the missing and the foreign are taken out."""
-
-    rows: int
-    values: Sequence[Value]
-    places: Sequence[int]
-    flags: Floats | None
-    foreign: Sequence[int]
-
-    def until(self, index: int) -> "_Usable":
-        """Return the part that ends with the value at ``index``."""
-        rows = self.places[index] + 1
-        return _Usable(
-            rows,
-            self.values[: index + 1],
-            self.places[: index + 1],
-            None if self.flags is None else self.flags[:rows],
-            [row for row in self.foreign if row < rows],
-        )
-
-
 class SeriesWatch:
     """Watch a feature, score, prediction, outcome or error of one model.
 
@@ -196,7 +175,7 @@ class SeriesWatch:
         self._spec = spec
         self._false_alarms = DEFAULT_FALSE_ALARMS
         self._seen = 0
-        self._accepts = _ANY
+        self._accepts = ANY
         self._foreign_run = 0
         self._types = Hush(spec.reference_rows)
         self._series: Series | None = None
@@ -302,7 +281,7 @@ class SeriesWatch:
         NonFiniteValueError
             Before any state has changed: one NaN blinds ADWIN and PageHinkley for good.
         """
-        _refuse_what_is_not_finite(values)
+        refuse_what_is_not_finite(values)
         changes: list[Change] = []
         minutes = None if at_ms is None else at_ms // 60_000
         start = 0
@@ -341,7 +320,7 @@ class SeriesWatch:
         mark = self._runs.mark()
         stuck, kept = self._runs.filter(usable.values)
         watched = usable.values if kept is None else [usable.values[row] for row in kept]
-        hours = None if minutes is None else _chosen(minutes, len(part), usable.places, kept)
+        hours = None if minutes is None else chosen(minutes, len(part), usable.places, kept)
         finding = self._run(watched, hours) if self._series is not None and watched else None
         if finding is not None:
             index = finding.row if kept is None else kept[finding.row]
@@ -389,12 +368,12 @@ class SeriesWatch:
         expected = rhythm.expected(self._series.watched, minutes)
         return self._series.run(rhythm.adjust(values, minutes), expected)
 
-    def _usable(self, part: Sequence[Scalar]) -> _Usable:
+    def _usable(self, part: Sequence[Scalar]) -> Usable:
         """Take out what is missing or foreign; end early where foreign values are the rule."""
         accepts = self._accepts
         if accepts.issuperset(map(type, part)):
             self._foreign_run = 0
-            return _Usable(len(part), cast("Sequence[Value]", part), range(len(part)), None, ())
+            return Usable(len(part), cast("Sequence[Value]", part), range(len(part)), None, ())
         places, foreign = [], []
         rows = len(part)
         for row, value in enumerate(part):
@@ -411,9 +390,9 @@ class SeriesWatch:
         flags[places] = 0.0
         flags[foreign] = 0.0
         values = cast("list[Value]", [part[row] for row in places])
-        return _Usable(rows, values, places, flags, foreign)
+        return Usable(rows, values, places, flags, foreign)
 
-    def _facts(self, usable: _Usable, stuck: Sequence[int]) -> list[tuple[Finding, str | None]]:
+    def _facts(self, usable: Usable, stuck: Sequence[int]) -> list[tuple[Finding, str | None]]:
         """Apply the rules that no budget limits."""
         facts: list[tuple[Finding, str | None]] = []
         if usable.flags is None and self._missing.is_idle:
@@ -451,7 +430,7 @@ class SeriesWatch:
     def _learn(self, values: Sequence[Value], minutes: Minutes | None) -> None:
         if self._buffer is None:
             return
-        self._buffer = _extended(self._buffer, values)
+        self._buffer = extended(self._buffer, values)
         if minutes is None:
             self._buffer_minutes = None
         elif self._buffer_minutes is not None:
@@ -460,16 +439,16 @@ class SeriesWatch:
             return
         is_last = len(self._buffer) == self._stages[-1]
         learnt: list[Value] = list(self._buffer)
-        if self._accepts is _ANY and self._spec.kind != "categorical":
+        if self._accepts is ANY and self._spec.kind != "categorical":
             self._settle_type(learnt)
-            self._buffer = _extended([], learnt)
+            self._buffer = extended([], learnt)
         self._build(learnt, is_last=is_last)
         if is_last:
             self._buffer, self._buffer_minutes = None, bytearray()
 
     def _settle_type(self, values: list[Value]) -> None:
         """Decide which types are the series' own; the others are foreign from here on."""
-        families = Counter(map(_family, values))
+        families = Counter(map(family, values))
         self._accepts = families.most_common(1)[0][0]
         if len(families) > 1:
             # A mixture is how the series is: another value of the other type is no news.
@@ -549,7 +528,7 @@ class SeriesWatch:
 
     def _forget_type(self) -> None:
         """Learn a series whose values have become another type as if it were new."""
-        self._accepts = _ANY
+        self._accepts = ANY
         self._foreign_run = 0
         self._news = None
         self._runs = RunRule()
@@ -608,7 +587,7 @@ class SeriesWatch:
         watch._seen = tree["seen"]
         watch._accepts = next(
             types
-            for types in (_ANY, _NUMBER, _TEXT, _TRUTH)
+            for types in (ANY, NUMBER, TEXT, TRUTH)
             if sorted(kind.__name__ for kind in types) == tree["accepts"]
         )
         watch._foreign_run = tree["foreign_run"]
@@ -628,56 +607,6 @@ class SeriesWatch:
         watch._buffer_minutes = None if minutes is None else bytearray(minutes)
         watch._season = Season.restore(tree.get("season"))
         return watch
-
-
-def _chosen(
-    minutes: Minutes, rows: int, places: Sequence[int], kept: Sequence[int] | None
-) -> Minutes:
-    """Return the minutes of the values that are watched."""
-    if len(places) < rows:
-        minutes = minutes[np.array(places, dtype=np.intp)]
-    return minutes if kept is None else minutes[kept]
-
-
-def _extended(buffer: Buffer, values: Sequence[Value]) -> Buffer:
-    """Return the buffer with more values: as doubles while all are, a third of what objects take.
-
-    Words are kept once, however often they come.
-    """
-    kinds = set(map(type, values))
-    if kinds == {float} and (not buffer or isinstance(buffer, array)):
-        numbers = buffer if isinstance(buffer, array) else array("d")
-        numbers.extend(cast("Sequence[float]", values))
-        return numbers
-    if not kinds:
-        return buffer
-    words = map(sys.intern, cast("Sequence[str]", values)) if kinds == {str} else values
-    extended: list[Value] = list(buffer) if isinstance(buffer, array) else buffer
-    extended.extend(words)
-    return extended
-
-
-def _family(value: Value) -> Types:
-    kind = type(value)
-    return _NUMBER if kind in _NUMBER else _TEXT if kind is str else _TRUTH
-
-
-def _refuse_what_is_not_finite(values: Sequence[Scalar]) -> None:
-    try:
-        if math.isfinite(sum(values)):  # type: ignore[arg-type] # what has no sum is looked at below
-            return
-    except (TypeError, OverflowError):
-        pass
-    for index, value in enumerate(values):
-        if type(value) in _NUMBER and not _is_finite(value):
-            raise NonFiniteValueError(f"value {index} of {len(values)} is not a finite number")
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def _change(finding: Finding, category: str | None, start: int) -> Change:

@@ -15,8 +15,9 @@ from river.drift import ADWIN, PageHinkley
 
 from streams import kernel
 from streams.detect import AWAY_DEVIATIONS, Backstop, LevelDetector
+from streams.intake import NonFiniteValueError
 from streams.reference import NumericReference
-from streams.watch import Change, NonFiniteValueError, Scalar, SeriesWatch, WatchSpec
+from streams.watch import Change, Scalar, SeriesWatch, WatchSpec
 
 ROWS = 6_000
 CHANGE_AT = 4_500
