@@ -161,7 +161,10 @@ def accept(raw: Raw, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Accepted | R
     at_ms = event.__dict__[_INSTANT_OF[kind]]
     # A third of the time of pydantic's own to_json(exclude_unset=True), and the same bytes.
     given = event.__pydantic_fields_set__
-    payload = orjson.dumps({name: v for name, v in event.__dict__.items() if name in given})
+    written = orjson.dumps({name: v for name, v in event.__dict__.items() if name in given})
+    # orjson's own bytes lie in a buffer that is several times larger. Where tens of thousands are
+    # held, memory that is touched for the first time costs more than the copy does.
+    payload = bytes(memoryview(written))
     logged_at = at_ms if raw.logged_at is None else raw.logged_at
     return Accepted(raw.source, raw.offset, logged_at, event.model_id, at_ms, payload)
 
