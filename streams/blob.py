@@ -16,6 +16,8 @@ _HEADER = struct.Struct("<4sI")  # magic, checksum of all that follows
 _SIZES = struct.Struct("<II")  # bytes of the tree, leaves
 _ARRAY, _BYTES = "$array", "$bytes"  # the only keys with one dollar in front
 
+_PLAIN = frozenset((int, float, str, bool, list, type(None)))
+
 Tree = dict[str, Any]
 
 
@@ -69,7 +71,14 @@ def unpack(data: bytes) -> Tree:
 
 def _without_leaves(value: object, leaves: list[bytes]) -> object:
     if isinstance(value, dict):
-        return {_escaped(key): _without_leaves(inner, leaves) for key, inner in value.items()}
+        # Most of a tree is plain: a call for each such value doubled what a young series costs.
+        # Keys, which may be a model's categories, are kept apart from what stands for a leaf.
+        return {
+            (f"${key}" if key[:1] == "$" else key): (
+                inner if type(inner) in _PLAIN else _without_leaves(inner, leaves)
+            )
+            for key, inner in value.items()
+        }
     if isinstance(value, np.ndarray):
         leaves.append(np.ascontiguousarray(value, dtype="<f8").tobytes())
         return {_ARRAY: len(leaves) - 1}
@@ -87,11 +96,6 @@ def _with_leaves(value: Any, leaves: list[bytes]) -> Any:
     if _BYTES in value:
         return leaves[value[_BYTES]]
     return {_unescaped(key): _with_leaves(inner, leaves) for key, inner in value.items()}
-
-
-def _escaped(key: str) -> str:
-    """Keep keys, which may be a model's categories, apart from what stands for a leaf."""
-    return f"${key}" if key[:1] == "$" else key
 
 
 def _unescaped(key: str) -> str:

@@ -61,12 +61,11 @@ def chosen(
     return minutes if kept is None else minutes[kept]
 
 
-def extended(buffer: Buffer, values: Sequence[Value]) -> Buffer:
+def extended(buffer: Buffer, values: Sequence[Value], kinds: set[type]) -> Buffer:
     """Return the buffer with more values: as doubles while all are, a third of what objects take.
 
-    Words are kept once, however often they come.
+    Words are kept once, however often they come. ``kinds`` are the values' types.
     """
-    kinds = set(map(type, values))
     if kinds == {float} and (not buffer or isinstance(buffer, array)):
         numbers = buffer if isinstance(buffer, array) else array("d")
         numbers.extend(cast("Sequence[float]", values))

@@ -260,6 +260,10 @@ class Lives:
             at = end
         return steps
 
+    def is_gauged(self, series: str) -> bool:
+        """Tell whether alerts of a series read its values."""
+        return series in self._gauged
+
     def on_condition(self, condition: Condition, *, is_on: bool, now_ms: int) -> list[Step]:
         """Take into account what is no change of a series, such as silence.
 

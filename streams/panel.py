@@ -14,14 +14,14 @@ Rule 6. Another spec takes effect at once: the budget is divided anew; a feature
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 from schemas.model_spec import ModelSpec
 from streams.budget import Role, shares
 from streams.join import Answer
 from streams.lifecycle import Lives, Step, Stretch
-from streams.watch import Instants, Scalar, SeriesWatch, WatchSpec, watch_of
+from streams.watch import Instants, Scalar, SeriesWatch, WatchSpec, minutes_kept, watch_of
 
 MAX_SERIES = 1_000
 REGRESSION_SERIES = ("prediction", "error", "outcome")
@@ -153,12 +153,17 @@ class Panel:
         starts = [self._meet(column) for column in columns]
         if self._has_new_series:
             self._divide_budget()
-        return [
-            step
-            for column, start in zip(columns, starts, strict=True)
-            if start is not None
-            for step in lives.read(self._stretch(column, start, now_of))
-        ]
+        steps: list[Step] = []
+        at_ms, minutes = None, b""
+        for column, start in zip(columns, starts, strict=True):
+            if start is None:
+                continue
+            if column.at_ms is not at_ms:  # all features share theirs
+                at_ms, minutes = column.at_ms, minutes_kept(column.at_ms)
+            watch = self._watches[column.series]
+            if start or lives.is_gauged(column.series) or not watch.keep(column.values, minutes):
+                steps += lives.read(self._stretch(column, start, now_of))
+        return steps
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return, for display, what is known of each series, by name."""
@@ -268,9 +273,7 @@ class Panel:
         return SeriesWatch(spec) if made is None else watch_of(spec, made.model_dump())
 
     def _watch_spec(self, series: str, role: Role) -> WatchSpec:
-        return WatchSpec(
-            role=role, kind=self._kind(series, role), reference_rows=self._spec.reference.rows
-        )
+        return _watch_spec(role, self._kind(series, role), self._spec.reference.rows)
 
     def _kind(self, series: str, role: Role) -> Kind:
         match role:
@@ -299,3 +302,9 @@ class Panel:
             start,
             partial(now_of, column.role),
         )
+
+
+@cache
+def _watch_spec(role: Role, kind: Kind, reference_rows: int) -> WatchSpec:
+    """Return one spec for all the series that are watched alike."""
+    return WatchSpec(role=role, kind=kind, reference_rows=reference_rows)

@@ -91,6 +91,12 @@ class MissingRule:
         """Take ``rows`` inputs, none of them missing, into account; for an idle rule only."""
         self._rows += rows
 
+    def keep(self, rows: int) -> None:
+        """Take ``rows`` inputs into account that end before the first stage, none missing."""
+        self._rows += rows
+        if self._flags is not None:
+            self._flags += bytes(rows)
+
     def update(self, flags: Floats, false_alarms: float) -> list[Finding]:
         """Read flags, 1 where a value is missing."""
         findings: list[Finding] = []

@@ -17,6 +17,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, cast
 
 import numpy as np
@@ -135,8 +136,7 @@ class WatchSpec:
     @property
     def first_stages(self) -> tuple[int, ...]:
         """Values after which the first reference is made, and made better."""
-        early = [rows for rows in FIRST_STAGES if rows < self.reference_rows]
-        return (*early, self.reference_rows)
+        return _first_stages(self.reference_rows)
 
     @property
     def season_stages(self) -> tuple[int, ...]:
@@ -154,6 +154,13 @@ class WatchSpec:
         while stages[-1] < last:
             stages.append(min(2 * stages[-1], last))
         return tuple(stages)
+
+
+@cache
+def _first_stages(reference_rows: int) -> tuple[int, ...]:
+    """Return one tuple for all the series that learn from as many rows."""
+    early = [rows for rows in FIRST_STAGES if rows < reference_rows]
+    return (*early, reference_rows)
 
 
 class SeriesWatch:
@@ -267,6 +274,39 @@ class SeriesWatch:
     @property
     def _value_budget(self) -> float:
         return self._false_alarms * (1 if self._missing.is_idle else 1 - MISSING_SHARE)
+
+    def keep(self, values: Sequence[Scalar], minutes: bytes) -> bool:
+        """Keep values that are among the first of the series; return whether that was all to do.
+
+        Before a first reference can be made there is nothing to hold them against. This is what
+        `update` would do, at a sixth of the cost where values come one or two at a time, as they do
+        when models are many. If it returns False, nothing has been done.
+
+        Parameters
+        ----------
+        minutes
+            What :func:`minutes_kept` makes of their instants.
+
+        Raises
+        ------
+        NonFiniteValueError
+            Before any state has changed.
+        """
+        seen = self._seen + len(values)
+        if seen >= FIRST_STAGES[0] or self._buffer is None or self._original is not None:
+            return False
+        kinds = set(map(type, values))
+        if not kinds <= ANY:
+            return False
+        if not kinds.isdisjoint(NUMBER):
+            refuse_what_is_not_finite(values)
+        self._seen = seen
+        self._foreign_run = 0
+        self._missing.keep(len(values))
+        self._buffer = extended(self._buffer, cast("Sequence[Value]", values), kinds)
+        if self._buffer_minutes is not None:
+            self._buffer_minutes += minutes
+        return True
 
     def update(self, values: Sequence[Scalar], at_ms: Instants | None = None) -> list[Change]:
         """Take values into account, in log order; return the changes they reveal.
@@ -430,7 +470,7 @@ class SeriesWatch:
     def _learn(self, values: Sequence[Value], minutes: Minutes | None) -> None:
         if self._buffer is None:
             return
-        self._buffer = extended(self._buffer, values)
+        self._buffer = extended(self._buffer, values, set(map(type, values)))
         if minutes is None:
             self._buffer_minutes = None
         elif self._buffer_minutes is not None:
@@ -441,7 +481,7 @@ class SeriesWatch:
         learnt: list[Value] = list(self._buffer)
         if self._accepts is ANY and self._spec.kind != "categorical":
             self._settle_type(learnt)
-            self._buffer = extended([], learnt)
+            self._buffer = extended([], learnt, set(map(type, learnt)))
         self._build(learnt, is_last=is_last)
         if is_last:
             self._buffer, self._buffer_minutes = None, bytearray()
@@ -607,6 +647,11 @@ class SeriesWatch:
         watch._buffer_minutes = None if minutes is None else bytearray(minutes)
         watch._season = Season.restore(tree.get("season"))
         return watch
+
+
+def minutes_kept(at_ms: Instants) -> bytes:
+    """Return instants as a series keeps them while it learns."""
+    return (at_ms // 60_000).astype(np.uint32).tobytes()
 
 
 def _change(finding: Finding, category: str | None, start: int) -> Change:

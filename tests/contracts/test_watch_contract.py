@@ -3,6 +3,7 @@
 A kind of series gets all of these tests by adding its stream to ``STREAMS``.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from streams import kernel
 from streams.detect import AWAY_DEVIATIONS, Backstop, LevelDetector
 from streams.intake import NonFiniteValueError
 from streams.reference import NumericReference
-from streams.watch import Change, Scalar, SeriesWatch, WatchSpec
+from streams.watch import Change, Scalar, SeriesWatch, WatchSpec, minutes_kept
 
 ROWS = 6_000
 CHANGE_AT = 4_500
@@ -146,6 +147,45 @@ def test_one_value_at_a_time_is_the_same(stream: list[Scalar]) -> None:
 
     assert read(single, stream, [1]) == read(whole, stream, [len(stream)])
     assert single.snapshot() == whole.snapshot()
+
+
+@settings(max_examples=12, deadline=None)
+@given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=6), read_of_3=st.integers(0, 2))
+def test_what_is_only_kept_is_as_if_it_had_been_read(
+    stream: list[Scalar], sizes: list[int], read_of_3: int
+) -> None:
+    at_ms = 1_760_000_000_000 + 40_000 * np.arange(len(stream))
+    whole, lean = new_watch(), new_watch()
+    ends = [0]
+    while ends[-1] < 700:
+        ends.append(ends[-1] + sizes[len(ends) % len(sizes)])
+
+    whole.update(stream[: ends[-1]], at_ms[: ends[-1]])
+    for batch, (start, end) in enumerate(itertools.pairwise(ends)):
+        values, instants = stream[start:end], at_ms[start:end]
+        if batch % 3 < read_of_3 or not lean.keep(values, minutes_kept(instants)):
+            lean.update(values, instants)
+
+    assert lean.snapshot() == whole.snapshot()
+
+
+def test_only_the_first_values_are_just_kept() -> None:
+    watch = new_watch()
+
+    assert watch.keep([0.5] * 199, b"")
+    assert not watch.keep([0.5], b"")
+    assert watch.seen == 199
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**400])
+def test_what_is_not_finite_is_not_even_kept(value: Scalar) -> None:
+    watch = new_watch()
+    before = watch.snapshot()
+
+    with pytest.raises(NonFiniteValueError):
+        watch.keep([1.0, value, 2.0], b"")
+
+    assert watch.snapshot() == before
 
 
 @settings(max_examples=12, deadline=None)
