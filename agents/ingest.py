@@ -14,6 +14,7 @@ Rule 6. A partition far ahead of the others is fetched no further until they hav
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from faust.types import TP
@@ -234,20 +235,26 @@ class Ingest(Hop):
             Outgoing(events, partition, key.encode(), value, timestamp_ms)
             for partition, key, value, timestamp_ms in pack(accepted, self._topics.partitions)
         ]
-        outgoing += [self._dead_letter(item) for item in items if isinstance(item, Refused)]
+        refused = [item for item in items if isinstance(item, Refused)]
+        outgoing += [self._dead_letter(item) for item in refused]
         await self._sender.send(outgoing)
-        self._check_share(items)
-        for item in items:
-            self._done[TP(item.source.topic, item.source.partition)] = item.offset + 1
+        self._check_share(items, is_any_refused=bool(refused))
+        # A source is one object while its partition is assigned: by its id, a fifth of the time.
+        for last in {id(item.source): item for item in items}.values():
+            self._done[TP(last.source.topic, last.source.partition)] = last.offset + 1
         for tp, end in self._expected.items():
             if not self._merge.held(self._sources[tp]):
                 self._done[tp] = end
 
-    def _check_share(self, items: list[Item]) -> None:
+    def _check_share(self, items: list[Item], *, is_any_refused: bool) -> None:
         """End the worker when too much is refused (Rule 5)."""
         try:
-            for item in items:
-                self._limit.note(item.source.topic, is_refused=isinstance(item, Refused))
+            if is_any_refused:
+                for item in items:
+                    self._limit.note(item.source.topic, is_refused=isinstance(item, Refused))
+            else:
+                for topic, count in Counter([item.source.topic for item in items]).items():
+                    self._limit.note_accepted(topic, count)
         except TooManyRefusedError as error:
             raise OperatorError(
                 f"{error}, so the worker stops here. Read why with `./tidegauge tail dead_letters "

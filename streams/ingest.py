@@ -9,8 +9,9 @@ Rule 5. Events of one source partition keep their order.
 """
 
 import hashlib
+import math
 import zlib
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -77,6 +78,11 @@ class Accepted(NamedTuple):
     at_ms: int
     payload: bytes
 
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return len(self.payload)
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -86,6 +92,16 @@ class Refused:
     offset: int
     logged_at: int
     letter: DeadLetter
+
+    @property
+    def at_ms(self) -> int:
+        """The event's own instant is not known: the log's stands for it."""
+        return self.logged_at
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return len(self.letter.value)
 
 
 class TooManyRefusedError(Exception):
@@ -115,10 +131,10 @@ class DeadLetterLimit:
     """
 
     def __init__(self, max_ratio: float | None, window: int) -> None:
-        self._max_ratio = max_ratio
+        self._limit = math.inf if max_ratio is None else max_ratio * window
         self._window = window
-        self._latest: dict[str, deque[bool]] = {}
-        self._refused: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()
+        self._refused_at: defaultdict[str, deque[int]] = defaultdict(deque)
 
     def note(self, topic: str, *, is_refused: bool) -> None:
         """Take one more record of a topic into account.
@@ -128,17 +144,35 @@ class DeadLetterLimit:
         TooManyRefusedError
             When the share of refused ones is above the limit.
         """
-        if self._max_ratio is None:
+        if not is_refused:
+            self.note_accepted(topic, 1)
             return
-        latest = self._latest.setdefault(topic, deque(maxlen=self._window))
-        if len(latest) == self._window:
-            self._refused[topic] -= latest[0]
-        latest.append(is_refused)
-        self._refused[topic] += is_refused
-        if len(latest) == self._window and self._refused[topic] > self._max_ratio * self._window:
+        self._refused_at[topic].append(self._seen[topic])
+        self._seen[topic] += 1
+        self._check(topic)
+
+    def note_accepted(self, topic: str, count: int) -> None:
+        """Take records that were all accepted into account: `note` for each of them, in one step.
+
+        Raises
+        ------
+        TooManyRefusedError
+            When there are now as many records as the share is of, and it is above the limit.
+        """
+        missing = self._window - self._seen[topic]
+        if 0 < missing <= count:
+            self._seen[topic] += missing
+            self._check(topic)
+            count -= missing
+        self._seen[topic] += count
+
+    def _check(self, topic: str) -> None:
+        seen, refused_at = self._seen[topic], self._refused_at[topic]
+        while refused_at and refused_at[0] < seen - self._window:
+            refused_at.popleft()
+        if seen >= self._window and len(refused_at) > self._limit:
             msg = (
-                f"{self._refused[topic]:,} of the last {self._window:,} records of {topic} "
-                "were refused"
+                f"{len(refused_at):,} of the last {self._window:,} records of {topic} were refused"
             )
             raise TooManyRefusedError(msg)
 

@@ -491,7 +491,8 @@ class ModelMonitor:
                 "index": arrival.place,
             },
         }
-        self._emit(batch, row, "labelled", orjson.dumps(labelled))
+        # A copy: orjson's own bytes lie in a buffer several times larger, and thousands are held.
+        self._emit(batch, row, "labelled", bytes(memoryview(orjson.dumps(labelled))))
 
     def _row(self, arrival: Arrival, at_ms: int) -> _Row:
         return _Row(

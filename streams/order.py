@@ -29,7 +29,9 @@ MAX_HELD_BYTES = 256 * 1024 * 1024
 _RANK: dict[EventKind, int] = {"spec": 0, "prediction": 1, "outcome": 2, "control": 3}
 _SELDOM = frozenset[EventKind](("spec", "control"))
 Item = Accepted | Refused
-_Key = tuple[int, int, int, str, int]
+_Order = tuple[int, Source]
+_Head = tuple[int, int, _Order, deque[Item]]
+"""The first event that a source holds: Rule 1, and the deque that it is in."""
 
 
 class TimeMerge:
@@ -52,7 +54,7 @@ class TimeMerge:
         self._held: dict[Source, deque[Item]] = {}
         self._wait_until: dict[Source, float] = {}
         self._read_at_s: dict[Source, float] = {}
-        self._heads: list[tuple[_Key, Source]] = []
+        self._heads: list[_Head] = []
         self._count = 0
         self._bytes = 0
 
@@ -79,10 +81,12 @@ class TimeMerge:
         self._wait_until[source] = now_s if is_done else now_s + patience_s
         held = self._held.setdefault(source, deque())
         if items and not held:
-            heapq.heappush(self._heads, (_key(items[0]), source))
+            first = items[0]
+            order = _RANK[source.kind], source
+            heapq.heappush(self._heads, (first.logged_at, first.at_ms, order, held))
         held.extend(items)
         self._count += len(items)
-        self._bytes += sum(map(_size, items))
+        self._bytes += sum(item.size for item in items)
 
     def note_end(self, source: Source, at_s: float) -> None:
         """Take note that at this instant a source held nothing that `add` has not been given."""
@@ -98,17 +102,17 @@ class TimeMerge:
         heads = self._heads
         settled_ms = self._settled_ms(now_s)
         while heads and len(released) < most:
-            key, source = heads[0]
+            logged_at, _, order, held = heads[0]
             is_full = self._count > self._max_held or self._bytes > MAX_HELD_BYTES
-            if key[0] > settled_ms and not is_full:
+            if logged_at > settled_ms and not is_full:
                 break
-            held = self._held[source]
             item = held.popleft()
             released.append(item)
             self._count -= 1
-            self._bytes -= _size(item)
+            self._bytes -= item.size
             if held:
-                heapq.heapreplace(heads, (_key(held[0]), source))
+                head = held[0]
+                heapq.heapreplace(heads, (head.logged_at, head.at_ms, order, held))
             else:
                 heapq.heappop(heads)
                 settled_ms = self._settled_ms(now_s)
@@ -127,13 +131,3 @@ class TimeMerge:
             default=math.inf,
         )
         return 1_000 * (read_s - SETTLED * self._idle_s)
-
-
-def _size(item: Item) -> int:
-    return len(item.payload) if isinstance(item, Accepted) else len(item.letter.value)
-
-
-def _key(item: Item) -> _Key:
-    at_ms = item.at_ms if isinstance(item, Accepted) else item.logged_at
-    source = item.source
-    return item.logged_at, at_ms, _RANK[source.kind], source.topic, source.partition

@@ -422,3 +422,34 @@ def test_without_a_limit_everything_may_be_refused() -> None:
 
     for _ in range(100):
         limit.note("predictions", is_refused=True)
+
+
+@given(
+    st.lists(st.one_of(st.just(-1), st.integers(0, 9)), max_size=30),
+    st.integers(1, 12),
+    st.sampled_from([0.1, 0.5, 0.8]),
+)
+def test_accepted_records_count_the_same_one_by_one_and_in_one_step(
+    runs: list[int], window: int, ratio: float
+) -> None:
+    one_by_one, in_one_step = DeadLetterLimit(ratio, window), DeadLetterLimit(ratio, window)
+    told = []
+    for run in runs:
+        said = []
+        for limit in (one_by_one, in_one_step):
+            try:
+                if run == -1:
+                    limit.note("predictions", is_refused=True)
+                elif limit is in_one_step:
+                    limit.note_accepted("predictions", run)
+                else:
+                    for _ in range(run):
+                        limit.note("predictions", is_refused=False)
+            except TooManyRefusedError as error:
+                said.append(str(error))
+        told.append(said)
+        if said:
+            break
+
+    assert all(len(said) in {0, 2} for said in told)
+    assert all(len(set(said)) <= 1 for said in told)
