@@ -13,7 +13,7 @@ Rule 6. Another spec takes effect at once: the budget is divided anew; a feature
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
@@ -36,7 +36,7 @@ class Column(NamedTuple):
 
     series: str
     role: Role
-    values: list[Scalar]
+    values: Sequence[Scalar]
     at_ms: Instants
 
 
@@ -69,6 +69,7 @@ class Panel:
         self._roles: dict[str, Role] = {}
         self._feature_series: dict[str, str] = {}
         self._begun: set[str] = set()
+        self._usual_names: tuple[str, ...] = ()
         self._has_new_series = False
 
     def respec(self, spec: ModelSpec) -> set[str]:
@@ -116,7 +117,11 @@ class Panel:
 
     def begins_feature(self, features: Mapping[str, Scalar]) -> bool:
         """Tell whether any of these values is the first of its feature."""
+        names = tuple(features)
+        if names == self._usual_names:
+            return False
         if features.keys() <= self._begun:
+            self._usual_names = names
             return False
         return any(
             value is not None and self._may_begin(name)
@@ -129,6 +134,18 @@ class Panel:
     ) -> list[Column]:
         """Return the columns of the watched features; what a row does not have is missing."""
         known = self._feature_series
+        shapes = set(map(tuple, rows))
+        if len(shapes) == 1 and rows[0].keys() <= known.keys():
+            # All rows name the same features in the same order, as nearly always: turned over as a
+            # whole, values of 500 features take an eighth of the time of looking each of them up.
+            names, values = shapes.pop(), zip(*map(_values_of, rows), strict=True)
+            by_name = dict(zip(names, values, strict=True))
+            nothing = (None,) * len(rows)
+            return [
+                Column(series, "feature", by_name.get(name, nothing), at_ms)
+                for name, series in known.items()
+                if series
+            ]
         for features in rows:
             if not features.keys() <= known.keys():
                 self._meet_features(features)
@@ -235,6 +252,7 @@ class Panel:
         """Forget what is known of a series; return it, if it was watched."""
         if self._roles.pop(series, None) == "feature":
             self._begun.discard(series.removeprefix("feature/"))
+            self._usual_names = ()
         return {series} if self._watches.pop(series, None) is not None else set()
 
     def _may_begin(self, name: str) -> bool:
@@ -302,6 +320,10 @@ class Panel:
             start,
             partial(now_of, column.role),
         )
+
+
+def _values_of(features: Mapping[str, Scalar]) -> Iterable[Scalar]:
+    return features.values()
 
 
 @cache
