@@ -35,7 +35,8 @@ def group_consumer(broker: Broker, topic: str, group: str) -> AIOKafkaConsumer:
 
 
 def test_the_whole_table_of_topics_can_be_created(broker: Broker, prefix: str) -> None:
-    topics = Topics(prefix, f"{prefix}predictions", f"{prefix}outcomes").table()
+    names = Topics(prefix, f"{prefix}predictions", f"{prefix}outcomes", f"{prefix}models")
+    topics = names.table()
 
     with admin_of(broker) as admin:
         admin.create_topics(
