@@ -28,7 +28,7 @@ from agents.publish import Publisher
 from agents.settings import Settings
 from agents.topics import other_partitions
 from agents.transport import BatchConsumer, BatchTransport, Fetch, FetchSchema
-from agents.watchdog import Watchdog
+from agents.watchdog import Watchdog, expect_sign_of_life
 from schemas.topics import Role
 
 _REVOKE_S = 3.0
@@ -269,7 +269,7 @@ class _Seam:
         app = self._app
         stall_s = app.settings.stall_s
         watchdog = Watchdog(stall_s)
-        pause_s = min(_WATCH_EVERY_S, stall_s / 4)
+        pause_s = _pause_s(stall_s)
         ends: dict[TP, int] = {}  # what is known stays known while the broker cannot be asked
         while not app.should_stop:
             await app.sleep(pause_s)
@@ -279,6 +279,10 @@ class _Seam:
                     ends.update(await app.batches.end_offsets())
             applied = {tp: offset for hop in app.hops for tp, offset in hop.applied().items()}
             await self._guarded(_checked(watchdog, applied, ends))
+
+
+def _pause_s(stall_s: float) -> float:
+    return min(_WATCH_EVERY_S, stall_s / 4)
 
 
 async def _check_thread(consumer: BatchConsumer) -> None:
@@ -377,6 +381,7 @@ async def _live(app: WorkerApp) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask)
+    living = asyncio.create_task(_show_life(app.settings.stall_s))
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(asked.wait())
     stopped = asyncio.create_task(app.wait_until_stopped())
@@ -390,7 +395,17 @@ async def _live(app: WorkerApp) -> int:
         _fail(_reason(app, starting))
     await _stop(app)
     starting.cancel()
+    living.cancel()
     return os.EX_OK
+
+
+async def _show_life(stall_s: float) -> None:
+    while True:
+        try:
+            expect_sign_of_life(stall_s)
+        except (RuntimeError, MemoryError) as error:  # no room for the timer: nobody would watch
+            _fail(error)
+        await asyncio.sleep(_pause_s(stall_s))
 
 
 async def _stop(app: WorkerApp) -> None:

@@ -158,9 +158,11 @@ def worker(**flags: Any) -> int:
     """
     from agents.settings import load_settings
     from agents.telemetry import configure_logging
+    from agents.watchdog import expect_sign_of_life
 
     settings = load_settings(**flags)
     configure_logging(settings.log_level)
+    expect_sign_of_life(settings.stall_s)  # loading what a worker needs can hang already
     from agents.worker import work
 
     return work(settings)

@@ -2,15 +2,29 @@
 
 A consumer can stop fetching for good while it keeps its partitions and answers heartbeats. Only the
 offsets tell: what is applied stands still while the log is ahead of it.
+
+Or a library never returns, and lets no other thread run Python meanwhile: nothing written in Python
+can end that, no task, no thread and no signal handler.
 """
 
 from __future__ import annotations
 
+import faulthandler
 from collections.abc import Mapping
 
 from faust.types import TP
 
 from agents.errors import StalledError
+
+
+def expect_sign_of_life(within_s: float) -> None:
+    """End the process, with exit code 1, unless this is called again in time.
+
+    OpenBLAS asks for memory again and again where it gets none, holding the interpreter's lock.
+    The timer is one of C, which needs neither that lock nor memory; before it ends the process it
+    writes to stderr where each thread stands.
+    """
+    faulthandler.dump_traceback_later(within_s, exit=True)
 
 
 class Watchdog:

@@ -99,13 +99,13 @@ class Worker:
         return "Assigned" in self.log_path.read_text(encoding="utf-8")
 
     def last_words(self) -> str:
-        """Return the last sentence of its log; of a crash below Python, what it says of memory."""
+        """Return the last sentence of its log; of an end below Python, what that says."""
         lines = self.log_path.read_text(encoding="utf-8").splitlines()
         for line in reversed(lines):
             try:
                 return str(orjson.loads(line)["message"])
             except (ValueError, TypeError, KeyError):
-                if "MemoryError" in line or line.startswith("Fatal"):
+                if "MemoryError" in line or line.startswith(("Fatal", "Timeout")):
                     return line
         return "(nothing)"
 

@@ -5,6 +5,7 @@ TOPIC`.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import sys
 from collections.abc import Mapping
@@ -88,6 +89,13 @@ class Stuck(Hop):
         return self._starts
 
 
+class StuckInALibrary(Hop):
+    """Calls what never returns, and keeps the interpreter's lock meanwhile."""
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        ctypes.PyDLL(None).sleep(600)
+
+
 class WithoutItsThread(Hop):
     """Loses the thread that talks to Kafka."""
 
@@ -128,6 +136,7 @@ KINDS = {
         RefusingBeside,
         RefusingRestore,
         Stuck,
+        StuckInALibrary,
         WithoutItsThread,
         Orderly,
     )

@@ -192,6 +192,22 @@ def test_a_hop_that_stands_still_while_its_log_grows_ends_the_process(
     assert f"{topic}-0 has stood at offset 0" in errors.splitlines()[-1]
 
 
+def test_a_worker_that_is_stuck_in_a_library_ends_and_says_where(
+    kafka: RealKafka, prefix: str
+) -> None:
+    topic, group = f"{prefix}in", f"{prefix}g"
+    create_topic(kafka, topic)
+    publish(kafka, topic, [b"x"])
+
+    with process(ODD, "StuckInALibrary", kafka.bootstrap, group, topic) as worker:
+        _, errors = worker.communicate(timeout=30)
+
+    assert worker.returncode == 1
+    assert "Timeout" in errors
+    assert "odd_workers.py" in errors
+    assert "in on_fetch" in errors
+
+
 def test_a_worker_whose_thread_has_ended_ends(kafka: RealKafka, prefix: str) -> None:
     topic, group = f"{prefix}in", f"{prefix}g"
     create_topic(kafka, topic)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from faust.types import TP
 
@@ -54,3 +57,36 @@ def test_a_partition_that_went_and_came_back_starts_afresh() -> None:
     watchdog.check(5.0, {THERE: 1}, {THERE: 1})
 
     watchdog.check(12.0, {HERE: 5, THERE: 1}, {HERE: 9, THERE: 1})
+
+
+def test_a_library_that_never_returns_and_lets_nobody_else_run_does_not_keep_the_process() -> None:
+    program = """
+import ctypes
+from agents.watchdog import expect_sign_of_life
+expect_sign_of_life(0.5)
+ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the interpreter's lock
+"""
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr
+    assert 'File "<string>", line 5' in ended.stderr
+
+
+def test_who_shows_life_in_time_is_left_alone() -> None:
+    program = """
+import time
+from agents.watchdog import expect_sign_of_life
+for _ in range(8):
+    expect_sign_of_life(2.0)
+    time.sleep(0.5)
+"""
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
