@@ -38,7 +38,7 @@ from streams.monitor import LogGapError
 RECORDS_AT_ONCE = 8
 SAVE_COST = 20
 WAIT_AT_MOST_S = 0.2
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.2
 SAY_COUNTS_EVERY_S = 60.0
 STATUS_EVERY_S = 600.0
 

@@ -322,7 +322,7 @@ class SimPartitions(Partitions):
 
 
 class SimReader:
-    """Reads like `agents.logreader.LogReader`: to the end as it was at the first fetch."""
+    """Reads like `agents.logreader.LogReader`: to the end as it is when the reader gets there."""
 
     def __init__(self, worker: SimWorker) -> None:
         self._worker = worker
@@ -341,8 +341,7 @@ class SimReader:
             await asyncio.sleep(worker.tempo())
             if stage == ("before" if end is None else "amid"):
                 await worker.end_here()
-            if end is None:
-                end = worker.cluster.end(tp)
+            end = worker.cluster.end(tp)
             records = worker.cluster.read(tp, position, chance.choice((3, 30, 500)))
             if records:
                 position = records[-1].offset + 1
