@@ -120,6 +120,20 @@ def read_whole(
                 yield from records
 
 
+def last_values(settings: Settings, topic: str) -> dict[str, bytes]:
+    """Return the last value of each key of a topic, as it is now, without those deleted.
+
+    For topics of ours, in which a key has one partition.
+
+    Raises
+    ------
+    OperatorError, BrokerUnreachableError
+        When the topic or the broker is not there.
+    """
+    last = {record.key.decode(): record.value for record in read_whole(settings, topic)}
+    return {key: value for key, value in last.items() if value is not None}
+
+
 def send_record(settings: Settings, topic: str, key: str, value: bytes | None) -> tuple[int, int]:
     """Append one record; return its partition and offset once it is durable.
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from agents.consume import read_whole, send_record
+from agents.consume import last_values, read_whole, send_record
 from agents.errors import OperatorError, WorkerError
 from agents.follow import following
 from agents.models import find_specs
@@ -174,14 +174,8 @@ def _alerts(settings: Settings, verb: Verb) -> dict[str, dict[str, Any]]:
     """Return the alerts that a verb may be about, by fingerprint."""
     if verb == "mark":  # a verdict may come long after the alert is over
         return {alert["fingerprint"]: alert for alert in _values(settings, "alerts")}
-    latest: dict[str, dict[str, Any]] = {}
-    for record in read_whole(settings, settings.topics.name("status")):
-        fingerprint = record.key.decode()
-        if record.value is None:
-            latest.pop(fingerprint, None)
-        else:
-            latest[fingerprint] = orjson.loads(record.value)["alert"]
-    return latest
+    now = last_values(settings, settings.topics.name("status"))
+    return {fingerprint: orjson.loads(value)["alert"] for fingerprint, value in now.items()}
 
 
 def _values(settings: Settings, role: Role) -> Iterator[dict[str, Any]]:

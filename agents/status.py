@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from rich.markup import escape
 from rich.table import Table
 
+from agents.consume import last_values
 from agents.settings import Settings
-from agents.tail import last_values
 from schemas.alert import Severity
 from schemas.status import Status
 
@@ -25,7 +25,7 @@ def firing(settings: Settings, model_id: str | None) -> list[Status]:
     OperatorError, BrokerUnreachableError
         When the topic or the broker is not there.
     """
-    values = last_values(settings, "status").values()
+    values = last_values(settings, settings.topics.name("status")).values()
     found = [Status.model_validate_json(value) for value in values]
     wanted = [each for each in found if model_id in {None, each.alert.model_id}]
     return sorted(wanted, key=_order)

@@ -66,25 +66,6 @@ def tail(
                 return
 
 
-def last_values(settings: Settings, role: Role) -> dict[bytes, bytes]:
-    """Return the last value of each key of a topic, as it is now, without those deleted.
-
-    Raises
-    ------
-    OperatorError, BrokerUnreachableError
-        When the topic or the broker is not there.
-    """
-    topic = settings.topics.name(role)
-    refuse_missing(settings, (topic,))
-    last: dict[bytes, Any] = {}
-    with connected_consumer(settings) as consumer:
-        for record in _records(consumer, topic, TailOptions(from_beginning=True, follows=False)):
-            # A key has one partition: of its records, the one with the highest offset is the last.
-            if record.key not in last or last[record.key].offset < record.offset:
-                last[record.key] = record
-    return {key: record.value for key, record in last.items() if record.value is not None}
-
-
 def entries(role: Role, value: bytes | None) -> Sequence[bytes]:
     """Return the entries of one record, each without a line break in it."""
     if value is None:

@@ -97,6 +97,18 @@ def restarted(
     return resumed
 
 
+def play_restarting(
+    log: Iterable[bytes], spec_of: SpecOf = lambda _model_id: ModelSpec()
+) -> Played:
+    """Apply a log from its beginning, and restart after every record."""
+    monitor, stored = Monitor(0, Topics(), spec_of), Store()
+    emissions: list[Emission] = []
+    for offset, value in enumerate(log):
+        emissions += monitor.apply(offset, value)
+        monitor = restarted(monitor, stored, spec_of)
+    return Played(monitor, emissions)
+
+
 def _restored(model: ModelMonitor, stored: Store, spec: ModelSpec) -> ModelMonitor:
     def lines_of(name: ChunkName) -> bytes:
         return stored[model.model_id, name]

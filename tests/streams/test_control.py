@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from schemas.topics import Topics
 from schemas.wire import LAST_INSTANT_MS, to_epoch_ms, to_rfc3339
 from streams.alert import fingerprint_of
-from streams.monitor import Monitor
-from tests.doubles.core import Json, Played, Store, log_of, play, restarted, taken_in
+from tests.doubles.core import Json, Played, log_of, play, play_restarting, taken_in
 from tests.doubles.inputs import START_MS, Removal, accepted, control, prediction, spec
 from tests.doubles.story import story
 
@@ -165,15 +163,10 @@ def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
     values.insert(chance.randrange(5_500, len(values)), Removal())
     log = log_of(taken_in(values), 100)
     steady = play(log)
-    monitor = Monitor(0, Topics())
-    stored: Store = {}
-    emissions = []
 
-    for offset, record in enumerate(log):
-        emissions += monitor.apply(offset, record)
-        monitor = restarted(monitor, stored)
+    again = play_restarting(log)
 
-    assert emissions == steady.emissions
-    assert monitor.models["m"].snapshot() == steady.monitor.models["m"].snapshot()
+    assert again.emissions == steady.emissions
+    assert again.monitor.models["m"].snapshot() == steady.monitor.models["m"].snapshot()
     assert {alert["status"] for alert in steady.of("alerts")} == {"firing", "ongoing", "resolved"}
-    assert monitor.models["m"].controls_seen == 12
+    assert again.monitor.models["m"].controls_seen == 12

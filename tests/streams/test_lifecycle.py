@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
-from schemas.topics import Topics
 from streams.ingest import Accepted
 from streams.lifecycle import Condition, Lives, Note, Step
-from streams.monitor import Monitor
-from tests.doubles.core import Json, Played, Store, log_of, play, restarted, taken_in, watch
+from tests.doubles.core import Json, Played, log_of, play, play_restarting, taken_in, watch
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction
 
 MINUTE_MS = 60_000
@@ -142,15 +140,12 @@ def test_how_the_log_is_cut_changes_no_transition(events_per_record: int) -> Non
 def test_a_restart_after_every_record_changes_nothing() -> None:
     log = log_of(story(), 150)
     steady = play(log, spec_of)
-    monitor, stored, emissions = Monitor(0, Topics(), spec_of), Store(), []
 
-    for offset, record in enumerate(log):
-        emissions += monitor.apply(offset, record)
-        monitor = restarted(monitor, stored, spec_of)
+    again = play_restarting(log, spec_of)
 
-    assert emissions == steady.emissions
+    assert again.emissions == steady.emissions
     for model_id, model in steady.monitor.models.items():
-        assert monitor.models[model_id].snapshot() == model.snapshot()
+        assert again.monitor.models[model_id].snapshot() == model.snapshot()
 
 
 # Conditions and people

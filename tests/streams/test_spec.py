@@ -18,7 +18,7 @@ from streams.monitor import Monitor
 from streams.profile import check_profile
 from streams.spec import SpecInForce, read_spec_record
 from streams.watch import WatchSpec, profile
-from tests.doubles.core import Json, Played, Store, log_of, play, restarted, taken_in
+from tests.doubles.core import Json, Played, log_of, play, play_restarting, taken_in
 from tests.doubles.inputs import Removal, accepted, outcome, prediction, spec
 from tests.doubles.story import story
 
@@ -364,16 +364,11 @@ def eventful(seed: int) -> list[bytes]:
 def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
     log = eventful(seed)
     steady = play(log)
-    monitor = Monitor(0, Topics())
-    stored: Store = {}
-    emissions = []
 
-    for offset, record in enumerate(log):
-        emissions += monitor.apply(offset, record)
-        monitor = restarted(monitor, stored)
+    again = play_restarting(log)
 
-    assert emissions == steady.emissions
-    for model_id, model in monitor.models.items():
+    assert again.emissions == steady.emissions
+    for model_id, model in again.monitor.models.items():
         assert model.snapshot() == steady.monitor.models[model_id].snapshot()
     assert len({alert["spec_version"] for alert in steady.of("alerts")}) > 2
 
