@@ -15,7 +15,7 @@ from agents.errors import OperatorError
 from agents.models import UnknownModelError
 from tests.broker import Broker, publish
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import Deployment, command
+from tests.broker.deployment import Deployment, command, until
 from tests.broker.services import Service
 
 CHANGED_FROM = 600
@@ -39,6 +39,17 @@ def sent(broker: Broker, deployment: Deployment, rows: range) -> None:
         publish(broker, deployment.topic(kind), values, partition=0)
 
 
+def drafted_once_saved(deployment: Deployment, model_id: str) -> CompletedProcess[str]:
+    runs: list[CompletedProcess[str]] = []
+
+    def is_drafted() -> bool:
+        runs.append(models(deployment, "init", model_id))
+        return runs[-1].returncode == os.EX_OK
+
+    until(is_drafted, lambda: f"a saved state; {runs[-1].stderr}")
+    return runs[-1]
+
+
 def versions(alerts: Sequence[dict[str, object]]) -> dict[str, object]:
     return {str(alert["series"]): alert["spec_version"] for alert in alerts}
 
@@ -52,7 +63,7 @@ def test_a_spec_is_in_force_from_where_it_is_said_to_be(
     sent(broker, deployment, range(500))
     deployment.wait_for(outputs, "labelled", 500, worker)
 
-    drafted = models(deployment, "init", "pricing")
+    drafted = drafted_once_saved(deployment, "pricing")
     (tmp_path / "draft.yaml").write_text(drafted.stdout, "utf-8")
     first = models(deployment, "apply", str(tmp_path / "draft.yaml"))
     worker.kill()

@@ -9,7 +9,7 @@ import pytest
 
 from agents.embedded import EmbeddedBroker, free_port
 from agents.errors import BrokerUnreachableError, OperatorError
-from tests.broker import Broker
+from tests.broker import Broker, publish
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import command, until
 from tests.doubles.corpus import MARK
@@ -120,8 +120,11 @@ def test_verify_names_missing_topics_and_makes_none(broker: Broker, prefix: str)
 
 def test_a_worker_whose_broker_is_away_ends_when_it_is_asked(deploy: Deploy) -> None:
     with EmbeddedBroker() as broker:
-        worker = deploy(broker).start_worker()
-        until(lambda: worker.says("Assigned"), lambda: "an assignment")
+        deployment = deploy(broker)
+        worker = deployment.start_worker()
+        # A worker that loses its broker while it restores state ends by itself.
+        publish(broker, deployment.topic("prediction"), [b"{"], partition=0)
+        deployment.wait_for(deployment.outputs("dead_letters"), "dead_letters", 1, worker)
     until(lambda: worker.says("Unable"), lambda: "a fetch that fails")
 
     worker.process.send_signal(signal.SIGTERM)
