@@ -6,7 +6,9 @@ time to time the state is saved.
 Rule 1. At an assignment every partition's state stands at the group's commit; nothing is kept from
         the assignment before.
 Rule 2. What a record calls for is acknowledged before the state that knows of it is saved.
-Rule 3. State is saved every ``save_every_s``, or ``SAVE_COST`` times as long as saving takes.
+Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
+        It goes on a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
+        long: however much many models have learnt, no alert waits for it to be saved.
 Rule 4. While a backlog lasts, values wait to be read many at a time: until the end of the log, the
         next snapshot, or ``WAIT_AT_MOST_S``.
 Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first, and then every
@@ -37,6 +39,7 @@ from streams.monitor import LogGapError
 
 RECORDS_AT_ONCE = 8
 SAVE_COST = 20
+SLICE_COST = 3
 WAIT_AT_MOST_S = 0.2
 LOOK_EVERY_S = 0.2
 SAY_COUNTS_EVERY_S = 60.0
@@ -91,6 +94,8 @@ class MonitorHop(Hop):
         self._held: dict[TP, Held] = {}
         self._applied: dict[TP, int] = {}
         self._next_save_s = 0.0
+        self._round_began_s = 0.0
+        self._saving_s = 0.0
         self._next_flush_s = 0.0
         self._next_status_s = 0.0
         self._owes_status = False
@@ -180,16 +185,31 @@ class MonitorHop(Hop):
         began_s = self._clock()
         if began_s < self._next_save_s:
             return
-        await self._save()
-        took_s = self._clock() - began_s
-        self._next_save_s = self._clock() + max(self._save_every_s, SAVE_COST * took_s)
+        if not any(held.is_saving for held in self._held.values()):
+            await self._begin_round()
+        is_over = await self._keeper.save_some(
+            self._held, self._publish, self.partitions.commit_fact
+        )
+        now_s = self._clock()
+        self._saving_s += now_s - began_s
+        self._next_save_s = now_s + SLICE_COST * (now_s - began_s)
+        if is_over:
+            every_s = max(self._save_every_s, SAVE_COST * self._saving_s)
+            self._next_save_s = self._round_began_s + every_s
+
+    async def _begin_round(self) -> None:
+        self._round_began_s = self._clock()
+        self._saving_s = 0.0
+        if self._round_began_s >= self._next_status_s:
+            await self._say_status()
+        for held in self._held.values():
+            self._keeper.begin(held)
 
     async def _save(self) -> None:
-        await self._flush()
+        """Save everything at once."""
         if self._clock() >= self._next_status_s:
             await self._say_status()
-        for tp, held in self._held.items():
-            await self._keeper.save(tp, held, self.partitions.commit_fact)
+        await self._keeper.save(self._held, self._publish, self.partitions.commit_fact)
 
     async def _flush(self) -> None:
         """Publish what the values that wait call for (Rules 2 and 4)."""

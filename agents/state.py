@@ -5,14 +5,20 @@ commit of the group says that snapshots cover it.
 
 Rule 1. The order is: outputs, chunks, manifests, commit, deletions; each is acknowledged before the
         next begins.
-Rule 2. A model whose state cannot be used is rebuilt from the log, which publishes again what it
+Rule 2. A round of saving stores every model that has changed, a few at a time; records may be
+        applied in between. A manifest names the offset at which its own model was taken. When the
+        round is over, what is committed is the offset at which it began: whoever has changed since
+        was stored at that offset or later, and is stored again by the next round.
+Rule 3. A model whose state cannot be used is rebuilt from the log, which publishes again what it
         published before, to the byte; the partition's other models keep their state, and skip what
-        it covers. Where the log no longer has its beginning, the worker stops.
+        it covers. Where the log no longer has its beginning, the worker stops. The commit is set
+        back before anything is stored: what is stored then, of some models and up to any offset,
+        would else hide from the next restore that others are missing.
 """
 
-import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from itertools import islice
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from faust.types import TP
@@ -21,7 +27,8 @@ from agents.errors import WorkerError
 from agents.publish import Outgoing
 from agents.telemetry import get_logger
 from schemas.topics import Topics
-from streams.model import ModelMonitor, StateVersionError
+from streams.join import ChunkName
+from streams.model import Emission, ModelMonitor, StateVersionError
 from streams.monitor import Monitor, SpecOf
 from streams.snapshot import (
     StateRecord,
@@ -32,13 +39,18 @@ from streams.snapshot import (
     manifest_records,
 )
 
-RECORDS_AT_ONCE = 200
-MODELS_AT_ONCE = 20
+SLICE_S = 0.02
+SLICE_BYTES = 4_000_000
+RECORDS_AT_ONCE = 1_000
 _LOSSES_SHOWN = 3
 
 _log = get_logger(__name__)
 
-Commit = Callable[[Mapping[TP, int]], Awaitable[object]]
+Commit = Callable[[Mapping[TP, int]], Awaitable[bool]]
+"""Commits; returns whether it was accepted."""
+
+Publish = Callable[[Sequence[Emission], int], Awaitable[None]]
+"""Publishes what records of a partition called for; returns when it is durable."""
 
 
 class StateUnusableError(WorkerError):
@@ -71,11 +83,40 @@ class Reader(Protocol):
         """Yield the records, some at a time."""
 
 
-class Held(NamedTuple):
-    """The monitor of one partition, and what is stored of it."""
+@dataclass(slots=True)
+class Held:
+    """The monitor of one partition, what is stored of it, and the round of saving that goes on.
+
+    Parameters
+    ----------
+    monitor, stored
+        The monitor, and what is stored of it.
+    unsaved
+        Models that the round still has to store.
+    began_at
+        Offset at which the round began; None while none goes on.
+    set_back_to
+        Where the commit has to be set back to before anything is stored (Rule 3).
+    """
 
     monitor: Monitor
     stored: Stored
+    unsaved: dict[str, ModelMonitor] = field(default_factory=dict)
+    began_at: int | None = None
+    set_back_to: int | None = None
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether a round of saving goes on."""
+        return self.began_at is not None
+
+
+class _Snapshot(NamedTuple):
+    """One model as it is to be stored."""
+
+    model: ModelMonitor
+    chunks: dict[ChunkName, bytes]
+    manifest: list[StateRecord]
 
 
 class StateKeeper:
@@ -91,14 +132,29 @@ class StateKeeper:
         What reads the ``state`` topic.
     spec_of
         Gives a model's spec.
+    clock
+        Seconds: says when a slice of saving is over, and nothing else.
+    slice_s
+        How long a slice takes models; it takes one at least.
     """
 
-    def __init__(self, topics: Topics, sender: Sender, reader: Reader, spec_of: SpecOf) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        sender: Sender,
+        reader: Reader,
+        spec_of: SpecOf,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        slice_s: float = SLICE_S,
+    ) -> None:
         self._topics = topics
         self._topic = topics.name("state")
         self._sender = sender
         self._reader = reader
         self._spec_of = spec_of
+        self._clock = clock
+        self._slice_s = slice_s
 
     async def restore(self, tp: TP, commit: int) -> Held:
         """Return the monitor of a partition of ``events`` as it stood at the group's commit.
@@ -129,7 +185,7 @@ class StateKeeper:
                 f"same ids; {len(found.models):,} other models keep their state"
             )
         monitor.resume(found.models, 0 if found.losses else commit)
-        return Held(monitor, found.stored)
+        return Held(monitor, found.stored, set_back_to=0 if found.losses else None)
 
     async def _refuse_cut_log(self, tp: TP, losses: Sequence[str]) -> None:
         beginning = await self._reader.beginning(tp)
@@ -142,45 +198,100 @@ class StateKeeper:
             )
             raise StateUnusableError(msg)
 
-    async def save(self, tp: TP, held: Held, commit: Commit) -> None:
-        """Store what has changed since the last time, and commit what that covers.
+    def begin(self, held: Held) -> None:
+        """Begin a round of saving, if anything has changed; one that goes on begins anew.
 
-        Everything that was emitted up to here must be acknowledged already. Nothing may be applied
-        to the monitor until this returns.
+        What that one has not stored yet is still to be stored.
         """
-        monitor, stored = held
+        monitor = held.monitor
         if not monitor.touched or monitor.next_offset is None:
             return
-        touched, monitor.touched = monitor.touched, {}
-        for model_id in stored.outgrown(monitor.next_offset - 1):
+        held.unsaved |= monitor.touched
+        monitor.touched = {}
+        held.began_at = monitor.next_offset
+        for model_id in held.stored.outgrown(monitor.next_offset - 1):
             # One that is silent since would else keep its damaged manifest for good.
             if model := monitor.models.get(model_id):
-                touched[model_id] = model
-        await self._save_chunks(tp, touched)
-        await self._save_manifests(tp, touched, monitor.next_offset - 1, stored)
-        await commit({tp: monitor.next_offset})
-        await self._send(tp, deletions(stored.garbage()))
+                held.unsaved[model_id] = model
 
-    async def _save_chunks(self, tp: TP, touched: Mapping[str, ModelMonitor]) -> None:
-        for model_id, model in touched.items():
-            if chunks := model.join.unstored():
-                await self._send(
-                    tp, [chunk_record(model_id, name, lines) for name, lines in chunks.items()]
-                )
-                model.join.on_stored(chunks)
+    async def save_some(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> bool:
+        """Go on with the rounds of saving for one slice of time; return whether all are over.
 
-    async def _save_manifests(
-        self, tp: TP, touched: Mapping[str, ModelMonitor], offset: int, stored: Stored
-    ) -> None:
-        models = iter(touched.items())
-        while some := list(islice(models, MODELS_AT_ONCE)):
-            records: list[StateRecord] = []
-            for model_id, model in some:
-                manifest = manifest_records(model_id, offset, model.snapshot())
-                stored.supersede(model_id, manifest, model.join.chunk_names())
-                records += manifest
-                await asyncio.sleep(0)
-            await self._send(tp, records)
+        A round that is over commits what it covers. Nothing may be applied to the monitors until
+        this returns.
+        """
+        until_s = self._clock() + self._slice_s
+        for tp, each in held.items():
+            while each.is_saving and await self._is_set_back(tp, each, commit):
+                await self._save_models(tp, each, until_s, publish)
+                if not each.unsaved:
+                    await self._end(tp, each, commit)
+                if self._clock() >= until_s:
+                    return not any(other.is_saving for other in held.values())
+        return True
+
+    async def save(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> None:
+        """Store all that has changed, and commit what that covers, to the last record applied."""
+        for each in held.values():
+            self.begin(each)
+        while not await self.save_some(held, publish, commit):
+            pass
+
+    async def _is_set_back(self, tp: TP, held: Held, commit: Commit) -> bool:
+        """Set the commit back where that is due (Rule 3); if it is refused, give up the round."""
+        if held.set_back_to is None or await commit({tp: held.set_back_to}):
+            held.set_back_to = None
+            return True
+        held.monitor.touched = {**held.unsaved, **held.monitor.touched}
+        held.unsaved = {}
+        held.began_at = None
+        return False
+
+    async def _save_models(self, tp: TP, held: Held, until_s: float, publish: Publish) -> None:
+        """Store models of the round until the slice is full (Rule 1)."""
+        emissions, snapshots = self._snapshots(held, until_s)
+        if emissions:
+            await publish(emissions, tp.partition)
+        await self._send(
+            tp,
+            [
+                chunk_record(each.model.model_id, name, lines)
+                for each in snapshots
+                for name, lines in each.chunks.items()
+            ],
+        )
+        for each in snapshots:
+            each.model.join.on_stored(each.chunks)
+        await self._send(tp, [record for each in snapshots for record in each.manifest])
+        for each in snapshots:
+            del held.unsaved[each.model.model_id]
+
+    def _snapshots(self, held: Held, until_s: float) -> tuple[list[Emission], list[_Snapshot]]:
+        """Take models of the round as they are now; return them, and what they had to say first."""
+        monitor, stored = held.monitor, held.stored
+        offset = (monitor.next_offset or 0) - 1
+        emissions: list[Emission] = []
+        snapshots: list[_Snapshot] = []
+        size = 0
+        for model_id, model in held.unsaved.items():
+            emissions += monitor.flush_model(model_id)
+            chunks = model.join.unstored()
+            state = model.snapshot()
+            manifest = manifest_records(model_id, offset, state)
+            stored.supersede(model_id, manifest, model.join.chunk_names())
+            monitor.touched.pop(model_id, None)
+            snapshots.append(_Snapshot(model, chunks, manifest))
+            size += len(state) + sum(map(len, chunks.values()))
+            if size >= SLICE_BYTES or self._clock() >= until_s:
+                break
+        return emissions, snapshots
+
+    async def _end(self, tp: TP, held: Held, commit: Commit) -> None:
+        """Commit what the round covers (Rule 2), and delete what it has replaced."""
+        monitor = held.monitor
+        await commit({tp: (held.began_at if monitor.touched else monitor.next_offset) or 0})
+        await self._send(tp, deletions(held.stored.garbage()))
+        held.began_at = None
 
     async def _send(self, tp: TP, records: Sequence[StateRecord]) -> None:
         for first in range(0, len(records), RECORDS_AT_ONCE):

@@ -68,7 +68,7 @@ class Monitor:
         self.models: dict[str, ModelMonitor] = {}
         self.touched: dict[str, ModelMonitor] = {}
         self.waiting = 0
-        self._gathering: dict[str, ModelMonitor] = {}
+        self._gathering: dict[str, int] = {}
         self._base: dict[str, int] = {}
         self._labelled_topic = topics.name("labelled")
         self._spec_of = spec_of
@@ -110,7 +110,8 @@ class Monitor:
         for model_id, of_model in arrivals.items():
             if news := _after(self._base.get(model_id, -1), of_model):
                 model = self._model(model_id)
-                self.touched[model_id] = self._gathering[model_id] = model
+                self.touched[model_id] = model
+                self._gathering[model_id] = self._gathering.get(model_id, 0) + len(news)
                 emissions += model.gather(self.partition, news)
                 self.waiting += len(news)
         if self.waiting >= MAX_WAITING:
@@ -120,10 +121,15 @@ class Monitor:
         return emissions
 
     def flush(self) -> list[Emission]:
-        """Update the series with all that waits; return what to publish. Before a snapshot."""
+        """Update the series with all that waits; return what to publish."""
         gathering, self._gathering = self._gathering, {}
         self.waiting = 0
-        return [emission for model in gathering.values() for emission in model.flush()]
+        return [emission for model_id in gathering for emission in self.models[model_id].flush()]
+
+    def flush_model(self, model_id: str) -> list[Emission]:
+        """Do so for one model: before its snapshot."""
+        self.waiting -= self._gathering.pop(model_id, 0)
+        return self.models[model_id].flush()
 
     def resume(self, restored: Mapping[str, Restored], next_offset: int) -> None:
         """Go on with restored models (Rule 4), at ``next_offset``."""

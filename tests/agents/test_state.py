@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import orjson
 import pytest
@@ -9,17 +11,20 @@ from structlog.testing import capture_logs
 
 from agents.errors import PublishError
 from agents.publish import Outgoing
-from agents.state import Held, StateKeeper, StateUnusableError
+from agents.state import SLICE_S, Held, StateKeeper, StateUnusableError
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.blob import pack, unpack
-from streams.model import STATE_VERSION
+from streams.model import STATE_VERSION, Emission
 from streams.monitor import Monitor
 from streams.snapshot import Stored, manifest_records
-from tests.doubles.core import log_of, taken_in
+from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender
+from tests.doubles.story import story
 from tests.simulation.simulation import silence
+
+T = TypeVar("T")
 
 TOPICS = Topics()
 EVENTS = TP(TOPICS.name("events"), 0)
@@ -32,24 +37,46 @@ class Desk:
     """A keeper, with what it talks to."""
 
     def __init__(
-        self, begins_at: int = 0, fails_at: int | None = None, log: list[bytes] = LOG
+        self,
+        begins_at: int = 0,
+        fails_at: int | None = None,
+        log: list[bytes] = LOG,
+        slice_s: float = SLICE_S,
     ) -> None:
         self.log = log
         self.journal: list[str] = []
         self.sender = ListSender(fails_at, self.journal)
         self.partitions = ListPartitions(self.journal)
         self.reader = ListReader(begins_at)
-        self.keeper = StateKeeper(TOPICS, self.sender, self.reader, lambda _model_id: ModelSpec())
+        self.keeper = StateKeeper(
+            TOPICS,
+            self.sender,
+            self.reader,
+            lambda _model_id: ModelSpec(),
+            clock=lambda: 0.0,
+            slice_s=slice_s,
+        )
         self.held = Held(Monitor(0, TOPICS), Stored())
 
     def play(self, until: int = len(LOG)) -> None:
         for offset in range(self.held.monitor.next_offset or 0, until):
             self.held.monitor.apply(offset, self.log[offset])
 
+    async def publish(self, emissions: Sequence[Emission], partition: int) -> None:
+        self.journal.append(f"{len(emissions)} outputs of {partition}")
+
     def save(self) -> None:
+        self._keep(self.keeper.save({EVENTS: self.held}, self.publish, self.partitions.commit_fact))
+
+    def save_some(self) -> bool:
+        commit = self.partitions.commit_fact
+        return self._keep(self.keeper.save_some({EVENTS: self.held}, self.publish, commit))
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> T:
         sent = len(self.sender.sent)
-        asyncio.run(self.keeper.save(EVENTS, self.held, self.partitions.commit_fact))
+        result = asyncio.run(work)
         self.reader.keep(self.sender.sent[sent:])
+        return result
 
     def restore(self, commit: int) -> Held:
         with silence():
@@ -161,6 +188,126 @@ def test_state_beyond_the_commit_takes_no_record_twice() -> None:
 # Rule 2
 
 
+THREE_MODELS = log_of(
+    taken_in(prediction(f"p{row}", model_id=f"m{row % 3}") for row in range(12)),
+    events_per_record=1,
+)
+
+
+def in_slices(until: int = 4) -> Desk:
+    """Begin a round of one model a slice."""
+    desk = Desk(log=THREE_MODELS, slice_s=0.0)
+    desk.play(until)
+    desk.keeper.begin(desk.held)
+    return desk
+
+
+def covered(desk: Desk) -> list[tuple[str, int]]:
+    keys = [orjson.loads(each.key or b"") for each in desk.sender.sent if each.value is not None]
+    return [(key[1], key[2]) for key in keys if key[0] == "manifest"]
+
+
+def test_a_manifest_covers_what_was_applied_when_its_model_was_taken() -> None:
+    desk = in_slices()
+
+    for until in (7, 10, 12):
+        desk.save_some()
+        desk.play(until)
+
+    assert covered(desk) == [("m0", 3), ("m1", 6), ("m2", 9)]
+
+
+def test_a_round_commits_where_it_began_once_every_model_is_stored() -> None:
+    desk = in_slices()
+
+    overs = []
+    for until in (7, 10, 12):
+        assert desk.partitions.commits == []
+        overs.append(desk.save_some())
+        desk.play(until)
+
+    assert overs == [False, False, True]
+    assert desk.partitions.commits == [{EVENTS: 4}]
+
+
+def test_where_nobody_has_changed_since_it_was_stored_all_is_committed() -> None:
+    desk = in_slices()
+
+    for until in (5, 6, 6):
+        desk.save_some()
+        desk.play(until)
+
+    assert covered(desk) == [("m0", 3), ("m1", 4), ("m2", 5)]
+    assert desk.partitions.commits == [{EVENTS: 6}]
+    assert desk.held.monitor.touched == {}
+
+
+def test_who_has_changed_since_it_was_stored_is_stored_by_the_next_round() -> None:
+    desk = in_slices()
+    desk.save_some()
+    desk.play(7)
+    while not desk.save_some():
+        pass
+    assert desk.held.monitor.touched.keys() == {"m0"}
+
+    desk.keeper.begin(desk.held)
+    desk.save_some()
+
+    assert covered(desk)[-1] == ("m0", 6)
+    assert desk.partitions.commits == [{EVENTS: 4}, {EVENTS: 7}]
+
+
+@pytest.mark.parametrize("slices", range(4))
+def test_wherever_a_round_is_cut_short_nothing_is_forgotten(slices: int) -> None:
+    desk = Desk(log=THREE_MODELS, slice_s=0.0)
+    desk.play(3)
+    desk.save()
+    desk.play(6)
+    desk.keeper.begin(desk.held)
+    for number in range(slices):
+        desk.save_some()
+        desk.play(7 + number)
+    commit = desk.partitions.committed()[EVENTS]
+
+    desk.held = desk.restore(commit)
+    desk.play(len(THREE_MODELS))
+
+    whole = Monitor(0, TOPICS)
+    for offset, value in enumerate(THREE_MODELS):
+        whole.apply(offset, value)
+    states = [
+        {model_id: model.snapshot() for model_id, model in each.models.items()}
+        for each in (desk.held.monitor, whole)
+    ]
+    assert states[0] == states[1]
+
+
+def test_all_is_saved_to_the_last_record_though_a_round_goes_on() -> None:
+    desk = in_slices()
+    desk.save_some()
+    desk.play(8)
+
+    desk.save()
+
+    assert desk.partitions.commits == [{EVENTS: 8}]
+    assert covered(desk) == [("m0", 3), ("m1", 7), ("m2", 7), ("m0", 7)]
+
+
+def test_what_a_model_has_to_say_is_published_before_its_state() -> None:
+    log = log_of(taken_in(story()), 100)
+    alerts = [each for each in play(log).emissions if each.role == "alerts"]
+    desk = Desk(log=log)
+    desk.held.monitor.gather(enumerate(log[: alerts[0].place[0] + 2]))
+
+    desk.save()
+
+    assert desk.journal[0].endswith(" outputs of 0")
+    assert not desk.held.monitor.waiting
+
+
+# Rule 3
+
+
 @pytest.mark.parametrize(
     ("part", "value"),
     [
@@ -256,6 +403,34 @@ def test_a_damaged_manifest_of_a_silent_model_is_outgrown() -> None:
         desk.save()
 
     assert desk.restore(5).monitor.models.keys() == {"m", "silent"}
+
+
+def test_the_commit_is_set_back_before_a_rebuilt_model_is_stored() -> None:
+    desk = two_models(b'"m"')
+    desk.held = desk.restore(3)
+    desk.play(2)
+    del desk.journal[:]
+
+    desk.save()
+
+    assert desk.journal[:2] == ["commit", STATE.topic]
+    assert desk.partitions.commits[-2:] == [{EVENTS: 0}, {EVENTS: 2}]
+
+
+def test_where_the_commit_cannot_be_set_back_nothing_is_stored() -> None:
+    desk = two_models(b'"m"')
+    desk.held = desk.restore(3)
+    desk.play(2)
+    written = len(desk.sender.sent)
+
+    desk.partitions.accepts = False
+    desk.save()
+    refused = len(desk.sender.sent)
+    desk.partitions.accepts = True
+    desk.save()
+
+    assert refused == written
+    assert covered(desk)[-1] == ("m", 1)
 
 
 def test_where_the_log_is_cut_off_the_worker_stops() -> None:

@@ -39,17 +39,19 @@ class ListSender:
 
 
 class ListPartitions(Partitions):
-    """Keeps the commits."""
+    """Keeps the commits; takes none while it does not accept them."""
 
     def __init__(self, journal: list[str] | None = None) -> None:
         self.commits: list[dict[TP, int]] = []
+        self.accepts = True
         self.ends: dict[TP, End] = {}
         self.journal = [] if journal is None else journal
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
-        self.commits.append(dict(offsets))
-        self.journal.append("commit")
-        return True
+        if self.accepts:
+            self.commits.append(dict(offsets))
+            self.journal.append("commit")
+        return self.accepts
 
     def known_ends(self) -> dict[TP, End]:
         return self.ends

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,7 +21,7 @@ from faust.types import TP
 from agents.hop import Hop
 from agents.ingest import Ingest
 from agents.monitor import MonitorHop
-from agents.state import Held, StateKeeper, StateUnusableError
+from agents.state import Commit, Held, Publish, StateKeeper, StateUnusableError
 from schemas.topics import Topics
 from streams import waiting
 from streams.ingest import DeadLetterLimit
@@ -59,6 +59,7 @@ OTHER_POINTS = (
     ("commit of ingest", "after"),
     ("commit of monitor", "before"),
     ("commit of monitor", "after"),
+    ("slice of state", "over"),
     ("read of state", "before"),
     ("read of state", "amid"),
     ("read of state", "after"),
@@ -132,11 +133,22 @@ class Report:
 
 
 class CountingKeeper(StateKeeper):
-    """Takes note when state had to be rebuilt: that heals what nothing should have broken."""
+    """Takes note when state had to be rebuilt: that heals what nothing should have broken.
+
+    It stores one model a slice, so that much can happen before the next.
+    """
 
     def __init__(self, topics: Topics, worker: SimWorker, report: Report) -> None:
-        super().__init__(topics, worker.publisher, SimReader(worker), spec_of)
+        reader = SimReader(worker)
+        super().__init__(topics, worker.publisher, reader, spec_of, slice_s=0.0)
+        self._worker = worker
         self._report = report
+
+    async def save_some(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> bool:
+        is_over = await super().save_some(held, publish, commit)
+        if not is_over and self._worker.fates.at("slice of state", ("over",)):
+            await self._worker.end_here()
+        return is_over
 
     async def restore(self, tp: TP, commit: int) -> Held:
         held = await super().restore(tp, commit)

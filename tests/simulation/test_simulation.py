@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from faust.types import TP
 
-from agents.state import Commit, Held, StateKeeper
+from agents.state import Commit, Held, Publish, StateKeeper
 from streams.audit import ID_FIELDS
 from tests.simulation.simulation import (
     POINTS,
@@ -63,18 +63,29 @@ def test_a_schedule_follows_from_its_seed() -> None:
 class CommitsFirst(CountingKeeper):
     """Commits before the snapshot is durable."""
 
-    async def save(self, tp: TP, held: Held, commit: Commit) -> None:
-        if held.monitor.touched and held.monitor.next_offset is not None:
-            await commit({tp: held.monitor.next_offset})
-        await super().save(tp, held, commit)
+    async def save_some(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> bool:
+        for tp, each in held.items():
+            if each.began_at is not None:
+                await commit({tp: each.began_at})
+        return await super().save_some(held, publish, commit)
+
+
+class CommitsTooMuch(CountingKeeper):
+    """Commits all that is applied when a round is over, not what the round covers."""
+
+    async def save_some(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> bool:
+        async def commit_all(offsets: Mapping[TP, int]) -> bool:
+            return await commit({tp: held[tp].monitor.next_offset or 0 for tp in offsets})
+
+        return await super().save_some(held, publish, commit_all)
 
 
 class Forgets(CountingKeeper):
     """Saves one model of those that have changed, and commits all."""
 
-    async def save(self, tp: TP, held: Held, commit: Commit) -> None:
+    def begin(self, held: Held) -> None:
         held.monitor.touched = dict(list(held.monitor.touched.items())[:1])
-        await super().save(tp, held, commit)
+        super().begin(held)
 
 
 def first_red(keeper: Keeper, point: Point, seeds: int) -> Report | None:
@@ -86,6 +97,7 @@ def first_red(keeper: Keeper, point: Point, seeds: int) -> Report | None:
     ("keeper", "point"),
     [
         (CommitsFirst, ("send of manifests", "lost")),
+        (CommitsTooMuch, ("slice of state", "over")),
         (Forgets, ("commit of monitor", "after")),
     ],
 )
