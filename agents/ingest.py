@@ -34,7 +34,7 @@ from streams.ingest import (
     Raw,
     Refused,
     TooManyRefusedError,
-    accept,
+    accept_all,
     pack,
 )
 from streams.order import Item, TimeMerge
@@ -169,19 +169,17 @@ class Ingest(Hop):
             self._has_fetched = True
             self._merge.assign(self._sources.values(), now_s)
         now_ms = int(now_s * 1_000)
-        items: list[Item] = [
-            accept(
-                Raw(
-                    source,
-                    record.offset,
-                    _logged_at(record.timestamp, now_ms),
-                    record.value,
-                    record.key,
-                ),
-                self._max_payload_bytes,
+        raws = [
+            Raw(
+                source,
+                record.offset,
+                _logged_at(record.timestamp, now_ms),
+                record.value,
+                record.key,
             )
             for record in fetch.records
         ]
+        items: list[Item] = accept_all(source, raws, self._max_payload_bytes)
         self._expected[fetch.tp] = fetch.next_offset
         has_more = fetch.next_offset < fetch.highwater
         self._merge.add(source, items, has_more=has_more, now_s=now_s)

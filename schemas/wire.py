@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_FEATURES = 1_000
+MAX_SEGMENTS = 32
 MAX_TEXT = 1_024
 MAX_NAME = 256
 
@@ -137,4 +138,4 @@ Label = Annotated[bool | Int64 | Fraction | Text, Field(union_mode="left_to_righ
 FeatureValue = Annotated[bool | Int64 | float | Text | None, Field(union_mode="left_to_right")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Attributions = Annotated[dict[Name, float], Field(max_length=MAX_FEATURES)]
-Segment = Annotated[dict[Name, Text], Field(max_length=32)]
+Segment = Annotated[dict[Name, Text], Field(max_length=MAX_SEGMENTS)]

@@ -12,11 +12,11 @@ import hashlib
 import math
 import zlib
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-import orjson
 from pydantic import ValidationError
 
 from schemas.control import Control
@@ -24,6 +24,7 @@ from schemas.dead_letter import DeadLetter, Reason
 from schemas.event import EventBatch, EventKind, Source, encode_events
 from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
+from schemas.plain import Read, read_plain_outcome, read_plain_prediction, written
 from schemas.prediction import Prediction
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.spec import read_spec_record
@@ -47,6 +48,10 @@ _EVENT_OF: dict[EventKind, type[Prediction | Outcome | Control]] = {
     "prediction": Prediction,
     "outcome": Outcome,
     "control": Control,
+}
+_PLAIN: dict[EventKind, Callable[[bytes], Read | None]] = {
+    "prediction": read_plain_prediction,
+    "outcome": read_plain_outcome,
 }
 _INSTANT_OF: dict[EventKind, str] = {
     "prediction": "predicted_at",
@@ -82,6 +87,10 @@ class Accepted(NamedTuple):
     def size(self) -> int:
         """Bytes held."""
         return len(self.payload)
+
+
+_new_accepted = partial(tuple.__new__, Accepted)
+"""Makes one of a tuple, in half the time of the class itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +188,41 @@ class DeadLetterLimit:
 
 def accept(raw: Raw, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Accepted | Refused:
     """Read one record of an input topic."""
+    return accept_all(raw.source, [raw], max_payload_bytes)[0]
+
+
+def accept_all(
+    source: Source, raws: Iterable[Raw], max_payload_bytes: int = MAX_PAYLOAD_BYTES
+) -> list[Accepted | Refused]:
+    """Read records of one partition of an input topic, in their order."""
+    read_plain = _PLAIN.get(source.kind, _never_plain)
+    items: list[Accepted | Refused] = []
+    add = items.append
+    # The hot loop of ingest. A plain event is decoded, checked and written in its one form by
+    # msgspec: pydantic, which has the last word on all others, took three times as long.
+    for raw in raws:
+        _, offset, logged_at, value, _ = raw
+        plain = read_plain(value) if value and len(value) <= max_payload_bytes else None
+        if plain is None:
+            add(_accept_other(raw, max_payload_bytes))
+            continue
+        model_id, at_ms, payload = plain
+        instant = at_ms if logged_at is None else logged_at
+        add(_new_accepted((source, offset, instant, model_id, at_ms, payload)))
+    return items
+
+
+def _never_plain(_: bytes) -> None:
+    return None
+
+
+def _accept_other(raw: Raw, max_payload_bytes: int) -> Accepted | Refused:
+    """Read a record that is not in the plain form, or is no event."""
     value = raw.value
     kind = raw.source.kind
     if kind == "spec":
         return _accept_spec(raw)
-    if value is None or not value:
+    if not value:
         return _refuse(raw, "empty", "a record without a value")
     if len(value) > max_payload_bytes:
         detail = f"{len(value):,} bytes; at most {max_payload_bytes:,} are taken"
@@ -193,12 +232,8 @@ def accept(raw: Raw, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Accepted | R
     except ValidationError as error:
         return _refuse(raw, *_why(value, error))
     at_ms = event.__dict__[_INSTANT_OF[kind]]
-    # A third of the time of pydantic's own to_json(exclude_unset=True), and the same bytes.
     given = event.__pydantic_fields_set__
-    written = orjson.dumps({name: v for name, v in event.__dict__.items() if name in given})
-    # orjson's own bytes lie in a buffer that is several times larger. Where tens of thousands are
-    # held, memory that is touched for the first time costs more than the copy does.
-    payload = bytes(memoryview(written))
+    payload = written({name: v for name, v in event.__dict__.items() if name in given})
     logged_at = at_ms if raw.logged_at is None else raw.logged_at
     return Accepted(raw.source, raw.offset, logged_at, event.model_id, at_ms, payload)
 
