@@ -16,8 +16,6 @@ _HEADER = struct.Struct("<4sI")  # magic, checksum of all that follows
 _SIZES = struct.Struct("<II")  # bytes of the tree, leaves
 _ARRAY, _BYTES = "$array", "$bytes"  # the only keys with one dollar in front
 
-_PLAIN = frozenset((int, float, str, bool, list, type(None)))
-
 Tree = dict[str, Any]
 
 
@@ -34,7 +32,24 @@ def pack(tree: Tree) -> bytes:
     {'rows': 3, 'state': array([0.5]), 'window': b'ab'}
     """
     leaves: list[bytes] = []
-    text = orjson.dumps(_without_leaves(tree, leaves), option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def leaf(value: object) -> object:
+        """Stand in for what JSON has no form for; orjson asks in the order of the tree."""
+        if type(value) is np.ndarray:
+            leaves.append(np.ascontiguousarray(value, dtype="<f8").tobytes())
+            return {_ARRAY: len(leaves) - 1}
+        if type(value) is bytes or type(value) is bytearray:
+            leaves.append(bytes(value))
+            return {_BYTES: len(leaves) - 1}
+        if isinstance(value, np.generic):
+            return value.item()
+        msg = f"a snapshot cannot hold {type(value).__name__}"
+        raise TypeError(msg)
+
+    text = orjson.dumps(tree, default=leaf)
+    if text.count(b'"$') > len(leaves):  # a string or, among a model's categories, a key
+        leaves = []
+        text = orjson.dumps(_escaped(tree), default=leaf)
     sizes = struct.pack(f"<{len(leaves)}I", *map(len, leaves))
     body = b"".join((_SIZES.pack(len(text), len(leaves)), text, sizes, *leaves))
     return _HEADER.pack(_MAGIC, zlib.crc32(body)) + body
@@ -65,38 +80,49 @@ def unpack(data: bytes) -> Tree:
     for size in sizes:
         leaves.append(bytes(body[at : at + size]))
         at += size
-    tree: Tree = _with_leaves(orjson.loads(body[_SIZES.size : text_end]), leaves)
+    text = bytes(body[_SIZES.size : text_end])
+    tree: Tree = orjson.loads(text)
+    if b'"$$' in text:
+        tree = _unescaped(tree, leaves)
+    elif leaves:
+        _put_leaves(tree, leaves)
     return tree
 
 
-def _without_leaves(value: object, leaves: list[bytes]) -> object:
-    if isinstance(value, dict):
-        # Most of a tree is plain: a call for each such value doubled what a young series costs.
-        # Keys, which may be a model's categories, are kept apart from what stands for a leaf.
-        return {
-            (f"${key}" if key[:1] == "$" else key): (
-                inner if type(inner) in _PLAIN else _without_leaves(inner, leaves)
-            )
-            for key, inner in value.items()
-        }
-    if isinstance(value, np.ndarray):
-        leaves.append(np.ascontiguousarray(value, dtype="<f8").tobytes())
-        return {_ARRAY: len(leaves) - 1}
-    if isinstance(value, bytes | bytearray):
-        leaves.append(bytes(value))
-        return {_BYTES: len(leaves) - 1}
-    return value
+def _escaped(tree: Tree) -> Tree:
+    """Keep keys, which may be a model's categories, apart from what stands for a leaf."""
+    return {
+        (f"${key}" if key[:1] == "$" else key): (
+            _escaped(inner) if isinstance(inner, dict) else inner
+        )
+        for key, inner in tree.items()
+    }
 
 
-def _with_leaves(value: Any, leaves: list[bytes]) -> Any:
-    if not isinstance(value, dict):
-        return value
-    if _ARRAY in value:
-        return np.frombuffer(leaves[value[_ARRAY]], dtype="<f8").copy()
-    if _BYTES in value:
-        return leaves[value[_BYTES]]
-    return {_unescaped(key): _with_leaves(inner, leaves) for key, inner in value.items()}
+def _put_leaves(tree: Tree, leaves: list[bytes]) -> None:
+    for key, inner in tree.items():
+        if type(inner) is dict:
+            if _is_leaf(inner):
+                tree[key] = _leaf(inner, leaves)
+            else:
+                _put_leaves(inner, leaves)
 
 
-def _unescaped(key: str) -> str:
-    return key[1:] if key[:1] == "$" else key
+def _unescaped(tree: Tree, leaves: list[bytes]) -> Tree:
+    whole: Tree = {}
+    for key, inner in tree.items():
+        value = inner
+        if type(inner) is dict:
+            value = _leaf(inner, leaves) if _is_leaf(inner) else _unescaped(inner, leaves)
+        whole[key[1:] if key[:1] == "$" else key] = value
+    return whole
+
+
+def _is_leaf(tree: Tree) -> bool:
+    return _ARRAY in tree or _BYTES in tree
+
+
+def _leaf(tree: Tree, leaves: list[bytes]) -> Any:
+    if _ARRAY in tree:
+        return np.frombuffer(leaves[tree[_ARRAY]], dtype="<f8").copy()
+    return leaves[tree[_BYTES]]

@@ -11,7 +11,7 @@ Rule 7. Only the last ``remembered`` joined ids are known as joined: memory is b
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import orjson
@@ -68,8 +68,12 @@ class JoinCounts:
 
     def add(self, other: "JoinCounts") -> None:
         """Add the counts of another model, for a total."""
-        for name, count in asdict(other).items():
-            setattr(self, name, getattr(self, name) + count)
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+_COUNTS = tuple(each.name for each in fields(JoinCounts))
+"""A snapshot is made of thousands of models: `asdict` takes ten times as long."""
 
 
 class WaitingPrediction(NamedTuple):
@@ -173,7 +177,7 @@ class OutcomeJoin:
     def snapshot(self) -> dict[str, Any]:
         """Return the state without what the sealed chunks of its rooms hold."""
         return {
-            "counts": asdict(self.counts),
+            "counts": {name: getattr(self.counts, name) for name in _COUNTS},
             "predictions": self._predictions.snapshot(_payload),
             "outcomes": self._outcomes.snapshot(_payload),
             "joined": self._joined.snapshot(_joined_line),

@@ -14,7 +14,7 @@ Rule 6. Specs and controls come from people: they take effect at their place, an
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -259,7 +259,10 @@ class ModelMonitor:
                 **({} if spec is None else {"spec": spec}),
                 **({"controls_seen": self.controls_seen} if self.controls_seen else {}),
                 "version": STATE_VERSION,
-                "counts": asdict(self.counts),
+                "counts": {
+                    "repeated_events": self.counts.repeated_events,
+                    "alerts": self.counts.alerts,
+                },
                 "join": self.join.snapshot(),
                 "predictions_seen": self.predictions_seen,
                 "labelled_seen": self.labelled_seen,

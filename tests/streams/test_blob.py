@@ -27,6 +27,13 @@ def test_what_is_unpacked_is_what_was_packed(
     assert again["inner"]["window"] == window
 
 
+@pytest.mark.parametrize("key", ["$array", "$bytes", "$", "$$x", 'a"$b'])
+def test_a_key_may_look_like_what_stands_for_a_leaf(key: str) -> None:
+    tree = {"counts": {key: 1, "inner": {key: {key: key}}}, "window": b"xyz"}
+
+    assert unpack(pack(tree)) == tree
+
+
 @given(data=st.binary(max_size=60))
 def test_bytes_of_another_origin_are_refused(data: bytes) -> None:
     with pytest.raises(DamagedSnapshotError):
