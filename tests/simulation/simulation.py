@@ -35,7 +35,7 @@ from tests.simulation.worker import SimReader, SimWorker, World
 
 TRAFFICS = 8
 LONG_EVERY = 10
-SHORT_CHUNK_SLOTS = 16
+SHORT_CHUNK_SLOTS = 6
 FEED_S = 2.0
 SAVE_EVERY_S = 0.3
 IDLE_S = 0.2

@@ -102,4 +102,4 @@ def first_red(keeper: Keeper, point: Point, seeds: int) -> Report | None:
     ],
 )
 def test_a_broken_rule_is_found(keeper: type[StateKeeper], point: Point) -> None:
-    assert first_red(keeper, point, seeds=20)
+    assert first_red(keeper, point, seeds=40)

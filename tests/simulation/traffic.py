@@ -1,7 +1,7 @@
 """What services send in a simulated minute: small, and with everything that can go wrong in it.
 
-A short minute has a fifth of the rows, at the same times: too few for an alert, enough for all else
-where chunks of waiting events are small.
+A short minute has a fifteenth of the rows, at the same times: too few for an alert, enough for all
+else where chunks of waiting events are small.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from schemas.model_spec import ModelSpec, OutcomeRules
 from tests.doubles.inputs import START_MS, outcome, prediction
 
 PARTITIONS = 2
-SHORTER = 5
+SHORTER = 15
 _SPECS = {
     "risk": ModelSpec(alert_budget=20.0),
     "churn": ModelSpec(outcome=OutcomeRules(wait_s=14.0)),
@@ -44,8 +44,8 @@ def traffic(variant: int, *, is_short: bool = False) -> tuple[Input, ...]:
     planned: list[tuple[float, str, bytes]] = []
     _plan_risk(chance, planned, step)
     _plan_churn(chance, planned, step)
-    _plan_spam(chance, planned, min(step, 2))
-    for _ in range(8):
+    _plan_spam(chance, planned, min(step, 4))
+    for _ in range(4 if is_short else 8):
         garbage = chance.choice((b"", b"{", b'{"prediction_id": 1}', b"\xff"))
         planned.append((chance.uniform(0, 60), chance.choice(("predictions", "outcomes")), garbage))
     planned.sort(key=lambda each: each[0])
