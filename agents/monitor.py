@@ -9,8 +9,10 @@ Rule 2. What a record calls for is acknowledged before the state that knows of i
 Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
         It goes on a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
         long: however much many models have learnt, no alert waits for it to be saved.
-Rule 4. While a backlog lasts, values wait to be read many at a time: until the end of the log, the
-        next snapshot, or ``WAIT_AT_MOST_S``.
+Rule 4. Values are read many at a time, since two cost little more than one. At the end of the log
+        they are read at once, unless a partition's have just been read: then it rests first, for
+        ``READ_COST`` times as long as reading took, though not beyond ``WAIT_AT_MOST_S``. While a
+        backlog lasts they wait so long at least. Before its snapshot a model's values are read.
 Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first, and then every
         ``STATUS_EVERY_S``, `status` is said again in full: a worker that did not know that it was
         replaced may have put an older word after a newer one.
@@ -19,7 +21,7 @@ Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first,
 import asyncio
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import orjson
 from faust.types import TP
@@ -35,13 +37,14 @@ from schemas.event import EventRecordError
 from schemas.topics import Role, Topics
 from streams.join import JoinCounts
 from streams.model import Emission, ModelMonitor
-from streams.monitor import LogGapError
+from streams.monitor import LogGapError, Monitor
 
 RECORDS_AT_ONCE = 8
 SAVE_COST = 20
 SLICE_COST = 3
+READ_COST = 9
 WAIT_AT_MOST_S = 0.2
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.05
 SAY_COUNTS_EVERY_S = 60.0
 STATUS_EVERY_S = 600.0
 
@@ -57,6 +60,23 @@ class BrokenLogError(WorkerError):
     """The log does not go on where it stopped. A restart reads it again from the commit."""
 
     exit_code = os.EX_TEMPFAIL
+
+
+@dataclass(slots=True)
+class _Reading:
+    """When the values of a partition were read last, how long that took, and what has come since.
+
+    ``is_behind`` says whether the log held more than what was fetched.
+    """
+
+    at_s: float
+    took_s: float = 0.0
+    is_behind: bool = False
+
+    def is_due(self, now_s: float) -> bool:
+        """Tell whether what waits is to be read now (Rule 4)."""
+        bound = max if self.is_behind else min
+        return now_s >= self.at_s + bound(WAIT_AT_MOST_S, READ_COST * self.took_s)
 
 
 class MonitorHop(Hop):
@@ -96,7 +116,7 @@ class MonitorHop(Hop):
         self._next_save_s = 0.0
         self._round_began_s = 0.0
         self._saving_s = 0.0
-        self._next_flush_s = 0.0
+        self._readings: dict[TP, _Reading] = {}
         self._next_status_s = 0.0
         self._owes_status = False
         self._turn = asyncio.Lock()
@@ -109,6 +129,7 @@ class MonitorHop(Hop):
             began_s = self._clock()
             held = await self._keeper.restore(tp, commit)
             self._held[tp] = held
+            self._readings[tp] = _Reading(self._clock())
             self._applied[tp] = held.monitor.next_offset or 0
             if commit:
                 _log.info(
@@ -137,8 +158,7 @@ class MonitorHop(Hop):
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             async with self._turn:
-                if self._clock() >= self._next_flush_s:
-                    await self._flush()
+                await self._read_what_is_due()
                 await self._save_if_due()
             if self._clock() >= next_say_s:
                 next_say_s = self._clock() + SAY_COUNTS_EVERY_S
@@ -170,9 +190,11 @@ class MonitorHop(Hop):
                 "before they were read, or are not ours; docs/runbook.md says what to do"
             )
             raise BrokenLogError(msg) from error
+        reading = self._readings[fetch.tp]
         is_last = first + RECORDS_AT_ONCE >= len(fetch.records)
-        if is_last and fetch.next_offset >= fetch.highwater:
-            emissions += monitor.flush()
+        reading.is_behind = not is_last or fetch.next_offset < fetch.highwater
+        if not reading.is_behind and reading.is_due(self._clock()):
+            emissions += self._read(monitor, reading)
         await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
 
@@ -211,12 +233,19 @@ class MonitorHop(Hop):
             await self._say_status()
         await self._keeper.save(self._held, self._publish, self.partitions.commit_fact)
 
-    async def _flush(self) -> None:
-        """Publish what the values that wait call for (Rules 2 and 4)."""
-        self._next_flush_s = self._clock() + WAIT_AT_MOST_S
+    async def _read_what_is_due(self) -> None:
+        readings = self._readings
         for tp, held in self._held.items():
-            if held.monitor.waiting:
-                await self._publish(held.monitor.flush(), tp.partition)
+            if held.monitor.waiting and readings[tp].is_due(self._clock()):
+                await self._publish(self._read(held.monitor, readings[tp]), tp.partition)
+
+    def _read(self, monitor: Monitor, reading: _Reading) -> list[Emission]:
+        """Have the values that wait in a partition read (Rule 4)."""
+        began_s = self._clock()
+        emissions = monitor.flush()
+        reading.at_s = self._clock()
+        reading.took_s = reading.at_s - began_s
+        return emissions
 
     async def _say_status(self) -> None:
         """Say again what is firing, and that all else is over (Rule 5)."""
@@ -233,6 +262,7 @@ class MonitorHop(Hop):
 
     def _forget(self) -> None:
         self._held = {}
+        self._readings = {}
         self._applied = {}
 
     def applied(self) -> Mapping[TP, int]:

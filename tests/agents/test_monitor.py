@@ -9,7 +9,7 @@ import structlog
 from faust.types import TP
 
 from agents.errors import PublishError
-from agents.monitor import STATUS_EVERY_S, BrokenLogError, MonitorHop
+from agents.monitor import STATUS_EVERY_S, WAIT_AT_MOST_S, BrokenLogError, MonitorHop
 from agents.state import StateKeeper
 from schemas.model_spec import ModelSpec, OutcomeRules
 from schemas.topics import Topics
@@ -47,11 +47,16 @@ class Desk:
         self.partitions = ListPartitions(self.journal)
         self.reader = reader or ListReader()
         self.now_s = 0.0
+        self.tick_s = 0.0
         keeper = StateKeeper(
             TOPICS, self.sender, self.reader, lambda _model_id: spec or ModelSpec()
         )
-        self.hop = MonitorHop(TOPICS, self.sender, keeper, lambda: self.now_s, SAVE_EVERY_S)
+        self.hop = MonitorHop(TOPICS, self.sender, keeper, self.clock, SAVE_EVERY_S)
         self.hop.partitions = self.partitions
+
+    def clock(self) -> float:
+        self.now_s += self.tick_s
+        return self.now_s
 
     def assign(self, commit: int = 0) -> int:
         with silence():
@@ -63,9 +68,9 @@ class Desk:
         with silence():
             asyncio.run(self.hop.on_fetch(fetch_of(EVENTS, LOG[start:end], start=start)))
 
-    def take_log(self, log: list[bytes]) -> None:
+    def take_log(self, log: list[bytes], start: int = 0) -> None:
         with silence():
-            asyncio.run(self.hop.on_fetch(fetch_of(EVENTS, log, start=0)))
+            asyncio.run(self.hop.on_fetch(fetch_of(EVENTS, log, start=start)))
 
     def stop(self) -> None:
         with silence():
@@ -190,6 +195,26 @@ def test_at_the_end_of_the_log_nothing_waits(desk: Desk, log_with_an_alert: list
     with silence():
         asyncio.run(desk.hop.on_fetch(fetch_of(EVENTS, log_with_an_alert)))
 
+    assert [each.value for each in desk.sender.to(ALERTS)] == play(log_with_an_alert).bytes_of(
+        "alerts"
+    )
+
+
+def test_values_of_a_partition_whose_values_have_just_been_read_wait(
+    desk: Desk, log_with_an_alert: list[bytes]
+) -> None:
+    before, last = len(log_with_an_alert) - 3, len(log_with_an_alert) - 1
+    desk.take_log(log_with_an_alert[:before])
+    desk.stop()
+    desk.tick_s = 0.001
+    desk.take_log(log_with_an_alert[before : before + 1], before)
+
+    desk.take_log(log_with_an_alert[before + 1 : last], before + 1)
+    waiting = desk.sender.to(ALERTS)
+    desk.now_s += WAIT_AT_MOST_S
+    desk.take_log(log_with_an_alert[last:], last)
+
+    assert waiting == []
     assert [each.value for each in desk.sender.to(ALERTS)] == play(log_with_an_alert).bytes_of(
         "alerts"
     )
