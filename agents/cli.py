@@ -172,10 +172,16 @@ def worker(**flags: Any) -> int:
 @click.option("--rows", type=click.IntRange(min=1), help="Play only so many rows of the example.")
 @click.option("--summary", metavar="FILE", type=_FILE, help="Write the closing figures as JSON.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, to be published to.")
+@click.option("--story", is_flag=True, help="Play two made-up models, and all that befalls them.")
 @click.option("--files", metavar="FOLDER", type=_FILE, help="Only write what would be published.")
 @cluster_options
 def demo(
-    rows: int | None, summary: Path | None, keep: bool, files: Path | None, **flags: Any
+    rows: int | None,
+    summary: Path | None,
+    keep: bool,
+    story: bool,
+    files: Path | None,
+    **flags: Any,
 ) -> int:
     """Watch a real model go wrong and be caught, in a minute or two.
 
@@ -183,9 +189,13 @@ def demo(
     own in memory, or the one that --broker names, where --prefix keeps it apart from everything
     else. The model's world changes at row 75,000.
 
+    With --story it plays four days of two made-up models instead, and shows each word about each
+    alert as `./tidegauge tail alerts` does.
+
     \b
     Examples:
       ./tidegauge demo
+      ./tidegauge demo --story
       ./tidegauge demo --keep
       ./tidegauge demo --broker 127.0.0.1:9092 --prefix demo. --summary figures.json
       ./tidegauge demo --files recorded
@@ -196,11 +206,18 @@ def demo(
     from agents.settings import load_settings
 
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    if story and flags["broker"] is not None:
+        msg = "--story plays on a broker of its own: elsewhere, records of its date may age away"
+        raise click.UsageError(msg)
     if files is not None:
         write_files(files, rows, console)
         return 0
     options = DemoOptions(
-        rows=rows, has_own_broker=flags["broker"] is None, keeps=keep, summary=summary
+        rows=rows,
+        has_own_broker=flags["broker"] is None,
+        keeps=keep,
+        summary=summary,
+        is_story=story,
     )
     if prefix := flags["prefix"]:
         owned = ("group", "predictions", "outcomes", "models")

@@ -23,11 +23,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from agents import story
 from agents.car_loan import CHANGED_FROM, CHANGED_SERIES, UNCHANGED_SERIES, Published, published
 from agents.child import log_tail, start_child, stop_child
 from agents.embedded import EmbeddedBroker
 from agents.errors import FileError, OperatorError, WorkerError
 from agents.settings import PREFIX, Settings
+from agents.tail import describe
 from agents.topics import create_topics
 from schemas.topics import Role
 
@@ -37,6 +39,7 @@ PATIENT_IDLE_S = 5.0
 """Producer, broker, worker and reader share one machine here: who is slow is not silent."""
 SETTLE_S = 1.5
 STOP_S = 30.0
+Event = Published | story.Published
 _READ: tuple[Role, ...] = ("alerts", "feedback", "labelled", "dead_letters")
 
 
@@ -48,13 +51,15 @@ class DemoError(WorkerError):
 
 @dataclass(slots=True)
 class Collected:
-    """What has been read back from the output topics."""
+    """What has been read back from the output topics; ``goes_on``: also that an alert goes on."""
 
+    goes_on: bool = False
     labelled_ids: set[str] = field(default_factory=set)
     dead_letters: int = 0
     feedback: dict[str, dict[str, Any]] = field(default_factory=dict)
     alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
     resolved: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ongoing: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def take(self, role: Role, event: dict[str, Any]) -> bool:
         """Take one event into account; tell whether it is new."""
@@ -70,21 +75,22 @@ class Collected:
         return False
 
     def _take_alert(self, alert: dict[str, Any]) -> bool:
-        """Keep the firings, and the alerts that are over; that one goes on is no news here."""
-        if alert["status"] == "ongoing":
-            return False
-        kept = self.alerts if alert["status"] == "firing" else self.resolved
-        is_new = alert["alert_id"] not in kept
-        kept[alert["alert_id"]] = alert
-        return is_new
+        """Keep the firings, the alerts that are over, and those that go on."""
+        kept = {"firing": self.alerts, "resolved": self.resolved, "ongoing": self.ongoing}
+        of_status = kept[alert["status"]]
+        is_new = alert["alert_id"] not in of_status
+        of_status[alert["alert_id"]] = alert
+        return is_new and (self.goes_on or alert["status"] != "ongoing")
 
 
 class Collector(threading.Thread):
     """Reads the output topics from where they stand when it is made."""
 
-    def __init__(self, settings: Settings, on_alert: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, settings: Settings, collected: Collected, on_alert: Callable[[dict[str, Any]], None]
+    ) -> None:
         super().__init__(name="collector", daemon=True)
-        self.collected = Collected()
+        self.collected = collected
         self.failure: Exception | None = None
         self._on_alert = on_alert
         self._is_stopping = threading.Event()
@@ -134,39 +140,61 @@ class DemoOptions:
         Whether to stay up afterwards.
     summary
         File for the closing figures.
+    is_story
+        Whether to play the story of two models instead of the example.
     """
 
     rows: int | None
     has_own_broker: bool
     keeps: bool
     summary: Path | None
+    is_story: bool = False
 
 
 def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> int:
     """Run the demo; return the exit code."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegauge-demo-")))
-        if options.has_own_broker:
-            broker = stack.enter_context(EmbeddedBroker())
-            settings = settings.model_copy(update={"broker": broker.bootstrap})
-            console.print(f"Started the embedded broker at {broker.bootstrap}.")
-        if "idle_s" not in settings.model_fields_set:
-            settings = settings.model_copy(update={"idle_s": PATIENT_IDLE_S})
+        settings = _on_stage(settings, options, stack, console)
         create_topics(settings)
         _refuse_used_topics(settings)
-        worker = stack.enter_context(_worker(settings, folder / "worker.log"))
-        console.print(f"Started a worker, process {worker.process.pid}.")
-        collector = Collector(settings, lambda alert: _print_alert(console, alert))
+        show = _print_line if options.is_story else _print_alert
+        collected = Collected(goes_on=options.is_story)
+        collector = Collector(settings, collected, lambda alert: show(console, alert))
         collector.start()
         stack.callback(collector.stop)
-        play = _Play(settings, worker, collector, console)
-        figures = play.run(published(rows=options.rows))
+
+        def start() -> _Worker:
+            worker = stack.enter_context(_worker(settings, folder / "worker.log"))
+            console.print(f"Started a worker, process {worker.process.pid}.")
+            return worker
+
+        play = _Play(settings, collector, console)
+        if options.is_story:  # first of all: who publishes instants of the past is not waited for
+            figures = play.run(story.published(), start, is_behind=True)
+        else:
+            figures = play.run(published(rows=options.rows), start)
         if options.summary is not None:
             options.summary.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
-        _print_closing(console, figures)
+        (_print_end if options.is_story else _print_closing)(console, figures)
         if options.keeps:
-            _keep(settings, worker, console)
+            _keep(settings, play.worker, console)
     return 0 if figures["pairs"] == figures["predictions"] else DemoError.exit_code
+
+
+def _on_stage(
+    settings: Settings, options: DemoOptions, stack: ExitStack, console: Console
+) -> Settings:
+    """Start a broker where none was named; return the settings to play with."""
+    changed: dict[str, object] = {}
+    if options.has_own_broker:
+        changed["broker"] = stack.enter_context(EmbeddedBroker()).bootstrap
+        console.print(f"Started the embedded broker at {changed['broker']}.")
+    if "idle_s" not in settings.model_fields_set:
+        changed["idle_s"] = PATIENT_IDLE_S
+    if options.is_story:  # one order of all alerts: that of time
+        changed["partitions"] = 1
+    return settings.model_copy(update=changed)
 
 
 def _refuse_used_topics(settings: Settings) -> None:
@@ -213,17 +241,31 @@ def _worker(settings: Settings, log_path: Path) -> Iterator[_Worker]:
 class _Play:
     """Publish the example, and wait until every pair has come back."""
 
-    def __init__(
-        self, settings: Settings, worker: _Worker, collector: Collector, console: Console
-    ) -> None:
+    def __init__(self, settings: Settings, collector: Collector, console: Console) -> None:
+        self.worker: _Worker | None = None
         self._settings = settings
-        self._worker = worker
         self._collector = collector
         self._console = console
         self._published = {"prediction": 0, "outcome": 0}
 
-    def run(self, events: Iterator[Published]) -> dict[str, Any]:
-        """Play to the end; return the closing figures."""
+    def run(
+        self,
+        events: Iterator[Event],
+        start: Callable[[], _Worker],
+        *,
+        is_behind: bool = False,
+    ) -> dict[str, Any]:
+        """Play to the end; return the closing figures.
+
+        Parameters
+        ----------
+        events
+            What is published.
+        start
+            Starts a worker.
+        is_behind
+            Whether it starts when everything has been published.
+        """
         began_s = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         is_shown = self._console.is_terminal
@@ -232,23 +274,29 @@ class _Play:
         ) as progress:
             sent = progress.add_task("events published", total=None)
             joined = progress.add_task("pairs labelled", total=None)
+            if not is_behind:
+                self.worker = start()
             for count in self._publish(events):
                 progress.update(sent, completed=count)
                 progress.update(joined, completed=self._pairs())
             total = sum(self._published.values())
             progress.update(sent, completed=total, total=total)
+            self.worker = self.worker or start()
             for pairs in self._wait_for_pairs():
                 progress.update(joined, completed=pairs, total=self._published["prediction"])
         seconds = time.monotonic() - began_s
         return summarise(self._collector.collected, self._published, seconds)
 
-    def _publish(self, events: Iterator[Published]) -> Iterator[int]:
+    def _publish(self, events: Iterator[Event]) -> Iterator[int]:
         producer = KafkaProducer(**self._settings.connection(), linger_ms=20, acks="all")
         topic_of = {"prediction": self._settings.predictions, "outcome": self._settings.outcomes}
         failures: list[BaseException] = []
         try:
-            for count, (kind, prediction_id, payload) in enumerate(events, start=1):
-                sending = producer.send(topic_of[kind], payload, key=prediction_id.encode())
+            for count, event in enumerate(events, start=1):
+                kind, prediction_id, payload = event[:3]
+                at_ms = event.at_ms if isinstance(event, story.Published) else None
+                key = prediction_id.encode()
+                sending = producer.send(topic_of[kind], payload, key=key, timestamp_ms=at_ms)
                 sending.add_errback(failures.append)
                 self._published[kind] += 1
                 if count % 1_000 == 0:
@@ -276,7 +324,8 @@ class _Play:
         return len(self._collector.collected.labelled_ids)
 
     def _check(self, failures: list[BaseException]) -> None:
-        self._worker.check()
+        if self.worker is not None:
+            self.worker.check()
         failure = self._collector.failure or next(iter(failures), None)
         if failure is not None:
             msg = f"The broker at {self._settings.broker} failed: {failure!r}"
@@ -373,7 +422,22 @@ def _print_closing(console: Console, figures: dict[str, Any]) -> None:
     console.print(closing, soft_wrap=True)
 
 
-def _keep(settings: Settings, worker: _Worker, console: Console) -> None:
+def _print_line(console: Console, alert: dict[str, Any]) -> None:
+    """Show a transition as `tail alerts` does."""
+    console.print(describe("alerts", orjson.dumps(alert)), highlight=False, soft_wrap=True)
+
+
+def _print_end(console: Console, figures: dict[str, Any]) -> None:
+    fired = len(figures["alerts"])
+    left = fired - figures["resolved"] or "none"
+    closing = (
+        f"{figures['predictions']:,} predictions, {figures['outcomes']:,} outcomes, "
+        f"{fired} alerts, {left} of them still firing, in {figures['seconds']} s."
+    )
+    console.print(closing, soft_wrap=True)
+
+
+def _keep(settings: Settings, worker: _Worker | None, console: Console) -> None:
     topics = settings.topics
     console.print(
         f"\nStill running at {settings.broker}. Publish predictions to {topics.predictions!r} and "
@@ -381,6 +445,6 @@ def _keep(settings: Settings, worker: _Worker, console: Console) -> None:
         f"  ./tidegauge tail alerts --broker {settings.broker}\n"
         "Ctrl-C stops it."
     )
-    while True:
+    while worker is not None:
         worker.check()
         time.sleep(0.5)

@@ -128,7 +128,7 @@ def _line(role: Role, event: dict[str, Any]) -> list[tuple[str, str]]:
 def _alert_line(event: dict[str, Any]) -> list[tuple[str, str]]:
     style = _STYLE_OF_SEVERITY.get(event["severity"], "")
     return [
-        (event["detected_at"], "dim"),
+        (f"{event['detected_at'][:16].replace('T', ' ')}  {event['fingerprint'][:8]}", "dim"),
         (f"  {event['severity']:<8}  ", "green" if event["status"] == "resolved" else style),
         (f"{event['status']:<8}  ", "bold" if event["status"] == "firing" else "dim"),
         (event["summary"], ""),

@@ -189,8 +189,13 @@ class AlertBook:
             step.series_seen,
         )
         fields["moved_together"] = self._moved_together(fields["started_at"], fields["fired_at"])
+        others = [*followers, *(moved.series for moved in fields["moved_together"])]
         fields["summary"] = summary_of(
-            step, self.model_id, fields["started_at"], fields["detected_at"], followers
+            step,
+            self.model_id,
+            fields["started_at"],
+            fields["detected_at"],
+            [name for name in dict.fromkeys(others) if name != step.series],
         )
         alert = Alert(**fields)
         if step.status == "resolved":
@@ -344,7 +349,7 @@ def _categories(step: Step) -> tuple[CategoryShare, ...]:
     if step.aspect != "share":
         return ()
     change = step.change
-    moved = step.moved
+    moved = change.moved
     if not moved and change.category is not None:
         moved = ((change.category, change.baseline or 0.0, change.value or 0.0),)
     return tuple(

@@ -41,6 +41,8 @@ LEAST_MEAN = 0.1
 STEADY = 2.0
 TOP_MARGIN = 1.25
 CALM = 0.5
+ON_ITS_WAY = 0.3
+"""The part of its threshold that chance alone seldom lets a statistic reach."""
 MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
 ONE_FALSE_ALARM = 1.0
 
@@ -63,6 +65,8 @@ class Finding:
     """Whether the series must be learnt anew after it."""
     crept: float = 0.0
     """How far the series had moved this way before the change began, in deviations of chance."""
+    moved: tuple[tuple[int, float, float], ...] = ()
+    """Levels that have moved, ``level`` the first: each with its share before and since."""
 
 
 class Backstop:
@@ -594,7 +598,22 @@ class ShareDetector:
             effect_unit="odds_ratio",
             rows=rows,
             crept=_away(before, seen - learnt - rows, learnt, variance, share - baseline),
+            moved=((level, baseline, share), *self._also_moved(level)),
         )
+
+    def _also_moved(self, found: int) -> list[tuple[int, float, float]]:
+        """Return the other levels that are on their way to an alarm, the furthest first."""
+        others = []
+        for level, share in enumerate(self._reference.shares):
+            places = [_statistic(level, k) for k in range(kernel.SHARE_STATISTICS)]
+            reach, at = max((self._reach(place), place) for place in places)
+            if level != found and reach > ON_ITS_WAY:
+                now = float(self._state[at + kernel.HITS] / self._state[at + kernel.ROWS])
+                others.append((-reach, level, share, now))
+        return [(level, share, now) for _, level, share, now in sorted(others)]
+
+    def _reach(self, place: int) -> float:
+        return float(self._state[place] / self._state[place + kernel.THRESHOLD])
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as a tree for :func:`streams.blob.pack`."""

@@ -24,7 +24,7 @@ Fact = Literal[
 
 
 class Naming(NamedTuple):
-    """How a fact is named, and said."""
+    """How a fact is named, and said: while it is so, and when it is over."""
 
     kind: Kind
     series: str
@@ -32,6 +32,7 @@ class Naming(NamedTuple):
     severity: Severity
     effect_unit: str
     says: str
+    over: str
 
 
 NAMINGS: dict[Fact, Naming] = {
@@ -42,6 +43,7 @@ NAMINGS: dict[Fact, Naming] = {
         "warning",
         "odds_ratio",
         "{value:.1%} of its last {rows:,} answers come from a fallback, usually {baseline:.1%}",
+        "its answers come from the model again, and no more from a fallback than usual",
     ),
     "error": Naming(
         "service",
@@ -51,6 +53,7 @@ NAMINGS: dict[Fact, Naming] = {
         "odds_ratio",
         "{value:.1%} of its last {rows:,} predictions have the status error, usually "
         "{baseline:.1%}",
+        "its predictions have the status error no more than usual",
     ),
     "version": Naming(
         "service",
@@ -59,6 +62,7 @@ NAMINGS: dict[Fact, Naming] = {
         "info",
         "none",
         "a version answers that has never answered before",
+        "the version that was new has answered for some time",
     ),
     "prediction_clock": Naming(
         "service",
@@ -68,6 +72,7 @@ NAMINGS: dict[Fact, Naming] = {
         "odds_ratio",
         "{value:.1%} of its last {rows:,} predictions say that they were made more than a minute "
         "after they came: the clock of their producer is ahead",
+        "the clock of what sends predictions is right again",
     ),
     "outcome_clock": Naming(
         "service",
@@ -77,6 +82,7 @@ NAMINGS: dict[Fact, Naming] = {
         "odds_ratio",
         "{value:.1%} of its last {rows:,} outcomes say that they were observed more than a minute "
         "after they came: the clock of their producer is ahead",
+        "the clock of what sends outcomes is right again",
     ),
     "prediction_silence": Naming(
         "silence",
@@ -85,6 +91,7 @@ NAMINGS: dict[Fact, Naming] = {
         "critical",
         "ratio",
         "no predictions for {elapsed}, at this hour of the week usually {usual} at most; {also}",
+        "predictions come again",
     ),
     "outcome_silence": Naming(
         "labels",
@@ -94,6 +101,7 @@ NAMINGS: dict[Fact, Naming] = {
         "ratio",
         "no outcomes for {elapsed}, at this hour of the week usually {usual} at most, while "
         "predictions go on: what sends outcomes is down",
+        "outcomes come again",
     ),
     "late": Naming(
         "labels",
@@ -103,6 +111,7 @@ NAMINGS: dict[Fact, Naming] = {
         "ratio",
         "a tenth of the last day's outcomes came more than {elapsed} after their prediction, "
         "on no day before more than {usual}",
+        "outcomes come as soon as they used to",
     ),
     "missing": Naming(
         "labels",
@@ -112,6 +121,7 @@ NAMINGS: dict[Fact, Naming] = {
         "odds_ratio",
         "{value:.1%} of {rows:,} predictions had no outcome in the time that they wait for one, "
         "on no day before more than {baseline:.1%}",
+        "predictions get their outcomes again",
     ),
     "orphan": Naming(
         "labels",
@@ -121,6 +131,7 @@ NAMINGS: dict[Fact, Naming] = {
         "odds_ratio",
         "{value:.1%} of {rows:,} outcomes are of predictions that never came, on no day before "
         "more than {baseline:.1%}",
+        "outcomes are of known predictions again",
     ),
     "conflicting": Naming(
         "labels",
@@ -130,6 +141,7 @@ NAMINGS: dict[Fact, Naming] = {
         "odds_ratio",
         "{value:.1%} of its last {rows:,} outcomes contradict an earlier one of the same "
         "prediction, usually {baseline:.1%}",
+        "outcomes contradict each other no more than usual",
     ),
 }
 
@@ -158,9 +170,9 @@ def describe(fact: Fact, figures: Figures | None = None, also: str = "") -> Cond
     >>> describe("fallback", Figures(0.34, 0.005, 103.0, 120)).says
     '34.0% of its last 120 answers come from a fallback, usually 0.5%'
     """
-    kind, series, aspect, severity, effect_unit, says = NAMINGS[fact]
+    kind, series, aspect, severity, effect_unit, says, over = NAMINGS[fact]
     if figures is None:
-        return Condition(kind, series, aspect, severity, says)
+        return Condition(kind, series, aspect, severity, says, over)
     value, baseline, effect, rows = figures
     said = says.format(
         value=value,
@@ -176,6 +188,7 @@ def describe(fact: Fact, figures: Figures | None = None, also: str = "") -> Cond
         aspect,
         severity,
         said,
+        over,
         value=value,
         baseline=baseline,
         effect=effect,

@@ -18,7 +18,7 @@ import numpy as np
 
 from streams.reference import Floats, coarse_knots
 from streams.series import text_of
-from streams.watch import Change, Scalar
+from streams.watch import MAX_MOVED, Change, Scalar, Shares
 
 BACK, LAST = 3, 4
 MIN_BLOCK_ROWS = 200
@@ -33,7 +33,6 @@ WIDEST = 0.25
 """No block further away than this counts as back, however far the series once was."""
 NARROWEST = 0.07
 """The reference itself is no better known than this."""
-MAX_MOVED = 5
 
 _NUMBERS = frozenset((float, int))
 
@@ -59,7 +58,7 @@ class Reading(NamedTuple):
     effect: float | None
     direction: Literal["up", "down"] | None
     category: str | None = None
-    moved: tuple[tuple[str, float, float], ...] = ()
+    moved: Shares = ()
 
     def onto(self, change: Change, rows: int) -> Change:
         """Return the change with the figures of this block."""
@@ -71,6 +70,7 @@ class Reading(NamedTuple):
             effect=self.effect,
             direction=self.direction,
             rows=rows,
+            moved=self.moved,
         )
 
 

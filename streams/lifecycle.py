@@ -63,6 +63,8 @@ class Condition(NamedTuple):
         What saw it.
     says
         What has happened, for people: it follows "Model NAME: ". Figures, never values.
+    over
+        What has become of it when it is over, likewise.
     value, baseline, effect, effect_unit, direction, rows
         As in an alert.
     """
@@ -72,6 +74,7 @@ class Condition(NamedTuple):
     aspect: str
     severity: Severity
     says: str
+    over: str = ""
     detector: str = "rule"
     value: float | None = None
     baseline: float | None = None
@@ -136,8 +139,6 @@ class Step(NamedTuple):
         The figures.
     episode, sequence, is_flapping, acknowledged, muted_until_ms
         As in an alert.
-    moved
-        The categories that moved: name, share in the reference, share now.
     condition
         What it is, where it is no change of a series.
     row, series_seen
@@ -155,7 +156,6 @@ class Step(NamedTuple):
     is_flapping: bool
     acknowledged: Note | None
     muted_until_ms: int | None
-    moved: tuple[tuple[str, float, float], ...] = ()
     condition: Condition | None = None
     row: int = 0
     series_seen: int = 0
@@ -204,7 +204,7 @@ class Life:
         """Return the state as plain values."""
         kept = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in ("change", "said"):
-            kept[name] = kept[name] and asdict(kept[name])
+            kept[name] = kept[name] and _kept(kept[name])
         for name in ("acknowledged", "condition"):
             kept[name] = kept[name] and kept[name]._asdict()
         return kept | {"gauge": self.gauge and self.gauge.snapshot()}
@@ -214,7 +214,7 @@ class Life:
         """Return the life as it was."""
         kept = dict(tree)
         for name in ("change", "said"):
-            kept[name] = kept[name] and Change(**kept[name])
+            kept[name] = kept[name] and _restored(kept[name])
         kept["acknowledged"] = kept["acknowledged"] and Note(**kept["acknowledged"])
         kept["condition"] = kept["condition"] and Condition(**kept["condition"])
         kept["gauge"] = kept["gauge"] and Gauge.restore(kept["gauge"])
@@ -384,9 +384,7 @@ class Lives:
                     continue
                 now_ms = stretch.now_of(stretch.first_row + at - 1)
                 steps += [
-                    step._replace(
-                        row=stretch.first_row + at - 1, series_seen=seen + at, moved=reading.moved
-                    )
+                    step._replace(row=stretch.first_row + at - 1, series_seen=seen + at)
                     for step in self._on_block(life, life.gauge, reading, now_ms)
                 ]
                 if life.state == "quiet":
@@ -493,6 +491,15 @@ class Lives:
 def plain_aspect(role: str, aspect: str) -> str:
     """Name the share of a classifier's rows that are errors for what it is: the error's level."""
     return "level" if role == "error" and aspect == "share" else aspect
+
+
+def _kept(change: Change) -> dict[str, Any]:
+    """Return a change as plain values; most have no categories."""
+    return {name: value for name, value in asdict(change).items() if name != "moved" or value}
+
+
+def _restored(change: dict[str, Any]) -> Change:
+    return Change(**change | {"moved": tuple(map(tuple, change.get("moved", ())))})
 
 
 def _of(change: Change | None) -> Change:

@@ -3,15 +3,21 @@
 Rule 1. A sentence names figures of many rows, never a row: it goes to the log. A category that was
         never seen before is in its field alone.
 Rule 2. A sentence stays one line, and short, whatever the figures.
+Rule 3. Who has never read the documentation understands it: "normal" is the series' first
+        reference. Who is called also reads what to look at first.
 """
+
+from collections.abc import Sequence
 
 from schemas.wire import to_epoch_ms
 from streams.lifecycle import QUALITY_ASPECTS, Step
 from streams.watch import Change
 
+MAX_NAMED = 3
+
 
 def summary_of(
-    step: Step, model_id: str, started_at: str, detected_at: str, followers: tuple[str, ...]
+    step: Step, model_id: str, started_at: str, detected_at: str, others: Sequence[str]
 ) -> str:
     """Say what has happened.
 
@@ -23,16 +29,18 @@ def summary_of(
         The model.
     started_at, detected_at
         The estimated onset, and the instant of the transition.
-    followers
-        Which of the error, the score and the prediction have changed as well.
+    others
+        Which series have changed as well, those first that say most.
     """
     said = f"Model {model_id}: {_saying(step, started_at, detected_at)}."
     if step.status == "resolved":
         return said
     if step.is_flapping:
-        said += " It comes and goes: it has fired three times in a short while."
-    if step.condition is None and followers:
-        said += f" Changed as well: the {_listed(followers)}."
+        said += " It comes and goes: this is the third time in a short while."
+    if step.condition is None and others:
+        said += f" Changed as well: {_listed([_named(each) for each in others[:MAX_NAMED]])}."
+    if step.condition is None and step.status == "firing":
+        said += f" {_advice(step)}"
     if step.acknowledged is not None:
         said += f" {step.acknowledged.by} has taken note of it."
     return said
@@ -41,11 +49,11 @@ def summary_of(
 def _saying(step: Step, started_at: str, detected_at: str) -> str:
     took = _duration(to_epoch_ms(detected_at) - to_epoch_ms(started_at))
     if step.status == "resolved":
-        return f"{_subject(step)} {_OVER[step.because or 'returned']} after {took}"
+        return f"{_over(step)}, after {took}"
     if step.condition is not None:
         return step.condition.says
     if step.status == "ongoing":
-        return f"{_subject(step)} is still away from its reference after {took}: {_now(step)}"
+        return f"{_subject(step)} is still not back to normal after {took}: {_now(step)}"
     change = step.change
     unit = "labelled row" if step.role in {"error", "outcome"} else "prediction"
     rows = f"{change.rows:,} {unit}{'' if change.rows == 1 else 's'}"
@@ -56,39 +64,69 @@ def _saying(step: Step, started_at: str, detected_at: str) -> str:
 def _subject(step: Step) -> str:
     if step.condition is not None:
         return f"{step.series} ({step.aspect})"
-    name = step.series.removeprefix("feature/")
-    return f"feature {name}" if step.role == "feature" else f"the {name}"
+    return _named(step.series)
+
+
+def _named(series: str) -> str:
+    name = series.removeprefix("feature/")
+    return f"the {series}" if name == series else f"feature {name}"
+
+
+def _over(step: Step) -> str:
+    because = step.because or "returned"
+    if because != "returned":
+        return f"{_subject(step)} {_OVER[because]}"
+    if step.condition is not None and step.condition.over:
+        return step.condition.over
+    stays = " and stays there" if step.is_flapping else ""
+    return f"{_subject(step)} is back to normal{stays}"
 
 
 _OVER = {
-    "returned": "is back at its reference",
-    "accepted": "is accepted as it is now,",
-    "relearned": "is learnt anew,",
-    "removed": "is no longer watched,",
+    "accepted": "is accepted as it is now",
+    "relearned": "is learnt anew",
+    "removed": "is no longer watched",
 }
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _advice(step: Step) -> str:
+    if step.aspect in QUALITY_ASPECTS:
+        return "Look at what fills it."
+    if step.role == "error" and step.change.direction == "down":
+        return "Fewer errors than usual: see whether outcomes are missing."
+    return _ADVICE[step.role]
+
+
+_ADVICE = {
+    "feature": "Look at what fills it, and at the error.",
+    "prediction": "Look at the model's features and its version.",
+    "score": "Look at the model's features and its version.",
+    "error": "Look at the model's features; if these are right, retrain it.",
+    "outcome": "Look at what sends outcomes, and at the error.",
+}
+
+
+def _listed(names: Sequence[str]) -> str:
     """Name things in a sentence.
 
     Examples
     --------
-    >>> _listed(("error", "score", "prediction"))
-    'error, the score and the prediction'
+    >>> _listed(["the error", "the score", "feature age"])
+    'the error, the score and feature age'
     """
     *first, last = names
-    return f"{', the '.join(first)} and the {last}" if first else last
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 _NOW = {
-    "missing": "{value} of its values are missing, of the reference's {baseline}",
+    "missing": "{value} of its values are missing, normally {baseline}",
     "unseen": "{value} of its values are ones never seen before",
     "stuck": "it repeats one value",
     "constant": "it varies",
     "type": "{value} of its values are of another type",
-    "share": "the share of {category!r} is {value}, in the reference {baseline}{size}",
-    "level": "it is {value}, in the reference {baseline}{size}",
-    "spread": "its standard deviation is {value}, in the reference {baseline}",
+    "share": "the share of {category!r} is {value}, normally {baseline}",
+    "level": "it is {value}, normally {baseline}{size}",
+    "spread": "its standard deviation is {value}, normally {baseline}",
 }
 
 
@@ -160,9 +198,7 @@ def _figure(figure: float | None, *, is_share: bool) -> str:
 
 
 def _size(change: Change) -> str:
-    if change.effect is None:
-        return ""
-    if change.effect_unit == "sd":
-        sign = "-" if change.direction == "down" else "+"
-        return f" ({sign}{abs(change.effect):.2f} reference standard deviations)"
-    return f" (odds x {change.effect:.2f})" if change.effect_unit == "odds_ratio" else ""
+    if change.effect is None or change.effect_unit != "sd":
+        return ""  # shares and deviations speak for themselves
+    sign = "-" if change.direction == "down" else "+"
+    return f" ({sign}{abs(change.effect):.2f} standard deviations)"

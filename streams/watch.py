@@ -55,6 +55,7 @@ from streams.series import (
 Floats = NDArray[np.float64]
 Instants = NDArray[np.int64]
 Scalar = float | int | str | bool | None
+Shares = tuple[tuple[str, float, float], ...]
 
 FIRST_STAGES = (200, 500, 1_000)
 MISSING_SHARE = 0.6
@@ -63,6 +64,7 @@ DEFAULT_FALSE_ALARMS = 0.01
 FOREIGN_RUN_ROWS = 200
 RESTLESS = 1.5
 MAX_PATIENCE = 4
+MAX_MOVED = 5
 TRUSTED_RUN_ROWS = 1_000
 
 _NAMES_OF = {types: sorted(kind.__name__ for kind in types) for types in (ANY, NUMBER, TEXT, TRUTH)}
@@ -92,6 +94,8 @@ class Change:
         up or down.
     rows
         Estimated inputs of this series since the change began.
+    moved
+        The categories whose shares have moved, the furthest first: name, share before and now.
     """
 
     index: int
@@ -104,6 +108,7 @@ class Change:
     effect_unit: str
     direction: Literal["up", "down"] | None
     rows: int
+    moved: Shares = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +167,10 @@ def _first_stages(reference_rows: int) -> tuple[int, ...]:
     """Return one tuple for all the series that learn from as many rows."""
     early = [rows for rows in FIRST_STAGES if rows < reference_rows]
     return (*early, reference_rows)
+
+
+_Told = tuple[Finding, str | None, Shares]
+"""A finding, its category, and the shares that have moved."""
 
 
 class SeriesWatch:
@@ -375,18 +384,20 @@ class SeriesWatch:
         self._seen += usable.rows
         if minutes is not None and hours is not None:
             self._season.read(watched, hours, minutes[: usable.rows])
+        told = []
         if finding is None:
             self._learn(watched, hours)
         else:
-            facts += self._told(finding, hours)
+            told = self._told(finding, hours)
         if self._foreign_run == FOREIGN_RUN_ROWS:
             self._forget_type()
-        if facts:
-            facts.sort(key=lambda fact: fact[0].row)
-            changes += [_change(*fact, start) for fact in facts]
+        if facts or told:
+            found: list[_Told] = [*((*fact, ()) for fact in facts), *told]
+            found.sort(key=lambda each: each[0].row)
+            changes += [_change(*each, start) for each in found]
         return usable.rows
 
-    def _told(self, finding: Finding, minutes: Minutes | None) -> list[tuple[Finding, str | None]]:
+    def _told(self, finding: Finding, minutes: Minutes | None) -> list[_Told]:
         """Return a change as it is told, if it is; what it ends is learnt anew."""
         is_steady = self._series is not None and self._series.is_steady
         minute = None if minutes is None else int(minutes[-1])
@@ -394,7 +405,12 @@ class SeriesWatch:
             self._series = self._buffer = None  # until the day is over
             self._buffer_minutes = bytearray()
             return []
-        told = [(finding, self._category(finding))]
+        moved = tuple(
+            (name, before, now)
+            for level, before, now in finding.moved[:MAX_MOVED]
+            if (name := self._category(level)) is not None
+        )
+        told = [(finding, self._category(finding.level), moved)]
         self._season.note(finding)
         self._relearn()
         return told
@@ -463,10 +479,8 @@ class SeriesWatch:
             facts.append((finding, None))
         return facts
 
-    def _category(self, finding: Finding) -> str | None:
-        if finding.level is None or self._series is None:
-            return None
-        return self._series.category(finding.level)
+    def _category(self, level: int | None) -> str | None:
+        return None if level is None or self._series is None else self._series.category(level)
 
     def _learn(self, values: Sequence[Value], minutes: Minutes | None) -> None:
         if self._buffer is None:
@@ -653,7 +667,7 @@ def minutes_kept(at_ms: Instants) -> bytes:
     return (at_ms // 60_000).astype(np.uint32).tobytes()
 
 
-def _change(finding: Finding, category: str | None, start: int) -> Change:
+def _change(finding: Finding, category: str | None, moved: Shares, start: int) -> Change:
     return Change(
         index=start + finding.row,
         aspect=finding.aspect,
@@ -665,6 +679,7 @@ def _change(finding: Finding, category: str | None, start: int) -> Change:
         effect_unit=finding.effect_unit,
         direction=finding.direction,
         rows=finding.rows,
+        moved=moved,
     )
 
 

@@ -121,7 +121,8 @@ def test_an_entry_is_one_line_however_it_was_written() -> None:
 
 
 ALERT = {
-    "detected_at": "T",
+    "detected_at": "2026-03-01T12:00:59.000Z",
+    "fingerprint": "3f9c2a71aa",
     "status": "firing",
     "severity": "critical",
     "summary": "Car value fell.",
@@ -159,8 +160,8 @@ DETAILS = {
 @pytest.mark.parametrize(
     ("role", "line"),
     [
-        ("alerts", "T  critical  firing    Car value fell."),
-        ("status", "T  critical  firing    Car value fell."),
+        ("alerts", "2026-03-01 12:00  3f9c2a71  critical  firing    Car value fell."),
+        ("status", "2026-03-01 12:00  3f9c2a71  critical  firing    Car value fell."),
         ("feedback", "T  retrain  Train it again."),
         ("labelled", "m row 7  wrong  predicted yes, was no, known after 1,200 s"),
         ("dead_letters", "predictions-1 offset 9  not_json  a value is missing"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from schemas.alert import Alert
 from schemas.model_spec import AlertRules
 from streams.alert import AlertBook, Sighting, identify, status_of
+from streams.facts import Figures, describe
 from streams.lifecycle import QUALITY_ASPECTS, Step
 from streams.trail import Mark
 from streams.watch import Change
@@ -137,18 +138,21 @@ def test_the_times_are_those_of_the_events() -> None:
     [
         (
             {},
-            "Model car_loan: feature car_value rose from 50.25 to 61.5 (+1.12 reference standard "
-            "deviations), since 2026-01-01 00:00 UTC, 40 predictions ago.",
+            "Model car_loan: feature car_value rose from 50.25 to 61.5 (+1.12 standard "
+            "deviations), since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
         ),
         (
             {"direction": "down", "effect": 0.5, "baseline": 1_234_567.0, "value": 0.000123456},
-            "Model car_loan: feature car_value fell from 1,234,567 to 0.0001235 (-0.50 reference "
-            "standard deviations), since 2026-01-01 00:00 UTC, 40 predictions ago.",
+            "Model car_loan: feature car_value fell from 1,234,567 to 0.0001235 (-0.50 standard "
+            "deviations), since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
         ),
         (
             {"aspect": "spread", "effect_unit": "ratio", "effect": 2.0},
             "Model car_loan: feature car_value spreads differently: its standard deviation rose "
-            "from 50.25 to 61.5, since 2026-01-01 00:00 UTC, 40 predictions ago.",
+            "from 50.25 to 61.5, since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
         ),
         (
             {
@@ -160,7 +164,8 @@ def test_the_times_are_those_of_the_events() -> None:
                 "value": 0.5,
             },
             "Model car_loan: feature car_value has another mix: the share of 'web' rose from "
-            "40.0 % to 50.0 % (odds x 1.50), since 2026-01-01 00:00 UTC, 40 predictions ago.",
+            "40.0 % to 50.0 %, since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
         ),
         (
             {
@@ -172,33 +177,42 @@ def test_the_times_are_those_of_the_events() -> None:
                 "value": 0.3,
                 "rows": 1,
             },
-            "Model car_loan: the error rose from 10.0 % to 30.0 % (odds x 3.86), since "
-            "2026-01-01 00:00 UTC, 1 labelled row ago.",
+            "Model car_loan: the error rose from 10.0 % to 30.0 %, since "
+            "2026-01-01 00:00 UTC, 1 labelled row ago. "
+            "Look at the model's features; if these are right, retrain it.",
+        ),
+        (
+            {"role": "error", "direction": "down", "effect_unit": "odds_ratio", "value": 0.1}
+            | {"baseline": 0.3},
+            "Model car_loan: the error fell from 30.0 % to 10.0 %, since "
+            "2026-01-01 00:00 UTC, 40 labelled rows ago. "
+            "Fewer errors than usual: see whether outcomes are missing.",
         ),
         (
             {"aspect": "unseen", "category": "50%", "rows": 1},
             "Model car_loan: feature car_value has a value never seen before, since "
-            "2026-01-01 00:00 UTC, 1 prediction ago.",
+            "2026-01-01 00:00 UTC, 1 prediction ago. Look at what fills it.",
         ),
         (
             {"aspect": "missing", "detector": "rule", "rows": 1},
             "Model car_loan: feature car_value has its first missing value, since "
-            "2026-01-01 00:00 UTC, 1 prediction ago.",
+            "2026-01-01 00:00 UTC, 1 prediction ago. Look at what fills it.",
         ),
         (
             {"aspect": "missing", "effect_unit": "odds_ratio", "baseline": 0.1, "value": 0.22},
             "Model car_loan: feature car_value is missing at another rate: it rose from 10.0 % to "
-            "22.0 % (odds x 1.12), since 2026-01-01 00:00 UTC, 40 predictions ago.",
+            "22.0 %, since 2026-01-01 00:00 UTC, 40 predictions ago. Look at what fills it.",
         ),
         (
             {"aspect": "stuck"},
             "Model car_loan: feature car_value repeats one value and does not move any more, since "
-            "2026-01-01 00:00 UTC, 40 predictions ago.",
+            "2026-01-01 00:00 UTC, 40 predictions ago. Look at what fills it.",
         ),
         (
             {"value": None, "baseline": None, "effect": None, "direction": None},
             "Model car_loan: feature car_value changed from an unknown figure to an unknown "
-            "figure, since 2026-01-01 00:00 UTC, 40 predictions ago.",
+            "figure, since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
         ),
     ],
 )
@@ -289,7 +303,10 @@ def test_an_alert_says_what_else_is_open_the_strongest_first() -> None:
 
     assert [moved.series for moved in seen.moved_together] == ["feature/b", "score", "feature/a"]
     assert seen.followed_by == ("score",)
-    assert seen.summary.endswith("40 predictions ago. Changed as well: the score.")
+    assert seen.summary.endswith(
+        "40 predictions ago. Changed as well: the score, feature b and feature a. "
+        "Look at what fills it, and at the error."
+    )
 
 
 def test_what_began_long_before_has_not_moved_together() -> None:
@@ -326,11 +343,11 @@ def test_what_goes_on_and_ends_keeps_its_beginning() -> None:
         assert (each.started_at, each.fired_at) == (fired.started_at, fired.fired_at)
         assert (each.evidence.first_offset, each.evidence.last_offset) == (11, 99)
     assert goes_on.summary == (
-        "Model car_loan: feature car_value is still away from its reference after 4 h 20 min: it "
-        "is 61.5, in the reference 50.25 (+1.12 reference standard deviations)."
+        "Model car_loan: feature car_value is still not back to normal after 4 h 20 min: it "
+        "is 61.5, normally 50.25 (+1.12 standard deviations)."
     )
     assert over.summary == (
-        "Model car_loan: feature car_value is back at its reference after 4 h 20 min."
+        "Model car_loan: feature car_value is back to normal, after 4 h 20 min."
     )
 
 
@@ -339,8 +356,21 @@ def test_what_goes_on_and_ends_keeps_its_beginning() -> None:
 def test_that_it_goes_on_is_a_sentence_for_every_aspect(aspect: str, figure: float | None) -> None:
     seen = alert(aspect=aspect, category="web", status="ongoing", value=figure, baseline=figure)
 
-    assert seen.summary.startswith("Model car_loan: feature car_value is still away from")
+    assert seen.summary.startswith("Model car_loan: feature car_value is still not back to")
     assert "None" not in seen.summary
+
+
+def test_what_flapped_is_said_to_stay_and_a_fact_to_be_over_in_its_own_words() -> None:
+    late = describe("late", Figures(7_200.0, 600.0, 12.0, 900))
+    over: dict[str, Any] = {"status": "resolved", "sequence": 1, "because": "returned"}
+
+    flapped = alert(is_flapping=True, **over)
+    fact = alert(condition=late, series=late.series, aspect=late.aspect, **over)
+
+    assert flapped.summary.startswith(
+        "Model car_loan: feature car_value is back to normal and stays"
+    )
+    assert fact.summary.startswith("Model car_loan: outcomes come as soon as they used to, after")
 
 
 def test_status_holds_what_is_open_and_nothing_of_what_is_over() -> None:

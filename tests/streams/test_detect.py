@@ -181,3 +181,18 @@ def test_a_detector_restored_in_the_middle_goes_on_to_the_last_bit(cut: int) -> 
 
     rows = early.row if early is not None else found(late).row + cut
     assert rows == expected.row
+
+
+def test_a_share_that_changes_names_the_others_that_have_moved_the_found_one_first() -> None:
+    rng = np.random.default_rng(3)
+    learnt = rng.choice([0.0, 1.0, 2.0, 3.0], size=2_000, p=[0.4, 0.3, 0.2, 0.1])
+    watch = ShareDetector(ShareReference.of(learnt, [0, 1, 2, 3]), 0.1)
+
+    finding = watch.run(rng.choice([0.0, 1.0, 2.0, 3.0], size=2_000, p=[0.25, 0.3, 0.35, 0.1]))
+
+    assert finding is not None
+    assert finding.moved[0] == (finding.level, finding.baseline, finding.value)
+    assert {level for level, _, _ in finding.moved} == {0, 2}
+    shares = {level: (before, now) for level, before, now in finding.moved}
+    assert shares[0][0] > 1.2 * shares[0][1]
+    assert 1.2 * shares[2][0] < shares[2][1]

@@ -123,6 +123,16 @@ def test_what_stays_away_stays_open_and_what_flaps_is_over_when_it_has_long_been
     assert open_at_the_end(told_at_once()) == {("price", "feature/age")}
 
 
+def test_a_firing_names_the_categories_that_moved_and_no_others() -> None:
+    (mixed,) = [a for a in told_at_once().firings() if a["series"] == "feature/channel"]
+
+    moved = {each["category"]: each["value"] - each["baseline"] for each in mixed["categories"]}
+
+    assert moved.keys() == {"web", "phone"}
+    assert moved["web"] < -0.1
+    assert moved["phone"] > 0.1
+
+
 def test_every_transition_has_its_own_id_and_every_firing_of_the_error_its_command() -> None:
     ids = [each["alert_id"] for each in told_at_once().of("alerts")]
 

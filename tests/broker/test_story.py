@@ -1,0 +1,143 @@
+"""The story of agents/story.py through a real worker: every transition of every alert is held.
+
+Everything of a chapter is published before a worker reads it, with its own instants: how inputs
+interleave then follows from these alone, and so does every byte but the place in the log.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from itertools import groupby
+
+import orjson
+import pytest
+
+from agents.story import CHAPTERS, published
+from tests.broker import Broker, create_topic, read_to_end
+from tests.broker.conftest import Deploy
+from tests.broker.deployment import Deployment, Outputs, RdProducer, Worker, command, until
+from tests.broker.services import Sent
+from tests.golden.story import STORY, line_of
+from tests.kafka import RealKafka
+
+PATIENT_IDLE_S = "30"
+"""No partition is slow enough for another one's events to pass it by."""
+
+MOMENT_S = 0.1
+
+
+def chapters() -> list[list[Sent]]:
+    """Return what is published, chapter by chapter."""
+    events = [Sent(each.kind, each.prediction_id, each.at_ms, each.payload) for each in published()]
+    return [list(part) for _, part in groupby(events, _chapter_of)]
+
+
+def _chapter_of(sent: Sent) -> int:
+    return sum(sent.at_ms >= begins_ms for begins_ms in CHAPTERS)
+
+
+def deployment_for(deploy: Deploy, broker: Broker, prefix: str) -> Deployment:
+    for name in ("predictions", "outcomes"):  # months old, it must not age away under a test
+        create_topic(broker, f"{prefix}{name}", config={"retention.ms": "-1"})
+    return deploy(broker, partitions="1", idle_s=PATIENT_IDLE_S, group_instance="worker-1")
+
+
+def publish(deployment: Deployment, events: list[Sent]) -> int:
+    """Publish events with their own instants; return how many outcomes, and so pairs, these are."""
+    RdProducer(deployment).publish(events, timestamp_of=lambda sent: sent.at_ms)
+    return sum(sent.kind == "outcome" for sent in events)
+
+
+def assert_told(broker: Broker, deployment: Deployment) -> None:
+    """Hold what was told against the story, and what is left open against nothing."""
+    records = read_to_end(broker, deployment.settings.topics.name("alerts"))
+    told: dict[str, bytes] = {}
+    for record in records:
+        value = record.value or b""
+        alert_id = orjson.loads(value)["alert_id"]
+        assert told.setdefault(alert_id, value) == value, "the same id with other bytes"
+    status = {
+        record.key: record.value
+        for record in read_to_end(broker, deployment.settings.topics.name("status"))
+    }
+
+    assert [line_of(orjson.loads(value)) for value in told.values()] == STORY
+    assert not any(status.values())
+    assert status
+    verdict = command("verify", env=deployment.env)
+    assert verdict.returncode == 0, verdict.stdout
+
+
+@pytest.mark.parametrize("name", ["embedded", "kafka"])
+def test_the_story_is_told_transition_by_transition(
+    request: pytest.FixtureRequest, deploy: Deploy, prefix: str, name: str
+) -> None:
+    broker: Broker = request.getfixturevalue(name)
+    deployment = deployment_for(deploy, broker, prefix)
+    pairs = sum(publish(deployment, events) for events in chapters())
+    outputs = deployment.outputs("labelled")
+
+    worker = deployment.start_worker()
+    deployment.wait_for(outputs, "labelled", pairs, worker)
+
+    assert worker.terminate() == 0
+    assert_told(broker, deployment)
+
+
+def test_a_worker_killed_in_the_middle_of_each_chapter_changes_no_transition(
+    kafka: RealKafka, deploy: Deploy, prefix: str
+) -> None:
+    deployment = deployment_for(deploy, kafka, prefix)
+    seen = Pairs(deployment.outputs("labelled"))
+    total = 0
+
+    for events in chapters():
+        before, total = total, total + publish(deployment, events)
+        worker = deployment.start_worker()
+        kill_in_the_middle(worker, seen, (before + total) // 2)
+        assert before < seen.count() < total
+    worker = deployment.start_worker()
+    until(lambda: seen.count() == total, lambda: f"{total} pairs")
+
+    assert worker.terminate() == 0
+    assert_told(kafka, deployment)
+
+
+class Pairs:
+    """The labelled pairs that have been published, each once.
+
+    Parameters
+    ----------
+    outputs
+        Reads them.
+    """
+
+    def __init__(self, outputs: Outputs) -> None:
+        self._outputs = outputs
+        self._ids: set[str] = set()
+        self._read = 0
+
+    def count(self) -> int:
+        """Return how many there are by now."""
+        self._outputs.catch_up()
+        news = self._outputs.records["labelled"][self._read :]
+        self._ids |= {orjson.loads(record.value or b"")["labelled_id"] for record in news}
+        self._read += len(news)
+        return len(self._ids)
+
+
+def kill_in_the_middle(worker: Worker, seen: Pairs, pairs: int) -> None:
+    """Let a worker run for a moment at a time, and kill it once so many pairs are published."""
+    until(lambda: worker.says("Assigned"), lambda: "an assignment")
+
+    def is_done() -> bool:
+        worker.process.send_signal(signal.SIGSTOP)
+        if seen.count() >= pairs:
+            return True
+        worker.process.send_signal(signal.SIGCONT)
+        time.sleep(MOMENT_S)
+        return False
+
+    until(is_done, lambda: f"{pairs} pairs")
+    worker.kill()
