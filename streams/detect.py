@@ -43,6 +43,7 @@ TOP_MARGIN = 1.25
 CALM = 0.5
 ON_ITS_WAY = 0.3
 """The part of its threshold that chance alone seldom lets a statistic reach."""
+MEMORIES, MOST_MERGED = 4.0, 256
 MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
 ONE_FALSE_ALARM = 1.0
 
@@ -73,7 +74,8 @@ class Backstop:
     """ADWIN behind the CUSUMs, for what moves too slowly for them.
 
     It reads scores whose mean and deviation in the reference are 0 and 1. Where it cuts within the
-    reference (a wave, clumps), it would cut again and again, and is not asked.
+    reference (a wave, clumps), it would cut again and again, and is not asked. It takes scores for
+    independent: those that resemble their neighbours are read together, as one.
 
     Parameters
     ----------
@@ -85,10 +87,16 @@ class Backstop:
         Scores in the reference.
     least
         A smaller mean than this is not told.
+    merged
+        Scores that are read as one.
     """
 
-    def __init__(self, delta: float, clock: int, learnt: int, least: float = 0.0) -> None:
+    def __init__(
+        self, delta: float, clock: int, learnt: int, least: float = 0.0, merged: int = 1
+    ) -> None:
         self._least = least
+        self._merged = merged
+        self._pending = _EMPTY
         self._delta = delta
         self._clock = clock
         self._learnt = learnt
@@ -99,7 +107,7 @@ class Backstop:
     def _new_window(self) -> AdaptiveWindowing:
         return AdaptiveWindowing(
             delta=self._delta,
-            clock=self._clock,
+            clock=max(self._clock // self._merged, 1),
             max_buckets=5,
             min_window_length=5,
             grace_period=10,
@@ -107,7 +115,7 @@ class Backstop:
 
     def learn(self, scores: Floats) -> None:
         """Read the scores of the reference."""
-        if self._read(scores.tolist()) is not None:
+        if self._read(self._merge(scores).tolist()) is not None:
             self.rest()
 
     def rest(self) -> None:
@@ -118,14 +126,23 @@ class Backstop:
         """Read scores until their mean has changed; return the place of the last one read."""
         if not self._is_asked:
             return None
-        left = scores.tolist()
+        before = len(self._pending)
+        left = (scores if self._merged == 1 else self._merge(scores)).tolist()
         read = 0
         while (at := self._read(left)) is not None:
             read += at + 1
             if self._is_away:
-                return read - 1
+                return read * self._merged - before - 1
             left = left[at + 1 :]
         return None
+
+    def _merge(self, scores: Floats) -> Floats:
+        """Return what is read as one score each; the rest waits for more."""
+        pending = np.concatenate((self._pending, scores))
+        whole = len(pending) // self._merged * self._merged
+        self._pending = pending[whole:].copy()
+        read: Floats = pending[:whole].reshape(-1, self._merged).sum(axis=1)
+        return read / math.sqrt(self._merged)
 
     def _read(self, scores: list[float]) -> int | None:
         """Read scores until ADWIN cuts; return the place of that one."""
@@ -148,12 +165,13 @@ class Backstop:
     @property
     def mean(self) -> float:
         """Mean of the scores that ADWIN has kept."""
-        return float(self._window.get_total() / self._window.get_width())
+        total, width = self._window.get_total(), self._window.get_width()
+        return float(total / width) / math.sqrt(self._merged)
 
     @property
     def kept(self) -> int:
         """Number of the scores that ADWIN has kept."""
-        return int(self._window.get_width())
+        return int(self._window.get_width()) * self._merged
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as a tree for :func:`streams.blob.pack`."""
@@ -162,6 +180,8 @@ class Backstop:
             "clock": self._clock,
             "learnt": self._learnt,
             "least": self._least,
+            "merged": self._merged,
+            "pending": self._pending,
             "is_asked": self._is_asked,
             "window": self._window.__getstate__(),
             "is_drift": self._is_drift,
@@ -170,7 +190,9 @@ class Backstop:
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "Backstop":
         """Return the backstop as it was."""
-        backstop = cls(tree["delta"], tree["clock"], tree["learnt"], tree.get("least", 0.0))
+        least, merged = tree.get("least", 0.0), tree.get("merged", 1)
+        backstop = cls(tree["delta"], tree["clock"], tree["learnt"], least, merged)
+        backstop._pending = tree.get("pending", _EMPTY)
         backstop._is_asked = tree["is_asked"]
         backstop._window.__setstate__(tree["window"])
         backstop._is_drift = tree["is_drift"]
@@ -228,7 +250,11 @@ class LevelDetector:
         self._reference = replace(reference, knots=_EMPTY, scores=_EMPTY)  # the state has them
         self._tops = np.zeros(kernel.STATISTICS)
         self._backstop = Backstop(
-            adwin_delta(false_alarms), _ROW_CLOCK, reference.rows, _least_mean(doubt)
+            adwin_delta(false_alarms),
+            _ROW_CLOCK,
+            reference.rows,
+            _least_mean(doubt),
+            _merged(reference.level_inflation, 1),
         )
         self._adwin_scale = 1 / math.sqrt(reference.level_inflation * doubt)
         if learnt is None:
@@ -290,7 +316,8 @@ class LevelDetector:
         part = PAGE_HINKLEY_SHARE * false_alarms / kernel.STATISTICS
         f = part / short_reference_cost(self._reference.rows)
         spread_f = part / short_reference_cost(self._reference.rows, is_spread=True)
-        level, spread = self._reference.level_inflation, self._reference.spread_inflation
+        level = self._reference.level_inflation * self._reference.level_tail
+        spread = self._reference.spread_inflation * self._reference.spread_tail
         thresholds = (
             *(gaussian_threshold(f, delta) * level for delta in _DELTAS[:4]),
             spread_up_threshold(spread_f) * spread,
@@ -380,6 +407,11 @@ def _at(statistic: int) -> int:
     return kernel.HEAD + statistic * kernel.STATISTIC_SIZE
 
 
+def _merged(inflation: float, rows: int) -> int:
+    """Return how many scores of so many rows are read as one: several times their memory."""
+    return min(math.ceil(MEMORIES * inflation / rows), MOST_MERGED) if inflation > 1 else 1
+
+
 def _least_mean(doubt: float) -> float:
     """Return the mean, in deviations of a row, that ADWIN may tell where a rhythm is taken off.
 
@@ -433,8 +465,14 @@ class ShareDetector:
         delta = block_adwin_delta(false_alarms / max(levels, 1))
         blocks = reference.rows // kernel.BLOCK_ROWS
         self._backstops = [
-            Backstop(delta, _BLOCK_CLOCK, blocks, math.sqrt(kernel.BLOCK_ROWS) * _least_mean(doubt))
-            for _ in range(levels)
+            Backstop(
+                delta,
+                _BLOCK_CLOCK,
+                blocks,
+                math.sqrt(kernel.BLOCK_ROWS) * _least_mean(doubt),
+                _merged(inflation, kernel.BLOCK_ROWS),
+            )
+            for inflation in reference.inflations
         ]
         if learnt is not None:
             self._read_reference(learnt, _NOTHING_EXPECTED if expected is None else expected)

@@ -5,7 +5,8 @@ They cost nothing of the alert budget, because each is a fact and not a guess.
 Rule 1. A value that was never missing in a whole reference is news when it is missing once.
 Rule 2. A category is news only where the reference left no room for new ones.
 Rule 3. The same news waits twice as long each time: a flood of it is one alarm, then silence.
-Rule 4. A stuck value is said once, and its repetitions are nobody's new reference.
+Rule 4. A stuck value is said once, and its repetitions are nobody's new reference. Where the runs
+        of the reference are so long that it has but a few of them, none is too long.
 """
 
 import math
@@ -24,10 +25,12 @@ from streams.reference import ShareReference, Value
 Floats = NDArray[np.float64]
 
 SHORTEST_STUCK_RUN = 20
+FEWEST_RUNS = 4
 COMMON_SHARE = 0.05
 DOUBT = 5
 MAX_KNOWN_CATEGORIES = 256
 MAX_NEWS = 3
+MAX_SILENT_ROWS = 64_000
 
 
 class Hush:
@@ -152,11 +155,13 @@ class MissingRule:
             self._flags = None
 
     def _relearn(self) -> None:
+        if self._is_news:  # a fact that was told: it takes a longer silence to be one again
+            self._stages = (*self._stages[-2:], min(2 * self._stages[-1], MAX_SILENT_ROWS))
         self._rows = 0
         self._flags = bytearray()
         self._detector = None
         self._is_news = False
-        self._stages = self._stages[-2:]
+        self._stages = tuple(dict.fromkeys(self._stages[-2:]))
 
     def begin_anew(self) -> None:
         """Learn the share anew from the next value on."""
@@ -284,13 +289,12 @@ class RunRule:
         codes, _ = _codes(values, None)
         top = float(kernel.longest_equal(np.sort(codes))) / len(codes)
         self._top_share = top
-        if top == 1:
+        longest = kernel.longest_equal(codes)
+        if FEWEST_RUNS * longest > len(codes):
             self._state[kernel.LIMIT] = 0.0
             return
         self._state[kernel.LIMIT] = max(
-            SHORTEST_STUCK_RUN,
-            3 * kernel.longest_equal(codes),
-            longest_chance_run(top, false_alarms),
+            SHORTEST_STUCK_RUN, 3 * longest, longest_chance_run(top, false_alarms)
         )
 
     def filter(self, values: Sequence[Value]) -> tuple[list[int], list[int] | None]:

@@ -4,6 +4,8 @@ Rule 1. What a series is follows from its first values, unless the model's spec 
 Rule 2. Whatever its kind, a series takes a list of values and answers with at most one finding,
         after which it is learnt anew.
 Rule 3. A series of names (every value another) is not watched, and says so.
+Rule 4. What wanders has no reference: a counter, a date, the day of the week, a random walk. A
+        series wanders while most of its variance lies between stretches of the rows.
 """
 
 import math
@@ -24,6 +26,7 @@ from streams.reference import (
     block_inflation,
     coarse_knots,
     moments,
+    stretch_share,
 )
 from streams.rhythm import Minutes, Rhythm
 
@@ -32,6 +35,7 @@ Floats = NDArray[np.float64]
 MIN_ATOM_SHARE = 0.30
 MIN_LEVEL_ROWS = 100
 MAX_NUMERIC_LEVELS = 10
+MAX_STRETCH_SHARE = 0.5
 MIN_TEXT_ROWS = 3
 MIN_NUMBER_ROWS = 20
 """A number's neighbours are expected: new ones are news only if the rarest is common."""
@@ -273,8 +277,8 @@ class CategorySeries:
 
     @property
     def is_settled(self) -> bool:
-        """Whether even a short reference tells what is normal."""
-        return self._shares.is_settled
+        """Whether even a short reference tells what is normal; one category may lack the others."""
+        return len(self._levels.watched) + self._levels.others > 1 and self._shares.is_settled
 
     @property
     def is_steady(self) -> bool:
@@ -476,6 +480,30 @@ def learn_series(
     if not levels.watched:
         return NamesSeries(levels.rows, levels.others)
     return CategorySeries.learn(values, levels, role, false_alarms, hourly)
+
+
+def wanders(
+    values: Sequence[Value], levels: Levels | None, role: Role, hourly: Hourly | None = None
+) -> bool:
+    """Tell whether values, in the order in which they came, are too few to say what is normal.
+
+    Parameters
+    ----------
+    hourly
+        As for :func:`learn_series`.
+    """
+    if levels is None:
+        x = np.array(values, dtype=np.float64)
+        ordered = np.sort(x)
+        ranks = np.searchsorted(ordered, x) + np.searchsorted(ordered, x, "right")
+        return stretch_share(ranks[:, None].astype(np.float64)) > MAX_STRETCH_SHARE
+    if not levels.watched:
+        return False
+    watched = _watched_codes(levels, role)
+    codes = _coded(values, _codes_of(levels))
+    hits = (codes[:, None] == np.array(watched)).astype(np.float64)
+    expected = hourly and hourly[0].expected(_names_of(levels, watched), hourly[1])
+    return stretch_share(hits if expected is None else hits - expected) > MAX_STRETCH_SHARE
 
 
 _KINDS: dict[str, type[NumericSeries | CategorySeries | ConstantSeries | NamesSeries]] = {

@@ -9,6 +9,8 @@ Rule 4. After a change the series is learnt anew; its first reference stays for 
         If it alarms again before one and a half references have passed, the next one is twice as
         long, up to four times: what seems to change all the time may be a rhythm.
 Rule 5. Missing values and values of another type are counted apart, and then left out.
+Rule 6. What wanders is not watched. It is given a longer reference, up to four times as long, and
+        then learnt anew: it is watched once it has come to rest.
 """
 
 import base64
@@ -43,12 +45,14 @@ from streams.reference import Levels, Value
 from streams.rhythm import Minutes
 from streams.season import Season
 from streams.series import (
+    Hourly,
     Series,
     category_levels,
     learn_series,
     number_of,
     restore_series,
     text_of,
+    wanders,
     watched_names,
 )
 
@@ -195,6 +199,7 @@ class SeriesWatch:
         self._accepts = ANY
         self._foreign_run = 0
         self._types = Hush(spec.reference_rows)
+        self._sticks = Hush(spec.reference_rows)
         self._series: Series | None = None
         self._original: dict[str, object] | None = None
         self._runs = RunRule()
@@ -204,6 +209,7 @@ class SeriesWatch:
         self._patience = 1
         self._learning_since = 0
         self._adopts = False
+        self._is_given = False
         self._buffer: Buffer | None = []
         self._buffer_minutes: bytearray | None = bytearray()
         self._season = Season()
@@ -240,7 +246,9 @@ class SeriesWatch:
         watch.set_budget(false_alarms)
         watch._stages = (usable,)
         watch._missing = MissingRule((len(values),))
+        watch._is_given = True  # a table of training data may be sorted
         watch.update(values, at_ms)
+        watch._is_given = False
         watch._seen = 0
         watch._original = watch._series.describe() if watch._series is not None else None
         watch._stages = spec.later_stages(1)
@@ -469,6 +477,8 @@ class SeriesWatch:
                 facts.append((finding, text_of(value)))
         for index in stuck:
             row, value = usable.places[index], usable.values[index]
+            if not self._sticks.lets_through(self._seen + row):
+                continue
             finding = Finding(
                 row=row,
                 aspect="stuck",
@@ -497,9 +507,22 @@ class SeriesWatch:
         if self._accepts is ANY and self._spec.kind != "categorical":
             self._settle_type(learnt)
             self._buffer = extended([], learnt, set(map(type, learnt)))
-        self._build(learnt, is_last=is_last)
-        if is_last:
+        has_reference = self._build(learnt, is_last=is_last)
+        if not is_last:
+            return
+        if has_reference:
             self._buffer, self._buffer_minutes = None, bytearray()
+        else:
+            self._learn_longer()
+
+    def _learn_longer(self) -> None:
+        """Ask for a longer reference of what wanders; begin anew where there is none longer."""
+        last = self._stages[-1]
+        if last < MAX_PATIENCE * self._spec.reference_rows:
+            self._stages = (*self._stages, 2 * last)
+        else:
+            self._stages = self._spec.first_stages[-1:]
+            self._buffer, self._buffer_minutes = [], bytearray()
 
     def _settle_type(self, values: list[Value]) -> None:
         """Decide which types are the series' own; the others are foreign from here on."""
@@ -514,20 +537,38 @@ class SeriesWatch:
                 minutes = np.frombuffer(bytes(self._buffer_minutes), dtype=np.uint32)
                 self._buffer_minutes = bytearray(minutes[own].tobytes())
 
-    def _build(self, values: list[Value], *, is_last: bool) -> None:
-        """Make the reference of what has been learnt, and what watches from here on."""
-        spec, is_first = self._spec, not self._learning_since
+    def _build(self, values: list[Value], *, is_last: bool) -> bool:
+        """Make the reference of what has been learnt, and what watches from here on.
+
+        Return whether there is one: what wanders has none.
+        """
+        spec = self._spec
         levels = category_levels(values, spec.role, spec.kind)
-        series = self._learnt_series(values, levels)
-        if self._series is None:
-            self._series = series if is_last or series.is_settled else None
-        elif self._series.is_calm:  # else an alarm is on its way: do not learn what causes it
-            self._series = series
+        as_usual, hourly = self._as_usual(values, levels)
         if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
             self._runs.learn(values, self._false_alarms)
-        if levels is None or spec.role == "error":  # a model's first mistake is no new category
-            self._news = None
-        elif is_last and (self._news is None or is_first):
+        is_calm = self._series is None or self._series.is_calm
+        if is_calm and not self._is_given and wanders(as_usual, levels, spec.role, hourly):
+            self._series = None
+            return False
+        series = learn_series(as_usual, levels, spec.role, self._value_budget, hourly)
+        if self._series is None:
+            self._series = series if is_last or series.is_settled else None
+        elif is_calm:  # else an alarm is on its way: do not learn what causes it
+            self._series = series
+        self._learn_categories(values, levels, is_last=is_last)
+        if not self._learning_since or self._adopts:
+            self._original = series.describe()
+        self._adopts &= not is_last
+        return True
+
+    def _learn_categories(
+        self, values: Sequence[Value], levels: Levels | None, *, is_last: bool
+    ) -> None:
+        """Set what is known, of which all else is news."""
+        if levels is None or self._spec.role == "error":
+            self._news = None  # a model's first mistake is no new category
+        elif is_last and (self._news is None or not self._learning_since):
             self._news = NewsRule(
                 {*levels.watched, *values},
                 is_closed=levels.is_closed,
@@ -535,22 +576,19 @@ class SeriesWatch:
             )
         elif self._news is not None:
             self._news.learn(values)
-        if is_first or self._adopts:
-            self._original = series.describe()
-        self._adopts &= not is_last
 
-    def _learnt_series(self, values: list[Value], levels: Levels | None) -> Series:
-        """Learn from values as at their hours, where they have a rhythm."""
-        spec, budget = self._spec, self._value_budget
+    def _as_usual(
+        self, values: list[Value], levels: Levels | None
+    ) -> tuple[list[Value], Hourly | None]:
+        """Return values as at an average hour, where they have a rhythm, and what was taken off."""
         if self._buffer_minutes is None:
-            return learn_series(values, levels, spec.role, budget)
+            return values, None
         minutes = np.frombuffer(bytes(self._buffer_minutes), dtype=np.uint32).astype(np.int64)
-        names = watched_names(levels, spec.role) if levels is not None else ()
+        names = watched_names(levels, self._spec.role) if levels is not None else ()
         rhythm = self._season.learn(values, levels is None, names, minutes)
         if rhythm is None:
-            return learn_series(values, levels, spec.role, budget)
-        as_usual = rhythm.adjust(values, minutes)
-        return learn_series(as_usual, levels, spec.role, budget, (rhythm, minutes))
+            return values, None
+        return rhythm.adjust(values, minutes), (rhythm, minutes)
 
     def _relearn(self) -> None:
         rows = self._seen - self._learning_since
@@ -610,6 +648,7 @@ class SeriesWatch:
                 "accepts": _NAMES_OF[self._accepts],
                 "foreign_run": self._foreign_run,
                 "types": self._types.snapshot(),
+                "sticks": self._sticks.snapshot(),
                 "series": self._series and self._series.snapshot(),
                 "original": self._original,
                 "adopts": self._adopts,
@@ -645,6 +684,7 @@ class SeriesWatch:
         )
         watch._foreign_run = tree["foreign_run"]
         watch._types = Hush(*tree["types"])
+        watch._sticks = Hush(*tree.get("sticks", (spec.reference_rows,)))
         watch._series = tree["series"] and restore_series(tree["series"])
         watch._original = tree["original"]
         watch._adopts = tree.get("adopts", False)

@@ -237,3 +237,83 @@ def test_the_first_mistake_of_a_faultless_model_is_no_news() -> None:
     changes = watch.update([False] * 3_000 + [True] + [False] * 3_000)
 
     assert changes == []
+
+
+ORDERED: dict[str, list[Scalar]] = {
+    "a counter": list(range(20_000)),
+    "an epoch": [1.6e9 + 30.0 * row for row in range(20_000)],
+    "a day's number": [row // 1_500 for row in range(20_000)],
+    "the day of the week": [f"day {row // 1_900 % 7}" for row in range(20_000)],
+}
+
+
+@pytest.mark.parametrize("values", ORDERED.values(), ids=ORDERED)
+def test_what_wanders_is_given_no_reference(values: list[Scalar]) -> None:
+    watch = new_watch()
+    changes = watch.update(values)
+
+    assert [change for change in changes if change.detector != "rule"] == []
+    assert watch.is_learning
+
+
+def test_what_has_come_to_rest_is_watched_again() -> None:
+    watch = new_watch()
+    watch.update([float(row) for row in range(8_000)])
+
+    assert watch.is_learning
+    assert watch.update(numbers(2_000)) == []
+    assert not watch.is_learning
+    [change] = watch.update(numbers(300, seed=2, mean=1.0))
+    assert change.aspect == "level"
+
+
+def test_a_short_memory_is_not_wandering() -> None:
+    noise = np.random.default_rng(1).normal(size=4_000)
+    values, last = [], 0.0
+    for step in noise.tolist():
+        last = 0.7 * last + step
+        values.append(last)
+    watch = new_watch()
+    watch.update(values)
+
+    assert kind_of(watch) == "numeric"
+
+
+def test_a_profile_may_be_made_of_a_sorted_table() -> None:
+    made = profile(FEATURE, sorted(np.random.default_rng(1).normal(size=2_000).tolist()))
+
+    assert not watch_of(FEATURE, made).is_learning
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_values_that_come_several_times_in_a_row_are_no_alarm(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    fours = np.repeat(rng.normal(size=5_000), 4)
+    runs = np.repeat(rng.normal(size=2_000), rng.geometric(0.05, 2_000))[:20_000]
+    clumps = np.repeat(rng.integers(0, 5, 2_000), rng.geometric(0.05, 2_000))[:20_000]
+
+    for values in (fours, runs, clumps):
+        watch = new_watch()
+        assert watch.update(values.tolist()) == []
+        assert not watch.is_learning
+
+
+def test_a_sensor_that_sticks_again_and_again_says_so_less_and_less() -> None:
+    values = numbers(30_000)
+    for start in range(3_000, 30_000, 500):
+        values[start : start + 60] = [0.125] * 60
+    watch = new_watch()
+
+    changes = watch.update(values)
+
+    assert {change.aspect for change in changes} == {"stuck"}
+    assert len(changes) == 4
+
+
+def test_a_value_that_is_missing_once_in_thousands_is_news_less_and_less() -> None:
+    values = numbers(60_000)
+    for row in range(2_500, 60_000, 2_500):
+        values[row] = None
+    watch = new_watch()
+
+    assert [change.index for change in watch.update(values)] == [2_500]
