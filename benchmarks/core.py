@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks.measure import resident_mb
-from benchmarks.throughput import FIRST_AT_MS, OUTCOME_LAG, ROOT, events
+from benchmarks.throughput import OUTCOME_LAG, ROOT, events
 from schemas.event import Source
 from schemas.topics import Topics
 from streams.ingest import MAX_BATCH_EVENTS, Accepted, Raw, accept, pack
@@ -54,7 +54,7 @@ class Core:
             if topic in topics:
                 offset = self._offsets[topic]
                 self._offsets[topic] += 1
-                found.append(Raw(sources[topic], offset, FIRST_AT_MS + offset, payload))
+                found.append(Raw(sources[topic], offset, None, payload))
         return found
 
     def _events(self, pairs: int, first: int) -> Iterator[tuple[str, str, bytes]]:

@@ -12,6 +12,8 @@ Rule 7. Only the last ``remembered`` joined ids are known as joined: memory is b
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,7 +21,6 @@ import orjson
 from streams.waiting import WaitingRoom
 
 Answer = bool | int | float | str
-_NUMBER_BYTES = 8
 ChunkName = tuple[str, int]
 """A sealed chunk of waiting events: its room, and its number there."""
 
@@ -99,15 +100,21 @@ class Pair(NamedTuple):
     outcome: EarlyOutcome
 
 
+_new_pair = partial(tuple.__new__, Pair)
+"""Makes one of a tuple, in half the time of the class itself."""
+_payload_of = itemgetter(0)
+"""Gives the payload of what waits: `WaitingPrediction.payload`, `EarlyOutcome.payload`."""
+
+
 class OutcomeJoin:
     """The waiting rooms of one model."""
 
     def __init__(self, spec: JoinSpec) -> None:
         self.spec = spec
         self._wait_ms = math.ceil(spec.wait_s * 1_000)
-        self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting, _payload_bytes)
-        self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting, _payload_bytes)
-        self._joined = WaitingRoom[Answer](spec.remembered, _answer_bytes)
+        self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting, _payload_of)
+        self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting, _payload_of)
+        self._joined = WaitingRoom[Answer](spec.remembered)
         self.counts = JoinCounts()
 
     @property
@@ -171,8 +178,10 @@ class OutcomeJoin:
     def advance(self, now_ms: int) -> None:
         """Let log time pass: expire what has waited too long."""
         before_ms = now_ms - self._wait_ms
-        self.counts.expired_predictions += self._predictions.expire(before_ms)
-        self.counts.orphan_outcomes += self._outcomes.expire(before_ms)
+        if self._predictions.oldest_ms < before_ms:
+            self.counts.expired_predictions += self._predictions.expire(before_ms)
+        if self._outcomes.oldest_ms < before_ms:
+            self.counts.orphan_outcomes += self._outcomes.expire(before_ms)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state without what the sealed chunks of its rooms hold."""
@@ -223,21 +232,20 @@ class OutcomeJoin:
             snapshot["predictions"],
             lambda number: chunks(("predictions", number)),
             _read_prediction,
-            _payload_bytes,
+            _payload_of,
         )
         join._outcomes = WaitingRoom.restore(
             spec.max_waiting,
             snapshot["outcomes"],
             lambda number: chunks(("outcomes", number)),
             _read_outcome,
-            _payload_bytes,
+            _payload_of,
         )
         join._joined = WaitingRoom.restore(
             spec.remembered,
             snapshot["joined"],
             lambda number: chunks(("joined", number)),
             _read_joined,
-            _answer_bytes,
         )
         return join
 
@@ -257,19 +265,11 @@ class OutcomeJoin:
     ) -> Pair:
         self.counts.pairs += 1
         self._joined.put(prediction_id, now_ms, outcome.outcome)
-        return Pair(prediction, outcome)
+        return _new_pair((prediction, outcome))
 
 
 def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome) -> bytes:
     return waiting.payload
-
-
-def _payload_bytes(waiting: WaitingPrediction | EarlyOutcome) -> int:
-    return len(waiting.payload)
-
-
-def _answer_bytes(answer: Answer) -> int:
-    return len(answer) if isinstance(answer, str) else _NUMBER_BYTES
 
 
 def _read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:

@@ -111,9 +111,21 @@ class Panel:
         # Two doubles may lie further apart than a double can say.
         return None, min(abs(float(prediction) - float(outcome)), sys.float_info.max)
 
-    def begins(self, series: str, value: Scalar) -> bool:
+    def begins_with_prediction(
+        self, answer: Answer, score: Scalar, features: Mapping[str, Scalar]
+    ) -> bool:
         """Tell whether a value is the first of its series: rows before it are judged without it."""
-        return value is not None and series not in self._watches
+        watches = self._watches
+        return (
+            "prediction" not in watches
+            or (score is not None and "score" not in watches)
+            or self.begins_feature(features)
+        )
+
+    def begins_with_pair(self, error: Scalar, outcome: Answer) -> bool:
+        """Tell the same of the two series that have a value a pair."""
+        watches = self._watches
+        return "outcome" not in watches or (error is not None and "error" not in watches)
 
     def begins_feature(self, features: Mapping[str, Scalar]) -> bool:
         """Tell whether any of these values is the first of its feature."""

@@ -5,20 +5,19 @@ of ``events``.
 
 Rule 1. A row is found at the latest mark at or before it: within ``FINE_ROWS`` rows of it if it is
         among the latest ``FINE_REACH``, else within ``COARSE_ROWS``.
-Rule 2. What is found does not depend on rows noted later, up to ``MAX_BATCH_EVENTS`` of them.
+Rule 2. What is found does not depend on rows noted later: older ones stay until `forget`.
 Rule 3. A row before all that is remembered is found at the oldest mark.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
-
-from streams.ingest import MAX_BATCH_EVENTS
 
 MARKS = 192
 FINE_ROWS = 8
 COARSE_ROWS = 128
-FINE_REACH = (MARKS - 1) * FINE_ROWS - MAX_BATCH_EVENTS
-COARSE_REACH = (MARKS - 1) * COARSE_ROWS - MAX_BATCH_EVENTS
+FINE_REACH = (MARKS - 1) * FINE_ROWS
+COARSE_REACH = (MARKS - 1) * COARSE_ROWS
 
 
 class Mark(NamedTuple):
@@ -35,8 +34,7 @@ class Trail:
     Examples
     --------
     >>> trail = Trail()
-    >>> for row in range(1, 100):
-    ...     trail.note(row, 1_000 * row, row // 10)
+    >>> trail.note((row, 1_000 * row, row // 10) for row in range(1, 100))
     >>> trail.find(50, now_row=99)
     Mark(row=49, at_ms=49000, offset=4)
     >>> trail.find(-5, now_row=99).row
@@ -44,15 +42,26 @@ class Trail:
     """
 
     def __init__(self) -> None:
-        self._fine: deque[Mark] = deque(maxlen=MARKS)
-        self._coarse: deque[Mark] = deque(maxlen=MARKS)
+        self._fine: deque[Mark] = deque()
+        self._coarse: deque[Mark] = deque()
 
-    def note(self, row: int, at_ms: int, offset: int) -> None:
-        """Take note of the next row; rows are numbered from 1, and a trail may begin later."""
-        if row % FINE_ROWS == 1 or not self._fine:
-            self._fine.append(Mark(row, at_ms, offset))
-            if row % COARSE_ROWS == 1 or not self._coarse:
-                self._coarse.append(Mark(row, at_ms, offset))
+    def note(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Take note of the next rows, each its number, its event's instant, its record's offset.
+
+        Rows are numbered from 1, and a trail may begin later.
+        """
+        fine, coarse = self._fine, self._coarse
+        for row, at_ms, offset in rows:
+            if row % FINE_ROWS == 1 or not fine:
+                fine.append(Mark(row, at_ms, offset))
+                if row % COARSE_ROWS == 1 or not coarse:
+                    coarse.append(Mark(row, at_ms, offset))
+
+    def forget(self) -> None:
+        """Let go of what lies further back from the latest row than anybody will look."""
+        for marks in (self._fine, self._coarse):
+            while len(marks) > MARKS:
+                marks.popleft()
 
     def find(self, row: int, now_row: int) -> Mark:
         """Return the mark at or before a row, as it was found when ``now_row`` was the latest.

@@ -10,7 +10,7 @@ Rule 4. Entries stand in chunks. The last one is open; at ``CHUNK_SLOTS`` entrie
         same bytes for ever, and what waits long is stored once, not with every snapshot.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -55,32 +55,34 @@ class WaitingRoom(Generic[T]):
     ----------
     capacity
         Entries held at most.
-    size_of
-        Gives the bytes of a value; those of its key come on top.
+    payload_of
+        Gives the bytes that a value holds, which count beside its key; None where they are few.
 
     Attributes
     ----------
     last_number
         Of the chunk sealed last; 0 before the first.
+    oldest_ms
+        No entry came before this instant.
 
     Examples
     --------
-    >>> room = WaitingRoom[str](capacity=2, size_of=len)
+    >>> room = WaitingRoom[str](capacity=2)
     >>> room.put("a", 10, "first"), room.put("b", 20, "second"), room.put("c", 30, "third")
     (0, 0, 1)
     >>> room.take("a"), room.take("b"), room.expire(31), len(room)
     (None, 'second', 1, 0)
     """
 
-    def __init__(self, capacity: int, size_of: Callable[[T], int] = lambda _: 0) -> None:
+    def __init__(self, capacity: int, payload_of: Callable[[T], Sized] | None = None) -> None:
         self._capacity = capacity
-        self._size_of = size_of
+        self._payload_of = payload_of
         self._bytes = 0
         self._chunk_of: dict[str, _Chunk[T]] = {}
         self.last_number = 0
         self._open: _Chunk[T] = _Chunk()
         self._first = self._open
-        self._oldest_ms = 0
+        self.oldest_ms = 0
 
     def __len__(self) -> int:
         return len(self._chunk_of)
@@ -90,7 +92,7 @@ class WaitingRoom(Generic[T]):
 
     def put(self, key: str, at_ms: int, value: T) -> int:
         """Let an entry wait; return how many were pushed out to make room."""
-        size = len(key) + self._size_of(value)
+        size = len(key) if self._payload_of is None else len(key) + len(self._payload_of(value))
         pushed_out = 0
         while self._chunk_of and (
             len(self._chunk_of) >= self._capacity or self._bytes + size > ROOM_BYTES
@@ -121,7 +123,7 @@ class WaitingRoom(Generic[T]):
         if chunk is None:
             return None
         _, _, value = chunk.entries.pop(key)
-        size = len(key) + self._size_of(value)
+        size = len(key) if self._payload_of is None else len(key) + len(self._payload_of(value))
         self._bytes -= size
         chunk.bytes -= size
         chunk.live = None
@@ -146,12 +148,12 @@ class WaitingRoom(Generic[T]):
     def expire(self, before_ms: int) -> int:
         """Remove every entry that came before an instant; return how many."""
         expired = 0
-        while self._oldest_ms < before_ms:
+        while self.oldest_ms < before_ms:
             front = self._front()
             if front is None:
                 break
-            key, (_, self._oldest_ms, _) = front
-            if self._oldest_ms < before_ms:
+            key, (_, self.oldest_ms, _) = front
+            if self.oldest_ms < before_ms:
                 self.take(key)
                 expired += 1
         return expired
@@ -202,7 +204,7 @@ class WaitingRoom(Generic[T]):
         snapshot: dict[str, Any],
         chunks: Callable[[int], bytes],
         decode: Callable[[bytes], tuple[str, T]],
-        size_of: Callable[[T], int] = lambda _: 0,
+        payload_of: Callable[[T], Sized] | None = None,
     ) -> "WaitingRoom[T]":
         """Return the room as it was.
 
@@ -216,10 +218,10 @@ class WaitingRoom(Generic[T]):
             Gives the bytes of a sealed chunk, by number.
         decode
             Reads a line of ``encode``.
-        size_of
+        payload_of
             As for the constructor.
         """
-        room = cls(capacity, size_of)
+        room = cls(capacity, payload_of)
         room.last_number = snapshot["last_number"]
         for number, count, live in snapshot["chunks"]:
             room._append(number, count, int(live, 16), chunks(number), decode)
@@ -242,7 +244,11 @@ class WaitingRoom(Generic[T]):
                 key, value = decode(text)
                 chunk.entries[key] = (int(place), int(at_ms), value)
                 self._chunk_of[key] = chunk
-                chunk.bytes += len(key) + self._size_of(value)
+                chunk.bytes += (
+                    len(key)
+                    if self._payload_of is None
+                    else len(key) + len(self._payload_of(value))
+                )
         self._bytes += chunk.bytes
         if number:
             self._open = _Chunk()
@@ -263,9 +269,12 @@ class WaitingRoom(Generic[T]):
         return None
 
     def _drop_oldest(self) -> None:
-        front = self._front()
-        if front is not None:
-            self.take(front[0])
+        chunk: _Chunk[T] | None = self._first
+        while chunk is not None:
+            for key in chunk.entries:
+                self.take(key)
+                return
+            chunk = chunk.after
 
     def _close(self) -> None:
         """Seal the open chunk, if anything is left in it, and open another."""

@@ -208,7 +208,7 @@ def test_a_number_is_never_given_again() -> None:
 
 
 def test_large_entries_fill_a_chunk_by_their_bytes() -> None:
-    room = WaitingRoom[int](1_000, size_of=lambda size: size)
+    room = WaitingRoom[int](1_000, payload_of=range)
 
     for i in range(4):
         room.put(str(i), i, CHUNK_BYTES // 2)
@@ -217,7 +217,7 @@ def test_large_entries_fill_a_chunk_by_their_bytes() -> None:
 
 
 def test_a_room_is_bounded_in_bytes() -> None:
-    room = WaitingRoom[int](1_000, size_of=lambda size: size)
+    room = WaitingRoom[int](1_000, payload_of=range)
 
     pushed_out = [room.put(str(i), i, ROOM_BYTES // 2 - 1) for i in range(4)]
 
