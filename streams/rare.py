@@ -12,6 +12,7 @@ Rule 4. What was an episode counts for the usual share as well, but never for mo
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from streams.budget import share_statistics
@@ -204,8 +205,16 @@ class RareShare:
     def _weigh(self, usual: float) -> None:
         """Set what a hit and a miss say, against a usual share."""
         self._usual = usual
-        odds_ratio, self._threshold = share_statistics(self._false_alarms, usual)[1]
-        odds = odds_ratio * usual / (1 - usual)
-        self._more = odds / (1 + odds)
-        self._gain = math.log(self._more / usual)
-        self._loss = math.log((1 - usual) / (1 - self._more))
+        self._threshold, self._more, self._gain, self._loss = _weights(self._false_alarms, usual)
+
+
+@lru_cache(maxsize=4_096)
+def _weights(false_alarms: float, usual: float) -> tuple[float, float, float, float]:
+    """Return the threshold, the share looked for, and what a hit and a miss say.
+
+    Kept, because thousands of models begin with the same budget and share.
+    """
+    odds_ratio, threshold = share_statistics(false_alarms, usual)[1]
+    odds = odds_ratio * usual / (1 - usual)
+    more = odds / (1 + odds)
+    return threshold, more, math.log(more / usual), math.log((1 - usual) / (1 - more))
