@@ -36,7 +36,7 @@ from tests.simulation.worker import SimReader, SimWorker, World
 TRAFFICS = 8
 LONG_EVERY = 10
 SHORT_CHUNK_SLOTS = 6
-FEED_S = 2.0
+FEED_S = 1.0
 SAVE_EVERY_S = 0.3
 IDLE_S = 0.2
 MOST_S = 300.0
@@ -78,10 +78,11 @@ _MEAN_WAIT = {
     "read of state": 1.0,
     "send of alerts": 0.1,
     "send of feedback": 0.1,
+    "send of status": 0.1,
 }
 """How often a worker comes to a step before the schedule strikes there, on average."""
 
-_LONG_KINDS = {"send of alerts", "send of feedback"}
+_LONG_KINDS = {"send of alerts", "send of feedback", "send of status"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +196,9 @@ class Simulation:
         self.report = Report(schedule)
         self._schedule = schedule
         self._keeper = keeper
-        self._topics = Topics(partitions=PARTITIONS)
+        # One partition of the log is soon restored and replayed; both kinds have two of the inputs.
+        self._numbers = range(1 if schedule.seed % 3 else 2)
+        self._topics = Topics(partitions=len(self._numbers))
         self._cluster = Cluster()
         self._group = Group(self._cluster)
         self._fate = Fate(schedule, self.report)
@@ -205,8 +208,8 @@ class Simulation:
         self._workers: list[SimWorker] = []
         self._started = 0
         self._is_fed = False
-        names = ("predictions", "outcomes", "tidegauge.events")
-        self._tps = [TP(name, number) for name in names for number in range(PARTITIONS)]
+        inputs = [TP(name, n) for name in ("predictions", "outcomes") for n in range(PARTITIONS)]
+        self._tps = [*inputs, *(TP("tidegauge.events", number) for number in self._numbers)]
 
     async def run(self) -> Report:
         """Let the schedule happen and check what is left."""
@@ -234,7 +237,7 @@ class Simulation:
     async def _compact(self) -> None:
         while True:
             await asyncio.sleep(self._chance.uniform(0.05, 1.0))
-            for number in range(PARTITIONS):
+            for number in self._numbers:
                 self._cluster.compact(
                     TP("tidegauge.state", number), self._chance, drop_deletions=False
                 )
@@ -244,13 +247,14 @@ class Simulation:
             await self._add_worker()
         await self._rebalance()
         for _ in range(self._chance.randint(0, self._schedule.faults)):
-            await self._pause(self._chance.uniform(0.0, 0.9))
+            await self._pause(self._chance.uniform(0.0, 0.5))
             await self._fault()
         if self._schedule.loses_state:
+            await self._pause(self._chance.uniform(0.2, 2.0))
             await self._lose_state()
         armed = self._schedule.point is not None
         while not self.report.has_struck and armed and not self._is_at_the_end():
-            await self._pause(0.3)
+            await self._pause(0.1)
         await self._pause(0.0)
 
     def _is_at_the_end(self) -> bool:
@@ -286,7 +290,7 @@ class Simulation:
         for worker in self._workers:
             worker.die()
         self._bury()
-        for number in range(PARTITIONS):
+        for number in self._numbers:
             tp = TP(self._topics.name("state"), number)
             chunks = [
                 record.offset
@@ -378,7 +382,7 @@ class Simulation:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=within_s)
-        for task in late:
+        for task in (task for task in tasks if task in late):
             task.cancel()
         if late:
             await asyncio.wait(late)

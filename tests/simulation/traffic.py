@@ -14,6 +14,7 @@ from schemas.model_spec import ModelSpec, OutcomeRules
 from tests.doubles.inputs import START_MS, outcome, prediction
 
 PARTITIONS = 2
+"""Of each input topic."""
 SHORTER = 15
 _SPECS = {
     "risk": ModelSpec(alert_budget=20.0),

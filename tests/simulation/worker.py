@@ -107,8 +107,9 @@ class SimWorker:
         self.end = asyncio.Event()
         self.failure: Exception | None = None
         self.publisher = SimPublisher(self)
-        self._packets: set[Packet] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        # Dicts, for their order: what befalls each of them is drawn, and must follow from the seed.
+        self._packets: dict[Packet, None] = {}
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._next: dict[TP, int] = {}
         self.paused: set[TP] = set()
         self._is_running = False
@@ -127,12 +128,12 @@ class SimWorker:
     def do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something in this process; it ends with the process."""
         task = asyncio.create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()
@@ -156,7 +157,7 @@ class SimWorker:
                 if fate < 0.33:
                     loop.call_later(chance.uniform(0.0, 5.0), packet.land)
         self.end.set()
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
 
     async def check_alive(self) -> None:
@@ -174,10 +175,10 @@ class SimWorker:
         packet = Packet(land)
 
         def arrive() -> None:
-            self._packets.discard(packet)
+            self._packets.pop(packet, None)
             land()
 
-        self._packets.add(packet)
+        self._packets[packet] = None
         packet.timer = asyncio.get_running_loop().call_later(self.tempo(), arrive)
         return packet
 
@@ -243,10 +244,12 @@ class SimWorker:
 
     async def _consume(self, hop: Hop) -> None:
         chance = self.fates.chance
+        longest_s = 0.06
         while True:
-            await asyncio.sleep(chance.uniform(0.005, 0.06))
+            await asyncio.sleep(chance.uniform(0.005, longest_s))
             generation = self.generation
             fetch = self._take(hop)
+            longest_s = 0.06 if fetch else 0.2
             if fetch is None:
                 continue
             if chance.random() < 0.2:
