@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streams.budget import Role
 from streams.detect import Finding, LevelDetector, ShareDetector
 from streams.reference import (
+    MAX_LEVELS,
     Levels,
     NumericReference,
     ShareReference,
@@ -33,6 +34,7 @@ from streams.rhythm import Minutes, Rhythm
 Floats = NDArray[np.float64]
 
 MIN_ATOM_SHARE = 0.30
+MIN_HEAP_SHARE, HEAP_RATIO = 0.05, 2.0
 MIN_LEVEL_ROWS = 100
 MAX_NUMERIC_LEVELS = 10
 MAX_STRETCH_SHARE = 0.5
@@ -92,7 +94,9 @@ class NumericSeries:
     """A number that varies, and the values it takes so often that they are cases of their own.
 
     A value above 30 % of the rows (no income, no claim) is watched by its share, and left out of
-    the level: what remains is smooth enough for normal scores.
+    the level: what remains is smooth enough for normal scores. A heap (a code, a round number, the
+    end of a scale) is watched by its share as well: a value above 5 % that comes twice as often as
+    its neighbours on the scale.
     """
 
     kind = "numeric"
@@ -102,11 +106,13 @@ class NumericSeries:
     def __init__(
         self,
         atoms: Sequence[float],
+        heaps: Sequence[float],
         level: LevelDetector | None,
         shares: ShareDetector | None,
         summary: dict[str, object],
     ) -> None:
         self._atoms = tuple(atoms)
+        self._heaps = tuple(heaps)
         self._level = level
         self._shares = shares
         self._summary = summary
@@ -118,15 +124,16 @@ class NumericSeries:
         """Learn from values of which at least two differ."""
         x = np.array(values, dtype=np.float64)
         ordered = np.sort(x)
-        atoms = _atoms_of(ordered)
-        codes = _atom_codes(x, atoms)
-        smooth = x[codes < 0]
+        atoms, heaps = _common_values(ordered)
+        codes = _place_codes(x, (*atoms, *heaps))
+        smooth = x[~_is_atom(codes, len(atoms))]
         level = shares = None
-        if atoms:
-            shares = ShareDetector(ShareReference.of(codes, range(len(atoms))), false_alarms, codes)
+        if atoms or heaps:
+            reference = ShareReference.of(codes, range(len(atoms) + len(heaps)))
+            shares = ShareDetector(reference, false_alarms, codes)
         if len(smooth) >= MIN_LEVEL_ROWS and (smooth != smooth[0]).any():
             level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
-        series = cls(atoms, level, shares, _numeric_summary(x, ordered, atoms, smooth))
+        series = cls(atoms, heaps, level, shares, _numeric_summary(x, ordered, atoms, smooth))
         series.set_budget(false_alarms)
         return series
 
@@ -156,11 +163,11 @@ class NumericSeries:
         x = np.array(values, dtype=np.float64)
         if self._shares is None:
             return None if self._level is None else self._level.run(x)
-        codes = _atom_codes(x, self._atoms)
+        codes = _place_codes(x, (*self._atoms, *self._heaps))
         share = self._shares.run(codes)
         if self._level is None:
             return share
-        rows = np.flatnonzero(codes < 0)
+        rows = np.flatnonzero(~_is_atom(codes, len(self._atoms)))
         level = self._level.run(x[rows])
         if level is not None:
             level = replace(level, row=int(rows[level.row]))
@@ -169,8 +176,8 @@ class NumericSeries:
         return share
 
     def category(self, level: int) -> str | None:
-        """Return the atom's text."""
-        return text_of(self._atoms[level])
+        """Return the text of the atom or heap."""
+        return text_of((*self._atoms, *self._heaps)[level])
 
     def describe(self) -> dict[str, object]:
         """Return the reference for display."""
@@ -181,6 +188,7 @@ class NumericSeries:
         return {
             "kind": self.kind,
             "atoms": list(self._atoms),
+            "heaps": list(self._heaps),
             "level": self._level and self._level.snapshot(),
             "shares": self._shares and self._shares.snapshot(),
             "summary": self._summary,
@@ -191,23 +199,48 @@ class NumericSeries:
         """Return the series as it was."""
         level = tree["level"] and LevelDetector.restore(tree["level"])
         shares = tree["shares"] and ShareDetector.restore(tree["shares"])
-        return cls(tree["atoms"], level, shares, tree["summary"])
+        return cls(tree["atoms"], tree.get("heaps", ()), level, shares, tree["summary"])
 
 
-def _atoms_of(ordered: Floats) -> list[float]:
-    """Return the values above the share; each fills one of so many evenly spaced places."""
-    most = MIN_ATOM_SHARE * len(ordered)
-    candidates = np.unique(ordered[:: int(most)])
-    rows = np.searchsorted(ordered, candidates, "right") - np.searchsorted(ordered, candidates)
-    atoms: list[float] = candidates[rows > most].tolist()
-    return atoms
+def _common_values(ordered: Floats) -> tuple[list[float], list[float]]:
+    """Return atoms and heaps; each fills one of so many evenly spaced places."""
+    least = MIN_HEAP_SHARE * len(ordered)
+    candidates = np.unique(ordered[:: int(least)])
+    starts, ends = (
+        np.searchsorted(ordered, candidates),
+        np.searchsorted(ordered, candidates, "right"),
+    )
+    atoms, heaps = [], []
+    for value, start, end in zip(candidates.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        rows = end - start
+        if rows > MIN_ATOM_SHARE * len(ordered):
+            atoms.append(value)
+        elif rows > least and HEAP_RATIO * _neighbours(ordered, start, end) / 2 < rows:
+            heaps.append((rows, value))
+    most = sorted(heaps, reverse=True)[: MAX_LEVELS - len(atoms)]
+    return atoms, sorted(value for _, value in most)
 
 
-def _atom_codes(x: Floats, atoms: Sequence[float]) -> Floats:
+def _neighbours(ordered: Floats, start: int, end: int) -> int:
+    """Return the rows of the next smaller and of the next greater value together."""
+    rows = 0
+    if start > 0:
+        rows += start - int(np.searchsorted(ordered, ordered[start - 1]))
+    if end < len(ordered):
+        rows += int(np.searchsorted(ordered, ordered[end], "right")) - end
+    return rows
+
+
+def _place_codes(x: Floats, places: Sequence[float]) -> Floats:
     codes = np.full(len(x), -1.0)
-    for code, atom in enumerate(atoms):
-        codes[x == atom] = code
+    for code, value in enumerate(places):
+        codes[x == value] = code
     return codes
+
+
+def _is_atom(codes: Floats, atoms: int) -> NDArray[np.bool_]:
+    made: NDArray[np.bool_] = (codes >= 0) & (codes < atoms)
+    return made
 
 
 def _numeric_summary(

@@ -2,7 +2,7 @@ import numpy as np
 import orjson
 import pytest
 
-from streams.blob import DamagedSnapshotError
+from streams.blob import DamagedSnapshotError, unpack
 from streams.watch import Scalar, SeriesWatch, WatchSpec, profile, watch_of
 
 FEATURE = WatchSpec(role="feature")
@@ -317,3 +317,30 @@ def test_a_value_that_is_missing_once_in_thousands_is_news_less_and_less() -> No
     watch = new_watch()
 
     assert [change.index for change in watch.update(values)] == [2_500]
+
+
+def codes(rows: int, seed: int, gone: int | None = None) -> list[Scalar]:
+    """Return integers that stand for forty regions; from one of them nothing comes any more."""
+    shares = np.array([(7 * region % 13 + 1.0) ** 2 for region in range(40)])
+    if gone is not None:
+        shares[gone] = 0.0
+    rng = np.random.default_rng(seed)
+    return [int(code) for code in 100 + rng.choice(40, rows, p=shares / shares.sum())]
+
+
+def test_a_common_code_that_comes_no_more_is_named() -> None:
+    watch = new_watch()
+
+    assert watch.update(codes(6_000, seed=1)) == []
+    [change, *_] = watch.update(codes(1_000, seed=2, gone=11))
+    assert (change.aspect, change.category, change.direction) == ("share", "111", "down")
+
+
+def test_counts_that_rise_and_fall_smoothly_have_no_codes() -> None:
+    counts: list[Scalar] = np.random.default_rng(1).poisson(9.0, 3_000).tolist()
+    watch = new_watch()
+    watch.update(counts)
+    tree = unpack(watch.snapshot())
+
+    assert tree["series"]["heaps"] == []
+    assert tree["series"]["shares"] is None
