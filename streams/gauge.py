@@ -4,7 +4,8 @@ Rule 1. Only series with an open alert are measured: the others cost nothing.
 Rule 2. Values are read in blocks, long enough to tell the reference from what raised the alert in
         spite of chance, of the series' memory and of the waves within its reference.
 Rule 3. A series is back when the latest block and ``BACK`` of the last ``LAST`` are.
-Rule 4. A series never comes back within the record of the log that opened its gauge, and how values
+Rule 4. What the hour adds is taken off, where that was known at the alarm.
+Rule 5. A series never comes back within the record of the log that opened its gauge, and how values
         are cut into records changes nothing.
 """
 
@@ -17,8 +18,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from streams.reference import Floats, coarse_knots
-from streams.series import text_of
-from streams.watch import MAX_MOVED, Change, Scalar, Shares
+from streams.rhythm import Minutes, Rhythm
+from streams.series import OTHER, text_of
+from streams.watch import MAX_MOVED, Change, Instants, Scalar, Shares
 
 BACK, LAST = 3, 4
 MIN_BLOCK_ROWS = 200
@@ -79,8 +81,8 @@ class Measure(Protocol):
 
     block_rows: int
 
-    def read(self, values: Sequence[Scalar]) -> int:
-        """Take values into account; return how many of them count."""
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
+        """Take values and their instants into account; return how many of them count."""
 
     def close(self) -> Reading:
         """Return what the block says, and begin the next."""
@@ -125,6 +127,7 @@ class NumberMeasure:
         self.block_rows = int(told["block_rows"])
         self._sums = _Sums(*told["sums"])
         self._knots, self._ranks = coarse_knots(told["quantiles"])
+        self._rhythm = _rhythm_of(told)
 
     @classmethod
     def of(cls, change: Change, reference: dict[str, Any]) -> "NumberMeasure":
@@ -145,15 +148,19 @@ class NumberMeasure:
                 "sd": reference["sd"],
                 "scores": scores,
                 "sums": [0, 0.0, 0.0, 0.0],
+                **_told_of(change.rhythm, is_of_numbers=True),
             }
         )
 
-    def read(self, values: Sequence[Scalar]) -> int:
-        """Take values into account; return how many of them count."""
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
+        """Take values and their instants into account; return how many of them count."""
         atoms = self._told["atoms"]
-        used = [value for value in values if type(value) in _NUMBERS and value not in atoms]
+        used = [row for row, x in enumerate(values) if type(x) in _NUMBERS and x not in atoms]
         if used:
-            numbers = np.array(used, dtype=np.float64)
+            numbers = np.array([values[row] for row in used], dtype=np.float64)
+            if self._rhythm is not None:
+                minutes = at_ms[used] // 60_000
+                numbers = np.array(self._rhythm.adjust(numbers.tolist(), minutes))
             scores = self._told["scores"]
             raw = np.interp(numbers, self._knots, self._ranks)
             self._sums.add(numbers, (raw - scores["mean"]) / scores["sd"])
@@ -199,13 +206,15 @@ class ShareMeasure:
         self.block_rows = int(told["block_rows"])
         self._rows = int(told["rows"])
         self._counts = Counter(dict(told["counts"]))
+        self._rhythm = _rhythm_of(told)
+        self._added = dict(told.get("added", ()))
 
     @classmethod
     def of(cls, change: Change, reference: dict[str, Any]) -> "ShareMeasure":
         """Choose the bound and the block by how far the share went."""
         shares = dict(reference.get("shares") or {})
         if reference.get("other_share"):
-            shares["(other)"] = reference["other_share"]
+            shares[OTHER] = reference["other_share"]
         measure = cls(
             {
                 "kind": "share",
@@ -217,6 +226,7 @@ class ShareMeasure:
                 "settling": 0,
                 "rows": 0,
                 "counts": [],
+                **_told_of(change.rhythm, is_of_numbers=False),
             }
         )
         name = "" if change.aspect == "missing" else str(change.category)
@@ -242,24 +252,42 @@ class ShareMeasure:
             if name not in held and abs(size) > 2 * chance:
                 self._hold(name, share, size)
 
-    def read(self, values: Sequence[Scalar]) -> int:
-        """Take values into account; return how many of them count."""
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
+        """Take values and their instants into account; return how many of them count."""
         if self._told["aspect"] == "missing":
             self._counts[""] += sum(value is None for value in values)
-            used = len(values)
-        else:
-            texts = [text_of(value) for value in values if value is not None]
-            known = {name for name, _ in self._told["shares"]}
-            known |= {name for name, _, _ in self._told["bounds"]}
-            self._counts.update(text if text in known else "(other)" for text in texts)
-            used = len(texts)
-        self._rows += used
-        return used
+            self._rows += len(values)
+            return len(values)
+        used = [row for row, value in enumerate(values) if value is not None]
+        texts = [text_of(values[row]) for row in used]
+        known = {name for name, _ in self._told["shares"]}
+        known |= {name for name, _, _ in self._told["bounds"]}
+        self._counts.update(text if text in known else OTHER for text in texts)
+        self._rows += len(used)
+        if self._rhythm is not None and used:
+            self._add_hours(self._rhythm, at_ms[used] // 60_000)
+        return len(used)
+
+    def _add_hours(self, rhythm: Rhythm, minutes: Minutes) -> None:
+        """Add up what the hours of rows add to each category."""
+        expected = rhythm.expected(rhythm.names, minutes)
+        if expected is None:
+            return
+        for name, parts in zip(rhythm.names, expected.T, strict=True):
+            text = OTHER if name is None else text_of(name)
+            self._added[text] = _after(self._added.get(text, 0.0), parts)
+
+    def _as_usual(self) -> Counter[str]:
+        """Return the counts as they would be at an average hour."""
+        counts: Counter[str] = Counter(self._counts)
+        for name, added in self._added.items():
+            counts[name] = min(max(counts[name] - added, 0.0), self._rows)
+        return counts
 
     def close(self) -> Reading:
         """Return what the block says, and begin the next."""
-        rows, counts = self._rows, self._counts
-        self._rows, self._counts = 0, Counter()
+        rows, counts = self._rows, self._as_usual()
+        self._rows, self._counts, self._added = 0, Counter(), {}
         if self._told["settling"]:
             self._told["settling"] -= 1
             if not self._told["settling"]:
@@ -284,7 +312,9 @@ class ShareMeasure:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values."""
-        return self._told | {"rows": self._rows, "counts": [list(c) for c in self._counts.items()]}
+        added = {"added": list(map(list, self._added.items()))} if self._added else {}
+        counts = list(map(list, self._counts.items()))
+        return self._told | {"rows": self._rows, "counts": counts} | added
 
 
 class AbsenceMeasure:
@@ -319,8 +349,8 @@ class AbsenceMeasure:
         if self._told["aspect"] == "unseen":
             self._told["sought"] = [*self._told["sought"], value]
 
-    def read(self, values: Sequence[Scalar]) -> int:
-        """Take values into account; return how many of them count."""
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
+        """Take values and their instants into account; return how many of them count."""
         self._hits += sum(map(self._is_hit, values))
         self._rows += len(values)
         return len(values)
@@ -396,10 +426,10 @@ class Gauge:
         """Whether the series is back (Rule 3)."""
         return bool(self._backs) and self._backs[-1] and sum(self._backs) >= BACK
 
-    def read(self, values: Sequence[Scalar]) -> Reading | None:
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> Reading | None:
         """Read at most ``due`` values; return what the block says when it is full."""
         self.rows += len(values)
-        self._filled += self.measure.read(values)
+        self._filled += self.measure.read(values, at_ms)
         if self._filled < self.measure.block_rows:
             return None
         self._filled = 0
@@ -454,9 +484,11 @@ def gauge_of(change: Change, value: Scalar, original: dict[str, Any] | None) -> 
     >>> told |= {"detector": "cusum", "value": 0.5, "baseline": 0.2}
     >>> change = Change(index=0, aspect="share", category="web", **told)
     >>> gauge = gauge_of(change, "web", {"shares": {"web": 0.2, "shop": 0.8}})
-    >>> [gauge.read(["web", "shop"] * 100).is_back for _ in range(3)], gauge.is_back
+    >>> at_ms = np.arange(200)
+    >>> [gauge.read(["web", "shop"] * 100, at_ms).is_back for _ in range(3)], gauge.is_back
     ([False, False, False], False)
-    >>> [gauge.read(["web", *["shop"] * 4] * 40).is_back for _ in range(3)], gauge.is_back
+    >>> back = ["web", *["shop"] * 4] * 40
+    >>> [gauge.read(back, at_ms).is_back for _ in range(3)], gauge.is_back
     ([True, True, True], True)
     """
     reference = original or {}
@@ -478,6 +510,22 @@ def _reference_of(change: Change) -> dict[str, Any]:
         baseline, unit = 0.0, change.baseline or 1.0
     quantiles = {"0": baseline - 3 * unit, "0.5": baseline, "1": baseline + 3 * unit}
     return {"quantiles": quantiles, "mean": baseline, "sd": unit}
+
+
+def _told_of(rhythm: Rhythm | None, *, is_of_numbers: bool) -> dict[str, Any]:
+    if rhythm is None or rhythm.is_of_numbers != is_of_numbers:
+        return {}
+    kept = rhythm.snapshot()
+    lists = {name: kept[name].tolist() for name in ("table", "shares") if kept[name] is not None}
+    return {"rhythm": kept | lists}
+
+
+def _rhythm_of(told: dict[str, Any]) -> Rhythm | None:
+    if "rhythm" not in told:
+        return None
+    kept = told["rhythm"]
+    arrays = {name: np.array(kept[name]) for name in ("table", "shares") if kept[name] is not None}
+    return Rhythm.restore(kept | arrays)
 
 
 def _bound(size: float | None, inflation: float) -> tuple[float, int]:

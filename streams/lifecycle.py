@@ -20,6 +20,8 @@ Rule 3. A series without an open alert costs nothing here.
 Rule 4. When a series is back, the detectors learn it anew: what they have learnt of it since the
         alarm is not its normal.
 Rule 5. How values are cut into records changes nothing.
+Rule 6. When the rhythm of a series comes to be known, what was told of it before may have been the
+        rhythm: that is over, and the series is learnt anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,6 +32,7 @@ from schemas.alert import Because, Kind, Severity, Status
 from schemas.model_spec import AlertRules
 from streams.budget import Role
 from streams.gauge import Gauge, Reading, gauge_of, strength
+from streams.season import STATISTICAL
 from streams.watch import Change, Instants, Scalar, SeriesWatch
 
 FLAPS = 3
@@ -360,10 +363,39 @@ class Lives:
         self, stretch: Stretch, start: int, end: int, changes: Sequence[Change], seen: int
     ) -> list[Step]:
         """Let the gauges read what the watch has read, and the alerts live."""
+        found = [(start + change.index, change) for change in changes]
+        anew = stretch.watch.rhythm_since - seen
+        if not start <= anew < end:
+            return self._live(stretch, start, end, found, seen)
+        before = [each for each in found if each[0] < anew]
+        return [
+            *self._live(stretch, start, anew, before, seen),
+            *self._begin_anew(stretch, anew, seen),
+            *self._live(stretch, anew, end, found[len(before) :], seen),
+        ]
+
+    def _begin_anew(self, stretch: Stretch, row: int, seen: int) -> list[Step]:
+        """End the alerts of a series whose rhythm they may have been (Rule 6)."""
+        now_ms, series = stretch.now_of(stretch.first_row + row), stretch.series
+        aspects = [life.aspect for life in self._gauged.get(series, ())]
+        return [
+            step._replace(row=stretch.first_row + row, series_seen=seen + row + 1)
+            for aspect in aspects
+            if aspect in STATISTICAL
+            for step in self.close("relearned", now_ms, series=series, aspect=aspect)
+        ]
+
+    def _live(
+        self,
+        stretch: Stretch,
+        start: int,
+        end: int,
+        found: Sequence[tuple[int, Change]],
+        seen: int,
+    ) -> list[Step]:
         steps: list[Step] = []
         at = start
-        for change in changes:
-            row = start + change.index
+        for row, change in found:
             steps += self._gauge(stretch, at, row + 1, seen)
             at = row + 1
             steps += [
@@ -378,7 +410,7 @@ class Lives:
             at = start
             while at < end and life.gauge is not None:
                 stop = min(at + life.gauge.due, end)
-                reading = life.gauge.read(stretch.values[at:stop])
+                reading = life.gauge.read(stretch.values[at:stop], stretch.at_ms[at:stop])
                 at = stop
                 if reading is None:
                     continue
@@ -401,7 +433,7 @@ class Lives:
             return []
         self._open_gauge(life, gauge_of(change, value, stretch.watch.original))
         # What is kept must not tell how the values were cut.
-        life.change, life.onset_rows = replace(change, index=0), change.rows
+        life.change, life.onset_rows = replace(change, index=0, rhythm=None), change.rows
         if self.rules.hold:
             life.state = "pending"
             return []
@@ -494,8 +526,12 @@ def plain_aspect(role: str, aspect: str) -> str:
 
 
 def _kept(change: Change) -> dict[str, Any]:
-    """Return a change as plain values; most have no categories."""
-    return {name: value for name, value in asdict(change).items() if name != "moved" or value}
+    """Return a change as plain values; most have no categories, and the gauge has the rhythm."""
+    return {
+        name: value
+        for name, value in asdict(change).items()
+        if name != "rhythm" and (name != "moved" or value)
+    }
 
 
 def _restored(change: dict[str, Any]) -> Change:

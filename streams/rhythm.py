@@ -78,6 +78,11 @@ class Rhythm:
         made: list[Value] = adjusted.tolist()
         return made
 
+    @property
+    def names(self) -> tuple[Value | None, ...]:
+        """The categories whose shares it is about; None stands for the rest."""
+        return self._names
+
     def expected(self, names: Sequence[Value | None], minutes: Minutes) -> Floats | None:
         """Return what the hour of each row adds to the share of each category."""
         if self._shares is None:

@@ -9,7 +9,7 @@ Rule 4. What wanders has no reference: a counter, a date, the day of the week, a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -547,6 +547,28 @@ _KINDS: dict[str, type[NumericSeries | CategorySeries | ConstantSeries | NamesSe
 def restore_series(tree: dict[str, Any]) -> Series:
     """Return the series of whichever kind it was."""
     return _KINDS[tree["kind"]].restore(tree)
+
+
+def shares_as_usual(
+    described: Mapping[str, Any], rhythm: Rhythm, minutes: Minutes
+) -> dict[str, Any]:
+    """Return the shares of a reference, as `describe` tells it, as at an average hour.
+
+    Parameters
+    ----------
+    described
+        Of values with these ``minutes``.
+    """
+    expected = rhythm.expected(rhythm.names, minutes)
+    if expected is None or "shares" not in described:
+        return {}
+    added = dict(zip(rhythm.names, expected.mean(axis=0).tolist(), strict=True))
+    by_text = {text_of(name): part for name, part in added.items() if name is not None}
+    shares = described["shares"].items()
+    return {
+        "shares": {name: min(max(x - by_text.get(name, 0.0), 0.0), 1.0) for name, x in shares},
+        "other_share": max(described["other_share"] - added.get(None, 0.0), 0.0),
+    }
 
 
 def text_of(value: Any) -> str:

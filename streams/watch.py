@@ -8,8 +8,11 @@ Rule 3. A series is learnt from its first values, watched from the 200th on with
 Rule 4. After a change the series is learnt anew; its first reference stays for display.
         If it alarms again before one and a half references have passed, the next one is twice as
         long, up to four times: what seems to change all the time may be a rhythm.
-Rule 5. Missing values and values of another type are counted apart, and then left out.
-Rule 6. What wanders is not watched. It is given a longer reference, up to four times as long, and
+Rule 5. When a rhythm comes to be known, what was told before may have been the rhythm: the series
+        is learnt anew, as not away. The first reference made with a rhythm, while the series is not
+        away, becomes its first of all: it holds what the series is at an average hour.
+Rule 6. Missing values and values of another type are counted apart, and then left out.
+Rule 7. What wanders is not watched. It is given a longer reference, up to four times as long, and
         then learnt anew: it is watched once it has come to rest.
 """
 
@@ -18,7 +21,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal, cast
 
@@ -42,7 +45,7 @@ from streams.intake import (
 )
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
 from streams.reference import Levels, Value
-from streams.rhythm import Minutes
+from streams.rhythm import Minutes, Rhythm
 from streams.season import Season
 from streams.series import (
     Hourly,
@@ -51,6 +54,7 @@ from streams.series import (
     learn_series,
     number_of,
     restore_series,
+    shares_as_usual,
     text_of,
     wanders,
     watched_names,
@@ -100,6 +104,8 @@ class Change:
         Estimated inputs of this series since the change began.
     moved
         The categories whose shares have moved, the furthest first: name, share before and now.
+    rhythm
+        What the hour adds to the series, where that is known.
     """
 
     index: int
@@ -113,6 +119,7 @@ class Change:
     direction: Literal["up", "down"] | None
     rows: int
     moved: Shares = ()
+    rhythm: Rhythm | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +180,7 @@ def _first_stages(reference_rows: int) -> tuple[int, ...]:
     return (*early, reference_rows)
 
 
+_Fact = tuple[Finding, str | None]
 _Told = tuple[Finding, str | None, Shares]
 """A finding, its category, and the shares that have moved."""
 
@@ -210,6 +218,8 @@ class SeriesWatch:
         self._learning_since = 0
         self._adopts = False
         self._is_given = False
+        self._is_away = False
+        self._rhythm_since = -1
         self._buffer: Buffer | None = []
         self._buffer_minutes: bytearray | None = bytearray()
         self._season = Season()
@@ -271,6 +281,11 @@ class SeriesWatch:
         What is being learnt now is learnt as it was begun.
         """
         self._spec = spec
+
+    @property
+    def rhythm_since(self) -> int:
+        """How many inputs had been seen when a rhythm came to be known (Rule 5); -1 for never."""
+        return self._rhythm_since
 
     @property
     def original(self) -> dict[str, object] | None:
@@ -358,7 +373,10 @@ class SeriesWatch:
 
     def _consult(self) -> None:
         """Ask whether a rhythm is known by now; where that makes a difference, learn anew."""
+        had_rhythm = self._season.rhythm is not None
         if self._season.test():
+            if not had_rhythm and self._season.rhythm is not None:
+                self._rhythm_since, self._is_away = self._seen, False
             self._series = None
             self._learning_since = self._seen
             self._stages = self._spec.season_stages
@@ -400,10 +418,15 @@ class SeriesWatch:
         if self._foreign_run == FOREIGN_RUN_ROWS:
             self._forget_type()
         if facts or told:
-            found: list[_Told] = [*((*fact, ()) for fact in facts), *told]
-            found.sort(key=lambda each: each[0].row)
-            changes += [_change(*each, start) for each in found]
+            changes += self._changes(facts, told, start)
         return usable.rows
+
+    def _changes(self, facts: Sequence[_Fact], told: Sequence[_Told], start: int) -> list[Change]:
+        """Return what was found as changes, in the order of rows."""
+        found: list[_Told] = [*((*fact, ()) for fact in facts), *told]
+        found.sort(key=lambda each: each[0].row)
+        rhythm = self._season.rhythm if told else None
+        return [_change(*each, rhythm, start) for each in found]
 
     def _told(self, finding: Finding, minutes: Minutes | None) -> list[_Told]:
         """Return a change as it is told, if it is; what it ends is learnt anew."""
@@ -420,6 +443,7 @@ class SeriesWatch:
         )
         told = [(finding, self._category(finding.level), moved)]
         self._season.note(finding)
+        self._is_away, self._adopts = True, False
         self._relearn()
         return told
 
@@ -457,9 +481,9 @@ class SeriesWatch:
         values = cast("list[Value]", [part[row] for row in places])
         return Usable(rows, values, places, flags, foreign)
 
-    def _facts(self, usable: Usable, stuck: Sequence[int]) -> list[tuple[Finding, str | None]]:
+    def _facts(self, usable: Usable, stuck: Sequence[int]) -> list[_Fact]:
         """Apply the rules that no budget limits."""
-        facts: list[tuple[Finding, str | None]] = []
+        facts: list[_Fact] = []
         if usable.flags is None and self._missing.is_idle:
             self._missing.pass_over(usable.rows)
         else:
@@ -557,8 +581,7 @@ class SeriesWatch:
         elif is_calm:  # else an alarm is on its way: do not learn what causes it
             self._series = series
         self._learn_categories(values, levels, is_last=is_last)
-        if not self._learning_since or self._adopts:
-            self._original = series.describe()
+        self._keep_original(series, hourly)
         self._adopts &= not is_last
         return True
 
@@ -577,13 +600,24 @@ class SeriesWatch:
         elif self._news is not None:
             self._news.learn(values)
 
+    def _keep_original(self, series: Series, hourly: Hourly | None) -> None:
+        """Take what has been learnt for the first reference, where it is that (Rule 5)."""
+        if hourly is not None and not self._is_away:
+            self._adopts |= "hours" not in (self._original or {})
+        if self._learning_since and not self._adopts:
+            return
+        self._original = series.describe()
+        if hourly is not None:
+            self._original |= {"hours": hourly[0].hours}
+            self._original |= shares_as_usual(self._original, *hourly)
+
     def _as_usual(
         self, values: list[Value], levels: Levels | None
     ) -> tuple[list[Value], Hourly | None]:
         """Return values as at an average hour, where they have a rhythm, and what was taken off."""
         if self._buffer_minutes is None:
             return values, None
-        minutes = np.frombuffer(bytes(self._buffer_minutes), dtype=np.uint32).astype(np.int64)
+        minutes = _minutes_of(self._buffer_minutes)
         names = watched_names(levels, self._spec.role) if levels is not None else ()
         rhythm = self._season.learn(values, levels is None, names, minutes)
         if rhythm is None:
@@ -610,6 +644,7 @@ class SeriesWatch:
         if aspect in {"missing", "unseen", "stuck", "type"}:
             return  # facts, after which nothing has been learnt anew
         self._series = None
+        self._is_away = False
         self._learning_since = self._seen
         self._stages = self._spec.later_stages(self._patience)
         self._buffer, self._buffer_minutes = [], bytearray()
@@ -618,6 +653,7 @@ class SeriesWatch:
         """Take what the series has become as its first reference from here on."""
         self._original = None if self._series is None else self._series.describe()
         self._adopts = self._buffer is not None
+        self._is_away = False
 
     def _forget_type(self) -> None:
         """Learn a series whose values have become another type as if it were new."""
@@ -652,6 +688,8 @@ class SeriesWatch:
                 "series": self._series and self._series.snapshot(),
                 "original": self._original,
                 "adopts": self._adopts,
+                **({"is_away": True} if self._is_away else {}),
+                **({"rhythm_since": self._rhythm_since} if self._rhythm_since >= 0 else {}),
                 "runs": self._runs.snapshot(),
                 "news": self._news and self._news.snapshot(),
                 "missing": self._missing.snapshot(),
@@ -688,6 +726,8 @@ class SeriesWatch:
         watch._series = tree["series"] and restore_series(tree["series"])
         watch._original = tree["original"]
         watch._adopts = tree.get("adopts", False)
+        watch._is_away = tree.get("is_away", False)
+        watch._rhythm_since = tree.get("rhythm_since", -1)
         watch._runs = RunRule.restore(tree["runs"])
         watch._news = tree["news"] and NewsRule.restore(tree["news"])
         watch._missing = MissingRule.restore(tree["missing"])
@@ -702,12 +742,18 @@ class SeriesWatch:
         return watch
 
 
+def _minutes_of(kept: bytearray) -> Minutes:
+    return np.frombuffer(bytes(kept), dtype=np.uint32).astype(np.int64)
+
+
 def minutes_kept(at_ms: Instants) -> bytes:
     """Return instants as a series keeps them while it learns."""
     return (at_ms // 60_000).astype(np.uint32).tobytes()
 
 
-def _change(finding: Finding, category: str | None, moved: Shares, start: int) -> Change:
+def _change(
+    finding: Finding, category: str | None, moved: Shares, rhythm: Rhythm | None, start: int
+) -> Change:
     return Change(
         index=start + finding.row,
         aspect=finding.aspect,
@@ -720,6 +766,7 @@ def _change(finding: Finding, category: str | None, moved: Shares, start: int) -
         direction=finding.direction,
         rows=finding.rows,
         moved=moved,
+        rhythm=rhythm,
     )
 
 

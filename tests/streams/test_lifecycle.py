@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -156,6 +157,63 @@ def test_a_restart_after_every_record_changes_nothing() -> None:
     assert again.emissions == steady.emissions
     for model_id, model in steady.monitor.models.items():
         assert again.monitor.models[model_id].snapshot() == model.snapshot()
+
+
+# Series with an hour of the day
+
+
+@cache
+def waves(category: bool) -> tuple[Accepted, ...]:
+    """Publish nine days of a feature that is higher by day, and further up from day 5 to 7."""
+    rng = np.random.default_rng(1)
+    values = []
+    x: float | str
+    for row in range(9 * 1_440):
+        wave = math.sin(2 * math.pi * row / 1_440)
+        is_up = 5 * 1_440 <= row < 7 * 1_440
+        if category:
+            is_web = rng.random() < 0.4 + 0.25 * (wave + is_up)
+            x = "web" if is_web else "shop" if rng.random() < 0.5 else "phone"
+        else:
+            x = float(rng.normal() + 1.5 * (wave + is_up))
+        at_ms = START_MS + MINUTE_MS * row
+        event = prediction(f"p{row}", prediction="a", predicted_at=at_ms, features={"x": x})
+        values.append((event, row, at_ms))
+    return tuple(accepted(value, row, logged_at=at_ms) for value, row, at_ms in values)
+
+
+@pytest.mark.parametrize("category", [False, True])
+def test_a_series_with_a_rhythm_is_over_within_hours_of_its_return(category: bool) -> None:
+    played = play(log_of(waves(category), 200))
+
+    aspect = "share" if category else "level"
+    told = [a for a in played.of("alerts") if a["aspect"] == aspect and a["status"] != "ongoing"]
+    days = [round(alert["predictions_seen"] / 1_440, 1) for alert in told]
+    fired, over = told[-2:]
+    assert (fired["status"], over["status"]) == ("firing", "resolved")
+    assert 5.0 <= days[-2] < 5.2
+    assert 7.3 < days[-1] < 7.8
+    assert over["resolved_because"] == "returned"
+
+
+def test_what_was_told_before_a_rhythm_was_known_is_over_when_it_is() -> None:
+    played = play(log_of(waves(True), 200))
+
+    fired, over = (a for a in played.of("alerts")[:3] if a["status"] != "ongoing")
+
+    assert (fired["status"], over["resolved_because"]) == ("firing", "relearned")
+    assert 0 < over["predictions_seen"] - 2 * 1_440 < 10
+
+
+@pytest.mark.parametrize("category", [False, True])
+def test_what_the_hour_adds_survives_a_restart_and_any_cut(category: bool) -> None:
+    log = log_of(waves(category), 150)
+
+    again = play_restarting(log)
+    cut = play(log_of(waves(category), 77))
+
+    assert again.emissions == play(log).emissions
+    assert without_evidence(cut) == without_evidence(again)
 
 
 # Conditions and people
