@@ -40,7 +40,7 @@ from streams.snapshot import (
 )
 
 SLICE_S = 0.02
-SLICE_BYTES = 4_000_000
+SLICE_BYTES = 1_000_000
 RECORDS_AT_ONCE = 1_000
 _LOSSES_SHOWN = 3
 
