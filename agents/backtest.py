@@ -3,6 +3,7 @@
 What is written is what would be published.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,13 +20,19 @@ from rich.table import Table
 from agents.errors import FileError, OperatorError
 from agents.memory import calm_collector
 from agents.recorded import STANDARD_STREAM, Recording, Refusals, read_spec
+from agents.tick import TICK_EVERY_S
 from schemas.alert import Alert
+from schemas.event import encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Role, Topics
 from streams.blob import DamagedSnapshotError
 from streams.budget import BUDGET_ROWS
 from streams.join import JoinCounts
 from streams.monitor import Monitor
+
+TICKS_AT_MOST = 1_000
+"""Ticks before one record: however long nothing came, however many models were silent."""
+_TICK_EVERY_MS = int(1_000 * TICK_EVERY_S)
 
 _NO_OUTPUTS: Mapping[Role, IO[bytes]] = {}
 
@@ -101,8 +108,21 @@ class Backtest:
         self._monitor = Monitor(0, Topics(), self._spec_of)
         self._offset = 0
 
-    def apply(self, record: bytes) -> None:
-        """Apply the next record of the log."""
+    def apply(self, at_ms: int, record: bytes) -> None:
+        """Apply the next record of the log, whose first event came at ``at_ms``."""
+        self._tick_until(at_ms)
+        self._apply(record)
+
+    def _tick_until(self, at_ms: int) -> None:
+        """Tick when a tick tells something: all others would leave no mark."""
+        for _ in range(TICKS_AT_MOST):
+            due_ms = self._monitor.tick_due_ms(at_ms)
+            tick_ms = math.ceil(due_ms / _TICK_EVERY_MS) * _TICK_EVERY_MS
+            if tick_ms >= at_ms:
+                return
+            self._apply(encode_tick(tick_ms))
+
+    def _apply(self, record: bytes) -> None:
         for emission in self._monitor.apply(self._offset, record):
             if emission.role == "alerts":
                 self.replayed.take(Alert.model_validate_json(emission.value))
@@ -150,9 +170,9 @@ def backtest(options: BacktestOptions, console: Console) -> int:
         ]
         on_bytes = stack.enter_context(reading(recording, console))
         try:
-            for record in recording.records(refusals, on_bytes):
+            for at_ms, record in recording.records(refusals, on_bytes):
                 for each in (run, *others):
-                    each.apply(record)
+                    each.apply(at_ms, record)
         except DamagedSnapshotError as error:
             msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
             raise OperatorError(msg) from error

@@ -64,6 +64,22 @@ class Partitions:
         """
         return self._app.batches.known_ends()
 
+    async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
+        """Return up to where the group has come in every partition of these topics, whoever's.
+
+        What retention has deleted counts as done. Empty where a topic is not known yet.
+        """
+        return await self._app.batches.progress(topics)
+
+    @property
+    def can_ask_ends(self) -> bool:
+        """Whether the broker says rightly where a partition ends: the one in memory does not."""
+        return self._app.publisher.is_idempotent
+
+    async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Ask the broker where these partitions end, whoever's they are."""
+        return await self._app.batches.ask_ends(tps)
+
 
 class Hop:
     """One agent of the worker. Override what is needed.

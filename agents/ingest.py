@@ -10,6 +10,7 @@ Rule 4. After a failed send nothing is published any more: the process ends.
 Rule 5. When too much is refused the process ends too, with the dead letters of its last batch
         published and their offsets not committed: an operator says whether to leave them behind.
 Rule 6. A partition far ahead of the others is fetched no further until they have caught up.
+Rule 7. The worker that holds partition 0 of the first input topic also appends ticks (`Ticker`).
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from agents.hop import Hop
 from agents.publish import Outgoing
 from agents.state import Sender
 from agents.telemetry import RateLimit, get_logger
+from agents.tick import TICK_EVERY_S, Ticker
 from agents.transport import Fetch
 from schemas.dead_letter import DeadLetter
 from schemas.event import EventKind, Source
@@ -77,6 +79,8 @@ class Ingest(Hop):
         Gives what tells each input topic from a deleted one of the same name.
     max_payload_bytes
         Larger inputs are refused unread.
+    tick_every_s
+        Seconds between two ticks.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Ingest(Hop):
         *,
         incarnations: Incarnations,
         max_payload_bytes: int,
+        tick_every_s: float = TICK_EVERY_S,
     ) -> None:
         outputs = (topics.name("events"), topics.name("dead_letters"))
         super().__init__("ingest", tuple(topics.sources().values()), outputs)
@@ -111,6 +116,7 @@ class Ingest(Hop):
         self._turn = asyncio.Lock()
         self._paused: set[TP] = set()
         self._refusals = RateLimit(every_s=10.0)
+        self._ticker = Ticker(topics, sender, clock, tick_every_s)
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
         """Start anew at these offsets; what was held is read again."""
@@ -125,6 +131,7 @@ class Ingest(Hop):
         self._paused = set()
         self._has_fetched = False
         self._merge.assign(self._sources.values(), self._clock())
+        self._ticker.assign(starts)
 
     async def on_fetch(self, fetch: Fetch) -> None:
         """Check what a fetch brought, hold it until its turn comes, publish what may go."""
@@ -132,10 +139,11 @@ class Ingest(Hop):
         await self._flush()
 
     async def run(self) -> None:
-        """Publish what has waited long enough for other partitions."""
+        """Publish what has waited long enough for other partitions, and that time has passed."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self._flush()
+            await self._ticker.turn(self.partitions)
 
     async def on_revoked(self, tps: set[TP]) -> None:
         """Commit what is acknowledged; what is held is read again by the next owner."""
@@ -144,6 +152,7 @@ class Ingest(Hop):
         self._done = {}
         self._paused = set()
         self._merge.assign([], self._clock())
+        self._ticker.assign(())
 
     async def on_shutdown(self) -> None:
         """Commit what is acknowledged."""
@@ -231,7 +240,9 @@ class Ingest(Hop):
         events = self._topics.name("events")
         outgoing = [
             Outgoing(events, partition, key.encode(), value, timestamp_ms)
-            for partition, key, value, timestamp_ms in pack(accepted, self._topics.partitions)
+            for partition, key, value, timestamp_ms in pack(
+                accepted, self._topics.partitions, int(self._clock() * 1_000)
+            )
         ]
         refused = [item for item in items if isinstance(item, Refused)]
         outgoing += [self._dead_letter(item) for item in refused]

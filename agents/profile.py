@@ -43,7 +43,7 @@ def make_profile(options: ProfileOptions, console: Console) -> int:
     recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
     refusals = Refusals()
     with reading(recording, console) as on_bytes:
-        for offset, record in enumerate(recording.records(refusals, on_bytes)):
+        for offset, (_, record) in enumerate(recording.records(refusals, on_bytes)):
             monitor.apply(offset, record)
     for refusal in refusals.first:
         console.print(f"Refused {escape(refusal)}")

@@ -17,9 +17,12 @@ from schemas.event import EventKind, Source
 from schemas.model_spec import ModelSpec, SpecError, parse_spec
 from streams.ingest import MAX_BATCH_EVENTS, Accepted, Raw, Refused, accept, pack
 from streams.order import TimeMerge
+from streams.silence import SHORTEST_MS
 
 LINES_AT_ONCE = 500
 SHOWN_REFUSALS = 5
+LONG_GAPS = 8
+"""Half of the mean gaps, about, that a silence lasts before it can be too long."""
 STANDARD_STREAM = "-"
 
 
@@ -59,8 +62,14 @@ class Recording:
         paths = [Path(name) for name in (self.predictions, self.outcomes) if name]
         return sum(p.stat().st_size for p in paths) if all(p.is_file() for p in paths) else None
 
-    def records(self, refusals: Refusals, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    def records(
+        self, refusals: Refusals, on_bytes: Callable[[int], None]
+    ) -> Iterator[tuple[int, bytes]]:
         """Yield records of the log that ingest would have made of these files.
+
+        Each with the instant of its first event, or 0 where no prediction follows any more: that a
+        file ends is no silence. None spans a gap that is long beside the others: a silence that is
+        too long begins there.
 
         Parameters
         ----------
@@ -69,14 +78,18 @@ class Recording:
         on_bytes
             Told how many more bytes have been read.
         """
-        for batch in self._batches(refusals, on_bytes):
-            for _, _, value, _ in pack(batch, 1):
-                yield value
+        for batch, is_predicted in self._batches(refusals, on_bytes):
+            for part in without_gaps(batch):
+                for _, _, value, _ in pack(part, 1):
+                    yield part[0].logged_at if is_predicted else 0, value
 
     def _batches(
         self, refusals: Refusals, on_bytes: Callable[[int], None]
-    ) -> Iterator[list[Accepted]]:
-        """Yield the events of both files in one order, ``MAX_BATCH_EVENTS`` at a time."""
+    ) -> Iterator[tuple[list[Accepted], bool]]:
+        """Yield the events of both files in one order, ``MAX_BATCH_EVENTS`` at a time.
+
+        Each with whether predictions are among them, or follow.
+        """
         readers = [_Reader(self.predictions, "prediction", on_bytes)]
         if self.outcomes is not None:
             readers.append(_Reader(self.outcomes, "outcome", on_bytes))
@@ -91,11 +104,29 @@ class Recording:
                     if reader.is_at_end:
                         merge.end(reader.source)
             ready += cast("list[Accepted]", merge.release(0.0, sys.maxsize))
+            follow = not readers[0].is_at_end or merge.held(readers[0].source) > 0
             while len(ready) >= MAX_BATCH_EVENTS:
-                yield ready[:MAX_BATCH_EVENTS]
+                yield ready[:MAX_BATCH_EVENTS], follow or _has_prediction(ready)
                 del ready[:MAX_BATCH_EVENTS]
         if ready:
-            yield ready
+            yield ready, _has_prediction(ready)
+
+
+def _has_prediction(events: list[Accepted]) -> bool:
+    return any(event.source.kind == "prediction" for event in events)
+
+
+def without_gaps(events: list[Accepted]) -> Iterator[list[Accepted]]:
+    """Cut a batch where nothing came for ``LONG_GAPS`` times as long as usual within it."""
+    span_ms = events[-1].logged_at - events[0].logged_at
+    long_ms = max(SHORTEST_MS, LONG_GAPS * span_ms // len(events))
+    first = 0
+    if span_ms >= long_ms:
+        for place in range(1, len(events)):
+            if events[place].logged_at - events[place - 1].logged_at >= long_ms:
+                yield events[first:place]
+                first = place
+    yield events[first:]
 
 
 class _Reader:

@@ -199,12 +199,14 @@ class StateKeeper:
             raise StateUnusableError(msg)
 
     def begin(self, held: Held) -> None:
-        """Begin a round of saving, if anything has changed; one that goes on begins anew.
+        """Begin a round of saving, if the log has gone on; one that goes on begins anew.
 
         What that one has not stored yet is still to be stored.
         """
         monitor = held.monitor
-        if not monitor.touched or monitor.next_offset is None:
+        if monitor.next_offset is None:
+            return
+        if not monitor.touched and monitor.next_offset <= held.stored.covered + 1:
             return
         held.unsaved |= monitor.touched
         monitor.touched = {}
@@ -287,9 +289,16 @@ class StateKeeper:
         return emissions, snapshots
 
     async def _end(self, tp: TP, held: Held, commit: Commit) -> None:
-        """Commit what the round covers (Rule 2), and delete what it has replaced."""
-        monitor = held.monitor
-        await commit({tp: (held.began_at if monitor.touched else monitor.next_offset) or 0})
+        """Commit what the round covers (Rule 2), and delete what it has replaced.
+
+        Ticks touch nobody. Uncommitted, they would be read again, and one day be deleted unread.
+        """
+        monitor, stored = held.monitor, held.stored
+        until = (held.began_at if monitor.touched else monitor.next_offset) or 0
+        if not monitor.touched:
+            await self._send(tp, stored.cover(until - 1, len(monitor.models)))
+        if stored.covered >= until - 1:
+            await commit({tp: until})
         await self._send(tp, deletions(held.stored.garbage()))
         held.began_at = None
 

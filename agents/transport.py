@@ -234,6 +234,29 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             starts[TP(*key)] = max(committed, beginning)
         return starts
 
+    async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
+        """Return up to where the group has come in every partition of these topics, whoever's.
+
+        Empty where a topic is not known yet.
+        """
+        consumer = self._ensure_consumer()
+        keys: list[TopicPartition] = []
+        for topic in topics:
+            partitions = consumer.partitions_for_topic(topic)
+            if not partitions:
+                return {}
+            keys += [TopicPartition(topic, partition) for partition in sorted(partitions)]
+        found = await consumer._coordinator.fetch_committed_offsets(keys)
+        beginnings = await consumer.beginning_offsets(keys)
+        return {
+            TP(*key): max(found[key].offset if key in found else 0, beginnings[key]) for key in keys
+        }
+
+    async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Ask the broker where these partitions end, whoever's they are."""
+        ends = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
+        return {TP(*key): end for key, end in ends.items()}
+
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
         """Commit what is still ours to commit; return whether all of it was accepted."""
         consumer = self._ensure_consumer()
@@ -270,6 +293,22 @@ class BatchConsumer(driver.Consumer):
             self._thread.first_offsets, list(tps)
         )
         return offsets
+
+    async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
+        """Return up to where the group has come in every partition of these topics, whoever's.
+
+        What retention has deleted counts as done. Empty where a topic is not known yet.
+        """
+        commits: dict[TP, int] = await self._thread.call_thread(self._thread.progress, list(topics))
+        return commits
+
+    async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Ask the broker where these partitions end, whoever's they are.
+
+        The broker in memory answers with the first offset of its last batch, and one: too low.
+        """
+        ends: dict[TP, int] = await self._thread.call_thread(self._thread.ask_ends, list(tps))
+        return ends
 
     def plan(self, starts: Mapping[TP, int]) -> None:
         """Decide where the partitions of the present assignment start."""

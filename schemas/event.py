@@ -3,6 +3,9 @@
 The bytes are lines of JSON: a header, then one line a payload. The header holds one list entry a
 payload, so that a reader skips what it has seen without decoding it, and the payload's own bytes
 travel on untouched.
+
+A tick is a record without payloads, whose header says up to when time has passed. A reader that
+does not know ticks finds an empty record.
 """
 
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ EventKind = Literal["prediction", "outcome", "spec", "control"]
 _KINDS = frozenset(get_args(EventKind))
 _TYPE = "tidegauge.events.v1"
 _COLUMNS = ("source_index", "source_offset", "logged_at")
+_INSTANTS = ("appended_at", "tick_ms")
 
 
 class Source(NamedTuple):
@@ -58,6 +62,12 @@ class EventBatch:
         timestamp, never later than the clock of the ingest worker that appended it.
     payloads
         The validated events as JSON.
+    appended_at
+        When ingest appended the record, by its own clock, in epoch milliseconds. None in records of
+        versions that did not say it, and where there is no clock but the log's.
+    tick_ms
+        What makes the record a tick: every input that lay in the input topics at this instant, in
+        epoch milliseconds, is in ``events`` before it.
     """
 
     sources: tuple[Source, ...]
@@ -65,6 +75,8 @@ class EventBatch:
     source_offset: list[int]
     logged_at: list[int]
     payloads: list[bytes]
+    appended_at: int | None = None
+    tick_ms: int | None = None
 
 
 class EventRecordError(Exception):
@@ -73,14 +85,28 @@ class EventRecordError(Exception):
 
 def encode_events(batch: EventBatch) -> bytes:
     """Write a record of ``events``."""
-    header = {
+    header: dict[str, object] = {
         "type": _TYPE,
         "sources": [[s.kind, s.topic, s.partition, s.incarnation] for s in batch.sources],
         "source_index": batch.source_index,
         "source_offset": batch.source_offset,
         "logged_at": batch.logged_at,
     }
+    for name in _INSTANTS:
+        if (instant := getattr(batch, name)) is not None:
+            header[name] = instant
     return b"\n".join([orjson.dumps(header), *batch.payloads])
+
+
+def encode_tick(tick_ms: int) -> bytes:
+    """Write a tick.
+
+    Examples
+    --------
+    >>> decode_events(encode_tick(1_767_225_600_000)).tick_ms
+    1767225600000
+    """
+    return encode_events(EventBatch((), [], [], [], [], tick_ms=tick_ms))
 
 
 def decode_events(value: bytes | None) -> EventBatch:
@@ -109,13 +135,16 @@ def decode_events(value: bytes | None) -> EventBatch:
         source_index, source_offset, logged_at = (
             _column(header[name], len(payloads)) for name in _COLUMNS
         )
+        appended_at, tick_ms = (_instant(header.get(name)) for name in _INSTANTS)
     except (KeyError, TypeError, ValueError) as error:
         msg = f"a header of events does not fit its {len(payloads)} payloads: {error}"
         raise EventRecordError(msg) from error
     if max(source_index, default=-1) >= len(sources):
         msg = f"a payload comes from source {max(source_index)}, there are {len(sources)}"
         raise EventRecordError(msg)
-    return EventBatch(sources, source_index, source_offset, logged_at, payloads)
+    return EventBatch(
+        sources, source_index, source_offset, logged_at, payloads, appended_at, tick_ms
+    )
 
 
 def _source(kind: EventKind, topic: str, partition: int, incarnation: str) -> Source:
@@ -131,3 +160,10 @@ def _column(values: list[int], count: int) -> list[int]:
         msg = f"a column holds {count} integers from 0 up"
         raise ValueError(msg)
     return values
+
+
+def _instant(value: int | None) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        msg = f"an instant is an integer from 0 up, found {value!r}"
+        raise ValueError(msg)
+    return value

@@ -11,7 +11,8 @@ Rule 5. What rests on chance has a twentieth of the model's alert budget, in equ
         chance: they have no part of it.
 Rule 6. Outcomes are missed only while predictions come, and are counted anew when predictions are
         back after a silence.
-Rule 7. That predictions are silent only a tick can tell: the end of a recording is no outage.
+Rule 7. That predictions are silent only a tick can tell: the end of a recording is no outage. What
+        has been told is told no more by a tick, but renewed when its alert is due.
 Rule 8. What never comes within the time that events wait can be counted only when a model is older
         than that.
 """
@@ -64,7 +65,7 @@ class Hygiene:
     due_ms
         Log time at which `advance` wants to be called, before what comes then is taken in.
     silent_ms
-        Instant from which a tick is to be told of: predictions may have been silent too long.
+        Since when predictions have been silent too long, where no tick has told it yet.
     """
 
     def __init__(self, alert_budget: float, wait_s: float, counts: JoinCounts) -> None:
@@ -159,6 +160,23 @@ class Hygiene:
                 verdicts += self._end_day(now_ms)
         return verdicts + self._listen(now_ms, is_tick=is_tick)
 
+    @property
+    def is_silence_told(self) -> bool:
+        """Whether predictions are silent, and a tick has told it."""
+        return self._is_silence_told and self._predictions.is_silent
+
+    def tick_due_ms(self, now_ms: int) -> int:
+        """Return from when on a tick tells that predictions are silent.
+
+        Nothing is changed. Where ``now_ms`` is not late enough, what is returned may be too early,
+        though later than ``now_ms``: what is sure costs less than the figure itself.
+        """
+        predictions = self._predictions
+        if predictions.is_silent:
+            return NEVER_MS if self._is_silence_told else self.silent_ms
+        at_first_ms = predictions.last_ms + SHORTEST_MS
+        return at_first_ms if now_ms < at_first_ms else predictions.deadline_ms()
+
     def accept(self, series: str, aspect: str, now_ms: int) -> None:
         """Take a fact, as it is now, for what is usual."""
         for fact in (*self._rare, *self._daily, "late", "prediction_silence", "outcome_silence"):
@@ -216,7 +234,7 @@ class Hygiene:
             if now_ms >= silent_ms:
                 predictions.fall_silent()
                 silent_ms = NEVER_MS
-        if is_tick and predictions.is_silent and not self._is_silence_told:
+        if is_tick and predictions.is_silent:
             self._is_silence_told = True
             self.silent_ms = NEVER_MS
             verdicts.append(self._verdict("prediction_silence", now_ms))

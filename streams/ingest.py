@@ -263,8 +263,17 @@ def partition_of(model_id: str, partitions: int) -> int:
     return zlib.crc32(model_id.encode()) % partitions
 
 
-def pack(events: Iterable[Accepted], partitions: int) -> list[tuple[int, str, bytes, int]]:
+def pack(
+    events: Iterable[Accepted], partitions: int, appended_at: int | None = None
+) -> list[tuple[int, str, bytes, int]]:
     """Pack accepted events, in order, into records of ``events``.
+
+    Parameters
+    ----------
+    events, partitions
+        What goes where.
+    appended_at
+        When it is appended, in epoch milliseconds; None where no clock but the log's is known.
 
     Returns
     -------
@@ -281,7 +290,12 @@ def pack(events: Iterable[Accepted], partitions: int) -> list[tuple[int, str, by
             partition_by_model[event.model_id] = partition
         by_partition.setdefault(partition, []).append(event)
     return [
-        (partition, batch[0].model_id, _encode(batch), max(event.logged_at for event in batch))
+        (
+            partition,
+            batch[0].model_id,
+            _encode(batch, appended_at),
+            max(event.logged_at for event in batch),
+        )
         for partition in sorted(by_partition)
         for batch in _batches(by_partition[partition])
     ]
@@ -302,7 +316,7 @@ def _batches(events: Sequence[Accepted]) -> Iterable[list[Accepted]]:
         yield batch
 
 
-def _encode(events: Sequence[Accepted]) -> bytes:
+def _encode(events: Sequence[Accepted], appended_at: int | None) -> bytes:
     place: dict[Source, int] = {}
     index = [place.setdefault(event.source, len(place)) for event in events]
     return encode_events(
@@ -312,6 +326,7 @@ def _encode(events: Sequence[Accepted]) -> bytes:
             source_offset=[event.offset for event in events],
             logged_at=[event.logged_at for event in events],
             payloads=[event.payload for event in events],
+            appended_at=appended_at,
         )
     )
 

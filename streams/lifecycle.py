@@ -24,6 +24,7 @@ Rule 6. When the rhythm of a series comes to be known, what was told of it befor
         rhythm: that is over, and the series is learnt anew.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
@@ -33,6 +34,7 @@ from schemas.model_spec import AlertRules
 from streams.budget import Role
 from streams.gauge import Gauge, Reading, gauge_of, strength
 from streams.season import STATISTICAL
+from streams.silence import NEVER_MS
 from streams.watch import Change, Instants, Scalar, SeriesWatch
 
 FLAPS = 3
@@ -203,6 +205,13 @@ class Life:
     condition: Condition | None = None
     gauge: Gauge | None = None
 
+    @property
+    def calm_ms(self) -> int:
+        """When an alert that flaps will have been back for as long as its firings took."""
+        if self.back_since_ms is None:
+            return NEVER_MS
+        return self.back_since_ms + self.fired_ms[-1] - self.fired_ms[0]
+
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values."""
         kept = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -292,6 +301,26 @@ class Lives:
         if _differs(life) or self._is_due(life, now_ms):
             return [self._say(life, "ongoing", now_ms)]
         return []
+
+    def settle(self, now_ms: int) -> list[Step]:
+        """End what is no change of a series, was flapping, and has been back for long enough."""
+        return [
+            step
+            for life in self._in_order()
+            if now_ms >= self._settled_ms(life)
+            for step in self._close_if_calm(life, now_ms)
+        ]
+
+    def settling_due_ms(self) -> int:
+        """Return when `settle` will end something, if nothing happens before."""
+        return min(map(self._settled_ms, self._lives.values()), default=NEVER_MS)
+
+    def renewal_due_ms(self, series: str, aspect: str) -> int:
+        """Return when an open alert that goes on is to be said again."""
+        life = self._lives.get((series, aspect))
+        if life is None or life.state != "firing":
+            return NEVER_MS
+        return life.said_ms + math.ceil(1_000 * self.rules.renotify_s)
 
     def acknowledge(self, series: str, aspect: str, note: Note, now_ms: int) -> list[Step]:
         """Say that a person has taken note of an open alert."""
@@ -462,15 +491,17 @@ class Lives:
             self.dropped += 1
             self._rest(life)
             return []
-        if life.is_flapping:
-            took_ms = life.fired_ms[-1] - life.fired_ms[0]
-            if now_ms - life.back_since_ms < took_ms:
-                return []
+        if life.is_flapping and now_ms < life.calm_ms:
+            return []
         step = self._say(life, "resolved", now_ms, "returned")
         self._rest(life)
         return [step]
 
     # One alert
+
+    def _settled_ms(self, life: Life) -> int:
+        is_awaited = life.state == "firing" and life.gauge is None
+        return life.calm_ms if is_awaited else NEVER_MS
 
     def _life(self, series: str, role: str, aspect: str) -> Life:
         return self._lives.setdefault((series, aspect), Life(series, role, aspect))

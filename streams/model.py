@@ -10,6 +10,9 @@ Rule 5. A removal frees all that was learnt and waits. What has been counted sta
         marks of Rule 2: no id is given twice, and nothing that was taken is taken again.
 Rule 6. Specs and controls come from people: they take effect at their place, and do not move the
         model's clock, which its services' timestamps make. A backlog of last year keeps its time.
+Rule 7. A tick is read on the model's own clock: it is as much later than the model's last event as
+        it came later. What nobody was there to read is no silence, and a backlog keeps its time.
+Rule 8. A tick that tells nothing leaves no mark. One that does is part of the model's time.
 """
 
 import math
@@ -76,6 +79,8 @@ class Arrival(NamedTuple):
         The instant the log gives it, in epoch milliseconds.
     kind, payload, event
         What it is, as bytes and decoded.
+    appended_at
+        When ingest appended it, by the clock that makes the ticks.
     """
 
     offset: int
@@ -86,6 +91,14 @@ class Arrival(NamedTuple):
     kind: EventKind
     payload: bytes
     event: dict[str, Any]
+    appended_at: int
+
+
+class Place(NamedTuple):
+    """Where in ``events`` something stands: the offset of its record, its place there."""
+
+    offset: int
+    place: int
 
 
 class Emission(NamedTuple):
@@ -194,6 +207,7 @@ class ModelMonitor:
         self._labelled_topic = labelled_topic
         self._high_water: dict[str, int] = {}
         self._now_ms = 0
+        self._behind_ms = 0
         self._version: str | None = None
         self.panel = panel or Panel(spec)
         self.book = AlertBook(model_id, spec.alerts)
@@ -230,7 +244,7 @@ class ModelMonitor:
         """Let events join; lay down in the batch what they tell of the series."""
         marks = self._high_water
         for arrival in arrivals:
-            _, _, source, source_offset, logged_at, kind, _, _ = arrival
+            _, _, source, source_offset, logged_at, kind, _, _, _ = arrival
             if source_offset <= marks.get(source, -1):
                 self.counts.repeated_events += 1
                 continue
@@ -247,9 +261,42 @@ class ModelMonitor:
 
     def _pass_time(self, arrival: Arrival, batch: _Batch) -> None:
         self._now_ms = arrival.logged_at
+        self._behind_ms = max(0, arrival.appended_at - self._now_ms)
         if self._now_ms >= self.hygiene.due_ms:
             self._tell(self.hygiene.advance(self._now_ms), arrival, batch)
+            self._settle(arrival, batch)
         self.join.advance(self._now_ms)
+
+    def tick_due_ms(self, tick_ms: int) -> int:
+        """Return from when on a tick tells the model something.
+
+        Parameters
+        ----------
+        tick_ms
+            A tick. Where it tells nothing, what is returned may be too early, though later than it.
+        """
+        due_ms = self.hygiene.tick_due_ms(tick_ms - self._behind_ms)
+        lives = self.book.lives
+        if self.hygiene.is_silence_told:
+            due_ms = min(due_ms, lives.renewal_due_ms("predictions", "silence"))
+        return min(due_ms, lives.settling_due_ms()) + self._behind_ms
+
+    def on_tick(self, partition: int, at: Place, tick_ms: int) -> list[Emission]:
+        """Take in a tick that tells something (Rule 7); return what that calls for."""
+        batch = self._batch = self._batch or _Batch(partition)
+        self._now_ms = max(self._now_ms, tick_ms - self._behind_ms)
+        self._tell(self.hygiene.advance(self._now_ms, is_tick=True), at, batch)
+        self._settle(at, batch)
+        self.join.advance(self._now_ms)
+        if not batch.events:
+            self._batch = None
+        return batch.emitted()
+
+    def _settle(self, at: Arrival | Place, batch: _Batch) -> None:
+        """End the alerts about how events come that were flapping, and are calm."""
+        if steps := self.book.lives.settle(self._now_ms):
+            self._watch(batch)
+            self._say(steps, self._row(at, self._now_ms), batch)
 
     @property
     def taken(self) -> int:
@@ -268,6 +315,7 @@ class ModelMonitor:
             {
                 **({} if spec is None else {"spec": spec}),
                 **({"controls_seen": self.controls_seen} if self.controls_seen else {}),
+                **({"behind_ms": self._behind_ms} if self._behind_ms else {}),
                 "version": STATE_VERSION,
                 "counts": {
                     "repeated_events": self.counts.repeated_events,
@@ -338,6 +386,7 @@ class ModelMonitor:
         model.labelled_seen = state["labelled_seen"]
         model._high_water = state["high_water"]
         model._now_ms = state["now_ms"]
+        model._behind_ms = state.get("behind_ms", 0)
         model._version = state["model_version"]
         model.panel = Panel.restore(spec, state["panel"])
         # Version 1 has no book: what was firing is not known.
@@ -354,6 +403,9 @@ class ModelMonitor:
         prediction_id = event["prediction_id"]
         if self.join.is_known(prediction_id):
             return
+        if arrival.logged_at < self._now_ms:
+            # It moves no clock, yet somebody predicts.
+            self._behind_ms = max(0, arrival.appended_at - self._now_ms)
         answer, at_ms = event["prediction"], event["predicted_at"]
         version = event.get("model_version")
         verdicts = self.hygiene.on_prediction(event.get("status"), version, at_ms, self._now_ms)
@@ -395,7 +447,7 @@ class ModelMonitor:
         if verdicts:
             self._tell(verdicts, arrival, batch)
 
-    def _tell(self, verdicts: Sequence[Verdict], arrival: Arrival, batch: _Batch) -> None:
+    def _tell(self, verdicts: Sequence[Verdict], at: Arrival | Place, batch: _Batch) -> None:
         """Publish what has become of alerts about how events come."""
         lives, now_ms = self.book.lives, self._now_ms
         steps = [
@@ -405,7 +457,7 @@ class ModelMonitor:
         ]
         if steps:
             self._watch(batch)
-            self._say(steps, self._row(arrival, now_ms), batch)
+            self._say(steps, self._row(at, now_ms), batch)
 
     def _on_order(self, arrival: Arrival, batch: _Batch) -> None:
         """Do what a person asks for, between the rows before it and those after it (Rule 6)."""
@@ -498,11 +550,11 @@ class ModelMonitor:
         )
         self._emit(batch, row, "labelled", labelled)
 
-    def _row(self, arrival: Arrival, at_ms: int, values: tuple[Any, ...] = ()) -> _Row:
+    def _row(self, at: Arrival | Place, at_ms: int, values: tuple[Any, ...] = ()) -> _Row:
         return _new_row(
             (
-                arrival.offset,
-                arrival.place,
+                at.offset,
+                at.place,
                 self._now_ms,
                 at_ms,
                 self.predictions_seen,

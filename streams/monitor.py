@@ -4,28 +4,39 @@ Rule 1. Records are applied one after the other, none skipped, none twice.
 Rule 2. A model's state is a function of its own events, whatever other models share its partition.
 Rule 3. What is emitted depends on the log alone: the same log gives the same bytes.
 Rule 4. A restored model skips the records that its snapshot covers.
+Rule 5. A tick touches the models that it tells something, and leaves no mark on the others: not
+        now, and not on what they do later.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from schemas.event import EventRecordError, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.model import Arrival, Emission, ModelMonitor, Restored
+from streams.model import Arrival, Emission, ModelMonitor, Place, Restored
 from streams.panel import Panel
+from streams.silence import NEVER_MS
 
 MAX_WAITING = 20_000
 
 SpecOf = Callable[[str], ModelSpec]
+Arrivals = dict[str, list[Arrival]]
 
 
 _new_arrival = partial(tuple.__new__, Arrival)
 """Makes one of a tuple, in half the time of the class itself."""
+
+
+class _Tick(NamedTuple):
+    """A tick, and its record's offset."""
+
+    offset: int
+    at_ms: int
 
 
 class LogGapError(Exception):
@@ -70,6 +81,7 @@ class Monitor:
         self.waiting = 0
         self._gathering: dict[str, int] = {}
         self._base: dict[str, int] = {}
+        self._due: dict[str, int] = {}
         self._labelled_topic = topics.name("labelled")
         self._spec_of = spec_of
         self._panel_of = panel_of
@@ -95,7 +107,8 @@ class Monitor:
             When one is not a record of ``events``; then none is taken in.
         """
         next_offset = self.next_offset
-        arrivals: dict[str, list[Arrival]] = {}
+        stretches: list[tuple[Arrivals, _Tick | None]] = []
+        arrivals: Arrivals = {}
         for offset, value in records:
             if next_offset is not None and offset != next_offset:
                 msg = (
@@ -103,22 +116,64 @@ class Monitor:
                     f"found {offset}"
                 )
                 raise LogGapError(msg)
-            self._decode(offset, value, arrivals)
+            tick_ms = self._decode(offset, value, arrivals)
+            if tick_ms is not None:
+                stretches.append((arrivals, _Tick(offset, tick_ms)))
+                arrivals = {}
             next_offset = offset + 1
         self.next_offset = next_offset
+        stretches.append((arrivals, None))
+        emissions: list[Emission] = []
+        for arrived, tick in stretches:
+            emissions += self._take(arrived)
+            if tick is not None:
+                emissions += self._tell(tick)
+        if self.waiting >= MAX_WAITING:
+            emissions += self.flush()
+        if len(arrivals) > 1 or len(stretches) > 1:
+            emissions.sort(key=lambda emission: emission.place)
+        return emissions
+
+    def tick_due_ms(self, until_ms: int) -> int:
+        """Return when a tick would tell some model something, or an instant after ``until_ms``."""
+        for model_id, model in self.models.items():
+            if self._due.get(model_id, 0) <= until_ms:
+                self._due[model_id] = model.tick_due_ms(until_ms)
+        return min(self._due.values(), default=NEVER_MS)
+
+    def _take(self, arrivals: Arrivals) -> list[Emission]:
+        """Hand the models what has arrived."""
         emissions: list[Emission] = []
         for model_id, of_model in arrivals.items():
             if news := _after(self._base.get(model_id, -1), of_model):
                 model = self._model(model_id)
                 self.touched[model_id] = model
                 self._gathering[model_id] = self._gathering.get(model_id, 0) + len(news)
+                self._due.pop(model_id, None)
                 emissions += model.gather(self.partition, news)
                 self.waiting += len(news)
-        if self.waiting >= MAX_WAITING:
-            emissions += self.flush()
-        if len(arrivals) > 1:
-            emissions.sort(key=lambda emission: emission.place)
         return emissions
+
+    def _tell(self, tick: _Tick) -> list[Emission]:
+        """Tell those models of a tick whom it tells something (Rule 5), by their names' order."""
+        emissions: list[Emission] = []
+        for model_id in sorted(self._those_due(tick)):
+            model = self.models[model_id]
+            del self._due[model_id]
+            self.touched[model_id] = model
+            emissions += model.on_tick(self.partition, Place(tick.offset, 0), tick.at_ms)
+        return emissions
+
+    def _those_due(self, tick: _Tick) -> list[str]:
+        those = []
+        due_ms = self._due
+        for model_id, model in self.models.items():
+            if tick.at_ms < due_ms.get(model_id, 0) or tick.offset <= self._base.get(model_id, -1):
+                continue
+            due_ms[model_id] = model.tick_due_ms(tick.at_ms)
+            if tick.at_ms >= due_ms[model_id]:
+                those.append(model_id)
+        return those
 
     def flush(self) -> list[Emission]:
         """Update the series with all that waits; return what to publish."""
@@ -135,10 +190,11 @@ class Monitor:
         """Go on with restored models (Rule 4), at ``next_offset``."""
         self.models = {model_id: each.model for model_id, each in restored.items()}
         self._base = {model_id: each.offset for model_id, each in restored.items()}
+        self._due = {}
         self.next_offset = next_offset
 
-    def _decode(self, offset: int, value: bytes | None, arrivals: dict[str, list[Arrival]]) -> None:
-        """Add the events of a record to those of their models."""
+    def _decode(self, offset: int, value: bytes | None, arrivals: Arrivals) -> int | None:
+        """Add the events of a record to those of their models; return its instant, if it ticks."""
         batch = decode_events(value)
         names = [source.name for source in batch.sources]
         kinds = [source.kind for source in batch.sources]
@@ -151,6 +207,8 @@ class Monitor:
             map(kinds.__getitem__, batch.source_index),
             batch.payloads,
             _events(batch.payloads),
+            # Where no clock is known, an event came when the log says so.
+            batch.logged_at if batch.appended_at is None else repeat(batch.appended_at),
         )
         for arrival in map(_new_arrival, columns):
             model_id = arrival.event["model_id"]
@@ -158,6 +216,7 @@ class Monitor:
             if of_model is None:
                 of_model = arrivals[model_id] = []
             of_model.append(arrival)
+        return batch.tick_ms
 
     def _model(self, model_id: str) -> ModelMonitor:
         model = self.models.get(model_id)

@@ -10,9 +10,11 @@ Rule 3. A winner that is damaged, or that names a chunk which is missing or dama
         model begins anew at the beginning of the log. The other models keep what they have.
 Rule 4. Garbage is: manifests below the winner; chunks that the winner does not name, up to the
         last number it has given. Later ones belong to a newer snapshot that may yet be finished.
-Rule 5. Where the group has committed offset C, some model's winner covers C - 1: otherwise state is
-        missing. Whose it is cannot be told, and need not: whatever is usable is a true state, and
-        its model skips what it covers when the log is read from its beginning.
+Rule 5. Where the group has committed offset C, some model's winner covers C - 1, or a cover does:
+        a record that says that all models, and how many, are stored as they are after offset C - 1,
+        which touched none. Otherwise state is missing, as it is where there are fewer models than a
+        cover says. Whose it is cannot be told, and need not: whatever is usable is a true state,
+        and its model skips what it covers when the log is read from its beginning.
 Rule 6. When a model that begins anew has got as far as its unusable winner, it is saved, whether it
         has had events or not, so that the winner wins no longer.
 """
@@ -32,7 +34,7 @@ from streams.monitor import SpecOf
 
 PART_BYTES = 900_000
 _CHECKSUM_BYTES = 4
-_SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int]}
+_SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int], "cover": [int]}
 
 
 class _LostModelError(Exception):
@@ -77,6 +79,7 @@ class StateView:
 
     def __init__(self) -> None:
         self._models: dict[str, _ModelRecords] = {}
+        self._covers: dict[int, StateRecord] = {}
 
     def take(self, record: StateRecord) -> None:
         """Take one record into account, in the order of the topic; what is not ours is nothing."""
@@ -86,6 +89,11 @@ class StateView:
         except (ValueError, KeyError, TypeError):
             is_ours = False
         if not is_ours:
+            return
+        if kind == "cover":
+            self._covers[rest[0]] = record
+            if record.value is None:
+                del self._covers[rest[0]]
             return
         records = self._models.setdefault(model_id, _ModelRecords())
         if kind == "chunk":
@@ -125,7 +133,9 @@ class StateView:
         restored: dict[str, Restored] = {}
         stored = Stored()
         losses: list[str] = []
-        covered = -1
+        stored.take_covers({offset: cover.key for offset, cover in self._covers.items()})
+        covered = max(self._covers, default=-1)
+        said = int(self._covers[covered].value or 0) if self._covers else 0
         for model_id, records in self._models.items():
             offset = max(
                 (o for o, parts in records.manifests.items() if _is_whole(parts)), default=None
@@ -145,6 +155,8 @@ class StateView:
             losses.append(
                 f"the commit is {commit}, the state covers the log up to offset {covered} only"
             )
+        if not losses and len(restored) < said:
+            losses.append(f"the state has {len(restored):,} models of {said:,}")
         return Found(restored, stored, tuple(losses))
 
     def _model(
@@ -175,16 +187,45 @@ class StateView:
 
 
 class Stored:
-    """What is known to be in the ``state`` topic for each model, so that it can be tidied up."""
+    """What is known to be in the ``state`` topic for each model, so that it can be tidied up.
+
+    Attributes
+    ----------
+    covered
+        Offset up to which some manifest, or a cover, covers the log.
+    """
 
     def __init__(self) -> None:
         self._unusable: dict[str, int] = {}
         self._manifests: dict[str, list[bytes]] = {}
         self._chunks: dict[str, set[ChunkName]] = {}
         self._garbage: list[bytes] = []
+        self._cover: bytes | None = None
+        self.covered = -1
+
+    def take_covers(self, covers: Mapping[int, bytes]) -> None:
+        """Take over the covers that were read: the one that covers the most is what counts."""
+        for offset in sorted(covers):
+            self._replace_cover(covers[offset])
+            self.covered = offset
+
+    def cover(self, offset: int, models: int) -> list[StateRecord]:
+        """Return what says that all models are stored as they are after ``offset`` (Rule 5)."""
+        if self.covered >= offset:
+            return []
+        self.covered = offset
+        key = orjson.dumps(["cover", "", offset])
+        self._replace_cover(key)
+        return [StateRecord(key, b"%d" % models)]
+
+    def _replace_cover(self, key: bytes | None) -> None:
+        if self._cover is not None:
+            self._garbage.append(self._cover)
+        self._cover = key
 
     def take(self, model_id: str, offset: int, model: ModelMonitor, records: _ModelRecords) -> None:
         """Take over what was read of a model; what Rule 4 calls garbage goes next time."""
+        self._note_covered(offset)
         self._manifests[model_id] = list(records.manifests[offset])
         self._chunks[model_id] = model.join.chunk_names()
         for other, parts in records.manifests.items():
@@ -211,12 +252,18 @@ class Stored:
     def supersede(self, model_id: str, manifest: list[StateRecord], names: set[ChunkName]) -> None:
         """Take note of a new snapshot; what it replaces may go once it is durable."""
         keys = [record.key for record in manifest]
+        self._note_covered(_offset(keys[0]))
         # Saved twice at one offset, it is one snapshot, and must not be deleted as its own past.
         self._garbage += [key for key in self._manifests.get(model_id, []) if key not in keys]
         gone = self._chunks.get(model_id, set()) - names
         self._garbage += [_chunk_key(model_id, name) for name in sorted(gone)]
         self._manifests[model_id] = keys
         self._chunks[model_id] = names
+
+    def _note_covered(self, offset: int) -> None:
+        if offset >= self.covered:
+            self.covered = offset
+            self._replace_cover(None)
 
     def garbage(self) -> list[bytes]:
         """Return the keys that may be deleted now, once."""
@@ -253,6 +300,11 @@ def _chunk_key(model_id: str, name: ChunkName) -> bytes:
 def _part_number(key: bytes) -> int:
     number: int = orjson.loads(key)[3]
     return number
+
+
+def _offset(key: bytes) -> int:
+    offset: int = orjson.loads(key)[2]
+    return offset
 
 
 def _joined(parts: Mapping[bytes, bytes]) -> bytes:

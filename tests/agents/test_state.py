@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from agents.errors import PublishError
 from agents.publish import Outgoing
 from agents.state import SLICE_S, Held, StateKeeper, StateUnusableError
+from schemas.event import encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.blob import pack, unpack
@@ -19,7 +20,7 @@ from streams.model import STATE_VERSION, Emission
 from streams.monitor import Monitor
 from streams.snapshot import Stored, manifest_records
 from tests.doubles.core import log_of, play, taken_in
-from tests.doubles.inputs import prediction
+from tests.doubles.inputs import START_MS, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender
 from tests.doubles.story import story
 from tests.simulation.simulation import silence
@@ -183,6 +184,87 @@ def test_state_beyond_the_commit_takes_no_record_twice() -> None:
     assert emissions == [[], []]
     assert held.monitor.touched == {}
     assert held.monitor.models["m"].snapshot() == desk.held.monitor.models["m"].snapshot()
+
+
+# Ticks touch nobody
+
+
+TICKED = [*LOG, *(encode_tick(START_MS + 10_000_000 + each) for each in range(3))]
+
+
+def ticked(log: list[bytes] = TICKED, until: int = len(TICKED)) -> Desk:
+    desk = Desk(log=log)
+    desk.play(len(LOG))
+    desk.save()
+    desk.play(until)
+    desk.save()
+    return desk
+
+
+def test_where_nobody_is_touched_a_cover_is_stored_before_the_commit_and_no_model() -> None:
+    desk = ticked()
+
+    assert kinds(desk.sender.sent)[-2:] == ["manifest", "cover"]
+    assert desk.journal[-2:] == [STATE.topic, "commit"]
+    assert desk.partitions.commits == [{EVENTS: len(LOG)}, {EVENTS: len(TICKED)}]
+    held = desk.restore(len(TICKED))
+    assert held.set_back_to is None
+    assert held.monitor.next_offset == len(TICKED)
+    assert held.monitor.models["m"].predictions_seen == MANY
+
+
+def test_a_cover_is_deleted_when_more_is_covered() -> None:
+    desk = ticked(until=len(LOG) + 1)
+    desk.play(len(LOG) + 2)
+    desk.save()
+    assert kinds(desk.sender.sent)[-2:] == ["cover", "deletion"]
+
+    desk.held = desk.restore(len(LOG) + 2)
+    desk.log = [*TICKED[: len(LOG) + 2], *log_of(taken_in([prediction("q", "n")]))]
+    desk.play(len(LOG) + 3)
+    desk.save()
+
+    assert kinds(desk.sender.sent)[-2:] == ["manifest", "deletion"]
+    assert not [r for r in latest(desk) if r.startswith(b'["cover"')]
+
+
+def latest(desk: Desk) -> list[bytes]:
+    """Return the keys that the topic holds, once it is compacted."""
+    values = {record.key: record.value for record in desk.reader.logs[STATE]}
+    return [key for key, value in values.items() if value is not None]
+
+
+def test_a_partition_of_ticks_alone_is_covered_too() -> None:
+    desk = Desk(log=TICKED[len(LOG) :])
+    desk.play(3)
+    desk.save()
+    desk.save()
+
+    assert kinds(desk.sender.sent) == ["cover"]
+    assert desk.restore(3).set_back_to is None
+
+
+def test_a_cover_does_not_hide_that_a_model_is_missing() -> None:
+    desk = ticked()
+
+    desk.change(b'["manifest"', None)
+
+    assert desk.restore(len(TICKED)).set_back_to == 0
+
+
+def test_a_round_during_which_somebody_is_touched_is_no_cover() -> None:
+    desk = ticked(until=len(LOG))
+    desk.play(len(LOG) + 1)
+    desk.keeper.begin(desk.held)
+    desk.log = [*TICKED[: len(LOG) + 1], *log_of(taken_in([prediction("q", "n")]))]
+    desk.play(len(LOG) + 2)
+
+    assert desk.save_some()
+
+    assert "cover" not in kinds(desk.sender.sent)
+    assert desk.partitions.commits == [{EVENTS: len(LOG)}]
+    desk.save()
+    assert desk.partitions.commits[-1] == {EVENTS: len(LOG) + 2}
 
 
 # Rule 2

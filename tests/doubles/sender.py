@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import cast
 
 from aiokafka import ConsumerRecord
@@ -39,12 +39,17 @@ class ListSender:
 
 
 class ListPartitions(Partitions):
-    """Keeps the commits; takes none while it does not accept them."""
+    """Keeps the commits, and takes none while it does not accept them.
+
+    ``asked`` are the ends, ``group`` is how far the whole group has come.
+    """
 
     def __init__(self, journal: list[str] | None = None) -> None:
         self.commits: list[dict[TP, int]] = []
         self.accepts = True
         self.ends: dict[TP, End] = {}
+        self.asked: dict[TP, int] = {}
+        self.group: dict[TP, int] = {}
         self.journal = [] if journal is None else journal
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
@@ -55,6 +60,14 @@ class ListPartitions(Partitions):
 
     def known_ends(self) -> dict[TP, End]:
         return self.ends
+
+    can_ask_ends: bool = True
+
+    async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
+        return dict(self.group)
+
+    async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        return {tp: self.asked[tp] for tp in tps}
 
     def committed(self) -> dict[TP, int]:
         return {tp: offset for commit in self.commits for tp, offset in commit.items()}

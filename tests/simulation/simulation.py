@@ -39,6 +39,7 @@ SHORT_CHUNK_SLOTS = 6
 FEED_S = 1.0
 SAVE_EVERY_S = 0.3
 IDLE_S = 0.2
+TICK_EVERY_S = 0.1
 MOST_S = 300.0
 
 Point = tuple[str, str]
@@ -51,7 +52,7 @@ OUTPUT_POINTS = tuple(
 )
 STATE_POINTS = tuple(
     (f"send of {kind}", stage)
-    for kind in ("chunks", "manifests", "deletions")
+    for kind in ("chunks", "manifests", "covers", "deletions")
     for stage in ("lost", "late", "landed", "refused")
 )
 OTHER_POINTS = (
@@ -336,6 +337,7 @@ class Simulation:
             clock,
             incarnations=incarnations,
             max_payload_bytes=10_000,
+            tick_every_s=TICK_EVERY_S,
         )
         keeper = self._keeper(self._topics, worker, self.report)
         monitor = MonitorHop(self._topics, worker.publisher, keeper, clock, SAVE_EVERY_S)

@@ -42,7 +42,7 @@ def test_lost_state_is_rebuilt() -> None:
 
 
 def test_schedules_hold_what_they_are_about() -> None:
-    reports = [run_schedule(Schedule(seed=seed, faults=0)) for seed in range(6)]
+    reports = [run_schedule(Schedule(seed=seed, faults=0)) for seed in (*range(6), 10, 40)]
 
     assert set().union(*(report.comings for report in reports)) == set(POINTS)
     assert set().union(*(+report.emitted for report in reports)) == {*ID_FIELDS, "status"}

@@ -323,6 +323,22 @@ class SimPartitions(Partitions):
         seen_at_s = START_MS / 1_000 + asyncio.get_running_loop().time()
         return {tp: End(worker.cluster.end(tp), seen_at_s) for tp in worker.assigned}
 
+    can_ask_ends: bool = True
+
+    async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
+        worker = self._worker
+        await asyncio.sleep(worker.tempo())
+        await worker.check_alive()
+        cluster, numbers = worker.cluster, range(worker.topics.partitions)
+        tps = [TP(topic, number) for topic in topics for number in numbers]
+        return {tp: max(cluster.commits.get(tp, 0), cluster.beginning(tp)) for tp in tps}
+
+    async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        worker = self._worker
+        await asyncio.sleep(worker.tempo())
+        await worker.check_alive()
+        return {tp: worker.cluster.end(tp) for tp in tps}
+
 
 class SimReader:
     """Reads like `agents.logreader.LogReader`: to the end as it is when the reader gets there."""
