@@ -33,7 +33,6 @@ from schemas.topics import Topics
 from streams.ingest import (
     Accepted,
     DeadLetterLimit,
-    Raw,
     Refused,
     TooManyRefusedError,
     accept_all,
@@ -178,17 +177,7 @@ class Ingest(Hop):
             self._has_fetched = True
             self._merge.assign(self._sources.values(), now_s)
         now_ms = int(now_s * 1_000)
-        raws = [
-            Raw(
-                source,
-                record.offset,
-                _logged_at(record.timestamp, now_ms),
-                record.value,
-                record.key,
-            )
-            for record in fetch.records
-        ]
-        items: list[Item] = accept_all(source, raws, self._max_payload_bytes)
+        items: list[Item] = accept_all(source, fetch.records, now_ms, self._max_payload_bytes)
         self._expected[fetch.tp] = fetch.next_offset
         has_more = fetch.next_offset < fetch.highwater
         self._merge.add(source, items, has_more=has_more, now_s=now_s)
@@ -291,8 +280,3 @@ class Ingest(Hop):
                 reason=letter.reason,
                 suppressed=suppressed,
             )
-
-
-def _logged_at(timestamp_ms: int, now_ms: int) -> int:
-    """Give a record its log instant: a producer's clock may run ahead, and -1 is no timestamp."""
-    return min(timestamp_ms, now_ms) if timestamp_ms >= 0 else now_ms

@@ -51,7 +51,11 @@ STATUS_EVERY_S = 600.0
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
 _OUTPUTS: tuple[Role, ...] = ("alerts", "status", "feedback", "labelled")
 
+_UNSAID = frozenset[Role](("labelled", "status"))
 _SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
+
+_new_outgoing = partial(tuple.__new__, Outgoing)
+"""Makes one of a tuple, in half the time of the class itself."""
 
 _log = get_logger(__name__)
 
@@ -201,7 +205,8 @@ class MonitorHop(Hop):
     async def _publish(self, emissions: Sequence[Emission], partition: int) -> None:
         await self._sender.send([self._outgoing(each, partition) for each in emissions])
         for emission in emissions:
-            self._say(emission)
+            if emission.role not in _UNSAID:
+                self._say(emission)
 
     async def _save_if_due(self) -> None:
         began_s = self._clock()
@@ -272,11 +277,9 @@ class MonitorHop(Hop):
     def _outgoing(self, emission: Emission, partition: int) -> Outgoing:
         key = (emission.key or emission.model_id).encode()
         topic = self._names[emission.role]
-        return Outgoing(topic, partition, key, emission.value or None, emission.now_ms)
+        return _new_outgoing((topic, partition, key, emission.value or None, emission.now_ms))
 
     def _say(self, emission: Emission) -> None:
-        if emission.role in {"labelled", "status"}:
-            return
         event = orjson.loads(emission.value)
         if emission.role == "alerts":
             is_news = event["status"] == "firing"

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
@@ -71,6 +71,15 @@ class Raw(NamedTuple):
     logged_at: int | None
     value: bytes | None
     key: bytes | None = None
+
+
+class Record(Protocol):
+    """A record as Kafka gives it."""
+
+    offset: int
+    timestamp: int
+    key: Any
+    value: Any
 
 
 class Accepted(NamedTuple):
@@ -188,27 +197,40 @@ class DeadLetterLimit:
 
 def accept(raw: Raw, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Accepted | Refused:
     """Read one record of an input topic."""
-    return accept_all(raw.source, [raw], max_payload_bytes)[0]
+    source, offset, logged_at, value, _ = raw
+    read_plain = _PLAIN.get(source.kind, _never_plain)
+    plain = read_plain(value) if value and len(value) <= max_payload_bytes else None
+    if plain is None:
+        return _accept_other(raw, max_payload_bytes)
+    model_id, at_ms, payload = plain
+    return Accepted(
+        source, offset, at_ms if logged_at is None else logged_at, model_id, at_ms, payload
+    )
 
 
 def accept_all(
-    source: Source, raws: Iterable[Raw], max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    source: Source, records: Iterable[Record], now_ms: int, max_payload_bytes: int
 ) -> list[Accepted | Refused]:
-    """Read records of one partition of an input topic, in their order."""
+    """Read what a fetch brought of one partition: `accept` for each record.
+
+    A producer's clock may run ahead, and -1 is no timestamp: the log gives a record the earlier of
+    its timestamp and ``now_ms``.
+    """
     read_plain = _PLAIN.get(source.kind, _never_plain)
     items: list[Accepted | Refused] = []
     add = items.append
     # The hot loop of ingest. A plain event is decoded, checked and written in its one form by
     # msgspec: pydantic, which has the last word on all others, took three times as long.
-    for raw in raws:
-        _, offset, logged_at, value, _ = raw
+    for record in records:
+        value, timestamp_ms = record.value, record.timestamp
+        logged_at = timestamp_ms if 0 <= timestamp_ms < now_ms else now_ms
         plain = read_plain(value) if value and len(value) <= max_payload_bytes else None
         if plain is None:
+            raw = Raw(source, record.offset, logged_at, value, record.key)
             add(_accept_other(raw, max_payload_bytes))
             continue
         model_id, at_ms, payload = plain
-        instant = at_ms if logged_at is None else logged_at
-        add(_new_accepted((source, offset, instant, model_id, at_ms, payload)))
+        add(_new_accepted((source, record.offset, logged_at, model_id, at_ms, payload)))
     return items
 
 

@@ -576,6 +576,7 @@ class ModelMonitor:
                 Column("prediction", "prediction", predictions, at_ms),
                 Column("score", "score", scores, at_ms),
             ]
+            self._prediction_trail.note(answers[0].predictions_seen, answers)
         if pairs:
             errors, outcomes, answered_at = zip(*[row.values for row in pairs], strict=True)
             at_ms = np.array(answered_at, dtype=np.int64)
@@ -583,14 +584,11 @@ class ModelMonitor:
                 Column("error", "error", errors, at_ms),
                 Column("outcome", "outcome", outcomes, at_ms),
             ]
+            self._labelled_trail.note(pairs[0].labelled_seen, pairs)
 
         def now_of(role: str, row: int) -> int:
             return batch.rows_of(role)[row].now_ms
 
-        self._prediction_trail.note(
-            (row.predictions_seen, row.at_ms, row.offset) for row in answers
-        )
-        self._labelled_trail.note((row.labelled_seen, row.at_ms, row.offset) for row in pairs)
         steps = self.panel.update(columns, self.book.lives, now_of)
         if steps:
             told = [(batch.rows_of(step.role)[step.row], step) for step in steps]

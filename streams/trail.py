@@ -10,8 +10,8 @@ Rule 3. A row before all that is remembered is found at the oldest mark.
 """
 
 from collections import deque
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 MARKS = 192
 FINE_ROWS = 8
@@ -28,13 +28,25 @@ class Mark(NamedTuple):
     offset: int
 
 
+class Placed(Protocol):
+    """What a row is to a trail."""
+
+    @property
+    def at_ms(self) -> int:
+        """Its event's instant."""
+
+    @property
+    def offset(self) -> int:
+        """The offset of its record in ``events``."""
+
+
 class Trail:
     """Marks of the latest ``COARSE_REACH`` rows, at most ``COARSE_ROWS`` apart.
 
     Examples
     --------
     >>> trail = Trail()
-    >>> trail.note((row, 1_000 * row, row // 10) for row in range(1, 100))
+    >>> trail.note(1, [Mark(row, 1_000 * row, row // 10) for row in range(1, 100)])
     >>> trail.find(50, now_row=99)
     Mark(row=49, at_ms=49000, offset=4)
     >>> trail.find(-5, now_row=99).row
@@ -45,17 +57,19 @@ class Trail:
         self._fine: deque[Mark] = deque()
         self._coarse: deque[Mark] = deque()
 
-    def note(self, rows: Iterable[tuple[int, int, int]]) -> None:
-        """Take note of the next rows, each its number, its event's instant, its record's offset.
+    def note(self, first: int, rows: Sequence[Placed]) -> None:
+        """Take note of the next rows, numbered on from ``first``.
 
         Rows are numbered from 1, and a trail may begin later.
         """
         fine, coarse = self._fine, self._coarse
-        for row, at_ms, offset in rows:
-            if row % FINE_ROWS == 1 or not fine:
-                fine.append(Mark(row, at_ms, offset))
-                if row % COARSE_ROWS == 1 or not coarse:
-                    coarse.append(Mark(row, at_ms, offset))
+        marked = range((1 - first) % FINE_ROWS, len(rows), FINE_ROWS)
+        for index in marked if fine or not rows else sorted({0, *marked}):
+            row = first + index
+            mark = Mark(row, rows[index].at_ms, rows[index].offset)
+            fine.append(mark)
+            if row % COARSE_ROWS == 1 or not coarse:
+                coarse.append(mark)
 
     def forget(self) -> None:
         """Let go of what lies further back from the latest row than anybody will look."""

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.trail import COARSE_REACH, COARSE_ROWS, FINE_REACH, FINE_ROWS, Trail
+from streams.trail import COARSE_REACH, COARSE_ROWS, FINE_REACH, FINE_ROWS, Mark, Trail
 
 
 def walked(rows: int) -> Trail:
@@ -14,7 +14,7 @@ def walked(rows: int) -> Trail:
 
 
 def go_on(trail: Trail, rows: range) -> None:
-    trail.note((row, 1_000 * row, row // 10) for row in rows)
+    trail.note(rows.start, [Mark(row, 1_000 * row, row // 10) for row in rows])
 
 
 def test_a_trail_without_rows_has_no_marks() -> None:
