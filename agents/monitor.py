@@ -54,9 +54,6 @@ _OUTPUTS: tuple[Role, ...] = ("alerts", "status", "feedback", "labelled")
 _UNSAID = frozenset[Role](("labelled", "status"))
 _SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 
-_new_outgoing = partial(tuple.__new__, Outgoing)
-"""Makes one of a tuple, in half the time of the class itself."""
-
 _log = get_logger(__name__)
 
 
@@ -277,7 +274,8 @@ class MonitorHop(Hop):
     def _outgoing(self, emission: Emission, partition: int) -> Outgoing:
         key = (emission.key or emission.model_id).encode()
         topic = self._names[emission.role]
-        return _new_outgoing((topic, partition, key, emission.value or None, emission.now_ms))
+        record = topic, partition, key, emission.value or None, emission.now_ms
+        return tuple.__new__(Outgoing, record)  # in half the time of the class itself
 
     def _say(self, emission: Emission) -> None:
         event = orjson.loads(emission.value)
