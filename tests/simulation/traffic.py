@@ -44,8 +44,8 @@ def traffic(variant: int, *, is_short: bool = False) -> tuple[Input, ...]:
     chance = random.Random(variant)  # noqa: S311 - traffic, not a secret
     planned: list[tuple[float, str, bytes]] = []
     _plan_risk(chance, planned, step)
-    _plan_churn(chance, planned, step)
-    _plan_spam(chance, planned, min(step, 4))
+    _plan_churn(chance, planned, max(step, 3))
+    _plan_spam(chance, planned, 4 if is_short else 2)
     for _ in range(4 if is_short else 8):
         garbage = chance.choice((b"", b"{", b'{"prediction_id": 1}', b"\xff"))
         planned.append((chance.uniform(0, 60), chance.choice(("predictions", "outcomes")), garbage))
@@ -64,13 +64,14 @@ def _timestamp(at_s: float, variant: int, chance: random.Random) -> int:
 
 def _plan_risk(chance: random.Random, planned: list[tuple[float, str, bytes]], step: int) -> None:
     """Plan a model that goes wrong; its outcomes come a third of a minute later."""
-    for row in range(0, 360, step):
+    for row in range(0, 370, step):
         at_s = row * 0.11
         says = chance.random() < 0.5
-        is_wrong = chance.random() < (0.05 if row < 220 else 0.95)
+        late_s = -1.0 if chance.random() < 0.05 else chance.uniform(17.0, 21.0)
+        # Not those that come early: they would be learnt with the reference.
+        is_wrong = chance.random() < (0.95 if row >= 265 and late_s > 0 else 0.05)
         name = f"r{row}"
         planned.append((at_s, "predictions", prediction(name, "risk", prediction=says)))
-        late_s = -1.0 if chance.random() < 0.05 else chance.uniform(17.0, 21.0)
         truth = outcome(name, "risk", outcome=says ^ is_wrong)
         planned.append((at_s + late_s, "outcomes", truth))
         if row % 40 == 5:
