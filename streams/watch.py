@@ -76,6 +76,7 @@ MAX_MOVED = 5
 TRUSTED_RUN_ROWS = 1_000
 
 _NAMES_OF = {types: sorted(kind.__name__ for kind in types) for types in (ANY, NUMBER, TEXT, TRUTH)}
+_MINUTE_BYTES = 4
 _EPISODIC = ("error", "outcome")  # long runs of one value are what they are about
 
 
@@ -540,13 +541,28 @@ class SeriesWatch:
             self._learn_longer()
 
     def _learn_longer(self) -> None:
-        """Ask for a longer reference of what wanders; begin anew where there is none longer."""
-        last = self._stages[-1]
-        if last < MAX_PATIENCE * self._spec.reference_rows:
+        """Leave out a beginning that was unlike the rest, else ask for a longer reference.
+
+        Where there is none longer, begin anew.
+        """
+        last, values = self._stages[-1], list(self._buffer or ())
+        recent = values[len(values) // 2 :]
+        if self._is_at_rest(recent):
+            self._buffer = extended([], recent, set(map(type, recent)))
+            if self._buffer_minutes is not None:
+                del self._buffer_minutes[: _MINUTE_BYTES * (len(values) - len(recent))]
+        elif last < MAX_PATIENCE * self._spec.reference_rows:
             self._stages = (*self._stages, 2 * last)
         else:
             self._stages = self._spec.first_stages[-1:]
             self._buffer, self._buffer_minutes = [], bytearray()
+
+    def _is_at_rest(self, values: Sequence[Value]) -> bool:
+        """Tell whether values vary as they will; one value alone may be that of a day."""
+        role = self._spec.role
+        if role != "error" and all(value == values[0] for value in values):
+            return False
+        return not wanders(values, category_levels(values, role, self._spec.kind), role)
 
     def _settle_type(self, values: list[Value]) -> None:
         """Decide which types are the series' own; the others are foreign from here on."""

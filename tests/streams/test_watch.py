@@ -344,3 +344,13 @@ def test_counts_that_rise_and_fall_smoothly_have_no_codes() -> None:
 
     assert tree["series"]["heaps"] == []
     assert tree["series"]["shares"] is None
+
+
+def test_a_beginning_unlike_the_rest_is_left_out_of_the_reference() -> None:
+    watch = new_watch(WatchSpec(role="error", kind="categorical"))
+    rng = np.random.default_rng(1)
+    watch.update([*[True] * 150, *[False] * 2_850])
+
+    assert not watch.is_learning
+    [change] = watch.update((rng.random(500) < 0.2).tolist())
+    assert (change.aspect, change.direction, change.baseline) == ("share", "up", 1 / 4_002)
