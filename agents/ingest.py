@@ -16,7 +16,8 @@ Rule 7. The worker that holds partition 0 of the first input topic also appends 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import cast
 
 from faust.types import TP
 
@@ -225,7 +226,8 @@ class Ingest(Hop):
             self._committed |= news
 
     async def _publish(self, items: list[Item]) -> None:
-        accepted = [item for item in items if isinstance(item, Accepted)]
+        refused = [item for item in items if isinstance(item, Refused)]
+        accepted = _told(items) if refused else cast("list[Accepted]", items)
         events = self._topics.name("events")
         outgoing = [
             Outgoing(events, partition, key.encode(), value, timestamp_ms)
@@ -233,7 +235,6 @@ class Ingest(Hop):
                 accepted, self._topics.partitions, int(self._clock() * 1_000)
             )
         ]
-        refused = [item for item in items if isinstance(item, Refused)]
         outgoing += [self._dead_letter(item) for item in refused]
         await self._sender.send(outgoing)
         self._check_share(items, is_any_refused=bool(refused))
@@ -280,3 +281,9 @@ class Ingest(Hop):
                 reason=letter.reason,
                 suppressed=suppressed,
             )
+
+
+def _told(items: Iterable[Item]) -> list[Accepted]:
+    """Return what the models are told of these, in their order."""
+    told = (item.event if isinstance(item, Refused) else item for item in items)
+    return [event for event in told if isinstance(event, Accepted)]

@@ -108,6 +108,8 @@ class _Verifier:
             batch = decode_events(record.value)
             names = [source.name for source in batch.sources]
             for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
+                if batch.sources[source].kind == "refused":
+                    continue  # it is counted among the dead letters
                 events_in[record.partition] += inputs.on_taken(names[source], offset)
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             for emission in monitor.apply(record.offset, record.value):

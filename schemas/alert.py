@@ -86,7 +86,7 @@ class Alert(Wire):
     aspect: str = Field(
         description="What about it: level, spread, share, missing, unseen, stuck, constant, type; "
         "of how events come: silence, late, missing, orphan, conflicting, fallback, error, unseen, "
-        "clock."
+        "clock, refused."
     )
     category: str | None = Field(description="The category, where the aspect has one.")
     segment: Segment | None = Field(description="The part of the population; null is all of it.")

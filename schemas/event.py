@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple, get_args
 
 import orjson
 
-EventKind = Literal["prediction", "outcome", "spec", "control"]
-"""What a payload is. A spec is ``{"model_id": .., "spec": {..}}``; null instead of it removes."""
+EventKind = Literal["prediction", "outcome", "spec", "control", "refused"]
+"""What a payload is. A spec is ``{"model_id": .., "spec": {..}}``; null instead of it removes. What
+is refused, and names its model, is ``{"model_id": .., "refused": "prediction", "reason": ..}``."""
 
 _KINDS = frozenset(get_args(EventKind))
 _TYPE = "tidegauge.events.v1"

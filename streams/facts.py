@@ -20,6 +20,8 @@ Fact = Literal[
     "missing",
     "orphan",
     "conflicting",
+    "prediction_refused",
+    "outcome_refused",
 ]
 
 
@@ -142,6 +144,26 @@ NAMINGS: dict[Fact, Naming] = {
         "{value:.1%} of its last {rows:,} outcomes contradict an earlier one of the same "
         "prediction, usually {baseline:.1%}",
         "outcomes contradict each other no more than usual",
+    ),
+    "prediction_refused": Naming(
+        "service",
+        "predictions",
+        "refused",
+        "critical",
+        "odds_ratio",
+        "{value:.1%} of the last {rows:,} predictions that were sent for it are refused, usually "
+        "{baseline:.1%}: what sends them has changed; the dead letters say what is wrong",
+        "predictions are refused no more than usual",
+    ),
+    "outcome_refused": Naming(
+        "labels",
+        "outcomes",
+        "refused",
+        "warning",
+        "odds_ratio",
+        "{value:.1%} of the last {rows:,} outcomes that were sent for it are refused, usually "
+        "{baseline:.1%}: what sends them has changed; the dead letters say what is wrong",
+        "outcomes are refused no more than usual",
     ),
 }
 

@@ -38,6 +38,7 @@ NEVER_ROW = 1 << 62
 
 OF_PREDICTIONS: tuple[Fact, ...] = ("fallback", "error", "prediction_clock")
 OF_OUTCOMES: tuple[Fact, ...] = ("outcome_clock", "conflicting")
+REFUSED: dict[str, Fact] = {"prediction": "prediction_refused", "outcome": "outcome_refused"}
 RULES = len(OF_PREDICTIONS) + len(OF_OUTCOMES) + 2  # and two silences
 
 
@@ -81,6 +82,7 @@ class Hygiene:
             **{fact: RareShare(counts.predictions) for fact in OF_PREDICTIONS},
             **{fact: RareShare(counts.outcomes) for fact in OF_OUTCOMES},
         }
+        self._refused: dict[str, int] = {}  # no more than a good producer costs: nothing
         self._daily: dict[Fact, DailyShare] = {"missing": DailyShare(), "orphan": DailyShare()}
         self._marks = self._daily_counts()
         self._late = DailyDelay()
@@ -90,7 +92,7 @@ class Hygiene:
 
     def respec(self, alert_budget: float, wait_s: float) -> None:
         """Go on with another budget, and another wait."""
-        false_alarms = BUDGET_SHARE * alert_budget / RULES
+        self._false_alarms = false_alarms = BUDGET_SHARE * alert_budget / RULES
         self._wait_s = wait_s
         self._predictions.nats = self._outcomes.nats = math.log(BUDGET_ROWS / false_alarms)
         for share in self._rare.values():
@@ -123,6 +125,7 @@ class Hygiene:
             verdicts.append(self._verdict("version", now_ms))
         hits = (status == "fallback", status == "error", at_ms - now_ms > AHEAD_MS)
         verdicts += self._read(OF_PREDICTIONS, hits, row, now_ms)
+        verdicts += self._read_refused("prediction", row, now_ms)
         self._set_due_rows()
         return verdicts
 
@@ -138,6 +141,17 @@ class Hygiene:
             self.due_ms = 0
             verdicts.append(self._verdict("outcome_silence", now_ms))
         verdicts += self._read(OF_OUTCOMES, (is_ahead, is_conflicting), row, now_ms)
+        verdicts += self._read_refused("outcome", row, now_ms)
+        self._set_due_rows()
+        return verdicts
+
+    def on_refused(self, kind: str, now_ms: int) -> Sequence[Verdict]:
+        """Take in a prediction, or an outcome, that was refused."""
+        if kind not in self._refused:
+            self._refused[kind] = 0
+            self._rare[REFUSED[kind]] = RareShare(0, self._false_alarms)
+        self._refused[kind] += 1
+        verdicts = self._read((REFUSED[kind],), (True,), self._sent(kind), now_ms)
         self._set_due_rows()
         return verdicts
 
@@ -206,6 +220,7 @@ class Hygiene:
             "marks": self._marks,
             "late": self._late.snapshot(),
             "versions": self._versions.snapshot(),
+            **({"refused": self._refused} if self._refused else {}),
         }
 
     def restore(self, tree: dict[str, Any]) -> None:
@@ -214,6 +229,9 @@ class Hygiene:
         self.due_ms, self.silent_ms, self._first_ms, self._hour, self._day = tree["times"]
         self._predictions.restore(tree["predictions"])
         self._outcomes.restore(tree["outcomes"])
+        self._refused = tree.get("refused", {})
+        for kind in self._refused:
+            self._rare[REFUSED[kind]] = RareShare(0, self._false_alarms)
         for fact, share in self._rare.items():
             share.restore(tree["rare"][fact])
         for fact, daily in self._daily.items():
@@ -294,6 +312,18 @@ class Hygiene:
             "orphan": [orphans, orphans + counts.pairs],
         }
 
+    def _sent(self, kind: str) -> int:
+        """Return how many predictions, or outcomes, producers have sent, refused ones included."""
+        counts = self._counts
+        taken = counts.predictions if kind == "prediction" else counts.outcomes
+        return taken + self._refused[kind]
+
+    def _read_refused(self, kind: str, row: int, now_ms: int) -> list[Verdict]:
+        """Take a prediction, or an outcome, for one that was not refused."""
+        if kind not in self._refused:
+            return []
+        return self._read((REFUSED[kind],), (False,), row + self._refused[kind], now_ms)
+
     def _read(
         self, facts: Sequence[Fact], hits: Sequence[bool], row: int, now_ms: int
     ) -> list[Verdict]:
@@ -312,9 +342,12 @@ class Hygiene:
 
     def _set_due_rows(self) -> None:
         rows = {fact: share.due_row or NEVER_ROW for fact, share in self._rare.items()}
+        for kind, refused in self._refused.items():
+            rows[REFUSED[kind]] -= refused  # counted in rows that were not refused
         news = self._versions.due_row or NEVER_ROW
-        self._due_prediction = min(news, *(rows[fact] for fact in OF_PREDICTIONS))
-        self._due_outcome = min(rows[fact] for fact in OF_OUTCOMES)
+        of_predictions, of_outcomes = (rows.get(fact, NEVER_ROW) for fact in REFUSED.values())
+        self._due_prediction = min(news, of_predictions, *(rows[fact] for fact in OF_PREDICTIONS))
+        self._due_outcome = min(of_outcomes, *(rows[fact] for fact in OF_OUTCOMES))
 
     def _verdict(self, fact: Fact, now_ms: int) -> Verdict:
         if fact == "version":

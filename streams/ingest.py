@@ -1,7 +1,9 @@
 """Take in what services publish: check, decode, refuse or accept, put in order, pack for the log.
 
 Rule 1. Size is checked before anything is decoded.
-Rule 2. What is refused becomes one dead letter, with a reason and its source position.
+Rule 2. What is refused becomes one dead letter, with a reason and its source position. A prediction
+        or an outcome that names its model is also an event of that model, which says no more than
+        that it was refused, and why.
 Rule 3. What is accepted travels on in one form: instants as epoch milliseconds, no unknown fields.
 Rule 4. An event's log partition is a pure function of its model: CRC-32 of the id, modulo the
         number of partitions.
@@ -13,10 +15,11 @@ import math
 import zlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
+import orjson
 from pydantic import ValidationError
 
 from schemas.control import Control
@@ -26,7 +29,7 @@ from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
 from schemas.plain import Read, read_plain_outcome, read_plain_prediction, written
 from schemas.prediction import Prediction
-from schemas.wire import MAX_PAYLOAD_BYTES
+from schemas.wire import MAX_NAME, MAX_PAYLOAD_BYTES
 from streams.spec import read_spec_record
 
 SHOWN_BYTES = 512
@@ -49,6 +52,7 @@ _EVENT_OF: dict[EventKind, type[Prediction | Outcome | Control]] = {
     "outcome": Outcome,
     "control": Control,
 }
+_TOLD = frozenset[EventKind](("prediction", "outcome"))
 _PLAIN: dict[EventKind, Callable[[bytes], Read | None]] = {
     "prediction": read_plain_prediction,
     "outcome": read_plain_outcome,
@@ -104,12 +108,16 @@ _new_accepted = partial(tuple.__new__, Accepted)
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An input that is not an event, and the dead letter that says so."""
+    """An input that is not an event, and the dead letter that says so.
+
+    ``event`` is what its model is told, where it names one.
+    """
 
     source: Source
     offset: int
     logged_at: int
     letter: DeadLetter
+    event: Accepted | None = None
 
     @property
     def at_ms(self) -> int:
@@ -252,7 +260,7 @@ def _accept_other(raw: Raw, max_payload_bytes: int) -> Accepted | Refused:
     try:
         event = _EVENT_OF[kind].__pydantic_validator__.validate_json(value)
     except ValidationError as error:
-        return _refuse(raw, *_why(value, error))
+        return _with_model(_refuse(raw, *_why(value, error)), value)
     at_ms = event.__dict__[_INSTANT_OF[kind]]
     given = event.__pydantic_fields_set__
     payload = written({name: v for name, v in event.__dict__.items() if name in given})
@@ -368,6 +376,26 @@ def _refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
         is_truncated=len(value) > SHOWN_BYTES,
     )
     return Refused(raw.source, raw.offset, raw.logged_at or 0, letter)
+
+
+def _with_model(refused: Refused, value: bytes) -> Refused:
+    """Add what the model is told of it, if the input says which."""
+    try:
+        given = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return refused
+    model_id = given.get("model_id") if isinstance(given, dict) else None
+    if refused.source.kind not in _TOLD or not _is_id(model_id):
+        return refused
+    told = {"model_id": model_id, "refused": refused.source.kind, "reason": refused.letter.reason}
+    source = refused.source._replace(kind="refused")
+    at_ms = refused.logged_at
+    event = Accepted(source, refused.offset, at_ms, model_id, at_ms, orjson.dumps(told))
+    return replace(refused, event=event)
+
+
+def _is_id(given: object) -> TypeGuard[str]:
+    return isinstance(given, str) and 0 < len(given) <= MAX_NAME
 
 
 def _why(value: bytes, error: ValidationError) -> tuple[Reason, str]:

@@ -10,6 +10,7 @@ Rule 5. A removal frees all that was learnt and waits. What has been counted sta
         marks of Rule 2: no id is given twice, and nothing that was taken is taken again.
 Rule 6. Specs and controls come from people: they take effect at their place, and do not move the
         model's clock, which its services' timestamps make. A backlog of last year keeps its time.
+        So do inputs that were refused: their clocks are not read.
 Rule 7. A tick is read on the model's own clock: it is as much later than the model's last event as
         it came later. What nobody was there to read is no silence, and a backlog keeps its time.
 Rule 8. A tick that tells nothing leaves no mark. One that does is part of the model's time.
@@ -56,7 +57,8 @@ READABLE_VERSIONS = (1, 2)
 WATCHED_AT_ONCE = 2_000
 """Events of a model whose values are read at once, at most. Where a series costs a fixed price for
 each reading, 500 made a whole model a fifth dearer, and 5,000 no cheaper."""
-_ORDERS = frozenset[EventKind](("spec", "control"))
+_APART = frozenset[EventKind](("spec", "control", "refused"))
+"""What is no event of the model's services, or none that can be read: it moves no clock."""
 _JSON_OF = {True: b"true", False: b"false", None: b"null"}
 OF_PAIRS = frozenset({"error", "outcome"})
 """Series that have a value a pair; the others have one a prediction."""
@@ -249,8 +251,8 @@ class ModelMonitor:
                 self.counts.repeated_events += 1
                 continue
             marks[source] = source_offset
-            if kind in _ORDERS:
-                self._on_order(arrival, batch)
+            if kind in _APART:
+                self._on_apart(arrival, batch)
                 continue
             if logged_at > self._now_ms:  # in a backlog, dozens share a millisecond
                 self._pass_time(arrival, batch)
@@ -459,8 +461,12 @@ class ModelMonitor:
             self._watch(batch)
             self._say(steps, self._row(at, now_ms), batch)
 
-    def _on_order(self, arrival: Arrival, batch: _Batch) -> None:
+    def _on_apart(self, arrival: Arrival, batch: _Batch) -> None:
         """Do what a person asks for, between the rows before it and those after it (Rule 6)."""
+        if arrival.kind == "refused":
+            verdicts = self.hygiene.on_refused(arrival.event["refused"], self._now_ms)
+            self._tell(verdicts, arrival, batch)
+            return
         self._watch(batch)
         if arrival.kind == "spec":
             self._on_spec(arrival, batch)

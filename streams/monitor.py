@@ -6,11 +6,12 @@ Rule 3. What is emitted depends on the log alone: the same log gives the same by
 Rule 4. A restored model skips the records that its snapshot covers.
 Rule 5. A tick touches the models that it tells something, and leaves no mark on the others: not
         now, and not on what they do later.
+Rule 6. A model begins with its first valid event: what was refused before is nobody's.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from itertools import count, repeat
+from itertools import count, dropwhile, repeat
 from typing import Any, NamedTuple
 
 import orjson
@@ -145,7 +146,10 @@ class Monitor:
         """Hand the models what has arrived."""
         emissions: list[Emission] = []
         for model_id, of_model in arrivals.items():
-            if news := _after(self._base.get(model_id, -1), of_model):
+            news = _after(self._base.get(model_id, -1), of_model)
+            if model_id not in self.models:
+                news = list(dropwhile(_is_refused, news))  # Rule 6
+            if news:
                 model = self._model(model_id)
                 self.touched[model_id] = model
                 self._gathering[model_id] = self._gathering.get(model_id, 0) + len(news)
@@ -234,6 +238,10 @@ def _events(payloads: list[bytes]) -> list[dict[str, Any]]:
         msg = f"{len(payloads)} payloads of events hold {len(events)} events"
         raise EventRecordError(msg)
     return events
+
+
+def _is_refused(arrival: Arrival) -> bool:
+    return arrival.kind == "refused"
 
 
 def _after(base: int, arrivals: list[Arrival]) -> list[Arrival]:

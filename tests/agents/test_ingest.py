@@ -289,6 +289,15 @@ def test_what_is_refused_is_a_dead_letter_and_is_committed() -> None:
     assert desk.partitions.commits == [{PREDICTIONS: 3}]
 
 
+def test_what_is_refused_and_names_its_model_is_in_the_log_in_its_place_too() -> None:
+    desk = Desk()
+    desk.take(fetch_of(PREDICTIONS, [*values(1), b'{"model_id": "m"}', *values(1, 1)]))
+
+    assert desk.offsets() == [0, 1, 2]
+    assert len(desk.sender.to(TOPICS.name("dead_letters"))) == 1
+    assert desk.partitions.committed() == {PREDICTIONS: 3}
+
+
 def test_a_flood_of_refusals_stops_the_worker_before_it_is_committed() -> None:
     desk = Desk()
 

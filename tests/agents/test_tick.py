@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -28,6 +29,7 @@ class Broker(ListPartitions):
         self.asked = dict.fromkeys(SOURCES, 5)
         self.takes_s = 0.0
         self.is_away = False
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def progress(self, topics: object) -> dict[TP, int]:
         if self.is_away:
@@ -36,6 +38,7 @@ class Broker(ListPartitions):
         return dict(self.group)
 
     async def ask_ends(self, tps: object) -> dict[TP, int]:
+        self.meanwhile()
         self.desk.now_s += self.takes_s
         return dict(self.asked)
 
@@ -197,6 +200,17 @@ def test_a_tick_that_was_under_way_is_given_up_with_the_assignment() -> None:
     desk.ticker.assign(SOURCES)
 
     assert desk.turn(LOOK_AGAIN_S).ticks() == [2 * LOOK_AGAIN_S]
+
+
+def test_a_tick_is_given_up_where_the_assignment_changes_while_the_broker_is_asked() -> None:
+    desk = Desk()
+    desk.broker.meanwhile = lambda: desk.ticker.assign(())
+    assert desk.turn().ticks() == []
+
+    desk.ticker.assign(SOURCES)
+    desk.broker.meanwhile = lambda: None
+
+    assert desk.turn(LOOK_AGAIN_S).ticks() == [LOOK_AGAIN_S]
 
 
 def test_while_the_broker_does_not_answer_nothing_is_said_and_nothing_ends() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from schemas.event import decode_events
 from tests.broker import Broker, read_to_end
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import RdProducer, until
+from tests.broker.deployment import RdProducer, command, until
 from tests.broker.exactness import check_exactness
 from tests.broker.services import Sent
 from tests.doubles.inputs import outcome, prediction
@@ -43,7 +43,8 @@ def test_a_service_that_is_silent_is_told_and_one_whose_records_are_yet_to_be_re
         *(each for each in minutely("steady", now_ms) if each.at_ms <= now_ms),
     ]
     sent.sort(key=lambda each: each.at_ms)
-    producer.publish(sent, timestamp_of=lambda each: each.at_ms)
+    spoilt = Sent("prediction", "spoilt", now_ms, b'{"model_id": "stopped"}')
+    producer.publish([*sent, spoilt], timestamp_of=lambda each: each.at_ms)
 
     worker = deployment.start_worker()
 
@@ -69,4 +70,7 @@ def test_a_service_that_is_silent_is_told_and_one_whose_records_are_yet_to_be_re
     log = read_to_end(broker, deployment.settings.topics.name("events"))
     ticks = [each for each in log if decode_events(each.value).tick_ms is not None]
     assert {tick.partition for tick in ticks} == set(range(deployment.settings.partitions))
+    kinds = {source.kind for each in log for source in decode_events(each.value).sources}
+    assert kinds == {"prediction", "outcome", "refused"}
+    assert command("verify", env=deployment.env).returncode == 0
     assert check_exactness(broker, deployment).emitted["alerts"] >= 2

@@ -89,7 +89,8 @@ class Evidence:
 
     def _take_inputs(self, batch: EventBatch) -> None:
         for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
-            self._inputs.on_taken(batch.sources[source].name, offset)
+            if batch.sources[source].kind != "refused":
+                self._inputs.on_taken(batch.sources[source].name, offset)
 
     def _close(self) -> None:
         kinds: dict[str, EventKind] = {

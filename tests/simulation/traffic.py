@@ -47,7 +47,7 @@ def traffic(variant: int, *, is_short: bool = False) -> tuple[Input, ...]:
     _plan_churn(chance, planned, max(step, 3))
     _plan_spam(chance, planned, 4 if is_short else 2)
     for _ in range(4 if is_short else 8):
-        garbage = chance.choice((b"", b"{", b'{"prediction_id": 1}', b"\xff"))
+        garbage = chance.choice((b"", b'{"model_id": "risk"}', b'{"prediction_id": 1}', b"\xff"))
         planned.append((chance.uniform(0, 60), chance.choice(("predictions", "outcomes")), garbage))
     planned.sort(key=lambda each: each[0])
     return tuple(

@@ -164,6 +164,43 @@ def test_a_version_never_seen_is_told_once_and_is_known_after_a_thousand_rows(
     assert "2" not in model.said("versions/unseen"), "what a row says is never said"
 
 
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("kind", "series"), [("prediction", "predictions"), ("outcome", "outcomes")]
+)
+def test_inputs_that_are_refused_are_told_when_they_begin_and_when_they_end(
+    model: Model, kind: str, series: str
+) -> None:
+    for row in range(30):
+        now_ms = TUESDAY_MS + row * MINUTE_MS
+        model.take([Event(now_ms), Event(now_ms + 1_000, delay_ms=0)])
+        model.tell(now_ms, model.hygiene.on_refused(kind, now_ms))
+    began = model.turns()
+    model.take(life(days=1, since_ms=TUESDAY_MS + HOUR_MS))
+
+    assert began == [(f"{series}/refused", True)]
+    assert model.turns()[:2] == [*began, (f"{series}/refused", False)]
+    assert f"{series} that were sent for it are refused, usually 0.0%" in model.said(
+        f"{series}/refused"
+    )
+
+
+def test_a_refused_input_now_and_then_is_usual() -> None:
+    model = Model()
+    for row, event in enumerate(life(days=6)):
+        model.take([event])
+        if row % 50 == 0:
+            model.tell(event.now_ms, model.hygiene.on_refused("prediction", event.now_ms))
+
+    assert model.turns() == []
+
+
+def test_who_has_never_been_refused_anything_keeps_nothing_of_it(model: Model) -> None:
+    assert "refused" not in model.hygiene.snapshot()
+
+
 # Clocks
 
 

@@ -27,10 +27,12 @@ from streams.ingest import (
 from tests.doubles import strategies
 from tests.doubles.corpus import MARK, BadInput, bad_inputs
 from tests.doubles.inputs import (
+    CONTROLS,
     OUTCOMES,
     PREDICTIONS,
     START_MS,
     accepted,
+    control,
     outcome,
     prediction,
     raw,
@@ -453,3 +455,49 @@ def test_accepted_records_count_the_same_one_by_one_and_in_one_step(
 
     assert all(len(said) in {0, 2} for said in told)
     assert all(len(set(said)) <= 1 for said in told)
+
+
+# What a model is told of what is refused
+
+
+def told_of(value: bytes, source: Source = PREDICTIONS) -> dict[str, object] | None:
+    item = accept(raw(value, 7, source), 10_000)
+    assert isinstance(item, Refused)
+    if item.event is None:
+        return None
+    assert item.event.source == source._replace(kind="refused")
+    assert item.event.source.name == source.name, "one source, one mark"
+    assert item.event.offset == 7
+    told: dict[str, object] = orjson.loads(item.event.payload)
+    return told
+
+
+def test_a_model_is_told_that_what_names_it_is_refused_and_nothing_of_what_it_says() -> None:
+    assert told_of(prediction(model_id="m", prediction=["secret"])) == {
+        "model_id": "m",
+        "refused": "prediction",
+        "reason": "invalid",
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"m"',
+        b'{"model_id": 7}',
+        b'{"model_id": ""}',
+        b'{"model_id": "' + b"m" * 300 + b'"}',
+        b'{"prediction_id": "p"}',
+        b'{"model_id": "m", "x": ' + b"[" * 3_000 + b"]" * 3_000 + b"}",
+        b'{"model_id": "m", "x": "' + b"x" * 20_000 + b'"}',
+    ],
+)
+def test_what_does_not_say_whose_it_is_is_nobodys(value: bytes) -> None:
+    assert told_of(value) is None
+
+
+def test_a_control_that_is_refused_is_no_news_of_its_model() -> None:
+    assert told_of(control("mark", "f", by=""), CONTROLS) is None

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,11 +8,20 @@ from hypothesis import strategies as st
 from schemas.event import EventRecordError, Source, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.ingest import Accepted, pack
+from streams.ingest import Accepted, Refused, accept, pack
 from streams.model import Emission, Restored
 from streams.monitor import MAX_WAITING, LogGapError, Monitor
-from tests.doubles.core import Json, Played, Store, log_of, play, restarted, taken_in
-from tests.doubles.inputs import START_MS, accepted, outcome, prediction
+from tests.doubles.core import (
+    Json,
+    Played,
+    Store,
+    log_of,
+    play,
+    play_restarting,
+    restarted,
+    taken_in,
+)
+from tests.doubles.inputs import START_MS, accepted, outcome, prediction, raw
 from tests.doubles.story import story
 
 STORY = taken_in(story())
@@ -320,3 +330,63 @@ def test_an_event_of_another_source_with_the_same_offset_is_another_event() -> N
     played = play(log_of(events))
 
     assert played.monitor.models["m"].predictions_seen == 3
+
+
+# What was refused, and names its model (Rule 6)
+
+
+def refused(offset: int, model_id: str = "m") -> Accepted:
+    """What ingest tells a model of a prediction that has no answer."""
+    given = raw(orjson.dumps({"prediction_id": f"x{offset}", "model_id": model_id}), offset)
+    event = accept(given)
+    assert isinstance(event, Refused)
+    assert event.event is not None
+    return event.event
+
+
+def mixed(good: int, bad: int) -> list[Accepted]:
+    return [
+        *(accepted(prediction(f"p{row}"), row) for row in range(good)),
+        *(refused(good + row) for row in range(bad)),
+    ]
+
+
+def test_refused_predictions_are_an_alert_of_their_model_wherever_it_restarts() -> None:
+    log = log_of([*mixed(700, 20), *mixed(721, 0)[720:]], events_per_record=50)
+
+    whole, restarting = play(log), play_restarting(log)
+
+    (alert,) = whole.firings()
+    assert (alert["kind"], alert["series"], alert["aspect"]) == (
+        "service",
+        "predictions",
+        "refused",
+    )
+    assert restarting.emissions == whole.emissions
+    assert [m.models["m"].snapshot() for m in (whole.monitor, restarting.monitor)] == [
+        whole.monitor.models["m"].snapshot()
+    ] * 2
+
+
+def test_no_model_begins_with_what_was_refused() -> None:
+    early = [refused(offset) for offset in range(40)]
+
+    apart = play(log_of([*early, accepted(prediction(), 40)], events_per_record=1))
+    together = play(log_of([*early, accepted(prediction(), 40)]))
+
+    assert play(log_of(early)).monitor.models == {}
+    for played in (apart, together):
+        model = played.monitor.models["m"]
+        assert (model.predictions_seen, model.hygiene.snapshot().get("refused")) == (1, None)
+
+
+def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> None:
+    events = mixed(3, 2)
+
+    monitor = play(log_of([*events, *events, accepted(prediction("later"), 5)])).monitor
+
+    model = monitor.models["m"]
+    assert model.predictions_seen == 4
+    assert model.counts.repeated_events == 5
+    assert model.hygiene.snapshot()["refused"] == {"prediction": 2}
+    assert model.taken == 4
