@@ -7,8 +7,9 @@ import pytest
 
 from streams.alert import anchor_of
 from streams.facts import NAMINGS
-from streams.hygiene import AHEAD_MS, Hygiene, Verdict
+from streams.hygiene import AHEAD_MS, BUDGET_SHARE, RULES, Hygiene, Verdict
 from streams.join import JoinCounts
+from streams.rare import RareShare
 from streams.silence import HOUR_MS, NEVER_MS
 
 MINUTE_MS = 60_000
@@ -185,6 +186,21 @@ def test_inputs_that_are_refused_are_told_when_they_begin_and_when_they_end(
     assert f"{series} that were sent for it are refused, usually 0.0%" in model.said(
         f"{series}/refused"
     )
+
+
+def test_what_was_refused_counts_among_the_rows_after_which_it_is_over(model: Model) -> None:
+    before = model.counts.predictions
+    share = RareShare(0, BUDGET_SHARE * 0.2 / RULES)
+    for row in range(1, 31):
+        model.tell(TUESDAY_MS, model.hygiene.on_refused("prediction", TUESDAY_MS))
+        share.on_hit(before + row)
+    rows = (share.due_row or 0) - before - 30
+
+    model.take(predictions(rows - 1, TUESDAY_MS))
+    assert ("predictions/refused", False) not in model.turns()
+    model.take(predictions(1, TUESDAY_MS + rows * MINUTE_MS))
+
+    assert ("predictions/refused", False) in model.turns()
 
 
 def test_a_refused_input_now_and_then_is_usual() -> None:
