@@ -163,10 +163,12 @@ def _find(settings: Settings, word: Word) -> dict[str, Any]:
         raise UnknownAlertError(
             f"{len(found)} alerts begin with {word.fingerprint!r}: give more of the fingerprint"
         )
-    what = "was ever raised" if word.verb == "mark" else "is open"
+    what, where = "is open", "status"
+    if word.verb == "mark":
+        what, where = "was ever raised", "tail alerts --from-beginning --no-follow"
     raise UnknownAlertError(
-        f"no alert {word.fingerprint!r} {what} at {settings.broker}: `./tidegauge tail status "
-        "--from-beginning --no-follow | jq -r .fingerprint` names those that are open"
+        f"no alert {word.fingerprint!r} {what} at {settings.broker}: `./tidegauge {where}` "
+        "names the others"
     )
 
 
