@@ -31,6 +31,7 @@ from agents.errors import FileError, OperatorError, WorkerError
 from agents.settings import PREFIX, Settings
 from agents.tail import describe
 from agents.topics import create_topics
+from schemas.event import decode_events
 from schemas.topics import Role
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -170,8 +171,8 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
             return worker
 
         play = _Play(settings, collector, console)
-        if options.is_story:  # first of all: who publishes instants of the past is not waited for
-            figures = play.run(story.published(), start, is_behind=True)
+        if options.is_story:
+            figures = play.run_story(start)
         else:
             figures = play.run(published(rows=options.rows), start)
         if options.summary is not None:
@@ -286,6 +287,40 @@ class _Play:
                 progress.update(joined, completed=pairs, total=self._published["prediction"])
         seconds = time.monotonic() - began_s
         return summarise(self._collector.collected, self._published, seconds)
+
+    def run_story(self, start: Callable[[], _Worker]) -> dict[str, Any]:
+        """Play the story; return the closing figures.
+
+        Each part is published before a worker runs: who publishes instants of the past is not
+        waited for.
+        """
+        events = list(story.published())
+        before = [event for event in events if event.at_ms < story.DOWN.end_ms]
+        first = self.run(iter(before), start, is_behind=True)
+        if self.worker is not None:
+            stop_child(self.worker.process, grace_s=STOP_S)
+            self.worker = None
+        self._pass_outage()
+        figures = self.run(iter(events[len(before) :]), start, is_behind=True)
+        return figures | {"seconds": round(first["seconds"] + figures["seconds"], 1)}
+
+    def _pass_outage(self) -> None:
+        """Append the tick that says that hours have passed in which nothing came."""
+        partition = TopicPartition(self._settings.topics.name("events"), 0)
+        consumer = KafkaConsumer(**self._settings.connection(), enable_auto_commit=False)
+        last, is_at_end = b"", False
+        try:
+            consumer.assign([partition])
+            consumer.seek_to_beginning(partition)
+            while not is_at_end:
+                records = consumer.poll(timeout_ms=1_000).get(partition, [])
+                filled = [each.value for each in records if decode_events(each.value).payloads]
+                last, is_at_end = (filled or [last])[-1], bool(last) and not records
+        finally:
+            consumer.close()
+        producer = KafkaProducer(**self._settings.connection(), acks="all")
+        producer.send(partition.topic, story.tick_of_outage(last), partition=0).get(STALL_S)
+        producer.close()
 
     def _publish(self, events: Iterator[Event]) -> Iterator[int]:
         producer = KafkaProducer(**self._settings.connection(), linger_ms=20, acks="all")

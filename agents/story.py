@@ -3,7 +3,8 @@
 `loan` lends money, `price` sets prices; each answers every 15 seconds, and what was right is known
 ten minutes later. For a while all is well. Then baskets become fuller for an hour, three times;
 those who ask for loans become richer for more than a day, and the model errs more often; customers
-go online for ten hours; and the outcomes of loans do not come for four. In the end all is well.
+go online for ten hours; the outcomes of loans do not come for four; and at last what sends all the
+predictions is down for two. In the end all is well.
 Whoever reads the alerts should be able to tell this story.
 """
 
@@ -14,12 +15,12 @@ from typing import NamedTuple
 
 import orjson
 
-from schemas.event import EventKind
+from schemas.event import EventKind, decode_events, encode_tick
 
 START_MS = 1_772_409_600_000
 """2026-03-02T00:00:00Z, a Monday."""
 ROW_MS = 15_000
-ROWS = 19_680
+ROWS = 20_400
 LABELLED_AFTER_MS = 600_000
 _HOUR_MS = 3_600_000
 
@@ -45,6 +46,11 @@ class Spell:
         return self.start <= (at_ms - START_MS) / _HOUR_MS < self.end
 
     @property
+    def start_ms(self) -> int:
+        """The instant at which it begins."""
+        return START_MS + round(self.start * _HOUR_MS)
+
+    @property
     def end_ms(self) -> int:
         """The instant at which it is over."""
         return START_MS + round(self.end * _HOUR_MS)
@@ -54,7 +60,8 @@ RICHER = Spell(30, 56)
 WRONG = Spell(31, 56)
 UNLABELLED = Spell(64, 68)
 ONLINE = Spell(36, 46)
-CHAPTERS = tuple(START_MS + hours * _HOUR_MS for hours in (27, 43, 59))
+DOWN = Spell(76, 78)
+CHAPTERS = tuple(START_MS + hours * _HOUR_MS for hours in (27, 43, 59, 77))
 """Instants that part the story: what comes and goes; what comes; what stays, goes; what stops."""
 FLAPS = (Spell(10.0, 11.0), Spell(19.5, 20.5), Spell(29.0, 30.0))
 
@@ -70,6 +77,8 @@ def _loan() -> Iterator[Published]:
     chance = random.Random(5)  # noqa: S311 - data, not a secret
     for row in range(ROWS):
         at_ms = START_MS + ROW_MS * row
+        if DOWN.holds(at_ms):
+            continue
         says = chance.random() < 0.5
         is_wrong = chance.random() < (0.25 if WRONG.holds(at_ms) else 0.1)
         features = {
@@ -87,6 +96,8 @@ def _price() -> Iterator[Published]:
     chance = random.Random(6)  # noqa: S311 - data, not a secret
     for row in range(ROWS):
         at_ms = START_MS + ROW_MS * row + 5_000
+        if DOWN.holds(at_ms):
+            continue
         is_flap = any(flap.holds(at_ms) for flap in FLAPS)
         weights = (20, 30, 50) if ONLINE.holds(at_ms) else (50, 30, 20)
         answer = chance.gauss(100.0, 15.0)
@@ -121,3 +132,18 @@ def _outcome(model_id: str, row: int, at_ms: int, outcome: bool | float) -> Publ
         "outcome": outcome,
     }
     return Published("outcome", prediction_id, orjson.dumps(fields), at_ms)
+
+
+def tick_of_outage(last: bytes) -> bytes:
+    """Return the tick that says that nothing came while what sends predictions was down.
+
+    A worker ticks by the clock; in the story two hours have to pass in none.
+
+    Parameters
+    ----------
+    last
+        The last record of ``events`` with events in it, before the last chapter is published.
+    """
+    appended_at = decode_events(last).appended_at or 0
+    # What was right is known for ten minutes longer: time passes from the last of that on.
+    return encode_tick(appended_at + DOWN.end_ms - DOWN.start_ms - LABELLED_AFTER_MS)

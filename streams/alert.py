@@ -299,7 +299,7 @@ class AlertBook:
             started_at, fired_at = to_rfc3339(seen.onset.at_ms), at
             first_offset = seen.onset.offset
         else:
-            started_at = fired_at = at
+            started_at, fired_at = to_rfc3339(seen.at_ms - _lasted_ms(step)), at
             first_offset = seen.offset
         return {
             "model_version": seen.model_version,
@@ -343,6 +343,11 @@ def anchor_of(kind: str, aspect: str) -> str:
     'feature_drift-level'
     """
     return f"{kind}-{aspect}"
+
+
+def _lasted_ms(step: Step) -> int:
+    """Return how long what is told now has lasted: a silence has begun with the last event."""
+    return round(1_000 * (step.change.value or 0.0)) if step.aspect == "silence" else 0
 
 
 def _categories(step: Step) -> tuple[CategoryShare, ...]:

@@ -10,7 +10,7 @@ Rule 5. What rests on chance has a twentieth of the model's alert budget, in equ
         what the series have. A version is a fact, and a day that is twice the highest of a week no
         chance: they have no part of it.
 Rule 6. Outcomes are missed only while predictions come, and are counted anew when predictions are
-        back after a silence.
+        back after a silence, from when the first of these may be known.
 Rule 7. That predictions are silent only a tick can tell: the end of a recording is no outage. What
         has been told is told no more by a tick, but renewed when its alert is due.
 Rule 8. What never comes within the time that events wait can be counted only when a model is older
@@ -114,7 +114,7 @@ class Hygiene:
             return ()
         verdicts: list[Verdict] = []
         if ends:
-            self._outcomes.excuse(now_ms)  # Rule 6
+            self._outcomes.excuse(now_ms + round(1_000 * self._late.value_s))  # Rule 6
             self.due_ms = 0
             verdicts.append(self._verdict("prediction_silence", now_ms))
         was_news = self._versions.due_row is not None

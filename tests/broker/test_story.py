@@ -13,8 +13,10 @@ from itertools import groupby
 import orjson
 import pytest
 
-from agents.story import CHAPTERS, published
+from agents.story import CHAPTERS, published, tick_of_outage
+from schemas.event import decode_events
 from tests.broker import Broker, create_topic, read_to_end
+from tests.broker import publish as send
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, Outputs, RdProducer, Worker, command, until
 from tests.broker.services import Sent
@@ -49,6 +51,14 @@ def publish(deployment: Deployment, events: list[Sent]) -> int:
     return sum(sent.kind == "outcome" for sent in events)
 
 
+def pass_outage(broker: Broker, deployment: Deployment) -> None:
+    """Let the hours pass, while no worker runs, in which nothing is published."""
+    events = deployment.settings.topics.name("events")
+    records = [record.value or b"" for record in read_to_end(broker, events)]
+    last = next(value for value in reversed(records) if decode_events(value).payloads)
+    send(broker, events, [tick_of_outage(last)])
+
+
 def assert_told(broker: Broker, deployment: Deployment) -> None:
     """Hold what was told against the story, and what is left open against nothing."""
     records = read_to_end(broker, deployment.settings.topics.name("alerts"))
@@ -75,9 +85,15 @@ def test_the_story_is_told_transition_by_transition(
 ) -> None:
     broker: Broker = request.getfixturevalue(name)
     deployment = deployment_for(deploy, broker, prefix)
-    pairs = sum(publish(deployment, events) for events in chapters())
+    *before, after = chapters()
+    pairs = sum(publish(deployment, events) for events in before)
     outputs = deployment.outputs("labelled")
 
+    worker = deployment.start_worker()
+    deployment.wait_for(outputs, "labelled", pairs, worker)
+    assert worker.terminate() == 0
+    pass_outage(broker, deployment)
+    pairs += publish(deployment, after)
     worker = deployment.start_worker()
     deployment.wait_for(outputs, "labelled", pairs, worker)
 
@@ -92,11 +108,19 @@ def test_a_worker_killed_in_the_middle_of_each_chapter_changes_no_transition(
     seen = Pairs(deployment.outputs("labelled"))
     total = 0
 
-    for events in chapters():
+    *begun, after = chapters()
+    for events in begun:
         before, total = total, total + publish(deployment, events)
         worker = deployment.start_worker()
         kill_in_the_middle(worker, seen, (before + total) // 2)
         assert before < seen.count() < total
+    worker = deployment.start_worker()
+    until(lambda: seen.count() == total, lambda: f"{total} pairs")
+    worker.kill()
+    pass_outage(kafka, deployment)
+    before, total = total, total + publish(deployment, after)
+    worker = deployment.start_worker()
+    kill_in_the_middle(worker, seen, (before + total) // 2)
     worker = deployment.start_worker()
     until(lambda: seen.count() == total, lambda: f"{total} pairs")
 
