@@ -52,9 +52,8 @@ class DemoError(WorkerError):
 
 @dataclass(slots=True)
 class Collected:
-    """What has been read back from the output topics; ``goes_on``: also that an alert goes on."""
+    """What has been read back from the output topics."""
 
-    goes_on: bool = False
     labelled_ids: set[str] = field(default_factory=set)
     dead_letters: int = 0
     feedback: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -81,17 +80,20 @@ class Collected:
         of_status = kept[alert["status"]]
         is_new = alert["alert_id"] not in of_status
         of_status[alert["alert_id"]] = alert
-        return is_new and (self.goes_on or alert["status"] != "ongoing")
+        return is_new and alert["status"] != "ongoing"
+
+    def words(self) -> list[dict[str, Any]]:
+        """Return all that was said about alerts, in the order of time."""
+        said = [*self.alerts.values(), *self.ongoing.values(), *self.resolved.values()]
+        return sorted(said, key=lambda alert: (alert["detected_at"], alert["alert_id"]))
 
 
 class Collector(threading.Thread):
     """Reads the output topics from where they stand when it is made."""
 
-    def __init__(
-        self, settings: Settings, collected: Collected, on_alert: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, settings: Settings, on_alert: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(name="collector", daemon=True)
-        self.collected = collected
+        self.collected = Collected()
         self.failure: Exception | None = None
         self._on_alert = on_alert
         self._is_stopping = threading.Event()
@@ -159,9 +161,8 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
         settings = _on_stage(settings, options, stack, console)
         create_topics(settings)
         _refuse_used_topics(settings)
-        show = _print_line if options.is_story else _print_alert
-        collected = Collected(goes_on=options.is_story)
-        collector = Collector(settings, collected, lambda alert: show(console, alert))
+        show = _show_nothing if options.is_story else _print_alert
+        collector = Collector(settings, lambda alert: show(console, alert))
         collector.start()
         stack.callback(collector.stop)
 
@@ -177,7 +178,10 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
             figures = play.run(published(rows=options.rows), start)
         if options.summary is not None:
             options.summary.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
-        (_print_end if options.is_story else _print_closing)(console, figures)
+        if options.is_story:
+            _print_story(console, collector.collected, figures)
+        else:
+            _print_closing(console, figures)
         if options.keeps:
             _keep(settings, play.worker, console)
     return 0 if figures["pairs"] == figures["predictions"] else DemoError.exit_code
@@ -457,12 +461,15 @@ def _print_closing(console: Console, figures: dict[str, Any]) -> None:
     console.print(closing, soft_wrap=True)
 
 
-def _print_line(console: Console, alert: dict[str, Any]) -> None:
-    """Show a transition as `tail alerts` does."""
-    console.print(describe("alerts", orjson.dumps(alert)), highlight=False, soft_wrap=True)
+def _show_nothing(console: Console, alert: dict[str, Any]) -> None:
+    """Wait: alerts of several models come in no order, and are shown in that of time."""
 
 
-def _print_end(console: Console, figures: dict[str, Any]) -> None:
+def _print_story(console: Console, collected: Collected, figures: dict[str, Any]) -> None:
+    """Show each word about each alert as `tail alerts` does."""
+    for alert in collected.words():
+        line = describe("alerts", orjson.dumps(alert))
+        console.print(line, highlight=False, soft_wrap=True)
     fired = len(figures["alerts"])
     left = fired - figures["resolved"] or "none"
     closing = (

@@ -1,11 +1,11 @@
 """A story of two models, as their services would have published it: what a monitor must notice.
 
 `loan` lends money, `price` sets prices; each answers every 15 seconds, and what was right is known
-ten minutes later. For a while all is well. Then baskets become fuller for an hour, three times;
-those who ask for loans become richer for more than a day, and the model errs more often; customers
-go online for ten hours; the outcomes of loans do not come for four; and at last what sends all the
-predictions is down for two. In the end all is well.
-Whoever reads the alerts should be able to tell this story.
+a minute later. For a while all is well. Then baskets become fuller for an hour, three times; those
+who ask for loans become richer for more than a day, and the model errs more often; customers go
+online for ten hours; the outcomes of loans do not come for four; and at last what sends all the
+predictions is down for two. In the end all is well. Whoever reads the alerts should be able to tell
+this story.
 """
 
 import random
@@ -21,7 +21,7 @@ START_MS = 1_772_409_600_000
 """2026-03-02T00:00:00Z, a Monday."""
 ROW_MS = 15_000
 ROWS = 20_400
-LABELLED_AFTER_MS = 600_000
+LABELLED_AFTER_MS = 60_000
 _HOUR_MS = 3_600_000
 
 
@@ -145,5 +145,5 @@ def tick_of_outage(last: bytes) -> bytes:
         The last record of ``events`` with events in it, before the last chapter is published.
     """
     appended_at = decode_events(last).appended_at or 0
-    # What was right is known for ten minutes longer: time passes from the last of that on.
+    # What was right is known for a minute longer: time passes from the last of that on.
     return encode_tick(appended_at + DOWN.end_ms - DOWN.start_ms - LABELLED_AFTER_MS)

@@ -373,6 +373,18 @@ def test_what_flapped_is_said_to_stay_and_a_fact_to_be_over_in_its_own_words() -
     assert fact.summary.startswith("Model car_loan: outcomes come as soon as they used to, after")
 
 
+def test_a_silence_began_with_the_last_event_before_it() -> None:
+    silent = describe("outcome_silence", Figures(1_800.0, 60.0, 30.0, 1))
+    fields = {"condition": silent, "series": silent.series, "aspect": silent.aspect, "onset": None}
+
+    fired = alert(**fields, value=silent.value)
+
+    assert (fired.started_at, fired.fired_at) == (
+        "2026-01-01T00:30:00.000Z",
+        "2026-01-01T01:00:00.000Z",
+    )
+
+
 def test_status_holds_what_is_open_and_nothing_of_what_is_over() -> None:
     book = AlertBook("car_loan", AlertRules())
     a, b = post(book, series="feature/a"), post(book, series="feature/b")

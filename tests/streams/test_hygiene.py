@@ -358,6 +358,20 @@ def test_outcomes_are_not_missed_while_predictions_are_silent_nor_at_once_after(
     assert model.turns() == [("predictions/silence", True), ("predictions/silence", False)]
 
 
+def test_after_a_silence_outcomes_are_waited_for_from_when_the_first_may_be_known(
+    model: Model,
+) -> None:
+    back_ms = TUESDAY_MS + 5 * HOUR_MS
+    model.tick(back_ms - MINUTE_MS)
+
+    model.take(predictions(24, back_ms))  # 10 minutes until one is known, 16 may be silent
+    soon = model.turns()
+    model.take(predictions(40, back_ms + 24 * MINUTE_MS))
+
+    assert soon == [("predictions/silence", True), ("predictions/silence", False)]
+    assert model.turns()[len(soon) :] == [("outcomes/silence", True)]
+
+
 # What a person says, and restarts
 
 
