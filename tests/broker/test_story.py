@@ -26,7 +26,7 @@ from tests.kafka import RealKafka
 PATIENT_IDLE_S = "30"
 """No partition is slow enough for another one's events to pass it by."""
 
-MOMENT_S = 0.1
+MOMENT_S = 0.03
 
 
 def chapters() -> list[list[Sent]]:
@@ -127,7 +127,9 @@ def test_a_worker_killed_in_the_middle_of_each_chapter_changes_no_transition(
     before, total = total, total + publish(deployment, after)
     worker = deployment.start_worker()
     kill_in_the_middle(worker, seen, (before + total) // 2)
+    assert before < seen.count() < total
     worker = deployment.start_worker()
+    until(lambda: worker.says("Assigned"), lambda: "an assignment")
     until(lambda: seen.count() == total, lambda: f"{total} pairs")
 
     assert worker.terminate() == 0
