@@ -237,7 +237,7 @@ async def test_a_take_mends_a_position_that_an_older_fetch_left_behind(
         await until(lambda: len(diary.records()) == 50, "50 records")
         thread = app.batches._thread
         fetches = {}
-        for _ in range(5):  # the first takes seek, and wait for what the seek brings
+        for _ in range(30):  # the first takes seek, and wait for what the seek brings
             fetches = await thread.call_thread(thread.take, {TP(topic, 0): expected}, 1.0)
             if fetches:
                 break
