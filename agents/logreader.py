@@ -6,14 +6,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.types import TP
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from agents.errors import BrokerUnreachableError
 
 WAIT_MS = 200
 FETCH_WAIT_MS = 50
 ANSWER_S = 60.0
+RETRY_S = 0.5
 RECORDS_AT_ONCE = 500
 
 
@@ -24,10 +26,19 @@ class LogReader:
     ----------
     connection
         aiokafka's connection arguments: addresses, security.
+    answer_s
+        Seconds for which a broker may not answer.
     """
 
-    def __init__(self, connection: Mapping[str, Any]) -> None:
+    def __init__(self, connection: Mapping[str, Any], answer_s: float = ANSWER_S) -> None:
         self._connection = dict(connection)
+        self._answer_s = answer_s
+        self._patience = AsyncRetrying(
+            retry=retry_if_exception_type(KafkaConnectionError),
+            stop=stop_after_delay(answer_s),
+            wait=wait_fixed(RETRY_S),
+            reraise=True,
+        )
 
     async def beginning(self, tp: TP) -> int:
         """Return the offset of the oldest record that is kept.
@@ -35,7 +46,7 @@ class LogReader:
         Raises
         ------
         BrokerUnreachableError
-            When the broker cannot be asked.
+            When the broker does not answer for a minute.
         """
         async with self._consumer(tp) as consumer:
             partition = TopicPartition(*tp)
@@ -52,7 +63,7 @@ class LogReader:
         Raises
         ------
         BrokerUnreachableError
-            When the broker cannot be asked, or does not answer for a minute.
+            When the broker does not answer for a minute.
         """
         partition = TopicPartition(*tp)
         async with self._consumer(tp) as consumer:
@@ -69,12 +80,24 @@ class LogReader:
                 if records := fetched.get(partition):
                     answered_s = now_s
                     yield records
-                elif now_s - answered_s > ANSWER_S:
-                    msg = f"{tp.topic}-{tp.partition} could not be read for {ANSWER_S:.0f} s"
+                elif now_s - answered_s > self._answer_s:
+                    msg = f"{tp.topic}-{tp.partition} could not be read for {self._answer_s:.0f} s"
                     raise BrokerUnreachableError(msg)
 
     @asynccontextmanager
     async def _consumer(self, tp: TP) -> AsyncIterator[AIOKafkaConsumer]:
+        try:
+            # A broker that restarts, or a network that is cut for a moment, is no reason to end.
+            consumer: AIOKafkaConsumer = await self._patience.copy()(self._connected)
+            try:
+                yield consumer
+            finally:
+                await consumer.stop()
+        except KafkaError as error:
+            msg = f"{tp.topic}-{tp.partition} could not be read: {error}"
+            raise BrokerUnreachableError(msg) from error
+
+    async def _connected(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
             **self._connection,
             enable_auto_commit=False,
@@ -83,9 +106,7 @@ class LogReader:
         )
         try:
             await consumer.start()
-            yield consumer
-        except KafkaError as error:
-            msg = f"{tp.topic}-{tp.partition} could not be read: {error}"
-            raise BrokerUnreachableError(msg) from error
-        finally:
+        except BaseException:
             await consumer.stop()
+            raise
+        return consumer
