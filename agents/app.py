@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -359,17 +360,18 @@ def build_app(settings: Settings, hops: Sequence[Hop], publisher: Publisher) -> 
     return app
 
 
-def run_worker(app: WorkerApp) -> int:
+def run_worker(app: WorkerApp, stop_s: float = _STOP_S) -> int:
     """Run until SIGTERM, SIGINT or a failure; return the exit code of a stop in good order.
 
     After a failure the process ends here and now: what was not flushed is read again by the next
-    worker, and flushing it after a failure could hide a hole.
+    worker, and flushing it after a failure could hide a hole. So it does when it has not stopped
+    ``stop_s`` after it was told to.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_live(app))
+        return runner.run(_live(app, stop_s))
 
 
-async def _live(app: WorkerApp) -> int:
+async def _live(app: WorkerApp, stop_s: float) -> int:
     loop = asyncio.get_running_loop()
     app.owns_process = True
     asked = asyncio.Event()
@@ -393,7 +395,7 @@ async def _live(app: WorkerApp) -> int:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         _fail(_reason(app, starting))
-    await _stop(app)
+    await _stop(app, stop_s)
     starting.cancel()
     living.cancel()
     return os.EX_OK
@@ -408,16 +410,23 @@ async def _show_life(stall_s: float) -> None:
         await asyncio.sleep(_pause_s(stall_s))
 
 
-async def _stop(app: WorkerApp) -> None:
+async def _stop(app: WorkerApp, within_s: float) -> None:
     _log.info("Stopping")
-    ending = asyncio.create_task(app.stop())
-    await asyncio.wait([ending], timeout=_STOP_S)
-    if not ending.done():
-        _log.error("The worker did not stop within %.0f s and is ended", _STOP_S)
-        _leave(os.EX_TEMPFAIL)
-    if (error := ending.exception()) is not None:
+    # Not a timeout of the loop's: Faust waits for its thread, and the loop waits with it.
+    impatience = threading.Timer(within_s, _give_up, [within_s])
+    impatience.daemon = True
+    impatience.start()
+    try:
+        await app.stop()
+    except BaseException as error:  # noqa: BLE001 - the process's edge: it ends here and now
         _fail(error)
+    impatience.cancel()
     _log.info("Stopped")
+
+
+def _give_up(within_s: float) -> None:
+    _log.error("The worker did not stop within %.0f s and is ended", within_s)
+    _leave(os.EX_TEMPFAIL)
 
 
 def _reason(app: WorkerApp, starting: asyncio.Task[None]) -> BaseException:

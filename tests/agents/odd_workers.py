@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import logging
 import sys
+import time
 from collections.abc import Mapping
 
 from faust.types import TP
@@ -118,6 +119,16 @@ class Orderly(Hop):
         await self.partitions.commit_fact(self._done)
 
 
+class WaitingForItsThread(Hop):
+    """Stops, while the thread that talks to Kafka does not."""
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        print("taken", flush=True)  # noqa: T201 - read by the test
+
+    async def on_shutdown(self) -> None:
+        self.partitions._app.batches._thread.thread_loop.call_soon_threadsafe(time.sleep, 600)
+
+
 class FailingToStop(Orderly):
     """Cannot flush."""
 
@@ -137,6 +148,7 @@ KINDS = {
         RefusingRestore,
         Stuck,
         StuckInALibrary,
+        WaitingForItsThread,
         WithoutItsThread,
         Orderly,
     )
@@ -146,6 +158,8 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
     kind, broker, group, topic = sys.argv[1:]
     settings = load_settings(broker=broker, group=group, session_timeout_s=6.0)
-    settings = settings.model_copy(update={"stall_s": 2.0})
+    stall_s = 60.0 if kind == "WaitingForItsThread" else 2.0
+    settings = settings.model_copy(update={"stall_s": stall_s})
     publisher = Publisher(settings.connection())
-    sys.exit(run_worker(build_app(settings, [KINDS[kind]("odd", [topic])], publisher)))
+    app = build_app(settings, [KINDS[kind]("odd", [topic])], publisher)
+    sys.exit(run_worker(app, stop_s=5.0))

@@ -220,6 +220,23 @@ def test_a_worker_whose_thread_has_ended_ends(kafka: RealKafka, prefix: str) -> 
     assert "the thread that talks to Kafka has ended" in errors
 
 
+def test_a_worker_whose_thread_does_not_end_ends_all_the_same(
+    kafka: RealKafka, prefix: str
+) -> None:
+    topic, group = f"{prefix}in", f"{prefix}g"
+    create_topic(kafka, topic)
+    publish(kafka, topic, [b"x"])
+
+    with process(ODD, "WaitingForItsThread", kafka.bootstrap, group, topic) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        worker.send_signal(signal.SIGTERM)
+        _, errors = worker.communicate(timeout=30)
+
+    assert worker.returncode == os.EX_TEMPFAIL
+    assert "did not stop within 5 s" in errors
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_hop_commit_and_ends_the_process_in_order(
     kafka: RealKafka, prefix: str, number: signal.Signals
