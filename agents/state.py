@@ -297,6 +297,7 @@ class StateKeeper:
         until = (held.began_at if monitor.touched else monitor.next_offset) or 0
         if not monitor.touched:
             await self._send(tp, stored.cover(until - 1, len(monitor.models)))
+            stored.on_covered(until - 1)  # not before: a send that is cut short says nothing
         if stored.covered >= until - 1:
             await commit({tp: until})
         await self._send(tp, deletions(held.stored.garbage()))

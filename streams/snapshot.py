@@ -211,12 +211,13 @@ class Stored:
 
     def cover(self, offset: int, models: int) -> list[StateRecord]:
         """Return what says that all models are stored as they are after ``offset`` (Rule 5)."""
-        if self.covered >= offset:
-            return []
-        self.covered = offset
-        key = orjson.dumps(["cover", "", offset])
-        self._replace_cover(key)
-        return [StateRecord(key, b"%d" % models)]
+        return [] if self.covered >= offset else [StateRecord(_cover_key(offset), b"%d" % models)]
+
+    def on_covered(self, offset: int) -> None:
+        """Take note that what `cover` returned is durable."""
+        if self.covered < offset:
+            self.covered = offset
+            self._replace_cover(_cover_key(offset))
 
     def _replace_cover(self, key: bytes | None) -> None:
         if self._cover is not None:
@@ -313,3 +314,7 @@ def _joined(parts: Mapping[bytes, bytes]) -> bytes:
 
 def _is_whole(parts: Mapping[bytes, bytes]) -> bool:
     return bool(parts) and len(parts) == orjson.loads(next(iter(parts)))[4]
+
+
+def _cover_key(offset: int) -> bytes:
+    return orjson.dumps(["cover", "", offset])

@@ -244,6 +244,17 @@ def test_a_partition_of_ticks_alone_is_covered_too() -> None:
     assert desk.restore(3).set_back_to is None
 
 
+def test_a_cover_whose_sending_was_cut_short_is_sent_again_and_not_taken_for_stored() -> None:
+    desk = Desk(log=TICKED[len(LOG) :], fails_at=0)
+    desk.play(3)
+
+    for _ in range(2):
+        with pytest.raises(PublishError):
+            desk.save()
+
+    assert desk.partitions.commits == []
+
+
 def test_a_cover_does_not_hide_that_a_model_is_missing() -> None:
     desk = ticked()
 
