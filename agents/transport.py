@@ -299,6 +299,7 @@ class BatchConsumer(driver.Consumer):
 
         What retention has deleted counts as done. Empty where a topic is not known yet.
         """
+        self._refuse_at_the_end()
         commits: dict[TP, int] = await self._thread.call_thread(self._thread.progress, list(topics))
         return commits
 
@@ -307,8 +308,21 @@ class BatchConsumer(driver.Consumer):
 
         The broker in memory answers with the first offset of its last batch, and one: too low.
         """
+        self._refuse_at_the_end()
         ends: dict[TP, int] = await self._thread.call_thread(self._thread.ask_ends, list(tps))
         return ends
+
+    def _refuse_at_the_end(self) -> None:
+        """Refuse to ask what ends: its thread may be gone, and would not answer.
+
+        Raises
+        ------
+        KafkaError
+            From when on this consumer has been told to stop.
+        """
+        if self.should_stop:
+            msg = "the consumer is stopping"
+            raise IllegalStateError(msg)
 
     def plan(self, starts: Mapping[TP, int]) -> None:
         """Decide where the partitions of the present assignment start."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
@@ -365,3 +366,20 @@ def flood(broker: Broker, topic: str, count: int) -> None:
         producer.send(topic, value, partition=0)
     producer.flush()
     producer.close()
+
+
+async def test_who_asks_a_consumer_that_has_stopped_is_refused(
+    embedded: Broker, prefix: str
+) -> None:
+    topic = f"{prefix}in"
+    create_topic(embedded, topic)
+    diary = Diary([topic])
+
+    async with running(app_of(embedded, f"{prefix}g", diary)) as app:
+        await until(lambda: bool(diary.assignments), "an assignment")
+        assert await app.batches.progress([topic]) == {TP(topic, 0): 0}
+
+    with pytest.raises(KafkaError, match="is stopping"):
+        await app.batches.progress([topic])
+    with pytest.raises(KafkaError, match="is stopping"):
+        await app.batches.ask_ends([TP(topic, 0)])
