@@ -96,11 +96,6 @@ class Accepted(NamedTuple):
     at_ms: int
     payload: bytes
 
-    @property
-    def size(self) -> int:
-        """Bytes held."""
-        return len(self.payload)
-
 
 _new_accepted = partial(tuple.__new__, Accepted)
 """Makes one of a tuple, in half the time of the class itself."""
@@ -125,9 +120,9 @@ class Refused:
         return self.logged_at
 
     @property
-    def size(self) -> int:
-        """Bytes held."""
-        return len(self.letter.value)
+    def payload(self) -> bytes:
+        """What is held of the input."""
+        return self.letter.value.encode()
 
 
 class TooManyRefusedError(Exception):
@@ -312,53 +307,51 @@ def pack(
         the record's first event, for people; the monitor reads every event's own model.
     """
     by_partition: dict[int, list[Accepted]] = {}
-    partition_by_model: dict[str, int] = {}
+    of_model: dict[str, list[Accepted]] = {}
     for event in events:
-        partition = partition_by_model.get(event.model_id)
-        if partition is None:
+        together = of_model.get(event.model_id)
+        if together is None:
             partition = partition_of(event.model_id, partitions)
-            partition_by_model[event.model_id] = partition
-        by_partition.setdefault(partition, []).append(event)
+            together = of_model[event.model_id] = by_partition.setdefault(partition, [])
+        together.append(event)
     return [
-        (
-            partition,
-            batch[0].model_id,
-            _encode(batch, appended_at),
-            max(event.logged_at for event in batch),
-        )
+        (partition, batch[0].model_id, *_encode(batch, appended_at))
         for partition in sorted(by_partition)
         for batch in _batches(by_partition[partition])
     ]
 
 
-def _batches(events: Sequence[Accepted]) -> Iterable[list[Accepted]]:
-    batch: list[Accepted] = []
-    size = 0
-    for event in events:
-        if batch and (
-            len(batch) == MAX_BATCH_EVENTS or size + len(event.payload) > MAX_BATCH_BYTES
+def _batches(events: Sequence[Accepted]) -> Iterable[Sequence[Accepted]]:
+    first = size = 0
+    for place, event in enumerate(events):
+        bytes_more = len(event.payload)
+        if place > first and (
+            place == first + MAX_BATCH_EVENTS or size + bytes_more > MAX_BATCH_BYTES
         ):
-            yield batch
-            batch, size = [], 0
-        batch.append(event)
-        size += len(event.payload)
-    if batch:
-        yield batch
+            yield events[first:place]
+            first, size = place, 0
+        size += bytes_more
+    if first < len(events):
+        yield events[first:]
 
 
-def _encode(events: Sequence[Accepted], appended_at: int | None) -> bytes:
+def _encode(events: Sequence[Accepted], appended_at: int | None) -> tuple[bytes, int]:
+    """Return a record and its timestamp: the latest instant that the log gives one of them."""
+    sources, offsets, logged_at, _, _, payloads = zip(*events, strict=True)
+    # A source is one object while its partition is assigned: by its id, a third of the time.
+    ids = list(map(id, sources))
     place: dict[Source, int] = {}
-    index = [place.setdefault(event.source, len(place)) for event in events]
-    return encode_events(
-        EventBatch(
-            sources=tuple(place),
-            source_index=index,
-            source_offset=[event.offset for event in events],
-            logged_at=[event.logged_at for event in events],
-            payloads=[event.payload for event in events],
-            appended_at=appended_at,
-        )
+    by_id = dict(zip(ids, sources, strict=True))
+    index_of = {each: place.setdefault(source, len(place)) for each, source in by_id.items()}
+    batch = EventBatch(
+        sources=tuple(place),
+        source_index=list(map(index_of.__getitem__, ids)),
+        source_offset=list(offsets),
+        logged_at=list(logged_at),
+        payloads=list(payloads),
+        appended_at=appended_at,
     )
+    return encode_events(batch), max(logged_at)
 
 
 def _refuse(raw: Raw, reason: Reason, detail: str) -> Refused:

@@ -86,7 +86,7 @@ class TimeMerge:
             heapq.heappush(self._heads, (first.logged_at, first.at_ms, order, held))
         held.extend(items)
         self._count += len(items)
-        self._bytes += sum(item.size for item in items)
+        self._bytes += sum([len(item.payload) for item in items])
 
     def note_end(self, source: Source, at_s: float) -> None:
         """Take note that at this instant a source held nothing that `add` has not been given."""
@@ -103,13 +103,12 @@ class TimeMerge:
         settled_ms = self._settled_ms(now_s)
         while heads and len(released) < most:
             logged_at, _, order, held = heads[0]
-            is_full = self._count > self._max_held or self._bytes > MAX_HELD_BYTES
-            if logged_at > settled_ms and not is_full:
+            if logged_at > settled_ms and not self._is_full:
                 break
             item = held.popleft()
             released.append(item)
             self._count -= 1
-            self._bytes -= item.size
+            self._bytes -= len(item.payload)
             if held:
                 head = held[0]
                 heapq.heapreplace(heads, (head.logged_at, head.at_ms, order, held))
@@ -117,6 +116,10 @@ class TimeMerge:
                 heapq.heappop(heads)
                 settled_ms = self._settled_ms(now_s)
         return released
+
+    @property
+    def _is_full(self) -> bool:
+        return self._count > self._max_held or self._bytes > MAX_HELD_BYTES
 
     def _settled_ms(self, now_s: float) -> float:
         """Return the instant until which no partition has anything older to come (Rule 3)."""
