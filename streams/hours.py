@@ -2,6 +2,7 @@
 
 Rule 1. One instant from the future ends no day: it takes three values in a row.
 Rule 2. After two weeks the question is settled.
+Rule 3. What is held grows with the days that have been seen; a fortnight's hours are stored.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from streams import kernel
+from streams.kernel import Singles
 from streams.pattern import by_day, hours_of, repeated
 from streams.reference import Floats, NumericReference, Value
 from streams.rhythm import DAY_HOURS, Minutes, Rhythm
@@ -46,7 +48,7 @@ class Calendar:
         self._names = tuple(names)
         self._places = {name: place for place, name in enumerate(self._names)}
         columns = 2 if knots is not None else len(self._names)
-        self._grid = np.zeros((kernel.GRID_HOURS, 1 + columns), dtype=np.float32)
+        self._days = np.zeros((0, 1 + columns), dtype=np.float32)  # from the hour that it began on
         self._learnt_minutes = 0
         self._tested_days = 0
         self._late = 0
@@ -122,7 +124,31 @@ class Calendar:
 
     def read(self, values: Sequence[Value], minutes: Minutes) -> None:
         """Count values to their hours."""
-        kernel.gather(self._grid, minutes, self._measures(values))
+        measures = self._measures(values)
+        first = self._began // 60
+        while (row := kernel.gather(self._days, first, minutes, measures)) < len(minutes):
+            minutes, measures = minutes[row:], measures[row:]
+            self._reach((int(minutes[0]) // 60 - first) % kernel.GRID_HOURS)
+
+    def _reach(self, hour: int) -> None:
+        """Make room for an hour, counted from the first, and for the rest of its day."""
+        days = np.zeros(
+            (hour // DAY_HOURS * DAY_HOURS + DAY_HOURS, self._days.shape[1]), np.float32
+        )
+        days[: len(self._days)] = self._days
+        self._days = days
+
+    @property
+    def _grid(self) -> Singles:
+        """The hours of a whole fortnight, each at its place in it."""
+        grid = np.zeros((kernel.GRID_HOURS, self._days.shape[1]), dtype=np.float32)
+        grid[self._places_of(len(self._days))] = self._days
+        return grid
+
+    def _places_of(self, hours: int) -> Minutes:
+        """Return where the first hours lie in a fortnight."""
+        places: Minutes = (self._began // 60 + np.arange(hours)) % kernel.GRID_HOURS
+        return places
 
     def _measures(self, values: Sequence[Value]) -> Floats:
         if self._knots is None:
@@ -151,9 +177,10 @@ class Calendar:
 
     def _cells(self, column: int) -> Floats:
         """Return the mean of a measure in each hour of two weeks."""
-        rows = self._grid[:, 0].astype(np.float64)
+        grid = self._grid
+        rows = grid[:, 0].astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            cells: Floats = np.where(rows > 0, self._grid[:, 1 + column] / rows, np.nan)
+            cells: Floats = np.where(rows > 0, grid[:, 1 + column] / rows, np.nan)
         return cells
 
     def _log_spreads(self) -> Floats:
@@ -205,8 +232,8 @@ class Calendar:
         level, spread = columns
         head = self._knots.copy()
         head[kernel.HOURS] = hours
-        rows = float(self._grid[:, 0].sum())
-        head[kernel.CENTRE] = float(self._grid[:, 1].sum()) / rows
+        grid = self._grid
+        head[kernel.CENTRE] = float(grid[:, 1].sum()) / float(grid[:, 0].sum())
         before, after = _slopes(level)
         parts = np.empty((hours, kernel.HOUR_PARTS))
         parts[:, kernel.MIDDLE] = level
@@ -232,8 +259,10 @@ class Calendar:
     def restore(cls, tree: dict[str, Any]) -> "Calendar":
         """Return the calendar as it was."""
         calendar = cls(tree["began"], knots=tree["knots"], names=tree["names"])
-        grid = np.frombuffer(tree["grid"], dtype=np.float32)
-        calendar._grid = grid.reshape(calendar._grid.shape).copy()
+        grid = np.frombuffer(tree["grid"], dtype=np.float32).reshape(kernel.GRID_HOURS, -1)
+        days = grid[calendar._places_of(kernel.GRID_HOURS)]
+        calendar._reach(int(np.flatnonzero(days[:, 0]).max(initial=0)))
+        calendar._days[:] = days[: len(calendar._days)]
         calendar._tested_days = tree["tested_days"]
         calendar._late = tree["late"]
         calendar._learnt_minutes = tree["learnt_minutes"]

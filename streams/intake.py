@@ -2,12 +2,14 @@
 
 Rule 1. What is not finite is refused before anything has changed.
 Rule 2. Missing values and values of another type are taken out, with their places kept.
+Rule 3. What a series learns from is held small, and comes out as it went in, types included: words
+        as codes, and the minutes that series have in common once for all of them.
 """
 
 import math
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -18,12 +20,88 @@ from streams.rhythm import Minutes
 
 Scalar = float | int | str | bool | None
 
-Buffer: TypeAlias = "list[Value] | array[float]"
+Buffer: TypeAlias = "list[Value] | array[float] | Codes"
 Types = frozenset[type]
 NUMBER: Types = frozenset((float, int))
 TEXT: Types = frozenset((str,))
 TRUTH: Types = frozenset((bool,))
 ANY = NUMBER | TEXT | TRUTH
+
+
+MAX_CODES = 256
+
+
+class Codes:
+    """Values of one type, a byte each: there are few different ones.
+
+    Examples
+    --------
+    >>> codes = Codes(str)
+    >>> codes.take(["red", "blue", "red"]), list(codes)
+    (True, ['red', 'blue', 'red'])
+    """
+
+    __slots__ = ("_codes", "_places", "kind")
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self._places: dict[Value, int] = {}
+        self._codes = bytearray()
+
+    def take(self, values: Sequence[Value]) -> bool:
+        """Add values of the type; do nothing and return False if too many are different."""
+        places = self._places
+        new = [value for value in dict.fromkeys(values) if value not in places]
+        if len(places) + len(new) > MAX_CODES:
+            return False
+        for value in new:
+            places[sys.intern(value) if isinstance(value, str) else value] = len(places)
+        self._codes += bytes(map(places.__getitem__, values))
+        return True
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def __iter__(self) -> Iterator[Value]:
+        return map(list(self._places).__getitem__, self._codes)
+
+
+class MinuteLog:
+    """The minutes of the values that a series learns from.
+
+    Series of one model that begin with the same ``log`` hold it once, as long as their minutes are
+    the same: each reads only as far as its own go, and whoever differs goes on with a copy.
+
+    Examples
+    --------
+    >>> log = bytearray()
+    >>> one, other, third = MinuteLog(log), MinuteLog(log), MinuteLog(log)
+    >>> one.add(b"1234"), other.add(b"12"), other.add(b"3456"), third.add(b"129")
+    (None, None, None, None)
+    >>> bytes(one), bytes(other), bytes(third), bytes(log)
+    (b'1234', b'123456', b'129', b'123456')
+    """
+
+    __slots__ = ("_log", "_size")
+
+    def __init__(self, log: bytearray | None = None, size: int = 0) -> None:
+        self._log = log
+        self._size = size
+
+    def add(self, minutes: bytes) -> None:
+        """Add what :func:`streams.watch.minutes_kept` makes of instants."""
+        if self._log is None:
+            self._log = bytearray()
+        end = self._size + len(minutes)
+        held = self._log[self._size : end]
+        if minutes.startswith(held):
+            self._log += minutes[len(held) :]
+        else:
+            self._log = self._log[: self._size] + minutes
+        self._size = end
+
+    def __bytes__(self) -> bytes:
+        return b"" if self._log is None else bytes(self._log[: self._size])
 
 
 class NonFiniteValueError(ValueError):
@@ -62,9 +140,9 @@ def chosen(
 
 
 def extended(buffer: Buffer, values: Sequence[Value], kinds: set[type]) -> Buffer:
-    """Return the buffer with more values: as doubles while all are, a third of what objects take.
+    """Return the buffer with more values: as doubles while all are, as codes while few differ.
 
-    Words are kept once, however often they come. ``kinds`` are the values' types.
+    ``kinds`` are the values' types.
     """
     if kinds == {float} and (not buffer or isinstance(buffer, array)):
         numbers = buffer if isinstance(buffer, array) else array("d")
@@ -72,10 +150,21 @@ def extended(buffer: Buffer, values: Sequence[Value], kinds: set[type]) -> Buffe
         return numbers
     if not kinds:
         return buffer
+    if len(kinds) == 1 and kinds != {float}:
+        codes = _codes_for(buffer, *kinds)
+        if codes is not None and codes.take(values):
+            return codes
     words = map(sys.intern, cast("Sequence[str]", values)) if kinds == {str} else values
-    extended: list[Value] = list(buffer) if isinstance(buffer, array) else buffer
+    extended: list[Value] = buffer if isinstance(buffer, list) else list(buffer)
     extended.extend(words)
     return extended
+
+
+def _codes_for(buffer: Buffer, kind: type) -> Codes | None:
+    """Return the codes that values of a type can be added to."""
+    if isinstance(buffer, Codes):
+        return buffer if buffer.kind is kind else None
+    return None if buffer else Codes(kind)
 
 
 def family(value: Value) -> Types:

@@ -404,13 +404,19 @@ def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) ->
 
 
 @_compiled
-def gather(grid: Singles, minutes: Minutes, measures: Floats) -> None:
-    """Add the measures of each value to its hour."""
+def gather(grid: Singles, first: int, minutes: Minutes, measures: Floats) -> int:
+    """Add the measures of each value to its hour, counted from ``first``; return how many.
+
+    It ends before a value whose hour the grid does not reach.
+    """
     for row in range(len(minutes)):
-        hour = (minutes[row] // 60) % GRID_HOURS
+        hour = (minutes[row] // 60 - first) % GRID_HOURS
+        if hour >= len(grid):
+            return row
         grid[hour, 0] += np.float32(1.0)
         for k in range(measures.shape[1]):
             grid[hour, k + 1] += np.float32(measures[row, k])
+    return len(minutes)
 
 
 @_compiled

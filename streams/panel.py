@@ -71,6 +71,7 @@ class Panel:
         self._begun: set[str] = set()
         self._usual_names: tuple[str, ...] = ()
         self._has_new_series = False
+        self._minutes = bytearray()  # of the series that began together
 
     def respec(self, spec: ModelSpec) -> set[str]:
         """Go on under another spec; return the series that begin anew, or end, with it."""
@@ -226,11 +227,12 @@ class Panel:
         panel.unwatched_values = state["unwatched_values"]
         panel.incomparable_outcomes = state["incomparable_outcomes"]
         panel._feature_series = dict(state["feature_series"])
+        logs: dict[bytes, bytearray] = {}
         for series, kept in state["series"].items():
             role = kept["role"]
             panel._roles[series] = role
             panel._watches[series] = SeriesWatch.restore(
-                panel._watch_spec(series, role), kept["watch"]
+                panel._watch_spec(series, role), kept["watch"], logs
             )
         panel._begun = {
             name for name, series in panel._feature_series.items() if series in panel._watches
@@ -290,6 +292,8 @@ class Panel:
             return 0
         start = next((row for row, value in enumerate(values) if value is not None), None)
         if start is not None:
+            if not self._has_new_series:
+                self._minutes = bytearray()
             self._watches[series] = self._new_watch(series, role)
             self._roles[series] = role
             self._has_new_series = True
@@ -300,7 +304,9 @@ class Panel:
     def _new_watch(self, series: str, role: Role) -> SeriesWatch:
         spec = self._watch_spec(series, role)
         made = self._spec.reference.profile.get(series)
-        return SeriesWatch(spec) if made is None else watch_of(spec, made.model_dump())
+        return (
+            SeriesWatch(spec, self._minutes) if made is None else watch_of(spec, made.model_dump())
+        )
 
     def _watch_spec(self, series: str, role: Role) -> WatchSpec:
         return _watch_spec(role, self._kind(series, role), self._spec.reference.rows)

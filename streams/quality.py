@@ -76,12 +76,13 @@ class MissingRule:
         Inputs after which the share of missing values is learnt, and learnt better.
     """
 
-    __slots__ = ("_detector", "_flags", "_is_news", "_rows", "_stages")
+    __slots__ = ("_detector", "_flags", "_is_learning", "_is_news", "_rows", "_stages")
 
     def __init__(self, stages: tuple[int, ...]) -> None:
         self._stages = stages
         self._rows = 0  # since learning began
-        self._flags: bytearray | None = bytearray()
+        self._is_learning = True
+        self._flags: bytearray | None = None  # of what is being learnt; None while none is missing
         self._detector: ShareDetector | None = None
         self._is_news = False
 
@@ -118,7 +119,7 @@ class MissingRule:
         return findings
 
     def _rows_until_stage(self) -> int:
-        if self._flags is None:
+        if not self._is_learning:
             return 0
         return next(stage for stage in self._stages if stage > self._rows) - self._rows
 
@@ -141,24 +142,31 @@ class MissingRule:
         return finding and replace(finding, aspect="missing")
 
     def _learn(self, flags: Floats, false_alarms: float) -> None:
-        self._rows += len(flags)
-        if self._flags is None:
+        before, self._rows = self._rows, self._rows + len(flags)
+        if not self._is_learning:
             return
-        self._flags += flags.astype(np.uint8).tobytes()
+        if self._flags is None and flags.any():
+            self._flags = bytearray(before)
+        if self._flags is not None:
+            self._flags += flags.astype(np.uint8).tobytes()
         if self._rows not in self._stages:
             return
-        seen = np.frombuffer(bytes(self._flags), dtype=np.uint8).astype(np.float64)
+        seen = np.frombuffer(self._all_flags(), dtype=np.uint8).astype(np.float64)
         if seen.any():
             self._detector = ShareDetector(ShareReference.of(seen, [1]), false_alarms, seen)
         if self._rows == self._stages[-1]:
             self._is_news = not seen.any()
-            self._flags = None
+            self._is_learning, self._flags = False, None
+
+    def _all_flags(self) -> bytes:
+        """Return the flags of all inputs since learning began."""
+        return bytes(self._rows if self._flags is None else self._flags)
 
     def _relearn(self) -> None:
         if self._is_news:  # a fact that was told: it takes a longer silence to be one again
             self._stages = (*self._stages[-2:], min(2 * self._stages[-1], MAX_SILENT_ROWS))
         self._rows = 0
-        self._flags = bytearray()
+        self._is_learning, self._flags = True, None
         self._detector = None
         self._is_news = False
         self._stages = tuple(dict.fromkeys(self._stages[-2:]))
@@ -181,7 +189,7 @@ class MissingRule:
         return {
             "stages": list(self._stages),
             "rows": self._rows,
-            "flags": None if self._flags is None else bytes(self._flags),
+            "flags": self._all_flags() if self._is_learning else None,
             "detector": None if self._detector is None else self._detector.snapshot(),
             "is_news": self._is_news,
         }
@@ -191,7 +199,9 @@ class MissingRule:
         """Return the rule as it was."""
         rule = cls(tuple(tree["stages"]))
         rule._rows = tree["rows"]
-        rule._flags = None if tree["flags"] is None else bytearray(tree["flags"])
+        rule._is_learning = tree["flags"] is not None
+        if tree["flags"] and any(tree["flags"]):
+            rule._flags = bytearray(tree["flags"])
         rule._detector = tree["detector"] and ShareDetector.restore(tree["detector"])
         rule._is_news = tree["is_news"]
         return rule

@@ -37,6 +37,8 @@ from streams.intake import (
     TEXT,
     TRUTH,
     Buffer,
+    Codes,
+    MinuteLog,
     Usable,
     chosen,
     extended,
@@ -201,7 +203,7 @@ class SeriesWatch:
     ('level', 'up', True)
     """
 
-    def __init__(self, spec: WatchSpec) -> None:
+    def __init__(self, spec: WatchSpec, minutes: bytearray | None = None) -> None:
         self._spec = spec
         self._false_alarms = DEFAULT_FALSE_ALARMS
         self._seen = 0
@@ -222,7 +224,7 @@ class SeriesWatch:
         self._is_away = False
         self._rhythm_since = -1
         self._buffer: Buffer | None = []
-        self._buffer_minutes: bytearray | None = bytearray()
+        self._buffer_minutes: MinuteLog | None = MinuteLog(minutes)
         self._season = Season()
 
     @classmethod
@@ -339,7 +341,7 @@ class SeriesWatch:
         self._missing.keep(len(values))
         self._buffer = extended(self._buffer, cast("Sequence[Value]", values), kinds)
         if self._buffer_minutes is not None:
-            self._buffer_minutes += minutes
+            self._buffer_minutes.add(minutes)
         return True
 
     def update(self, values: Sequence[Scalar], at_ms: Instants | None = None) -> list[Change]:
@@ -381,7 +383,7 @@ class SeriesWatch:
             self._series = None
             self._learning_since = self._seen
             self._stages = self._spec.season_stages
-            self._buffer, self._buffer_minutes = [], bytearray()
+            self._buffer, self._buffer_minutes = [], MinuteLog()
 
     def _rows_until_stage(self) -> int:
         """Return the values after which a reference is due, at the earliest."""
@@ -435,7 +437,7 @@ class SeriesWatch:
         minute = None if minutes is None else int(minutes[-1])
         if self._season.explains(finding, minute, is_steady=is_steady):
             self._series = self._buffer = None  # until the day is over
-            self._buffer_minutes = bytearray()
+            self._buffer_minutes = MinuteLog()
             return []
         moved = tuple(
             (name, before, now)
@@ -524,7 +526,7 @@ class SeriesWatch:
         if minutes is None:
             self._buffer_minutes = None
         elif self._buffer_minutes is not None:
-            self._buffer_minutes += minutes.astype(np.uint32).tobytes()
+            self._buffer_minutes.add(minutes.astype(np.uint32).tobytes())
         if len(self._buffer) not in self._stages:
             return
         is_last = len(self._buffer) == self._stages[-1]
@@ -536,7 +538,7 @@ class SeriesWatch:
         if not is_last:
             return
         if has_reference:
-            self._buffer, self._buffer_minutes = None, bytearray()
+            self._buffer, self._buffer_minutes = None, MinuteLog()
         else:
             self._learn_longer()
 
@@ -550,12 +552,13 @@ class SeriesWatch:
         if self._is_at_rest(recent):
             self._buffer = extended([], recent, set(map(type, recent)))
             if self._buffer_minutes is not None:
-                del self._buffer_minutes[: _MINUTE_BYTES * (len(values) - len(recent))]
+                kept = bytes(self._buffer_minutes)[_MINUTE_BYTES * (len(values) - len(recent)) :]
+                self._buffer_minutes = _log_of(kept)
         elif last < MAX_PATIENCE * self._spec.reference_rows:
             self._stages = (*self._stages, 2 * last)
         else:
             self._stages = self._spec.first_stages[-1:]
-            self._buffer, self._buffer_minutes = [], bytearray()
+            self._buffer, self._buffer_minutes = [], MinuteLog()
 
     def _is_at_rest(self, values: Sequence[Value]) -> bool:
         """Tell whether values vary as they will; one value alone may be that of a day."""
@@ -575,7 +578,7 @@ class SeriesWatch:
             values[:] = [values[row] for row in own]
             if self._buffer_minutes is not None:
                 minutes = np.frombuffer(bytes(self._buffer_minutes), dtype=np.uint32)
-                self._buffer_minutes = bytearray(minutes[own].tobytes())
+                self._buffer_minutes = _log_of(minutes[own].tobytes())
 
     def _build(self, values: list[Value], *, is_last: bool) -> bool:
         """Make the reference of what has been learnt, and what watches from here on.
@@ -648,7 +651,7 @@ class SeriesWatch:
         self._runs.doubt()
         self._series = None
         self._stages = self._spec.later_stages(self._patience)
-        self._buffer, self._buffer_minutes = [], bytearray()
+        self._buffer, self._buffer_minutes = [], MinuteLog()
 
     def begin_anew(self, aspect: str) -> None:
         """Learn anew from the next value on, whatever has been learnt since the last alarm.
@@ -663,7 +666,7 @@ class SeriesWatch:
         self._is_away = False
         self._learning_since = self._seen
         self._stages = self._spec.later_stages(self._patience)
-        self._buffer, self._buffer_minutes = [], bytearray()
+        self._buffer, self._buffer_minutes = [], MinuteLog()
 
     def accept(self) -> None:
         """Take what the series has become as its first reference from here on."""
@@ -712,17 +715,24 @@ class SeriesWatch:
                 "stages": list(self._stages),
                 "patience": self._patience,
                 "learning_since": self._learning_since,
-                "buffer": np.array(self._buffer)
-                if isinstance(self._buffer, array)
-                else self._buffer,
-                "buffer_minutes": self._buffer_minutes and bytes(self._buffer_minutes),
+                "buffer": _plain(self._buffer),
+                "buffer_minutes": None
+                if self._buffer_minutes is None
+                else bytes(self._buffer_minutes),
                 "season": self._season.snapshot(),
             }
         )
 
     @classmethod
-    def restore(cls, spec: WatchSpec, data: bytes) -> "SeriesWatch":
+    def restore(
+        cls, spec: WatchSpec, data: bytes, logs: dict[bytes, bytearray] | None = None
+    ) -> "SeriesWatch":
         """Return the watch as it was.
+
+        Parameters
+        ----------
+        logs
+            Minutes that series of its model have in common; its own are added.
 
         Raises
         ------
@@ -750,15 +760,37 @@ class SeriesWatch:
         watch._stages = tuple(tree["stages"])
         watch._patience = tree["patience"]
         watch._learning_since = tree["learning_since"]
-        kept = tree["buffer"]
-        watch._buffer = array("d", kept.tobytes()) if isinstance(kept, np.ndarray) else kept
+        watch._buffer = _buffer_of(tree["buffer"])
         minutes = tree.get("buffer_minutes")
-        watch._buffer_minutes = None if minutes is None else bytearray(minutes)
+        watch._buffer_minutes = None if minutes is None else _log_of(minutes, logs)
         watch._season = Season.restore(tree.get("season"))
         return watch
 
 
-def _minutes_of(kept: bytearray) -> Minutes:
+def _plain(buffer: "Buffer | None") -> object:
+    """Return what is learnt from as it is stored."""
+    if isinstance(buffer, array):
+        return np.array(buffer)
+    return list(buffer) if isinstance(buffer, Codes) else buffer
+
+
+def _buffer_of(kept: list[Value] | Floats | None) -> "Buffer | None":
+    if isinstance(kept, np.ndarray):
+        return array("d", kept.tobytes())
+    if kept is None:
+        return None
+    kinds = set(map(type, kept))
+    return kept if float in kinds else extended([], kept, kinds)
+
+
+def _log_of(minutes: bytes, logs: dict[bytes, bytearray] | None = None) -> MinuteLog:
+    if not minutes:
+        return MinuteLog()
+    log = bytearray(minutes) if logs is None else logs.setdefault(minutes, bytearray(minutes))
+    return MinuteLog(log, len(minutes))
+
+
+def _minutes_of(kept: MinuteLog) -> Minutes:
     return np.frombuffer(bytes(kept), dtype=np.uint32).astype(np.int64)
 
 

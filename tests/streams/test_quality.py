@@ -106,3 +106,16 @@ def test_words_stick_like_numbers() -> None:
     assert rule.filter(["7"] * 15)[0] == []
     assert rule.filter(["7"] * 10)[0] == [4]
     assert rule.filter(["8", "7"]) == ([], None)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_a_restart_while_missing_values_are_learnt_changes_nothing(share: float) -> None:
+    inputs = flags(share, 3_000)
+    whole, parted = MissingRule(STAGES), MissingRule(STAGES)
+    whole.update(inputs, 0.01)
+
+    for start in range(0, len(inputs), 75):
+        parted.update(inputs[start : start + 75], 0.01)
+        parted = MissingRule.restore(parted.snapshot())
+
+    assert repr(parted.snapshot()) == repr(whole.snapshot())

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streams.hours import Calendar
+from streams.kernel import GRID_HOURS
 from streams.pattern import SURE, repeated
 from streams.watch import Change, Instants, Scalar, SeriesWatch, WatchSpec
 
@@ -201,6 +203,21 @@ def test_batch_edges_and_restarts_change_nothing_of_a_rhythm() -> None:
 
     assert found == expected
     assert parts.snapshot() == whole.snapshot()
+
+
+def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
+    rng = np.random.default_rng(3)
+    minutes = MONDAY_MS // 60_000 + rng.integers(0, 60 * GRID_HOURS, 3_000)
+    values: list[str | float | bool] = ["a"] * len(minutes)
+
+    calendar = Calendar.of(values, ["a", None], minutes)
+    assert calendar is not None
+    calendar = Calendar.restore(calendar.snapshot())
+
+    stored = np.frombuffer(calendar.snapshot()["grid"], dtype=np.float32).reshape(GRID_HOURS, 3)
+    expected = np.bincount(minutes // 60 % GRID_HOURS, minlength=GRID_HOURS)
+    assert stored[:, 0].tolist() == expected.tolist()
+    assert stored[:, 1].tolist() == expected.tolist()
 
 
 def test_a_profile_carries_the_rhythm() -> None:
