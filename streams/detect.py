@@ -26,7 +26,8 @@ from streams.budget import (
     spread_down_threshold,
     spread_up_threshold,
 )
-from streams.reference import CLIP, NumericReference, ShareReference
+from streams.figures import CLIP
+from streams.reference import NumericReference, ShareReference
 
 Floats = NDArray[np.float64]
 
@@ -217,9 +218,10 @@ class LevelDetector:
 
     Examples
     --------
+    >>> from streams.sample import Sample
     >>> rng = np.random.default_rng(1)
     >>> learnt = rng.normal(20.0, 3.0, 2_000)
-    >>> watch = LevelDetector(NumericReference.of(learnt), 0.01, learnt)
+    >>> watch = LevelDetector(NumericReference.of(Sample.of(learnt)), 0.01, learnt)
     >>> watch.run(rng.normal(20.0, 3.0, 5_000))
     >>> finding = watch.run(rng.normal(23.0, 3.0, 100))
     >>> finding.aspect, finding.direction, finding.row < 60, round(finding.baseline)

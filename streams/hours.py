@@ -13,8 +13,8 @@ import numpy as np
 from streams import kernel
 from streams.kernel import Singles
 from streams.pattern import by_day, hours_of, repeated
-from streams.reference import Floats, NumericReference, Value
 from streams.rhythm import DAY_HOURS, Minutes, Rhythm
+from streams.sample import MIN_ATOM_SHARE, Floats, Sample, Scale, Value
 
 CYCLE_DAYS = 1
 LAST_DAYS = 14
@@ -22,9 +22,7 @@ TEST_DAYS = (1, 2, 3, 4, 5, 6, 7, 14)
 MIN_SPREAD_ROWS = 8
 GUESS_SURE = 0.5
 SHARP = 2.0
-MAX_SCORE = 7.0
 LEAST_SPREAD = 0.2
-MIN_ATOM_SHARE = 0.30
 
 
 class Calendar:
@@ -56,23 +54,22 @@ class Calendar:
 
     @classmethod
     def of(
-        cls, values: Sequence[Value], names: Sequence[Value | None], minutes: Minutes
+        cls, sample: Sample, names: Sequence[Value | None], minutes: Minutes
     ) -> "Calendar | None":
         """Begin with the values of a reference; without names they are numbers.
 
         None where numbers have no rhythm that could be taken off: too few differ.
         """
+        if not names and sample.commonest_rows > MIN_ATOM_SHARE * len(sample):
+            return None
         ordered = np.sort(minutes)
         began, latest = int(ordered[kernel.LATE_ROWS - 1]), int(ordered[-kernel.LATE_ROWS])
         if names:
             calendar = cls(began, names=names)
+            calendar.read(sample.values, minutes)
         else:
-            x = np.array(values, dtype=np.float64)
-            most = np.unique(x, return_counts=True)[1].max()
-            if most > MIN_ATOM_SHARE * len(x):
-                return None
-            calendar = cls(began, knots=_score_table(x))
-        calendar.read(values, minutes)
+            calendar = cls(began, knots=_score_table(sample.scale))
+            calendar.read(sample.x, minutes)
         calendar._learnt_minutes = max(latest - began, 0)
         days = calendar._learnt_minutes // (60 * DAY_HOURS)
         calendar._tested_days = max((d for d in TEST_DAYS if d <= days), default=0)
@@ -122,13 +119,18 @@ class Calendar:
     def _next_test(self) -> int:
         return next((days for days in TEST_DAYS if days > self._tested_days), LAST_DAYS)
 
-    def read(self, values: Sequence[Value], minutes: Minutes) -> None:
+    def read(self, values: Sequence[Value] | Floats, minutes: Minutes) -> None:
         """Count values to their hours."""
-        measures = self._measures(values)
+        x = self._columns_of(values) if self._knots is None else np.array(values, dtype=np.float64)
         first = self._began // 60
-        while (row := kernel.gather(self._days, first, minutes, measures)) < len(minutes):
-            minutes, measures = minutes[row:], measures[row:]
+        while (row := self._gather(first, minutes, x)) < len(minutes):
+            minutes, x = minutes[row:], x[row:]
             self._reach((int(minutes[0]) // 60 - first) % kernel.GRID_HOURS)
+
+    def _gather(self, first: int, minutes: Minutes, x: Floats) -> int:
+        if self._knots is None:
+            return kernel.gather_hits(self._days, first, minutes, x)
+        return kernel.gather_scores(self._days, first, minutes, x, self._knots)
 
     def _reach(self, hour: int) -> None:
         """Make room for an hour, counted from the first, and for the rest of its day."""
@@ -150,16 +152,11 @@ class Calendar:
         places: Minutes = (self._began // 60 + np.arange(hours)) % kernel.GRID_HOURS
         return places
 
-    def _measures(self, values: Sequence[Value]) -> Floats:
-        if self._knots is None:
-            other = len(self._names) - 1 if self._names[-1] is None else len(self._names)
-            get = self._places.get
-            codes = np.array([get(value, other) for value in values])
-            hits: Floats = (codes[:, None] == np.arange(len(self._names))).astype(np.float64)
-            return hits
-        scores = np.empty(len(values))
-        kernel.score_all(self._knots, np.array(values, dtype=np.float64), MAX_SCORE, scores)
-        return np.column_stack((scores, scores * scores))
+    def _columns_of(self, values: Sequence[Value] | Floats) -> Floats:
+        """Return the column of each category; of those that are not counted one that is not."""
+        other = len(self._names) - 1 if self._names[-1] is None else len(self._names)
+        get = self._places.get
+        return np.array([get(value, other) for value in values], dtype=np.float64)
 
     def test(self, *, may_guess: bool) -> Rhythm | None:
         """Pass the next test; return the rhythm that is known by now.
@@ -270,8 +267,7 @@ class Calendar:
         return calendar
 
 
-def _score_table(x: Floats) -> Floats:
-    made = NumericReference.of(x)
+def _score_table(made: Scale) -> Floats:
     head = np.zeros(kernel.TABLE_HEAD)
     head[kernel.GRID_KNOTS] = len(made.knots)
     head[kernel.GRID_LOW_SLOPE] = made.low_slope

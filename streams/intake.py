@@ -15,8 +15,8 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from streams.reference import Floats, Value
 from streams.rhythm import Minutes
+from streams.sample import Floats, Value
 
 Scalar = float | int | str | bool | None
 

@@ -24,7 +24,8 @@ Minutes = NDArray[np.int64]
 _Kernel = TypeVar("_Kernel", bound=Callable[..., object])
 
 
-def _compiled(function: _Kernel) -> _Kernel:
+def compiled(function: _Kernel) -> _Kernel:
+    """Compile a function, once a machine: what is compiled is kept on disk."""
     return cast("_Kernel", numba.njit(cache=True, error_model="numpy")(function))
 
 
@@ -62,7 +63,7 @@ _CLIP = 3.5
 _RAW_CLIP = 7.0
 
 
-@_compiled
+@compiled
 def score(state: Floats, x: float) -> float:
     """Return the normal score of a value: interpolated between knots, extended beyond them."""
     knots = int(state[KNOTS])
@@ -88,7 +89,7 @@ def score(state: Floats, x: float) -> float:
     return max(-_CLIP, min(_CLIP, z))
 
 
-@_compiled
+@compiled
 def _add(state: Floats, at: int, step: float, x: float, e: float) -> float:
     """Advance one CUSUM and what is remembered of its run; return how far it is to its alarm."""
     total: float = state[at] + step - state[at + DELTA]
@@ -109,7 +110,7 @@ def _add(state: Floats, at: int, step: float, x: float, e: float) -> float:
     return reach
 
 
-@_compiled
+@compiled
 def run_levels(state: Floats, values: Floats, innovations: Floats) -> int:
     """Read values until a statistic passes its threshold.
 
@@ -165,13 +166,13 @@ _RETURNING = 0.4
 _LEAST_SHARE = 1e-6
 
 
-@_compiled
+@compiled
 def _clear(state: Floats, at: int) -> None:
     for k in (SUM, ROWS, HITS, RETURN, RUN_TOP):
         state[at + k] = 0.0
 
 
-@_compiled
+@compiled
 def _advance(state: Floats, at: int, step: float, hit: float) -> None:
     total = state[at] + step
     if total <= 0.0:
@@ -184,7 +185,7 @@ def _advance(state: Floats, at: int, step: float, hit: float) -> None:
     state[at + TOP] = max(state[at + TOP], total)
 
 
-@_compiled
+@compiled
 def _weigh_return(state: Floats, at: int, share: float, hit: float, start: float) -> None:
     """Advance the CUSUM that asks whether a run of hits is over."""
     if state[at + RUN_TOP] < start:
@@ -196,7 +197,7 @@ def _weigh_return(state: Floats, at: int, share: float, hit: float, start: float
     state[at + RETURN] = max(0.0, state[at + RETURN] + step)
 
 
-@_compiled
+@compiled
 def _is_burst(state: Floats, at: int, share: float) -> bool:
     """Whether what is seen may be a burst that passes: a strong run, still short or ending."""
     if state[at + RUN_TOP] <= _BURST_SEEN:
@@ -208,7 +209,7 @@ def _is_burst(state: Floats, at: int, share: float) -> bool:
     return (is_young and is_strong) or is_ending
 
 
-@_compiled
+@compiled
 def _read_share(state: Floats, block: int, hit: float, expected: float) -> int:
     """Advance one level by one row; return the statistic that alarms, or -1.
 
@@ -242,7 +243,7 @@ def _read_share(state: Floats, block: int, hit: float, expected: float) -> int:
     return _first_alarm(state, block, likely)
 
 
-@_compiled
+@compiled
 def _first_alarm(state: Floats, block: int, share: float) -> int:
     first = block + SHARE_HEAD
     is_held = _is_burst(state, first + BURST * RUN_SIZE, share)
@@ -255,7 +256,7 @@ def _first_alarm(state: Floats, block: int, share: float) -> int:
     return -1
 
 
-@_compiled
+@compiled
 def run_shares(state: Floats, codes: Floats, scores: Floats, expected: Floats) -> int:
     """Read codes until the share of a level has changed.
 
@@ -281,7 +282,7 @@ def run_shares(state: Floats, codes: Floats, scores: Floats, expected: Floats) -
     return -1
 
 
-@_compiled
+@compiled
 def _finish_block(state: Floats, scores: Floats) -> None:
     state[BLOCK_FILL] = 0.0
     for level in range(len(scores)):
@@ -296,7 +297,7 @@ LAST, RUN, LIMIT, EQUAL_SIZE = 0, 1, 2, 3
 KEPT, DROPPED, STUCK = 0, 1, 2
 
 
-@_compiled
+@compiled
 def run_equal(state: Floats, values: Floats, verdicts: Floats) -> int:
     """Write for each value whether to keep it; return how many are not to be kept.
 
@@ -316,7 +317,7 @@ def run_equal(state: Floats, values: Floats, verdicts: Floats) -> int:
     return dropped
 
 
-@_compiled
+@compiled
 def longest_equal(values: Floats) -> int:
     """Return the length of the longest run of equal values."""
     longest = run = 0
@@ -335,7 +336,7 @@ MIDDLE, BEFORE, AFTER, SPREAD, HOUR_PARTS = 0, 1, 2, 3, 4
 LATE_ROWS = 3
 
 
-@_compiled
+@compiled
 def raw_score(table: Floats, x: float) -> float:
     """Return where a value lies between the knots of a table, going on beyond them."""
     knots = int(table[GRID_KNOTS])
@@ -355,7 +356,7 @@ def raw_score(table: Floats, x: float) -> float:
     return float(table[low + knots] + part * (table[high + knots] - table[low + knots]))
 
 
-@_compiled
+@compiled
 def _value_at(table: Floats, score: float) -> float:
     """Invert :func:`raw_score`."""
     knots = int(table[GRID_KNOTS])
@@ -375,14 +376,7 @@ def _value_at(table: Floats, score: float) -> float:
     return float(table[low - knots] * (1 - part) + table[high - knots] * part)
 
 
-@_compiled
-def score_all(table: Floats, values: Floats, limit: float, scores: Floats) -> None:
-    """Write the score of each value, held within ``limit``."""
-    for row in range(len(values)):
-        scores[row] = max(-limit, min(limit, raw_score(table, values[row])))
-
-
-@_compiled
+@compiled
 def hour_part(table: Floats, first: int, minute: int) -> float:
     """Return what a minute adds, between the middles of the hours around it."""
     at = first + (minute // 60) % int(table[HOURS]) * HOUR_PARTS
@@ -391,7 +385,7 @@ def hour_part(table: Floats, first: int, minute: int) -> float:
     return float(table[at + MIDDLE] + way * slope)
 
 
-@_compiled
+@compiled
 def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) -> None:
     """Write what each value would be at an hour like the average."""
     first = TABLE_HEAD + 2 * int(table[GRID_KNOTS])
@@ -403,23 +397,43 @@ def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) ->
         adjusted[row] = back if math.isfinite(back) else x
 
 
-@_compiled
-def gather(grid: Singles, first: int, minutes: Minutes, measures: Floats) -> int:
-    """Add the measures of each value to its hour, counted from ``first``; return how many.
+@compiled
+def gather_scores(
+    grid: Singles, first: int, minutes: Minutes, values: Floats, table: Floats
+) -> int:
+    """Add the score of each value, and its square, to its hour; return how many were added.
 
-    It ends before a value whose hour the grid does not reach.
+    Hours are counted from ``first``. It ends before a value whose hour the grid does not reach.
+    """
+    for row in range(len(minutes)):
+        hour = (minutes[row] // 60 - first) % GRID_HOURS
+        if hour >= len(grid):
+            return row
+        held = max(-_RAW_CLIP, min(_RAW_CLIP, raw_score(table, values[row])))
+        grid[hour, 0] += np.float32(1.0)
+        grid[hour, 1] += np.float32(held)
+        grid[hour, 2] += np.float32(held * held)
+    return len(minutes)
+
+
+@compiled
+def gather_hits(grid: Singles, first: int, minutes: Minutes, columns: Floats) -> int:
+    """Count each value to its hour, and there to its column, if there is one; return how many.
+
+    As :func:`gather_scores`.
     """
     for row in range(len(minutes)):
         hour = (minutes[row] // 60 - first) % GRID_HOURS
         if hour >= len(grid):
             return row
         grid[hour, 0] += np.float32(1.0)
-        for k in range(measures.shape[1]):
-            grid[hour, k + 1] += np.float32(measures[row, k])
+        column = 1 + int(columns[row])
+        if column < grid.shape[1]:
+            grid[hour, column] += np.float32(1.0)
     return len(minutes)
 
 
-@_compiled
+@compiled
 def first_late(minutes: Minutes, due: int, already: int) -> tuple[int, int]:
     """Return the row at which ``LATE_ROWS`` in a row have come at ``due`` or later, or -1.
 

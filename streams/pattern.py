@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams import kernel
-from streams.reference import Floats
 from streams.rhythm import DAY_HOURS
+from streams.sample import Floats
 
 SURE = 4.5
 """Deviations of a normal beyond which a rhythm is believed: three times in a million by chance."""

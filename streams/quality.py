@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from streams import kernel
 from streams.budget import longest_chance_run
 from streams.detect import Finding, ShareDetector
-from streams.reference import ShareReference, Value
+from streams.reference import ShareReference
+from streams.sample import Sample, Value
 
 Floats = NDArray[np.float64]
 
@@ -294,10 +295,14 @@ class RunRule:
         self._last: Value | None = None
         self._top_share = 0.0
 
-    def learn(self, values: Sequence[Value], false_alarms: float) -> None:
+    def learn(self, sample: Sample, false_alarms: float) -> None:
         """Set the longest run that is still believed."""
-        codes, _ = _codes(values, None)
-        top = float(kernel.longest_equal(np.sort(codes))) / len(codes)
+        if sample.levels is None:
+            codes, commonest_rows = sample.x, sample.commonest_rows
+        else:
+            codes, _ = _codes(sample.values, None)
+            commonest_rows = kernel.longest_equal(np.sort(codes))
+        top = commonest_rows / len(codes)
         self._top_share = top
         longest = kernel.longest_equal(codes)
         if FEWEST_RUNS * longest > len(codes):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams import kernel
-from streams.reference import Floats, Value
+from streams.sample import Floats, Value
 
 Minutes = NDArray[np.int64]
 """Whole minutes since the epoch."""
@@ -68,7 +68,7 @@ class Rhythm:
         """Whether values are adjusted; else shares are expected."""
         return self._table is not None
 
-    def adjust(self, values: Sequence[Value], minutes: Minutes) -> list[Value]:
+    def adjust(self, values: Sequence[Value] | Floats, minutes: Minutes) -> list[Value]:
         """Return what numbers would be at an average hour; shares are left as they are."""
         if self._table is None:
             return list(values)

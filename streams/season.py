@@ -14,8 +14,8 @@ from typing import Any
 
 from streams.detect import Finding
 from streams.hours import CYCLE_DAYS, Calendar
-from streams.reference import Value
 from streams.rhythm import Minutes, Rhythm
+from streams.sample import Sample, Value
 
 RELEARNT_DAYS = (1, 2, 7, 14)
 CREPT, CREPT_AGAIN = 2.5, 1.0
@@ -38,22 +38,22 @@ class Season:
 
     def learn(
         self,
-        values: Sequence[Value],
-        is_of_numbers: bool,
+        sample: Sample,
         names: Sequence[Value | None],
         minutes: Minutes,
     ) -> Rhythm | None:
         """Look at the values of a reference; return the rhythm to take off them, if any."""
+        is_of_numbers = sample.levels is None
         known = self._calendar or self.rhythm
         if known is not None and known.is_of_numbers != is_of_numbers:
             self.rhythm = self._calendar = None
         if not self._is_doubted and self.rhythm is not None and self._calendar is None:
             return self.rhythm
-        if self._calendar is not None and self._calendar.rows > len(values):
+        if self._calendar is not None and self._calendar.rows > len(sample):
             return self.rhythm
-        if is_of_numbers == bool(names) or all(value == values[0] for value in values):
+        if is_of_numbers == bool(names) or sample.is_constant:
             return self.rhythm
-        self._calendar = Calendar.of(values, names, minutes)
+        self._calendar = Calendar.of(sample, names, minutes)
         if self._calendar is not None:
             self._is_doubted = False
             self._take(self._calendar.find())

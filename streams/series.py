@@ -16,24 +16,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streams import figures
 from streams.budget import Role
 from streams.detect import Finding, LevelDetector, ShareDetector
 from streams.reference import (
-    MAX_LEVELS,
-    Levels,
     NumericReference,
     ShareReference,
-    Value,
-    block_inflation,
     coarse_knots,
-    moments,
-    stretch_share,
 )
 from streams.rhythm import Minutes, Rhythm
+from streams.sample import MAX_LEVELS, MIN_ATOM_SHARE, Levels, Sample, Value, coded
 
 Floats = NDArray[np.float64]
 
-MIN_ATOM_SHARE = 0.30
 MIN_HEAP_SHARE, HEAP_RATIO = 0.05, 2.0
 MIN_LEVEL_ROWS = 100
 MAX_NUMERIC_LEVELS = 10
@@ -118,22 +113,19 @@ class NumericSeries:
         self._summary = summary
 
     @classmethod
-    def learn(
-        cls, values: Sequence[Value], false_alarms: float, doubt: float = 1.0
-    ) -> "NumericSeries":
-        """Learn from values of which at least two differ."""
-        x = np.array(values, dtype=np.float64)
-        ordered = np.sort(x)
-        atoms, heaps = _common_values(ordered)
-        codes = _place_codes(x, (*atoms, *heaps))
-        smooth = x[~_is_atom(codes, len(atoms))]
-        level = shares = None
+    def learn(cls, sample: Sample, false_alarms: float, doubt: float = 1.0) -> "NumericSeries":
+        """Learn from numbers of which at least two differ."""
+        atoms, heaps = _common_values(sample)
+        smooth, level, shares = sample, None, None
         if atoms or heaps:
+            codes = _place_codes(sample.x, (*atoms, *heaps))
             reference = ShareReference.of(codes, range(len(atoms) + len(heaps)))
             shares = ShareDetector(reference, false_alarms, codes)
-        if len(smooth) >= MIN_LEVEL_ROWS and (smooth != smooth[0]).any():
-            level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
-        series = cls(atoms, heaps, level, shares, _numeric_summary(x, ordered, atoms, smooth))
+            if atoms:
+                smooth = Sample.of(sample.x[~_is_atom(codes, len(atoms))])
+        if len(smooth) >= MIN_LEVEL_ROWS and smooth.ordered[0] < smooth.ordered[-1]:
+            level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth.x, doubt)
+        series = cls(atoms, heaps, level, shares, _numeric_summary(sample, atoms, smooth))
         series.set_budget(false_alarms)
         return series
 
@@ -202,9 +194,12 @@ class NumericSeries:
         return cls(tree["atoms"], tree.get("heaps", ()), level, shares, tree["summary"])
 
 
-def _common_values(ordered: Floats) -> tuple[list[float], list[float]]:
+def _common_values(sample: Sample) -> tuple[list[float], list[float]]:
     """Return atoms and heaps; each fills one of so many evenly spaced places."""
+    ordered = sample.ordered
     least = MIN_HEAP_SHARE * len(ordered)
+    if sample.commonest_rows <= least:
+        return [], []
     candidates = np.unique(ordered[:: int(least)])
     starts, ends = (
         np.searchsorted(ordered, candidates),
@@ -243,17 +238,16 @@ def _is_atom(codes: Floats, atoms: int) -> NDArray[np.bool_]:
     return made
 
 
-def _numeric_summary(
-    x: Floats, ordered: Floats, atoms: Sequence[float], smooth: Floats
-) -> dict[str, object]:
+def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> dict[str, object]:
     points = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-    mean, sd = moments(x)
-    places = [max(math.ceil(len(x) * point - 1), 0) for point in points]
+    mean, sd = sample.moments
+    places = [max(math.ceil(len(sample) * point - 1), 0) for point in points]
     quantiles = {
-        f"{point:g}": float(ordered[place]) for point, place in zip(points, places, strict=True)
+        f"{point:g}": float(sample.ordered[place])
+        for point, place in zip(points, places, strict=True)
     }
     return {
-        "rows": len(x),
+        "rows": len(sample),
         "mean": mean,
         "sd": sd,
         "quantiles": quantiles,
@@ -262,16 +256,13 @@ def _numeric_summary(
     }
 
 
-def _coarse_summary(smooth: Floats, quantiles: dict[str, float]) -> dict[str, float] | None:
+def _coarse_summary(smooth: Sample, quantiles: dict[str, float]) -> dict[str, float] | None:
     """Say what `coarse_knots` makes of the values that are no atoms."""
     if len(smooth) < MIN_LEVEL_ROWS:
         return None
-    scores = np.interp(smooth, *coarse_knots(quantiles))
-    return {
-        "mean": float(scores.mean()),
-        "sd": float(scores.std()) or 1.0,
-        "inflation": block_inflation(scores),
-    }
+    knots, scores = coarse_knots(quantiles)
+    mean, sd, inflation = figures.coarse(smooth.x, knots, scores, np.empty(len(smooth)))
+    return {"mean": mean, "sd": sd or 1.0, "inflation": inflation}
 
 
 class CategorySeries:
@@ -282,12 +273,12 @@ class CategorySeries:
     def __init__(self, levels: Levels, shares: ShareDetector) -> None:
         self._levels = levels
         self._shares = shares
-        self._codes = _codes_of(levels)
+        self._codes = levels.codes
 
     @classmethod
     def learn(
         cls,
-        values: Sequence[Value],
+        sample: Sample,
         levels: Levels,
         role: Role,
         false_alarms: float,
@@ -295,7 +286,7 @@ class CategorySeries:
     ) -> "CategorySeries":
         """Learn shares; of two categories only one: being wrong if it is that, else the rarer."""
         watched = _watched_codes(levels, role)
-        codes = _coded(values, _codes_of(levels))
+        codes = sample.codes
         expected, doubt = None, 1.0
         if hourly is not None:
             rhythm, minutes = hourly
@@ -329,7 +320,7 @@ class CategorySeries:
 
     def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
         """Read values until the share of a category has changed."""
-        return self._shares.run(_coded(values, self._codes), expected)
+        return self._shares.run(coded(values, self._codes), expected)
 
     def category(self, level: int) -> str | None:
         """Return the category's text."""
@@ -381,15 +372,6 @@ def _watched_codes(levels: Levels, role: Role) -> list[int]:
 
 def _names_of(levels: Levels, codes: Sequence[int]) -> tuple[Value | None, ...]:
     return tuple(levels.watched[k] if k < len(levels.watched) else None for k in codes)
-
-
-def _codes_of(levels: Levels) -> dict[Value, float]:
-    return {value: float(code) for code, value in enumerate(levels.watched)}
-
-
-def _coded(values: Sequence[Value], codes: dict[Value, float]) -> Floats:
-    get, other = codes.get, float(len(codes))
-    return np.array([get(value, other) for value in values])
 
 
 class ConstantSeries:
@@ -492,32 +474,27 @@ def category_levels(values: Sequence[Value], role: Role, kind: str) -> Levels | 
 
 
 def learn_series(
-    values: Sequence[Value],
-    levels: Levels | None,
-    role: Role,
-    false_alarms: float,
-    hourly: Hourly | None = None,
+    sample: Sample, role: Role, false_alarms: float, hourly: Hourly | None = None
 ) -> Series:
-    """Learn a series of the kind that ``levels`` and the values say.
+    """Learn a series of the kind that the sample's levels and values say.
 
     Parameters
     ----------
     hourly
         What was taken off numbers, or is expected of shares.
     """
+    levels = sample.levels
     if levels is None:
-        if all(value == values[0] for value in values):
-            return ConstantSeries(values[0], len(values))
+        if sample.is_constant:
+            return ConstantSeries(sample.values[0], len(sample))
         doubt = 1.0 if hourly is None else hourly[0].doubt
-        return NumericSeries.learn(values, false_alarms, doubt)
+        return NumericSeries.learn(sample, false_alarms, doubt)
     if not levels.watched:
         return NamesSeries(levels.rows, levels.others)
-    return CategorySeries.learn(values, levels, role, false_alarms, hourly)
+    return CategorySeries.learn(sample, levels, role, false_alarms, hourly)
 
 
-def wanders(
-    values: Sequence[Value], levels: Levels | None, role: Role, hourly: Hourly | None = None
-) -> bool:
+def wanders(sample: Sample, role: Role, hourly: Hourly | None = None) -> bool:
     """Tell whether values, in the order in which they came, are too few to say what is normal.
 
     Parameters
@@ -525,18 +502,16 @@ def wanders(
     hourly
         As for :func:`learn_series`.
     """
+    levels = sample.levels
     if levels is None:
-        x = np.array(values, dtype=np.float64)
-        ordered = np.sort(x)
-        ranks = np.searchsorted(ordered, x) + np.searchsorted(ordered, x, "right")
-        return stretch_share(ranks[:, None].astype(np.float64)) > MAX_STRETCH_SHARE
+        return figures.stretch_share(sample.ranks) > MAX_STRETCH_SHARE
     if not levels.watched:
         return False
     watched = _watched_codes(levels, role)
-    codes = _coded(values, _codes_of(levels))
-    hits = (codes[:, None] == np.array(watched)).astype(np.float64)
+    hits = sample.hits(watched)
     expected = hourly and hourly[0].expected(_names_of(levels, watched), hourly[1])
-    return stretch_share(hits if expected is None else hits - expected) > MAX_STRETCH_SHARE
+    away = hits if expected is None else hits - expected
+    return figures.stretch_share(away) > MAX_STRETCH_SHARE
 
 
 _KINDS: dict[str, type[NumericSeries | CategorySeries | ConstantSeries | NamesSeries]] = {

@@ -46,8 +46,8 @@ from streams.intake import (
     refuse_what_is_not_finite,
 )
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
-from streams.reference import Levels, Value
 from streams.rhythm import Minutes, Rhythm
+from streams.sample import Levels, Sample, Value
 from streams.season import Season
 from streams.series import (
     Hourly,
@@ -565,7 +565,8 @@ class SeriesWatch:
         role = self._spec.role
         if role != "error" and all(value == values[0] for value in values):
             return False
-        return not wanders(values, category_levels(values, role, self._spec.kind), role)
+        levels = category_levels(values, role, self._spec.kind)
+        return not wanders(Sample(values, levels), role)
 
     def _settle_type(self, values: list[Value]) -> None:
         """Decide which types are the series' own; the others are foreign from here on."""
@@ -587,14 +588,15 @@ class SeriesWatch:
         """
         spec = self._spec
         levels = category_levels(values, spec.role, spec.kind)
-        as_usual, hourly = self._as_usual(values, levels)
+        sample = Sample(values, levels)
+        as_usual, hourly = self._as_usual(sample)
         if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
-            self._runs.learn(values, self._false_alarms)
+            self._runs.learn(sample, self._false_alarms)
         is_calm = self._series is None or self._series.is_calm
-        if is_calm and not self._is_given and wanders(as_usual, levels, spec.role, hourly):
+        if is_calm and not self._is_given and wanders(as_usual, spec.role, hourly):
             self._series = None
             return False
-        series = learn_series(as_usual, levels, spec.role, self._value_budget, hourly)
+        series = learn_series(as_usual, spec.role, self._value_budget, hourly)
         if self._series is None:
             self._series = series if is_last or series.is_settled else None
         elif is_calm:  # else an alarm is on its way: do not learn what causes it
@@ -630,18 +632,18 @@ class SeriesWatch:
             self._original |= {"hours": hourly[0].hours}
             self._original |= shares_as_usual(self._original, *hourly)
 
-    def _as_usual(
-        self, values: list[Value], levels: Levels | None
-    ) -> tuple[list[Value], Hourly | None]:
+    def _as_usual(self, sample: Sample) -> tuple[Sample, Hourly | None]:
         """Return values as at an average hour, where they have a rhythm, and what was taken off."""
         if self._buffer_minutes is None:
-            return values, None
-        minutes = _minutes_of(self._buffer_minutes)
+            return sample, None
+        minutes, levels = _minutes_of(self._buffer_minutes), sample.levels
         names = watched_names(levels, self._spec.role) if levels is not None else ()
-        rhythm = self._season.learn(values, levels is None, names, minutes)
+        rhythm = self._season.learn(sample, names, minutes)
         if rhythm is None:
-            return values, None
-        return rhythm.adjust(values, minutes), (rhythm, minutes)
+            return sample, None
+        if levels is not None:
+            return sample, (rhythm, minutes)
+        return Sample(rhythm.adjust(sample.x, minutes)), (rhythm, minutes)
 
     def _relearn(self) -> None:
         rows = self._seen - self._learning_since

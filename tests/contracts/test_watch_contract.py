@@ -18,6 +18,7 @@ from streams import kernel
 from streams.detect import AWAY_DEVIATIONS, Backstop, LevelDetector
 from streams.intake import NonFiniteValueError
 from streams.reference import NumericReference
+from streams.sample import Sample
 from streams.watch import Change, Scalar, SeriesWatch, WatchSpec, minutes_kept
 
 ROWS = 6_000
@@ -273,7 +274,7 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
     rows = int(rng.choice([300, 1_000, 2_000]))
     learnt = rng.normal(size=rows)
     later = rng.normal(rng.choice([0.0, 0.3, -0.5]), rng.choice([0.6, 1.0, 1.6]), 3_000)
-    detector = LevelDetector(NumericReference.of(learnt), 50.0, learnt)
+    detector = LevelDetector(NumericReference.of(Sample.of(learnt)), 50.0, learnt)
     plain = plain_page_hinkleys(detector, rows)
     innovations = scores_of(detector, np.concatenate((learnt, later)))
 

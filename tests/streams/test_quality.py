@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
+from streams.sample import Levels, Sample
 
 STAGES = (200, 500, 1_000, 2_000)
 
@@ -68,7 +69,7 @@ def test_the_same_news_waits_twice_as_long_each_time() -> None:
 def test_a_stuck_value_is_said_once_and_left_out_from_then_on(batch: int) -> None:
     rng = np.random.default_rng(1)
     rule = RunRule()
-    rule.learn(rng.normal(size=2_000).tolist(), 0.01)
+    rule.learn(Sample(rng.normal(size=2_000).tolist()), 0.01)
     values = [*rng.normal(size=50).tolist(), *[0.25] * 300, *rng.normal(size=50).tolist()]
     stuck, kept = [], []
 
@@ -84,7 +85,7 @@ def test_a_stuck_value_is_said_once_and_left_out_from_then_on(batch: int) -> Non
 
 def test_runs_as_long_as_the_references_own_are_believed() -> None:
     rule = RunRule()
-    rule.learn([float(row // 40) for row in range(2_000)], 0.01)
+    rule.learn(Sample([float(row // 40) for row in range(2_000)]), 0.01)
 
     assert rule.filter([7.0] * 119) == ([], None)
     assert rule.filter([7.0] * 2)[0] == [0]
@@ -93,7 +94,7 @@ def test_runs_as_long_as_the_references_own_are_believed() -> None:
 def test_a_common_value_may_come_often_in_a_row() -> None:
     rng = np.random.default_rng(1)
     rule = RunRule()
-    rule.learn((rng.random(2_000) < 0.95).tolist(), 0.01)
+    rule.learn(Sample((rng.random(2_000) < 0.95).tolist()), 0.01)
 
     assert rule.limit > 200
 
@@ -101,7 +102,8 @@ def test_a_common_value_may_come_often_in_a_row() -> None:
 def test_words_stick_like_numbers() -> None:
     rng = np.random.default_rng(1)
     rule = RunRule()
-    rule.learn([str(word) for word in rng.integers(0, 30, 2_000)], 0.01)
+    words = [str(word) for word in rng.integers(0, 30, 2_000)]
+    rule.learn(Sample(words, Levels.of(words, rarest_rows=3)), 0.01)
 
     assert rule.filter(["7"] * 15)[0] == []
     assert rule.filter(["7"] * 10)[0] == [4]

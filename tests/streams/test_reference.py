@@ -1,19 +1,15 @@
 import numpy as np
 import pytest
 
-from streams.reference import (
-    Levels,
-    NumericReference,
-    ShareReference,
-    autocorrelation,
-    block_inflation,
-)
+from streams.figures import block_inflation
+from streams.reference import NumericReference, ShareReference, autocorrelation
+from streams.sample import Levels, Sample
 
 
 def test_knots_rise_and_so_do_their_scores() -> None:
     values = np.round(np.random.default_rng(1).exponential(3.0, 2_000))
 
-    reference = NumericReference.of(values)
+    reference = NumericReference.of(Sample.of(values))
 
     assert (np.diff(reference.knots) > 0).all()
     assert (np.diff(reference.scores) > 0).all()

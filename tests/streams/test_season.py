@@ -10,6 +10,7 @@ import pytest
 from streams.hours import Calendar
 from streams.kernel import GRID_HOURS
 from streams.pattern import SURE, repeated
+from streams.sample import Levels, Sample
 from streams.watch import Change, Instants, Scalar, SeriesWatch, WatchSpec
 
 DAY_MS = 86_400_000
@@ -209,8 +210,9 @@ def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
     rng = np.random.default_rng(3)
     minutes = MONDAY_MS // 60_000 + rng.integers(0, 60 * GRID_HOURS, 3_000)
     values: list[str | float | bool] = ["a"] * len(minutes)
+    sample = Sample(values, Levels.of(values, rarest_rows=3))
 
-    calendar = Calendar.of(values, ["a", None], minutes)
+    calendar = Calendar.of(sample, ["a", None], minutes)
     assert calendar is not None
     calendar = Calendar.restore(calendar.snapshot())
 
