@@ -14,7 +14,7 @@ from streams import kernel
 from streams.kernel import Singles
 from streams.pattern import by_day, hours_of, repeated
 from streams.rhythm import DAY_HOURS, Minutes, Rhythm
-from streams.sample import MIN_ATOM_SHARE, Floats, Sample, Scale, Value
+from streams.sample import MIN_ATOM_SHARE, Floats, Sample, Scale, Value, coded
 
 CYCLE_DAYS = 1
 LAST_DAYS = 14
@@ -48,9 +48,9 @@ class Calendar:
         columns = 2 if knots is not None else len(self._names)
         self._days = np.zeros((0, 1 + columns), dtype=np.float32)  # from the hour that it began on
         self._learnt_minutes = 0
-        self._tested_days = 0
         self._late = 0
         self.alarms = 0
+        self._pass(0)
 
     @classmethod
     def of(
@@ -66,13 +66,13 @@ class Calendar:
         began, latest = int(ordered[kernel.LATE_ROWS - 1]), int(ordered[-kernel.LATE_ROWS])
         if names:
             calendar = cls(began, names=names)
-            calendar.read(sample.values, minutes)
+            calendar._add(calendar._columns_of_sample(sample), minutes)
         else:
             calendar = cls(began, knots=_score_table(sample.scale))
-            calendar.read(sample.x, minutes)
+            calendar._add(sample.x, minutes)
         calendar._learnt_minutes = max(latest - began, 0)
         days = calendar._learnt_minutes // (60 * DAY_HOURS)
-        calendar._tested_days = max((d for d in TEST_DAYS if d <= days), default=0)
+        calendar._pass(max((d for d in TEST_DAYS if d <= days), default=0))
         return calendar
 
     @property
@@ -106,22 +106,26 @@ class Calendar:
 
     def rows_until_test(self, minutes: Minutes) -> int | None:
         """Return how many rows may still be read before the next test; None for all of them."""
-        due = self._began + 60 * DAY_HOURS * self._next_test
-        row, _ = kernel.first_late(minutes, due, self._late)
+        row, _ = kernel.first_late(minutes, self._due, self._late)
         return None if row < 0 else row
 
     def pass_over(self, minutes: Minutes) -> None:
         """Let the time of rows pass that have been read; none of them is beyond the next test."""
-        due = self._began + 60 * DAY_HOURS * self._next_test
-        _, self._late = kernel.first_late(minutes, due, self._late)
+        _, self._late = kernel.first_late(minutes, self._due, self._late)
 
-    @property
-    def _next_test(self) -> int:
-        return next((days for days in TEST_DAYS if days > self._tested_days), LAST_DAYS)
+    def _pass(self, days: int) -> None:
+        """Take the tests of so many days as passed; set the minute at which the next is due."""
+        self._tested_days = days
+        self._next_test = next((more for more in TEST_DAYS if more > days), LAST_DAYS)
+        self._due = self._began + 60 * DAY_HOURS * self._next_test
 
-    def read(self, values: Sequence[Value] | Floats, minutes: Minutes) -> None:
+    def read(self, values: Sequence[Value], minutes: Minutes) -> None:
         """Count values to their hours."""
-        x = self._columns_of(values) if self._knots is None else np.array(values, dtype=np.float64)
+        is_of_names = self._knots is None
+        x = self._columns_of(values) if is_of_names else np.array(values, dtype=np.float64)
+        self._add(x, minutes)
+
+    def _add(self, x: Floats, minutes: Minutes) -> None:
         first = self._began // 60
         while (row := self._gather(first, minutes, x)) < len(minutes):
             minutes, x = minutes[row:], x[row:]
@@ -152,11 +156,14 @@ class Calendar:
         places: Minutes = (self._began // 60 + np.arange(hours)) % kernel.GRID_HOURS
         return places
 
-    def _columns_of(self, values: Sequence[Value] | Floats) -> Floats:
+    def _columns_of_sample(self, sample: Sample) -> Floats:
+        levels = () if sample.levels is None else sample.levels.watched
+        return self._columns_of([*levels, None])[sample.codes.astype(np.intp)]
+
+    def _columns_of(self, values: Sequence[Value | None]) -> Floats:
         """Return the column of each category; of those that are not counted one that is not."""
         other = len(self._names) - 1 if self._names[-1] is None else len(self._names)
-        get = self._places.get
-        return np.array([get(value, other) for value in values], dtype=np.float64)
+        return coded(values, self._places, other)
 
     def test(self, *, may_guess: bool) -> Rhythm | None:
         """Pass the next test; return the rhythm that is known by now.
@@ -166,7 +173,7 @@ class Calendar:
         may_guess
             Whether a single cycle is believed, where nothing better is known.
         """
-        self._tested_days = self._next_test
+        self._pass(self._next_test)
         self._late = 0
         if self._tested_days == CYCLE_DAYS and may_guess:
             return self._guess()
@@ -260,7 +267,7 @@ class Calendar:
         days = grid[calendar._places_of(kernel.GRID_HOURS)]
         calendar._reach(int(np.flatnonzero(days[:, 0]).max(initial=0)))
         calendar._days[:] = days[: len(calendar._days)]
-        calendar._tested_days = tree["tested_days"]
+        calendar._pass(tree["tested_days"])
         calendar._late = tree["late"]
         calendar._learnt_minutes = tree["learnt_minutes"]
         calendar.alarms = tree["alarms"]

@@ -92,9 +92,18 @@ class MissingRule:
         """Whether nothing was ever missing in a whole reference."""
         return self._is_news
 
-    def pass_over(self, rows: int) -> None:
-        """Take ``rows`` inputs, none of them missing, into account; for an idle rule only."""
-        self._rows += rows
+    def passes_over(self, rows: int) -> bool:
+        """Take ``rows`` inputs into account, none missing; return whether that was all to do.
+
+        Nothing is to be done where none has ever been missing, up to the next stage. If it returns
+        False, nothing has been done.
+        """
+        if not self._is_news and (
+            self._detector is not None or 0 < self._rows_until_stage() <= rows
+        ):
+            return False
+        self.keep(rows)
+        return True
 
     def keep(self, rows: int) -> None:
         """Take ``rows`` inputs into account that end before the first stage, none missing."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from statistics import NormalDist
 from typing import Any, cast
 
@@ -216,7 +217,7 @@ class Sample:
         """The code of each value's category."""
         if self.levels is None:
             return self.x
-        return coded(self.values, self.levels.codes)
+        return coded(self.values, self.levels.codes, len(self.levels.watched))
 
     def hits(self, codes: Sequence[int]) -> Floats:
         """Return, in a column for each of these codes, 1 where a value has it."""
@@ -224,7 +225,7 @@ class Sample:
         return made
 
 
-def coded(values: Sequence[Value], codes: Mapping[Value, float]) -> Floats:
-    """Return the code of each category; that of the others is the next one."""
-    get, other = codes.get, float(len(codes))
-    return np.array([get(value, other) for value in values])
+def coded(values: Sequence[Any], codes: Mapping[Any, float], other: float) -> Floats:
+    """Return the code of each category, that of all others where it has none."""
+    made = map(codes.get, values, repeat(other))  # a loop in C
+    return np.fromiter(made, dtype=np.float64, count=len(values))

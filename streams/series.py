@@ -320,7 +320,7 @@ class CategorySeries:
 
     def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
         """Read values until the share of a category has changed."""
-        return self._shares.run(coded(values, self._codes), expected)
+        return self._shares.run(coded(values, self._codes, len(self._codes)), expected)
 
     def category(self, level: int) -> str | None:
         """Return the category's text."""

@@ -487,9 +487,7 @@ class SeriesWatch:
     def _facts(self, usable: Usable, stuck: Sequence[int]) -> list[_Fact]:
         """Apply the rules that no budget limits."""
         facts: list[_Fact] = []
-        if usable.flags is None and self._missing.is_idle:
-            self._missing.pass_over(usable.rows)
-        else:
+        if usable.flags is not None or not self._missing.passes_over(usable.rows):
             flags = np.zeros(usable.rows) if usable.flags is None else usable.flags
             missing = self._missing.update(flags, MISSING_SHARE * self._false_alarms)
             facts += [(finding, None) for finding in missing]

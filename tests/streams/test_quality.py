@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from streams.blob import pack
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
 from streams.sample import Levels, Sample
 
@@ -20,6 +21,22 @@ def test_the_first_missing_value_of_a_whole_column_is_news() -> None:
     findings = rule.update(later, 0.01)
 
     assert [(finding.row, finding.aspect) for finding in findings] == [(120, "missing")]
+
+
+@pytest.mark.parametrize("batch", [1, 70, 200, 999])
+def test_what_is_not_missing_is_passed_over_up_to_the_next_stage(batch: int) -> None:
+    for first_missing in (0, 300, 2_500):
+        flag = flags(0.0, 3_000)
+        flag[first_missing : first_missing + 150 : 10] = 1.0
+        plain, quick = MissingRule(STAGES), MissingRule(STAGES)
+        for start in range(0, 3_000, batch):
+            part = flag[start : start + batch]
+
+            plain.update(part, 0.01)
+            if part.any() or not quick.passes_over(len(part)):
+                quick.update(part, 0.01)
+
+            assert pack(quick.snapshot()) == pack(plain.snapshot())
 
 
 def test_a_column_that_is_missing_now_and_then_may_be() -> None:
