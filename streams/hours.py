@@ -36,6 +36,13 @@ class Calendar:
         For numbers: the table of a score, without hours.
     names
         For categories: those that are counted; None stands for all others.
+
+    Attributes
+    ----------
+    due
+        The minute from which on the next test may be made.
+    alarms
+        Those of its series since it began.
     """
 
     def __init__(
@@ -106,18 +113,21 @@ class Calendar:
 
     def rows_until_test(self, minutes: Minutes) -> int | None:
         """Return how many rows may still be read before the next test; None for all of them."""
-        row, _ = kernel.first_late(minutes, self._due, self._late)
+        row, _ = kernel.first_late(minutes, self.due, self._late)
         return None if row < 0 else row
 
-    def pass_over(self, minutes: Minutes) -> None:
-        """Let the time of rows pass that have been read; none of them is beyond the next test."""
-        _, self._late = kernel.first_late(minutes, self._due, self._late)
+    def pass_over(self, minutes: Minutes | None) -> None:
+        """Let the time of rows pass that have been read; none of them is beyond the next test.
+
+        None: all of them are before ``due``.
+        """
+        self._late = 0 if minutes is None else kernel.first_late(minutes, self.due, self._late)[1]
 
     def _pass(self, days: int) -> None:
         """Take the tests of so many days as passed; set the minute at which the next is due."""
         self._tested_days = days
         self._next_test = next((more for more in TEST_DAYS if more > days), LAST_DAYS)
-        self._due = self._began + 60 * DAY_HOURS * self._next_test
+        self.due = self._began + 60 * DAY_HOURS * self._next_test
 
     def read(self, values: Sequence[Value], minutes: Minutes) -> None:
         """Count values to their hours."""

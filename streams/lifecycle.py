@@ -259,7 +259,7 @@ class Lives:
         if series not in self._gauged:
             seen = watch.seen
             changes = watch.update(values, stretch.at_ms)
-            return self._follow(stretch, 0, len(values), changes, seen) if changes else []
+            return self.follow(stretch, changes, seen) if changes else []
         steps: list[Step] = []
         at = 0
         while at < len(values):
@@ -271,6 +271,20 @@ class Lives:
             steps += self._follow(stretch, at, end, changes, seen)
             at = end
         return steps
+
+    def follow(self, stretch: Stretch, changes: Sequence[Change], seen: int) -> list[Step]:
+        """Let the alerts of a series without gauges live with what its watch has found.
+
+        Parameters
+        ----------
+        stretch
+            The values that it has read.
+        changes
+            What it found in them.
+        seen
+            How many values it had read before.
+        """
+        return self._follow(stretch, 0, len(stretch.values), changes, seen)
 
     def is_gauged(self, series: str) -> bool:
         """Tell whether alerts of a series read its values."""

@@ -21,7 +21,8 @@ from schemas.model_spec import ModelSpec
 from streams.budget import Role, shares
 from streams.join import Answer
 from streams.lifecycle import Lives, Step, Stretch
-from streams.watch import Instants, Scalar, SeriesWatch, WatchSpec, minutes_kept, watch_of
+from streams.rhythm import Moments
+from streams.watch import Instants, Scalar, SeriesWatch, WatchSpec, watch_of
 
 MAX_SERIES = 1_000
 REGRESSION_SERIES = ("prediction", "error", "outcome")
@@ -184,15 +185,24 @@ class Panel:
         if self._has_new_series:
             self._divide_budget()
         steps: list[Step] = []
-        at_ms, minutes = None, b""
+        at_ms: Instants | None = None
         for column, start in zip(columns, starts, strict=True):
             if start is None:
                 continue
-            if column.at_ms is not at_ms:  # all features share theirs
-                at_ms, minutes = column.at_ms, minutes_kept(column.at_ms)
-            watch = self._watches[column.series]
-            if start or lives.is_gauged(column.series) or not watch.keep(column.values, minutes):
+            series, values = column.series, column.values
+            if start or lives.is_gauged(series):
                 steps += lives.read(self._stretch(column, start, now_of))
+                continue
+            if column.at_ms is not at_ms:  # all features share theirs
+                at_ms = column.at_ms
+                moments = Moments(at_ms)
+                minutes = moments.kept()
+            watch = self._watches[series]
+            if watch.keep(values, minutes):
+                continue
+            seen = watch.seen
+            if changes := watch.read(values, moments):
+                steps += lives.follow(self._stretch(column, start, now_of), changes, seen)
         return steps
 
     def describe(self) -> dict[str, dict[str, Any]]:

@@ -20,6 +20,31 @@ Minutes = NDArray[np.int64]
 DAY_HOURS = 24
 
 
+class Moments:
+    """When some rows came: made once for all the series that have values at them.
+
+    Parameters
+    ----------
+    at_ms
+        Their instants, in epoch milliseconds.
+
+    Attributes
+    ----------
+    minutes, latest
+        Their minutes, and the latest of them.
+    """
+
+    __slots__ = ("latest", "minutes")
+
+    def __init__(self, at_ms: NDArray[np.int64]) -> None:
+        self.minutes: Minutes = at_ms // 60_000
+        self.latest = int(self.minutes.max(initial=0))
+
+    def kept(self) -> bytes:
+        """Return them as a series keeps them while it learns."""
+        return self.minutes.astype(np.uint32).tobytes()
+
+
 class Rhythm:
     """What each hour adds: taken off a number, or expected of a share.
 

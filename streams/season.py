@@ -63,8 +63,12 @@ class Season:
         """Return how many rows may be read before `test` is due; None for all of them."""
         return None if self._calendar is None else self._calendar.rows_until_test(minutes)
 
-    def read(self, values: Sequence[Value], minutes: Minutes, passed: Minutes) -> None:
-        """Gather values, and let the time of all rows pass."""
+    def may_test_by(self, minute: int) -> bool:
+        """Tell whether `test` may be due with rows that come until then."""
+        return self._calendar is not None and minute >= self._calendar.due
+
+    def read(self, values: Sequence[Value], minutes: Minutes, passed: Minutes | None) -> None:
+        """Gather values, and let the time of all rows pass; None: no test may be due with them."""
         if self._calendar is not None:
             self._calendar.read(values, minutes)
             self._calendar.pass_over(passed)

@@ -46,7 +46,7 @@ from streams.intake import (
     refuse_what_is_not_finite,
 )
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
-from streams.rhythm import Minutes, Rhythm
+from streams.rhythm import Minutes, Moments, Rhythm
 from streams.sample import Levels, Sample, Value
 from streams.season import Season
 from streams.series import (
@@ -321,7 +321,7 @@ class SeriesWatch:
         Parameters
         ----------
         minutes
-            What :func:`minutes_kept` makes of their instants.
+            Their minutes, as `Moments` has them kept.
 
         Raises
         ------
@@ -357,21 +357,27 @@ class SeriesWatch:
         NonFiniteValueError
             Before any state has changed: one NaN blinds ADWIN and PageHinkley for good.
         """
+        return self.read(values, None if at_ms is None else Moments(at_ms))
+
+    def read(self, values: Sequence[Scalar], moments: Moments | None) -> list[Change]:
+        """Do what `update` does, with moments that other series share."""
         refuse_what_is_not_finite(values)
         changes: list[Change] = []
-        minutes = None if at_ms is None else at_ms // 60_000
         start = 0
         while start < len(values):
             end = start + self._rows_until_stage()
-            part_minutes = None if minutes is None else minutes[start:end]
-            if part_minutes is not None:
-                row = self._season.rows_until_test(part_minutes)
-                if row == 0:
-                    self._consult()
-                    continue
-                if row is not None:
-                    end, part_minutes = start + row, part_minutes[:row]
-            start += self._read(values[start:end], part_minutes, start, changes)
+            minutes = passed = None
+            if moments is not None:
+                minutes = moments.minutes[start:end]
+                if self._season.may_test_by(moments.latest):
+                    row = self._season.rows_until_test(minutes)
+                    if row == 0:
+                        self._consult()
+                        continue
+                    if row is not None:
+                        end, minutes = start + row, minutes[:row]
+                    passed = minutes
+            start += self._read(values[start:end], minutes, passed, start, changes)
         return changes
 
     def _consult(self) -> None:
@@ -392,9 +398,17 @@ class SeriesWatch:
         return next(rows for rows in self._stages if rows > len(self._buffer)) - len(self._buffer)
 
     def _read(
-        self, part: Sequence[Scalar], minutes: Minutes | None, start: int, changes: list[Change]
+        self,
+        part: Sequence[Scalar],
+        minutes: Minutes | None,
+        passed: Minutes | None,
+        start: int,
+        changes: list[Change],
     ) -> int:
-        """Read inputs up to the first that ends what was learnt; return how many."""
+        """Read inputs up to the first that ends what was learnt; return how many.
+
+        ``passed`` are the minutes again, where a test of the season may be due with them.
+        """
         usable = self._usable(part)
         mark = self._runs.mark()
         stuck, kept = self._runs.filter(usable.values)
@@ -412,7 +426,7 @@ class SeriesWatch:
         facts = self._facts(usable, stuck)
         self._seen += usable.rows
         if minutes is not None and hours is not None:
-            self._season.read(watched, hours, minutes[: usable.rows])
+            self._season.read(watched, hours, None if passed is None else passed[: usable.rows])
         told = []
         if finding is None:
             self._learn(watched, hours)
@@ -792,11 +806,6 @@ def _log_of(minutes: bytes, logs: dict[bytes, bytearray] | None = None) -> Minut
 
 def _minutes_of(kept: MinuteLog) -> Minutes:
     return np.frombuffer(bytes(kept), dtype=np.uint32).astype(np.int64)
-
-
-def minutes_kept(at_ms: Instants) -> bytes:
-    """Return instants as a series keeps them while it learns."""
-    return (at_ms // 60_000).astype(np.uint32).tobytes()
 
 
 def _change(

@@ -18,8 +18,9 @@ from streams import kernel
 from streams.detect import AWAY_DEVIATIONS, Backstop, LevelDetector
 from streams.intake import NonFiniteValueError
 from streams.reference import NumericReference
+from streams.rhythm import Moments
 from streams.sample import Sample
-from streams.watch import Change, Scalar, SeriesWatch, WatchSpec, minutes_kept
+from streams.watch import Change, Scalar, SeriesWatch, WatchSpec
 
 ROWS = 6_000
 CHANGE_AT = 4_500
@@ -164,7 +165,7 @@ def test_what_is_only_kept_is_as_if_it_had_been_read(
     whole.update(stream[: ends[-1]], at_ms[: ends[-1]])
     for batch, (start, end) in enumerate(itertools.pairwise(ends)):
         values, instants = stream[start:end], at_ms[start:end]
-        if batch % 3 < read_of_3 or not lean.keep(values, minutes_kept(instants)):
+        if batch % 3 < read_of_3 or not lean.keep(values, Moments(instants).kept()):
             lean.update(values, instants)
 
     assert lean.snapshot() == whole.snapshot()
