@@ -12,7 +12,7 @@ import numpy as np
 
 from streams import kernel
 from streams.kernel import Singles
-from streams.pattern import by_day, hours_of, repeated
+from streams.pattern import SURE, SURE_AFTER_ALARMS, by_day, hours_of, repeated
 from streams.rhythm import DAY_HOURS, Minutes, Rhythm
 from streams.sample import MIN_ATOM_SHARE, Floats, Sample, Scale, Value, coded
 
@@ -211,8 +211,10 @@ class Calendar:
             columns = [self._cells(k) for k in range(len(self._names))]
         else:
             columns = [self._cells(0), self._log_spreads()]
-        weeks = 2 if self.is_over else self._tested_days // 7 * (self.alarms > 1)
-        found = [hours_of(cells, weeks) for cells in columns]
+        has_alarmed = self.alarms > 1
+        weeks = 2 if self.is_over else self._tested_days // 7 * has_alarmed
+        sure = SURE_AFTER_ALARMS if has_alarmed else SURE
+        found = [hours_of(cells, weeks, sure) for cells in columns]
         if all(parts is None for parts in found):
             return None
         hours = max(len(parts) for parts in found if parts is not None)

@@ -16,6 +16,9 @@ from streams.sample import Floats
 SURE = 4.5
 """Deviations of a normal beyond which a rhythm is believed: three times in a million by chance."""
 
+SURE_AFTER_ALARMS = 3.0
+"""The same where the series has alarmed twice while it was gathered, as one with a rhythm does."""
+
 MIN_DOUBT = 8.0  # fewer independent comparisons than this decide nothing
 WEEK_SURE = 20.0
 
@@ -100,10 +103,16 @@ def by_day(cells: Floats) -> Floats:
     return cells.reshape(-1, DAY_HOURS)
 
 
-def hours_of(cells: Floats, weeks: int) -> Floats | None:
-    """Return what the hours add, of the day or (where so many weeks tell) of the week."""
+def hours_of(cells: Floats, weeks: int, sure: float = SURE) -> Floats | None:
+    """Return what the hours add, of the day or (where so many weeks tell) of the week.
+
+    Parameters
+    ----------
+    sure
+        Deviations beyond which a day is believed.
+    """
     day = repeated(by_day(cells))
-    of_day = day.shrunk if day.sureness > SURE else None
+    of_day = day.shrunk if day.sureness > sure else None
     if weeks == 0:
         return of_day
     if weeks == 1:

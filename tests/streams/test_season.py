@@ -222,6 +222,21 @@ def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
     assert stored[:, 1].tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize(("alarms", "hours"), [(0, None), (1, None), (2, 24)])
+def test_a_weak_rhythm_is_believed_sooner_where_it_has_cost_two_alarms(
+    alarms: int, hours: int | None
+) -> None:
+    at_ms = instants(2.01, 4_000)
+    values = (noise(at_ms) + 0.13 * evening(at_ms)).tolist()
+    calendar = Calendar.of(Sample(values), (), at_ms // 60_000)
+    assert calendar is not None
+    calendar.alarms = alarms
+
+    rhythm = calendar.find()
+
+    assert (rhythm and rhythm.hours) == hours
+
+
 def test_a_profile_carries_the_rhythm() -> None:
     at_ms = instants(18, 1_000)
     values = (noise(at_ms) + evening(at_ms)).tolist()
