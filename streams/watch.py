@@ -542,9 +542,12 @@ class SeriesWatch:
         if len(self._buffer) not in self._stages:
             return
         is_last = len(self._buffer) == self._stages[-1]
-        learnt: list[Value] = list(self._buffer)
+        # Doubles are read where they lie: a list of them is as dear as what is made of it.
+        learnt: Sequence[Value] = (
+            self._buffer if isinstance(self._buffer, array) else list(self._buffer)
+        )
         if self._accepts is ANY and self._spec.kind != "categorical":
-            self._settle_type(learnt)
+            learnt = self._settle_type(list(learnt))
             self._buffer = extended([], learnt, set(map(type, learnt)))
         has_reference = self._build(learnt, is_last=is_last)
         if not is_last:
@@ -580,20 +583,21 @@ class SeriesWatch:
         levels = category_levels(values, role, self._spec.kind)
         return not wanders(Sample(values, levels), role)
 
-    def _settle_type(self, values: list[Value]) -> None:
-        """Decide which types are the series' own; the others are foreign from here on."""
+    def _settle_type(self, values: list[Value]) -> list[Value]:
+        """Decide which types are the series' own, the others being foreign; return its values."""
         families = Counter(map(family, values))
         self._accepts = families.most_common(1)[0][0]
         if len(families) > 1:
             # A mixture is how the series is: another value of the other type is no news.
             self._types = Hush.silent()
             own = [row for row, value in enumerate(values) if type(value) in self._accepts]
-            values[:] = [values[row] for row in own]
+            values = [values[row] for row in own]
             if self._buffer_minutes is not None:
                 minutes = np.frombuffer(bytes(self._buffer_minutes), dtype=np.uint32)
                 self._buffer_minutes = _log_of(minutes[own].tobytes())
+        return values
 
-    def _build(self, values: list[Value], *, is_last: bool) -> bool:
+    def _build(self, values: Sequence[Value], *, is_last: bool) -> bool:
         """Make the reference of what has been learnt, and what watches from here on.
 
         Return whether there is one: what wanders has none.
