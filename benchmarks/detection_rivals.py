@@ -60,7 +60,8 @@ def _chunked(is_drift: Callable[[Floats, Floats, int], bool]) -> FirstAlarm:
     return first_alarm
 
 
-def _psi(learnt: Floats, chunk: Floats, _: int) -> bool:
+def is_psi_drift(learnt: Floats, chunk: Floats, _: int) -> bool:
+    """Compare the shares of ten bins; ``learnt`` and ``chunk`` are in order."""
     edges = np.quantile(learnt, np.linspace(0, 1, PSI_BINS + 1)[1:-1])
     old = np.bincount(np.searchsorted(edges, learnt), minlength=PSI_BINS) / len(learnt)
     new = np.bincount(np.searchsorted(edges, chunk), minlength=PSI_BINS) / len(chunk)
@@ -68,7 +69,8 @@ def _psi(learnt: Floats, chunk: Floats, _: int) -> bool:
     return bool(((new - old) * np.log(new / old)).sum() > PSI_ALARM)
 
 
-def _kolmogorov(learnt: Floats, chunk: Floats, features: int) -> bool:
+def is_ks_drift(learnt: Floats, chunk: Floats, features: int) -> bool:
+    """Compare two distributions (Kolmogorov and Smirnov); both are in order."""
     everything = np.concatenate((learnt, chunk))
     old = np.searchsorted(learnt, everything, side="right") / len(learnt)
     new = np.searchsorted(chunk, everything, side="right") / len(chunk)
@@ -90,8 +92,8 @@ RIVALS = (
     Rival("River ADWIN", _river(ADWIN)),
     Rival("River PageHinkley", _river(PageHinkley)),
     Rival("River KSWIN", _river(lambda: KSWIN(seed=1)), rows_at_most=120_000),
-    Rival("PSI > .2 on 1,000 rows", _chunked(_psi)),
-    Rival("KS at 5 % on 1,000 rows", _chunked(_kolmogorov)),
+    Rival("PSI > .2 on 1,000 rows", _chunked(is_psi_drift)),
+    Rival("KS at 5 % on 1,000 rows", _chunked(is_ks_drift)),
 )
 
 SIZED = ("Tidegauge", "KS at 5 % on 1,000 rows")
