@@ -51,11 +51,12 @@ class Codes:
     def take(self, values: Sequence[Value]) -> bool:
         """Add values of the type; do nothing and return False if too many are different."""
         places = self._places
-        new = [value for value in dict.fromkeys(values) if value not in places]
+        new = set(values).difference(places)
         if len(places) + len(new) > MAX_CODES:
             return False
-        for value in new:
-            places[sys.intern(value) if isinstance(value, str) else value] = len(places)
+        if new:
+            for value in filter(new.__contains__, dict.fromkeys(values)):
+                places[sys.intern(value) if isinstance(value, str) else value] = len(places)
         self._codes += bytes(map(places.__getitem__, values))
         return True
 
@@ -89,16 +90,19 @@ class MinuteLog:
         self._size = size
 
     def add(self, minutes: bytes) -> None:
-        """Add what :func:`streams.watch.minutes_kept` makes of instants."""
-        if self._log is None:
-            self._log = bytearray()
-        end = self._size + len(minutes)
-        held = self._log[self._size : end]
-        if minutes.startswith(held):
-            self._log += minutes[len(held) :]
-        else:
-            self._log = self._log[: self._size] + minutes
-        self._size = end
+        """Add what `streams.rhythm.Moments.kept` makes of instants."""
+        log, size = self._log, self._size
+        if log is None:
+            log = self._log = bytearray()
+        self._size = size + len(minutes)
+        if len(log) == size:
+            log += minutes
+        elif not log.startswith(minutes, size):  # as it does for all but the first of a model
+            held = log[size : self._size]
+            if minutes.startswith(held):
+                log += minutes[len(held) :]
+            else:
+                self._log = log[:size] + minutes
 
     def __bytes__(self) -> bytes:
         return b"" if self._log is None else bytes(self._log[: self._size])
