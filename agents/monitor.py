@@ -11,8 +11,10 @@ Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times 
         long: however much many models have learnt, no alert waits for it to be saved.
 Rule 4. Values are read many at a time, since two cost little more than one. At the end of the log
         they are read at once, unless a partition's have just been read: then it rests first, for
-        ``READ_COST`` times as long as reading took, though not beyond ``WAIT_AT_MOST_S``. While a
-        backlog lasts they wait so long at least. Before its snapshot a model's values are read.
+        ``READ_COST`` times as long as reading took, though not beyond ``WAIT_AT_MOST_S``, or twice
+        as long as reading all partitions takes. While a backlog lasts, of more than
+        ``BEHIND_RECORDS``, they wait ``WAIT_AT_MOST_S`` at least. Before its snapshot a model's
+        values are read.
 Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first, and then every
         ``STATUS_EVERY_S``, `status` is said again in full: a worker that did not know that it was
         replaced may have put an older word after a newer one.
@@ -44,6 +46,8 @@ SAVE_COST = 20
 SLICE_COST = 3
 READ_COST = 9
 WAIT_AT_MOST_S = 0.2
+BEHIND_RECORDS = 32
+"""A second or two of a steady flow, of which every record holds what came in some 50 ms."""
 LOOK_EVERY_S = 0.05
 SAY_COUNTS_EVERY_S = 60.0
 STATUS_EVERY_S = 600.0
@@ -64,20 +68,25 @@ class BrokenLogError(WorkerError):
 
 
 @dataclass(slots=True)
-class _Reading:
+class Reading:
     """When the values of a partition were read last, how long that took, and what has come since.
 
-    ``is_behind`` says whether the log held more than what was fetched.
+    ``is_behind`` says whether the log holds a backlog.
     """
 
     at_s: float
     took_s: float = 0.0
     is_behind: bool = False
 
-    def is_due(self, now_s: float) -> bool:
-        """Tell whether what waits is to be read now (Rule 4)."""
-        bound = max if self.is_behind else min
-        return now_s >= self.at_s + bound(WAIT_AT_MOST_S, READ_COST * self.took_s)
+    def is_due(self, now_s: float, all_took_s: float) -> bool:
+        """Tell whether what waits is to be read now (Rule 4).
+
+        ``all_took_s`` is how long all partitions took.
+        """
+        rest_s = READ_COST * self.took_s
+        if self.is_behind:
+            return now_s >= self.at_s + max(WAIT_AT_MOST_S, rest_s)
+        return now_s >= self.at_s + min(rest_s, max(WAIT_AT_MOST_S, 2 * all_took_s))
 
 
 class MonitorHop(Hop):
@@ -117,7 +126,7 @@ class MonitorHop(Hop):
         self._next_save_s = 0.0
         self._round_began_s = 0.0
         self._saving_s = 0.0
-        self._readings: dict[TP, _Reading] = {}
+        self._readings: dict[TP, Reading] = {}
         self._next_status_s = 0.0
         self._owes_status = False
         self._turn = asyncio.Lock()
@@ -130,7 +139,7 @@ class MonitorHop(Hop):
             began_s = self._clock()
             held = await self._keeper.restore(tp, commit)
             self._held[tp] = held
-            self._readings[tp] = _Reading(self._clock())
+            self._readings[tp] = Reading(self._clock())
             self._applied[tp] = held.monitor.next_offset or 0
             if commit:
                 _log.info(
@@ -192,9 +201,9 @@ class MonitorHop(Hop):
             )
             raise BrokenLogError(msg) from error
         reading = self._readings[fetch.tp]
-        is_last = first + RECORDS_AT_ONCE >= len(fetch.records)
-        reading.is_behind = not is_last or fetch.next_offset < fetch.highwater
-        if not reading.is_behind and reading.is_due(self._clock()):
+        fetched = max(len(fetch.records) - first - RECORDS_AT_ONCE, 0)
+        reading.is_behind = fetched + fetch.highwater - fetch.next_offset > BEHIND_RECORDS
+        if not reading.is_behind and self._is_due(reading):
             emissions += self._read(monitor, reading)
         await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
@@ -238,10 +247,14 @@ class MonitorHop(Hop):
     async def _read_what_is_due(self) -> None:
         readings = self._readings
         for tp, held in self._held.items():
-            if held.monitor.waiting and readings[tp].is_due(self._clock()):
+            if held.monitor.waiting and self._is_due(readings[tp]):
                 await self._publish(self._read(held.monitor, readings[tp]), tp.partition)
 
-    def _read(self, monitor: Monitor, reading: _Reading) -> list[Emission]:
+    def _is_due(self, reading: Reading) -> bool:
+        all_took_s = sum(each.took_s for each in self._readings.values())
+        return reading.is_due(self._clock(), all_took_s)
+
+    def _read(self, monitor: Monitor, reading: Reading) -> list[Emission]:
         """Have the values that wait in a partition read (Rule 4)."""
         began_s = self._clock()
         emissions = monitor.flush()

@@ -1,16 +1,19 @@
 """From publishing an outcome to reading the alert that it causes, at shares of the capacity.
 
-Many models are watched; a backlog of their pairs, taken first, tells the capacity. Then pairs come
-at a steady pace, and at an instant of its own each model begins to be wrong: the outcome that
-settles its alert is known by the alert's ``detected_at``, which is that outcome's own instant and
-nobody else's. The clock runs from the call that publishes the outcome until the alert is read,
-in the process that does both. Workers run on the default settings.
+Many models are watched; a backlog of their pairs, taken first, tells the capacity. It leaves each
+model at an age of its own, from half to one and a half of the mean, so that not all of them learn
+their next reference at one instant. Then pairs come at a steady pace, and at an instant of its own
+each model begins to be wrong: the outcome that settles its alert is known by the alert's
+``detected_at``, which is that outcome's own instant and nobody else's. The clock runs from the call
+that publishes the outcome until the alert is read, in the process that does both. Workers run on
+the default settings.
 
     python -m benchmarks.latency --write
 """
 
 import argparse
 import asyncio
+import math
 import sys
 import tempfile
 import time
@@ -39,6 +42,7 @@ ROWS_BEFORE = 500
 ROWS_TO_BE_FOUND = 200
 """So many rows a model at least, at any pace: an error of 58 rows is not yet an alert."""
 OUTCOME_LAG = 1_000
+GOLDEN = (math.sqrt(5) - 1) / 2
 TICK_S = 0.01
 LAST_ALERTS_S = 10.0
 RAMP_SHARE = 0.6
@@ -46,21 +50,40 @@ RAMP_SHARE = 0.6
 
 
 def stream(first: int, pairs: int, *, is_wrong: bool) -> Iterator[tuple[str, str, bytes]]:
-    """Yield events; where ``is_wrong``, models begin one after the other to be always wrong."""
+    """Yield events; where ``is_wrong``, models begin one after the other to be always wrong.
+
+    Else models have unlike numbers of rows: see `aged`.
+    """
     answers: dict[str, int] = {}
     for topic, key, payload in events(pairs, MODELS, first=first, lag=OUTCOME_LAG):
         number = int(key.removeprefix("p-"))
-        turn = (number % MODELS) / MODELS * RAMP_SHARE * pairs
         event = orjson.loads(payload)
+        if not is_wrong:
+            yield topic, key, orjson.dumps({**event, "model_id": f"model-{aged(number)}"})
+            continue
+        turn = (number % MODELS) / MODELS * RAMP_SHARE * pairs
         if topic == "predictions":
             answers[key] = event["prediction"]
             yield topic, key, payload
             continue
         answer = answers.pop(key)
-        if is_wrong and number - first >= turn:
+        if number - first >= turn:
             yield topic, key, orjson.dumps({**event, "outcome": 1 - answer})
         else:
             yield topic, key, payload
+
+
+def aged(number: int) -> int:
+    """Return the model of a pair, the last of them three times as often as the first.
+
+    Examples
+    --------
+    >>> rows = [aged(number) for number in range(MODELS * ROWS_BEFORE)]
+    >>> [round(rows.count(model) / ROWS_BEFORE, 1) for model in (0, MODELS // 2, MODELS - 1)]
+    [0.5, 1.0, 1.5]
+    """
+    place = number * GOLDEN % 1  # even, and in no order
+    return int((math.sqrt(1 + 8 * place) - 1) / 2 * MODELS)
 
 
 class Trial:

@@ -9,7 +9,14 @@ import structlog
 from faust.types import TP
 
 from agents.errors import PublishError
-from agents.monitor import STATUS_EVERY_S, WAIT_AT_MOST_S, BrokenLogError, MonitorHop
+from agents.monitor import (
+    BEHIND_RECORDS,
+    STATUS_EVERY_S,
+    WAIT_AT_MOST_S,
+    BrokenLogError,
+    MonitorHop,
+    Reading,
+)
 from agents.state import StateKeeper
 from schemas.model_spec import ModelSpec, OutcomeRules
 from schemas.topics import Topics
@@ -171,7 +178,11 @@ def log_with_an_alert() -> list[bytes]:
 
 
 def take_as_backlog(desk: Desk, log: list[bytes]) -> None:
-    fetch = fetch_of(EVENTS, log, highwater=len(log) + 1)
+    take_before(desk, log, BEHIND_RECORDS + 1)
+
+
+def take_before(desk: Desk, log: list[bytes], more: int) -> None:
+    fetch = fetch_of(EVENTS, log, highwater=len(log) + more)
     with silence():
         asyncio.run(desk.hop.on_fetch(fetch))
 
@@ -189,6 +200,25 @@ def test_while_a_backlog_lasts_values_wait_until_the_state_is_saved(
         "alerts"
     )
     assert desk.journal.index(ALERTS) < desk.journal.index(STATE)
+
+
+def test_a_few_more_records_are_no_backlog(desk: Desk, log_with_an_alert: list[bytes]) -> None:
+    take_before(desk, log_with_an_alert, BEHIND_RECORDS)
+
+    assert desk.sender.to(ALERTS) != []
+
+
+@pytest.mark.parametrize(
+    ("took_s", "all_took_s", "rest_s"),
+    [(0.01, 0.01, 0.09), (0.1, 0.1, WAIT_AT_MOST_S), (0.1, 0.3, 0.6), (0.01, 0.3, 0.09)],
+)
+def test_reading_all_partitions_takes_a_third_of_the_time_at_most(
+    took_s: float, all_took_s: float, rest_s: float
+) -> None:
+    reading = Reading(at_s=1.0, took_s=took_s)
+
+    assert not reading.is_due(0.999 + rest_s, all_took_s)
+    assert reading.is_due(1.001 + rest_s, all_took_s)
 
 
 def test_at_the_end_of_the_log_nothing_waits(desk: Desk, log_with_an_alert: list[bytes]) -> None:
