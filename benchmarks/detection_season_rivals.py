@@ -106,6 +106,7 @@ def season_table(comparisons: list[SeasonComparison]) -> list[str]:
     lines = ["| | series | false alarms | after the change |", "|---|---|---|---|"]
     for each in comparisons:
         delays = each.delays
-        cell = f"{delays.mean:.0f} / {delays.p95:.0f} ({delays.missed_share:.0%})"
+        found = f"{delays.mean:.0f} / {delays.p95:.0f}" if delays.rows else "none"
+        cell = f"{found} ({delays.missed_share:.0%})"
         lines.append(f"| {each.rival} | {each.stream} | {each.alarms_per_10k:.2g} | {cell} |")
     return lines
