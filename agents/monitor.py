@@ -78,6 +78,15 @@ class Reading:
     took_s: float = 0.0
     is_behind: bool = False
 
+    def note(self, began_s: float, now_s: float) -> None:
+        """Take note that values have been read.
+
+        It took at most twice as long as before: what a new reference took is no rule for the next.
+        """
+        took_s = now_s - began_s
+        self.took_s = min(took_s, 2 * self.took_s) if self.took_s else took_s
+        self.at_s = now_s
+
     def is_due(self, now_s: float, all_took_s: float) -> bool:
         """Tell whether what waits is to be read now (Rule 4).
 
@@ -258,8 +267,7 @@ class MonitorHop(Hop):
         """Have the values that wait in a partition read (Rule 4)."""
         began_s = self._clock()
         emissions = monitor.flush()
-        reading.at_s = self._clock()
-        reading.took_s = reading.at_s - began_s
+        reading.note(began_s, self._clock())
         return emissions
 
     async def _say_status(self) -> None:

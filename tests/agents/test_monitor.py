@@ -221,6 +221,15 @@ def test_reading_all_partitions_takes_a_third_of_the_time_at_most(
     assert reading.is_due(1.001 + rest_s, all_took_s)
 
 
+def test_one_long_reading_does_not_hold_up_the_next() -> None:
+    reading = Reading(at_s=0.0)
+    reading.note(1.0, 1.1)
+    reading.note(2.0, 3.0)
+
+    assert reading.at_s == 3.0
+    assert reading.took_s == pytest.approx(0.2)
+
+
 def test_at_the_end_of_the_log_nothing_waits(desk: Desk, log_with_an_alert: list[bytes]) -> None:
     with silence():
         asyncio.run(desk.hop.on_fetch(fetch_of(EVENTS, log_with_an_alert)))
