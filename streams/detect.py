@@ -26,7 +26,6 @@ from streams.budget import (
     spread_down_threshold,
     spread_up_threshold,
 )
-from streams.figures import CLIP
 from streams.reference import NumericReference, ShareReference
 
 Floats = NDArray[np.float64]
@@ -537,7 +536,7 @@ class ShareDetector:
             scores = (hits - part[kernel.BLOCK_MEAN]) * part[kernel.BLOCK_SCALE]
             if part[kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
                 self._backstops[level].rest()
-            self._backstops[level].learn(np.clip(scores, -CLIP, CLIP))
+            self._backstops[level].learn(np.clip(scores, -kernel.CLIP, kernel.CLIP))
         before = self._state.copy()
         places = [_statistic(*place) for place in self._statistics()]
         self._state[[at + kernel.THRESHOLD for at in places]] = math.inf

@@ -12,13 +12,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel import compiled
+from streams.kernel import CLIP, compiled, place_below
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
-
-CLIP = 3.5
-"""Scores are held within this many standard deviations: one wild value must not page anyone."""
 
 BLOCK_ROWS = 50
 STRETCHES = 16
@@ -150,13 +147,7 @@ def _between(x: float, knots: Floats, heights: Floats) -> float:
         return float(heights[last])
     if x < knots[0]:
         return float(heights[0])
-    low, high = 0, last
-    while high - low > 1:
-        middle = (low + high) // 2
-        if knots[middle] <= x:
-            low = middle
-        else:
-            high = middle
+    low = place_below(knots, 0, last, x)
     if knots[low] == x:
         return float(heights[low])
     slope = (heights[low + 1] - heights[low]) / (knots[low + 1] - knots[low])

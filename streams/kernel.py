@@ -59,8 +59,22 @@ SUM, THRESHOLD, DELTA, ROWS, VALUES, SCORES, SQUARES, TOP, STATISTIC_SIZE = (
 )
 LEVELS_SIZE = HEAD + STATISTICS * STATISTIC_SIZE
 
-_CLIP = 3.5
-_RAW_CLIP = 7.0
+CLIP = 3.5
+"""Scores are held within this many standard deviations: one wild value must not page anyone."""
+_RAW_CLIP = 2 * CLIP
+
+
+@compiled
+def place_below(knots: Floats, first: int, last: int, x: float) -> int:
+    """Return the place, before ``last``, of the last knot from ``first`` on that is not above x."""
+    low, high = first, last
+    while high - low > 1:
+        middle = (low + high) // 2
+        if knots[middle] <= x:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 @compiled
@@ -74,19 +88,14 @@ def score(state: Floats, x: float) -> float:
     elif x >= state[last]:
         raw = state[last + knots] + (x - state[last]) * state[HIGH_SLOPE]
     else:
-        low, high = first, last
-        while high - low > 1:
-            middle = (low + high) // 2
-            if state[middle] <= x:
-                low = middle
-            else:
-                high = middle
+        low = place_below(state, first, last, x)
+        high = low + 1
         # Halved: the whole difference of two doubles may be beyond a double.
         part = (x / 2 - state[low] / 2) / (state[high] / 2 - state[low] / 2)
         raw = state[low + knots] + part * (state[high + knots] - state[low + knots])
     raw = max(-_RAW_CLIP, min(_RAW_CLIP, raw))
     z: float = (raw - state[SCORE_MEAN]) * state[SCORE_SCALE]
-    return max(-_CLIP, min(_CLIP, z))
+    return max(-CLIP, min(CLIP, z))
 
 
 @compiled
@@ -121,7 +130,7 @@ def run_levels(state: Floats, values: Floats, innovations: Floats) -> int:
         x = values[row]
         z = score(state, x)
         e = (z - state[PHI] * state[PREVIOUS]) * state[INNOVATION_SCALE]
-        e = max(-_CLIP, min(_CLIP, e))
+        e = max(-CLIP, min(CLIP, e))
         state[PREVIOUS] = z
         innovations[row] = e
         state[COUNT] += 1.0
@@ -288,7 +297,7 @@ def _finish_block(state: Floats, scores: Floats) -> None:
     for level in range(len(scores)):
         block = SHARES_HEAD + level * SHARE_SIZE
         z = (state[block + BLOCK_HITS] - state[block + BLOCK_MEAN]) * state[block + BLOCK_SCALE]
-        scores[level] = max(-_CLIP, min(_CLIP, z))
+        scores[level] = max(-CLIP, min(CLIP, z))
         state[block + BLOCK_HITS] = 0.0
 
 
@@ -345,13 +354,8 @@ def raw_score(table: Floats, x: float) -> float:
         return float(table[first + knots] + (x - table[first]) * table[GRID_LOW_SLOPE])
     if x >= table[last]:
         return float(table[last + knots] + (x - table[last]) * table[GRID_HIGH_SLOPE])
-    low, high = first, last
-    while high - low > 1:
-        middle = (low + high) // 2
-        if table[middle] <= x:
-            low = middle
-        else:
-            high = middle
+    low = place_below(table, first, last, x)
+    high = low + 1
     part = (x / 2 - table[low] / 2) / (table[high] / 2 - table[low] / 2)
     return float(table[low + knots] + part * (table[high + knots] - table[low + knots]))
 
@@ -365,13 +369,8 @@ def _value_at(table: Floats, score: float) -> float:
         return float(table[first - knots] + (score - table[first]) / table[GRID_LOW_SLOPE])
     if score >= table[last]:
         return float(table[last - knots] + (score - table[last]) / table[GRID_HIGH_SLOPE])
-    low, high = first, last
-    while high - low > 1:
-        middle = (low + high) // 2
-        if table[middle] <= score:
-            low = middle
-        else:
-            high = middle
+    low = place_below(table, first, last, score)
+    high = low + 1
     part = (score - table[low]) / (table[high] - table[low])
     return float(table[low - knots] * (1 - part) + table[high - knots] * part)
 
