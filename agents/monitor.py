@@ -14,7 +14,7 @@ Rule 4. Values are read many at a time, since two cost little more than one. At 
         ``READ_COST`` times as long as reading took, though not beyond ``WAIT_AT_MOST_S``, or twice
         as long as reading all partitions takes. While a backlog lasts, of more than
         ``BEHIND_RECORDS``, they wait ``WAIT_AT_MOST_S`` at least. Before its snapshot a model's
-        values are read.
+        values are read. Those of a model too young to tell anything wait for that.
 Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first, and then every
         ``STATUS_EVERY_S``, `status` is said again in full: a worker that did not know that it was
         replaced may have put an older word after a newer one.
@@ -256,7 +256,7 @@ class MonitorHop(Hop):
     async def _read_what_is_due(self) -> None:
         readings = self._readings
         for tp, held in self._held.items():
-            if held.monitor.waiting and self._is_due(readings[tp]):
+            if held.monitor.may_tell and self._is_due(readings[tp]):
                 await self._publish(self._read(held.monitor, readings[tp]), tp.partition)
 
     def _is_due(self, reading: Reading) -> bool:
@@ -266,7 +266,7 @@ class MonitorHop(Hop):
     def _read(self, monitor: Monitor, reading: Reading) -> list[Emission]:
         """Have the values that wait in a partition read (Rule 4)."""
         began_s = self._clock()
-        emissions = monitor.flush()
+        emissions = monitor.read()
         reading.note(began_s, self._clock())
         return emissions
 

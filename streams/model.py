@@ -48,6 +48,7 @@ from streams.lifecycle import Note, Step
 from streams.panel import Column, Panel
 from streams.spec import SpecInForce
 from streams.trail import Trail
+from streams.watch import FIRST_STAGES
 
 STATE_VERSION = 2
 READABLE_VERSIONS = (1, 2)
@@ -299,6 +300,12 @@ class ModelMonitor:
         if steps := self.book.lives.settle(self._now_ms):
             self._watch(batch)
             self._say(steps, self._row(at, self._now_ms), batch)
+
+    @property
+    def is_young(self) -> bool:
+        """Whether no series can have a reference yet, and so none can have anything to tell."""
+        is_given = bool(self.in_force.spec.reference.profile)
+        return self.predictions_seen < FIRST_STAGES[0] and not is_given
 
     @property
     def taken(self) -> int:

@@ -81,6 +81,7 @@ class Monitor:
         self.touched: dict[str, ModelMonitor] = {}
         self.waiting = 0
         self._gathering: dict[str, int] = {}
+        self._telling: dict[str, None] = {}  # those of them that may have something to tell
         self._base: dict[str, int] = {}
         self._due: dict[str, int] = {}
         self._labelled_topic = topics.name("labelled")
@@ -96,9 +97,9 @@ class Monitor:
     def gather(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
         """Take in records, as (offset, value); return what to publish, in order.
 
-        What they tell of the series waits until `flush`, or until ``MAX_WAITING`` events do: read
-        one or two at a time, as 10,000 models would have it, values cost ten times as much. When
-        they are read changes nothing of what is found.
+        What they tell of the series waits until `read` or `flush`, or until ``MAX_WAITING`` events
+        do: read one or two at a time, as 10,000 models would have it, values cost ten times as
+        much. When they are read changes nothing of what is found.
 
         Raises
         ------
@@ -156,6 +157,8 @@ class Monitor:
                 self._due.pop(model_id, None)
                 emissions += model.gather(self.partition, news)
                 self.waiting += len(news)
+                if not model.is_young:
+                    self._telling[model_id] = None
         return emissions
 
     def _tell(self, tick: _Tick) -> list[Emission]:
@@ -179,15 +182,26 @@ class Monitor:
                 those.append(model_id)
         return those
 
+    @property
+    def may_tell(self) -> bool:
+        """Whether something waits for `read`."""
+        return bool(self._telling)
+
+    def read(self) -> list[Emission]:
+        """Update the series that may have something to tell; return what to publish.
+
+        The values of young models wait on: many of them cost little more to read than a few.
+        """
+        return [each for model_id in list(self._telling) for each in self.flush_model(model_id)]
+
     def flush(self) -> list[Emission]:
         """Update the series with all that waits; return what to publish."""
-        gathering, self._gathering = self._gathering, {}
-        self.waiting = 0
-        return [emission for model_id in gathering for emission in self.models[model_id].flush()]
+        return [each for model_id in list(self._gathering) for each in self.flush_model(model_id)]
 
     def flush_model(self, model_id: str) -> list[Emission]:
         """Do so for one model: before its snapshot."""
         self.waiting -= self._gathering.pop(model_id, 0)
+        self._telling.pop(model_id, None)
         return self.models[model_id].flush()
 
     def resume(self, restored: Mapping[str, Restored], next_offset: int) -> None:

@@ -11,6 +11,7 @@ from schemas.topics import Topics
 from streams.ingest import Accepted, Refused, accept, pack
 from streams.model import Emission, Restored
 from streams.monitor import MAX_WAITING, LogGapError, Monitor
+from streams.watch import WatchSpec, profile
 from tests.doubles.core import (
     Json,
     Played,
@@ -163,13 +164,38 @@ def test_when_the_series_read_what_was_gathered_changes_nothing(
     emissions: list[Emission] = []
     for first in range(0, len(log), at_once):
         emissions += monitor.gather(log[first : first + at_once])
+        emissions += monitor.read()
+        assert not monitor.may_tell
         if first % flushed_every == 0:
             emissions += monitor.flush()
+            assert monitor.waiting == 0
     emissions += monitor.flush()
 
-    assert monitor.waiting == 0
     assert sorted(emissions) == sorted(expected.emissions)
     assert snapshots(monitor) == snapshots(expected.monitor)
+
+
+def test_values_wait_while_no_series_can_have_a_reference() -> None:
+    monitor = Monitor(0, Topics())
+
+    monitor.gather(enumerate(log_of(STORY[:398], 500)))
+    young = monitor.may_tell, monitor.read(), monitor.waiting
+    monitor.next_offset = None
+    monitor.gather([(1, log_of(STORY[398:402], 500)[0])])
+
+    assert young == (False, [], 398)
+    assert monitor.may_tell
+
+
+def test_a_model_with_a_profile_is_never_too_young_to_tell_something() -> None:
+    made = profile(WatchSpec(role="feature"), [float(row % 50) for row in range(1_000)])
+    spec = ModelSpec.model_validate({"reference": {"profile": {"feature/a": made}}})
+    monitor = Monitor(0, Topics(), lambda _model_id: spec)
+    wild = [accepted(prediction(f"{row}", features={"a": 1e6}), row) for row in range(100)]
+
+    monitor.gather([(0, log_of(wild)[0])])
+
+    assert {each.role for each in monitor.read()} == {"alerts", "status"}
 
 
 def snapshots(monitor: Monitor) -> dict[str, bytes]:
