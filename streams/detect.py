@@ -7,6 +7,7 @@ Rule 3. Thresholds come from :mod:`streams.budget` alone, and follow when the bu
 
 import math
 from dataclasses import dataclass, fields, replace
+from operator import length_hint
 from typing import Any, Literal
 
 import numpy as np
@@ -139,6 +140,9 @@ class Backstop:
     def _merge(self, scores: Floats) -> Floats:
         """Return what is read as one score each; the rest waits for more."""
         pending = np.concatenate((self._pending, scores))
+        if len(pending) < self._merged:
+            self._pending = pending
+            return _EMPTY
         whole = len(pending) // self._merged * self._merged
         self._pending = pending[whole:].copy()
         read: Floats = pending[:whole].reshape(-1, self._merged).sum(axis=1)
@@ -150,11 +154,11 @@ class Backstop:
             self._window = self._new_window()  # as River does: after a cut it begins anew
             self._is_drift = False
         # A loop in C: with River's own update() this was a sixth of the monitor's time.
-        for at, is_drift in enumerate(map(self._window.update, scores)):
-            if is_drift:
-                self._is_drift = True
-                return at
-        return None
+        left = iter(scores)
+        if True not in map(self._window.update, left):
+            return None
+        self._is_drift = True
+        return len(scores) - length_hint(left) - 1
 
     @property
     def _is_away(self) -> bool:
@@ -289,13 +293,13 @@ class LevelDetector:
         return bool((sums < CALM * thresholds).all())
 
     def _read_reference(self, learnt: Floats) -> None:
-        innovations = np.empty_like(learnt)
+        scores = np.empty_like(learnt)
         state = self._state
         state[kernel.HEAD + kernel.THRESHOLD : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE] = 1.0
-        kernel.run_levels(state, learnt, innovations)
+        kernel.run_levels(state, learnt, scores, self._adwin_scale)
         tops = state[kernel.HEAD + kernel.TOP : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE]
         self._tops = tops.copy()
-        self._backstop.learn(innovations * self._adwin_scale)
+        self._backstop.learn(scores)
 
     def _crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> float:
         """Return how far rows between the reference and the change lie away on its side."""
@@ -328,14 +332,15 @@ class LevelDetector:
 
     def run(self, values: Floats) -> Finding | None:
         """Read values until something has changed."""
-        before, innovations = self._state.copy(), np.empty_like(values)
-        alarm = kernel.run_levels(self._state, values, innovations)
+        before = self._state[: kernel.LEVELS_SIZE].copy()  # what lies behind stays as it is
+        scores = np.empty(len(values))
+        alarm = kernel.run_levels(self._state, values, scores, self._adwin_scale)
         row = alarm // kernel.STATISTICS if alarm >= 0 else len(values)
-        slow = self._backstop.run(innovations[:row] * self._adwin_scale)
+        slow = self._backstop.run(scores if alarm < 0 else scores[:row])
         if slow is not None:
             # What is reported is as of the alarm, wherever these values happen to end.
-            self._state = before
-            kernel.run_levels(self._state, values[: slow + 1], innovations)
+            self._state[: kernel.LEVELS_SIZE] = before
+            kernel.run_levels(self._state, values[: slow + 1], scores, self._adwin_scale)
             return self._slow_finding(slow)
         return self._finding(row, alarm % kernel.STATISTICS) if alarm >= 0 else None
 
@@ -597,7 +602,7 @@ class ShareDetector:
         slow = [
             (block, level)
             for level, backstop in enumerate(self._backstops)
-            if (block := backstop.run(scores[:finished, level])) is not None
+            if finished and (block := backstop.run(scores[:finished, level])) is not None
         ]
         if slow:
             block, level = min(slow)

@@ -160,7 +160,7 @@ class NumberMeasure:
             numbers = np.array([values[row] for row in used], dtype=np.float64)
             if self._rhythm is not None:
                 minutes = at_ms[used] // 60_000
-                numbers = np.array(self._rhythm.adjust(numbers.tolist(), minutes))
+                numbers = self._rhythm.adjust(numbers, minutes)
             scores = self._told["scores"]
             raw = np.interp(numbers, self._knots, self._ranks)
             self._sums.add(numbers, (raw - scores["mean"]) / scores["sd"])

@@ -129,11 +129,9 @@ class Calendar:
         self._next_test = next((more for more in TEST_DAYS if more > days), LAST_DAYS)
         self.due = self._began + 60 * DAY_HOURS * self._next_test
 
-    def read(self, values: Sequence[Value], minutes: Minutes) -> None:
-        """Count values to their hours."""
-        is_of_names = self._knots is None
-        x = self._columns_of(values) if is_of_names else np.array(values, dtype=np.float64)
-        self._add(x, minutes)
+    def read(self, values: Sequence[Value], x: Floats | None, minutes: Minutes) -> None:
+        """Count values to their hours; ``x`` are the same as doubles, where they are numbers."""
+        self._add(self._columns_of(values) if self._knots is None or x is None else x, minutes)
 
     def _add(self, x: Floats, minutes: Minutes) -> None:
         first = self._began // 60

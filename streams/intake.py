@@ -10,12 +10,11 @@ import math
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from streams.rhythm import Minutes
+from streams.rhythm import Moments
 from streams.sample import Floats, Value
 
 Scalar = float | int | str | bool | None
@@ -112,35 +111,55 @@ class NonFiniteValueError(ValueError):
     """A value is NaN, infinite or too large for a float: refuse the message that carries it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usable:
-    """What is left of some inputs when the missing and the foreign are taken out."""
+class Usable(NamedTuple):
+    """What is left of some inputs when the missing and the foreign are taken out.
+
+    Parameters
+    ----------
+    rows
+        How many inputs there were.
+    values, x, moments, places
+        What is left: as it came, as doubles where none is text, when, and in which rows.
+    flags
+        1 where an input is missing; None where none is.
+    foreign
+        The rows of inputs of another type.
+    """
 
     rows: int
     values: Sequence[Value]
+    x: Floats | None
+    moments: Moments | None
     places: Sequence[int]
-    flags: Floats | None
-    foreign: Sequence[int]
+    flags: Floats | None = None
+    foreign: Sequence[int] = ()
 
     def until(self, index: int) -> "Usable":
         """Return the part that ends with the value at ``index``."""
-        rows = self.places[index] + 1
+        rows, own = self.places[index] + 1, slice(index + 1)
         return Usable(
             rows,
-            self.values[: index + 1],
-            self.places[: index + 1],
+            self.values[own],
+            None if self.x is None else self.x[own],
+            None if self.moments is None else self.moments.at(own),
+            self.places[own],
             None if self.flags is None else self.flags[:rows],
             [row for row in self.foreign if row < rows],
         )
 
+    def chosen(self, kept: Sequence[int]) -> "Usable":
+        """Return it with some of its values only."""
+        return self._replace(
+            values=[self.values[index] for index in kept],
+            x=None if self.x is None else self.x[kept],
+            moments=None if self.moments is None else self.moments.at(kept),
+            places=[self.places[index] for index in kept],
+        )
 
-def chosen(
-    minutes: Minutes, rows: int, places: Sequence[int], kept: Sequence[int] | None
-) -> Minutes:
-    """Return the minutes of the values that are watched."""
-    if len(places) < rows:
-        minutes = minutes[np.array(places, dtype=np.intp)]
-    return minutes if kept is None else minutes[kept]
+
+def doubles(values: Sequence[Value], kinds: set[type]) -> Floats | None:
+    """Return values of these types as doubles; None where one is text."""
+    return None if str in kinds else np.array(values, dtype=np.float64)
 
 
 def extended(buffer: Buffer, values: Sequence[Value], kinds: set[type]) -> Buffer:
@@ -177,14 +196,16 @@ def family(value: Value) -> Types:
     return NUMBER if kind in NUMBER else TEXT if kind is str else TRUTH
 
 
-def refuse_what_is_not_finite(values: Sequence[Scalar]) -> None:
-    """Refuse values of which one is no finite number.
+def refuse_what_is_not_finite(values: Sequence[Scalar], kinds: set[type]) -> None:
+    """Refuse values, of these types, of which one is no finite number.
 
     Raises
     ------
     NonFiniteValueError
         Naming the first.
     """
+    if kinds.isdisjoint(NUMBER):
+        return
     try:
         if math.isfinite(sum(values)):  # type: ignore[arg-type] # what has no sum is looked at below
             return

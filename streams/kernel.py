@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Minutes = NDArray[np.int64]
+Runs = NDArray[np.int64]
 _Kernel = TypeVar("_Kernel", bound=Callable[..., object])
 
 
@@ -120,10 +121,10 @@ def _add(state: Floats, at: int, step: float, x: float, e: float) -> float:
 
 
 @compiled
-def run_levels(state: Floats, values: Floats, innovations: Floats) -> int:
+def run_levels(state: Floats, values: Floats, scores: Floats, scale: float) -> int:
     """Read values until a statistic passes its threshold.
 
-    Writes the whitened score of each value read to ``innovations``. Returns
+    Writes the whitened score of each value read, times ``scale``, to ``scores``. Returns
     ``row * STATISTICS + statistic`` of the alarm, or -1 when all values were read without one.
     """
     for row in range(len(values)):
@@ -132,7 +133,7 @@ def run_levels(state: Floats, values: Floats, innovations: Floats) -> int:
         e = (z - state[PHI] * state[PREVIOUS]) * state[INNOVATION_SCALE]
         e = max(-CLIP, min(CLIP, e))
         state[PREVIOUS] = z
-        innovations[row] = e
+        scores[row] = e * scale
         state[COUNT] += 1.0
         weight = 1.0 / state[COUNT]
         state[MEAN] += weight * (e - state[MEAN])
@@ -301,39 +302,27 @@ def _finish_block(state: Floats, scores: Floats) -> None:
         state[block + BLOCK_HITS] = 0.0
 
 
-# State of run_equal: the last value, how often in a row, and the run that is one too long.
-LAST, RUN, LIMIT, EQUAL_SIZE = 0, 1, 2, 3
-KEPT, DROPPED, STUCK = 0, 1, 2
-
-
 @compiled
-def run_equal(state: Floats, values: Floats, verdicts: Floats) -> int:
-    """Write for each value whether to keep it; return how many are not to be kept.
+def run_equal(values: Floats, last: float, before: int, runs: Runs) -> tuple[int, int]:
+    """Return the length of the longest run of equal values, and of the one at the end.
 
-    A run's ``LIMIT``-th value is ``STUCK``, what repeats it after that is ``DROPPED``.
+    ``last`` is the value before the first, and the ``before``-th of its run. Writes to ``runs`` how
+    many equal values end with each, if there is room for it.
     """
-    dropped = 0
+    longest, run = 0, before
     for row in range(len(values)):
-        if values[row] == state[LAST]:
-            state[RUN] += 1.0
-        else:
-            state[LAST] = values[row]
-            state[RUN] = 1.0
-        verdicts[row] = KEPT
-        if state[RUN] >= state[LIMIT]:
-            verdicts[row] = STUCK if state[RUN] == state[LIMIT] else DROPPED
-            dropped += 1
-    return dropped
+        run = run + 1 if values[row] == last else 1
+        last = values[row]
+        longest = max(longest, run)
+        if len(runs) > 0:
+            runs[row] = run
+    return longest, run
 
 
 @compiled
 def longest_equal(values: Floats) -> int:
     """Return the length of the longest run of equal values."""
-    longest = run = 0
-    for row in range(len(values)):
-        run = run + 1 if row > 0 and values[row] == values[row - 1] else 1
-        longest = max(longest, run)
-    return longest
+    return run_equal(values, math.nan, 0, np.empty(0, np.int64))[0]
 
 
 # Hours. A grid has a row for each hour of two weeks: how many values, then the sums of their

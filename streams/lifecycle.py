@@ -256,10 +256,6 @@ class Lives:
     def read(self, stretch: Stretch) -> list[Step]:
         """Have the watch of a series, and its gauges if it has any, read values."""
         values, watch, series = stretch.values, stretch.watch, stretch.series
-        if series not in self._gauged:
-            seen = watch.seen
-            changes = watch.update(values, stretch.at_ms)
-            return self.follow(stretch, changes, seen) if changes else []
         steps: list[Step] = []
         at = 0
         while at < len(values):

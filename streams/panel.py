@@ -195,11 +195,8 @@ class Panel:
                 continue
             if column.at_ms is not at_ms:  # all features share theirs
                 at_ms = column.at_ms
-                moments = Moments(at_ms)
-                minutes = moments.kept()
+                moments = Moments.of(at_ms)
             watch = self._watches[series]
-            if watch.keep(values, minutes):
-                continue
             seen = watch.seen
             if changes := watch.read(values, moments):
                 steps += lives.follow(self._stretch(column, start, now_of), changes, seen)

@@ -33,6 +33,8 @@ MAX_KNOWN_CATEGORIES = 256
 MAX_NEWS = 3
 MAX_SILENT_ROWS = 64_000
 
+_NO_RUNS: kernel.Runs = np.empty(0, dtype=np.int64)
+
 
 class Hush:
     """Let the first alarm of a kind through, the next after ``rows`` inputs, then after twice that.
@@ -295,86 +297,99 @@ class RunRule:
 
     A run is too long when neither the reference's own runs, three times over, nor chance at the
     share of the commonest value explain it.
+
+    Attributes
+    ----------
+    limit
+        Equal values in a row that are one too many; 0 before it is learnt.
     """
 
-    __slots__ = ("_last", "_state", "_top_share")
+    __slots__ = ("_last", "_run", "_top_share", "limit")
 
     def __init__(self) -> None:
-        self._state = np.zeros(kernel.EQUAL_SIZE)
         self._last: Value | None = None
+        self._run = 0
         self._top_share = 0.0
+        self.limit = 0
 
     def learn(self, sample: Sample, false_alarms: float) -> None:
         """Set the longest run that is still believed."""
         if sample.levels is None:
             codes, commonest_rows = sample.x, sample.commonest_rows
         else:
-            codes, _ = _codes(sample.values, None)
+            is_text = str in map(type, sample.values)
+            codes, _ = _codes(sample.values, None if is_text else sample.x, None)
             commonest_rows = kernel.longest_equal(np.sort(codes))
         top = commonest_rows / len(codes)
         self._top_share = top
         longest = kernel.longest_equal(codes)
         if FEWEST_RUNS * longest > len(codes):
-            self._state[kernel.LIMIT] = 0.0
+            self.limit = 0
             return
-        self._state[kernel.LIMIT] = max(
-            SHORTEST_STUCK_RUN, 3 * longest, longest_chance_run(top, false_alarms)
-        )
+        chance = longest_chance_run(top, false_alarms)
+        self.limit = max(SHORTEST_STUCK_RUN, 3 * longest, chance)
 
-    def filter(self, values: Sequence[Value]) -> tuple[list[int], list[int] | None]:
-        """Read values; return the rows where one has stuck, and the rows to keep if not all."""
-        if self._state[kernel.LIMIT] == 0 or not values:
+    def filter(
+        self, values: Sequence[Value], x: Floats | None
+    ) -> tuple[list[int], list[int] | None]:
+        """Read values; return the rows where one has stuck, and the rows to keep if not all.
+
+        A run's ``limit``-th value has stuck; what repeats it after that is not to be kept either.
+
+        Parameters
+        ----------
+        x
+            The values as doubles; None where one is text.
+        """
+        if self.limit == 0 or not values:
             return [], None
-        codes, self._state[kernel.LAST] = _codes(values, self._last)
-        verdicts = np.empty_like(codes)
-        dropped = kernel.run_equal(self._state, codes, verdicts)
+        codes, last = _codes(values, x, self._last)
+        before = self._run
+        longest, self._run = kernel.run_equal(codes, last, before, _NO_RUNS)
         self._last = values[-1]
-        self._state[kernel.LAST] = 0.0  # numbers stand for words within one batch only
-        if dropped == 0:
+        if longest < self.limit:
             return [], None
-        return (
-            np.flatnonzero(verdicts == kernel.STUCK).tolist(),
-            np.flatnonzero(verdicts == kernel.KEPT).tolist(),
-        )
+        runs = np.empty(len(codes), dtype=np.int64)
+        kernel.run_equal(codes, last, before, runs)
+        stuck, kept = np.flatnonzero(runs == self.limit), np.flatnonzero(runs < self.limit)
+        return stuck.tolist(), kept.tolist()
 
     def doubt(self) -> None:
         """Believe longer runs while the shares that the limit rests on are being learnt anew."""
         if self._top_share >= COMMON_SHARE:
-            self._state[kernel.LIMIT] *= DOUBT
+            self.limit *= DOUBT
             self._top_share = 0.0
 
-    @property
-    def limit(self) -> int:
-        """Equal values in a row that are one too many; 0 before it is learnt."""
-        return int(self._state[kernel.LIMIT])
-
-    def mark(self) -> tuple[float, float, Value | None]:
+    def mark(self) -> tuple[int, Value | None]:
         """Return what :meth:`rewind` goes back to."""
-        return self._state[kernel.LAST], self._state[kernel.RUN], self._last
+        return self._run, self._last
 
-    def rewind(self, mark: tuple[float, float, Value | None]) -> None:
+    def rewind(self, mark: tuple[int, Value | None]) -> None:
         """Go back to where :meth:`mark` was called."""
-        self._state[kernel.LAST], self._state[kernel.RUN], self._last = mark
+        self._run, self._last = mark
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as a tree for :func:`streams.blob.pack`."""
-        return {"state": self._state, "last": self._last, "top_share": self._top_share}
+        state = np.array([0.0, self._run, self.limit])
+        return {"state": state, "last": self._last, "top_share": self._top_share}
 
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "RunRule":
         """Return the rule as it was."""
         rule = cls()
-        rule._state[:] = tree["state"]
+        rule._run, rule.limit = map(int, tree["state"][1:])
         rule._last = tree["last"]
         rule._top_share = tree["top_share"]
         return rule
 
 
-def _codes(values: Sequence[Value], last: Value | None) -> tuple[Floats, float]:
-    """Return numbers that are equal where values are, and the number that stands for ``last``."""
-    kinds = set(map(type, values))
-    if str not in kinds and not isinstance(last, str):
-        return np.array(values, dtype=np.float64), math.nan if last is None else float(last)
+def _codes(values: Sequence[Value], x: Floats | None, last: Value | None) -> tuple[Floats, float]:
+    """Return numbers that are equal where values are, and the number that stands for ``last``.
+
+    They stand for words within one batch only.
+    """
+    if x is not None and not isinstance(last, str):
+        return x, math.nan if last is None else float(last)
     numbers = {value: float(number) for number, value in enumerate(dict.fromkeys(values))}
     codes = np.fromiter(map(numbers.__getitem__, values), dtype=np.float64, count=len(values))
     return codes, math.nan if last is None else numbers.get(last, math.nan)

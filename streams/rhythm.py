@@ -25,24 +25,39 @@ class Moments:
 
     Parameters
     ----------
-    at_ms
-        Their instants, in epoch milliseconds.
-
-    Attributes
-    ----------
-    minutes, latest
-        Their minutes, and the latest of them.
+    minutes
+        Their minutes.
     """
 
-    __slots__ = ("latest", "minutes")
+    __slots__ = ("_kept", "_latest", "minutes")
 
-    def __init__(self, at_ms: NDArray[np.int64]) -> None:
-        self.minutes: Minutes = at_ms // 60_000
-        self.latest = int(self.minutes.max(initial=0))
+    def __init__(self, minutes: Minutes) -> None:
+        self.minutes = minutes
+        self._kept: bytes | None = None
+        self._latest: int | None = None
 
+    @classmethod
+    def of(cls, at_ms: NDArray[np.int64]) -> "Moments":
+        """Return the moments of instants in epoch milliseconds."""
+        return cls(at_ms // 60_000)
+
+    def at(self, rows: slice | Sequence[int]) -> "Moments":
+        """Return those of some of the rows."""
+        return Moments(self.minutes[rows])
+
+    @property
+    def latest(self) -> int:
+        """The latest of them."""
+        if self._latest is None:
+            self._latest = int(self.minutes.max(initial=0))
+        return self._latest
+
+    @property
     def kept(self) -> bytes:
-        """Return them as a series keeps them while it learns."""
-        return self.minutes.astype(np.uint32).tobytes()
+        """Them as a series keeps them while it learns."""
+        if self._kept is None:
+            self._kept = self.minutes.astype(np.uint32).tobytes()
+        return self._kept
 
 
 class Rhythm:
@@ -74,6 +89,7 @@ class Rhythm:
         self._table = table
         self._names = tuple(names)
         self._shares = shares
+        self._expected: tuple[Sequence[Value | None], Floats] | None = None  # as asked for last
 
     @property
     def is_guess(self) -> bool:
@@ -93,15 +109,12 @@ class Rhythm:
         """Whether values are adjusted; else shares are expected."""
         return self._table is not None
 
-    def adjust(self, values: Sequence[Value] | Floats, minutes: Minutes) -> list[Value]:
-        """Return what numbers would be at an average hour; shares are left as they are."""
-        if self._table is None:
-            return list(values)
-        x = np.array(values, dtype=np.float64)
-        adjusted = np.empty_like(x)
-        kernel.adjust(self._table, minutes, x, adjusted)
-        made: list[Value] = adjusted.tolist()
-        return made
+    def adjust(self, x: Floats, minutes: Minutes) -> Floats:
+        """Return what numbers would be at an average hour."""
+        adjusted = x.copy()
+        if self._table is not None:
+            kernel.adjust(self._table, minutes, x, adjusted)
+        return adjusted
 
     @property
     def names(self) -> tuple[Value | None, ...]:
@@ -112,12 +125,14 @@ class Rhythm:
         """Return what the hour of each row adds to the share of each category."""
         if self._shares is None:
             return None
-        known = {name: place for place, name in enumerate(self._names)}
-        columns = np.zeros((self.hours, len(names)))
-        for at, name in enumerate(names):
-            if name in known:
-                columns[:, at] = self._shares[:, known[name]]
-        made: Floats = columns[minutes // 60 % self.hours]
+        if self._expected is None or self._expected[0] is not names:
+            known = {name: place for place, name in enumerate(self._names)}
+            columns = np.zeros((self.hours, len(names)))
+            for at, name in enumerate(names):
+                if name in known:
+                    columns[:, at] = self._shares[:, known[name]]
+            self._expected = names, columns
+        made: Floats = self._expected[1][minutes // 60 % self.hours]
         return made
 
     def snapshot(self) -> dict[str, Any]:

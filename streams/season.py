@@ -15,7 +15,7 @@ from typing import Any
 from streams.detect import Finding
 from streams.hours import CYCLE_DAYS, Calendar
 from streams.rhythm import Minutes, Rhythm
-from streams.sample import Sample, Value
+from streams.sample import Floats, Sample, Value
 
 RELEARNT_DAYS = (1, 2, 7, 14)
 CREPT, CREPT_AGAIN = 2.5, 1.0
@@ -67,10 +67,16 @@ class Season:
         """Tell whether `test` may be due with rows that come until then."""
         return self._calendar is not None and minute >= self._calendar.due
 
-    def read(self, values: Sequence[Value], minutes: Minutes, passed: Minutes | None) -> None:
+    def read(
+        self,
+        values: Sequence[Value],
+        x: Floats | None,
+        minutes: Minutes,
+        passed: Minutes | None,
+    ) -> None:
         """Gather values, and let the time of all rows pass; None: no test may be due with them."""
         if self._calendar is not None:
-            self._calendar.read(values, minutes)
+            self._calendar.read(values, x, minutes)
             self._calendar.pass_over(passed)
 
     def test(self) -> bool:

@@ -61,10 +61,17 @@ class Series(Protocol):
         """Whether no alarm is on its way."""
         ...
 
-    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
+    def run(
+        self, values: Sequence[Value], x: Floats | None, expected: Floats | None
+    ) -> Finding | None:
         """Read values until something has changed.
 
-        ``expected`` is what the hour of each row adds to the share of each of ``watched``.
+        Parameters
+        ----------
+        x
+            The values as doubles; None where one is text.
+        expected
+            What the hour of each row adds to the share of each of ``watched``.
         """
 
     @property
@@ -150,9 +157,12 @@ class NumericSeries:
         for watch in watches:
             watch.set_budget(false_alarms / len(watches))
 
-    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
+    def run(
+        self, values: Sequence[Value], x: Floats | None, expected: Floats | None
+    ) -> Finding | None:
         """Read values until something has changed."""
-        x = np.array(values, dtype=np.float64)
+        if x is None:
+            return None
         if self._shares is None:
             return None if self._level is None else self._level.run(x)
         codes = _place_codes(x, (*self._atoms, *self._heaps))
@@ -274,6 +284,7 @@ class CategorySeries:
         self._levels = levels
         self._shares = shares
         self._codes = levels.codes
+        self._watched = _names_of(levels, shares.codes)
 
     @classmethod
     def learn(
@@ -297,7 +308,7 @@ class CategorySeries:
     @property
     def watched(self) -> tuple[Value | None, ...]:
         """The categories watched by their shares, in the order of levels; None for the rest."""
-        return _names_of(self._levels, self._shares.codes)
+        return self._watched
 
     @property
     def is_settled(self) -> bool:
@@ -318,7 +329,9 @@ class CategorySeries:
         """Set the thresholds."""
         self._shares.set_budget(false_alarms)
 
-    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
+    def run(
+        self, values: Sequence[Value], x: Floats | None, expected: Floats | None
+    ) -> Finding | None:
         """Read values until the share of a category has changed."""
         return self._shares.run(coded(values, self._codes, len(self._codes)), expected)
 
@@ -388,7 +401,9 @@ class ConstantSeries:
         self._value = value
         self._rows = rows
 
-    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
+    def run(
+        self, values: Sequence[Value], x: Floats | None, expected: Floats | None
+    ) -> Finding | None:
         """Read values until one differs."""
         if values.count(self._value) == len(values):
             return None
@@ -434,7 +449,9 @@ class NamesSeries:
         self._rows = rows
         self._distinct = distinct
 
-    def run(self, values: Sequence[Value], expected: Floats | None = None) -> Finding | None:
+    def run(
+        self, values: Sequence[Value], x: Floats | None, expected: Floats | None
+    ) -> Finding | None:
         """Find nothing."""
 
     def set_budget(self, false_alarms: float) -> None:

@@ -19,6 +19,7 @@ Rule 7. What wanders is not watched. It is given a longer reference, up to four 
 import base64
 import math
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,7 +41,7 @@ from streams.intake import (
     Codes,
     MinuteLog,
     Usable,
-    chosen,
+    doubles,
     extended,
     family,
     refuse_what_is_not_finite,
@@ -311,39 +312,6 @@ class SeriesWatch:
     def _value_budget(self) -> float:
         return self._false_alarms * (1 if self._missing.is_idle else 1 - MISSING_SHARE)
 
-    def keep(self, values: Sequence[Scalar], minutes: bytes) -> bool:
-        """Keep values that are among the first of the series; return whether that was all to do.
-
-        Before a first reference can be made there is nothing to hold them against. This is what
-        `update` would do, at a sixth of the cost where values come one or two at a time, as they do
-        when models are many. If it returns False, nothing has been done.
-
-        Parameters
-        ----------
-        minutes
-            Their minutes, as `Moments` has them kept.
-
-        Raises
-        ------
-        NonFiniteValueError
-            Before any state has changed.
-        """
-        seen = self._seen + len(values)
-        if seen >= FIRST_STAGES[0] or self._buffer is None or self._original is not None:
-            return False
-        kinds = set(map(type, values))
-        if not kinds <= ANY:
-            return False
-        if not kinds.isdisjoint(NUMBER):
-            refuse_what_is_not_finite(values)
-        self._seen = seen
-        self._foreign_run = 0
-        self._missing.keep(len(values))
-        self._buffer = extended(self._buffer, cast("Sequence[Value]", values), kinds)
-        if self._buffer_minutes is not None:
-            self._buffer_minutes.add(minutes)
-        return True
-
     def update(self, values: Sequence[Scalar], at_ms: Instants | None = None) -> list[Change]:
         """Take values into account, in log order; return the changes they reveal.
 
@@ -357,28 +325,51 @@ class SeriesWatch:
         NonFiniteValueError
             Before any state has changed: one NaN blinds ADWIN and PageHinkley for good.
         """
-        return self.read(values, None if at_ms is None else Moments(at_ms))
+        return self.read(values, None if at_ms is None else Moments.of(at_ms))
 
     def read(self, values: Sequence[Scalar], moments: Moments | None) -> list[Change]:
         """Do what `update` does, with moments that other series share."""
-        refuse_what_is_not_finite(values)
+        kinds = set(map(type, values))
+        refuse_what_is_not_finite(values, kinds)
         changes: list[Change] = []
+        rows = len(values)
+        if self._keep(cast("Sequence[Value]", values), kinds, moments):
+            return changes
         start = 0
-        while start < len(values):
-            end = start + self._rows_until_stage()
-            minutes = passed = None
-            if moments is not None:
-                minutes = moments.minutes[start:end]
-                if self._season.may_test_by(moments.latest):
-                    row = self._season.rows_until_test(minutes)
-                    if row == 0:
-                        self._consult()
-                        continue
-                    if row is not None:
-                        end, minutes = start + row, minutes[:row]
-                    passed = minutes
-            start += self._read(values[start:end], minutes, passed, start, changes)
+        while start < rows:
+            end = min(start + self._rows_until_stage(), rows)
+            may_test = moments is not None and self._season.may_test_by(moments.latest)
+            if moments is not None and may_test:
+                row = self._season.rows_until_test(moments.minutes[start:end])
+                if row == 0:
+                    self._consult()
+                    continue
+                end = end if row is None else start + row
+            part, when = values, moments
+            if end - start < rows:
+                part = values[start:end]
+                kinds = set(map(type, part))
+                when = moments and moments.at(slice(start, end))
+            usable = self._usable(part, kinds, when)
+            start += self._read(usable, when if may_test else None, start, changes)
         return changes
+
+    def _keep(self, values: Sequence[Value], kinds: set[type], moments: Moments | None) -> bool:
+        """Keep values that are among the first of the series; return whether that was all to do.
+
+        Before a first reference can be made there is nothing to hold them against. This is what
+        `_read` would do, at a third of the cost.
+        """
+        seen = self._seen + len(values)
+        if seen >= FIRST_STAGES[0] or self._buffer is None or self._original is not None:
+            return False
+        if not kinds <= ANY:
+            return False
+        self._seen = seen
+        self._foreign_run = 0
+        self._missing.keep(len(values))
+        self._extend(self._buffer, values, kinds, moments)
+        return True
 
     def _consult(self) -> None:
         """Ask whether a rhythm is known by now; where that makes a difference, learn anew."""
@@ -395,43 +386,37 @@ class SeriesWatch:
         """Return the values after which a reference is due, at the earliest."""
         if self._buffer is None:
             return MAX_PART_ROWS
-        return next(rows for rows in self._stages if rows > len(self._buffer)) - len(self._buffer)
+        rows = len(self._buffer)
+        return self._stages[bisect_right(self._stages, rows)] - rows
 
     def _read(
-        self,
-        part: Sequence[Scalar],
-        minutes: Minutes | None,
-        passed: Minutes | None,
-        start: int,
-        changes: list[Change],
+        self, usable: Usable, passed: Moments | None, start: int, changes: list[Change]
     ) -> int:
         """Read inputs up to the first that ends what was learnt; return how many.
 
-        ``passed`` are the minutes again, where a test of the season may be due with them.
+        ``passed`` are the moments of all rows, where a test of the season may be due with them.
         """
-        usable = self._usable(part)
         mark = self._runs.mark()
-        stuck, kept = self._runs.filter(usable.values)
-        watched = usable.values if kept is None else [usable.values[row] for row in kept]
-        hours = None if minutes is None else chosen(minutes, len(part), usable.places, kept)
-        finding = self._run(watched, hours) if self._series is not None and watched else None
+        stuck, kept = self._runs.filter(usable.values, usable.x)
+        watched = usable if kept is None else usable.chosen(kept)
+        finding = self._run(watched) if self._series is not None and watched.values else None
         if finding is not None:
-            index = finding.row if kept is None else kept[finding.row]
-            watched = watched[: finding.row + 1]
-            hours = None if hours is None else hours[: finding.row + 1]
-            usable = usable.until(index)
+            usable = usable.until(finding.row if kept is None else kept[finding.row])
+            watched = watched.until(finding.row)
             finding = replace(finding, row=usable.rows - 1)
             self._runs.rewind(mark)
-            stuck, _ = self._runs.filter(usable.values)
+            stuck, _ = self._runs.filter(usable.values, usable.x)
         facts = self._facts(usable, stuck)
         self._seen += usable.rows
-        if minutes is not None and hours is not None:
-            self._season.read(watched, hours, None if passed is None else passed[: usable.rows])
+        moments = watched.moments
+        if moments is not None:
+            rest = None if passed is None else passed.minutes[: usable.rows]
+            self._season.read(watched.values, watched.x, moments.minutes, rest)
         told = []
         if finding is None:
-            self._learn(watched, hours)
+            self._learn(watched.values, moments)
         else:
-            told = self._told(finding, hours)
+            told = self._told(finding, moments)
         if self._foreign_run == FOREIGN_RUN_ROWS:
             self._forget_type()
         if facts or told:
@@ -445,10 +430,10 @@ class SeriesWatch:
         rhythm = self._season.rhythm if told else None
         return [_change(*each, rhythm, start) for each in found]
 
-    def _told(self, finding: Finding, minutes: Minutes | None) -> list[_Told]:
+    def _told(self, finding: Finding, moments: Moments | None) -> list[_Told]:
         """Return a change as it is told, if it is; what it ends is learnt anew."""
         is_steady = self._series is not None and self._series.is_steady
-        minute = None if minutes is None else int(minutes[-1])
+        minute = None if moments is None else int(moments.minutes[-1])
         if self._season.explains(finding, minute, is_steady=is_steady):
             self._series = self._buffer = None  # until the day is over
             self._buffer_minutes = MinuteLog()
@@ -464,24 +449,27 @@ class SeriesWatch:
         self._relearn()
         return told
 
-    def _run(self, values: Sequence[Value], minutes: Minutes | None) -> Finding | None:
+    def _run(self, watched: Usable) -> Finding | None:
         """Hold values against the reference, each as at its hour."""
-        rhythm = self._season.rhythm
+        values, x, rhythm = watched.values, watched.x, self._season.rhythm
         if self._series is None:
             return None
-        if rhythm is None or minutes is None:
-            return self._series.run(values)
-        expected = rhythm.expected(self._series.watched, minutes)
-        return self._series.run(rhythm.adjust(values, minutes), expected)
+        if rhythm is None or watched.moments is None:
+            return self._series.run(values, x, None)
+        minutes = watched.moments.minutes
+        if x is not None and rhythm.is_of_numbers:
+            x = rhythm.adjust(x, minutes)
+            values = x.tolist()
+        return self._series.run(values, x, rhythm.expected(self._series.watched, minutes))
 
-    def _usable(self, part: Sequence[Scalar]) -> Usable:
+    def _usable(self, part: Sequence[Scalar], kinds: set[type], moments: Moments | None) -> Usable:
         """Take out what is missing or foreign; end early where foreign values are the rule."""
-        accepts = self._accepts
-        if accepts.issuperset(map(type, part)):
+        accepts, rows = self._accepts, len(part)
+        if kinds <= accepts:
             self._foreign_run = 0
-            return Usable(len(part), cast("Sequence[Value]", part), range(len(part)), None, ())
+            own = cast("Sequence[Value]", part)
+            return Usable(rows, own, doubles(own, kinds), moments, range(rows))
         places, foreign = [], []
-        rows = len(part)
         for row, value in enumerate(part):
             if type(value) in accepts:
                 places.append(row)
@@ -495,8 +483,9 @@ class SeriesWatch:
         flags = np.ones(rows)
         flags[places] = 0.0
         flags[foreign] = 0.0
-        values = cast("list[Value]", [part[row] for row in places])
-        return Usable(rows, values, places, flags, foreign)
+        own = cast("list[Value]", [part[row] for row in places])
+        x = doubles(own, set(map(type, own)))
+        return Usable(rows, own, x, moments and moments.at(places), places, flags, foreign)
 
     def _facts(self, usable: Usable, stuck: Sequence[int]) -> list[_Fact]:
         """Apply the rules that no budget limits."""
@@ -505,11 +494,9 @@ class SeriesWatch:
             flags = np.zeros(usable.rows) if usable.flags is None else usable.flags
             missing = self._missing.update(flags, MISSING_SHARE * self._false_alarms)
             facts += [(finding, None) for finding in missing]
-        facts += [
-            (Finding(row=row, aspect="type", detector="rule"), None)
-            for row in usable.foreign
-            if self._types.lets_through(self._seen + row)
-        ]
+        for row in usable.foreign:
+            if self._types.lets_through(self._seen + row):
+                facts.append((Finding(row=row, aspect="type", detector="rule"), None))
         if self._news is not None and usable.values:
             for index, value in self._news.update(usable.values):
                 finding = Finding(row=usable.places[index], aspect="unseen", detector="rule")
@@ -531,14 +518,20 @@ class SeriesWatch:
     def _category(self, level: int | None) -> str | None:
         return None if level is None or self._series is None else self._series.category(level)
 
-    def _learn(self, values: Sequence[Value], minutes: Minutes | None) -> None:
-        if self._buffer is None:
-            return
-        self._buffer = extended(self._buffer, values, set(map(type, values)))
-        if minutes is None:
+    def _extend(
+        self, buffer: Buffer, values: Sequence[Value], kinds: set[type], moments: Moments | None
+    ) -> None:
+        """Add values to what is learnt from."""
+        self._buffer = extended(buffer, values, kinds)
+        if moments is None:
             self._buffer_minutes = None
         elif self._buffer_minutes is not None:
-            self._buffer_minutes.add(minutes.astype(np.uint32).tobytes())
+            self._buffer_minutes.add(moments.kept)
+
+    def _learn(self, values: Sequence[Value], moments: Moments | None) -> None:
+        if self._buffer is None:
+            return
+        self._extend(self._buffer, values, set(map(type, values)), moments)
         if len(self._buffer) not in self._stages:
             return
         is_last = len(self._buffer) == self._stages[-1]
@@ -659,7 +652,7 @@ class SeriesWatch:
             return sample, None
         if levels is not None:
             return sample, (rhythm, minutes)
-        return Sample(rhythm.adjust(sample.x, minutes)), (rhythm, minutes)
+        return Sample(rhythm.adjust(sample.x, minutes).tolist()), (rhythm, minutes)
 
     def _relearn(self) -> None:
         rows = self._seen - self._learning_since
