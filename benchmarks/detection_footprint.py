@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -72,6 +73,14 @@ def series_of(features: int, rows: int) -> tuple[dict[str, list[Scalar]], Instan
     return {f"feature/{k}": mixed_feature(k, rng, at_ms) for k in range(features)}, at_ms
 
 
+class Arrived(NamedTuple):
+    """The event of a row."""
+
+    offset: int
+    place: int
+    now_ms: int
+
+
 def feed(
     panel: Panel, series: dict[str, list[Scalar]], at_ms: Instants, start: int, end: int
 ) -> float:
@@ -86,7 +95,7 @@ def feed(
                 for name, values in series.items()
             ],
             lives,
-            lambda _role, _row: 0,
+            lambda _role, row: Arrived(0, row, 0),
         )
     return (time.process_time() - began_s) / ((end - start) * len(series)) * 1e6
 

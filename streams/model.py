@@ -427,7 +427,7 @@ class ModelMonitor:
             self._watch(batch)
             panel.become_regression()
         features, score = event.get("features") or {}, _top_score(event)
-        if panel.begins_with_prediction(answer, score, features):
+        if panel.begins_with_prediction(answer, score, features) and not self.is_young:
             self._watch(batch)
         batch.prediction_rows.append(self._row(arrival, at_ms, (features, score, answer)))
         waiting = _new_waiting((arrival.payload, answer, at_ms))
@@ -534,7 +534,7 @@ class ModelMonitor:
         self.labelled_seen += 1
         is_error, error = self.panel.compare(prediction.prediction, outcome.outcome)
         value = is_error if error is None else error
-        if self.panel.begins_with_pair(value, outcome.outcome):
+        if self.panel.begins_with_pair(value, outcome.outcome) and not self.is_young:
             self._watch(batch)
         answered_at_ms = prediction.predicted_at_ms
         delay_ms = at_ms - answered_at_ms
@@ -599,10 +599,10 @@ class ModelMonitor:
             ]
             self._labelled_trail.note(pairs[0].labelled_seen, pairs)
 
-        def now_of(role: str, row: int) -> int:
-            return batch.rows_of(role)[row].now_ms
+        def event_of(role: str, row: int) -> _Row:
+            return batch.rows_of(role)[row]
 
-        steps = self.panel.update(columns, self.book.lives, now_of)
+        steps = self.panel.update(columns, self.book.lives, event_of)
         if steps:
             told = [(batch.rows_of(step.role)[step.row], step) for step in steps]
             told.sort(key=lambda each: (each[0].offset, each[0].place))

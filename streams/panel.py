@@ -14,8 +14,8 @@ Rule 6. Another spec takes effect at once: the budget is divided anew; a feature
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
-from typing import Any, Literal, NamedTuple
+from functools import cache
+from typing import Any, Literal, NamedTuple, Protocol
 
 from schemas.model_spec import ModelSpec
 from streams.budget import Role, shares
@@ -28,8 +28,27 @@ MAX_SERIES = 1_000
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """What is a quantity, and no class, once a model turns out to be a regression."""
 
-NowOf = Callable[[Role, int], int]
 Kind = Literal["auto", "numeric", "categorical"]
+
+
+class Placed(Protocol):
+    """The event that a value came with."""
+
+    @property
+    def offset(self) -> int:
+        """The offset of its record in ``events``."""
+
+    @property
+    def place(self) -> int:
+        """Its place there."""
+
+    @property
+    def now_ms(self) -> int:
+        """The model's log time at it."""
+
+
+EventOf = Callable[[Role, int], Placed]
+"""Gives the event of a row of a column."""
 
 
 class Column(NamedTuple):
@@ -71,7 +90,6 @@ class Panel:
         self._feature_series: dict[str, str] = {}
         self._begun: set[str] = set()
         self._usual_names: tuple[str, ...] = ()
-        self._has_new_series = False
         self._minutes = bytearray()  # of the series that began together
 
     def respec(self, spec: ModelSpec) -> set[str]:
@@ -169,7 +187,7 @@ class Panel:
             if series
         ]
 
-    def update(self, columns: Sequence[Column], lives: Lives, now_of: NowOf) -> list[Step]:
+    def update(self, columns: Sequence[Column], lives: Lives, event_of: EventOf) -> list[Step]:
         """Take columns into account; return what has become of alerts.
 
         Parameters
@@ -178,12 +196,10 @@ class Panel:
             At most one of each series.
         lives
             The model's alerts.
-        now_of
-            Gives the model's log time at a row of a column.
+        event_of
+            Gives the event of a row of a column.
         """
-        starts = [self._meet(column) for column in columns]
-        if self._has_new_series:
-            self._divide_budget()
+        starts = self._meet(columns, event_of)
         steps: list[Step] = []
         at_ms: Instants | None = None
         for column, start in zip(columns, starts, strict=True):
@@ -191,7 +207,7 @@ class Panel:
                 continue
             series, values = column.series, column.values
             if start or lives.is_gauged(series):
-                steps += lives.read(self._stretch(column, start, now_of))
+                steps += lives.read(self._stretch(column, start, event_of))
                 continue
             if column.at_ms is not at_ms:  # all features share theirs
                 at_ms = column.at_ms
@@ -199,7 +215,7 @@ class Panel:
             watch = self._watches[series]
             seen = watch.seen
             if changes := watch.read(values, moments):
-                steps += lives.follow(self._stretch(column, start, now_of), changes, seen)
+                steps += lives.follow(self._stretch(column, start, event_of), changes, seen)
         return steps
 
     def describe(self) -> dict[str, dict[str, Any]]:
@@ -290,23 +306,35 @@ class Panel:
             else:
                 self._feature_series[name] = "" if name in self._ignored else f"feature/{name}"
 
-    def _meet(self, column: Column) -> int | None:
-        """Return from which row on a column is watched; None when it has no value yet."""
-        series, role, values, _ = column
-        if not values:
-            return None
-        if series in self._watches:
-            return 0
-        start = next((row for row, value in enumerate(values) if value is not None), None)
-        if start is not None:
-            if not self._has_new_series:
-                self._minutes = bytearray()
-            self._watches[series] = self._new_watch(series, role)
-            self._roles[series] = role
-            self._has_new_series = True
-            if role == "feature":
-                self._begun.add(series.removeprefix("feature/"))
-        return start
+    def _meet(self, columns: Sequence[Column], event_of: EventOf) -> list[int | None]:
+        """Return from which row on each column is watched; None where it has no value yet.
+
+        Series begin in the order of the events, however many of these are read at once.
+        """
+        is_new = [column.series not in self._watches for column in columns]
+        if not any(is_new):
+            return [0] * len(columns)
+        starts = [
+            _first_value(column.values) if new else 0
+            for column, new in zip(columns, is_new, strict=True)
+        ]
+        begins = []
+        for number, start in enumerate(starts):
+            if is_new[number] and start is not None:
+                event = event_of(columns[number].role, start)
+                begins.append((event.offset, event.place, number))
+        self._minutes = bytearray()
+        for _, _, number in sorted(begins):
+            self._begin(columns[number].series, columns[number].role)
+        if begins:
+            self._divide_budget()
+        return starts
+
+    def _begin(self, series: str, role: Role) -> None:
+        self._watches[series] = self._new_watch(series, role)
+        self._roles[series] = role
+        if role == "feature":
+            self._begun.add(series.removeprefix("feature/"))
 
     def _new_watch(self, series: str, role: Role) -> SeriesWatch:
         spec = self._watch_spec(series, role)
@@ -329,13 +357,15 @@ class Panel:
                 return "numeric" if self.is_regression else "categorical"
 
     def _divide_budget(self) -> None:
-        self._has_new_series = False
         roles = [self._roles[series] for series in self._watches]
         budgets = shares(self._spec.alert_budget, roles)
         for watch, budget in zip(self._watches.values(), budgets, strict=True):
             watch.set_budget(budget)
 
-    def _stretch(self, column: Column, start: int, now_of: NowOf) -> Stretch:
+    def _stretch(self, column: Column, start: int, event_of: EventOf) -> Stretch:
+        def now_of(row: int) -> int:
+            return event_of(column.role, row).now_ms
+
         return Stretch(
             self._watches[column.series],
             column.series,
@@ -343,8 +373,12 @@ class Panel:
             column.values[start:] if start else column.values,
             column.at_ms[start:] if start else column.at_ms,
             start,
-            partial(now_of, column.role),
+            now_of,
         )
+
+
+def _first_value(values: Sequence[Scalar]) -> int | None:
+    return next((row for row, value in enumerate(values) if value is not None), None)
 
 
 def _values_of(features: Mapping[str, Scalar]) -> Iterable[Scalar]:

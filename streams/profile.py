@@ -13,7 +13,7 @@ import numpy as np
 from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
 from streams.budget import Role
 from streams.lifecycle import Lives, Step
-from streams.panel import Column, NowOf, Panel
+from streams.panel import Column, EventOf, Panel
 from streams.watch import FIRST_STAGES, Instants, Scalar, WatchSpec, profile, watch_of
 
 FEWEST_VALUES = FIRST_STAGES[0]
@@ -34,10 +34,9 @@ class RecordingPanel(Panel):
         self._kept: dict[str, list[Scalar]] = {}
         self._at_ms: dict[str, list[Instants]] = {}
 
-    def update(self, columns: Sequence[Column], lives: Lives, now_of: NowOf) -> list[Step]:
+    def update(self, columns: Sequence[Column], lives: Lives, event_of: EventOf) -> list[Step]:
         """Keep the columns, from the first value of each series on."""
-        for column in columns:
-            start = self._meet(column)
+        for column, start in zip(columns, self._meet(columns, event_of), strict=True):
             if start is not None:
                 self._kept.setdefault(column.series, []).extend(column.values[start:])
                 self._at_ms.setdefault(column.series, []).append(column.at_ms[start:])

@@ -187,6 +187,32 @@ def test_values_wait_while_no_series_can_have_a_reference() -> None:
     assert monitor.may_tell
 
 
+def test_series_begin_in_the_order_of_events_however_many_are_read_at_once() -> None:
+    rows: list[bytes] = [
+        prediction("1", features={"a": 1.0, "late": None}),
+        prediction("2", features={"a": 2.0}),
+        outcome("1"),
+        prediction("3", features={"later": 1.0, "late": 2.0}, score=0.5),
+        outcome("2"),
+    ]
+    one_by_one = play(log_of(taken_in(rows), 1))
+    monitor = Monitor(0, Topics())
+
+    monitor.gather(enumerate(log_of(taken_in(rows), 1)))
+    monitor.flush()
+
+    assert snapshots(monitor) == snapshots(one_by_one.monitor)
+    assert list(monitor.models["m"].panel.describe()) == [
+        "feature/a",
+        "prediction",
+        "error",
+        "outcome",
+        "feature/late",
+        "feature/later",
+        "score",
+    ]
+
+
 def test_a_model_with_a_profile_is_never_too_young_to_tell_something() -> None:
     made = profile(WatchSpec(role="feature"), [float(row % 50) for row in range(1_000)])
     spec = ModelSpec.model_validate({"reference": {"profile": {"feature/a": made}}})

@@ -1,3 +1,5 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,15 @@ from streams.panel import Panel
 from streams.watch import Scalar
 
 Row = dict[str, Scalar]
+
+
+class Arrived(NamedTuple):
+    """The event of a row."""
+
+    offset: int
+    place: int
+    now_ms: int
+
 
 SAME: list[Row] = [{"a": 1.0, "b": "x", "c": None}, {"a": 2.0, "b": "y", "c": 3}]
 ANOTHER_ORDER: list[Row] = [SAME[0], {"c": 3, "b": "y", "a": 2.0}]
@@ -22,7 +33,7 @@ def read(panel: Panel, rows: list[Row]) -> None:
     panel.update(
         panel.feature_columns(rows, np.arange(len(rows))),
         Lives(AlertRules()),
-        lambda _role, row: row,
+        lambda _role, row: Arrived(0, row, 1_000 * row),
     )
 
 
