@@ -22,8 +22,9 @@ Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first,
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import orjson
 from faust.types import TP
@@ -57,6 +58,9 @@ _OUTPUTS: tuple[Role, ...] = ("alerts", "status", "feedback", "labelled")
 
 _UNSAID = frozenset[Role](("labelled", "status"))
 _SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
+
+_new_outgoing = partial(tuple.__new__, Outgoing)
+"""Makes one of a tuple, in half the time of the class itself."""
 
 _log = get_logger(__name__)
 
@@ -218,7 +222,7 @@ class MonitorHop(Hop):
         self._applied[fetch.tp] = records[-1].offset + 1
 
     async def _publish(self, emissions: Sequence[Emission], partition: int) -> None:
-        await self._sender.send([self._outgoing(each, partition) for each in emissions])
+        await self._sender.send(self._outgoing(emissions, partition))
         for emission in emissions:
             if emission.role not in _UNSAID:
                 self._say(emission)
@@ -275,13 +279,9 @@ class MonitorHop(Hop):
         self._next_status_s = self._clock() + STATUS_EVERY_S
         self._owes_status = False
         for tp, held in self._held.items():
-            statuses = [
-                self._outgoing(each, tp.partition)
-                for model in held.monitor.models.values()
-                for each in model.statuses()
-            ]
-            if statuses:
-                await self._sender.send(statuses)
+            models = held.monitor.models.values()
+            if statuses := [each for model in models for each in model.statuses()]:
+                await self._sender.send(self._outgoing(statuses, tp.partition))
 
     def _forget(self) -> None:
         self._held = {}
@@ -292,11 +292,14 @@ class MonitorHop(Hop):
         """Return, for each partition of ``events``, the offset of the record to be applied next."""
         return self._applied
 
-    def _outgoing(self, emission: Emission, partition: int) -> Outgoing:
-        key = (emission.key or emission.model_id).encode()
-        topic = self._names[emission.role]
-        record = topic, partition, key, emission.value or None, emission.now_ms
-        return tuple.__new__(Outgoing, record)  # in half the time of the class itself
+    def _outgoing(self, emissions: Iterable[Emission], partition: int) -> list[Outgoing]:
+        names = self._names
+        return [
+            _new_outgoing(
+                (names[role], partition, (key or model_id).encode(), value or None, now_ms)
+            )
+            for _, role, model_id, value, now_ms, key in emissions
+        ]
 
     def _say(self, emission: Emission) -> None:
         event = orjson.loads(emission.value)

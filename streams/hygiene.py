@@ -67,6 +67,8 @@ class Hygiene:
         Log time at which `advance` wants to be called, before what comes then is taken in.
     silent_ms
         Since when predictions have been silent too long, where no tick has told it yet.
+    late
+        Takes in how long each outcome took.
     """
 
     def __init__(self, alert_budget: float, wait_s: float, counts: JoinCounts) -> None:
@@ -85,7 +87,7 @@ class Hygiene:
         self._refused: dict[str, int] = {}  # no more than a good producer costs: nothing
         self._daily: dict[Fact, DailyShare] = {"missing": DailyShare(), "orphan": DailyShare()}
         self._marks = self._daily_counts()
-        self._late = DailyDelay()
+        self.late = DailyDelay()
         self._versions = Versions()
         self._due_prediction = self._due_outcome = NEVER_ROW
         self.respec(alert_budget, wait_s)
@@ -114,7 +116,7 @@ class Hygiene:
             return ()
         verdicts: list[Verdict] = []
         if ends:
-            self._outcomes.excuse(now_ms + round(1_000 * self._late.value_s))  # Rule 6
+            self._outcomes.excuse(now_ms + round(1_000 * self.late.value_s))  # Rule 6
             self.due_ms = 0
             verdicts.append(self._verdict("prediction_silence", now_ms))
         was_news = self._versions.due_row is not None
@@ -154,10 +156,6 @@ class Hygiene:
         verdicts = self._read((REFUSED[kind],), (True,), self._sent(kind), now_ms)
         self._set_due_rows()
         return verdicts
-
-    def on_delay(self, delay_ms: int) -> None:
-        """Take in how long an outcome took."""
-        self._late.on_row(delay_ms)
 
     def advance(self, now_ms: int, *, is_tick: bool = False) -> list[Verdict]:
         """Let log time pass: up to what comes now, or because nothing comes (Rule 7)."""
@@ -203,7 +201,7 @@ class Hygiene:
                 self.due_ms = 0
                 continue
             what: RareShare | DailyShare | DailyDelay = (
-                self._rare.get(fact) or self._daily.get(fact) or self._late
+                self._rare.get(fact) or self._daily.get(fact) or self.late
             )
             what.relearn()
         self._set_due_rows()
@@ -218,7 +216,7 @@ class Hygiene:
             "rare": {fact: share.snapshot() for fact, share in self._rare.items()},
             "daily": {fact: share.snapshot() for fact, share in self._daily.items()},
             "marks": self._marks,
-            "late": self._late.snapshot(),
+            "late": self.late.snapshot(),
             "versions": self._versions.snapshot(),
             **({"refused": self._refused} if self._refused else {}),
         }
@@ -237,7 +235,7 @@ class Hygiene:
         for fact, daily in self._daily.items():
             daily.restore(tree["daily"][fact])
         self._marks = tree["marks"]
-        self._late.restore(tree["late"])
+        self.late.restore(tree["late"])
         self._versions.restore(tree["versions"])
         self._set_due_rows()
 
@@ -297,10 +295,10 @@ class Hygiene:
                 was_on = share.is_on
                 share.take(hits, rows)
                 changed += [fact] if was_on or share.is_on else []
-        if self._late.counted >= FEWEST_ROWS:
-            was_on = self._late.is_on
-            self._late.take()
-            changed += ["late"] if was_on or self._late.is_on else []
+        if self.late.counted >= FEWEST_ROWS:
+            was_on = self.late.is_on
+            self.late.take()
+            changed += ["late"] if was_on or self.late.is_on else []
         return [self._verdict(fact, now_ms) for fact in changed]
 
     def _daily_counts(self) -> dict[str, list[int]]:
@@ -355,7 +353,7 @@ class Hygiene:
         if fact in {"prediction_silence", "outcome_silence"}:
             return self._silence(fact, now_ms)
         if fact == "late":
-            late = self._late
+            late = self.late
             ratio = late.value_s / max(late.usual_s, 0.001)
             figures = Figures(late.value_s, late.usual_s, ratio, late.rows)
             return Verdict(describe(fact, figures), late.is_on)

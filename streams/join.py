@@ -6,21 +6,21 @@ Rule 3. The first prediction of an id counts; another one is a duplicate and cha
 Rule 4. The first outcome of an id counts; the same again is a duplicate, another one a conflict.
 Rule 5. An outcome whose prediction does not come in time is an orphan.
 Rule 6. What is dropped is counted, under the name of the rule that dropped it.
-Rule 7. Only the last ``remembered`` joined ids are known as joined: memory is bounded.
+Rule 7. Of the joined ids the last ``remembered`` are known as joined, and few more: memory is
+        bounded.
 """
 
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
-from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
 
+from streams.joined import Answer, JoinedIds
 from streams.waiting import WaitingRoom
 
-Answer = bool | int | float | str
 ChunkName = tuple[str, int]
 """A sealed chunk of waiting events: its room, and its number there."""
 
@@ -36,7 +36,7 @@ class JoinSpec:
     max_waiting
         Events held on each side, per model.
     remembered
-        Joined ids remembered, to tell a duplicate outcome from an orphan.
+        Joined ids remembered at least, to tell a duplicate outcome from an orphan.
     """
 
     wait_s: float
@@ -93,15 +93,6 @@ class EarlyOutcome(NamedTuple):
     observed_at_ms: int
 
 
-class Pair(NamedTuple):
-    """A prediction and its outcome."""
-
-    prediction: WaitingPrediction
-    outcome: EarlyOutcome
-
-
-_new_pair = partial(tuple.__new__, Pair)
-"""Makes one of a tuple, in half the time of the class itself."""
 _payload_of = itemgetter(0)
 """Gives the payload of what waits: `WaitingPrediction.payload`, `EarlyOutcome.payload`."""
 
@@ -114,7 +105,7 @@ class OutcomeJoin:
         self._wait_ms = math.ceil(spec.wait_s * 1_000)
         self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting, _payload_of)
         self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting, _payload_of)
-        self._joined = WaitingRoom[Answer](spec.remembered)
+        self._joined = JoinedIds(spec.remembered)
         self.counts = JoinCounts()
 
     @property
@@ -129,37 +120,47 @@ class OutcomeJoin:
 
     def is_known(self, prediction_id: str) -> bool:
         """Tell whether a prediction of this id has been taken in (Rule 3), and count it if so."""
-        is_known = prediction_id in self._predictions or prediction_id in self._joined
-        self.counts.duplicate_predictions += is_known
-        return is_known
+        if prediction_id in self._predictions.chunk_of or prediction_id in self._joined.answers:
+            self.counts.duplicate_predictions += 1
+            return True
+        return False
 
     def on_prediction(
         self, prediction_id: str, prediction: WaitingPrediction, now_ms: int
-    ) -> Pair | None:
-        """Take in a prediction that is not known yet; return its pair if the outcome is here."""
-        self.counts.predictions += 1
-        outcome = self._outcomes.take(prediction_id)
-        if outcome is not None:
-            return self._pair(prediction_id, prediction, outcome, now_ms)
-        self.counts.pushed_out_predictions += self._predictions.put(
-            prediction_id, now_ms, prediction
-        )
+    ) -> EarlyOutcome | None:
+        """Take in a prediction that is not known yet; return its outcome if that is here."""
+        counts = self.counts
+        counts.predictions += 1
+        if prediction_id in self._outcomes.chunk_of:
+            outcome = self._outcomes.take(prediction_id)
+            if outcome is not None:
+                counts.pairs += 1
+                self._joined.put(prediction_id, outcome.outcome)
+                return outcome
+        pushed_out = self._predictions.put(prediction_id, now_ms, prediction)
+        if pushed_out:
+            counts.pushed_out_predictions += pushed_out
         return None
 
-    def on_outcome(self, prediction_id: str, outcome: EarlyOutcome, now_ms: int) -> Pair | None:
-        """Take in an outcome; return its pair if the prediction is here."""
-        self.counts.outcomes += 1
+    def on_outcome(
+        self, prediction_id: str, outcome: EarlyOutcome, now_ms: int
+    ) -> WaitingPrediction | None:
+        """Take in an outcome; return its prediction if that is here."""
+        counts = self.counts
+        counts.outcomes += 1
         prediction = self._predictions.take(prediction_id)
         if prediction is not None:
-            return self._pair(prediction_id, prediction, outcome, now_ms)
+            counts.pairs += 1
+            self._joined.put(prediction_id, outcome.outcome)
+            return prediction
         early = self._outcomes.get(prediction_id)
-        first = early.outcome if early is not None else self._joined.get(prediction_id)
+        first = early.outcome if early is not None else self._joined.answers.get(prediction_id)
         if first is None:
-            self.counts.pushed_out_outcomes += self._outcomes.put(prediction_id, now_ms, outcome)
+            counts.pushed_out_outcomes += self._outcomes.put(prediction_id, now_ms, outcome)
         elif first == outcome.outcome:
-            self.counts.duplicate_outcomes += 1
+            counts.duplicate_outcomes += 1
         else:
-            self.counts.conflicting_outcomes += 1
+            counts.conflicting_outcomes += 1
         return None
 
     def respec(self, spec: JoinSpec) -> None:
@@ -189,7 +190,7 @@ class OutcomeJoin:
             "counts": {name: getattr(self.counts, name) for name in _COUNTS},
             "predictions": self._predictions.snapshot(_payload),
             "outcomes": self._outcomes.snapshot(_payload),
-            "joined": self._joined.snapshot(_joined_line),
+            "joined": self._joined.snapshot(),
         }
 
     def unstored(self) -> dict[ChunkName, bytes]:
@@ -197,7 +198,7 @@ class OutcomeJoin:
         rooms = {
             "predictions": self._predictions.unstored(_payload),
             "outcomes": self._outcomes.unstored(_payload),
-            "joined": self._joined.unstored(_joined_line),
+            "joined": self._joined.unstored(),
         }
         return {
             (room, number): lines
@@ -241,31 +242,17 @@ class OutcomeJoin:
             _read_outcome,
             _payload_of,
         )
-        join._joined = WaitingRoom.restore(
-            spec.remembered,
-            snapshot["joined"],
-            lambda number: chunks(("joined", number)),
-            _read_joined,
+        join._joined = JoinedIds.restore(
+            spec.remembered, snapshot["joined"], lambda number: chunks(("joined", number))
         )
         return join
 
-    def _rooms(self) -> dict[str, WaitingRoom[Any]]:
+    def _rooms(self) -> dict[str, WaitingRoom[Any] | JoinedIds]:
         return {
             "predictions": self._predictions,
             "outcomes": self._outcomes,
             "joined": self._joined,
         }
-
-    def _pair(
-        self,
-        prediction_id: str,
-        prediction: WaitingPrediction,
-        outcome: EarlyOutcome,
-        now_ms: int,
-    ) -> Pair:
-        self.counts.pairs += 1
-        self._joined.put(prediction_id, now_ms, outcome.outcome)
-        return _new_pair((prediction, outcome))
 
 
 def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome) -> bytes:
@@ -281,12 +268,3 @@ def _read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:
 def _read_outcome(line: bytes) -> tuple[str, EarlyOutcome]:
     event = orjson.loads(line)
     return event["prediction_id"], EarlyOutcome(line, event["outcome"], event["observed_at"])
-
-
-def _joined_line(key: str, outcome: Answer) -> bytes:
-    return orjson.dumps([key, outcome])
-
-
-def _read_joined(line: bytes) -> tuple[str, Answer]:
-    key, outcome = orjson.loads(line)
-    return key, outcome

@@ -9,9 +9,11 @@ Rule 5. A tick touches the models that it tells something, and leaves no mark on
 Rule 6. A model begins with its first valid event: what was refused before is nobody's.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count, dropwhile, repeat
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -26,11 +28,13 @@ from streams.silence import NEVER_MS
 MAX_WAITING = 20_000
 
 SpecOf = Callable[[str], ModelSpec]
-Arrivals = dict[str, list[Arrival]]
+Arrivals = defaultdict[str, list[Arrival]]
 
 
 _new_arrival = partial(tuple.__new__, Arrival)
 """Makes one of a tuple, in half the time of the class itself."""
+_model_of = itemgetter("model_id")
+_place_of = itemgetter(Emission._fields.index("place"))
 
 
 class _Tick(NamedTuple):
@@ -91,7 +95,7 @@ class Monitor:
     def apply(self, offset: int, value: bytes | None) -> list[Emission]:
         """Take in one record, and leave nothing waiting; return what to publish, in order."""
         emissions = self.gather([(offset, value)]) + self.flush()
-        emissions.sort(key=lambda emission: emission.place)
+        emissions.sort(key=_place_of)
         return emissions
 
     def gather(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
@@ -110,7 +114,7 @@ class Monitor:
         """
         next_offset = self.next_offset
         stretches: list[tuple[Arrivals, _Tick | None]] = []
-        arrivals: Arrivals = {}
+        arrivals: Arrivals = defaultdict(list)
         for offset, value in records:
             if next_offset is not None and offset != next_offset:
                 msg = (
@@ -121,7 +125,7 @@ class Monitor:
             tick_ms = self._decode(offset, value, arrivals)
             if tick_ms is not None:
                 stretches.append((arrivals, _Tick(offset, tick_ms)))
-                arrivals = {}
+                arrivals = defaultdict(list)
             next_offset = offset + 1
         self.next_offset = next_offset
         stretches.append((arrivals, None))
@@ -133,7 +137,7 @@ class Monitor:
         if self.waiting >= MAX_WAITING:
             emissions += self.flush()
         if len(arrivals) > 1 or len(stretches) > 1:
-            emissions.sort(key=lambda emission: emission.place)
+            emissions.sort(key=_place_of)
         return emissions
 
     def tick_due_ms(self, until_ms: int) -> int:
@@ -214,6 +218,7 @@ class Monitor:
     def _decode(self, offset: int, value: bytes | None, arrivals: Arrivals) -> int | None:
         """Add the events of a record to those of their models; return its instant, if it ticks."""
         batch = decode_events(value)
+        events = _events(batch.payloads)
         names = [source.name for source in batch.sources]
         kinds = [source.kind for source in batch.sources]
         columns = zip(
@@ -224,16 +229,14 @@ class Monitor:
             batch.logged_at,
             map(kinds.__getitem__, batch.source_index),
             batch.payloads,
-            _events(batch.payloads),
+            events,
             # Where no clock is known, an event came when the log says so.
             batch.logged_at if batch.appended_at is None else repeat(batch.appended_at),
         )
-        for arrival in map(_new_arrival, columns):
-            model_id = arrival.event["model_id"]
-            of_model = arrivals.get(model_id)
-            if of_model is None:
-                of_model = arrivals[model_id] = []
-            of_model.append(arrival)
+        for model_id, arrival in zip(
+            map(_model_of, events), map(_new_arrival, columns), strict=True
+        ):
+            arrivals[model_id].append(arrival)
         return batch.tick_ms
 
     def _model(self, model_id: str) -> ModelMonitor:

@@ -15,10 +15,10 @@ Rule 4. At most ``max_held`` events are held, of at most ``MAX_HELD_BYTES``; bey
         earliest leave without waiting.
 """
 
-import heapq
 import math
 from collections import deque
 from collections.abc import Iterable
+from heapq import heappop, heappush, heapreplace
 
 from schemas.event import EventKind, Source
 from streams.ingest import Accepted, Refused
@@ -83,7 +83,7 @@ class TimeMerge:
         if items and not held:
             first = items[0]
             order = _RANK[source.kind], source
-            heapq.heappush(self._heads, (first.logged_at, first.at_ms, order, held))
+            heappush(self._heads, (first.logged_at, first.at_ms, order, held))
         held.extend(items)
         self._count += len(items)
         self._bytes += sum([len(item.payload) for item in items])
@@ -99,6 +99,7 @@ class TimeMerge:
     def release(self, now_s: float, most: int) -> list[Item]:
         """Return the events that may leave now, in order, at most ``most``."""
         released: list[Item] = []
+        add = released.append
         heads = self._heads
         settled_ms = self._settled_ms(now_s)
         while heads and len(released) < most:
@@ -106,14 +107,14 @@ class TimeMerge:
             if logged_at > settled_ms and not self._is_full:
                 break
             item = held.popleft()
-            released.append(item)
+            add(item)
             self._count -= 1
             self._bytes -= len(item.payload)
             if held:
                 head = held[0]
-                heapq.heapreplace(heads, (head.logged_at, head.at_ms, order, held))
+                heapreplace(heads, (head.logged_at, head.at_ms, order, held))
             else:
-                heapq.heappop(heads)
+                heappop(heads)
                 settled_ms = self._settled_ms(now_s)
         return released
 

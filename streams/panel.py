@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from schemas.model_spec import ModelSpec
 from streams.budget import Role, shares
-from streams.join import Answer
+from streams.joined import Answer
 from streams.lifecycle import Lives, Step, Stretch
 from streams.rhythm import Moments
 from streams.watch import Instants, Scalar, SeriesWatch, WatchSpec, watch_of

@@ -60,6 +60,8 @@ class WaitingRoom(Generic[T]):
 
     Attributes
     ----------
+    chunk_of
+        The chunk of each key that waits. To be read, not written.
     last_number
         Of the chunk sealed last; 0 before the first.
     oldest_ms
@@ -78,40 +80,40 @@ class WaitingRoom(Generic[T]):
         self._capacity = capacity
         self._payload_of = payload_of
         self._bytes = 0
-        self._chunk_of: dict[str, _Chunk[T]] = {}
+        self.chunk_of: dict[str, _Chunk[T]] = {}
         self.last_number = 0
         self._open: _Chunk[T] = _Chunk()
         self._first = self._open
         self.oldest_ms = 0
 
     def __len__(self) -> int:
-        return len(self._chunk_of)
+        return len(self.chunk_of)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._chunk_of
+        return key in self.chunk_of
 
     def put(self, key: str, at_ms: int, value: T) -> int:
         """Let an entry wait; return how many were pushed out to make room."""
         size = len(key) if self._payload_of is None else len(key) + len(self._payload_of(value))
+        chunk_of = self.chunk_of
         pushed_out = 0
-        while self._chunk_of and (
-            len(self._chunk_of) >= self._capacity or self._bytes + size > ROOM_BYTES
-        ):
+        self._bytes += size
+        while chunk_of and (len(chunk_of) >= self._capacity or self._bytes > ROOM_BYTES):
             self._drop_oldest()
             pushed_out += 1
-        self._bytes += size
         chunk = self._open
         chunk.bytes += size
-        chunk.entries[key] = (chunk.count, at_ms, value)
-        self._chunk_of[key] = chunk
-        chunk.count += 1
-        if chunk.count == CHUNK_SLOTS or chunk.bytes >= CHUNK_BYTES:
+        count = chunk.count
+        chunk.entries[key] = (count, at_ms, value)
+        chunk_of[key] = chunk
+        chunk.count = count + 1
+        if count + 1 == CHUNK_SLOTS or chunk.bytes >= CHUNK_BYTES:
             self._close()
         return pushed_out
 
     def get(self, key: str) -> T | None:
         """Return what waits under ``key``, leaving it there."""
-        chunk = self._chunk_of.get(key)
+        chunk = self.chunk_of.get(key)
         if chunk is None:
             return None
         _, _, value = chunk.entries[key]
@@ -119,7 +121,7 @@ class WaitingRoom(Generic[T]):
 
     def take(self, key: str) -> T | None:
         """Remove and return what waits under ``key``."""
-        chunk = self._chunk_of.pop(key, None)
+        chunk = self.chunk_of.pop(key, None)
         if chunk is None:
             return None
         _, _, value = chunk.entries.pop(key)
@@ -134,14 +136,14 @@ class WaitingRoom(Generic[T]):
     def resize(self, capacity: int) -> int:
         """Hold at most so many from now on; return how many were pushed out."""
         self._capacity = capacity
-        pushed_out = max(0, len(self._chunk_of) - capacity)
+        pushed_out = max(0, len(self.chunk_of) - capacity)
         for _ in range(pushed_out):
             self._drop_oldest()
         return pushed_out
 
     def clear(self) -> None:
         """Remove every entry. The numbers go on: none is given again (Rule 4)."""
-        self._chunk_of = {}
+        self.chunk_of = {}
         self._bytes = 0
         self._open = self._first = _Chunk()
 
@@ -243,7 +245,7 @@ class WaitingRoom(Generic[T]):
             if live >> int(place) & 1:
                 key, value = decode(text)
                 chunk.entries[key] = (int(place), int(at_ms), value)
-                self._chunk_of[key] = chunk
+                self.chunk_of[key] = chunk
                 chunk.bytes += (
                     len(key)
                     if self._payload_of is None
@@ -315,7 +317,7 @@ class WaitingRoom(Generic[T]):
         chunk.bytes += after.bytes
         self._seal(chunk)
         for key in after.entries:
-            self._chunk_of[key] = chunk
+            self.chunk_of[key] = chunk
 
     def _unlink(self, chunk: _Chunk[T]) -> None:
         before, after = chunk.before, chunk.after

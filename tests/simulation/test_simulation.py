@@ -35,9 +35,9 @@ def test_a_worker_may_end_at_any_step(point: Point) -> None:
 
 
 def test_lost_state_is_rebuilt() -> None:
-    reports = [run_schedule(Schedule(seed=seed, faults=2, loses_state=True)) for seed in range(6)]
+    reports = [run_schedule(Schedule(seed=seed, faults=2, loses_state=True)) for seed in range(9)]
 
-    assert [report.wrong for report in reports] == [[]] * 6
+    assert [report.wrong for report in reports] == [[]] * 9
     assert sum(report.rebuilt > 0 for report in reports) >= 2
 
 

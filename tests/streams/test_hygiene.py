@@ -71,7 +71,7 @@ class Model:
         verdicts = self.hygiene.on_outcome(at_ms, event.now_ms, is_conflicting=event.is_conflicting)
         if not event.is_conflicting:
             self.counts.pairs += 1
-            self.hygiene.on_delay(delay_ms)
+            self.hygiene.late.on_row(delay_ms)
         self.tell(event.now_ms, verdicts)
 
     def tick(self, now_ms: int) -> None:

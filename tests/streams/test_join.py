@@ -7,18 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.join import (
-    Answer,
-    EarlyOutcome,
-    JoinCounts,
-    JoinSpec,
-    OutcomeJoin,
-    Pair,
-    WaitingPrediction,
-)
+from streams.join import EarlyOutcome, JoinCounts, JoinSpec, OutcomeJoin, WaitingPrediction
+from streams.joined import CHUNK_IDS, Answer
 
 WAIT_S = 10.0
 WAIT_MS = 10_000
+
+Pair = tuple[WaitingPrediction, EarlyOutcome]
 
 
 def join(max_waiting: int = 100, remembered: int = 100) -> OutcomeJoin:
@@ -32,7 +27,8 @@ def predict(
     if machine.is_known(prediction_id):
         return None
     waiting = WaitingPrediction(prediction_id.encode(), answer, now_ms)
-    return machine.on_prediction(prediction_id, waiting, now_ms)
+    outcome = machine.on_prediction(prediction_id, waiting, now_ms)
+    return None if outcome is None else (waiting, outcome)
 
 
 def observe(
@@ -40,7 +36,8 @@ def observe(
 ) -> Pair | None:
     machine.advance(now_ms)
     early = EarlyOutcome(prediction_id.encode(), answer, now_ms)
-    return machine.on_outcome(prediction_id, early, now_ms)
+    prediction = machine.on_outcome(prediction_id, early, now_ms)
+    return None if prediction is None else (prediction, early)
 
 
 def test_a_prediction_meets_its_outcome() -> None:
@@ -49,7 +46,7 @@ def test_a_prediction_meets_its_outcome() -> None:
 
     pair = observe(machine, "p", 2, "no")
 
-    assert pair == Pair(WaitingPrediction(b"p", "yes", 1), EarlyOutcome(b"p", "no", 2))
+    assert pair == (WaitingPrediction(b"p", "yes", 1), EarlyOutcome(b"p", "no", 2))
 
 
 def test_an_outcome_that_comes_first_meets_its_prediction() -> None:
@@ -58,7 +55,7 @@ def test_an_outcome_that_comes_first_meets_its_prediction() -> None:
 
     pair = predict(machine, "p", 2)
 
-    assert pair == Pair(WaitingPrediction(b"p", "yes", 2), EarlyOutcome(b"p", "no", 1))
+    assert pair == (WaitingPrediction(b"p", "yes", 2), EarlyOutcome(b"p", "no", 1))
 
 
 # Rule 1
@@ -148,7 +145,7 @@ def test_the_first_prediction_of_an_id_counts() -> None:
     pair = observe(machine, "p", 2)
 
     assert pair is not None
-    assert pair.prediction.prediction == "first"
+    assert pair[0].prediction == "first"
 
 
 # Rule 4
@@ -184,7 +181,7 @@ def test_the_first_of_two_early_outcomes_counts() -> None:
     pair = predict(machine, "p", 2)
 
     assert pair is not None
-    assert pair.outcome.outcome == "first"
+    assert pair[1].outcome == "first"
 
 
 @pytest.mark.parametrize("falsy", [False, 0, 0.0, ""])
@@ -228,13 +225,13 @@ def test_the_counts_of_models_add_up() -> None:
 
 def test_only_the_last_joined_ids_are_known() -> None:
     machine = join(remembered=2)
-    for prediction_id in ("a", "b", "c"):
-        predict(machine, prediction_id)
-        observe(machine, prediction_id)
+    for number in range(2 * CHUNK_IDS):
+        predict(machine, str(number))
+        observe(machine, str(number))
 
-    assert not machine.is_known("a")
-    assert machine.is_known("b")
-    assert machine.is_known("c")
+    assert not machine.is_known("0")
+    assert machine.is_known(str(2 * CHUNK_IDS - 2))
+    assert machine.is_known(str(2 * CHUNK_IDS - 1))
 
 
 @pytest.mark.parametrize("wait_s", [0.0, -1.0, math.nan, math.inf])
@@ -264,7 +261,7 @@ def play(
         name = str(number)
         pair = predict(machine, name, now_ms) if is_prediction else observe(machine, name, now_ms)
         if pair is not None:
-            assert pair.prediction.payload == pair.outcome.payload == name.encode()
+            assert pair[0].payload == pair[1].payload == name.encode()
             joined.append(name)
     return joined
 
