@@ -6,6 +6,7 @@ Rule 3. Thresholds come from :mod:`streams.budget` alone, and follow when the bu
 """
 
 import math
+from array import array
 from dataclasses import dataclass, fields, replace
 from operator import length_hint
 from typing import Any, Literal
@@ -78,6 +79,8 @@ class Backstop:
     reference (a wave, clumps), it would cut again and again, and is not asked. It takes scores for
     independent: those that resemble their neighbours are read together, as one.
 
+    ADWIN tests after every ``clock`` scores only: until then they wait, to be read at once.
+
     Parameters
     ----------
     delta
@@ -98,17 +101,23 @@ class Backstop:
         self._least = least
         self._merged = merged
         self._pending = _EMPTY
+        self._waiting = array("d")
         self._delta = delta
         self._clock = clock
         self._learnt = learnt
         self._window = self._new_window()
         self._is_drift = False
         self._is_asked = True
+        self._until_test = self._window_clock
+
+    @property
+    def _window_clock(self) -> int:
+        return max(self._clock // self._merged, 1)
 
     def _new_window(self) -> AdaptiveWindowing:
         return AdaptiveWindowing(
             delta=self._delta,
-            clock=max(self._clock // self._merged, 1),
+            clock=self._window_clock,
             max_buckets=5,
             min_window_length=5,
             grace_period=10,
@@ -123,19 +132,32 @@ class Backstop:
         """Ask it no more."""
         self._is_asked = False
 
+    def may_find(self, scores: int) -> bool:
+        """Tell whether it may find something in the next so many scores."""
+        more = (len(self._pending) + scores) // self._merged
+        return self._is_asked and len(self._waiting) + more >= self._until_test
+
     def run(self, scores: Floats) -> int | None:
         """Read scores until their mean has changed; return the place of the last one read."""
         if not self._is_asked:
             return None
-        before = len(self._pending)
-        left = (scores if self._merged == 1 else self._merge(scores)).tolist()
-        read = 0
+        before, read = len(self._pending), -len(self._waiting)
+        own = scores if self._merged == 1 else self._merge(scores)
+        self._waiting.frombytes(own.tobytes())
+        if len(self._waiting) < self._until_test:
+            return None
+        left = self._take_waiting()
         while (at := self._read(left)) is not None:
             read += at + 1
             if self._is_away:
                 return read * self._merged - before - 1
             left = left[at + 1 :]
         return None
+
+    def _take_waiting(self) -> list[float]:
+        waiting = self._waiting.tolist()
+        del self._waiting[:]
+        return waiting
 
     def _merge(self, scores: Floats) -> Floats:
         """Return what is read as one score each; the rest waits for more."""
@@ -150,15 +172,20 @@ class Backstop:
 
     def _read(self, scores: list[float]) -> int | None:
         """Read scores until ADWIN cuts; return the place of that one."""
-        if self._is_drift and scores:
+        if not scores:
+            return None
+        if self._is_drift:
             self._window = self._new_window()  # as River does: after a cut it begins anew
-            self._is_drift = False
         # A loop in C: with River's own update() this was a sixth of the monitor's time.
         left = iter(scores)
-        if True not in map(self._window.update, left):
-            return None
-        self._is_drift = True
-        return len(scores) - length_hint(left) - 1
+        self._is_drift = True in map(self._window.update, left)
+        self._await_test()
+        return len(scores) - length_hint(left) - 1 if self._is_drift else None
+
+    def _await_test(self) -> None:
+        """Count the scores until the next test: a window is as wide as it has read, until a cut."""
+        read = 0 if self._is_drift else int(self._window.get_width())
+        self._until_test = self._window_clock - read % self._window_clock
 
     @property
     def _is_away(self) -> bool:
@@ -179,6 +206,7 @@ class Backstop:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as a tree for :func:`streams.blob.pack`."""
+        self._read(self._take_waiting())
         return {
             "delta": self._delta,
             "clock": self._clock,
@@ -200,6 +228,7 @@ class Backstop:
         backstop._is_asked = tree["is_asked"]
         backstop._window.__setstate__(tree["window"])
         backstop._is_drift = tree["is_drift"]
+        backstop._await_test()
         return backstop
 
 
@@ -332,12 +361,14 @@ class LevelDetector:
 
     def run(self, values: Floats) -> Finding | None:
         """Read values until something has changed."""
-        before = self._state[: kernel.LEVELS_SIZE].copy()  # what lies behind stays as it is
+        before = None
+        if self._backstop.may_find(len(values)):
+            before = self._state[: kernel.LEVELS_SIZE].copy()  # what lies behind stays as it is
         scores = np.empty(len(values))
         alarm = kernel.run_levels(self._state, values, scores, self._adwin_scale)
         row = alarm // kernel.STATISTICS if alarm >= 0 else len(values)
         slow = self._backstop.run(scores if alarm < 0 else scores[:row])
-        if slow is not None:
+        if slow is not None and before is not None:
             # What is reported is as of the alarm, wherever these values happen to end.
             self._state[: kernel.LEVELS_SIZE] = before
             kernel.run_levels(self._state, values[: slow + 1], scores, self._adwin_scale)

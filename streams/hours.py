@@ -5,6 +5,7 @@ Rule 2. After two weeks the question is settled.
 Rule 3. What is held grows with the days that have been seen; a fortnight's hours are stored.
 """
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ MIN_SPREAD_ROWS = 8
 GUESS_SURE = 0.5
 SHARP = 2.0
 LEAST_SPREAD = 0.2
+AT_ONCE = 32
+"""So many values are counted at once: counting a few is as dear, and nobody asks before a test."""
 
 
 class Calendar:
@@ -54,6 +57,8 @@ class Calendar:
         self._places = {name: place for place, name in enumerate(self._names)}
         columns = 2 if knots is not None else len(self._names)
         self._days = np.zeros((0, 1 + columns), dtype=np.float32)  # from the hour that it began on
+        self._values: list[Value] | array[float] = [] if knots is None else array("d")
+        self._minutes = array("q")
         self._learnt_minutes = 0
         self._late = 0
         self.alarms = 0
@@ -131,7 +136,21 @@ class Calendar:
 
     def read(self, values: Sequence[Value], x: Floats | None, minutes: Minutes) -> None:
         """Count values to their hours; ``x`` are the same as doubles, where they are numbers."""
+        if len(values) < AT_ONCE:
+            self._values.extend(values)  # type: ignore[arg-type] # an array where all are numbers
+            self._minutes.frombytes(minutes.tobytes())
+            if len(self._values) >= AT_ONCE:
+                self._count()
+            return
+        self._count()
         self._add(self._columns_of(values) if self._knots is None or x is None else x, minutes)
+
+    def _count(self) -> None:
+        """Count the values that still wait for it."""
+        values, minutes = self._values, np.frombuffer(self._minutes, dtype=np.int64)
+        self._values, self._minutes = values[:0], array("q")
+        x = np.frombuffer(values) if isinstance(values, array) else self._columns_of(values)
+        self._add(x, minutes)
 
     def _add(self, x: Floats, minutes: Minutes) -> None:
         first = self._began // 60
@@ -155,6 +174,7 @@ class Calendar:
     @property
     def _grid(self) -> Singles:
         """The hours of a whole fortnight, each at its place in it."""
+        self._count()
         grid = np.zeros((kernel.GRID_HOURS, self._days.shape[1]), dtype=np.float32)
         grid[self._places_of(len(self._days))] = self._days
         return grid

@@ -118,8 +118,8 @@ class Usable(NamedTuple):
     ----------
     rows
         How many inputs there were.
-    values, x, moments, places
-        What is left: as it came, as doubles where none is text, when, and in which rows.
+    values, kinds, x, moments, places
+        What is left: as it came, its types, as doubles where none is text, when, in which rows.
     flags
         1 where an input is missing; None where none is.
     foreign
@@ -128,6 +128,7 @@ class Usable(NamedTuple):
 
     rows: int
     values: Sequence[Value]
+    kinds: set[type]
     x: Floats | None
     moments: Moments | None
     places: Sequence[int]
@@ -140,6 +141,7 @@ class Usable(NamedTuple):
         return Usable(
             rows,
             self.values[own],
+            self.kinds,
             None if self.x is None else self.x[own],
             None if self.moments is None else self.moments.at(own),
             self.places[own],
@@ -149,8 +151,10 @@ class Usable(NamedTuple):
 
     def chosen(self, kept: Sequence[int]) -> "Usable":
         """Return it with some of its values only."""
+        values = [self.values[index] for index in kept]
         return self._replace(
-            values=[self.values[index] for index in kept],
+            values=values,
+            kinds=set(map(type, values)),
             x=None if self.x is None else self.x[kept],
             moments=None if self.moments is None else self.moments.at(kept),
             places=[self.places[index] for index in kept],

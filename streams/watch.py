@@ -414,7 +414,7 @@ class SeriesWatch:
             self._season.read(watched.values, watched.x, moments.minutes, rest)
         told = []
         if finding is None:
-            self._learn(watched.values, moments)
+            self._learn(watched)
         else:
             told = self._told(finding, moments)
         if self._foreign_run == FOREIGN_RUN_ROWS:
@@ -468,7 +468,7 @@ class SeriesWatch:
         if kinds <= accepts:
             self._foreign_run = 0
             own = cast("Sequence[Value]", part)
-            return Usable(rows, own, doubles(own, kinds), moments, range(rows))
+            return Usable(rows, own, kinds, doubles(own, kinds), moments, range(rows))
         places, foreign = [], []
         for row, value in enumerate(part):
             if type(value) in accepts:
@@ -484,8 +484,9 @@ class SeriesWatch:
         flags[places] = 0.0
         flags[foreign] = 0.0
         own = cast("list[Value]", [part[row] for row in places])
-        x = doubles(own, set(map(type, own)))
-        return Usable(rows, own, x, moments and moments.at(places), places, flags, foreign)
+        kinds = set(map(type, own))
+        when = moments and moments.at(places)
+        return Usable(rows, own, kinds, doubles(own, kinds), when, places, flags, foreign)
 
     def _facts(self, usable: Usable, stuck: Sequence[int]) -> list[_Fact]:
         """Apply the rules that no budget limits."""
@@ -528,10 +529,10 @@ class SeriesWatch:
         elif self._buffer_minutes is not None:
             self._buffer_minutes.add(moments.kept)
 
-    def _learn(self, values: Sequence[Value], moments: Moments | None) -> None:
+    def _learn(self, watched: Usable) -> None:
         if self._buffer is None:
             return
-        self._extend(self._buffer, values, set(map(type, values)), moments)
+        self._extend(self._buffer, watched.values, watched.kinds, watched.moments)
         if len(self._buffer) not in self._stages:
             return
         is_last = len(self._buffer) == self._stages[-1]
