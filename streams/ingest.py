@@ -13,10 +13,13 @@ Rule 5. Events of one source partition keep their order.
 import hashlib
 import math
 import zlib
+from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import orjson
@@ -99,6 +102,7 @@ class Accepted(NamedTuple):
 
 _new_accepted = partial(tuple.__new__, Accepted)
 """Makes one of a tuple, in half the time of the class itself."""
+_payload_of = itemgetter(Accepted._fields.index("payload"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,17 +326,14 @@ def pack(
 
 
 def _batches(events: Sequence[Accepted]) -> Iterable[Sequence[Accepted]]:
-    first = size = 0
-    for place, event in enumerate(events):
-        bytes_more = len(event.payload)
-        if place > first and (
-            place == first + MAX_BATCH_EVENTS or size + bytes_more > MAX_BATCH_BYTES
-        ):
-            yield events[first:place]
-            first, size = place, 0
-        size += bytes_more
-    if first < len(events):
-        yield events[first:]
+    first = 0
+    while first < len(events):
+        batch = events[first : first + MAX_BATCH_EVENTS]
+        ends = list(accumulate(map(len, map(_payload_of, batch))))
+        if ends[-1] > MAX_BATCH_BYTES:
+            batch = batch[: max(1, bisect_right(ends, MAX_BATCH_BYTES))]
+        yield batch
+        first += len(batch)
 
 
 def _encode(events: Sequence[Accepted], appended_at: int | None) -> tuple[bytes, int]:

@@ -99,28 +99,24 @@ class TimeMerge:
     def release(self, now_s: float, most: int) -> list[Item]:
         """Return the events that may leave now, in order, at most ``most``."""
         released: list[Item] = []
-        add = released.append
-        heads = self._heads
+        heads, count, size = self._heads, self._count, self._bytes
         settled_ms = self._settled_ms(now_s)
         while heads and len(released) < most:
             logged_at, _, order, held = heads[0]
-            if logged_at > settled_ms and not self._is_full:
+            if logged_at > settled_ms and count <= self._max_held and size <= MAX_HELD_BYTES:
                 break
             item = held.popleft()
-            add(item)
-            self._count -= 1
-            self._bytes -= len(item.payload)
+            released.append(item)
+            count -= 1
+            size -= len(item.payload)
             if held:
                 head = held[0]
                 heapreplace(heads, (head.logged_at, head.at_ms, order, held))
             else:
                 heappop(heads)
                 settled_ms = self._settled_ms(now_s)
+        self._count, self._bytes = count, size
         return released
-
-    @property
-    def _is_full(self) -> bool:
-        return self._count > self._max_held or self._bytes > MAX_HELD_BYTES
 
     def _settled_ms(self, now_s: float) -> float:
         """Return the instant until which no partition has anything older to come (Rule 3)."""
