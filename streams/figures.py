@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel import CLIP, compiled, place_below
+from streams.kernel import CLIP, compiled
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -140,21 +140,34 @@ def quantiles(ordered: Floats, ranks: Floats, knots: Floats) -> bool:
 
 
 @compiled
-def _between(x: float, knots: Floats, heights: Floats) -> float:
-    """Interpolate; beyond the ends, and from one knot, it is the height of the nearest."""
-    last = len(knots) - 1
-    if x >= knots[last]:
-        return float(heights[last])
-    if x < knots[0]:
-        return float(heights[0])
-    low = place_below(knots, 0, last, x)
-    if knots[low] == x:
-        return float(heights[low])
-    slope = (heights[low + 1] - heights[low]) / (knots[low + 1] - knots[low])
-    made = slope * (x - knots[low]) + heights[low]
+def _on_line(x: float, low: float, high: float, low_height: float, high_height: float) -> float:
+    slope = (high_height - low_height) / (high - low)
+    made = slope * (x - low) + low_height
     if math.isnan(made):  # the difference of two doubles may be beyond a double
-        made = slope * (x - knots[low + 1]) + heights[low + 1]
-    return float(made)
+        made = slope * (x - high) + high_height
+    return made
+
+
+@compiled
+def _interpolate(
+    values: Floats, order: Places, knots: Floats, heights: Floats, made: Floats
+) -> None:
+    """Write the height at each value; beyond the ends, and from one knot, that of the nearest.
+
+    ``order`` are the places of the values from the least to the greatest: so no knot has to be
+    looked for. What is called for each value takes no arrays: to hand them on takes 30 ns.
+    """
+    low, last = 0, len(knots) - 1
+    for row in order:
+        x = values[row]
+        while low + 1 < last and knots[low + 1] <= x:
+            low += 1
+        if x < knots[0] or x == knots[low]:
+            made[row] = heights[low]
+        elif x >= knots[last]:
+            made[row] = heights[last]
+        else:
+            made[row] = _on_line(x, knots[low], knots[low + 1], heights[low], heights[low + 1])
 
 
 @compiled
@@ -164,17 +177,18 @@ def _held(x: float, limit: float) -> float:
 
 @compiled
 def standardise(
-    values: Floats, knots: Floats, scores: Floats, slopes: tuple[float, float], z: Floats
+    values: Floats, order: Places, scale: tuple[Floats, Floats, float, float], z: Floats
 ) -> tuple[float, float]:
     """Write standardised normal scores; return the mean and the deviation of the raw ones.
 
-    ``slopes`` are those below the first knot and beyond the last one.
+    ``order`` is as for `_interpolate`. A scale is knots, their scores, and the slopes below the
+    first knot and beyond the last one.
     """
-    low, high = slopes
+    knots, scores, low, high = scale
     rows, last = len(values), knots[len(knots) - 1]
+    _interpolate(values, order, knots, scores, z)
     for row in range(rows):
-        x = values[row]
-        inside = _between(x, knots, scores)
+        x, inside = values[row], z[row]
         if math.isnan(inside):
             inside = 0.0
         beyond = inside + min(x - knots[0], 0.0) * low + max(x - last, 0.0) * high
@@ -215,11 +229,13 @@ def innovate(z: Floats, phi: float, e: Floats, power: Floats) -> tuple[float, fl
 
 @compiled
 def coarse(
-    values: Floats, knots: Floats, heights: Floats, scores: Floats
+    values: Floats, order: Places, knots: Floats, heights: Floats, scores: Floats
 ) -> tuple[float, float, float]:
-    """Interpolate values; return mean, deviation and inflation of what they become."""
-    for row in range(len(values)):
-        scores[row] = _between(values[row], knots, heights)
+    """Interpolate values; return mean, deviation and inflation of what they become.
+
+    ``order`` is as for `_interpolate`.
+    """
+    _interpolate(values, order, knots, heights, scores)
     sd = math.sqrt(_variance(scores))
     return _mean(scores, 0, len(scores)), sd, block_inflation(scores)
 

@@ -58,8 +58,8 @@ class NumericReference:
     def of(cls, sample: Sample) -> "NumericReference":
         """Summarise at least two different numbers."""
         scale, z = sample.scale, np.empty(len(sample))
-        slopes = (scale.low_slope, scale.high_slope)
-        score_mean, score_sd = figures.standardise(sample.x, scale.knots, scale.scores, slopes, z)
+        laid = (scale.knots, scale.scores, scale.low_slope, scale.high_slope)
+        score_mean, score_sd = figures.standardise(sample.x, sample.order, laid, z)
         phi = autocorrelation(z)
         e, power = np.empty(len(z) - 1), np.empty(len(z) - 1)
         innovation_sd, level, spread, half_variance = figures.innovate(z, phi, e, power)

@@ -191,6 +191,11 @@ class Sample:
         return np.sort(self.x)
 
     @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """The places of the numbers, from the least to the greatest."""
+        return np.argsort(self.x)
+
+    @cached_property
     def commonest_rows(self) -> int:
         """How often the commonest number comes."""
         return kernel.longest_equal(self.ordered)
@@ -209,7 +214,7 @@ class Sample:
     def ranks(self) -> Floats:
         """Twice the rank of each number, as a column; equal ones share theirs."""
         ranks = np.empty((len(self.x), 1))
-        figures.rank(self.ordered, np.argsort(self.x), ranks)
+        figures.rank(self.ordered, self.order, ranks)
         return ranks
 
     @cached_property

@@ -271,7 +271,8 @@ def _coarse_summary(smooth: Sample, quantiles: dict[str, float]) -> dict[str, fl
     if len(smooth) < MIN_LEVEL_ROWS:
         return None
     knots, scores = coarse_knots(quantiles)
-    mean, sd, inflation = figures.coarse(smooth.x, knots, scores, np.empty(len(smooth)))
+    made = np.empty(len(smooth))
+    mean, sd, inflation = figures.coarse(smooth.x, smooth.order, knots, scores, made)
     return {"mean": mean, "sd": sd or 1.0, "inflation": inflation}
 
 

@@ -67,7 +67,8 @@ def test_scores_and_what_is_new_in_them_are_numpys_to_the_last_bit(rows: int) ->
         news = expected[1:] - 0.3 * expected[:-1]
         e, power = np.empty(rows - 1), np.empty(rows - 1)
 
-        mean, sd = figures.standardise(x, scale.knots, scale.scores, (low, high), z)
+        laid = (scale.knots, scale.scores, low, high)
+        mean, sd = figures.standardise(x, np.argsort(x), laid, z)
         news_sd, *_, half = figures.innovate(z, 0.3, e, power)
 
         assert (mean, sd) == (raw.mean(), raw.std())
@@ -82,7 +83,7 @@ def test_coarse_scores_are_numpys_to_the_last_bit() -> None:
     x = np.random.default_rng(1).normal(0, 3, 2_000)
     expected, scores = np.interp(x, knots, heights), np.empty(2_000)
 
-    mean, sd, _ = figures.coarse(x, knots, heights, scores)
+    mean, sd, _ = figures.coarse(x, np.argsort(x), knots, heights, scores)
 
     assert scores.tolist() == expected.tolist()
     assert (mean, sd) == (expected.mean(), expected.std())
@@ -91,7 +92,7 @@ def test_coarse_scores_are_numpys_to_the_last_bit() -> None:
 def test_a_value_between_knots_further_apart_than_a_double_can_say_has_a_score() -> None:
     knots, heights, scores = np.array([-1.7e308, 1.7e308]), np.array([-1.0, 1.0]), np.empty(1)
 
-    figures.coarse(np.array([1.6e308]), knots, heights, scores)
+    figures.coarse(np.array([1.6e308]), np.array([0]), knots, heights, scores)
 
     assert math.isfinite(scores[0])
 
