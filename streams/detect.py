@@ -8,6 +8,7 @@ Rule 3. Thresholds come from :mod:`streams.budget` alone, and follow when the bu
 import math
 from array import array
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from operator import length_hint
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ Floats = NDArray[np.float64]
 
 _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
+_THRESHOLDS = slice(kernel.HEAD + kernel.THRESHOLD, kernel.LEVELS_SIZE, kernel.STATISTIC_SIZE)
 _BURST_ODDS = 9.0
 _NOTHING_EXPECTED: Floats = np.empty((0, 0))
 _EMPTY: Floats = np.empty(0)
@@ -161,6 +163,8 @@ class Backstop:
 
     def _merge(self, scores: Floats) -> Floats:
         """Return what is read as one score each; the rest waits for more."""
+        if self._merged == 1:
+            return scores
         pending = np.concatenate((self._pending, scores))
         if len(pending) < self._merged:
             self._pending = pending
@@ -279,8 +283,7 @@ class LevelDetector:
         state[kernel.LOW_SLOPE] = reference.low_slope
         state[kernel.HIGH_SLOPE] = reference.high_slope
         state[kernel.LEVELS_SIZE :] = np.concatenate((reference.knots, reference.scores))
-        for k, delta in enumerate(_DELTAS):
-            state[_at(k) + kernel.DELTA] = delta
+        state[kernel.HEAD + kernel.DELTA : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE] = _DELTAS
         self._reference = replace(reference, knots=_EMPTY, scores=_EMPTY)  # the state has them
         self._tops = np.zeros(kernel.STATISTICS)
         self._backstop = Backstop(
@@ -314,17 +317,13 @@ class LevelDetector:
     @property
     def is_calm(self) -> bool:
         """Whether no statistic is on its way to an alarm."""
-        heads = slice(kernel.HEAD, kernel.LEVELS_SIZE, kernel.STATISTIC_SIZE)
-        sums = self._state[heads]
-        thresholds = self._state[kernel.HEAD + kernel.THRESHOLD : kernel.LEVELS_SIZE][
-            :: kernel.STATISTIC_SIZE
-        ]
-        return bool((sums < CALM * thresholds).all())
+        sums = self._state[kernel.HEAD : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE]
+        return bool((sums < CALM * self._state[_THRESHOLDS]).all())
 
     def _read_reference(self, learnt: Floats) -> None:
         scores = np.empty_like(learnt)
         state = self._state
-        state[kernel.HEAD + kernel.THRESHOLD : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE] = 1.0
+        state[_THRESHOLDS] = 1.0
         kernel.run_levels(state, learnt, scores, self._adwin_scale)
         tops = state[kernel.HEAD + kernel.TOP : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE]
         self._tops = tops.copy()
@@ -343,8 +342,7 @@ class LevelDetector:
         What the reference did by itself, later rows may do: no threshold lies below its top.
         """
         thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
-        for k, threshold in enumerate(thresholds.tolist()):
-            self._state[_at(k) + kernel.THRESHOLD] = threshold
+        self._state[_THRESHOLDS] = thresholds
 
     def _thresholds(self, false_alarms: float) -> Floats:
         part = PAGE_HINKLEY_SHARE * false_alarms / kernel.STATISTICS
@@ -529,8 +527,8 @@ class ShareDetector:
     @property
     def is_calm(self) -> bool:
         """Whether no statistic is on its way to an alarm."""
-        places = [_statistic(*place) for place in self._statistics()]
-        thresholds = self._state[[at + kernel.THRESHOLD for at in places]]
+        places = _places(len(self._reference.codes))
+        thresholds = self._state[places + kernel.THRESHOLD]
         return bool((self._state[places] < CALM * thresholds).all())
 
     @property
@@ -574,26 +572,19 @@ class ShareDetector:
                 self._backstops[level].rest()
             self._backstops[level].learn(np.clip(scores, -kernel.CLIP, kernel.CLIP))
         before = self._state.copy()
-        places = [_statistic(*place) for place in self._statistics()]
-        self._state[[at + kernel.THRESHOLD for at in places]] = math.inf
+        places = _places(len(self._reference.codes))
+        self._state[places + kernel.THRESHOLD] = math.inf
         kernel.run_shares(
             self._state,
             learnt,
             np.empty((rows // kernel.BLOCK_ROWS, len(self.codes))),
             expected,
         )
-        self._tops = self._state[[at + kernel.TOP for at in places]]
+        self._tops = self._state[places + kernel.TOP]
         for level in range(len(self._reference.codes)):  # keep the runs, as Page-Hinkley does
             at = _part(level)
             self._state[at : at + kernel.SHARE_HEAD] = before[at : at + kernel.SHARE_HEAD]
         self._state[kernel.BLOCK_FILL] = 0.0
-
-    def _statistics(self) -> list[tuple[int, int]]:
-        return [
-            (level, k)
-            for level in range(len(self._reference.codes))
-            for k in range(kernel.SHARE_STATISTICS)
-        ]
 
     def set_budget(self, false_alarms: float) -> None:
         """Divide the budget among the levels and set their thresholds.
@@ -602,8 +593,7 @@ class ShareDetector:
         lies below what the reference did by itself.
         """
         thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
-        for place, threshold in zip(self._statistics(), thresholds.tolist(), strict=True):
-            self._state[_statistic(*place) + kernel.THRESHOLD] = threshold
+        self._state[_places(len(self._reference.codes)) + kernel.THRESHOLD] = thresholds
 
     def _thresholds(self, false_alarms: float) -> Floats:
         reference = self._reference
@@ -724,6 +714,13 @@ def _part(level: int) -> int:
 
 def _statistic(level: int, k: int) -> int:
     return _part(level) + kernel.SHARE_HEAD + k * kernel.RUN_SIZE
+
+
+@cache
+def _places(levels: int) -> NDArray[np.intp]:
+    """Return where the statistics of so many levels lie in a state."""
+    statistics = range(kernel.SHARE_STATISTICS)
+    return np.array([_statistic(level, k) for level in range(levels) for k in statistics], np.intp)
 
 
 def _plain(reference: NumericReference | ShareReference) -> dict[str, Any]:

@@ -76,12 +76,10 @@ class Calendar:
             return None
         ordered = np.sort(minutes)
         began, latest = int(ordered[kernel.LATE_ROWS - 1]), int(ordered[-kernel.LATE_ROWS])
-        if names:
-            calendar = cls(began, names=names)
-            calendar._add(calendar._columns_of_sample(sample), minutes)
-        else:
-            calendar = cls(began, knots=_score_table(sample.scale))
-            calendar._add(sample.x, minutes)
+        knots = None if names else _score_table(sample.scale)
+        calendar = cls(began, knots=knots, names=names)
+        calendar._reach(0)
+        calendar._add(calendar._columns_of_sample(sample) if names else sample.x, minutes)
         calendar._learnt_minutes = max(latest - began, 0)
         days = calendar._learnt_minutes // (60 * DAY_HOURS)
         calendar._pass(max((d for d in TEST_DAYS if d <= days), default=0))

@@ -39,6 +39,8 @@ MIN_NUMBER_ROWS = 20
 
 OTHER = "(other)"
 
+_POINTS = {f"{point:g}": point for point in (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)}
+
 Hourly = tuple[Rhythm, Minutes]
 """A rhythm, and the minutes of the values that it is about."""
 
@@ -133,7 +135,8 @@ class NumericSeries:
         if len(smooth) >= MIN_LEVEL_ROWS and smooth.ordered[0] < smooth.ordered[-1]:
             level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth.x, doubt)
         series = cls(atoms, heaps, level, shares, _numeric_summary(sample, atoms, smooth))
-        series.set_budget(false_alarms)
+        if level is not None and shares is not None:
+            series.set_budget(false_alarms)
         return series
 
     @property
@@ -249,13 +252,9 @@ def _is_atom(codes: Floats, atoms: int) -> NDArray[np.bool_]:
 
 
 def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> dict[str, object]:
-    points = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
     mean, sd = sample.moments
-    places = [max(math.ceil(len(sample) * point - 1), 0) for point in points]
-    quantiles = {
-        f"{point:g}": float(sample.ordered[place])
-        for point, place in zip(points, places, strict=True)
-    }
+    places = [max(math.ceil(len(sample) * point - 1), 0) for point in _POINTS.values()]
+    quantiles = dict(zip(_POINTS, sample.ordered[places].tolist(), strict=True))
     return {
         "rows": len(sample),
         "mean": mean,
@@ -484,7 +483,7 @@ def category_levels(values: Sequence[Value], role: Role, kind: str) -> Levels | 
         return Levels.of(values, rarest_rows=MIN_TEXT_ROWS)
     if kind == "numeric" or role == "score":
         return None
-    if len(set(values[:100])) > MAX_NUMERIC_LEVELS:  # most numbers show it at once
+    if any(len(set(values[:few])) > MAX_NUMERIC_LEVELS for few in (20, 100)):  # mostly at once
         return None
     if not 1 < len(set(values)) <= MAX_NUMERIC_LEVELS:
         return None
