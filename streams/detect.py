@@ -30,6 +30,7 @@ from streams.budget import (
     spread_up_threshold,
 )
 from streams.reference import NumericReference, ShareReference
+from streams.sample import Sample
 
 Floats = NDArray[np.float64]
 
@@ -254,10 +255,9 @@ class LevelDetector:
 
     Examples
     --------
-    >>> from streams.sample import Sample
     >>> rng = np.random.default_rng(1)
-    >>> learnt = rng.normal(20.0, 3.0, 2_000)
-    >>> watch = LevelDetector(NumericReference.of(Sample.of(learnt)), 0.01, learnt)
+    >>> learnt = Sample.of(rng.normal(20.0, 3.0, 2_000))
+    >>> watch = LevelDetector(NumericReference.of(learnt), 0.01, learnt)
     >>> watch.run(rng.normal(20.0, 3.0, 5_000))
     >>> finding = watch.run(rng.normal(23.0, 3.0, 100))
     >>> finding.aspect, finding.direction, finding.row < 60, round(finding.baseline)
@@ -268,7 +268,7 @@ class LevelDetector:
         self,
         reference: NumericReference,
         false_alarms: float,
-        learnt: Floats | None = None,
+        learnt: Sample | None = None,
         doubt: float = 1.0,
     ) -> None:
         self._doubt = doubt
@@ -320,11 +320,10 @@ class LevelDetector:
         sums = self._state[kernel.HEAD : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE]
         return bool((sums < CALM * self._state[_THRESHOLDS]).all())
 
-    def _read_reference(self, learnt: Floats) -> None:
-        scores = np.empty_like(learnt)
-        state = self._state
+    def _read_reference(self, learnt: Sample) -> None:
+        state, scores = self._state, np.empty(len(learnt))
         state[_THRESHOLDS] = 1.0
-        kernel.run_levels(state, learnt, scores, self._adwin_scale)
+        kernel.run_held(state, learnt.x, learnt.held, scores, self._adwin_scale)
         tops = state[kernel.HEAD + kernel.TOP : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE]
         self._tops = tops.copy()
         self._backstop.learn(scores)

@@ -12,10 +12,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel import CLIP, compiled
+from streams.kernel import CLIP, Places, compiled
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.intp]
 
 BLOCK_ROWS = 50
 STRETCHES = 16

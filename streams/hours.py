@@ -15,7 +15,7 @@ from streams import kernel
 from streams.kernel import Singles
 from streams.pattern import SURE, SURE_AFTER_ALARMS, by_day, hours_of, repeated
 from streams.rhythm import DAY_HOURS, Minutes, Rhythm
-from streams.sample import MIN_ATOM_SHARE, Floats, Sample, Scale, Value, coded
+from streams.sample import MIN_ATOM_SHARE, Floats, Sample, Value, coded
 
 CYCLE_DAYS = 1
 LAST_DAYS = 14
@@ -26,6 +26,7 @@ SHARP = 2.0
 LEAST_SPREAD = 0.2
 AT_ONCE = 32
 """So many values are counted at once: counting a few is as dear, and nobody asks before a test."""
+_NO_KNOTS: Floats = np.empty(0)
 
 
 class Calendar:
@@ -76,10 +77,14 @@ class Calendar:
             return None
         ordered = np.sort(minutes)
         began, latest = int(ordered[kernel.LATE_ROWS - 1]), int(ordered[-kernel.LATE_ROWS])
-        knots = None if names else _score_table(sample.scale)
-        calendar = cls(began, knots=knots, names=names)
-        calendar._reach(0)
-        calendar._add(calendar._columns_of_sample(sample) if names else sample.x, minutes)
+        if names:
+            calendar = cls(began, names=names)
+            calendar._reach(0)
+            calendar._add(calendar._columns_of_sample(sample), minutes, None)
+        else:
+            calendar = cls(began, knots=sample.scale.table)
+            calendar._reach(0)
+            calendar._add(sample.held, minutes, _NO_KNOTS)
         calendar._learnt_minutes = max(latest - began, 0)
         days = calendar._learnt_minutes // (60 * DAY_HOURS)
         calendar._pass(max((d for d in TEST_DAYS if d <= days), default=0))
@@ -141,25 +146,27 @@ class Calendar:
                 self._count()
             return
         self._count()
-        self._add(self._columns_of(values) if self._knots is None or x is None else x, minutes)
+        x = self._columns_of(values) if self._knots is None or x is None else x
+        self._add(x, minutes, self._knots)
 
     def _count(self) -> None:
         """Count the values that still wait for it."""
         values, minutes = self._values, np.frombuffer(self._minutes, dtype=np.int64)
         self._values, self._minutes = values[:0], array("q")
         x = np.frombuffer(values) if isinstance(values, array) else self._columns_of(values)
-        self._add(x, minutes)
+        self._add(x, minutes, self._knots)
 
-    def _add(self, x: Floats, minutes: Minutes) -> None:
+    def _add(self, x: Floats, minutes: Minutes, knots: Floats | None) -> None:
+        """Add values to their hours; ``knots`` are those of numbers, none where x are scores."""
         first = self._began // 60
-        while (row := self._gather(first, minutes, x)) < len(minutes):
+        while (row := self._gather(first, minutes, x, knots)) < len(minutes):
             minutes, x = minutes[row:], x[row:]
             self._reach((int(minutes[0]) // 60 - first) % kernel.GRID_HOURS)
 
-    def _gather(self, first: int, minutes: Minutes, x: Floats) -> int:
-        if self._knots is None:
+    def _gather(self, first: int, minutes: Minutes, x: Floats, knots: Floats | None) -> int:
+        if knots is None:
             return kernel.gather_hits(self._days, first, minutes, x)
-        return kernel.gather_scores(self._days, first, minutes, x, self._knots)
+        return kernel.gather_scores(self._days, first, minutes, x, knots)
 
     def _reach(self, hour: int) -> None:
         """Make room for an hour, counted from the first, and for the rest of its day."""
@@ -300,14 +307,6 @@ class Calendar:
         calendar._learnt_minutes = tree["learnt_minutes"]
         calendar.alarms = tree["alarms"]
         return calendar
-
-
-def _score_table(made: Scale) -> Floats:
-    head = np.zeros(kernel.TABLE_HEAD)
-    head[kernel.GRID_KNOTS] = len(made.knots)
-    head[kernel.GRID_LOW_SLOPE] = made.low_slope
-    head[kernel.GRID_HIGH_SLOPE] = made.high_slope
-    return np.concatenate((head, made.knots, made.scores))
 
 
 def _spread_out(parts: Floats | None, hours: int) -> Floats:

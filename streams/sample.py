@@ -129,6 +129,15 @@ class Scale:
             knots=knots, scores=scores, low_slope=_slope(least, low), high_slope=_slope(high, most)
         )
 
+    @property
+    def table(self) -> Floats:
+        """The scale as the kernels read it."""
+        head = np.zeros(kernel.TABLE_HEAD)
+        head[kernel.GRID_KNOTS] = len(self.knots)
+        head[kernel.GRID_LOW_SLOPE] = self.low_slope
+        head[kernel.GRID_HIGH_SLOPE] = self.high_slope
+        return np.concatenate((head, self.knots, self.scores))
+
 
 def merged(knots: Floats, scores: Floats) -> tuple[Floats, Floats]:
     """Return knots in rising order; equal ones are one, at the mean of their scores."""
@@ -191,7 +200,7 @@ class Sample:
         return np.sort(self.x)
 
     @cached_property
-    def order(self) -> NDArray[np.intp]:
+    def order(self) -> kernel.Places:
         """The places of the numbers, from the least to the greatest."""
         return np.argsort(self.x)
 
@@ -204,6 +213,13 @@ class Sample:
     def scale(self) -> Scale:
         """The normal scores of the numbers."""
         return Scale.of(self.ordered)
+
+    @cached_property
+    def held(self) -> Floats:
+        """The raw normal scores of the numbers, held within bounds."""
+        held = np.empty(len(self.x))
+        kernel.held_in_order(self.scale.table, self.x, self.order, held)
+        return held
 
     @cached_property
     def moments(self) -> tuple[float, float]:

@@ -133,7 +133,7 @@ class NumericSeries:
             if atoms:
                 smooth = Sample.of(sample.x[~_is_atom(codes, len(atoms))])
         if len(smooth) >= MIN_LEVEL_ROWS and smooth.ordered[0] < smooth.ordered[-1]:
-            level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth.x, doubt)
+            level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
         series = cls(atoms, heaps, level, shares, _numeric_summary(sample, atoms, smooth))
         if level is not None and shares is not None:
             series.set_budget(false_alarms)

@@ -254,7 +254,8 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
     rows = int(rng.choice([300, 1_000, 2_000]))
     learnt = rng.normal(size=rows)
     later = rng.normal(rng.choice([0.0, 0.3, -0.5]), rng.choice([0.6, 1.0, 1.6]), 3_000)
-    detector = LevelDetector(NumericReference.of(Sample.of(learnt)), 50.0, learnt)
+    sample = Sample.of(learnt)
+    detector = LevelDetector(NumericReference.of(sample), 50.0, sample)
     plain = plain_page_hinkleys(detector, rows)
     innovations = scores_of(detector, np.concatenate((learnt, later)))
 

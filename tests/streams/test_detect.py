@@ -9,8 +9,12 @@ Floats = np.ndarray
 
 
 def level_detector(seed: int = 1, false_alarms: float = 0.01) -> LevelDetector:
-    learnt = np.random.default_rng(seed).normal(10.0, 2.0, 2_000)
-    return LevelDetector(NumericReference.of(Sample.of(learnt)), false_alarms, learnt)
+    return learnt_from(np.random.default_rng(seed).normal(10.0, 2.0, 2_000), false_alarms)
+
+
+def learnt_from(x: Floats, false_alarms: float) -> LevelDetector:
+    sample = Sample.of(x)
+    return LevelDetector(NumericReference.of(sample), false_alarms, sample)
 
 
 def share_detector(share: float, seed: int = 1, false_alarms: float = 0.1) -> ShareDetector:
@@ -76,7 +80,7 @@ def test_neighbours_that_resemble_each_other_are_no_alarm() -> None:
     x = np.zeros(30_000)
     for row in range(1, len(x)):
         x[row] = 0.8 * x[row - 1] + rng.normal()
-    detector = LevelDetector(NumericReference.of(Sample.of(x[:2_000])), 0.01, x[:2_000])
+    detector = learnt_from(x[:2_000], 0.01)
 
     assert detector.run(x[2_000:]) is None
 
@@ -84,7 +88,7 @@ def test_neighbours_that_resemble_each_other_are_no_alarm() -> None:
 def test_a_wave_that_the_reference_has_seen_is_no_alarm() -> None:
     rng = np.random.default_rng(5)
     x = rng.normal(size=20_000) + np.sin(np.arange(20_000) * 2 * np.pi / 500)
-    detector = LevelDetector(NumericReference.of(Sample.of(x[:2_000])), 0.01, x[:2_000])
+    detector = learnt_from(x[:2_000], 0.01)
 
     assert not detector.is_settled
     assert detector.run(x[2_000:]) is None
@@ -101,7 +105,7 @@ def test_one_wild_value_pages_nobody() -> None:
 def test_values_at_the_edge_of_a_double_are_watched_like_others(edge: float) -> None:
     rng = np.random.default_rng(3)
     x = rng.uniform(-1, 1, 4_000) * edge
-    detector = LevelDetector(NumericReference.of(Sample.of(x[:2_000])), 0.01, x[:2_000])
+    detector = learnt_from(x[:2_000], 0.01)
 
     assert detector.run(x[2_000:]) is None
     assert detector.run(np.full(500, 0.9 * edge)) is not None

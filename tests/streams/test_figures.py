@@ -3,8 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from streams import figures
+from streams import figures, kernel
+from streams.detect import LevelDetector
 from streams.figures import BLOCK_ROWS
+from streams.reference import NumericReference
 from streams.sample import Sample, Scale
 
 SIZES = (2, 7, 8, 9, 100, 127, 128, 129, 199, 200, 256, 257, 999, 1_000, 1_999, 2_000, 4_001, 8_000)
@@ -76,6 +78,28 @@ def test_scores_and_what_is_new_in_them_are_numpys_to_the_last_bit(rows: int) ->
         assert news_sd == news.std()
         assert e.tolist() == np.clip(news / news_sd, -3.5, 3.5).tolist()
         assert half == (e * e / np.mean(e * e)).var() / 2
+
+
+@pytest.mark.parametrize("rows", SIZES[4:])
+def test_scores_laid_down_in_order_are_those_of_the_values_one_by_one(rows: int) -> None:
+    for x in samples(rows):
+        sample = Sample.of(x)
+        one_by_one = [kernel.held_score(sample.scale.table, value) for value in x]
+
+        assert sample.held.tolist() == one_by_one
+
+
+def test_statistics_read_scores_as_they_read_values() -> None:
+    sample = Sample.of(np.random.default_rng(1).normal(0, 3, 500))
+    detector = LevelDetector(NumericReference.of(sample), 0.01)
+    one, other = detector._state.copy(), detector._state.copy()
+    scores, again = np.empty(500), np.empty(500)
+
+    kernel.run_levels(one, sample.x, scores, 0.7)
+    kernel.run_held(other, sample.x, sample.held, again, 0.7)
+
+    assert one.tolist() == other.tolist()
+    assert scores.tolist() == again.tolist()
 
 
 def test_coarse_scores_are_numpys_to_the_last_bit() -> None:
