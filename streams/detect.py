@@ -569,7 +569,8 @@ class ShareDetector:
             scores = (hits - part[kernel.BLOCK_MEAN]) * part[kernel.BLOCK_SCALE]
             if part[kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
                 self._backstops[level].rest()
-            self._backstops[level].learn(np.clip(scores, -kernel.CLIP, kernel.CLIP))
+            held = np.maximum(np.minimum(scores, kernel.CLIP), -kernel.CLIP)
+            self._backstops[level].learn(held)
         before = self._state.copy()
         places = _places(len(self._reference.codes))
         self._state[places + kernel.THRESHOLD] = math.inf

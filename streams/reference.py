@@ -109,12 +109,17 @@ def coarse_knots(quantiles: Mapping[str, float]) -> tuple[Floats, Floats]:
 
 def autocorrelation(x: Floats) -> float:
     """Return the lag-1 autocorrelation where it is beyond doubt, else 0."""
-    centred = x - x.mean()
+    centred = x - _mean(x)
     power = float(centred @ centred)
     if power <= 0:
         return 0.0
     rho = float(centred[1:] @ centred[:-1]) / power
     return min(rho, MAX_AUTOCORRELATION) if rho > 3 / math.sqrt(len(x)) else 0.0
+
+
+def _mean(x: Floats) -> float:
+    """Return what `numpy.mean` does: that takes three times as long for a few hundred values."""
+    return float(np.add.reduce(x)) / len(x)
 
 
 def _tails(e: Floats, power: Floats, half_variance: float) -> tuple[float, float]:
@@ -133,10 +138,11 @@ def _tails(e: Floats, power: Floats, half_variance: float) -> tuple[float, float
 
 def _exponent(steps: Floats) -> float:
     """Return the positive root of ``E exp(a step) = 1``, at most 2."""
-    low, high = 0.0, 2.0
+    low, high, made = 0.0, 2.0, np.empty(len(steps))
     for _ in range(30):
         middle = (low + high) / 2
-        if float(np.exp(middle * steps).mean()) < 1:
+        np.exp(np.multiply(middle, steps, out=made), out=made)
+        if _mean(made) < 1:
             low = middle
         else:
             high = middle
@@ -165,7 +171,7 @@ class ShareReference:
             hits = (values == code).astype(np.float64)
             if expected is not None:
                 hits -= expected[:, level]
-            shares.append(max((float(hits.sum()) + 0.5) / (len(hits) + 1), SHARE_FLOOR))
+            shares.append(max((float(np.add.reduce(hits)) + 0.5) / (len(hits) + 1), SHARE_FLOOR))
             rho = autocorrelation(hits)
             inflations.append(max((1 + rho) / (1 - rho), block_inflation(hits)))
         return cls(
