@@ -135,12 +135,10 @@ class Panel:
         self, answer: Answer, score: Scalar, features: Mapping[str, Scalar]
     ) -> bool:
         """Tell whether a value is the first of its series: rows before it are judged without it."""
+        if tuple(features) != self._usual_names and self.begins_feature(features):
+            return True
         watches = self._watches
-        return (
-            "prediction" not in watches
-            or (score is not None and "score" not in watches)
-            or self.begins_feature(features)
-        )
+        return "prediction" not in watches or (score is not None and "score" not in watches)
 
     def begins_with_pair(self, error: Scalar, outcome: Answer) -> bool:
         """Tell the same of the two series that have a value a pair."""
@@ -149,11 +147,8 @@ class Panel:
 
     def begins_feature(self, features: Mapping[str, Scalar]) -> bool:
         """Tell whether any of these values is the first of its feature."""
-        names = tuple(features)
-        if names == self._usual_names:
-            return False
         if features.keys() <= self._begun:
-            self._usual_names = names
+            self._usual_names = tuple(features)
             return False
         return any(
             value is not None and self._may_begin(name)
