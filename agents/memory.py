@@ -2,7 +2,8 @@
 
 import gc
 
-YOUNG_OBJECTS = 100_000
+YOUNG_OBJECTS = 300_000
+"""More than wait to be read: they are gone before anybody looks for cycles among them."""
 
 
 def calm_collector() -> None:
