@@ -10,6 +10,7 @@ Rule 4. A stuck value is said once, and its repetitions are nobody's new referen
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -100,15 +101,19 @@ class MissingRule:
         Nothing is to be done where none has ever been missing, up to the next stage. If it returns
         False, nothing has been done.
         """
-        if not self._is_news and (
-            self._detector is not None or 0 < self._rows_until_stage() <= rows
-        ):
-            return False
-        self.keep(rows)
-        return True
+        is_quiet = self.is_quiet(rows)
+        if is_quiet:
+            self.keep(rows)
+        return is_quiet
+
+    def is_quiet(self, rows: int) -> bool:
+        """Whether there is nothing to do with ``rows`` inputs, none missing, but to `keep` them."""
+        return self._is_news or (
+            self._detector is None and not 0 < self._rows_until_stage() <= rows
+        )
 
     def keep(self, rows: int) -> None:
-        """Take ``rows`` inputs into account that end before the first stage, none missing."""
+        """Take ``rows`` inputs into account, none missing, that `is_quiet` is true of."""
         self._rows += rows
         if self._flags is not None:
             self._flags += bytes(rows)
@@ -133,7 +138,7 @@ class MissingRule:
     def _rows_until_stage(self) -> int:
         if not self._is_learning:
             return 0
-        return next(stage for stage in self._stages if stage > self._rows) - self._rows
+        return self._stages[bisect_right(self._stages, self._rows)] - self._rows
 
     def _read(self, flags: Floats) -> Finding | None:
         if self._is_news:
@@ -253,11 +258,19 @@ class NewsRule:
         if len(self._known) > MAX_KNOWN_CATEGORIES or self._said >= MAX_NEWS:
             self._known = None
 
+    def knows(self, values: Sequence[Value]) -> bool:
+        """Whether none of these values is news."""
+        return self._known is None or self._known.issuperset(values)
+
+    def keep(self, rows: int) -> None:
+        """Take so many values into account that are no news."""
+        self._rows += rows
+
     def update(self, values: Sequence[Value]) -> list[tuple[int, Value]]:
         """Read values; return place and category of what is news."""
         known = self._known
         start, self._rows = self._rows, self._rows + len(values)
-        if known is None or known.issuperset(values):
+        if known is None or self.knows(values):
             return []
         news: list[tuple[int, Value]] = []
         for row, value in enumerate(values):
@@ -341,18 +354,25 @@ class RunRule:
         x
             The values as doubles; None where one is text.
         """
-        if self.limit == 0 or not values:
+        if self.passes_over(values, x):
             return [], None
         codes, last = _codes(values, x, self._last)
-        before = self._run
-        longest, self._run = kernel.run_equal(codes, last, before, _NO_RUNS)
-        self._last = values[-1]
-        if longest < self.limit:
-            return [], None
         runs = np.empty(len(codes), dtype=np.int64)
-        kernel.run_equal(codes, last, before, runs)
+        _, self._run = kernel.run_equal(codes, last, self._run, runs)
+        self._last = values[-1]
         stuck, kept = np.flatnonzero(runs == self.limit), np.flatnonzero(runs < self.limit)
         return stuck.tolist(), kept.tolist()
+
+    def passes_over(self, values: Sequence[Value], x: Floats | None) -> bool:
+        """Read values among which none has stuck; if one has, do nothing and return False."""
+        if self.limit == 0 or not values:
+            return True
+        codes, last = _codes(values, x, self._last)
+        longest, run = kernel.run_equal(codes, last, self._run, _NO_RUNS)
+        if longest >= self.limit:
+            return False
+        self._run, self._last = run, values[-1]
+        return True
 
     def doubt(self) -> None:
         """Believe longer runs while the shares that the limit rests on are being learnt anew."""

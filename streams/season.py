@@ -63,6 +63,11 @@ class Season:
         """Return how many rows may be read before `test` is due; None for all of them."""
         return None if self._calendar is None else self._calendar.rows_until_test(minutes)
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether values are gathered, to know whether there is a rhythm."""
+        return self._calendar is not None
+
     def may_test_by(self, minute: int) -> bool:
         """Tell whether `test` may be due with rows that come until then."""
         return self._calendar is not None and minute >= self._calendar.due
@@ -129,7 +134,7 @@ class Season:
         return {
             "hours": self.rhythm and self.rhythm.hours,
             "is_guess": self.rhythm is not None and self.rhythm.is_guess,
-            "is_observed": self._calendar is not None,
+            "is_observed": self.is_observed,
             "is_waiting": self._is_waiting,
         }
 

@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -332,10 +332,7 @@ class SeriesWatch:
         kinds = set(map(type, values))
         refuse_what_is_not_finite(values, kinds)
         changes: list[Change] = []
-        rows = len(values)
-        if self._keep(cast("Sequence[Value]", values), kinds, moments):
-            return changes
-        start = 0
+        start, rows = self._read_plain(values, kinds, moments, changes), len(values)
         while start < rows:
             end = min(start + self._rows_until_stage(), rows)
             may_test = moments is not None and self._season.may_test_by(moments.latest)
@@ -354,22 +351,64 @@ class SeriesWatch:
             start += self._read(usable, when if may_test else None, start, changes)
         return changes
 
-    def _keep(self, values: Sequence[Value], kinds: set[type], moments: Moments | None) -> bool:
-        """Keep values that are among the first of the series; return whether that was all to do.
+    def _read_plain(
+        self,
+        values: Sequence[Any],
+        kinds: set[type],
+        moments: Moments | None,
+        changes: list[Change],
+    ) -> int:
+        """Read inputs of which none is odd, and with which nothing is due; return how many.
 
-        Before a first reference can be made there is nothing to hold them against. This is what
-        `_read` would do, at a third of the cost.
+        If it returns 0, nothing has been done. Nearly all reads are of a few such inputs: this is
+        what `_read` would do, without what it takes to leave some out. Three of a settled number
+        take 5.5 us here, and 7.5 us there.
         """
-        seen = self._seen + len(values)
-        if seen >= FIRST_STAGES[0] or self._buffer is None or self._original is not None:
-            return False
-        if not kinds <= ANY:
-            return False
-        self._seen = seen
+        if not self._is_plain(values, kinds, moments):
+            return 0
+        x = None
+        if self._knows_something:
+            x, mark = doubles(values, kinds), self._runs.mark()
+            if not self._runs.passes_over(values, x):
+                return 0
+            as_usual = self._hourly(values, x, moments)
+            finding = None if self._series is None else self._series.run(*as_usual)
+            if finding is not None:
+                self._runs.rewind(mark)
+                usable = self._usable(values, kinds, moments)
+                return self._read(usable, None, 0, changes, finding)
+        rows = len(values)
         self._foreign_run = 0
-        self._missing.keep(len(values))
-        self._extend(self._buffer, values, kinds, moments)
-        return True
+        self._seen += rows
+        self._missing.keep(rows)
+        if self._news is not None:
+            self._news.keep(rows)
+        if moments is not None:
+            self._season.read(values, x, moments.minutes, None)
+        if self._buffer is not None:
+            self._extend(self._buffer, values, kinds, moments)
+        return rows
+
+    def _is_plain(self, values: Sequence[Value], kinds: set[type], moments: Moments | None) -> bool:
+        """Tell whether none of some inputs is odd in itself, and nothing is due with them."""
+        rows = len(values)
+        return (
+            kinds <= self._accepts
+            and 0 < rows < self._rows_until_stage()
+            and self._missing.is_quiet(rows)
+            and (moments is None or not self._season.may_test_by(moments.latest))
+            and (self._news is None or self._news.knows(values))
+        )
+
+    @property
+    def _knows_something(self) -> bool:
+        """Whether there is anything to hold values against."""
+        return (
+            self._series is not None
+            or self._news is not None
+            or self._runs.limit > 0
+            or self._season.is_observed
+        )
 
     def _consult(self) -> None:
         """Ask whether a rhythm is known by now; where that makes a difference, learn anew."""
@@ -390,16 +429,28 @@ class SeriesWatch:
         return self._stages[bisect_right(self._stages, rows)] - rows
 
     def _read(
-        self, usable: Usable, passed: Moments | None, start: int, changes: list[Change]
+        self,
+        usable: Usable,
+        passed: Moments | None,
+        start: int,
+        changes: list[Change],
+        found: Finding | None = None,
     ) -> int:
         """Read inputs up to the first that ends what was learnt; return how many.
 
-        ``passed`` are the moments of all rows, where a test of the season may be due with them.
+        Parameters
+        ----------
+        passed
+            The moments of all rows, where a test of the season may be due with them.
+        found
+            What the series has found in them, where it has read them by now.
         """
         mark = self._runs.mark()
         stuck, kept = self._runs.filter(usable.values, usable.x)
         watched = usable if kept is None else usable.chosen(kept)
-        finding = self._run(watched) if self._series is not None and watched.values else None
+        finding = found
+        if found is None and self._series is not None and watched.values:
+            finding = self._series.run(*self._hourly(watched.values, watched.x, watched.moments))
         if finding is not None:
             usable = usable.until(finding.row if kept is None else kept[finding.row])
             watched = watched.until(finding.row)
@@ -449,18 +500,17 @@ class SeriesWatch:
         self._relearn()
         return told
 
-    def _run(self, watched: Usable) -> Finding | None:
-        """Hold values against the reference, each as at its hour."""
-        values, x, rhythm = watched.values, watched.x, self._season.rhythm
-        if self._series is None:
-            return None
-        if rhythm is None or watched.moments is None:
-            return self._series.run(values, x, None)
-        minutes = watched.moments.minutes
+    def _hourly(
+        self, values: Sequence[Value], x: Floats | None, moments: Moments | None
+    ) -> tuple[Sequence[Value], Floats | None, Floats | None]:
+        """Return what the series is to read: each value as at its hour."""
+        rhythm = self._season.rhythm
+        if rhythm is None or moments is None or self._series is None:
+            return values, x, None
         if x is not None and rhythm.is_of_numbers:
-            x = rhythm.adjust(x, minutes)
+            x = rhythm.adjust(x, moments.minutes)
             values = x.tolist()
-        return self._series.run(values, x, rhythm.expected(self._series.watched, minutes))
+        return values, x, rhythm.expected(self._series.watched, moments.minutes)
 
     def _usable(self, part: Sequence[Scalar], kinds: set[type], moments: Moments | None) -> Usable:
         """Take out what is missing or foreign; end early where foreign values are the rule."""

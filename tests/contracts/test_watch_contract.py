@@ -5,7 +5,7 @@ A kind of series gets all of these tests by adding its stream to ``STREAMS``.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from river.drift import ADWIN, PageHinkley
 
 from streams import kernel
+from streams.budget import Role
 from streams.detect import AWAY_DEVIATIONS, Backstop, LevelDetector
 from streams.intake import NonFiniteValueError
 from streams.reference import NumericReference
@@ -105,14 +106,20 @@ def new_watch() -> SeriesWatch:
 def read(watch: SeriesWatch, values: Sequence[Scalar], sizes: Sequence[int]) -> list[Change]:
     """Read values in batches of the given sizes, over and over; indices are of ``values``."""
     changes: list[Change] = []
-    at = batch = 0
-    while at < len(values):
-        size = sizes[batch % len(sizes)]
-        found = watch.update(values[at : at + size])
-        changes += [replace(change, index=at + change.index) for change in found]
-        at += size
-        batch += 1
+    for start, end in cuts(len(values), sizes):
+        found = watch.update(values[start:end])
+        changes += [replace(change, index=start + change.index) for change in found]
     return changes
+
+
+def cuts(rows: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield where batches of the given sizes, over and over, begin and end."""
+    start = 0
+    for size in itertools.cycle(sizes):
+        if start >= rows:
+            return
+        yield start, start + size
+        start += size
 
 
 def test_nothing_is_said_before_the_change(stream: list[Scalar]) -> None:
@@ -143,6 +150,47 @@ def test_batch_edges_change_nothing_to_the_last_bit(stream: list[Scalar], sizes:
     assert cut.snapshot() == whole.snapshot()
 
 
+def stuck(rng: np.random.Generator, row: int) -> list[Scalar]:
+    return [0.25 if row % 300 < 60 else float(rng.normal())]
+
+
+def huge(rng: np.random.Generator, row: int) -> list[Scalar]:
+    return [2**60 + row if rng.random() < 0.02 else float(rng.normal() * 1e300)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    draws=st.lists(
+        st.tuples(st.sampled_from([*STREAMS.values(), stuck, huge]), st.integers(1, 900)),
+        min_size=1,
+        max_size=5,
+    ),
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    minutes=st.sampled_from([0.01, 1.0, 7.0, 60.0]),
+    role=st.sampled_from(["feature", "prediction", "error"]),
+)
+def test_a_few_values_at_a_time_of_whatever_kind_are_read_as_all_at_once(
+    draws: list[tuple[Draw, int]], sizes: list[int], minutes: float, role: Role
+) -> None:
+    rng = np.random.default_rng(len(draws))
+    kinds = [
+        (draw, row) for draw, rows in draws for row in range(CHANGE_AT - 400, CHANGE_AT + rows)
+    ]
+    values = [value for draw, row in kinds for value in draw(rng, row)]
+    at_ms = 1_760_000_000_000 + (60_000 * minutes * np.arange(len(values))).astype(np.int64)
+    whole, few = (SeriesWatch(WatchSpec(role=role, reference_rows=400)) for _ in range(2))
+
+    at_once = whole.update(values, at_ms)
+    found = [
+        replace(change, index=start + change.index)
+        for start, end in cuts(len(values), sizes)
+        for change in few.update(values[start:end], at_ms[start:end])
+    ]
+
+    assert found == at_once
+    assert few.snapshot() == whole.snapshot()
+
+
 def test_one_value_at_a_time_is_the_same(stream: list[Scalar]) -> None:
     whole, single = new_watch(), new_watch()
 
@@ -157,13 +205,10 @@ def test_what_is_only_kept_is_as_if_it_had_been_read(
 ) -> None:
     at_ms = 1_760_000_000_000 + 40_000 * np.arange(len(stream))
     whole, lean = new_watch(), new_watch()
-    ends = [0]
-    while ends[-1] < 700:
-        ends.append(ends[-1] + sizes[len(ends) % len(sizes)])
 
-    whole.update(stream[: ends[-1]], at_ms[: ends[-1]])  # too many at once to be just kept
-    for start, end in itertools.pairwise(ends):
-        lean.update(stream[start:end], at_ms[start:end])
+    whole.update(stream[:700], at_ms[:700])  # too many at once to be just kept
+    for start, end in cuts(700, sizes):
+        lean.update(stream[start : min(end, 700)], at_ms[start : min(end, 700)])
 
     assert lean.snapshot() == whole.snapshot()
 
