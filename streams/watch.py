@@ -456,6 +456,7 @@ class SeriesWatch:
             watched = watched.until(finding.row)
             finding = replace(finding, row=usable.rows - 1)
             self._runs.rewind(mark)
+            self._foreign_run = 0  # what comes after is still to be read
             stuck, _ = self._runs.filter(usable.values, usable.x)
         facts = self._facts(usable, stuck)
         self._seen += usable.rows
