@@ -617,6 +617,7 @@ class ShareDetector:
         blocks = (fill + len(codes)) // kernel.BLOCK_ROWS
         scores = np.empty((blocks, levels))
         hourly = _NOTHING_EXPECTED if expected is None else expected
+        before = self._state.copy() if blocks else self._state
         alarm = kernel.run_shares(self._state, codes, scores, hourly)
         row = len(codes) if alarm < 0 else alarm // kernel.SHARE_STATISTICS // levels
         finished = (fill + row) // kernel.BLOCK_ROWS
@@ -627,7 +628,10 @@ class ShareDetector:
         ]
         if slow:
             block, level = min(slow)
-            return self._slow_finding((block + 1) * kernel.BLOCK_ROWS - fill - 1, level)
+            row = (block + 1) * kernel.BLOCK_ROWS - fill - 1
+            self._state = before  # as of the alarm, as for levels
+            kernel.run_shares(self._state, codes[: row + 1], scores, hourly)
+            return self._slow_finding(row, level)
         if alarm < 0:
             return None
         place, statistic = divmod(alarm, kernel.SHARE_STATISTICS)

@@ -274,12 +274,15 @@ class NewsRule:
             return []
         news: list[tuple[int, Value]] = []
         for row, value in enumerate(values):
-            if value not in known:
-                known.add(value)
-                if self._said + len(news) < MAX_NEWS and self._hush.lets_through(start + row):
-                    news.append((row, value))
-        self._said += len(news)
-        self._bound()
+            if value in known:
+                continue
+            known.add(value)
+            if self._hush.lets_through(start + row):
+                self._said += 1
+                news.append((row, value))
+            self._bound()
+            if self._known is None:
+                break
         return news
 
     def snapshot(self) -> dict[str, Any]:

@@ -581,7 +581,7 @@ class SeriesWatch:
             self._buffer_minutes.add(moments.kept)
 
     def _learn(self, watched: Usable) -> None:
-        if self._buffer is None:
+        if self._buffer is None or not watched.values:  # no stage is reached twice
             return
         self._extend(self._buffer, watched.values, watched.kinds, watched.moments)
         if len(self._buffer) not in self._stages:
