@@ -56,12 +56,11 @@ def shares(model_budget: float, roles: Sequence[Role]) -> list[float]:
     """
     if not (model_budget > 0 and math.isfinite(model_budget)):
         raise ValueError(f"model_budget must be a positive number, got {model_budget!r}")
-    errors = sum(role == "error" for role in roles)
-    others = len(roles) - errors
+    errors = roles.count("error")
     half = model_budget / 2
-    return [
-        round(half / errors if role == "error" else HEADROOM * half / others, 15) for role in roles
-    ]
+    of_error = round(half / max(errors, 1), 15)
+    of_other = round(HEADROOM * half / max(len(roles) - errors, 1), 15)
+    return [of_error if role == "error" else of_other for role in roles]
 
 
 @lru_cache(maxsize=256)
