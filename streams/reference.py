@@ -171,7 +171,9 @@ class ShareReference:
             hits = (values == code).astype(np.float64)
             if expected is not None:
                 hits -= expected[:, level]
-            shares.append(max((float(np.add.reduce(hits)) + 0.5) / (len(hits) + 1), SHARE_FLOOR))
+            share = (float(np.add.reduce(hits)) + 0.5) / (len(hits) + 1)
+            most = (len(hits) + 0.5) / (len(hits) + 1)  # what hours take off may be below nothing
+            shares.append(min(max(share, SHARE_FLOOR), most))
             rho = autocorrelation(hits)
             inflations.append(max((1 + rho) / (1 - rho), block_inflation(hits)))
         return cls(

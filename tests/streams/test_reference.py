@@ -45,6 +45,12 @@ def test_a_share_is_never_nothing() -> None:
     assert reference.shares[0] == 1e-4
 
 
+def test_a_share_is_less_than_all_whatever_the_hours_take_off() -> None:
+    reference = ShareReference.of(np.ones(1_000), [1], np.full((1_000, 1), -0.5))
+
+    assert reference.shares[0] < 1
+
+
 def test_categories_below_one_percent_are_watched_together() -> None:
     values = ["a"] * 1_000 + ["b"] * 900 + [f"rare {k % 10}" for k in range(100)]
 
