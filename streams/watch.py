@@ -364,41 +364,52 @@ class SeriesWatch:
         what `_read` would do, without what it takes to leave some out. Three of a settled number
         take 5.5 us here, and 7.5 us there.
         """
-        if not self._is_plain(values, kinds, moments):
-            return 0
-        x = None
-        if self._knows_something:
-            x, mark = doubles(values, kinds), self._runs.mark()
-            if not self._runs.passes_over(values, x):
-                return 0
-            as_usual = self._hourly(values, x, moments)
-            finding = None if self._series is None else self._series.run(*as_usual)
-            if finding is not None:
-                self._runs.rewind(mark)
-                usable = self._usable(values, kinds, moments)
-                return self._read(usable, None, 0, changes, finding)
         rows = len(values)
+        if not (
+            kinds <= self._accepts
+            and 0 < rows < self._rows_until_stage()
+            and self._missing.is_quiet(rows)
+        ):
+            return 0
+        if self._knows_something:
+            read = self._compare(values, kinds, moments, changes)
+            if read is not None:
+                return read
         self._foreign_run = 0
         self._seen += rows
         self._missing.keep(rows)
-        if self._news is not None:
-            self._news.keep(rows)
-        if moments is not None:
-            self._season.read(values, x, moments.minutes, None)
         if self._buffer is not None:
             self._extend(self._buffer, values, kinds, moments)
         return rows
 
-    def _is_plain(self, values: Sequence[Value], kinds: set[type], moments: Moments | None) -> bool:
-        """Tell whether none of some inputs is odd in itself, and nothing is due with them."""
-        rows = len(values)
-        return (
-            kinds <= self._accepts
-            and 0 < rows < self._rows_until_stage()
-            and self._missing.is_quiet(rows)
-            and (moments is None or not self._season.may_test_by(moments.latest))
-            and (self._news is None or self._news.knows(values))
-        )
+    def _compare(
+        self,
+        values: Sequence[Any],
+        kinds: set[type],
+        moments: Moments | None,
+        changes: list[Change],
+    ) -> int | None:
+        """Hold values against what is known; return how many were read where they say something.
+
+        None where they say nothing. If it returns 0, nothing has been done.
+        """
+        if moments is not None and self._season.may_test_by(moments.latest):
+            return 0
+        if self._news is not None and not self._news.knows(values):
+            return 0
+        x, mark = doubles(values, kinds), self._runs.mark()
+        if not self._runs.passes_over(values, x):
+            return 0
+        as_usual = self._hourly(values, x, moments)
+        finding = None if self._series is None else self._series.run(*as_usual)
+        if finding is not None:
+            self._runs.rewind(mark)
+            return self._read(self._usable(values, kinds, moments), None, 0, changes, finding)
+        if self._news is not None:
+            self._news.keep(len(values))
+        if moments is not None:
+            self._season.read(values, x, moments.minutes, None)
+        return None
 
     @property
     def _knows_something(self) -> bool:
