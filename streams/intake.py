@@ -171,10 +171,11 @@ def extended(buffer: Buffer, values: Sequence[Value], kinds: set[type]) -> Buffe
 
     ``kinds`` are the values' types.
     """
-    if kinds == {float} and (not buffer or isinstance(buffer, array)):
-        numbers = buffer if isinstance(buffer, array) else array("d")
-        numbers.extend(cast("Sequence[float]", values))
-        return numbers
+    if kinds == {float} and not buffer:
+        return array("d", cast("Sequence[float]", values))
+    if kinds == {float} and isinstance(buffer, array):
+        buffer.extend(cast("Sequence[float]", values))
+        return buffer
     if not kinds:
         return buffer
     if len(kinds) == 1 and kinds != {float}:

@@ -208,8 +208,8 @@ class Panel:
                 at_ms = column.at_ms
                 moments = Moments.of(at_ms)
             watch = self._watches[series]
-            seen = watch.seen
             if changes := watch.read(values, moments):
+                seen = watch.seen - len(values)
                 steps += lives.follow(self._stretch(column, start, event_of), changes, seen)
         return steps
 

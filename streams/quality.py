@@ -108,9 +108,9 @@ class MissingRule:
 
     def is_quiet(self, rows: int) -> bool:
         """Whether there is nothing to do with ``rows`` inputs, none missing, but to `keep` them."""
-        return self._is_news or (
-            self._detector is None and not 0 < self._rows_until_stage() <= rows
-        )
+        if self._is_news or self._detector is not None or not self._is_learning:
+            return self._is_news
+        return self._rows + rows < self._stages[bisect_right(self._stages, self._rows)]
 
     def keep(self, rows: int) -> None:
         """Take ``rows`` inputs into account, none missing, that `is_quiet` is true of."""

@@ -371,7 +371,13 @@ class SeriesWatch:
             and self._missing.is_quiet(rows)
         ):
             return 0
-        if self._knows_something:
+        knows_something = (
+            self._series is not None
+            or self._news is not None
+            or self._runs.limit > 0
+            or self._season.is_observed
+        )
+        if knows_something:
             read = self._compare(values, kinds, moments, changes)
             if read is not None:
                 return read
@@ -410,16 +416,6 @@ class SeriesWatch:
         if moments is not None:
             self._season.read(values, x, moments.minutes, None)
         return None
-
-    @property
-    def _knows_something(self) -> bool:
-        """Whether there is anything to hold values against."""
-        return (
-            self._series is not None
-            or self._news is not None
-            or self._runs.limit > 0
-            or self._season.is_observed
-        )
 
     def _consult(self) -> None:
         """Ask whether a rhythm is known by now; where that makes a difference, learn anew."""
