@@ -153,6 +153,7 @@ class WaitingRoom(Generic[T]):
         while self.oldest_ms < before_ms:
             front = self._front()
             if front is None:
+                self.oldest_ms = before_ms  # what comes later comes after it
                 break
             key, (_, self.oldest_ms, _) = front
             if self.oldest_ms < before_ms:
