@@ -136,6 +136,19 @@ def test_a_small_lasting_change_of_a_share_is_found_by_adwin() -> None:
     assert any(finding.detector == "adwin" for finding in late)
 
 
+def test_what_adwin_finds_in_shares_is_told_as_of_its_row() -> None:
+    seeds = range(20)
+    rows = {
+        seed: np.concatenate((hits(0.4, 8_000, seed), hits(0.45, 5_000, seed))) for seed in seeds
+    }
+    told = {seed: share_detector(0.4).run(rows[seed]) for seed in seeds}
+    by_adwin = {s: f for s, f in told.items() if f is not None and f.detector == "adwin"}
+
+    assert len(by_adwin) >= 2
+    for seed, finding in by_adwin.items():
+        assert share_detector(0.4).run(rows[seed][: finding.row + 1]) == finding
+
+
 def test_a_burst_that_passes_pages_hardly_anyone() -> None:
     alarms = sum(
         share_detector(0.1, seed).run(

@@ -354,3 +354,14 @@ def test_a_beginning_unlike_the_rest_is_left_out_of_the_reference() -> None:
     assert not watch.is_learning
     [change] = watch.update((rng.random(500) < 0.2).tolist())
     assert (change.aspect, change.direction, change.baseline) == ("share", "up", 1 / 4_002)
+
+
+def test_missing_values_do_not_have_a_reference_made_once_more() -> None:
+    start: list[Scalar] = [*[True] * 150, *[False] * 1_850]
+    whole, cut = (new_watch(WatchSpec(role="error", kind="categorical")) for _ in range(2))
+
+    whole.update([*start, None, None, *[False] * 300])
+    for values in (start, [None, None], [False] * 300):
+        cut.update(values)
+
+    assert cut.snapshot() == whole.snapshot()
