@@ -4,7 +4,8 @@ Each case has workers of its own, started on empty topics. They take predictions
 answer, where the case has some, then a few pairs to warm up; then the counted pairs are published,
 and the workers are charged for the user and system time until the last of these is in `labelled`.
 So no start and no compilation is in the figures. With 10,000 models each has few rows and is still
-learning: 2,000 rows for each would be 20,000,000 pairs.
+learning: 2,000 rows for each would be 20,000,000 pairs. What their series have not read yet at the
+end is about what the warm-up left them to read.
 
     python -m benchmarks.growth --write
 """
