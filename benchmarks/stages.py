@@ -20,11 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.memory import calm_collector
+from agents.monitor import RECORDS_AT_ONCE
 from benchmarks.core import BOTH, Core
 from benchmarks.rivals.aiokafka_loop import Loop
 from benchmarks.rivals.job import Place
 from schemas.event import Source
 from schemas.topics import Topics
+from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest import Raw, accept_all, pack
 from streams.lifecycle import Lives, Step
 from streams.monitor import Monitor
@@ -32,7 +34,6 @@ from streams.order import TimeMerge
 from streams.panel import Column, EventOf, Panel
 
 PAIRS_AT_ONCE = 2_000
-RECORDS_AT_ONCE = 8
 LATER_MS = 1 << 60
 SENT_AT_MS, SENT_A_MS = 1_790_000_000_000, 25
 """A backlog that was sent in a hurry, long after what it tells: dozens share a millisecond."""
@@ -102,7 +103,7 @@ class Stages:
         accepted = clock.run(
             STAGES[0],
             lambda: {
-                source: accept_all(source, records, LATER_MS, 1 << 20)
+                source: accept_all(source, records, LATER_MS, MAX_PAYLOAD_BYTES)
                 for source, records in inputs.items()
             },
         )

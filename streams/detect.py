@@ -36,7 +36,14 @@ Floats = NDArray[np.float64]
 
 _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
-_THRESHOLDS = slice(kernel.HEAD + kernel.THRESHOLD, kernel.LEVELS_SIZE, kernel.STATISTIC_SIZE)
+
+
+def _of_each(field: int) -> slice:
+    """Return where a field of every statistic of levels lies in a state."""
+    return slice(kernel.HEAD + field, kernel.LEVELS_SIZE, kernel.STATISTIC_SIZE)
+
+
+_DELTA, _TOP, _THRESHOLD = map(_of_each, (kernel.DELTA, kernel.TOP, kernel.THRESHOLD))
 _BURST_ODDS = 9.0
 _NOTHING_EXPECTED: Floats = np.empty((0, 0))
 _EMPTY: Floats = np.empty(0)
@@ -145,8 +152,7 @@ class Backstop:
         if not self._is_asked:
             return None
         before, read = len(self._pending), -len(self._waiting)
-        own = scores if self._merged == 1 else self._merge(scores)
-        self._waiting.frombytes(own.tobytes())
+        self._waiting.frombytes(self._merge(scores).tobytes())
         if len(self._waiting) < self._until_test:
             return None
         left = self._take_waiting()
@@ -283,7 +289,7 @@ class LevelDetector:
         state[kernel.LOW_SLOPE] = reference.low_slope
         state[kernel.HIGH_SLOPE] = reference.high_slope
         state[kernel.LEVELS_SIZE :] = np.concatenate((reference.knots, reference.scores))
-        state[kernel.HEAD + kernel.DELTA : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE] = _DELTAS
+        state[_DELTA] = _DELTAS
         self._reference = replace(reference, knots=_EMPTY, scores=_EMPTY)  # the state has them
         self._tops = np.zeros(kernel.STATISTICS)
         self._backstop = Backstop(
@@ -318,14 +324,13 @@ class LevelDetector:
     def is_calm(self) -> bool:
         """Whether no statistic is on its way to an alarm."""
         sums = self._state[kernel.HEAD : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE]
-        return bool((sums < CALM * self._state[_THRESHOLDS]).all())
+        return bool((sums < CALM * self._state[_THRESHOLD]).all())
 
     def _read_reference(self, learnt: Sample) -> None:
         state, scores = self._state, np.empty(len(learnt))
-        state[_THRESHOLDS] = 1.0
+        state[_THRESHOLD] = 1.0
         kernel.run_held(state, learnt.x, learnt.held, scores, self._adwin_scale)
-        tops = state[kernel.HEAD + kernel.TOP : kernel.LEVELS_SIZE : kernel.STATISTIC_SIZE]
-        self._tops = tops.copy()
+        self._tops = state[_TOP].copy()
         self._backstop.learn(scores)
 
     def _crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> float:
@@ -341,7 +346,7 @@ class LevelDetector:
         What the reference did by itself, later rows may do: no threshold lies below its top.
         """
         thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
-        self._state[_THRESHOLDS] = thresholds
+        self._state[_THRESHOLD] = thresholds
 
     def _thresholds(self, false_alarms: float) -> Floats:
         part = PAGE_HINKLEY_SHARE * false_alarms / kernel.STATISTICS

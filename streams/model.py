@@ -151,7 +151,7 @@ _new_row = partial(tuple.__new__, _Row)
 _new_emission = partial(tuple.__new__, Emission)
 _new_waiting = partial(tuple.__new__, WaitingPrediction)
 _new_early = partial(tuple.__new__, EarlyOutcome)
-_place_of = itemgetter(Emission._fields.index("place"))
+place_of = itemgetter(Emission._fields.index("place"))
 
 
 class _Batch:
@@ -175,7 +175,7 @@ class _Batch:
     def emitted(self) -> list[Emission]:
         """Return what has been emitted since this was last called, in event order."""
         emissions, self.emissions = self.emissions, []
-        emissions.sort(key=_place_of)
+        emissions.sort(key=place_of)
         return emissions
 
     def rows_of(self, role: str) -> list[_Row]:

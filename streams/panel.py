@@ -31,7 +31,7 @@ REGRESSION_SERIES = ("prediction", "error", "outcome")
 Kind = Literal["auto", "numeric", "categorical"]
 
 
-class Placed(Protocol):
+class Origin(Protocol):
     """The event that a value came with."""
 
     @property
@@ -47,7 +47,7 @@ class Placed(Protocol):
         """The model's log time at it."""
 
 
-EventOf = Callable[[Role, int], Placed]
+EventOf = Callable[[Role, int], Origin]
 """Gives the event of a row of a column."""
 
 
