@@ -56,7 +56,7 @@ class WaitingRoom(Generic[T]):
     capacity
         Entries held at most.
     payload_of
-        Gives the bytes that a value holds, which count beside its key; None where they are few.
+        Gives the bytes that a value holds, which count beside its key.
 
     Attributes
     ----------
@@ -69,14 +69,14 @@ class WaitingRoom(Generic[T]):
 
     Examples
     --------
-    >>> room = WaitingRoom[str](capacity=2)
+    >>> room = WaitingRoom[str](capacity=2, payload_of=str.encode)
     >>> room.put("a", 10, "first"), room.put("b", 20, "second"), room.put("c", 30, "third")
     (0, 0, 1)
     >>> room.take("a"), room.take("b"), room.expire(31), len(room)
     (None, 'second', 1, 0)
     """
 
-    def __init__(self, capacity: int, payload_of: Callable[[T], Sized] | None = None) -> None:
+    def __init__(self, capacity: int, payload_of: Callable[[T], Sized]) -> None:
         self._capacity = capacity
         self._payload_of = payload_of
         self._bytes = 0
@@ -94,7 +94,7 @@ class WaitingRoom(Generic[T]):
 
     def put(self, key: str, at_ms: int, value: T) -> int:
         """Let an entry wait; return how many were pushed out to make room."""
-        size = len(key) if self._payload_of is None else len(key) + len(self._payload_of(value))
+        size = len(key) + len(self._payload_of(value))
         chunk_of = self.chunk_of
         pushed_out = 0
         self._bytes += size
@@ -125,7 +125,7 @@ class WaitingRoom(Generic[T]):
         if chunk is None:
             return None
         _, _, value = chunk.entries.pop(key)
-        size = len(key) if self._payload_of is None else len(key) + len(self._payload_of(value))
+        size = len(key) + len(self._payload_of(value))
         self._bytes -= size
         chunk.bytes -= size
         chunk.live = None
@@ -207,7 +207,7 @@ class WaitingRoom(Generic[T]):
         snapshot: dict[str, Any],
         chunks: Callable[[int], bytes],
         decode: Callable[[bytes], tuple[str, T]],
-        payload_of: Callable[[T], Sized] | None = None,
+        payload_of: Callable[[T], Sized],
     ) -> "WaitingRoom[T]":
         """Return the room as it was.
 
@@ -247,11 +247,7 @@ class WaitingRoom(Generic[T]):
                 key, value = decode(text)
                 chunk.entries[key] = (int(place), int(at_ms), value)
                 self.chunk_of[key] = chunk
-                chunk.bytes += (
-                    len(key)
-                    if self._payload_of is None
-                    else len(key) + len(self._payload_of(value))
-                )
+                chunk.bytes += len(key) + len(self._payload_of(value))
         self._bytes += chunk.bytes
         if number:
             self._open = _Chunk()

@@ -454,7 +454,7 @@ steps = st.lists(
 def test_a_waiting_room_that_restarts_seals_the_same_chunks(
     moves: list[tuple[str, int]], capacity: int
 ) -> None:
-    room, kept = WaitingRoom[str](capacity), WaitingRoom[str](capacity)
+    room, kept = (WaitingRoom[str](capacity, str.encode) for _ in range(2))
     stored: dict[int, bytes] = {}
     sealed: dict[int, bytes] = {}
     now_ms = 0
@@ -465,7 +465,9 @@ def test_a_waiting_room_that_restarts_seals_the_same_chunks(
         sealed |= kept.unstored(encode)
         stored |= room.unstored(encode)
         if move == "restart":
-            room = WaitingRoom.restore(capacity, room.snapshot(encode), stored.__getitem__, decode)
+            room = WaitingRoom.restore(
+                capacity, room.snapshot(encode), stored.__getitem__, decode, str.encode
+            )
         assert room.snapshot(encode) == kept.snapshot(encode)
 
     assert stored == sealed

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from streams.waiting import CHUNK_BYTES, ROOM_BYTES, WaitingRoom
 
 
+def nothing(_: object) -> bytes:
+    return b""
+
+
 def filled(count: int, capacity: int = 10_000) -> WaitingRoom[int]:
-    room = WaitingRoom[int](capacity)
+    room = WaitingRoom[int](capacity, nothing)
     for i in range(count):
         room.put(str(i), i, i)
     return room
@@ -67,7 +71,7 @@ def test_entries_stand_in_the_order_they_came(taken: list[str]) -> None:
 
 
 def test_an_entry_expires_only_when_it_came_before_the_instant() -> None:
-    room = WaitingRoom[str](10)
+    room = WaitingRoom[str](10, nothing)
     room.put("a", 10, "a")
 
     assert room.expire(10) == 0
@@ -98,7 +102,7 @@ def test_a_key_that_was_taken_may_come_again() -> None:
 @pytest.mark.parametrize("stays", [100, 50_000], ids=["one in a hundred stays", "one stays"])
 def test_memory_follows_what_waits_and_not_what_has_passed(stays: int) -> None:
     tracemalloc.start()
-    room = WaitingRoom[int](100_000)
+    room = WaitingRoom[int](100_000, nothing)
 
     for i in range(50_000):
         room.put(str(i), i, 0)
@@ -124,7 +128,7 @@ def test_memory_follows_what_waits_and_not_what_has_passed(stays: int) -> None:
 def test_the_room_behaves_like_an_ordered_dictionary(
     capacity: int, steps: list[tuple[str, int]]
 ) -> None:
-    room, model = WaitingRoom[int](capacity), OrderedDict[str, int]()
+    room, model = WaitingRoom[int](capacity, nothing), OrderedDict[str, int]()
 
     for now, (verb, number) in enumerate(steps):
         key = str(number)
@@ -162,14 +166,14 @@ def restarted(room: WaitingRoom[int], stored: dict[int, bytes], capacity: int) -
         assert stored.setdefault(number, lines) == lines, "a number names the same bytes for ever"
     room.on_stored(fresh)
     assert room.unstored(encode) == {}
-    return WaitingRoom.restore(capacity, room.snapshot(encode), stored.__getitem__, decode)
+    return WaitingRoom.restore(capacity, room.snapshot(encode), stored.__getitem__, decode, nothing)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_restart_at_any_time_changes_nothing(seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     capacity = [200, 1_000, 100_000][seed % 3]
-    steady, interrupted = WaitingRoom[int](capacity), WaitingRoom[int](capacity)
+    steady, interrupted = WaitingRoom[int](capacity, nothing), WaitingRoom[int](capacity, nothing)
     of_steady: dict[int, bytes] = {}
     of_interrupted: dict[int, bytes] = {}
     waiting: list[str] = []
