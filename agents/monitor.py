@@ -5,7 +5,8 @@ time to time the state is saved.
 
 Rule 1. At an assignment every partition's state stands at the group's commit; nothing is kept from
         the assignment before.
-Rule 2. What a record calls for is acknowledged before the state that knows of it is saved.
+Rule 2. What records call for is on its way while the next are applied, of at most
+        ``MOST_DELIVERIES`` turns. It is acknowledged before the state that knows of it is saved.
 Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
         It goes on a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
         long: however much many models have learnt, no alert waits for it to be saved.
@@ -22,6 +23,7 @@ Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first,
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -43,6 +45,7 @@ from streams.model import Emission, ModelMonitor
 from streams.monitor import LogGapError, Monitor
 
 RECORDS_AT_ONCE = 8
+MOST_DELIVERIES = 4
 SAVE_COST = 20
 SLICE_COST = 3
 READ_COST = 9
@@ -143,6 +146,7 @@ class MonitorHop(Hop):
         self._next_status_s = 0.0
         self._owes_status = False
         self._turn = asyncio.Lock()
+        self._deliveries: deque[asyncio.Future[None]] = deque()
         self._said = JoinCounts()
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
@@ -222,10 +226,31 @@ class MonitorHop(Hop):
         self._applied[fetch.tp] = records[-1].offset + 1
 
     async def _publish(self, emissions: Sequence[Emission], partition: int) -> None:
-        await self._sender.send(self._outgoing(emissions, partition))
+        """Put emissions on their way (Rule 2)."""
+        if not emissions:
+            return
+        await self._await_deliveries(MOST_DELIVERIES - 1)
+        self._deliveries.append(await self._sender.begin(self._outgoing(emissions, partition)))
         for emission in emissions:
             if emission.role not in _UNSAID:
                 self._say(emission)
+        await asyncio.sleep(0)  # has them set out
+
+    async def _publish_durably(self, emissions: Sequence[Emission], partition: int) -> None:
+        await self._publish(emissions, partition)
+        await self._await_deliveries(0)
+
+    async def _await_deliveries(self, most: int) -> None:
+        """Wait until at most so many are on their way; one that fails ends the worker.
+
+        Whoever is cancelled here leaves them to the next who waits.
+        """
+        while len(self._deliveries) > most:
+            oldest = self._deliveries[0]
+            if not oldest.done():
+                await asyncio.wait([oldest])
+            oldest.result()
+            self._deliveries.popleft()
 
     async def _save_if_due(self) -> None:
         began_s = self._clock()
@@ -233,8 +258,9 @@ class MonitorHop(Hop):
             return
         if not any(held.is_saving for held in self._held.values()):
             await self._begin_round()
+        await self._await_deliveries(0)
         is_over = await self._keeper.save_some(
-            self._held, self._publish, self.partitions.commit_fact
+            self._held, self._publish_durably, self.partitions.commit_fact
         )
         now_s = self._clock()
         self._saving_s += now_s - began_s
@@ -255,7 +281,8 @@ class MonitorHop(Hop):
         """Save everything at once."""
         if self._clock() >= self._next_status_s:
             await self._say_status()
-        await self._keeper.save(self._held, self._publish, self.partitions.commit_fact)
+        await self._await_deliveries(0)
+        await self._keeper.save(self._held, self._publish_durably, self.partitions.commit_fact)
 
     async def _read_what_is_due(self) -> None:
         readings = self._readings

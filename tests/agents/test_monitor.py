@@ -11,13 +11,16 @@ from faust.types import TP
 from agents.errors import PublishError
 from agents.monitor import (
     BEHIND_RECORDS,
+    MOST_DELIVERIES,
     STATUS_EVERY_S,
     WAIT_AT_MOST_S,
     BrokenLogError,
     MonitorHop,
     Reading,
 )
+from agents.publish import Outgoing
 from agents.state import StateKeeper
+from agents.transport import Fetch
 from schemas.model_spec import ModelSpec, OutcomeRules
 from schemas.topics import Topics
 from tests.doubles.core import log_of, play, taken_in
@@ -48,9 +51,10 @@ class Desk:
         fails_at: int | None = None,
         reader: ListReader | None = None,
         spec: ModelSpec | None = None,
+        sender: ListSender | None = None,
     ) -> None:
         self.journal: list[str] = []
-        self.sender = ListSender(fails_at, self.journal)
+        self.sender = sender or ListSender(fails_at, self.journal)
         self.partitions = ListPartitions(self.journal)
         self.reader = reader or ListReader()
         self.now_s = 0.0
@@ -161,6 +165,98 @@ def test_where_a_send_fails_nothing_is_saved() -> None:
 
     assert desk.journal == []
     assert desk.hop.applied() == {EVENTS: 0}
+
+
+class SlowSender(ListSender):
+    """Takes what is begun; once it is slow, acknowledges none of it before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_slow = False
+        self.waiting: list[asyncio.Future[None]] = []
+
+    async def begin(self, batch: list[Outgoing]) -> asyncio.Future[None]:
+        if not self.is_slow:
+            return await super().begin(batch)
+        await self.send(batch)
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        return self.waiting[-1]
+
+
+async def slowed_down() -> tuple[Desk, SlowSender]:
+    """Return a desk whose first record is applied and saved, and whose sender is slow from then."""
+    sender = SlowSender()
+    desk = Desk(sender=sender)
+    await desk.hop.on_rebalance_complete({EVENTS: 0})
+    await desk.hop.on_fetch(record(0))
+    sender.is_slow = True
+    sender.sent.clear()
+    return desk, sender
+
+
+def record(offset: int) -> Fetch:
+    return fetch_of(EVENTS, LOG[offset : offset + 1], start=offset)
+
+
+async def ends(task: asyncio.Task[None]) -> bool:
+    """Let a task go on until it waits; tell whether it has ended."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+    return task.done()
+
+
+def test_records_are_applied_while_what_others_called_for_is_on_its_way() -> None:
+    async def scenario() -> None:
+        desk, sender = await slowed_down()
+        for offset in range(1, MOST_DELIVERIES + 1):
+            await desk.hop.on_fetch(record(offset))
+        assert desk.hop.applied() == {EVENTS: MOST_DELIVERIES + 1}
+        one_more = asyncio.create_task(desk.hop.on_fetch(record(MOST_DELIVERIES + 1)))
+        assert not await ends(one_more)
+        assert len(sender.waiting) == MOST_DELIVERIES
+        sender.waiting[0].set_result(None)
+        assert await ends(one_more)
+        assert len(sender.waiting) == MOST_DELIVERIES + 1
+
+    with silence():
+        asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("way", ["its time has come", "the worker stops"])
+def test_state_waits_for_what_is_on_its_way(way: str) -> None:
+    async def scenario() -> None:
+        desk, sender = await slowed_down()
+        await desk.hop.on_fetch(record(1))
+        desk.now_s += SAVE_EVERY_S
+        is_due = way == "its time has come"
+        work = desk.hop.on_fetch(record(2)) if is_due else desk.hop.on_shutdown()
+        saving = asyncio.create_task(work)
+        for _ in range(2 if is_due else 1):
+            assert not await ends(saving)
+            assert sender.to(STATE) == []
+            sender.waiting.pop(0).set_result(None)
+        assert await ends(saving)
+        assert sender.to(STATE)
+
+    with silence():
+        asyncio.run(scenario())
+
+
+def test_after_what_failed_on_its_way_nothing_is_saved() -> None:
+    async def scenario() -> None:
+        desk, sender = await slowed_down()
+        await desk.hop.on_fetch(record(1))
+        flush = asyncio.create_task(desk.hop.on_revoked({EVENTS}))
+        assert not await ends(flush)
+        flush.cancel()
+        await asyncio.wait([flush])
+        sender.waiting[0].set_exception(PublishError("a record may be missing"))
+        with pytest.raises(PublishError):
+            await desk.hop.on_shutdown()
+        assert sender.to(STATE) == []
+
+    with silence():
+        asyncio.run(scenario())
 
 
 # Rule 3
