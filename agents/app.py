@@ -38,6 +38,10 @@ _STOP_S = 20.0
 _CONNECT_TRIES = 6
 _CONNECT_PAUSE_S = 2.0
 _WATCH_EVERY_S = 5.0
+_SWITCH_S = 0.0005
+"""How long the thread that talks to Kafka waits for its turn while the other computes, at most; a
+fetch takes several turns. At half the capacity an alert comes a sixth sooner than at Python's own
+5 ms (three runs in turn); throughput is the same."""
 
 # What is routed by model: the same partition of each holds the same models.
 _ROUTED: tuple[Role, ...] = ("events", "alerts", "status", "feedback", "labelled", "state")
@@ -367,6 +371,7 @@ def run_worker(app: WorkerApp, stop_s: float = _STOP_S) -> int:
     worker, and flushing it after a failure could hide a hole. So it does when it has not stopped
     ``stop_s`` after it was told to.
     """
+    sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_live(app, stop_s))
 
