@@ -25,7 +25,8 @@ from streams.model import Arrival, Emission, ModelMonitor, Place, Restored, plac
 from streams.panel import Panel
 from streams.silence import NEVER_MS
 
-MAX_WAITING = 20_000
+MAX_WAITING_BYTES = 16_000_000
+"""Of payloads whose values wait to be read; decoded they hold some three times as much."""
 
 SpecOf = Callable[[str], ModelSpec]
 Arrivals = defaultdict[str, list[Arrival]]
@@ -68,7 +69,7 @@ class Monitor:
     touched
         Models that have had events since this was emptied: what the next snapshot must hold.
     waiting
-        Events gathered since `flush`.
+        Bytes of the payloads gathered since `flush`.
     """
 
     def __init__(
@@ -100,9 +101,9 @@ class Monitor:
     def gather(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
         """Take in records, as (offset, value); return what to publish, in order.
 
-        What they tell of the series waits until `read` or `flush`, or until ``MAX_WAITING`` events
-        do: read one or two at a time, as 10,000 models would have it, values cost ten times as
-        much. When they are read changes nothing of what is found.
+        What they tell of the series waits until `read` or `flush`, or until ``MAX_WAITING_BYTES``
+        of them do: read one or two at a time, as 10,000 models would have it, values cost ten times
+        as much. When they are read changes nothing of what is found.
 
         Raises
         ------
@@ -133,7 +134,7 @@ class Monitor:
             emissions += self._take(arrived)
             if tick is not None:
                 emissions += self._tell(tick)
-        if self.waiting >= MAX_WAITING:
+        if self.waiting >= MAX_WAITING_BYTES:
             emissions += self.flush()
         if len(arrivals) > 1 or len(stretches) > 1:
             emissions.sort(key=place_of)
@@ -156,10 +157,11 @@ class Monitor:
             if news:
                 model = self._model(model_id)
                 self.touched[model_id] = model
-                self._gathering[model_id] = self._gathering.get(model_id, 0) + len(news)
+                size = sum([len(arrival.payload) for arrival in news])
+                self._gathering[model_id] = self._gathering.get(model_id, 0) + size
                 self._due.pop(model_id, None)
                 emissions += model.gather(self.partition, news)
-                self.waiting += len(news)
+                self.waiting += size
                 if not model.is_young:
                     self._telling[model_id] = None
         return emissions

@@ -10,7 +10,7 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.ingest import Accepted, Refused, accept, pack
 from streams.model import Emission, Restored
-from streams.monitor import MAX_WAITING, LogGapError, Monitor
+from streams.monitor import LogGapError, Monitor
 from streams.watch import WatchSpec, profile
 from tests.doubles.core import (
     Json,
@@ -183,7 +183,7 @@ def test_values_wait_while_no_series_can_have_a_reference() -> None:
     monitor.next_offset = None
     monitor.gather([(1, log_of(STORY[398:402], 500)[0])])
 
-    assert young == (False, [], 398)
+    assert young == (False, [], sum(len(event.payload) for event in STORY[:398]))
     assert monitor.may_tell
 
 
@@ -228,14 +228,14 @@ def snapshots(monitor: Monitor) -> dict[str, bytes]:
     return {model_id: model.snapshot() for model_id, model in monitor.models.items()}
 
 
-def test_no_more_than_so_many_events_wait() -> None:
-    log = list(enumerate(log_of(STORY, 500)))
+def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 100_000
+    monkeypatch.setattr("streams.monitor.MAX_WAITING_BYTES", most)
     monitor = Monitor(0, Topics())
 
-    for record in (*log, *log, *log, *log):
-        monitor.next_offset = None
+    for record in enumerate(log_of(STORY, 500)):
         monitor.gather([record])
-        assert monitor.waiting < MAX_WAITING
+        assert monitor.waiting < most
 
 
 def test_of_records_gathered_at_once_a_restored_model_skips_those_that_it_covers() -> None:
