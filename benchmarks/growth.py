@@ -44,7 +44,7 @@ FOOTPRINTS = ((1, 10, 2_500), (1, 500, 2_500), (1, 10, 20_000), (8, 10, 20_000))
 CASES = (
     *(Case("features", n, features=n, pairs=p) for n, p in ((1, 50_000), (10, 50_000))),
     *(Case("features", n, features=n, pairs=p) for n, p in ((100, 20_000), (500, 6_000))),
-    *(Case("models", n, models=n, pairs=100_000, warm=20_000) for n in (1, 50, 1_000, 10_000)),
+    *(Case("models", n, models=n, pairs=200_000, warm=20_000) for n in (1, 50, 1_000, 10_000)),
     *(Case("waiting", n, waiting=n) for n in (1_000, 100_000, 1_000_000)),
     *(Case("workers", n, workers=n, models=50, pairs=100_000) for n in (1, 2, 4)),
     *(Case("delay", n, lag=n) for n in (0, 1_000, 50_000)),
