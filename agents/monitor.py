@@ -5,8 +5,9 @@ time to time the state is saved.
 
 Rule 1. At an assignment every partition's state stands at the group's commit; nothing is kept from
         the assignment before.
-Rule 2. What records call for is on its way while the next are applied, of at most
-        ``MOST_DELIVERIES`` turns. It is acknowledged before the state that knows of it is saved.
+Rule 2. What records call for is on its way while the next are applied: at most ``MOST_DELIVERIES``
+        times what some records, or one reading, called for. It is acknowledged before the state
+        that knows of it is saved.
 Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
         It goes on a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
         long: however much many models have learnt, no alert waits for it to be saved.
@@ -146,7 +147,7 @@ class MonitorHop(Hop):
         self._next_status_s = 0.0
         self._owes_status = False
         self._turn = asyncio.Lock()
-        self._deliveries: deque[asyncio.Future[None]] = deque()
+        self._deliveries: deque[asyncio.Task[None]] = deque()
         self._said = JoinCounts()
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
@@ -185,6 +186,7 @@ class MonitorHop(Hop):
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             async with self._turn:
+                await self._await_deliveries()
                 await self._read_what_is_due()
                 await self._save_if_due()
             if self._clock() >= next_say_s:
@@ -207,6 +209,7 @@ class MonitorHop(Hop):
         self._say_counts()
 
     async def _apply(self, fetch: Fetch, first: int) -> None:
+        await self._await_deliveries()
         monitor = self._held[fetch.tp].monitor
         records = fetch.records[first : first + RECORDS_AT_ONCE]
         try:
@@ -226,39 +229,42 @@ class MonitorHop(Hop):
         self._applied[fetch.tp] = records[-1].offset + 1
 
     async def _publish(self, emissions: Sequence[Emission], partition: int) -> None:
-        """Put emissions on their way (Rule 2)."""
+        """Put emissions on their way (Rule 2), before anything else can happen.
+
+        Whoever is cancelled once they count as applied must not take them along.
+        """
         if not emissions:
             return
-        await self._await_deliveries(MOST_DELIVERIES - 1)
-        self._deliveries.append(await self._sender.begin(self._outgoing(emissions, partition)))
+        sending = self._sender.send(self._outgoing(emissions, partition))
+        self._deliveries.append(asyncio.create_task(sending))
         for emission in emissions:
             if emission.role not in _UNSAID:
                 self._say(emission)
-        await asyncio.sleep(0)  # has them set out
+        await asyncio.sleep(0)  # the loop's turn
 
     async def _publish_durably(self, emissions: Sequence[Emission], partition: int) -> None:
         await self._publish(emissions, partition)
         await self._await_deliveries(0)
 
-    async def _await_deliveries(self, most: int) -> None:
-        """Wait until at most so many are on their way; one that fails ends the worker.
+    async def _await_deliveries(self, most: int = MOST_DELIVERIES - 1) -> None:
+        """Wait until at most so many are on their way; one that has failed ends the worker.
 
         Whoever is cancelled here leaves them to the next who waits.
         """
-        while len(self._deliveries) > most:
-            oldest = self._deliveries[0]
-            if not oldest.done():
-                await asyncio.wait([oldest])
-            oldest.result()
-            self._deliveries.popleft()
+        deliveries = self._deliveries
+        while deliveries and (len(deliveries) > most or deliveries[0].done()):
+            if not deliveries[0].done():
+                await asyncio.wait([deliveries[0]])
+            deliveries[0].result()
+            deliveries.popleft()
 
     async def _save_if_due(self) -> None:
-        began_s = self._clock()
-        if began_s < self._next_save_s:
+        if self._clock() < self._next_save_s:
             return
+        await self._await_deliveries(0)
+        began_s = self._clock()
         if not any(held.is_saving for held in self._held.values()):
             await self._begin_round()
-        await self._await_deliveries(0)
         is_over = await self._keeper.save_some(
             self._held, self._publish_durably, self.partitions.commit_fact
         )
@@ -288,6 +294,7 @@ class MonitorHop(Hop):
         readings = self._readings
         for tp, held in self._held.items():
             if held.monitor.may_tell and self._is_due(readings[tp]):
+                await self._await_deliveries()
                 await self._publish(self._read(held.monitor, readings[tp]), tp.partition)
 
     def _is_due(self, reading: Reading) -> bool:
@@ -316,7 +323,10 @@ class MonitorHop(Hop):
         self._applied = {}
 
     def applied(self) -> Mapping[TP, int]:
-        """Return, for each partition of ``events``, the offset of the record to be applied next."""
+        """Return, for each partition of ``events``, the offset of the record to be applied next.
+
+        What the last ones called for may still be on its way.
+        """
         return self._applied
 
     def _outgoing(self, emissions: Iterable[Emission], partition: int) -> list[Outgoing]:

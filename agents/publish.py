@@ -1,9 +1,7 @@
 """Records into Kafka: all of a call is acknowledged, or nothing more is ever sent.
 
 Rule 1. `Publisher.send` returns when every record it was given is durable, and raises otherwise.
-        What `Publisher.begin` returns ends so.
-Rule 2. The records for one partition keep the order of the calls, and of each call, whatever is
-        retried.
+Rule 2. The records of one call for one partition keep their order, whatever is retried.
 Rule 3. After the first failure every call is refused. A record may be missing then, and whatever
         followed it would hide the hole; a new process starts again from the last commit.
 Rule 4. Stopping does not send what is waiting. Whoever still waits for it is told that it failed.
@@ -21,7 +19,6 @@ import logging
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -197,36 +194,21 @@ class Publisher:
         PublishError
             When any record may be missing, and at every call after such a one.
         """
-        await asyncio.shield(await self.begin(batch))
-
-    async def begin(self, batch: Iterable[Outgoing]) -> asyncio.Future[None]:
-        """Begin to publish; return what ends as `send` does, for further calls need not wait.
-
-        Raises
-        ------
-        PublishError
-            When a record of an earlier call may be missing.
-        """
         packed = await self._pack(batch)
-        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         delivery = asyncio.create_task(self._deliver_all(packed))
         self._deliveries.add(delivery)
-        delivery.add_done_callback(partial(self._end, acknowledged))
-        return acknowledged
+        delivery.add_done_callback(self._forget)
+        try:
+            await asyncio.shield(delivery)
+        except asyncio.CancelledError:
+            if delivery.cancelled():  # by `stop`, not the caller
+                raise PublishError(f"a record may be missing: {self._refusal}") from None
+            raise
 
-    def _end(self, acknowledged: asyncio.Future[None], delivery: asyncio.Task[None]) -> None:
+    def _forget(self, delivery: asyncio.Task[None]) -> None:
         self._deliveries.discard(delivery)
-        if acknowledged.done():
-            return
-        if delivery.cancelled():  # by `stop`
-            error: BaseException | None = PublishError(f"a record may be missing: {self._refusal}")
-        else:
-            error = delivery.exception()
-        if error is None:
-            acknowledged.set_result(None)
-            return
-        acknowledged.set_exception(error)
-        acknowledged.exception()  # its caller may be gone; `_refuse` has kept the reason
+        if not delivery.cancelled():
+            delivery.exception()  # its caller may be gone; `_refuse` has kept the reason
 
     async def _pack(self, batch: Iterable[Outgoing]) -> dict[_Target, list[BatchBuilder]]:
         producer = self._ready()
@@ -261,8 +243,6 @@ class Publisher:
                 raise self._refuse(
                     f"Kafka did not acknowledge within {self._acknowledged_within_s:.0f} s"
                 )
-        except KafkaError as error:
-            raise self._refuse(f"Kafka did not take a record: {error!r}") from error
         finally:
             if [task for task in tasks if not task.done() or task.cancelled() or task.exception()]:
                 self._refuse("an earlier call did not finish")
@@ -272,11 +252,15 @@ class Publisher:
     async def _deliver(self, target: _Target, builders: Iterable[BatchBuilder]) -> None:
         topic, partition = target
         async with self._turns[target]:
-            for builder in builders:
-                acknowledgement = await self._ready().send_batch(
-                    builder, topic, partition=partition
-                )
-                await acknowledgement
+            try:
+                for builder in builders:
+                    acknowledgement = await self._ready().send_batch(
+                        builder, topic, partition=partition
+                    )
+                    await acknowledgement
+            except KafkaError as error:
+                # While it is still its turn: whoever waits for the next one must find it refused.
+                raise self._refuse(f"Kafka did not take a record: {error!r}") from error
 
     def _ready(self) -> AIOKafkaProducer:
         if self._refusal is not None or self._producer is None:

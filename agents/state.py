@@ -16,7 +16,6 @@ Rule 3. A model whose state cannot be used is rebuilt from the log, which publis
         would else hide from the next restore that others are missing.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,13 +60,10 @@ class StateUnusableError(WorkerError):
 
 
 class Sender(Protocol):
-    """What publishes."""
+    """What publishes, and returns when all of it is durable."""
 
     async def send(self, batch: list[Outgoing]) -> None:
-        """Publish; return when all of it is durable."""
-
-    async def begin(self, batch: list[Outgoing]) -> asyncio.Future[None]:
-        """Begin to publish, after what was begun before; return what ends when it is durable."""
+        """Publish."""
 
 
 class KeyedRecord(Protocol):

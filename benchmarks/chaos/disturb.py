@@ -86,15 +86,6 @@ class SlowSender:
         await self._sender.send(batch)
         await wait()
 
-    async def begin(self, batch: list[Outgoing]) -> asyncio.Future[None]:
-        """Begin to publish; the acknowledgement takes its time."""
-        await self._disturbance.before_output()
-        return asyncio.create_task(self._wait_for(await self._sender.begin(batch)))
-
-    async def _wait_for(self, acknowledgement: asyncio.Future[None]) -> None:
-        await acknowledgement
-        await self._disturbance.before_output()
-
 
 class SlowReader:
     """Reads a partition, with waits on the way."""

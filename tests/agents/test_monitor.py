@@ -164,23 +164,21 @@ def test_where_a_send_fails_nothing_is_saved() -> None:
         desk.take(0, 3)
 
     assert desk.journal == []
-    assert desk.hop.applied() == {EVENTS: 0}
 
 
 class SlowSender(ListSender):
-    """Takes what is begun; once it is slow, acknowledges none of it before it is told to."""
+    """Once it is slow, acknowledges nothing but state before it is told to."""
 
     def __init__(self) -> None:
         super().__init__()
         self.is_slow = False
         self.waiting: list[asyncio.Future[None]] = []
 
-    async def begin(self, batch: list[Outgoing]) -> asyncio.Future[None]:
-        if not self.is_slow:
-            return await super().begin(batch)
-        await self.send(batch)
-        self.waiting.append(asyncio.get_running_loop().create_future())
-        return self.waiting[-1]
+    async def send(self, batch: list[Outgoing]) -> None:
+        await super().send(batch)
+        if self.is_slow and batch[0].topic != STATE:
+            self.waiting.append(asyncio.get_running_loop().create_future())
+            await self.waiting[-1]
 
 
 async def slowed_down() -> tuple[Desk, SlowSender]:
@@ -250,10 +248,47 @@ def test_after_what_failed_on_its_way_nothing_is_saved() -> None:
         assert not await ends(flush)
         flush.cancel()
         await asyncio.wait([flush])
+        commits = len(desk.partitions.commits)
         sender.waiting[0].set_exception(PublishError("a record may be missing"))
         with pytest.raises(PublishError):
             await desk.hop.on_shutdown()
         assert sender.to(STATE) == []
+        assert len(desk.partitions.commits) == commits
+
+    with silence():
+        asyncio.run(scenario())
+
+
+def test_who_is_cancelled_takes_nothing_along_that_is_applied() -> None:
+    async def scenario() -> None:
+        desk, sender = await slowed_down()
+        for offset in range(1, MOST_DELIVERIES + 1):
+            await desk.hop.on_fetch(record(offset))
+        cancelled = asyncio.create_task(desk.hop.on_fetch(record(MOST_DELIVERIES + 1)))
+        assert not await ends(cancelled)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        for waiting in sender.waiting:
+            waiting.set_result(None)
+        sender.is_slow = False
+        await desk.hop.on_shutdown()
+        covered = desk.partitions.committed()[EVENTS]
+        due = play(LOG[:covered]).bytes_of("labelled")[len(play(LOG[:1]).bytes_of("labelled")) :]
+        assert desk.labelled() == due
+
+    with silence():
+        asyncio.run(scenario())
+
+
+def test_what_fails_on_its_way_ends_the_worker_at_the_next_record() -> None:
+    async def scenario() -> None:
+        desk, sender = await slowed_down()
+        await desk.hop.on_fetch(record(1))
+        await asyncio.sleep(0)
+        sender.waiting[0].set_exception(PublishError("a record may be missing"))
+        await asyncio.sleep(0)
+        with pytest.raises(PublishError):
+            await desk.hop.on_fetch(record(2))
 
     with silence():
         asyncio.run(scenario())

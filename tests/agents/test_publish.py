@@ -7,8 +7,11 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,6 +131,63 @@ def test_after_a_failure_every_call_is_refused(kafka: RealKafka, prefix: str) ->
     asyncio.run(scenario())
 
     assert len(read_to_end(kafka, topic)) == 1
+
+
+class ListBatch:
+    def __init__(self) -> None:
+        self.values: list[bytes | None] = []
+
+    def append(self, *, timestamp: int | None, key: bytes, value: bytes | None) -> bool:
+        self.values.append(value)
+        return True
+
+
+class ListProducer:
+    """Keeps what is sent to it, and refuses the first of it; it is not idempotent."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes | None] = []
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0}
+
+    def create_batch(self) -> ListBatch:
+        return ListBatch()
+
+    async def send_batch(
+        self, batch: ListBatch, topic: str, *, partition: int
+    ) -> asyncio.Future[None]:
+        self.sent += batch.values
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if len(self.sent) == 1:
+            answer.set_exception(MessageSizeTooLargeError())
+        else:
+            answer.set_result(None)
+        return answer
+
+
+class ListPublisher(Publisher):
+    """The real publisher, with a list for a producer."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.producer = ListProducer()
+
+    async def _connect(self, *, is_idempotent: bool) -> AIOKafkaProducer:
+        return cast(AIOKafkaProducer, self.producer)
+
+
+def test_what_waits_behind_a_failure_is_not_sent() -> None:
+    publisher = ListPublisher()
+
+    async def scenario() -> list[object]:
+        await publisher.start()
+        batches = [[Outgoing("out", 0, b"k", b"%d" % n, None)] for n in range(3)]
+        found = await asyncio.gather(*map(publisher.send, batches), return_exceptions=True)
+        return [type(each) for each in found]
+
+    assert asyncio.run(scenario()) == [PublishError] * 3
+    assert publisher.producer.sent == [b"0"]
 
 
 def test_a_partition_that_does_not_exist_is_a_failure(kafka: RealKafka, prefix: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import cast
@@ -34,12 +33,6 @@ class ListSender:
         self.calls += 1
         self.sent += batch
         self.journal += sorted({each.topic for each in batch})
-
-    async def begin(self, batch: list[Outgoing]) -> asyncio.Future[None]:
-        await self.send(batch)
-        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        acknowledged.set_result(None)
-        return acknowledged
 
     def to(self, topic: str) -> list[Outgoing]:
         return [each for each in self.sent if each.topic == topic]
