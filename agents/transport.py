@@ -37,6 +37,8 @@ RECORDS_PER_FETCH = 2_000
 
 _FETCH_WAIT_MS = 100
 _REASSIGNMENT_POLL_S = 0.05
+_ANSWER_S = 5.0
+"""A broker that is away is asked again and again; the thread could not end before it is back."""
 
 _log = logging.getLogger(__name__)
 
@@ -237,7 +239,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
         """Return up to where the group has come in every partition of these topics, whoever's.
 
-        Empty where a topic is not known yet.
+        Empty where a topic is not known yet; TimeoutError where the broker does not answer.
         """
         consumer = self._ensure_consumer()
         keys: list[TopicPartition] = []
@@ -246,15 +248,17 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             if not partitions:
                 return {}
             keys += [TopicPartition(topic, partition) for partition in sorted(partitions)]
-        found = await consumer._coordinator.fetch_committed_offsets(keys)
-        beginnings = await consumer.beginning_offsets(keys)
+        async with asyncio.timeout(_ANSWER_S):
+            found = await consumer._coordinator.fetch_committed_offsets(keys)
+            beginnings = await consumer.beginning_offsets(keys)
         return {
             TP(*key): max(found[key].offset if key in found else 0, beginnings[key]) for key in keys
         }
 
     async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Ask the broker where these partitions end, whoever's they are."""
-        ends = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
+        async with asyncio.timeout(_ANSWER_S):
+            ends = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
         return {TP(*key): end for key, end in ends.items()}
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
