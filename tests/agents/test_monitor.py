@@ -192,6 +192,16 @@ async def slowed_down() -> tuple[Desk, SlowSender]:
     return desk, sender
 
 
+async def held_up() -> tuple[Desk, SlowSender, asyncio.Task[None]]:
+    """Return them with as much on its way as may be, and the fetch that has to wait."""
+    desk, sender = await slowed_down()
+    for offset in range(1, MOST_DELIVERIES + 1):
+        await desk.hop.on_fetch(record(offset))
+    one_more = asyncio.create_task(desk.hop.on_fetch(record(MOST_DELIVERIES + 1)))
+    assert not await ends(one_more)
+    return desk, sender, one_more
+
+
 def record(offset: int) -> Fetch:
     return fetch_of(EVENTS, LOG[offset : offset + 1], start=offset)
 
@@ -205,12 +215,8 @@ async def ends(task: asyncio.Task[None]) -> bool:
 
 def test_records_are_applied_while_what_others_called_for_is_on_its_way() -> None:
     async def scenario() -> None:
-        desk, sender = await slowed_down()
-        for offset in range(1, MOST_DELIVERIES + 1):
-            await desk.hop.on_fetch(record(offset))
+        desk, sender, one_more = await held_up()
         assert desk.hop.applied() == {EVENTS: MOST_DELIVERIES + 1}
-        one_more = asyncio.create_task(desk.hop.on_fetch(record(MOST_DELIVERIES + 1)))
-        assert not await ends(one_more)
         assert len(sender.waiting) == MOST_DELIVERIES
         sender.waiting[0].set_result(None)
         assert await ends(one_more)
@@ -261,11 +267,7 @@ def test_after_what_failed_on_its_way_nothing_is_saved() -> None:
 
 def test_who_is_cancelled_takes_nothing_along_that_is_applied() -> None:
     async def scenario() -> None:
-        desk, sender = await slowed_down()
-        for offset in range(1, MOST_DELIVERIES + 1):
-            await desk.hop.on_fetch(record(offset))
-        cancelled = asyncio.create_task(desk.hop.on_fetch(record(MOST_DELIVERIES + 1)))
-        assert not await ends(cancelled)
+        desk, sender, cancelled = await held_up()
         cancelled.cancel()
         await asyncio.wait([cancelled])
         for waiting in sender.waiting:
