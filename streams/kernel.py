@@ -87,20 +87,33 @@ def _on_line(x: float, low: float, high: float, low_score: float, high_score: fl
 
 
 @compiled
-def score(state: Floats, x: float) -> float:
-    """Return the normal score of a value: interpolated between knots, extended beyond them."""
-    knots = int(state[KNOTS])
-    first = LEVELS_SIZE
+def _raw(table: Floats, knots_at: int, first: int, x: float) -> float:
+    """Return the score of a value: interpolated between knots, extended beyond them.
+
+    At ``knots_at`` the table says how many knots there are, then the slopes below and above them.
+    They stand from ``first`` on, and after them their scores.
+    """
+    knots = int(table[knots_at])
     last = first + knots - 1
-    if x <= state[first]:
-        raw = state[first + knots] + (x - state[first]) * state[LOW_SLOPE]
-    elif x >= state[last]:
-        raw = state[last + knots] + (x - state[last]) * state[HIGH_SLOPE]
-    else:
-        low = place_below(state, first, last, x)
-        high = low + 1
-        raw = _on_line(x, state[low], state[high], state[low + knots], state[high + knots])
-    return _standard(max(-_RAW_CLIP, min(_RAW_CLIP, raw)), state[SCORE_MEAN], state[SCORE_SCALE])
+    if x <= table[first]:
+        return float(table[first + knots] + (x - table[first]) * table[knots_at + 1])
+    if x >= table[last]:
+        return float(table[last + knots] + (x - table[last]) * table[knots_at + 2])
+    low = place_below(table, first, last, x)
+    high = low + 1
+    return float(_on_line(x, table[low], table[high], table[low + knots], table[high + knots]))
+
+
+@compiled
+def _hold(raw: float) -> float:
+    return max(-_RAW_CLIP, min(_RAW_CLIP, raw))
+
+
+@compiled
+def score(state: Floats, x: float) -> float:
+    """Return the normal score of a value."""
+    raw = _raw(state, KNOTS, LEVELS_SIZE, x)
+    return _standard(_hold(raw), state[SCORE_MEAN], state[SCORE_SCALE])
 
 
 @compiled
@@ -360,21 +373,13 @@ LATE_ROWS = 3
 @compiled
 def raw_score(table: Floats, x: float) -> float:
     """Return where a value lies between the knots of a table, going on beyond them."""
-    knots = int(table[GRID_KNOTS])
-    first, last = TABLE_HEAD, TABLE_HEAD + knots - 1
-    if x <= table[first]:
-        return float(table[first + knots] + (x - table[first]) * table[GRID_LOW_SLOPE])
-    if x >= table[last]:
-        return float(table[last + knots] + (x - table[last]) * table[GRID_HIGH_SLOPE])
-    low = place_below(table, first, last, x)
-    high = low + 1
-    return float(_on_line(x, table[low], table[high], table[low + knots], table[high + knots]))
+    return _raw(table, GRID_KNOTS, TABLE_HEAD, x)
 
 
 @compiled
 def held_score(table: Floats, x: float) -> float:
     """Return the raw score of a value, held within bounds."""
-    return max(-_RAW_CLIP, min(_RAW_CLIP, raw_score(table, x)))
+    return _hold(raw_score(table, x))
 
 
 @compiled
@@ -394,7 +399,7 @@ def held_in_order(table: Floats, values: Floats, order: Places, held: Floats) ->
                 low += 1
             at, high = low + knots, low + 1
             raw = _on_line(x, table[low], table[high], table[at], table[at + 1])
-        held[row] = max(-_RAW_CLIP, min(_RAW_CLIP, raw))
+        held[row] = _hold(raw)
 
 
 @compiled

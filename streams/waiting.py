@@ -89,9 +89,6 @@ class WaitingRoom(Generic[T]):
     def __len__(self) -> int:
         return len(self.chunk_of)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self.chunk_of
-
     def put(self, key: str, at_ms: int, value: T) -> int:
         """Let an entry wait; return how many were pushed out to make room."""
         size = len(key) + len(self._payload_of(value))

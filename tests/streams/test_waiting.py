@@ -28,7 +28,7 @@ def test_what_was_taken_is_gone() -> None:
 
     assert room.take("1") == 1
     assert room.take("1") is None
-    assert "1" not in room
+    assert room.get("1") is None
     assert room.expire(100) == 2
 
 
