@@ -39,9 +39,8 @@ PAIRS = 50_000
 MOST_CALLS = {1: 82.0, 8: 126.0, 50: 162.0}
 """Calls a pair by number of models; 8 learn their references in these pairs, 50 begin to."""
 MOST_WAITING_BYTES = 830.0
-MOST_CPU_RATIO = 2.5
-LEAST_PACE_RATIO = 0.33
-"""Runs of one speed, here and in the contest, gave 1.7 to 2.4, and .36 to .43."""
+MOST_CPU_RATIO = 2.0
+LEAST_PACE_RATIO = 0.4
 
 
 @dataclass(frozen=True, slots=True)
