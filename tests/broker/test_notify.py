@@ -251,14 +251,11 @@ async def test_a_dry_run_prints_what_would_come_first_and_sends_and_commits_noth
             assert KEY not in run.stdout
             return [orjson.loads(line) for line in run.stdout.splitlines()]
 
-        async def until_told_and_committed(to: str) -> None:
-            async with asyncio.timeout(60):
-                while to in [each["to"] for each in await asyncio.to_thread(dry_run)]:
-                    pass
-
         first = await asyncio.to_thread(dry_run)
         notifier = notify(deployment, "--to", targets[2])
-        await until_told_and_committed("slack")
+        async with asyncio.timeout(60):  # until what fires is told and committed
+            while any(each["to"] == "slack" for each in await asyncio.to_thread(dry_run)):
+                pass
         assert await asyncio.to_thread(notifier.terminate) == os.EX_OK
         after = alert("resolved", fingerprint=firing.fingerprint)
         await say(deployment, after)
