@@ -5,8 +5,9 @@ Rule 2. Values are read in blocks, long enough to tell the reference from what r
         spite of chance, of the series' memory and of the waves within its reference.
 Rule 3. A series is back when the latest block and ``BACK`` of the last ``LAST`` are.
 Rule 4. What the hour adds is taken off, where that was known at the alarm.
-Rule 5. A series never comes back within the record of the log that opened its gauge, and how values
-        are cut into records changes nothing.
+Rule 5. How values are cut changes nothing. A series never comes back among the next
+        ``AWAY_ROWS`` values, that which opened the gauge included: so many can be read at once,
+        without looking in between whether there is something to learn anew.
 """
 
 import math
@@ -24,7 +25,7 @@ from streams.watch import MAX_MOVED, Change, Instants, Scalar, Shares
 
 BACK, LAST = 3, 4
 MIN_BLOCK_ROWS = 200
-"""``BACK`` such blocks are more than a record of the log brings (Rule 4)."""
+AWAY_ROWS = BACK * MIN_BLOCK_ROWS
 MAX_BLOCK_ROWS = 20_000
 ABSENCE_ROWS = 500
 SURE = 2.5
@@ -466,7 +467,7 @@ _MEASURES: dict[str, type[NumberMeasure | ShareMeasure | AbsenceMeasure]] = {
 }
 
 
-def gauge_of(change: Change, value: Scalar, original: dict[str, Any] | None) -> Gauge:
+def gauge_of(change: Change, value: Scalar) -> Gauge:
     """Return a gauge for a change.
 
     Parameters
@@ -475,15 +476,14 @@ def gauge_of(change: Change, value: Scalar, original: dict[str, Any] | None) -> 
         What raised the alert.
     value
         The value at which it was raised.
-    original
-        The first reference of the series, as `SeriesWatch.describe` tells it.
 
     Examples
     --------
     >>> told = {"effect": 4.0, "effect_unit": "odds_ratio", "direction": "up", "rows": 40}
     >>> told |= {"detector": "cusum", "value": 0.5, "baseline": 0.2}
+    >>> told |= {"original": {"shares": {"web": 0.2, "shop": 0.8}}}
     >>> change = Change(index=0, aspect="share", category="web", **told)
-    >>> gauge = gauge_of(change, "web", {"shares": {"web": 0.2, "shop": 0.8}})
+    >>> gauge = gauge_of(change, "web")
     >>> at_ms = np.arange(200)
     >>> [gauge.read(["web", "shop"] * 100, at_ms).is_back for _ in range(3)], gauge.is_back
     ([False, False, False], False)
@@ -491,7 +491,7 @@ def gauge_of(change: Change, value: Scalar, original: dict[str, Any] | None) -> 
     >>> [gauge.read(back, at_ms).is_back for _ in range(3)], gauge.is_back
     ([True, True, True], True)
     """
-    reference = original or {}
+    reference = change.original or {}
     if change.aspect in {"level", "spread"} and "quantiles" in reference:
         return Gauge(NumberMeasure.of(change, reference))
     if change.aspect == "share" or (change.aspect == "missing" and change.detector != "rule"):

@@ -32,7 +32,7 @@ from typing import Any, Literal, NamedTuple
 from schemas.alert import Because, Kind, Severity, Status
 from schemas.model_spec import AlertRules
 from streams.budget import Role
-from streams.gauge import Gauge, Reading, gauge_of, strength
+from streams.gauge import AWAY_ROWS, Gauge, Reading, gauge_of, strength
 from streams.season import STATISTICAL
 from streams.silence import NEVER_MS
 from streams.watch import Change, Instants, Scalar, SeriesWatch
@@ -41,6 +41,8 @@ FLAPS = 3
 """So many firings within `renotify_s` are flapping."""
 MUCH = 2.0
 """An effect so many times as strong, or as weak, as what was said last is another one."""
+
+_OF_GAUGE = frozenset({"original", "rhythm"})
 
 QUALITY_ASPECTS = frozenset({"missing", "unseen", "stuck", "constant", "type"})
 
@@ -259,9 +261,11 @@ class Lives:
         steps: list[Step] = []
         at = 0
         while at < len(values):
-            # No further than to the end of a block: what is learnt anew begins there (Rule 4).
+            # No further than to the end of a block: what is learnt anew begins there (Rule 4). A
+            # gauge may open on the way, and its last block must not end on the way as well.
             gauges = [life.gauge for life in self._gauged.get(series, ()) if life.gauge]
-            end = min(at + min((gauge.due for gauge in gauges), default=len(values)), len(values))
+            due = min((gauge.due for gauge in gauges), default=AWAY_ROWS)
+            end = min(at + min(due, AWAY_ROWS), len(values))
             seen = watch.seen - at
             changes = watch.update(values[at:end], stretch.at_ms[at:end])
             steps += self._follow(stretch, at, end, changes, seen)
@@ -470,9 +474,10 @@ class Lives:
             life.settling = 2
             life.gauge.measure.also(change, value)
             return []
-        self._open_gauge(life, gauge_of(change, value, stretch.watch.original))
+        self._open_gauge(life, gauge_of(change, value))
         # What is kept must not tell how the values were cut.
-        life.change, life.onset_rows = replace(change, index=0, rhythm=None), change.rows
+        life.change = replace(change, index=0, rhythm=None, original=None)
+        life.onset_rows = change.rows
         if self.rules.hold:
             life.state = "pending"
             return []
@@ -567,11 +572,11 @@ def plain_aspect(role: str, aspect: str) -> str:
 
 
 def _kept(change: Change) -> dict[str, Any]:
-    """Return a change as plain values; most have no categories, and the gauge has the rhythm."""
+    """Return a change as plain values; most have no categories, and the gauge has the rest."""
     return {
         name: value
         for name, value in asdict(change).items()
-        if name != "rhythm" and (name != "moved" or value)
+        if name not in _OF_GAUGE and (name != "moved" or value)
     }
 
 

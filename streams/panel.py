@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from schemas.model_spec import ModelSpec
 from streams.budget import Role, shares
+from streams.gauge import AWAY_ROWS
 from streams.joined import Answer
 from streams.lifecycle import Lives, Step, Stretch
 from streams.rhythm import Moments
@@ -201,7 +202,7 @@ class Panel:
             if start is None:
                 continue
             series, values = column.series, column.values
-            if start or lives.is_gauged(series):
+            if start or len(values) > AWAY_ROWS or lives.is_gauged(series):
                 steps += lives.read(self._stretch(column, start, event_of))
                 continue
             if column.at_ms is not at_ms:  # all features share theirs

@@ -109,7 +109,9 @@ class Change:
     moved
         The categories whose shares have moved, the furthest first: name, share before and now.
     rhythm
-        What the hour adds to the series, where that is known.
+        What the hour adds to the series, where that is known and what has changed is its values.
+    original
+        The first reference of the series, as `describe` tells it, as it was then.
     """
 
     index: int
@@ -124,6 +126,7 @@ class Change:
     rows: int
     moved: Shares = ()
     rhythm: Rhythm | None = field(default=None, compare=False, repr=False)
+    original: dict[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,11 +293,6 @@ class SeriesWatch:
     def rhythm_since(self) -> int:
         """How many inputs had been seen when a rhythm came to be known (Rule 5); -1 for never."""
         return self._rhythm_since
-
-    @property
-    def original(self) -> dict[str, object] | None:
-        """The first reference, as `describe` tells it."""
-        return self._original
 
     def set_budget(self, false_alarms: float) -> None:
         """Set how many false alarms the series may cost per 10,000 inputs.
@@ -465,7 +463,7 @@ class SeriesWatch:
             self._runs.rewind(mark)
             self._foreign_run = 0  # what comes after is still to be read
             stuck, _ = self._runs.filter(usable.values, usable.x)
-        facts = self._facts(usable, stuck)
+        facts, original = self._facts(usable, stuck), self._original
         self._seen += usable.rows
         moments = watched.moments
         if moments is not None:
@@ -479,15 +477,21 @@ class SeriesWatch:
         if self._foreign_run == FOREIGN_RUN_ROWS:
             self._forget_type()
         if facts or told:
-            changes += self._changes(facts, told, start)
+            changes += self._changes(facts, told, original, start)
         return usable.rows
 
-    def _changes(self, facts: Sequence[_Fact], told: Sequence[_Told], start: int) -> list[Change]:
+    def _changes(
+        self,
+        facts: Sequence[_Fact],
+        told: Sequence[_Told],
+        original: dict[str, Any] | None,
+        start: int,
+    ) -> list[Change]:
         """Return what was found as changes, in the order of rows."""
-        found: list[_Told] = [*((*fact, ()) for fact in facts), *told]
-        found.sort(key=lambda each: each[0].row)
-        rhythm = self._season.rhythm if told else None
-        return [_change(*each, rhythm, start) for each in found]
+        rhythm = self._season.rhythm
+        found = [_change((*fact, ()), None, original, start) for fact in facts]
+        found += [_change(each, rhythm, original, start) for each in told]
+        return sorted(found, key=lambda change: change.index)
 
     def _told(self, finding: Finding, moments: Moments | None) -> list[_Told]:
         """Return a change as it is told, if it is; what it ends is learnt anew."""
@@ -865,8 +869,9 @@ def _minutes_of(kept: MinuteLog) -> Minutes:
 
 
 def _change(
-    finding: Finding, category: str | None, moved: Shares, rhythm: Rhythm | None, start: int
+    told: _Told, rhythm: Rhythm | None, original: dict[str, Any] | None, start: int
 ) -> Change:
+    finding, category, moved = told
     return Change(
         index=start + finding.row,
         aspect=finding.aspect,
@@ -880,6 +885,7 @@ def _change(
         rows=finding.rows,
         moved=moved,
         rhythm=rhythm,
+        original=original,
     )
 
 

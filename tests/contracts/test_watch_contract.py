@@ -191,6 +191,19 @@ def test_a_few_values_at_a_time_of_whatever_kind_are_read_as_all_at_once(
     assert few.snapshot() == whole.snapshot()
 
 
+def test_a_change_brings_the_first_reference_as_it_was_then() -> None:
+    rng = np.random.default_rng(1)
+    gaps = [0.5 if 600 <= row < 700 else 0.1 for row in range(1_200)]
+    values = [None if rng.random() < gap else float(rng.normal()) for gap in gaps]
+    whole, single = new_watch(), new_watch()
+
+    at_once, one_by_one = read(whole, values, [1_200]), read(single, values, [1])
+
+    assert [change.aspect for change in at_once] == ["missing"]
+    assert one_by_one == at_once
+    assert at_once[0].original != whole.describe()["original"]
+
+
 def test_one_value_at_a_time_is_the_same(stream: list[Scalar]) -> None:
     whole, single = new_watch(), new_watch()
 

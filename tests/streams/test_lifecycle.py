@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
+from schemas.topics import Topics
 from streams.ingest import Accepted
 from streams.lifecycle import Condition, Lives, Note, Step
+from streams.model import Emission
+from streams.monitor import Monitor
 from tests.doubles.core import Json, Played, log_of, play, play_restarting, taken_in, watch
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction
 
@@ -157,6 +160,22 @@ def test_a_restart_after_every_record_changes_nothing() -> None:
     assert again.emissions == steady.emissions
     for model_id, model in steady.monitor.models.items():
         assert again.monitor.models[model_id].snapshot() == model.snapshot()
+
+
+@pytest.mark.parametrize("flushed_every", [3, 1_000])
+def test_how_much_is_read_at_once_changes_nothing(flushed_every: int) -> None:
+    monitor = Monitor(0, Topics(), spec_of)
+    emissions: list[Emission] = []
+
+    for offset, record in enumerate(log_of(story(), 500), 1):
+        emissions += monitor.gather([(offset - 1, record)])
+        if offset % flushed_every == 0:
+            emissions += monitor.flush()
+    emissions += monitor.flush()
+
+    assert sorted(emissions) == sorted(told_at_once().emissions)
+    for model_id, model in told_at_once().monitor.models.items():
+        assert monitor.models[model_id].snapshot() == model.snapshot()
 
 
 # Series with an hour of the day
@@ -330,7 +349,5 @@ def test_what_a_person_accepts_is_the_reference_from_there_on() -> None:
     steps = model.book.accept(alert["fingerprint"], Note("anna", 5, "ok"), 10, model.panel.watch)
 
     assert [(step.status, step.because) for step in steps] == [("resolved", "accepted")]
-    watched = model.panel.watch("feature/x")
-    assert watched is not None
-    assert watched.original is not None
-    assert watched.original["mean"] == pytest.approx(2.0, abs=0.1)
+    original = model.panel.describe()["feature/x"]["original"]
+    assert original["mean"] == pytest.approx(2.0, abs=0.1)
