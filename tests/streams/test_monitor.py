@@ -24,6 +24,7 @@ from tests.doubles.core import (
 )
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction, raw
 from tests.doubles.story import story
+from tests.doubles.troubles import troubled
 
 STORY = taken_in(story())
 ALL_AT_ONCE = play(log_of(STORY, 500))
@@ -170,6 +171,18 @@ def test_when_the_series_read_what_was_gathered_changes_nothing(
             emissions += monitor.flush()
             assert monitor.waiting == 0
     emissions += monitor.flush()
+
+    assert sorted(emissions) == sorted(expected.emissions)
+    assert snapshots(monitor) == snapshots(expected.monitor)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_befalls_a_model_how_much_is_read_at_once_changes_nothing(seed: int) -> None:
+    log = log_of(taken_in(troubled(seed)), 100)
+    expected = play(log)
+    monitor = Monitor(0, Topics())
+
+    emissions = [*monitor.gather(enumerate(log)), *monitor.flush()]
 
     assert sorted(emissions) == sorted(expected.emissions)
     assert snapshots(monitor) == snapshots(expected.monitor)
