@@ -202,12 +202,13 @@ class Panel:
             if start is None:
                 continue
             series, values = column.series, column.values
-            if start or len(values) > AWAY_ROWS or lives.is_gauged(series):
-                steps += lives.read(self._stretch(column, start, event_of))
-                continue
             if column.at_ms is not at_ms:  # all features share theirs
                 at_ms = column.at_ms
                 moments = Moments.of(at_ms)
+                is_long = len(at_ms) > AWAY_ROWS
+            if start or is_long or lives.is_gauged(series):
+                steps += lives.read(self._stretch(column, start, event_of))
+                continue
             watch = self._watches[series]
             if changes := watch.read(values, moments):
                 seen = watch.seen - len(values)
