@@ -27,6 +27,8 @@ from tests.broker.services import Sent
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = (str(ROOT / "tidegauge"), "worker")
 PATIENCE_S = 90.0
+IN_ORDER_IDLE_S = "5"
+"""However slow a busy machine is to fetch, events are in order, and what has changed is found."""
 NOW = 0
 """As a record's timestamp, to librdkafka: the clock's."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import RdProducer, command
+from tests.broker.deployment import IN_ORDER_IDLE_S, RdProducer, command
 from tests.broker.exactness import check_exactness
 from tests.broker.services import fleet
 from tests.broker.small_disk import SmallDisk
@@ -20,8 +20,6 @@ MODELS = 2
 ROWS = 600
 LEFT_BYTES = 300_000
 """Enough to join the group; the events alone need more."""
-PATIENT_IDLE_S = "5"
-"""However slow a busy machine is to fetch, events are in order, and what has changed is found."""
 
 
 @pytest.mark.timeout(300)  # about 40 s on an idle machine
@@ -32,7 +30,7 @@ def test_a_full_disk_loses_nothing(deploy: Deploy, tmp_path: Path) -> None:
     with SmallDisk(folder, 48 << 20) as disk:
         settings = {"log.dirs": str(folder / "log")}
         with RealKafka(settings=settings, entry=disk.entry) as kafka:
-            deployment = deploy(kafka, idle_s=PATIENT_IDLE_S)
+            deployment = deploy(kafka, idle_s=IN_ORDER_IDLE_S)
             RdProducer(deployment).publish(fleet(MODELS, rows=ROWS, changed_from=400))
 
             disk.fill(LEFT_BYTES)

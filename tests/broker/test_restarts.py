@@ -11,7 +11,14 @@ import pytest
 
 from tests.broker import Broker
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import Deployment, Outputs, RdProducer, Worker, until
+from tests.broker.deployment import (
+    IN_ORDER_IDLE_S,
+    Deployment,
+    Outputs,
+    RdProducer,
+    Worker,
+    until,
+)
 from tests.broker.exactness import check_exactness
 from tests.broker.services import Sent, fleet
 from tests.kafka import RealKafka
@@ -21,8 +28,6 @@ ROWS = 800
 CHANGED_FROM = 500
 EVENTS_AT_ONCE = 40
 PAUSE_S = 0.02
-PATIENT_IDLE_S = "2"
-"""However slow a busy machine is to fetch, events are in order, and what has changed is found."""
 
 
 @contextmanager
@@ -95,7 +100,7 @@ def test_restarts_change_nothing(
     request: pytest.FixtureRequest, deploy: Deploy, brokers_name: str, endings: list[str]
 ) -> None:
     broker: Broker = request.getfixturevalue(brokers_name)
-    deployment = deploy(broker, group_instance="worker-1", idle_s=PATIENT_IDLE_S)
+    deployment = deploy(broker, group_instance="worker-1", idle_s=IN_ORDER_IDLE_S)
     story = Story(deployment, parts=len(endings) + 1)
 
     for ending in endings:
@@ -111,7 +116,7 @@ def test_restarts_change_nothing(
 
 
 def test_a_worker_takes_over_from_one_that_was_killed(kafka: RealKafka, deploy: Deploy) -> None:
-    deployment = deploy(kafka, idle_s=PATIENT_IDLE_S)
+    deployment = deploy(kafka, idle_s=IN_ORDER_IDLE_S)
     story = Story(deployment, parts=3)
 
     first = deployment.start_worker()

@@ -80,6 +80,26 @@ def play(
     return Played(monitor, emissions)
 
 
+def play_gathering(
+    log: Sequence[bytes],
+    read_every: int,
+    spec_of: SpecOf = lambda _model_id: ModelSpec(),
+) -> Played:
+    """Apply a log from its beginning, and have values read every so many records."""
+    monitor = Monitor(0, Topics(), spec_of)
+    emissions: list[Emission] = []
+    for first in range(0, len(log), read_every):
+        for record in enumerate(log[first : first + read_every], first):
+            emissions += monitor.gather([record])
+        emissions += monitor.flush()
+    return Played(monitor, emissions)
+
+
+def snapshots(monitor: Monitor) -> dict[str, bytes]:
+    """Return the state of every model."""
+    return {model_id: model.snapshot() for model_id, model in monitor.models.items()}
+
+
 Store = dict[tuple[str, ChunkName], bytes]
 
 

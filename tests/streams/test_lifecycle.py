@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
-from schemas.topics import Topics
 from streams.ingest import Accepted
 from streams.lifecycle import Condition, Lives, Note, Step
-from streams.model import Emission
-from streams.monitor import Monitor
-from tests.doubles.core import Json, Played, log_of, play, play_restarting, taken_in, watch
+from tests.doubles.core import (
+    Json,
+    Played,
+    log_of,
+    play,
+    play_gathering,
+    play_restarting,
+    snapshots,
+    taken_in,
+    watch,
+)
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction
 
 MINUTE_MS = 60_000
@@ -158,24 +165,15 @@ def test_a_restart_after_every_record_changes_nothing() -> None:
     again = play_restarting(log, spec_of)
 
     assert again.emissions == steady.emissions
-    for model_id, model in steady.monitor.models.items():
-        assert again.monitor.models[model_id].snapshot() == model.snapshot()
+    assert snapshots(again.monitor) == snapshots(steady.monitor)
 
 
-@pytest.mark.parametrize("flushed_every", [3, 1_000])
-def test_how_much_is_read_at_once_changes_nothing(flushed_every: int) -> None:
-    monitor = Monitor(0, Topics(), spec_of)
-    emissions: list[Emission] = []
+@pytest.mark.parametrize("read_every", [3, 1_000])
+def test_how_much_is_read_at_once_changes_nothing(read_every: int) -> None:
+    again = play_gathering(log_of(story(), 500), read_every, spec_of)
 
-    for offset, record in enumerate(log_of(story(), 500), 1):
-        emissions += monitor.gather([(offset - 1, record)])
-        if offset % flushed_every == 0:
-            emissions += monitor.flush()
-    emissions += monitor.flush()
-
-    assert sorted(emissions) == sorted(told_at_once().emissions)
-    for model_id, model in told_at_once().monitor.models.items():
-        assert monitor.models[model_id].snapshot() == model.snapshot()
+    assert sorted(again.emissions) == sorted(told_at_once().emissions)
+    assert snapshots(again.monitor) == snapshots(told_at_once().monitor)
 
 
 # Series with an hour of the day

@@ -18,8 +18,10 @@ from tests.doubles.core import (
     Store,
     log_of,
     play,
+    play_gathering,
     play_restarting,
     restarted,
+    snapshots,
     taken_in,
 )
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction, raw
@@ -180,12 +182,11 @@ def test_when_the_series_read_what_was_gathered_changes_nothing(
 def test_whatever_befalls_a_model_how_much_is_read_at_once_changes_nothing(seed: int) -> None:
     log = log_of(taken_in(troubled(seed)), 100)
     expected = play(log)
-    monitor = Monitor(0, Topics())
 
-    emissions = [*monitor.gather(enumerate(log)), *monitor.flush()]
+    at_once = play_gathering(log, len(log))
 
-    assert sorted(emissions) == sorted(expected.emissions)
-    assert snapshots(monitor) == snapshots(expected.monitor)
+    assert sorted(at_once.emissions) == sorted(expected.emissions)
+    assert snapshots(at_once.monitor) == snapshots(expected.monitor)
 
 
 def test_values_wait_while_no_series_can_have_a_reference() -> None:
@@ -235,10 +236,6 @@ def test_a_model_with_a_profile_is_never_too_young_to_tell_something() -> None:
     monitor.gather([(0, log_of(wild)[0])])
 
     assert {each.role for each in monitor.read()} == {"alerts", "status"}
-
-
-def snapshots(monitor: Monitor) -> dict[str, bytes]:
-    return {model_id: model.snapshot() for model_id, model in monitor.models.items()}
 
 
 def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from streams.monitor import Monitor
 from streams.profile import check_profile
 from streams.spec import SpecInForce, read_spec_record
 from streams.watch import WatchSpec, profile
-from tests.doubles.core import Json, Played, log_of, play, play_restarting, taken_in
+from tests.doubles.core import Json, Played, log_of, play, play_restarting, snapshots, taken_in
 from tests.doubles.inputs import Removal, accepted, outcome, prediction, spec
 from tests.doubles.story import story
 
@@ -368,8 +368,7 @@ def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
     again = play_restarting(log)
 
     assert again.emissions == steady.emissions
-    for model_id, model in again.monitor.models.items():
-        assert model.snapshot() == steady.monitor.models[model_id].snapshot()
+    assert snapshots(again.monitor) == snapshots(steady.monitor)
     assert len({alert["spec_version"] for alert in steady.of("alerts")}) > 2
 
 
