@@ -131,8 +131,8 @@ def page(results: dict[str, Any]) -> Iterator[str]:
     yield "category that a series reads; a pair brings its features and four more."
     yield ""
     yield "What bends by models is what each of them gets: 50 models learn in half of their 4,400"
-    yield "rows. Each of 1,000 has 220, and a fifth of the time goes to the first references of its"
-    yield "series, which are learnt from 200; none of 10,000 gets that far."
+    yield "rows. Each of 1,000 has 220, and a fifth of the time (py-spy) goes to the first"
+    yield "references of its series, which are learnt from 200; none of 10,000 gets that far."
     yield ""
     yield "| " + " | ".join(COLUMNS) + " |"
     yield "|" + "---|" * len(COLUMNS)
