@@ -30,7 +30,7 @@ from agents.settings import Settings
 from agents.topics import other_partitions
 from agents.transport import BatchConsumer, BatchTransport, Fetch, FetchSchema
 from agents.watchdog import Watchdog, expect_sign_of_life
-from schemas.topics import Role
+from schemas.topics import TopicRole
 
 _REVOKE_S = 3.0
 _SHUTDOWN_S = 8.0
@@ -44,7 +44,7 @@ fetch takes several turns. At half the capacity an alert comes a sixth sooner th
 5 ms (three runs in turn); throughput is the same."""
 
 # What is routed by model: the same partition of each holds the same models.
-_ROUTED: tuple[Role, ...] = ("events", "alerts", "status", "feedback", "labelled", "state")
+_ROUTED: tuple[TopicRole, ...] = ("events", "alerts", "status", "feedback", "labelled", "state")
 
 _T = TypeVar("_T")
 

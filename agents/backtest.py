@@ -24,7 +24,7 @@ from agents.tick import TICK_EVERY_S
 from schemas.alert import Alert
 from schemas.event import encode_tick
 from schemas.model_spec import ModelSpec
-from schemas.topics import Role, Topics
+from schemas.topics import TopicRole, Topics
 from streams.blob import DamagedSnapshotError
 from streams.budget import BUDGET_ROWS
 from streams.join import JoinCounts
@@ -34,7 +34,7 @@ TICKS_AT_MOST = 1_000
 """Ticks before one record: however long nothing came, however many models were silent."""
 _TICK_EVERY_MS = int(1_000 * TICK_EVERY_S)
 
-_NO_OUTPUTS: Mapping[Role, IO[bytes]] = {}
+_NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,9 @@ class Backtest:
         Where the lines of each output topic go; topics not named here are not written.
     """
 
-    def __init__(self, spec: ModelSpec, outputs: Mapping[Role, IO[bytes]] = _NO_OUTPUTS) -> None:
+    def __init__(
+        self, spec: ModelSpec, outputs: Mapping[TopicRole, IO[bytes]] = _NO_OUTPUTS
+    ) -> None:
         self.spec = spec
         self.replayed = Replayed()
         self._outputs = outputs
@@ -158,7 +160,7 @@ def backtest(options: BacktestOptions, console: Console) -> int:
     refusals = Refusals()
     began_s = time.monotonic()
     with ExitStack() as stack:
-        paths: dict[Role, str | None] = {
+        paths: dict[TopicRole, str | None] = {
             "alerts": options.out,
             "feedback": options.feedback,
             "labelled": options.labelled,

@@ -39,7 +39,7 @@ _NUMBERS = ("car_value", "debt_to_income_ratio", "loan_length", "driver_tenure")
 _TEXTS = ("salary_range", "size_of_downpayment")
 
 
-class Published(NamedTuple):
+class LoanMessage(NamedTuple):
     """One message of a service: which topic's kind, under which id, what."""
 
     kind: EventKind
@@ -47,7 +47,7 @@ class Published(NamedTuple):
     payload: bytes
 
 
-def published(path: Path = DATA, rows: int | None = None) -> Iterator[Published]:
+def published(path: Path = DATA, rows: int | None = None) -> Iterator[LoanMessage]:
     """Yield what the services publish, in the order in which they do."""
     outcomes: list[tuple[str, int]] = []
     at_ms = 0
@@ -55,7 +55,7 @@ def published(path: Path = DATA, rows: int | None = None) -> Iterator[Published]
         for row in islice(csv.DictReader(file), rows):
             prediction_id = f"loan-{row['id']}"
             at_ms = _at_ms(row["timestamp"])
-            yield Published("prediction", prediction_id, _prediction(prediction_id, at_ms, row))
+            yield LoanMessage("prediction", prediction_id, _prediction(prediction_id, at_ms, row))
             outcomes.append((prediction_id, int(row["repaid"])))
             if len(outcomes) > OUTCOME_LAG:
                 yield _outcome(*outcomes[-OUTCOME_LAG - 1], at_ms)
@@ -82,7 +82,7 @@ def _prediction(prediction_id: str, at_ms: int, row: dict[str, str]) -> bytes:
     )
 
 
-def _outcome(prediction_id: str, repaid: int, at_ms: int) -> Published:
+def _outcome(prediction_id: str, repaid: int, at_ms: int) -> LoanMessage:
     payload = orjson.dumps(
         {
             "prediction_id": prediction_id,
@@ -91,7 +91,7 @@ def _outcome(prediction_id: str, repaid: int, at_ms: int) -> Published:
             "outcome": repaid,
         }
     )
-    return Published("outcome", prediction_id, payload)
+    return LoanMessage("outcome", prediction_id, payload)
 
 
 def _at_ms(timestamp: str) -> int:

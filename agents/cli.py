@@ -19,9 +19,9 @@ from agents.cli_notify import notify
 from agents.cli_people import COMMANDS as PEOPLE
 from agents.errors import WorkerError
 from agents.options import cluster_options
-from schemas.topics import Role
+from schemas.topics import TopicRole
 
-_READABLE = [role for role in get_args(Role) if role != "state"]
+_READABLE = [role for role in get_args(TopicRole) if role != "state"]
 _INTERRUPTED = 130
 _PIPE_WIDTH = 120
 _PIPE_CLOSED = 141
@@ -356,7 +356,7 @@ def status(model: str | None, **flags: Any) -> int:
 @click.option("-n", "--n", "limit", type=click.IntRange(min=1), help="Stop after so many lines.")
 @cluster_options
 def tail(
-    topic: Role, from_beginning: bool, no_follow: bool, limit: int | None, **flags: Any
+    topic: TopicRole, from_beginning: bool, no_follow: bool, limit: int | None, **flags: Any
 ) -> None:
     """Follow a topic: readable lines on a terminal, JSON lines in a pipe.
 

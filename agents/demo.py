@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from agents import story
-from agents.car_loan import CHANGED_FROM, CHANGED_SERIES, UNCHANGED_SERIES, Published, published
+from agents.car_loan import CHANGED_FROM, CHANGED_SERIES, UNCHANGED_SERIES, LoanMessage, published
 from agents.child import log_tail, start_child, stop_child
 from agents.embedded import EmbeddedBroker
 from agents.errors import FileError, OperatorError, WorkerError
@@ -32,7 +32,7 @@ from agents.settings import PREFIX, Settings
 from agents.tail import describe
 from agents.topics import create_topics
 from schemas.event import decode_events
-from schemas.topics import Role
+from schemas.topics import TopicRole
 
 ROOT = Path(__file__).resolve().parent.parent
 STALL_S = 90.0
@@ -40,8 +40,8 @@ PATIENT_IDLE_S = 5.0
 """Producer, broker, worker and reader share one machine here: who is slow is not silent."""
 SETTLE_S = 1.5
 STOP_S = 30.0
-Event = Published | story.Published
-_READ: tuple[Role, ...] = ("alerts", "feedback", "labelled", "dead_letters")
+Event = LoanMessage | story.StoryMessage
+_READ: tuple[TopicRole, ...] = ("alerts", "feedback", "labelled", "dead_letters")
 
 
 class DemoError(WorkerError):
@@ -61,7 +61,7 @@ class Collected:
     resolved: dict[str, dict[str, Any]] = field(default_factory=dict)
     ongoing: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def take(self, role: Role, event: dict[str, Any]) -> bool:
+    def take(self, role: TopicRole, event: dict[str, Any]) -> bool:
         """Take one event into account; tell whether it is new."""
         match role:
             case "labelled":
@@ -333,7 +333,7 @@ class _Play:
         try:
             for count, event in enumerate(events, start=1):
                 kind, prediction_id, payload = event[:3]
-                at_ms = event.at_ms if isinstance(event, story.Published) else None
+                at_ms = event.at_ms if isinstance(event, story.StoryMessage) else None
                 key = prediction_id.encode()
                 sending = producer.send(topic_of[kind], payload, key=key, timestamp_ms=at_ms)
                 sending.add_errback(failures.append)

@@ -20,13 +20,13 @@ from yarl import URL
 
 from agents.errors import FileError, OperatorError
 
-Kind = Literal["alertmanager", "webhook", "slack", "pagerduty"]
+TargetKind = Literal["alertmanager", "webhook", "slack", "pagerduty"]
 
 _ENVIRONMENT = "env:"
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9+_-]{20,}")
 _PAGERDUTY_KEY = re.compile(r"[A-Za-z0-9_-]{32}")
-_NAMES: dict[Kind, str] = {
+_NAMES: dict[TargetKind, str] = {
     "alertmanager": "Alertmanager",
     "webhook": "The webhook",
     "slack": "Slack",
@@ -53,7 +53,7 @@ class Destination:
         Whether a secret stands on the command line, where every user of the machine can read it.
     """
 
-    kind: Kind
+    kind: TargetKind
     secret: SecretStr
     url: str
     label: str
@@ -98,11 +98,11 @@ def read_destination(text: str, pagerduty_url: str) -> Destination:
         When what it names is not there, or not what it should be.
     """
     name, equals, where = text.partition("=")
-    kind = next((each for each in get_args(Kind) if each == name), None)
+    kind = next((each for each in get_args(TargetKind) if each == name), None)
     if kind is None:
-        near = difflib.get_close_matches(name, get_args(Kind), n=1)
+        near = difflib.get_close_matches(name, get_args(TargetKind), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"KIND is one of {', '.join(get_args(Kind))}{hint}")
+        raise ValueError(f"KIND is one of {', '.join(get_args(TargetKind))}{hint}")
     if not equals or not where:
         example = "FILE" if kind == "pagerduty" else "URL"
         raise ValueError(f"nothing follows {kind}: write {kind}={example}")
@@ -132,7 +132,7 @@ def _spelling(where: str) -> str:
     return str(Path(where).absolute()) if is_file else where
 
 
-def _held(kind: Kind, where: str) -> str:
+def _held(kind: TargetKind, where: str) -> str:
     """Return the address or key itself."""
     if where.startswith(_ENVIRONMENT):
         name = where.removeprefix(_ENVIRONMENT)
@@ -147,7 +147,7 @@ def _held(kind: Kind, where: str) -> str:
     return _read(kind, where)
 
 
-def _read(kind: Kind, where: str) -> str:
+def _read(kind: TargetKind, where: str) -> str:
     path = Path(where)
     if not path.exists() and not _is_surely_a_path(path):
         raise FileError(
@@ -172,7 +172,7 @@ def _is_surely_a_path(path: Path) -> bool:
     return path.is_absolute() or (path.parent.is_dir() and not _LIKE_A_KEY.fullmatch(str(path)))
 
 
-def _origin(kind: Kind, address: str) -> str:
+def _origin(kind: TargetKind, address: str) -> str:
     try:
         url = URL(address)
         if url.scheme in {"http", "https"} and url.host and not url.fragment:

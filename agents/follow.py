@@ -11,13 +11,12 @@ from kafka import KafkaConsumer, TopicPartition
 from agents.consume import POLL_MS, connected_consumer, ends_of, refuse_missing
 from agents.settings import Settings
 from schemas.event import decode_events
-from schemas.topics import Role
-from streams.ingest import partition_of
+from schemas.topics import TopicRole, model_partition
 from streams.snapshot import StateRecord, StateView
 
-_FOLLOWED: tuple[Role, ...] = ("events", "state")
+_FOLLOWED: tuple[TopicRole, ...] = ("events", "state")
 
-Position = tuple[int, int]
+SourcePosition = tuple[int, int]
 """A partition, and an offset there."""
 
 
@@ -26,7 +25,7 @@ def following(settings: Settings, source: str, model_ids: Iterable[str]) -> Iter
     """Follow what becomes of records of a topic that are about these models, from now on."""
     topics = [settings.topics.name(role) for role in _FOLLOWED]
     refuse_missing(settings, (source, *topics))
-    numbers = sorted({partition_of(model_id, settings.partitions) for model_id in model_ids})
+    numbers = sorted({model_partition(model_id, settings.partitions) for model_id in model_ids})
     with connected_consumer(settings) as consumer:
         partitions = [TopicPartition(topic, number) for topic in topics for number in numbers]
         consumer.assign(partitions)
@@ -53,7 +52,7 @@ class Follower:
         self._events = settings.topics.name("events")
         self._consumer = consumer
         self._view = StateView()
-        self._places: dict[Position, Position] = {}
+        self._places: dict[SourcePosition, SourcePosition] = {}
 
     def poll(self) -> None:
         """Take note of what has happened, or wait for it a moment."""
@@ -64,14 +63,14 @@ class Follower:
                 else:
                     self._view.take(StateRecord(record.key, record.value))
 
-    def place(self, position: Position) -> str | None:
+    def place(self, position: SourcePosition) -> str | None:
         """Return where in the log a record stands, in words; None while it does not."""
         if position not in self._places:
             return None
         partition, offset = self._places[position]
         return f"{self._events}-{partition} offset {offset:,}"
 
-    def snapshot(self, model_id: str, position: Position) -> bytes | None:
+    def snapshot(self, model_id: str, position: SourcePosition) -> bytes | None:
         """Return a snapshot of a model that covers a record; None while there is none."""
         place, newest = self._places.get(position), self._view.newest(model_id)
         return newest[1] if place and newest and newest[0] >= place[1] else None

@@ -12,7 +12,7 @@ from agents.consume import read_whole
 from agents.models import UnknownModelError, view_of
 from agents.settings import Settings
 from schemas.model_spec import ModelSpec
-from streams.ingest import partition_of
+from schemas.topics import model_partition
 from streams.model import ModelMonitor
 
 LATEST_LABELLED = 5_000
@@ -39,7 +39,7 @@ def draft_spec(settings: Settings, model_id: str) -> str:
             "spec needs nothing but a model_id, docs/wire.md has its fields"
         )
     model, offset = found.models[model_id]
-    partition = partition_of(model_id, settings.partitions)
+    partition = model_partition(model_id, settings.partitions)
     place = f"{topics.name('events')}-{partition} offset {offset:,}"
     return write_draft(model, place, _delays_s(settings, model_id, partition))
 

@@ -19,12 +19,12 @@ from rich.table import Table
 
 from agents.consume import read_whole, send_record
 from agents.errors import OperatorError, WorkerError
-from agents.follow import Follower, Position, following
+from agents.follow import Follower, SourcePosition, following
 from agents.recorded import read_spec
 from agents.settings import Settings
 from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError, parse_spec
+from schemas.topics import model_partition
 from schemas.wire import to_rfc3339
-from streams.ingest import partition_of
 from streams.model import spec_of_snapshot
 from streams.snapshot import StateRecord, StateView
 from streams.spec import read_spec_record
@@ -134,7 +134,7 @@ def state_of(settings: Settings, model_id: str) -> tuple[int, bytes] | None:
 def view_of(settings: Settings, model_id: str) -> StateView:
     """Return what the ``state`` topic holds of one model."""
     view = StateView()
-    partition = partition_of(model_id, settings.partitions)
+    partition = model_partition(model_id, settings.partitions)
     for record in read_whole(settings, settings.topics.name("state"), partition):
         if _is_of(model_id, record.key):
             view.take(StateRecord(record.key, record.value))
@@ -152,7 +152,7 @@ def show_model(settings: Settings, model_id: str) -> str:
     kept, state = find_spec(settings, model_id), state_of(settings, model_id)
     if kept is None and state is None:
         raise _unknown(settings, model_id)
-    events = f"{settings.topics.name('events')}-{partition_of(model_id, settings.partitions)}"
+    events = f"{settings.topics.name('events')}-{model_partition(model_id, settings.partitions)}"
     lines = []
     in_force = ModelSpec()
     if state is None:
@@ -254,7 +254,9 @@ def _unknown(settings: Settings, model_id: str) -> UnknownModelError:
     )
 
 
-def _follow(follower: Follower, written: Mapping[str, Position], wait_s: float, say: Say) -> None:
+def _follow(
+    follower: Follower, written: Mapping[str, SourcePosition], wait_s: float, say: Say
+) -> None:
     """Say what becomes of records of ``models``; after ``wait_s`` say how far they are."""
     waiting = dict(written)
     deadline_s = time.monotonic() + wait_s

@@ -40,7 +40,7 @@ from agents.state import Held, Sender, StateKeeper
 from agents.telemetry import get_logger
 from agents.transport import Fetch
 from schemas.event import EventRecordError
-from schemas.topics import Role, Topics
+from schemas.topics import TopicRole, Topics
 from streams.join import JoinCounts
 from streams.model import Emission, ModelMonitor
 from streams.monitor import LogGapError, Monitor
@@ -58,9 +58,9 @@ SAY_COUNTS_EVERY_S = 60.0
 STATUS_EVERY_S = 600.0
 
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
-_OUTPUTS: tuple[Role, ...] = ("alerts", "status", "feedback", "labelled")
+_OUTPUTS: tuple[TopicRole, ...] = ("alerts", "status", "feedback", "labelled")
 
-_UNSAID = frozenset[Role](("labelled", "status"))
+_UNSAID = frozenset[TopicRole](("labelled", "status"))
 _SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 
 _new_outgoing = partial(tuple.__new__, Outgoing)

@@ -27,11 +27,11 @@ from agents.standing import Openings
 from agents.targets import PagerDuty, Slack, Target, Webhook
 from agents.telemetry import get_logger
 from agents.topics import find_topics
-from schemas.topics import Role
+from schemas.topics import TopicRole
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 
-_NEEDED: tuple[Role, ...] = ("alerts", "status")
+_NEEDED: tuple[TopicRole, ...] = ("alerts", "status")
 _FETCH_WAIT_MS = 200
 # A target may be away for days: its member must not be taken for dead, and its heartbeats go on.
 _LONGEST_OUTAGE_MS = 2**31 - 1

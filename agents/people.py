@@ -22,7 +22,7 @@ from agents.models import find_specs
 from agents.settings import Settings
 from schemas.control import Control, Verb
 from schemas.model_spec import ModelSpec, parse_spec
-from schemas.topics import Role
+from schemas.topics import TopicRole
 from streams.rules import (
     FEWEST_MARKS,
     TOLERATED,
@@ -180,7 +180,7 @@ def _alerts(settings: Settings, verb: Verb) -> dict[str, dict[str, Any]]:
     return {fingerprint: orjson.loads(value)["alert"] for fingerprint, value in now.items()}
 
 
-def _values(settings: Settings, role: Role) -> Iterator[dict[str, Any]]:
+def _values(settings: Settings, role: TopicRole) -> Iterator[dict[str, Any]]:
     for record in read_whole(settings, settings.topics.name(role)):
         try:
             yield (

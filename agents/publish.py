@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -31,7 +30,7 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from agents.errors import BrokerUnreachableError, OperatorError, PublishError
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.topics import MAX_RECORD_BYTES, key_partition
 
 _BATCH_BYTES = 512 * 1024
 _REQUEST_TIMEOUT_MS = 10_000
@@ -76,7 +75,7 @@ class Outgoing(NamedTuple):
     Parameters
     ----------
     partition
-        None: by the key, see `partition_of`.
+        None: by the key, see `key_partition`.
     value
         None deletes the key from a compacted topic.
     timestamp_ms
@@ -88,17 +87,6 @@ class Outgoing(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp_ms: int | None
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of a key: CRC-32 of its bytes, modulo the number of partitions.
-
-    Examples
-    --------
-    >>> partition_of(b"credit-risk", 4)
-    3
-    """
-    return zlib.crc32(key) % partitions
 
 
 class Publisher:
@@ -218,7 +206,7 @@ class Publisher:
                 await self.partitions(topic)
             partition = chosen
             if partition is None:
-                partition = partition_of(key or b"", self._partitions[topic])
+                partition = key_partition(key or b"", self._partitions[topic])
             builders = packed.get((topic, partition))
             if builders is None:
                 if partition not in range(self._partitions[topic]):

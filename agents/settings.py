@@ -29,7 +29,7 @@ from schemas.topics import Topics
 
 PREFIX = "TIDEGAUGE_"
 
-Role = Literal["ingest", "monitor", "both"]
+WorkerRole = Literal["ingest", "monitor", "both"]
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _TOPIC_NAME_MAX = 249
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     models: Name = Field(
         "models", max_length=_TOPIC_NAME_MAX, description="The topic with the models' specs"
     )
-    role: Role = Field("both", description="What this worker does: ingest, monitor, or both")
+    role: WorkerRole = Field("both", description="What this worker does: ingest, monitor, or both")
     partitions: int = Field(
         4,
         ge=1,

@@ -25,7 +25,7 @@ LABELLED_AFTER_MS = 60_000
 _HOUR_MS = 3_600_000
 
 
-class Published(NamedTuple):
+class StoryMessage(NamedTuple):
     """One message of a service: which topic's kind, under which id, what, and when."""
 
     kind: EventKind
@@ -66,14 +66,14 @@ CHAPTERS = tuple(START_MS + hours * _HOUR_MS for hours in (27, 43, 59, 77))
 FLAPS = (Spell(10.0, 11.0), Spell(19.5, 20.5), Spell(29.0, 30.0))
 
 
-def published() -> Iterator[Published]:
+def published() -> Iterator[StoryMessage]:
     """Yield what both services publish, in the order of time."""
     events = [*_loan(), *_price()]
     events.sort(key=lambda event: event.at_ms)
     yield from events
 
 
-def _loan() -> Iterator[Published]:
+def _loan() -> Iterator[StoryMessage]:
     chance = random.Random(5)  # noqa: S311 - data, not a secret
     for row in range(ROWS):
         at_ms = START_MS + ROW_MS * row
@@ -92,7 +92,7 @@ def _loan() -> Iterator[Published]:
         yield _outcome("loan", row, known_ms, says != is_wrong)
 
 
-def _price() -> Iterator[Published]:
+def _price() -> Iterator[StoryMessage]:
     chance = random.Random(6)  # noqa: S311 - data, not a secret
     for row in range(ROWS):
         at_ms = START_MS + ROW_MS * row + 5_000
@@ -111,7 +111,7 @@ def _price() -> Iterator[Published]:
 
 def _prediction(
     model_id: str, row: int, at_ms: int, answer: bool | float, features: Mapping[str, float | str]
-) -> Published:
+) -> StoryMessage:
     prediction_id = f"{model_id}-{row}"
     fields = {
         "prediction_id": prediction_id,
@@ -120,10 +120,10 @@ def _prediction(
         "prediction": answer,
         "features": features,
     }
-    return Published("prediction", prediction_id, orjson.dumps(fields), at_ms)
+    return StoryMessage("prediction", prediction_id, orjson.dumps(fields), at_ms)
 
 
-def _outcome(model_id: str, row: int, at_ms: int, outcome: bool | float) -> Published:
+def _outcome(model_id: str, row: int, at_ms: int, outcome: bool | float) -> StoryMessage:
     prediction_id = f"{model_id}-{row}"
     fields = {
         "prediction_id": prediction_id,
@@ -131,7 +131,7 @@ def _outcome(model_id: str, row: int, at_ms: int, outcome: bool | float) -> Publ
         "observed_at": at_ms,
         "outcome": outcome,
     }
-    return Published("outcome", prediction_id, orjson.dumps(fields), at_ms)
+    return StoryMessage("outcome", prediction_id, orjson.dumps(fields), at_ms)
 
 
 def tick_of_outage(last: bytes) -> bytes:

@@ -14,7 +14,7 @@ from agents.consume import POLL_MS, connected_consumer, ends_of, partitions_of, 
 from agents.settings import Settings
 from agents.telemetry import printable
 from schemas.event import decode_events
-from schemas.topics import Role
+from schemas.topics import TopicRole
 
 _SHOWN_CHARACTERS = 300
 
@@ -41,7 +41,7 @@ class TailOptions:
 
 
 def tail(
-    settings: Settings, role: Role, options: TailOptions, write: Callable[[bytes], None]
+    settings: Settings, role: TopicRole, options: TailOptions, write: Callable[[bytes], None]
 ) -> None:
     """Hand each entry of a topic to ``write``, in the order they arrive.
 
@@ -66,7 +66,7 @@ def tail(
                 return
 
 
-def entries(role: Role, value: bytes | None) -> Sequence[bytes]:
+def entries(role: TopicRole, value: bytes | None) -> Sequence[bytes]:
     """Return the entries of one record, each without a line break in it."""
     if value is None:
         return ()
@@ -95,7 +95,7 @@ def _records(consumer: KafkaConsumer, topic: str, options: TailOptions) -> Itera
                 yield record
 
 
-def describe(role: Role, entry: bytes) -> Text:
+def describe(role: TopicRole, entry: bytes) -> Text:
     """Return an entry as one line for people."""
     try:
         parts = _line(role, orjson.loads(entry))
@@ -104,7 +104,7 @@ def describe(role: Role, entry: bytes) -> Text:
     return Text.assemble(*((printable(text), style) for text, style in parts))
 
 
-def _line(role: Role, event: dict[str, Any]) -> list[tuple[str, str]]:
+def _line(role: TopicRole, event: dict[str, Any]) -> list[tuple[str, str]]:
     match role:
         case "alerts":
             return _alert_line(event)

@@ -24,13 +24,13 @@ from agents.settings import Settings
 from agents.topics import input_incarnations, partition_counts
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
-from schemas.topics import Role
+from schemas.topics import TopicRole
 from streams.audit import ID_FIELDS, Audit, Findings, InputAudit, StatusAudit
 from streams.monitor import Monitor
 
 _COORDINATOR_TRIES = 20
 _COORDINATOR_PAUSE_S = 0.5
-_INPUTS: tuple[Role, ...] = ("predictions", "outcomes", "models", "controls")
+_INPUTS: tuple[TopicRole, ...] = ("predictions", "outcomes", "models", "controls")
 
 
 def verify(settings: Settings, console: Console) -> int:
@@ -48,7 +48,7 @@ def verify(settings: Settings, console: Console) -> int:
     return 0 if is_equal else 1
 
 
-def audit(settings: Settings, console: Console) -> tuple[dict[Role, Findings], InputAudit]:
+def audit(settings: Settings, console: Console) -> tuple[dict[TopicRole, Findings], InputAudit]:
     """Audit the deployment; return what was found, by output topic and of the inputs."""
     try:
         return asyncio.run(_Verifier(settings, console).run())
@@ -65,7 +65,7 @@ class _Verifier:
         self._console = console
         self._partitions: dict[str, int] = {}
 
-    async def run(self) -> tuple[dict[Role, Findings], InputAudit]:
+    async def run(self) -> tuple[dict[TopicRole, Findings], InputAudit]:
         # Asked before any is named: the broker in memory makes a topic that a client names.
         self._partitions = await asyncio.to_thread(partition_counts, self._settings)
         commits = await self._commits()
@@ -92,7 +92,7 @@ class _Verifier:
 
     async def _replay(
         self,
-        audits: dict[Role, Audit],
+        audits: dict[TopicRole, Audit],
         status: StatusAudit,
         inputs: InputAudit,
         commits: dict[TP, int],
@@ -159,7 +159,7 @@ class _Verifier:
         msg = f"Kafka at {self._settings.broker} does not say who coordinates its groups: try again"
         raise BrokerUnreachableError(msg)
 
-    async def _records(self, role: Role) -> AsyncIterator[ConsumerRecord]:
+    async def _records(self, role: TopicRole) -> AsyncIterator[ConsumerRecord]:
         """Yield every record of a topic, one partition after the other."""
         topic = self._topics.name(role)
         for partition in range(self._partitions[topic]):
@@ -178,7 +178,7 @@ class _Verifier:
             await admin.close()
 
 
-def _as_table(findings: dict[Role, Findings]) -> Table:
+def _as_table(findings: dict[TopicRole, Findings]) -> Table:
     columns = ("expected", "missing", "unexpected", "differing", "repeated", "pending")
     table = Table()
     table.add_column("topic")

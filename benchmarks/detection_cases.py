@@ -12,8 +12,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.budget import Role, shares
-from streams.watch import Change, Scalar, SeriesWatch, WatchSpec
+from streams.budget import SeriesRole, shares
+from streams.values import Scalar
+from streams.watch import Change, SeriesWatch, WatchSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE_ROWS = 2_000
@@ -49,7 +50,7 @@ def read(watch: SeriesWatch, values: list[Scalar]) -> Iterator[tuple[int, Change
             yield start + change.index, change
 
 
-def new_watch(role: Role, false_alarms: float) -> SeriesWatch:
+def new_watch(role: SeriesRole, false_alarms: float) -> SeriesWatch:
     """Return a watch with its share of a budget."""
     watch = SeriesWatch(WatchSpec(role=role))
     watch.set_budget(false_alarms)
@@ -58,13 +59,13 @@ def new_watch(role: Role, false_alarms: float) -> SeriesWatch:
 
 def one_of(features: int) -> float:
     """Return the share of one feature of a model with a score, at the default budget."""
-    features_and_score: list[Role] = ["score"]
+    features_and_score: list[SeriesRole] = ["score"]
     features_and_score.extend("feature" for _ in range(features))
     return shares(0.2, features_and_score)[0]
 
 
 def false_alarms(
-    draw: Draw, budget: float, runs: int, case: int, role: Role = "feature"
+    draw: Draw, budget: float, runs: int, case: int, role: SeriesRole = "feature"
 ) -> tuple[float, float]:
     """Return false alarms per 10,000 rows, and the 95 % half-width of that figure."""
     rows, alarms = 12_000, 0
@@ -75,7 +76,7 @@ def false_alarms(
     return alarms / per, 1.96 * math.sqrt(max(alarms, 1)) / per
 
 
-def as_values(x: Floats, role: Role) -> list[Scalar]:
+def as_values(x: Floats, role: SeriesRole) -> list[Scalar]:
     """Return JSON's scalars; an error is true or false."""
     values: list[Scalar] = (x > 0).tolist() if role == "error" else x.tolist()
     return values
@@ -113,7 +114,7 @@ def delays(
     runs: int,
     case: int,
     *,
-    role: Role = "feature",
+    role: SeriesRole = "feature",
     quiet_rows: int = 3_000,
     limit: int = 2_000,
 ) -> Delays:
@@ -216,7 +217,7 @@ def mixed_run(
 ) -> list[tuple[str, int, Change]]:
     """Return every change of one run of the mixed model."""
     series = mixed_model(rng, rows, change_at)
-    roles: list[Role] = ["error" if name == "error" else "feature" for name in series]
+    roles: list[SeriesRole] = ["error" if name == "error" else "feature" for name in series]
     found = []
     for (name, values), role, share in zip(
         series.items(), roles, shares(budget, roles), strict=True
@@ -465,8 +466,14 @@ def car_loan(name: str) -> dict[str, list[Scalar]]:
 def car_loan_changes(name: str) -> dict[str, list[tuple[int, Change]]]:
     """Return the changes of each series at the default budget."""
     series = car_loan(name)
-    roles: dict[str, Role] = {"prediction": "prediction", "score": "score", "outcome": "outcome"}
-    kinds: list[Role] = ["error" if key == "error" else roles.get(key, "feature") for key in series]
+    roles: dict[str, SeriesRole] = {
+        "prediction": "prediction",
+        "score": "score",
+        "outcome": "outcome",
+    }
+    kinds: list[SeriesRole] = [
+        "error" if key == "error" else roles.get(key, "feature") for key in series
+    ]
     return {
         key: list(read(new_watch(role, share), series[key]))
         for key, role, share in zip(series, kinds, shares(0.2, kinds), strict=True)

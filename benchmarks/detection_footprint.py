@@ -27,9 +27,10 @@ from benchmarks.detection_cases import (
 from benchmarks.detection_seasons import day_wave, instants
 from schemas.model_spec import AlertRules, ModelSpec
 from streams.blob import pack
+from streams.clock import Instants
 from streams.lifecycle import Lives
 from streams.panel import Column, Panel
-from streams.watch import Instants, Scalar
+from streams.values import Scalar
 
 FEATURES = 500
 ROWS_A_DAY = 1_000

@@ -14,21 +14,21 @@ from river.drift import ADWIN, KSWIN, PageHinkley
 from benchmarks.detection_cases import REFERENCE_ROWS, Delays, Floats, as_values, rng_of
 from benchmarks.detection_rivals import CHUNK_ROWS, is_ks_drift, is_psi_drift
 from benchmarks.detection_seasons import LEARNT_DAYS, Instants, alarm_rows, instants, seasonal
-from streams.budget import Role
+from streams.budget import SeriesRole
 
-Alarms = Callable[[Floats, Instants, Role], Iterator[int]]
+Alarms = Callable[[Floats, Instants, SeriesRole], Iterator[int]]
 """Of values, their instants and what they are to the model: the row of each alarm."""
 
 DAYS, LIMIT_ROWS = 8, 2_000
 STREAMS = (("day", 10_000), ("error", 4_000))
 
 
-def _tidegauge(values: Floats, at_ms: Instants, role: Role) -> Iterator[int]:
+def _tidegauge(values: Floats, at_ms: Instants, role: SeriesRole) -> Iterator[int]:
     return alarm_rows(as_values(values, role), at_ms, role)
 
 
 def _river(make: Callable[[], ADWIN | KSWIN | PageHinkley]) -> Alarms:
-    def alarms(values: Floats, _: Instants, __: Role) -> Iterator[int]:
+    def alarms(values: Floats, _: Instants, __: SeriesRole) -> Iterator[int]:
         detector = make()
         update: Callable[[float], None] = detector.update
         for row, x in enumerate(values.tolist()):
@@ -40,7 +40,7 @@ def _river(make: Callable[[], ADWIN | KSWIN | PageHinkley]) -> Alarms:
 
 
 def _chunked(is_drift: Callable[[Floats, Floats, int], bool]) -> Alarms:
-    def alarms(values: Floats, _: Instants, role: Role) -> Iterator[int]:
+    def alarms(values: Floats, _: Instants, role: SeriesRole) -> Iterator[int]:
         learnt = np.sort(values[:REFERENCE_ROWS])
         for end in range(REFERENCE_ROWS + CHUNK_ROWS, len(values) + 1, CHUNK_ROWS):
             chunk = np.sort(values[end - CHUNK_ROWS : end])
@@ -72,7 +72,7 @@ class SeasonComparison:
 
 
 def _compared(name: str, kind: str, rows_a_day: int, runs: int) -> SeasonComparison:
-    role: Role = "error" if kind == "error" else "feature"
+    role: SeriesRole = "error" if kind == "error" else "feature"
     start, counted, found, missed = DAYS * rows_a_day, 0, [], 0
     for run in range(runs):
         rng = rng_of(190, run)

@@ -19,8 +19,8 @@ from benchmarks.detection_cases import (
     one_of,
     rng_of,
 )
-from streams.budget import Role
-from streams.watch import Scalar
+from streams.budget import SeriesRole
+from streams.values import Scalar
 
 Instants = NDArray[np.int64]
 
@@ -65,7 +65,7 @@ def seasonal(kind: str, rng: Rng, at_ms: Instants) -> Floats:
             return (rng.random(len(at_ms)) < share).astype(np.float64)
 
 
-def alarm_rows(values: list[Scalar], at_ms: Instants | None, role: Role) -> Iterator[int]:
+def alarm_rows(values: list[Scalar], at_ms: Instants | None, role: SeriesRole) -> Iterator[int]:
     """Yield the row of each alarm at the budget of one of a hundred features, or of an error."""
     watch = new_watch(role, 0.1 if role == "error" else one_of(100))
     for start in range(0, len(values), BATCH_ROWS):
@@ -79,7 +79,7 @@ def alarms_of(
     kind: str, days: int, rows_a_day: int, settled_day: int, *, runs: int, case: int
 ) -> tuple[float, float, float]:
     """Return alarms a series before and after a day, with instants; and all of them without."""
-    role: Role = "error" if kind == "error" else "feature"
+    role: SeriesRole = "error" if kind == "error" else "feature"
     early = late = without = 0
     for run in range(runs):
         rng = rng_of(case, run)

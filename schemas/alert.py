@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.wire import Segment, Wire
 
-Kind = Literal[
+AlertKind = Literal[
     "feature_drift",
     "prediction_drift",
     "performance",
@@ -15,7 +15,7 @@ Kind = Literal[
     "silence",
     "service",
 ]
-Status = Literal["firing", "ongoing", "resolved"]
+AlertStatus = Literal["firing", "ongoing", "resolved"]
 Because = Literal["returned", "accepted", "relearned", "removed"]
 Severity = Literal["info", "warning", "critical"]
 
@@ -65,7 +65,7 @@ class Alert(Wire):
     )
     episode: int = Field(description="How often this fingerprint has fired, this time included.")
     sequence: int = Field(description="0 for firing, then 1, 2 .. within the episode.")
-    status: Status = Field(description="Whether it has begun, goes on or has ended.")
+    status: AlertStatus = Field(description="Whether it has begun, goes on or has ended.")
     resolved_because: Because | None = Field(
         description="Why it has ended: the series returned to its reference, a person accepted "
         "the new one, the series is learnt anew, or it is no longer watched."
@@ -75,7 +75,7 @@ class Alert(Wire):
         description="Whether this is the third firing within `renotify_s`: it is then resolved "
         "only after it has been back for as long as the three took."
     )
-    kind: Kind = Field(description="What sort of change.")
+    kind: AlertKind = Field(description="What sort of change.")
     model_id: str = Field(description="The model.")
     model_version: str | None = Field(description="Version of the prediction that settled it.")
     spec_version: int = Field(description="Version of the model's spec; 0 is the defaults.")

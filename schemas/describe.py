@@ -15,7 +15,7 @@ from schemas.alert import Acknowledgement, Alert, CategoryShare, Evidence, Moved
 from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.feedback import Feedback, LabelledRange
-from schemas.labelled import Labelled, Position
+from schemas.labelled import Labelled, LogPosition
 from schemas.model_spec import (
     AlertRules,
     FeatureRules,
@@ -53,7 +53,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "acknowledgement": Acknowledgement,
     "alert_rules": AlertRules,
     "labelled_range": LabelledRange,
-    "position": Position,
+    "position": LogPosition,
     "feature_rules": FeatureRules,
     "outcome_rules": OutcomeRules,
     "reference_rules": ReferenceRules,

@@ -9,7 +9,7 @@ from schemas.prediction import Prediction
 from schemas.wire import Wire
 
 
-class Position(Wire):
+class LogPosition(Wire):
     """One event in `events`: the record, and its place in the record."""
 
     partition: int = Field(description="Partition of `events`.")
@@ -29,4 +29,4 @@ class Labelled(Wire):
     error: float | None = Field(description="Absolute error of a regression; null for classes.")
     prediction: Prediction = Field(description="The prediction as it was taken in.")
     outcome: Outcome = Field(description="The outcome as it was taken in.")
-    evidence: Position = Field(description="The event that completed the pair.")
+    evidence: LogPosition = Field(description="The event that completed the pair.")

@@ -4,6 +4,7 @@ Nothing else in the project spells a topic's name. ``topics create`` applies thi
 tables in docs/wire.md are made from it.
 """
 
+import zlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ MAX_RECORD_BYTES = 4 * MIB
 """The largest record any topic of ours takes. A payload of 256 KiB grows at most 4.5 times when its
 numbers are written out in full, so a valid payload always fits."""
 
-Role = Literal[
+TopicRole = Literal[
     "predictions",
     "outcomes",
     "models",
@@ -59,7 +60,7 @@ class Topic:
         Kafka's ``delete.retention.ms``, where compaction must not forget too soon what was deleted.
     """
 
-    role: Role
+    role: TopicRole
     name: str
     key: str
     partitions: int
@@ -145,7 +146,7 @@ class Topics:
             "control": self.name("controls"),
         }
 
-    def name(self, role: Role) -> str:
+    def name(self, role: TopicRole) -> str:
         """Return the name of the topic that plays ``role``."""
         match role:
             case "predictions":
@@ -157,7 +158,7 @@ class Topics:
             case _:
                 return f"{self.prefix}{role}"
 
-    def _input(self, role: Role, name: str, purpose: str) -> Topic:
+    def _input(self, role: TopicRole, name: str, purpose: str) -> Topic:
         return Topic(
             role=role,
             name=name,
@@ -170,7 +171,7 @@ class Topics:
             purpose=purpose,
         )
 
-    def _owned(self, role: Role, days: int, purpose: str) -> Topic:
+    def _owned(self, role: TopicRole, days: int, purpose: str) -> Topic:
         return Topic(
             role=role,
             name=self.name(role),
@@ -183,7 +184,7 @@ class Topics:
             purpose=purpose,
         )
 
-    def _compacted(self, role: Role, key: str, purpose: str) -> Topic:
+    def _compacted(self, role: TopicRole, key: str, purpose: str) -> Topic:
         return Topic(
             role=role,
             name=self.name(role),
@@ -195,3 +196,25 @@ class Topics:
             is_kept_from_append=True,
             purpose=purpose,
         )
+
+
+def key_partition(key: bytes, partitions: int) -> int:
+    """Return the partition of a record key: CRC-32 of its bytes, modulo the number of partitions.
+
+    Examples
+    --------
+    >>> key_partition(b"credit-risk", 4)
+    3
+    """
+    return zlib.crc32(key) % partitions
+
+
+def model_partition(model_id: str, partitions: int) -> int:
+    """Return the partition of ``events``, and of every topic made from it, that holds a model.
+
+    Examples
+    --------
+    >>> model_partition("car_loan", 4)
+    3
+    """
+    return key_partition(model_id.encode(), partitions)

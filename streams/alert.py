@@ -16,10 +16,10 @@ import orjson
 from schemas.alert import (
     Acknowledgement,
     Alert,
+    AlertKind,
     Because,
     CategoryShare,
     Evidence,
-    Kind,
     Moved,
     Severity,
 )
@@ -38,7 +38,7 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 FOLLOWERS = ("error", "score", "prediction")
 SMALL, LARGE = 0.2, 0.5
 """Effects, in standard deviations, below and above which a drift is more, and less, than usual."""
-_KIND_OF_ROLE: dict[str, Kind] = {
+_KIND_OF_ROLE: dict[str, AlertKind] = {
     "feature": "feature_drift",
     "prediction": "prediction_drift",
     "score": "prediction_drift",
@@ -327,7 +327,7 @@ def status_of(alert: Alert) -> Status | None:
     )
 
 
-def kind_of(step: Step) -> Kind:
+def kind_of(step: Step) -> AlertKind:
     """Return what sort of change a transition is about."""
     if step.condition is not None:
         return step.condition.kind

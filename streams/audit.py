@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields
 
 import orjson
 
-from schemas.topics import Role
+from schemas.topics import TopicRole
 
-ID_FIELDS: dict[Role, str] = {
+ID_FIELDS: dict[TopicRole, str] = {
     "alerts": "alert_id",
     "feedback": "feedback_id",
     "labelled": "labelled_id",
@@ -65,7 +65,7 @@ class Findings:
 class Audit:
     """The audit of one output topic: first all that was published, then all that is called for."""
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: TopicRole) -> None:
         self._id_field = ID_FIELDS[role]
         self._published: dict[str, bytes] = {}
         self._called_for: set[str] = set()

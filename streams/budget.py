@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-Role = Literal["feature", "score", "prediction", "error", "outcome"]
+SeriesRole = Literal["feature", "score", "prediction", "error", "outcome"]
 
 BUDGET_ROWS = 10_000
 """False alarms are counted per this many inputs."""
@@ -34,7 +34,7 @@ _SHORT_COST = ((200, 2.0), (500, 1.3), (1_000, 1.1), (2_000, 1.0))
 _SHORT_SPREAD_COST = ((200, 300.0), (300, 40.0), (500, 8.0), (1_000, 2.0), (2_000, 1.0))
 
 
-def shares(model_budget: float, roles: Sequence[Role]) -> list[float]:
+def shares(model_budget: float, roles: Sequence[SeriesRole]) -> list[float]:
     """Divide the budget of a model among its series.
 
     Parameters

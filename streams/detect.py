@@ -31,8 +31,7 @@ from streams.budget import (
 )
 from streams.reference import NumericReference, ShareReference
 from streams.sample import Sample
-
-Floats = NDArray[np.float64]
+from streams.values import Floats, finite_or_none, odds_of
 
 _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
@@ -412,8 +411,8 @@ class LevelDetector:
             aspect="spread",
             detector="page_hinkley",
             direction="up" if statistic == kernel.SPREAD_UP else "down",
-            value=_finite(sd * ratio),
-            baseline=_finite(sd),
+            value=finite_or_none(sd * ratio),
+            baseline=finite_or_none(sd),
             effect=ratio,
             effect_unit="ratio",
             rows=rows,
@@ -432,8 +431,8 @@ class LevelDetector:
             aspect="level",
             detector=detector,
             direction="up" if shift > 0 else "down",
-            value=_finite(self._state[at + kernel.VALUES] / rows),
-            baseline=_finite(self._reference.mean),
+            value=finite_or_none(self._state[at + kernel.VALUES] / rows),
+            baseline=finite_or_none(self._reference.mean),
             # A step d of the score moves the mean innovation by d (1 - phi).
             effect=abs(shift) * self._reference.innovation_sd / (1 - phi),
             effect_unit="sd",
@@ -467,10 +466,6 @@ def _away(before: float, rows: float, learnt: int, variance: float, change: floa
     return float(before * math.copysign(1.0, change) / deviation)
 
 
-def _finite(x: float) -> float | None:
-    return float(x) if math.isfinite(x) else None
-
-
 class ShareDetector:
     """Watch the shares of a few codes: Bernoulli CUSUMs against several odds ratios.
 
@@ -502,14 +497,14 @@ class ShareDetector:
             self._prepare(level)
         self._tops = np.zeros(levels * kernel.SHARE_STATISTICS)
         delta = block_adwin_delta(false_alarms / max(levels, 1))
-        blocks = reference.rows // kernel.BLOCK_ROWS
+        blocks = reference.rows // kernel.SHARE_BLOCK_ROWS
         self._backstops = [
             Backstop(
                 delta,
                 _BLOCK_CLOCK,
                 blocks,
-                math.sqrt(kernel.BLOCK_ROWS) * _least_mean(doubt),
-                _merged(inflation, kernel.BLOCK_ROWS),
+                math.sqrt(kernel.SHARE_BLOCK_ROWS) * _least_mean(doubt),
+                _merged(inflation, kernel.SHARE_BLOCK_ROWS),
             )
             for inflation in reference.inflations
         ]
@@ -553,9 +548,9 @@ class ShareDetector:
         part[kernel.SHARE] = share
         hit, miss = _ratios(share, _BURST_ODDS)
         part[kernel.BURST_HIT], part[kernel.BURST_MISS] = hit, -miss
-        variance = kernel.BLOCK_ROWS * share * (1 - share) * self._reference.inflations[level]
+        variance = kernel.SHARE_BLOCK_ROWS * share * (1 - share) * self._reference.inflations[level]
         variance *= self._doubt
-        part[kernel.BLOCK_MEAN] = kernel.BLOCK_ROWS * share
+        part[kernel.BLOCK_MEAN] = kernel.SHARE_BLOCK_ROWS * share
         part[kernel.BLOCK_SCALE] = 1 / math.sqrt(variance)
         for k, (odds, _) in enumerate(share_statistics(1.0, share)):
             hit, miss = _ratios(share, odds)
@@ -564,13 +559,13 @@ class ShareDetector:
 
     def _read_reference(self, learnt: Floats, expected: Floats) -> None:
         """Let ADWIN know the reference, block by block; the CUSUMs start at its shares."""
-        rows = len(learnt) // kernel.BLOCK_ROWS * kernel.BLOCK_ROWS
+        rows = len(learnt) // kernel.SHARE_BLOCK_ROWS * kernel.SHARE_BLOCK_ROWS
         for level, code in enumerate(self._reference.codes):
             part = self._state[_part(level) :]
             hits = (learnt[:rows] == code).astype(np.float64)
             if len(expected):
                 hits -= expected[:rows, level]
-            hits = hits.reshape(-1, kernel.BLOCK_ROWS).sum(axis=1)
+            hits = hits.reshape(-1, kernel.SHARE_BLOCK_ROWS).sum(axis=1)
             scores = (hits - part[kernel.BLOCK_MEAN]) * part[kernel.BLOCK_SCALE]
             if part[kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
                 self._backstops[level].rest()
@@ -582,7 +577,7 @@ class ShareDetector:
         kernel.run_shares(
             self._state,
             learnt,
-            np.empty((rows // kernel.BLOCK_ROWS, len(self.codes))),
+            np.empty((rows // kernel.SHARE_BLOCK_ROWS, len(self.codes))),
             expected,
         )
         self._tops = self._state[places + kernel.TOP]
@@ -619,13 +614,13 @@ class ShareDetector:
         """
         levels = len(self._reference.codes)
         fill = int(self._state[kernel.BLOCK_FILL])
-        blocks = (fill + len(codes)) // kernel.BLOCK_ROWS
+        blocks = (fill + len(codes)) // kernel.SHARE_BLOCK_ROWS
         scores = np.empty((blocks, levels))
         hourly = _NOTHING_EXPECTED if expected is None else expected
         before = self._state.copy() if blocks else self._state
         alarm = kernel.run_shares(self._state, codes, scores, hourly)
         row = len(codes) if alarm < 0 else alarm // kernel.SHARE_STATISTICS // levels
-        finished = (fill + row) // kernel.BLOCK_ROWS
+        finished = (fill + row) // kernel.SHARE_BLOCK_ROWS
         slow = [
             (block, level)
             for level, backstop in enumerate(self._backstops)
@@ -633,7 +628,7 @@ class ShareDetector:
         ]
         if slow:
             block, level = min(slow)
-            row = (block + 1) * kernel.BLOCK_ROWS - fill - 1
+            row = (block + 1) * kernel.SHARE_BLOCK_ROWS - fill - 1
             self._state = before  # as of the alarm, as for levels
             kernel.run_shares(self._state, codes[: row + 1], scores, hourly)
             return self._slow_finding(row, level)
@@ -649,9 +644,9 @@ class ShareDetector:
     def _slow_finding(self, row: int, level: int) -> Finding:
         part = self._state[_part(level) :]
         backstop = self._backstops[level]
-        rows = backstop.kept * kernel.BLOCK_ROWS
+        rows = backstop.kept * kernel.SHARE_BLOCK_ROWS
         hits = backstop.mean / part[kernel.BLOCK_SCALE] + part[kernel.BLOCK_MEAN]
-        share = min(max(float(hits) / kernel.BLOCK_ROWS, 0.0), 1.0)
+        share = min(max(float(hits) / kernel.SHARE_BLOCK_ROWS, 0.0), 1.0)
         return self._share(row, level, "adwin", share, max(rows, 1))
 
     def _share(self, row: int, level: int, detector: str, share: float, rows: int) -> Finding:
@@ -668,7 +663,7 @@ class ShareDetector:
             level=level,
             value=share,
             baseline=baseline,
-            effect=_odds(share, rows) / _odds(baseline, self._reference.rows),
+            effect=odds_of(share, rows) / odds_of(baseline, self._reference.rows),
             effect_unit="odds_ratio",
             rows=rows,
             crept=_away(before, seen - learnt - rows, learnt, variance, share - baseline),
@@ -741,9 +736,3 @@ def _ratios(share: float, odds: float) -> tuple[float, float]:
     ratio = odds * share / (1 - share)
     changed = ratio / (1 + ratio)
     return math.log(changed / share), math.log((1 - share) / (1 - changed))
-
-
-def _odds(share: float, rows: int) -> float:
-    """Return odds, held off zero and infinity by half a row."""
-    held = min(max(share, 0.5 / rows), 1 - 0.5 / rows)
-    return held / (1 - held)

@@ -5,7 +5,7 @@ Rule 1. A sentence has figures of many rows, never what a row says.
 
 from typing import Literal, NamedTuple
 
-from schemas.alert import Kind, Severity
+from schemas.alert import AlertKind, Severity
 from streams.lifecycle import Condition
 
 Fact = Literal[
@@ -28,7 +28,7 @@ Fact = Literal[
 class Naming(NamedTuple):
     """How a fact is named, and said: while it is so, and when it is over."""
 
-    kind: Kind
+    kind: AlertKind
     series: str
     aspect: str
     severity: Severity

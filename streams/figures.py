@@ -10,13 +10,11 @@ Rule 2. A figure is of the rows it is given, and of nothing else.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streams.kernel import CLIP, Places, compiled
+from streams.values import Floats
 
-Floats = NDArray[np.float64]
-
-BLOCK_ROWS = 50
+INFLATION_BLOCK_ROWS = 50
 STRETCHES = 16
 _FEW, _HALVINGS = 128, 64
 
@@ -106,16 +104,16 @@ def block_inflation(x: Floats) -> float:
 
     1 unless it is beyond three standard errors of a variance estimated from so many blocks.
     """
-    blocks = len(x) // BLOCK_ROWS
+    blocks = len(x) // INFLATION_BLOCK_ROWS
     power = _variance(x)
     if blocks < 2 or power <= 0:
         return 1.0
     means = np.empty(blocks)
     for block in range(blocks):
-        means[block] = _mean(x, block * BLOCK_ROWS, BLOCK_ROWS)
+        means[block] = _mean(x, block * INFLATION_BLOCK_ROWS, INFLATION_BLOCK_ROWS)
     centre = _mean(means, 0, blocks)
     between = _sum(means, 0, blocks, centre, 2) / (blocks - 1)
-    inflation = BLOCK_ROWS * between / power
+    inflation = INFLATION_BLOCK_ROWS * between / power
     return float(inflation if inflation > 1 + 3 * math.sqrt(2 / blocks) else 1.0)
 
 

@@ -18,10 +18,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from streams.reference import Floats, coarse_knots
-from streams.rhythm import Minutes, Rhythm
+from streams.clock import Instants, Minutes
+from streams.reference import coarse_knots
+from streams.rhythm import HourProfile
 from streams.series import OTHER, text_of
-from streams.watch import MAX_MOVED, Change, Instants, Scalar, Shares
+from streams.values import Floats, Scalar, finite_or_none, odds_of
+from streams.watch import MAX_MOVED, Change, Shares
 
 BACK, LAST = 3, 4
 MIN_BLOCK_ROWS = 200
@@ -40,7 +42,7 @@ NARROWEST = 0.07
 _NUMBERS = frozenset((float, int))
 
 
-class Reading(NamedTuple):
+class BlockResult(NamedTuple):
     """What a block says.
 
     Parameters
@@ -85,7 +87,7 @@ class Measure(Protocol):
     def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
         """Take values and their instants into account; return how many of them count."""
 
-    def close(self) -> Reading:
+    def close(self) -> BlockResult:
         """Return what the block says, and begin the next."""
 
     def also(self, change: Change, value: Scalar) -> None:
@@ -167,7 +169,7 @@ class NumberMeasure:
             self._sums.add(numbers, (raw - scores["mean"]) / scores["sd"])
         return len(used)
 
-    def close(self) -> Reading:
+    def close(self) -> BlockResult:
         """Return what the block says, and begin the next."""
         sums, self._sums = self._sums, _Sums()
         mean = sums.scores / sums.rows
@@ -179,10 +181,10 @@ class NumberMeasure:
         else:
             size = mean
             value, baseline, effect = sums.values / sums.rows, told["mean"], abs(mean)
-        return Reading(
+        return BlockResult(
             is_back=abs(size) < told["bound"],
-            value=_finite(value),
-            baseline=_finite(baseline),
+            value=finite_or_none(value),
+            baseline=finite_or_none(baseline),
             effect=effect,
             direction="up" if size > 0 else "down",
         )
@@ -269,7 +271,7 @@ class ShareMeasure:
             self._add_hours(self._rhythm, at_ms[used] // 60_000)
         return len(used)
 
-    def _add_hours(self, rhythm: Rhythm, minutes: Minutes) -> None:
+    def _add_hours(self, rhythm: HourProfile, minutes: Minutes) -> None:
         """Add up what the hours of rows add to each category."""
         expected = rhythm.expected(rhythm.names, minutes)
         if expected is None:
@@ -285,7 +287,7 @@ class ShareMeasure:
             counts[name] = min(max(counts[name] - added, 0.0), self._rows)
         return counts
 
-    def close(self) -> Reading:
+    def close(self) -> BlockResult:
         """Return what the block says, and begin the next."""
         rows, counts = self._rows, self._as_usual()
         self._rows, self._counts, self._added = 0, Counter(), {}
@@ -301,11 +303,11 @@ class ShareMeasure:
         value = counts[name] / rows
         moved = [(each, share, counts[each] / rows) for each, share in self._told["shares"]]
         moved.sort(key=lambda one: -abs(_angle(one[2]) - _angle(one[1])))
-        return Reading(
+        return BlockResult(
             is_back=furthest < 1,
             value=value,
             baseline=baseline,
-            effect=_odds(value, rows) / _odds(baseline, rows),
+            effect=odds_of(value, rows) / odds_of(baseline, rows),
             direction="up" if value > baseline else "down",
             category=name or None,
             moved=tuple(moved[:MAX_MOVED]),
@@ -372,12 +374,12 @@ class AbsenceMeasure:
                 self._run = [value, run + 1 if value == last else 1]
                 return value is not None and self._run[1] >= self._told["limit"]
 
-    def close(self) -> Reading:
+    def close(self) -> BlockResult:
         """Return what the block says, and begin the next."""
         rows, hits = self._rows, self._hits
         self._rows = self._hits = 0
         is_share = self._told["aspect"] in {"missing", "unseen", "type"}
-        return Reading(
+        return BlockResult(
             is_back=hits == 0,
             value=hits / rows if is_share else None,
             baseline=0.0 if is_share else None,
@@ -427,7 +429,7 @@ class Gauge:
         """Whether the series is back (Rule 3)."""
         return bool(self._backs) and self._backs[-1] and sum(self._backs) >= BACK
 
-    def read(self, values: Sequence[Scalar], at_ms: Instants) -> Reading | None:
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> BlockResult | None:
         """Read at most ``due`` values; return what the block says when it is full."""
         self.rows += len(values)
         self._filled += self.measure.read(values, at_ms)
@@ -512,7 +514,7 @@ def _reference_of(change: Change) -> dict[str, Any]:
     return {"quantiles": quantiles, "mean": baseline, "sd": unit}
 
 
-def _told_of(rhythm: Rhythm | None, *, is_of_numbers: bool) -> dict[str, Any]:
+def _told_of(rhythm: HourProfile | None, *, is_of_numbers: bool) -> dict[str, Any]:
     if rhythm is None or rhythm.is_of_numbers != is_of_numbers:
         return {}
     kept = rhythm.snapshot()
@@ -520,12 +522,12 @@ def _told_of(rhythm: Rhythm | None, *, is_of_numbers: bool) -> dict[str, Any]:
     return {"rhythm": kept | lists}
 
 
-def _rhythm_of(told: dict[str, Any]) -> Rhythm | None:
+def _rhythm_of(told: dict[str, Any]) -> HourProfile | None:
     if "rhythm" not in told:
         return None
     kept = told["rhythm"]
     arrays = {name: np.array(kept[name]) for name in ("table", "shares") if kept[name] is not None}
-    return Rhythm.restore(kept | arrays)
+    return HourProfile.restore(kept | arrays)
 
 
 def _bound(size: float | None, inflation: float) -> tuple[float, int]:
@@ -557,12 +559,3 @@ def strength(effect: float | None, unit: str) -> float:
 
 def _log_ratio(ratio: float | None) -> float:
     return math.log(ratio) if ratio else 1.0
-
-
-def _odds(share: float, rows: int) -> float:
-    held = min(max(share, 0.5 / rows), 1 - 0.5 / rows)
-    return held / (1 - held)
-
-
-def _finite(x: float) -> float | None:
-    return float(x) if math.isfinite(x) else None

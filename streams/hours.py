@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from streams import kernel
+from streams.clock import DAY_HOURS, Minutes
 from streams.kernel import Singles
 from streams.pattern import SURE, SURE_AFTER_ALARMS, by_day, hours_of, repeated
-from streams.rhythm import DAY_HOURS, Minutes, Rhythm
-from streams.sample import MIN_ATOM_SHARE, Floats, Sample, Value, coded
+from streams.rhythm import HourProfile
+from streams.sample import MIN_ATOM_SHARE, Sample, coded
+from streams.values import Floats, Value
 
 CYCLE_DAYS = 1
 LAST_DAYS = 14
@@ -198,7 +200,7 @@ class Calendar:
         other = len(self._names) - 1 if self._names[-1] is None else len(self._names)
         return coded(values, self._places, other)
 
-    def test(self, *, may_guess: bool) -> Rhythm | None:
+    def test(self, *, may_guess: bool) -> HourProfile | None:
         """Pass the next test; return the rhythm that is known by now.
 
         Parameters
@@ -226,7 +228,7 @@ class Calendar:
         cells: Floats = np.where(rows >= MIN_SPREAD_ROWS, np.log(variances) / 2, np.nan)
         return cells
 
-    def find(self) -> Rhythm | None:
+    def find(self) -> HourProfile | None:
         """Return the rhythm that has come back, if any."""
         if self._tested_days <= CYCLE_DAYS:
             return None
@@ -243,7 +245,7 @@ class Calendar:
         hours = max(len(parts) for parts in found if parts is not None)
         return self._rhythm([_spread_out(parts, hours) for parts in found])
 
-    def _guess(self) -> Rhythm | None:
+    def _guess(self) -> HourProfile | None:
         """Believe a single cycle, where the hours differ by more than chance explains."""
         rows = self._grid[:, 0].astype(np.float64)
         if self._knots is None:
@@ -264,10 +266,10 @@ class Calendar:
             return None
         return self._rhythm([_spread_out(parts, DAY_HOURS) for parts in found])
 
-    def _rhythm(self, columns: list[Floats]) -> Rhythm:
+    def _rhythm(self, columns: list[Floats]) -> HourProfile:
         hours, days = len(columns[0]), self._tested_days
         if self._knots is None:
-            return Rhythm(hours, names=self._names, shares=np.column_stack(columns), days=days)
+            return HourProfile(hours, names=self._names, shares=np.column_stack(columns), days=days)
         level, spread = columns
         head = self._knots.copy()
         head[kernel.HOURS] = hours
@@ -279,7 +281,7 @@ class Calendar:
         parts[:, kernel.BEFORE] = before
         parts[:, kernel.AFTER] = after
         parts[:, kernel.SPREAD] = np.maximum(np.exp(spread), LEAST_SPREAD)
-        return Rhythm(hours, table=np.concatenate((head, parts.ravel())), days=days)
+        return HourProfile(hours, table=np.concatenate((head, parts.ravel())), days=days)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as a tree for :func:`streams.blob.pack`."""

@@ -22,16 +22,16 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from streams.budget import BUDGET_ROWS
+from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
 from streams.daily import DailyDelay, DailyShare
 from streams.facts import Fact, Figures, describe
 from streams.join import JoinCounts
 from streams.lifecycle import Condition
 from streams.rare import RareShare
-from streams.silence import HOUR_MS, NEVER_MS, SHORTEST_MS, Rhythm
+from streams.silence import SHORTEST_MS, ArrivalPattern
 from streams.versions import Versions
 
 BUDGET_SHARE = 0.05
-DAY_HOURS = 24
 FEWEST_ROWS = 200
 AHEAD_MS = 60_000
 NEVER_ROW = 1 << 62
@@ -78,8 +78,8 @@ class Hygiene:
         self._counts = counts
         self._wait_s = wait_s
         self._first_ms = self._hour = self._day = 0
-        self._predictions = Rhythm(counts.predictions)
-        self._outcomes = Rhythm(counts.outcomes)
+        self._predictions = ArrivalPattern(counts.predictions)
+        self._outcomes = ArrivalPattern(counts.outcomes)
         self._rare: dict[Fact, RareShare] = {
             **{fact: RareShare(counts.predictions) for fact in OF_PREDICTIONS},
             **{fact: RareShare(counts.outcomes) for fact in OF_OUTCOMES},

@@ -12,7 +12,6 @@ Rule 5. Events of one source partition keep their order.
 
 import hashlib
 import math
-import zlib
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +31,7 @@ from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
 from schemas.plain import Read, read_plain_outcome, read_plain_prediction, written
 from schemas.prediction import Prediction
+from schemas.topics import model_partition
 from schemas.wire import MAX_NAME, MAX_PAYLOAD_BYTES
 from streams.spec import read_spec_record
 
@@ -281,17 +281,6 @@ def _accept_spec(raw: Raw) -> Accepted | Refused:
     return Accepted(raw.source, raw.offset, logged_at, model_id, logged_at, payload)
 
 
-def partition_of(model_id: str, partitions: int) -> int:
-    """Return the partition of ``events`` that holds a model (Rule 4).
-
-    Examples
-    --------
-    >>> partition_of("car_loan", 4)
-    3
-    """
-    return zlib.crc32(model_id.encode()) % partitions
-
-
 def pack(
     events: Iterable[Accepted], partitions: int, appended_at: int | None = None
 ) -> list[tuple[int, str, bytes, int]]:
@@ -315,7 +304,7 @@ def pack(
     for event in events:
         together = of_model.get(event.model_id)
         if together is None:
-            partition = partition_of(event.model_id, partitions)
+            partition = model_partition(event.model_id, partitions)
             together = of_model[event.model_id] = by_partition.setdefault(partition, [])
         together.append(event)
     return [

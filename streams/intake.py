@@ -14,10 +14,8 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from streams.rhythm import Moments
-from streams.sample import Floats, Value
-
-Scalar = float | int | str | bool | None
+from streams.rhythm import Timestamps
+from streams.values import Floats, Scalar, Value
 
 Buffer: TypeAlias = "list[Value] | array[float] | Codes"
 Types = frozenset[type]
@@ -130,7 +128,7 @@ class Usable(NamedTuple):
     values: Sequence[Value]
     kinds: set[type]
     x: Floats | None
-    moments: Moments | None
+    moments: Timestamps | None
     places: Sequence[int]
     flags: Floats | None = None
     foreign: Sequence[int] = ()

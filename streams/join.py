@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from streams.joined import Answer, JoinedIds
+from streams.joined import JoinedIds
+from streams.values import Answer
 from streams.waiting import WaitingRoom
 
 ChunkName = tuple[str, int]

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-Answer = bool | int | float | str
+from streams.values import Answer
 
 CHUNK_IDS = 128
 """Of the longest ids and answers, a chunk still fits a record of the state topic."""

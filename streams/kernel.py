@@ -18,9 +18,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from streams.clock import WEEK_HOURS, Minutes
+from streams.values import Floats
+
 Singles = NDArray[np.float32]
-Minutes = NDArray[np.int64]
 Runs = NDArray[np.int64]
 Places = NDArray[np.intp]
 _Kernel = TypeVar("_Kernel", bound=Callable[..., object])
@@ -198,7 +199,7 @@ BURST_HIT, BURST_MISS = 3, 4  # log-likelihood ratio of a burst, for a hit and f
 BLOCK_HITS, BLOCK_MEAN, BLOCK_SCALE = 5, 6, 7
 SHARE_HEAD = 8
 
-BLOCK_ROWS = 16
+SHARE_BLOCK_ROWS = 16
 SHARE_STATISTICS = 3  # up, far up, down
 DOWN = 2
 BURST = 3
@@ -322,7 +323,7 @@ def run_shares(state: Floats, codes: Floats, scores: Floats, expected: Floats) -
             statistic = _read_share(state, block, hit, rhythm)
             if statistic >= 0:
                 return (row * levels + level) * SHARE_STATISTICS + statistic
-        if state[BLOCK_FILL] == BLOCK_ROWS:
+        if state[BLOCK_FILL] == SHARE_BLOCK_ROWS:
             _finish_block(state, scores[finished])
             finished += 1
     return -1
@@ -363,7 +364,6 @@ def longest_equal(values: Floats) -> int:
 
 # Hours. A grid has a row for each hour of two weeks: how many values, then the sums of their
 # measures. A rhythm's table is a head, the knots of a score, then what each hour adds to it.
-WEEK_HOURS = 168
 GRID_HOURS = 2 * WEEK_HOURS
 HOURS, GRID_KNOTS, GRID_LOW_SLOPE, GRID_HIGH_SLOPE, CENTRE, TABLE_HEAD = 0, 1, 2, 3, 4, 5
 MIDDLE, BEFORE, AFTER, SPREAD, HOUR_PARTS = 0, 1, 2, 3, 4

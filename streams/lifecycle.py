@@ -29,13 +29,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from schemas.alert import Because, Kind, Severity, Status
+from schemas.alert import AlertKind, AlertStatus, Because, Severity
 from schemas.model_spec import AlertRules
-from streams.budget import Role
-from streams.gauge import AWAY_ROWS, Gauge, Reading, gauge_of, strength
+from streams.budget import SeriesRole
+from streams.clock import NEVER_MS, Instants
+from streams.gauge import AWAY_ROWS, BlockResult, Gauge, gauge_of, strength
 from streams.season import STATISTICAL
-from streams.silence import NEVER_MS
-from streams.watch import Change, Instants, Scalar, SeriesWatch
+from streams.values import Scalar
+from streams.watch import Change, SeriesWatch
 
 FLAPS = 3
 """So many firings within `renotify_s` are flapping."""
@@ -76,7 +77,7 @@ class Condition(NamedTuple):
         As in an alert.
     """
 
-    kind: Kind
+    kind: AlertKind
     series: str
     aspect: str
     severity: Severity
@@ -126,7 +127,7 @@ class Stretch:
 
     watch: SeriesWatch
     series: str
-    role: Role
+    role: SeriesRole
     values: Sequence[Scalar]
     at_ms: Instants
     first_row: int
@@ -155,7 +156,7 @@ class Step(NamedTuple):
     series: str
     role: str
     aspect: str
-    status: Status
+    status: AlertStatus
     because: Because | None
     change: Change
     episode: int
@@ -483,7 +484,7 @@ class Lives:
             return []
         return [self._fire(life, stretch.now_of(stretch.first_row + row))]
 
-    def _on_block(self, life: Life, gauge: Gauge, reading: Reading, now_ms: int) -> list[Step]:
+    def _on_block(self, life: Life, gauge: Gauge, reading: BlockResult, now_ms: int) -> list[Step]:
         has_settled, life.settling = life.settling == 1, max(life.settling - 1, 0)
         life.change = reading.onto(_of(life.change), life.onset_rows + gauge.rows)
         if gauge.is_back:
@@ -535,7 +536,9 @@ class Lives:
         life.acknowledged = None
         return self._say(life, "firing", now_ms)
 
-    def _say(self, life: Life, status: Status, now_ms: int, because: Because | None = None) -> Step:
+    def _say(
+        self, life: Life, status: AlertStatus, now_ms: int, because: Because | None = None
+    ) -> Step:
         life.sequence += 1
         life.said, life.said_ms = life.change, now_ms
         if life.muted_until_ms is not None and life.muted_until_ms <= now_ms:

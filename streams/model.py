@@ -31,7 +31,7 @@ from schemas.event import EventKind
 from schemas.feedback import LabelledRange
 from schemas.model_spec import ModelSpec, OutcomeRules, SpecError
 from schemas.status import Status
-from schemas.topics import Role
+from schemas.topics import TopicRole
 from schemas.wire import LAST_INSTANT_MS
 from streams.alert import AlertBook, Sighting, status_of
 from streams.blob import pack, unpack
@@ -114,7 +114,7 @@ class Emission(NamedTuple):
     """
 
     place: tuple[int, int]
-    role: Role
+    role: TopicRole
     model_id: str
     value: bytes
     now_ms: int
@@ -660,7 +660,7 @@ class ModelMonitor:
         emission = status_emission(self.model_id, fingerprint, status, row.now_ms)
         batch.emissions.append(emission._replace(place=(row.offset, row.place)))
 
-    def _emit(self, batch: _Batch, row: _Row, role: Role, value: bytes) -> None:
+    def _emit(self, batch: _Batch, row: _Row, role: TopicRole, value: bytes) -> None:
         place = row.offset, row.place
         batch.emissions.append(_new_emission((place, role, self.model_id, value, row.now_ms, None)))
 

@@ -21,9 +21,9 @@ import orjson
 from schemas.event import EventRecordError, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
+from streams.clock import NEVER_MS
 from streams.model import Arrival, Emission, ModelMonitor, Place, Restored, place_of
 from streams.panel import Panel
-from streams.silence import NEVER_MS
 
 MAX_WAITING_BYTES = 16_000_000
 """Of payloads whose values wait to be read; decoded they hold 1.9 times as much (measured)."""

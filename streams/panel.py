@@ -18,18 +18,19 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 from schemas.model_spec import ModelSpec
-from streams.budget import Role, shares
+from streams.budget import SeriesRole, shares
+from streams.clock import Instants
 from streams.gauge import AWAY_ROWS
-from streams.joined import Answer
 from streams.lifecycle import Lives, Step, Stretch
-from streams.rhythm import Moments
-from streams.watch import Instants, Scalar, SeriesWatch, WatchSpec, watch_of
+from streams.rhythm import Timestamps
+from streams.values import Answer, Scalar
+from streams.watch import SeriesWatch, WatchSpec, watch_of
 
 MAX_SERIES = 1_000
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """What is a quantity, and no class, once a model turns out to be a regression."""
 
-Kind = Literal["auto", "numeric", "categorical"]
+SeriesKind = Literal["auto", "numeric", "categorical"]
 
 
 class Origin(Protocol):
@@ -48,7 +49,7 @@ class Origin(Protocol):
         """The model's log time at it."""
 
 
-EventOf = Callable[[Role, int], Origin]
+EventOf = Callable[[SeriesRole, int], Origin]
 """Gives the event of a row of a column."""
 
 
@@ -56,7 +57,7 @@ class Column(NamedTuple):
     """Values of one series, in log order, and the instants that they belong to."""
 
     series: str
-    role: Role
+    role: SeriesRole
     values: Sequence[Scalar]
     at_ms: Instants
 
@@ -87,7 +88,7 @@ class Panel:
         self._spec = spec
         self._ignored = frozenset(spec.features.ignore)
         self._watches: dict[str, SeriesWatch] = {}
-        self._roles: dict[str, Role] = {}
+        self._roles: dict[str, SeriesRole] = {}
         self._feature_series: dict[str, str] = {}
         self._begun: set[str] = set()
         self._usual_names: tuple[str, ...] = ()
@@ -204,7 +205,7 @@ class Panel:
             series, values = column.series, column.values
             if column.at_ms is not at_ms:  # all features share theirs
                 at_ms = column.at_ms
-                moments = Moments.of(at_ms)
+                moments = Timestamps.of(at_ms)
                 is_long = len(at_ms) > AWAY_ROWS
             if start or is_long or lives.is_gauged(series):
                 steps += lives.read(self._stretch(column, start, event_of))
@@ -327,23 +328,23 @@ class Panel:
             self._divide_budget()
         return starts
 
-    def _begin(self, series: str, role: Role) -> None:
+    def _begin(self, series: str, role: SeriesRole) -> None:
         self._watches[series] = self._new_watch(series, role)
         self._roles[series] = role
         if role == "feature":
             self._begun.add(series.removeprefix("feature/"))
 
-    def _new_watch(self, series: str, role: Role) -> SeriesWatch:
+    def _new_watch(self, series: str, role: SeriesRole) -> SeriesWatch:
         spec = self._watch_spec(series, role)
         made = self._spec.reference.profile.get(series)
         return (
             SeriesWatch(spec, self._minutes) if made is None else watch_of(spec, made.model_dump())
         )
 
-    def _watch_spec(self, series: str, role: Role) -> WatchSpec:
+    def _watch_spec(self, series: str, role: SeriesRole) -> WatchSpec:
         return _watch_spec(role, self._kind(series, role), self._spec.reference.rows)
 
-    def _kind(self, series: str, role: Role) -> Kind:
+    def _kind(self, series: str, role: SeriesRole) -> SeriesKind:
         match role:
             case "feature":
                 coded = series.removeprefix("feature/") in self._spec.features.categorical
@@ -383,6 +384,6 @@ def _values_of(features: Mapping[str, Scalar]) -> Iterable[Scalar]:
 
 
 @cache
-def _watch_spec(role: Role, kind: Kind, reference_rows: int) -> WatchSpec:
+def _watch_spec(role: SeriesRole, kind: SeriesKind, reference_rows: int) -> WatchSpec:
     """Return one spec for all the series that are watched alike."""
     return WatchSpec(role=role, kind=kind, reference_rows=reference_rows)

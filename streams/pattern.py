@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams import kernel
-from streams.rhythm import DAY_HOURS
-from streams.sample import Floats
+from streams.clock import DAY_HOURS, WEEK_HOURS
+from streams.values import Floats
 
 SURE = 4.5
 """Deviations of a normal beyond which a rhythm is believed: three times in a million by chance."""
@@ -117,7 +116,7 @@ def hours_of(cells: Floats, weeks: int, sure: float = SURE) -> Floats | None:
         return of_day
     if weeks == 1:
         return None if of_day is None else _with_weekdays(cells, of_day)
-    rest = cells.reshape(2, kernel.WEEK_HOURS) - np.tile(day.parts, 7)
+    rest = cells.reshape(2, WEEK_HOURS) - np.tile(day.parts, 7)
     week = repeated(rest, lost=DAY_HOURS - 1)
     if week.sureness <= SURE:
         return of_day
@@ -127,7 +126,7 @@ def hours_of(cells: Floats, weeks: int, sure: float = SURE) -> Floats | None:
 
 def _with_weekdays(cells: Floats, daily: Floats) -> Floats:
     """Add to the hours of the day what whole days add, where that is more than hours differ by."""
-    week = cells.reshape(2, kernel.WEEK_HOURS)
+    week = cells.reshape(2, WEEK_HOURS)
     rows = ~np.isnan(week)
     rest = np.where(rows, week - np.tile(daily, 7), 0.0).sum(axis=0) / np.maximum(rows.sum(0), 1)
     by_weekday = by_day(rest)

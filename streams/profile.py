@@ -11,14 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
-from streams.budget import Role
+from streams.budget import SeriesRole
+from streams.clock import Instants
 from streams.lifecycle import Lives, Step
 from streams.panel import Column, EventOf, Panel
-from streams.watch import FIRST_STAGES, Instants, Scalar, WatchSpec, profile, watch_of
+from streams.values import Scalar
+from streams.watch import FIRST_STAGES, WatchSpec, profile, watch_of
 
 FEWEST_VALUES = FIRST_STAGES[0]
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
-_OWN_SERIES: dict[str, Role] = {
+_OWN_SERIES: dict[str, SeriesRole] = {
     "prediction": "prediction",
     "score": "score",
     "error": "error",
@@ -74,7 +76,7 @@ def check_profile(spec: ModelSpec) -> None:
     """
     for series, made in spec.reference.profile.items():
         field = f"reference.profile.{series}"
-        role: Role = "feature"
+        role: SeriesRole = "feature"
         if not series.startswith("feature/"):
             if series not in _OWN_SERIES:
                 msg = f"{field}: no such series; it is feature/NAME, {' or '.join(_OWN_SERIES)}"

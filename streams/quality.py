@@ -16,15 +16,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streams import kernel
 from streams.budget import longest_chance_run
 from streams.detect import Finding, ShareDetector
 from streams.reference import ShareReference
-from streams.sample import Sample, Value
-
-Floats = NDArray[np.float64]
+from streams.sample import Sample
+from streams.values import Floats, Value
 
 SHORTEST_STUCK_RUN = 20
 FEWEST_RUNS = 4

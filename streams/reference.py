@@ -12,13 +12,11 @@ from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streams import figures
 from streams.figures import block_inflation
 from streams.sample import Sample, merged
-
-Floats = NDArray[np.float64]
+from streams.values import Floats
 
 MAX_AUTOCORRELATION = 0.98
 SHARE_FLOOR = 1e-4

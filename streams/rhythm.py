@@ -12,15 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams import kernel
-from streams.sample import Floats, Value
-
-Minutes = NDArray[np.int64]
-"""Whole minutes since the epoch."""
-
-DAY_HOURS = 24
+from streams.clock import DAY_HOURS, Minutes
+from streams.values import Floats, Value
 
 
-class Moments:
+class Timestamps:
     """When some rows came: made once for all the series that have values at them.
 
     Parameters
@@ -37,13 +33,13 @@ class Moments:
         self._latest: int | None = None
 
     @classmethod
-    def of(cls, at_ms: NDArray[np.int64]) -> "Moments":
+    def of(cls, at_ms: NDArray[np.int64]) -> "Timestamps":
         """Return the moments of instants in epoch milliseconds."""
         return cls(at_ms // 60_000)
 
-    def at(self, rows: slice | Sequence[int]) -> "Moments":
+    def at(self, rows: slice | Sequence[int]) -> "Timestamps":
         """Return those of some of the rows."""
-        return Moments(self.minutes[rows])
+        return Timestamps(self.minutes[rows])
 
     @property
     def latest(self) -> int:
@@ -60,7 +56,7 @@ class Moments:
         return self._kept
 
 
-class Rhythm:
+class HourProfile:
     """What each hour adds: taken off a number, or expected of a share.
 
     Parameters
@@ -146,7 +142,7 @@ class Rhythm:
         }
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "Rhythm":
+    def restore(cls, tree: dict[str, Any]) -> "HourProfile":
         """Return the rhythm as it was."""
         shares = tree["shares"]
         return cls(

@@ -13,12 +13,9 @@ from statistics import NormalDist
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streams import figures, kernel
-
-Floats = NDArray[np.float64]
-Value = float | int | str | bool
+from streams.values import Floats, Value
 
 MAX_LEVELS = 12
 MIN_LEVEL_SHARE = 0.01

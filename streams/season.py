@@ -12,10 +12,12 @@ Rule 4. After two weeks what was gathered is dropped; an alarm makes the questio
 from collections.abc import Sequence
 from typing import Any
 
+from streams.clock import Minutes
 from streams.detect import Finding
 from streams.hours import CYCLE_DAYS, Calendar
-from streams.rhythm import Minutes, Rhythm
-from streams.sample import Floats, Sample, Value
+from streams.rhythm import HourProfile
+from streams.sample import Sample
+from streams.values import Floats, Value
 
 RELEARNT_DAYS = (1, 2, 7, 14)
 CREPT, CREPT_AGAIN = 2.5, 1.0
@@ -31,7 +33,7 @@ class Season:
     """What is known of the rhythm of one series, and whether it must wait to know more."""
 
     def __init__(self) -> None:
-        self.rhythm: Rhythm | None = None
+        self.rhythm: HourProfile | None = None
         self._calendar: Calendar | None = None
         self._is_waiting = False
         self._is_doubted = False
@@ -41,7 +43,7 @@ class Season:
         sample: Sample,
         names: Sequence[Value | None],
         minutes: Minutes,
-    ) -> Rhythm | None:
+    ) -> HourProfile | None:
         """Look at the values of a reference; return the rhythm to take off them, if any."""
         is_of_numbers = sample.levels is None
         known = self._calendar or self.rhythm
@@ -94,7 +96,7 @@ class Season:
         self._is_waiting = False
         return was_waiting or _kind_of(before) != _kind_of(self.rhythm)
 
-    def _take(self, found: Rhythm | None) -> None:
+    def _take(self, found: HourProfile | None) -> None:
         """Take over what a test has found, unless more is known."""
         calendar, before = self._calendar, self.rhythm
         is_over = calendar is None or calendar.is_over
@@ -152,14 +154,14 @@ class Season:
         """Return the season as it was; without a tree, one that has seen nothing."""
         season = cls()
         if tree is not None:
-            season.rhythm = tree["rhythm"] and Rhythm.restore(tree["rhythm"])
+            season.rhythm = tree["rhythm"] and HourProfile.restore(tree["rhythm"])
             season._calendar = tree["calendar"] and Calendar.restore(tree["calendar"])
             season._is_waiting = tree["is_waiting"]
             season._is_doubted = tree["is_doubted"]
         return season
 
 
-def _kind_of(rhythm: Rhythm | None) -> tuple[int, int]:
+def _kind_of(rhythm: HourProfile | None) -> tuple[int, int]:
     """Return what makes a reference another: the cycle, and roughly how well it is known."""
     if rhythm is None:
         return 0, 0

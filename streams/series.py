@@ -17,17 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams import figures
-from streams.budget import Role
+from streams.budget import SeriesRole
+from streams.clock import Minutes
 from streams.detect import Finding, LevelDetector, ShareDetector
 from streams.reference import (
     NumericReference,
     ShareReference,
     coarse_knots,
 )
-from streams.rhythm import Minutes, Rhythm
-from streams.sample import MAX_LEVELS, MIN_ATOM_SHARE, Levels, Sample, Value, coded
-
-Floats = NDArray[np.float64]
+from streams.rhythm import HourProfile
+from streams.sample import MAX_LEVELS, MIN_ATOM_SHARE, Levels, Sample, coded
+from streams.values import Floats, Value
 
 MIN_HEAP_SHARE, HEAP_RATIO = 0.05, 2.0
 MIN_LEVEL_ROWS = 100
@@ -41,7 +41,7 @@ OTHER = "(other)"
 
 _POINTS = {f"{point:g}": point for point in (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)}
 
-Hourly = tuple[Rhythm, Minutes]
+Hourly = tuple[HourProfile, Minutes]
 """A rhythm, and the minutes of the values that it is about."""
 
 
@@ -291,7 +291,7 @@ class CategorySeries:
         cls,
         sample: Sample,
         levels: Levels,
-        role: Role,
+        role: SeriesRole,
         false_alarms: float,
         hourly: Hourly | None = None,
     ) -> "CategorySeries":
@@ -371,12 +371,12 @@ class CategorySeries:
         return cls(Levels.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
 
 
-def watched_names(levels: Levels, role: Role) -> tuple[Value | None, ...]:
+def watched_names(levels: Levels, role: SeriesRole) -> tuple[Value | None, ...]:
     """Return the categories that are watched by their shares; None stands for the rare ones."""
     return _names_of(levels, _watched_codes(levels, role))
 
 
-def _watched_codes(levels: Levels, role: Role) -> list[int]:
+def _watched_codes(levels: Levels, role: SeriesRole) -> list[int]:
     if len(levels.watched) == 2 and levels.others == 0:
         is_error = role == "error" and True in levels.watched
         return [levels.watched.index(True) if is_error else 1]
@@ -474,7 +474,7 @@ class NamesSeries:
         return cls(tree["rows"], tree["distinct"])
 
 
-def category_levels(values: Sequence[Value], role: Role, kind: str) -> Levels | None:
+def category_levels(values: Sequence[Value], role: SeriesRole, kind: str) -> Levels | None:
     """Return the categories of a series, or None if it is a number or constant."""
     if isinstance(values[0], bool) and kind != "categorical":
         return Levels.of_truth(values)
@@ -491,7 +491,7 @@ def category_levels(values: Sequence[Value], role: Role, kind: str) -> Levels | 
 
 
 def learn_series(
-    sample: Sample, role: Role, false_alarms: float, hourly: Hourly | None = None
+    sample: Sample, role: SeriesRole, false_alarms: float, hourly: Hourly | None = None
 ) -> Series:
     """Learn a series of the kind that the sample's levels and values say.
 
@@ -511,7 +511,7 @@ def learn_series(
     return CategorySeries.learn(sample, levels, role, false_alarms, hourly)
 
 
-def wanders(sample: Sample, role: Role, hourly: Hourly | None = None) -> bool:
+def wanders(sample: Sample, role: SeriesRole, hourly: Hourly | None = None) -> bool:
     """Tell whether values, in the order in which they came, are too few to say what is normal.
 
     Parameters
@@ -542,7 +542,7 @@ def restore_series(tree: dict[str, Any]) -> Series:
 
 
 def shares_as_usual(
-    described: Mapping[str, Any], rhythm: Rhythm, minutes: Minutes
+    described: Mapping[str, Any], rhythm: HourProfile, minutes: Minutes
 ) -> dict[str, Any]:
     """Return the shares of a reference, as `describe` tells it, as at an average hour.
 

@@ -15,18 +15,17 @@ Rule 6. Time is the model's log time.
 
 from typing import Any
 
-HOUR_MS = 3_600_000
-WEEK_HOURS = 168
+from streams.clock import HOUR_MS, NEVER_MS, WEEK_HOURS
+
 FIRST_EVENTS = 200
 FIRST_SPAN_MS = 24 * HOUR_MS
 FACTOR = 3
 SPARSE = 8
 SHORTEST_MS = 120_000
 NATS = 16.0
-NEVER_MS = 1 << 62
 
 
-class Rhythm:
+class ArrivalPattern:
     """One kind of events of one model.
 
     Parameters
@@ -47,7 +46,7 @@ class Rhythm:
     --------
     An event a minute for two days, then nothing:
 
-    >>> rhythm, minute_ms = Rhythm(), 60_000
+    >>> rhythm, minute_ms = ArrivalPattern(), 60_000
     >>> for count in range(2_880):
     ...     _ = rhythm.on_event((60 + count) * minute_ms, count)
     >>> (rhythm.deadline_ms() - rhythm.last_ms) / minute_ms

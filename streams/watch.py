@@ -27,10 +27,10 @@ from functools import cache
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streams.blob import DamagedSnapshotError, pack, unpack
-from streams.budget import Role
+from streams.budget import SeriesRole
+from streams.clock import Instants, Minutes
 from streams.detect import Finding
 from streams.intake import (
     ANY,
@@ -47,8 +47,8 @@ from streams.intake import (
     refuse_what_is_not_finite,
 )
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
-from streams.rhythm import Minutes, Moments, Rhythm
-from streams.sample import Levels, Sample, Value
+from streams.rhythm import HourProfile, Timestamps
+from streams.sample import Levels, Sample
 from streams.season import Season
 from streams.series import (
     Hourly,
@@ -62,10 +62,8 @@ from streams.series import (
     wanders,
     watched_names,
 )
+from streams.values import Floats, Scalar, Value
 
-Floats = NDArray[np.float64]
-Instants = NDArray[np.int64]
-Scalar = float | int | str | bool | None
 Shares = tuple[tuple[str, float, float], ...]
 
 FIRST_STAGES = (200, 500, 1_000)
@@ -125,7 +123,7 @@ class Change:
     direction: Literal["up", "down"] | None
     rows: int
     moved: Shares = ()
-    rhythm: Rhythm | None = field(default=None, compare=False, repr=False)
+    rhythm: HourProfile | None = field(default=None, compare=False, repr=False)
     original: dict[str, Any] | None = field(default=None, repr=False)
 
 
@@ -143,7 +141,7 @@ class WatchSpec:
         Values after which a series is fully learnt; after an alarm, an error needs half as many.
     """
 
-    role: Role
+    role: SeriesRole
     kind: Literal["auto", "numeric", "categorical"] = "auto"
     reference_rows: int = 2_000
 
@@ -323,9 +321,9 @@ class SeriesWatch:
         NonFiniteValueError
             Before any state has changed: one NaN blinds ADWIN and PageHinkley for good.
         """
-        return self.read(values, None if at_ms is None else Moments.of(at_ms))
+        return self.read(values, None if at_ms is None else Timestamps.of(at_ms))
 
-    def read(self, values: Sequence[Scalar], moments: Moments | None) -> list[Change]:
+    def read(self, values: Sequence[Scalar], moments: Timestamps | None) -> list[Change]:
         """Do what `update` does, with moments that other series share."""
         kinds = set(map(type, values))
         refuse_what_is_not_finite(values, kinds)
@@ -353,7 +351,7 @@ class SeriesWatch:
         self,
         values: Sequence[Any],
         kinds: set[type],
-        moments: Moments | None,
+        moments: Timestamps | None,
         changes: list[Change],
     ) -> int:
         """Read inputs of which none is odd, and with which nothing is due; return how many.
@@ -390,7 +388,7 @@ class SeriesWatch:
         self,
         values: Sequence[Any],
         kinds: set[type],
-        moments: Moments | None,
+        moments: Timestamps | None,
         changes: list[Change],
     ) -> int | None:
         """Hold values against what is known; return how many were read where they say something.
@@ -436,7 +434,7 @@ class SeriesWatch:
     def _read(
         self,
         usable: Usable,
-        passed: Moments | None,
+        passed: Timestamps | None,
         start: int,
         changes: list[Change],
         found: Finding | None = None,
@@ -493,7 +491,7 @@ class SeriesWatch:
         found += [_change(each, rhythm, original, start) for each in told]
         return sorted(found, key=lambda change: change.index)
 
-    def _told(self, finding: Finding, moments: Moments | None) -> list[_Told]:
+    def _told(self, finding: Finding, moments: Timestamps | None) -> list[_Told]:
         """Return a change as it is told, if it is; what it ends is learnt anew."""
         is_steady = self._series is not None and self._series.is_steady
         minute = None if moments is None else int(moments.minutes[-1])
@@ -513,7 +511,7 @@ class SeriesWatch:
         return told
 
     def _hourly(
-        self, values: Sequence[Value], x: Floats | None, moments: Moments | None
+        self, values: Sequence[Value], x: Floats | None, moments: Timestamps | None
     ) -> tuple[Sequence[Value], Floats | None, Floats | None]:
         """Return what the series is to read: each value as at its hour."""
         rhythm = self._season.rhythm
@@ -524,7 +522,9 @@ class SeriesWatch:
             values = x.tolist()
         return values, x, rhythm.expected(self._series.watched, moments.minutes)
 
-    def _usable(self, part: Sequence[Scalar], kinds: set[type], moments: Moments | None) -> Usable:
+    def _usable(
+        self, part: Sequence[Scalar], kinds: set[type], moments: Timestamps | None
+    ) -> Usable:
         """Take out what is missing or foreign; end early where foreign values are the rule."""
         accepts, rows = self._accepts, len(part)
         if kinds <= accepts:
@@ -582,7 +582,7 @@ class SeriesWatch:
         return None if level is None or self._series is None else self._series.category(level)
 
     def _extend(
-        self, buffer: Buffer, values: Sequence[Value], kinds: set[type], moments: Moments | None
+        self, buffer: Buffer, values: Sequence[Value], kinds: set[type], moments: Timestamps | None
     ) -> None:
         """Add values to what is learnt from."""
         self._buffer = extended(buffer, values, kinds)
@@ -869,7 +869,7 @@ def _minutes_of(kept: MinuteLog) -> Minutes:
 
 
 def _change(
-    told: _Told, rhythm: Rhythm | None, original: dict[str, Any] | None, start: int
+    told: _Told, rhythm: HourProfile | None, original: dict[str, Any] | None, start: int
 ) -> Change:
     finding, category, moved = told
     return Change(

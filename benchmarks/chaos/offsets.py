@@ -8,12 +8,12 @@ import time
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from agents.settings import Settings
-from schemas.topics import Role
+from schemas.topics import TopicRole
 
 LOOK_EVERY_S = 0.5
 ANSWER_S = 2.0
 
-_CONSUMED: tuple[Role, ...] = ("predictions", "outcomes", "events")
+_CONSUMED: tuple[TopicRole, ...] = ("predictions", "outcomes", "events")
 
 
 class Offsets:
@@ -36,7 +36,7 @@ class Offsets:
             }
         )
 
-    def ends(self, role: Role) -> dict[int, int]:
+    def ends(self, role: TopicRole) -> dict[int, int]:
         """Return the end of each partition of a topic.
 
         Raises

@@ -25,7 +25,7 @@ from benchmarks.chaos.offsets import Offsets, PauseWatch
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.schedule import MOST_WORKERS, WORKERS, Fault, Kind, plan
 from benchmarks.chaos.traffic import MAX_PAYLOAD_BYTES, TrafficThread
-from schemas.topics import Role
+from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit
 from tests.broker import read_to_end
 from tests.kafka import KafkaCluster
@@ -103,7 +103,7 @@ class ChaosResult:
     tally: Tally
     logs: LogSummary
     sent: Counter[str]
-    findings: dict[Role, Findings]
+    findings: dict[TopicRole, Findings]
     inputs: InputAudit
     pauses_s: list[float]
     state_written: int

@@ -12,8 +12,8 @@ from agents.ingest import COMMIT_EVERY_S, Ingest, SourceRecreatedError
 from agents.transport import End, Fetch
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
-from schemas.topics import Topics
-from streams.ingest import DeadLetterLimit, partition_of
+from schemas.topics import Topics, model_partition
+from streams.ingest import DeadLetterLimit
 from streams.order import TimeMerge
 from tests.doubles.inputs import START_MS, control, outcome, prediction, spec
 from tests.doubles.sender import ListPartitions, ListSender, fetch_of
@@ -160,7 +160,7 @@ def test_specs_and_controls_go_to_their_models_partition_of_the_log() -> None:
     desk.take(fetch_of(CONTROLS, [control("ack", "f", "car_loan")], at_ms=START_MS))
 
     sent = desk.sender.to(TOPICS.name("events"))
-    assert {each.partition for each in sent} == {partition_of("car_loan", TOPICS.partitions)}
+    assert {each.partition for each in sent} == {model_partition("car_loan", TOPICS.partitions)}
     assert sorted(desk.events())[1][:2] == ("tidegauge.controls/0", 0)
     kinds = {source.kind for each in sent for source in decode_events(each.value).sources}
     assert kinds == {"control", "spec"}

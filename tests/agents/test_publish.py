@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from agents.embedded import EmbeddedBroker, free_port
 from agents.errors import BrokerUnreachableError, OperatorError, PublishError
-from agents.publish import Outgoing, Publisher, partition_of
-from schemas.topics import MAX_RECORD_BYTES
+from agents.publish import Outgoing, Publisher
+from schemas.topics import MAX_RECORD_BYTES, key_partition
 from tests.broker import Broker, create_topic, read_to_end
 from tests.kafka import RealKafka
 
@@ -46,15 +46,15 @@ def frozen(kafka: RealKafka) -> Iterator[None]:
 
 @given(st.binary(), st.integers(1, 1024))
 def test_a_key_always_has_the_same_partition_in_range(key: bytes, partitions: int) -> None:
-    partition = partition_of(key, partitions)
+    partition = key_partition(key, partitions)
 
-    assert partition == partition_of(key, partitions)
+    assert partition == key_partition(key, partitions)
     assert 0 <= partition < partitions
 
 
-def test_the_partition_of_a_key_is_the_one_that_librdkafka_chooses() -> None:
+def test_the_key_partition_a_key_is_the_one_that_librdkafka_chooses() -> None:
     # crc32("123456789") is the check value of the CRC-32 everyone publishes.
-    assert partition_of(b"123456789", 1_000_000) == 0xCBF43926 % 1_000_000
+    assert key_partition(b"123456789", 1_000_000) == 0xCBF43926 % 1_000_000
 
 
 def test_what_was_sent_is_there_in_order_when_the_call_returns(broker: Broker, prefix: str) -> None:
@@ -91,7 +91,7 @@ def test_a_keyed_record_goes_to_its_partition_and_none_deletes(broker: Broker, p
 
     records = read_to_end(broker, topic)
     assert {record.key: record.partition for record in records} == {
-        key: partition_of(key, 3) for key in keys
+        key: key_partition(key, 3) for key in keys
     }
     assert {record.value for record in records} == {None}
 

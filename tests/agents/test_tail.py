@@ -7,7 +7,7 @@ from agents.errors import OperatorError
 from agents.settings import Settings
 from agents.tail import TailOptions, describe, entries, tail
 from schemas.event import EventBatch, Source, encode_events
-from schemas.topics import Role
+from schemas.topics import TopicRole
 from tests.broker import Broker, create_topic, publish, read_to_end
 
 TO_THE_END = TailOptions(from_beginning=True, follows=False)
@@ -169,7 +169,7 @@ DETAILS = {
         ("outcomes", "T  outcome     m  p1  4"),
     ],
 )
-def test_people_get_one_line_with_what_matters(role: Role, line: str) -> None:
+def test_people_get_one_line_with_what_matters(role: TopicRole, line: str) -> None:
     assert describe(role, orjson.dumps(DETAILS[role])).plain == line
 
 

@@ -20,7 +20,7 @@ from agents.child import log_tail, start_child, stop_child
 from agents.settings import PREFIX, Settings, load_settings
 from agents.topics import create_topics
 from schemas.event import EventKind
-from schemas.topics import Role
+from schemas.topics import TopicRole
 from tests.broker import Broker, Record
 from tests.broker.services import Sent
 
@@ -144,9 +144,9 @@ class Outputs:
         Which of them.
     """
 
-    def __init__(self, settings: Settings, roles: Sequence[Role]) -> None:
+    def __init__(self, settings: Settings, roles: Sequence[TopicRole]) -> None:
         self._role_of = {settings.topics.name(role): role for role in roles}
-        self.records: dict[Role, list[Record]] = {role: [] for role in roles}
+        self.records: dict[TopicRole, list[Record]] = {role: [] for role in roles}
         self._consumer = KafkaConsumer(
             bootstrap_servers=settings.brokers, enable_auto_commit=False, fetch_max_wait_ms=50
         )
@@ -177,18 +177,18 @@ class Outputs:
         """Disconnect."""
         self._consumer.close()
 
-    def of(self, role: Role) -> list[dict[str, Any]]:
+    def of(self, role: TopicRole) -> list[dict[str, Any]]:
         """Return the events of one topic, each id once."""
         name = ID_OF[role]
         events = (orjson.loads(record.value or b"") for record in self.records[role])
         return list({event[name]: event for event in events}.values())
 
-    def count(self, role: Role) -> int:
+    def count(self, role: TopicRole) -> int:
         """Return how many different events of one topic there are."""
         return len(self.of(role))
 
 
-ID_OF: Mapping[Role, str] = {
+ID_OF: Mapping[TopicRole, str] = {
     "alerts": "alert_id",
     "feedback": "feedback_id",
     "labelled": "labelled_id",
@@ -240,7 +240,7 @@ class Deployment:
         self._workers.append(worker)
         return worker
 
-    def outputs(self, *roles: Role) -> Outputs:
+    def outputs(self, *roles: TopicRole) -> Outputs:
         """Begin to read topics."""
         outputs = Outputs(self.settings, roles or tuple(ID_OF))
         self._outputs.append(outputs)
@@ -249,7 +249,7 @@ class Deployment:
     def wait_for(
         self,
         outputs: Outputs,
-        role: Role,
+        role: TopicRole,
         count: int,
         *workers: Worker,
         within_s: float = PATIENCE_S,

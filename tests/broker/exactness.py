@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import orjson
 
 from schemas.event import decode_events
-from schemas.topics import Role
+from schemas.topics import TopicRole
 from streams.monitor import Monitor
 from tests.broker import Broker, Record, read_to_end
 from tests.broker.deployment import ID_OF, Deployment
 
-EMITTED: tuple[Role, ...] = ("alerts", "feedback", "labelled")
+EMITTED: tuple[TopicRole, ...] = ("alerts", "feedback", "labelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Verdict:
         Events that lie in the log more than once.
     """
 
-    emitted: Mapping[Role, int]
+    emitted: Mapping[TopicRole, int]
     repeats: int
     repeated_events: int
 
@@ -44,7 +44,7 @@ def check_exactness(broker: Broker, deployment: Deployment) -> Verdict:
     log = read_to_end(broker, deployment.settings.topics.name("events"))
     repeated_events = check_nothing_lost(broker, deployment, log)
     truth = replay(deployment, log)
-    emitted: dict[Role, int] = {}
+    emitted: dict[TopicRole, int] = {}
     repeats = 0
     for role in EMITTED:
         records = read_to_end(broker, deployment.settings.topics.name(role))
@@ -77,9 +77,9 @@ def check_nothing_lost(broker: Broker, deployment: Deployment, log: list[Record]
     return found.total() - len(found)
 
 
-def replay(deployment: Deployment, log: list[Record]) -> dict[Role, dict[str, bytes]]:
+def replay(deployment: Deployment, log: list[Record]) -> dict[TopicRole, dict[str, bytes]]:
     """Return what the log calls for, by topic and id."""
-    truth: dict[Role, dict[str, bytes]] = {role: {} for role in EMITTED}
+    truth: dict[TopicRole, dict[str, bytes]] = {role: {} for role in EMITTED}
     monitors: dict[int, Monitor] = {}
     for record in log:
         monitor = monitors.setdefault(

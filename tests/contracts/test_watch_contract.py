@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from river.drift import ADWIN, PageHinkley
 
 from streams import kernel
-from streams.budget import Role
+from streams.budget import SeriesRole
 from streams.detect import AWAY_DEVIATIONS, Backstop, LevelDetector
 from streams.intake import NonFiniteValueError
 from streams.reference import NumericReference
 from streams.sample import Sample
-from streams.watch import Change, Scalar, SeriesWatch, WatchSpec
+from streams.values import Scalar
+from streams.watch import Change, SeriesWatch, WatchSpec
 
 ROWS = 6_000
 CHANGE_AT = 4_500
@@ -170,7 +171,7 @@ def huge(rng: np.random.Generator, row: int) -> list[Scalar]:
     role=st.sampled_from(["feature", "prediction", "error"]),
 )
 def test_a_few_values_at_a_time_of_whatever_kind_are_read_as_all_at_once(
-    draws: list[tuple[Draw, int]], sizes: list[int], minutes: float, role: Role
+    draws: list[tuple[Draw, int]], sizes: list[int], minutes: float, role: SeriesRole
 ) -> None:
     rng = np.random.default_rng(len(draws))
     kinds = [

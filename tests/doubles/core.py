@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from schemas.model_spec import ModelSpec
-from schemas.topics import Role, Topics
+from schemas.topics import TopicRole, Topics
 from streams.ingest import Accepted, pack
 from streams.join import ChunkName
 from streams.model import Emission, ModelMonitor, Restored
@@ -46,11 +46,11 @@ class Played:
     monitor: Monitor
     emissions: list[Emission]
 
-    def bytes_of(self, role: Role) -> list[bytes]:
+    def bytes_of(self, role: TopicRole) -> list[bytes]:
         """Return the records published to a topic."""
         return [emission.value for emission in self.emissions if emission.role == role]
 
-    def of(self, role: Role) -> list[Json]:
+    def of(self, role: TopicRole) -> list[Json]:
         """Return the events published to a topic."""
         return [orjson.loads(value) for value in self.bytes_of(role)]
 

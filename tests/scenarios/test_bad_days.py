@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable
 
 from schemas.event import Source
-from schemas.topics import Role, Topics
+from schemas.topics import TopicRole, Topics
 from streams.ingest import Accepted, Raw, Refused, accept, pack
 from streams.monitor import Monitor
 from streams.order import Item, TimeMerge
@@ -123,7 +123,7 @@ def test_inputs_that_are_all_taken_in_again_are_told_once() -> None:
 def test_a_log_written_anew_tells_the_same_with_the_same_ids() -> None:
     anew = play(log_of(taken_in(STORY), 33), first_offset=9_000)
 
-    names: dict[Role, str] = {
+    names: dict[TopicRole, str] = {
         "alerts": "alert_id",
         "feedback": "feedback_id",
         "labelled": "labelled_id",

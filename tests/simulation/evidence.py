@@ -16,9 +16,9 @@ from faust.types import TP
 from agents.state import StateKeeper
 from schemas.dead_letter import DeadLetter
 from schemas.event import EventBatch, EventKind, Source, decode_events
-from schemas.topics import Role, Topics
+from schemas.topics import TopicRole, Topics, model_partition
 from streams.audit import ID_FIELDS, Audit, InputAudit, StatusAudit
-from streams.ingest import Accepted, Raw, accept, partition_of
+from streams.ingest import Accepted, Raw, accept
 from streams.monitor import Monitor, SpecOf
 from tests.doubles.cluster import Cluster, Stored
 
@@ -103,7 +103,7 @@ class Evidence:
                 self._count(Source(kind, topic, record.partition), record)
         if self._inputs.lost:
             self.wrong.append(f"{self._inputs.lost} inputs are lost")
-        audits: dict[Role, Audit | StatusAudit] = {**self._audits, "status": self._status}
+        audits: dict[TopicRole, Audit | StatusAudit] = {**self._audits, "status": self._status}
         for role, audit in audits.items():
             found = audit.close()
             self.emitted[role] += found.expected
@@ -122,7 +122,7 @@ class Evidence:
     def _check_counts(self) -> None:
         """Every valid input is counted once by its model, however often the log repeats it."""
         for model_id, [predictions, outcomes] in self._sent.items():
-            monitor = self._oracle[partition_of(model_id, self._topics.partitions)]
+            monitor = self._oracle[model_partition(model_id, self._topics.partitions)]
             counts = monitor.models[model_id].join.counts
             counted = (counts.predictions + counts.duplicate_predictions, counts.outcomes)
             if counted != (predictions, outcomes):

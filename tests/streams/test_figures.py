@@ -5,7 +5,7 @@ import pytest
 
 from streams import figures, kernel
 from streams.detect import LevelDetector
-from streams.figures import BLOCK_ROWS
+from streams.figures import INFLATION_BLOCK_ROWS
 from streams.reference import NumericReference
 from streams.sample import Sample, Scale
 
@@ -36,9 +36,11 @@ def test_moments_are_finite_at_the_edge_of_a_double() -> None:
 def test_the_inflation_of_blocks_is_numpys_to_the_last_bit(rows: int) -> None:
     for x in samples(rows):
         walk = np.cumsum(x - x.mean())
-        blocks = rows // BLOCK_ROWS
-        means = walk[: blocks * BLOCK_ROWS].reshape(blocks, BLOCK_ROWS).mean(axis=1)
-        expected = BLOCK_ROWS * means.var(ddof=1) / walk.var()
+        blocks = rows // INFLATION_BLOCK_ROWS
+        means = (
+            walk[: blocks * INFLATION_BLOCK_ROWS].reshape(blocks, INFLATION_BLOCK_ROWS).mean(axis=1)
+        )
+        expected = INFLATION_BLOCK_ROWS * means.var(ddof=1) / walk.var()
 
         inflation = figures.block_inflation(walk)
 

@@ -6,11 +6,11 @@ import orjson
 import pytest
 
 from streams.alert import anchor_of
+from streams.clock import HOUR_MS, NEVER_MS
 from streams.facts import NAMINGS
 from streams.hygiene import AHEAD_MS, BUDGET_SHARE, RULES, Hygiene, Verdict
 from streams.join import JoinCounts
 from streams.rare import RareShare
-from streams.silence import HOUR_MS, NEVER_MS
 
 MINUTE_MS = 60_000
 START_MS = 1_767_571_200_000  # 2026-01-05T00:00:00Z, a Monday

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.event import Source, decode_events
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.topics import MAX_RECORD_BYTES, model_partition
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest import (
     MAX_BATCH_BYTES,
@@ -22,7 +22,6 @@ from streams.ingest import (
     TooManyRefusedError,
     accept,
     pack,
-    partition_of,
 )
 from tests.doubles import strategies
 from tests.doubles.corpus import MARK, BadInput, bad_inputs
@@ -262,12 +261,12 @@ def test_an_accepted_outcome_reads_back_to_the_same_event(event: strategies.Json
 def test_a_model_has_one_partition_that_any_language_can_compute(
     model_id: str, partitions: int
 ) -> None:
-    assert partition_of(model_id, partitions) == zlib.crc32(model_id.encode()) % partitions
+    assert model_partition(model_id, partitions) == zlib.crc32(model_id.encode()) % partitions
 
 
 @pytest.mark.parametrize(("model_id", "partition"), [("car_loan", 3), ("b", 1), ("modèle", 1)])
 def test_the_partition_of_a_model_never_changes(model_id: str, partition: int) -> None:
-    assert partition_of(model_id, 4) == partition
+    assert model_partition(model_id, 4) == partition
 
 
 def test_every_event_is_packed_into_its_models_partition() -> None:
@@ -276,7 +275,7 @@ def test_every_event_is_packed_into_its_models_partition() -> None:
     for partition, _, value, _ in pack(events, 4):
         models = {orjson.loads(payload)["model_id"] for payload in decode_events(value).payloads}
 
-        assert {partition_of(model, 4) for model in models} == {partition}
+        assert {model_partition(model, 4) for model in models} == {partition}
 
 
 # Rule 5
@@ -313,7 +312,7 @@ def test_packing_keeps_the_order_of_every_source_and_loses_nothing(
         assert packed == [
             (event.source.partition, event.offset, event.logged_at, event.payload)
             for event in events
-            if partition_of(event.model_id, partitions) == partition
+            if model_partition(event.model_id, partitions) == partition
         ]
 
 

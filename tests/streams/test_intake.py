@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.intake import MAX_CODES, Buffer, Codes, MinuteLog, extended
-from streams.sample import Value
+from streams.values import Value
 
 
 def _held(*batches: list[Value]) -> Buffer:

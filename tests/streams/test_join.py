@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.join import EarlyOutcome, JoinCounts, JoinSpec, OutcomeJoin, WaitingPrediction
-from streams.joined import CHUNK_IDS, Answer
+from streams.joined import CHUNK_IDS
+from streams.values import Answer
 
 WAIT_S = 10.0
 WAIT_MS = 10_000

@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from streams.joined import CHUNK_IDS, Answer, JoinedIds
+from streams.joined import CHUNK_IDS, JoinedIds
+from streams.values import Answer
 
 ANSWERS: list[Answer] = [True, 3, 0.5, "né\n"]
 Stored = dict[int, bytes]

@@ -6,7 +6,7 @@ import pytest
 from schemas.model_spec import AlertRules, ModelSpec
 from streams.lifecycle import Lives
 from streams.panel import Panel
-from streams.watch import Scalar
+from streams.values import Scalar
 
 Row = dict[str, Scalar]
 

@@ -4,7 +4,8 @@ import pytest
 from streams.blob import pack
 from streams.intake import doubles
 from streams.quality import Hush, MissingRule, NewsRule, RunRule
-from streams.sample import Levels, Sample, Value
+from streams.sample import Levels, Sample
+from streams.values import Value
 
 STAGES = (200, 500, 1_000, 2_000)
 

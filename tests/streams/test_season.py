@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streams.clock import Instants
 from streams.hours import Calendar
 from streams.kernel import GRID_HOURS
 from streams.pattern import SURE, repeated
 from streams.sample import Levels, Sample
-from streams.watch import Change, Instants, Scalar, SeriesWatch, WatchSpec
+from streams.values import Scalar
+from streams.watch import Change, SeriesWatch, WatchSpec
 
 DAY_MS = 86_400_000
 MONDAY_MS = 1_704_067_200_000  # 2024-01-01

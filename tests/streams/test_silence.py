@@ -3,14 +3,15 @@ from collections.abc import Iterable
 
 import orjson
 
-from streams.silence import FIRST_EVENTS, HOUR_MS, NEVER_MS, SHORTEST_MS, Rhythm
+from streams.clock import HOUR_MS, NEVER_MS
+from streams.silence import FIRST_EVENTS, SHORTEST_MS, ArrivalPattern
 
 MINUTE_MS = 60_000
 MONDAY_MS = 1_767_571_200_000  # 2026-01-05T00:00:00Z
 WEEK_MS = 168 * HOUR_MS
 
 
-def listen(rhythm: Rhythm, instants: Iterable[int]) -> list[int]:
+def listen(rhythm: ArrivalPattern, instants: Iterable[int]) -> list[int]:
     """Take in events as a model does; return how long each silence was that was told, in ms."""
     told = []
     for count, at_ms in enumerate(instants):
@@ -40,7 +41,7 @@ def steady(hours: int, every_ms: int = MINUTE_MS) -> list[int]:
 
 
 def test_an_hour_that_is_busy_every_week_is_missed_soon_and_a_quiet_one_not_at_all() -> None:
-    rhythm = Rhythm()
+    rhythm = ArrivalPattern()
     instants = office_hours(weeks=3)
     told = listen(rhythm, instants)
     assert all(silence > 40 * HOUR_MS for silence in told), "the first weekends"
@@ -57,13 +58,13 @@ def test_an_hour_that_is_busy_every_week_is_missed_soon_and_a_quiet_one_not_at_a
 
 
 def test_nights_and_weekends_are_quiet_hours_once_they_were_seen() -> None:
-    told = listen(Rhythm(), office_hours(weeks=6))
+    told = listen(ArrivalPattern(), office_hours(weeks=6))
 
     assert len(told) <= 1
 
 
 def test_a_nightly_run_that_does_not_come_is_missed_within_three_hours() -> None:
-    rhythm = Rhythm()
+    rhythm = ArrivalPattern()
     nights = [MONDAY_MS + night * 24 * HOUR_MS + 3 * HOUR_MS for night in range(15)]
 
     told = listen(rhythm, [at + 1_000 * row for at in nights for row in range(500)])
@@ -83,14 +84,14 @@ def test_events_by_chance_make_no_silence() -> None:
         at_ms += rng.expovariate(20) * HOUR_MS
         instants.append(int(at_ms))
 
-    assert listen(Rhythm(), instants) == []
+    assert listen(ArrivalPattern(), instants) == []
 
 
 # Rule 3
 
 
 def test_before_its_hour_was_seen_a_silence_is_held_against_the_longest_of_all() -> None:
-    rhythm = Rhythm(nats=1.0)
+    rhythm = ArrivalPattern(nats=1.0)
     instants = steady(24) + [at + 25 * HOUR_MS for at in steady(6)]
 
     listen(rhythm, instants)
@@ -99,7 +100,7 @@ def test_before_its_hour_was_seen_a_silence_is_held_against_the_longest_of_all()
 
 
 def test_a_model_with_few_events_is_held_against_its_longest_silence() -> None:
-    rhythm = Rhythm(nats=1.0)
+    rhythm = ArrivalPattern(nats=1.0)
 
     listen(rhythm, steady(400, every_ms=HOUR_MS))
 
@@ -110,7 +111,7 @@ def test_a_model_with_few_events_is_held_against_its_longest_silence() -> None:
 
 
 def test_nothing_is_judged_before_there_are_enough_events_that_span_a_day() -> None:
-    few, short, enough = Rhythm(), Rhythm(), Rhythm()
+    few, short, enough = ArrivalPattern(), ArrivalPattern(), ArrivalPattern()
 
     listen(few, steady(48, every_ms=HOUR_MS))
     listen(short, steady(10))
@@ -122,7 +123,7 @@ def test_nothing_is_judged_before_there_are_enough_events_that_span_a_day() -> N
 
 
 def test_a_silence_shorter_than_two_minutes_is_none() -> None:
-    rhythm = Rhythm()
+    rhythm = ArrivalPattern()
 
     listen(rhythm, steady(26, every_ms=1_000))
 
@@ -137,13 +138,13 @@ def test_what_becomes_the_rhythm_is_told_less_and_less() -> None:
     for _ in range(4):
         instants += [instants[-1] + 2 * HOUR_MS + at - MONDAY_MS for at in steady(4)]
 
-    told = listen(Rhythm(), instants)
+    told = listen(ArrivalPattern(), instants)
 
     assert len(told) == 2
 
 
 def test_a_silence_that_has_a_reason_is_counted_from_its_end() -> None:
-    rhythm = Rhythm()
+    rhythm = ArrivalPattern()
     listen(rhythm, steady(48))
     before_ms = rhythm.deadline_ms()
 
@@ -153,7 +154,7 @@ def test_a_silence_that_has_a_reason_is_counted_from_its_end() -> None:
 
 
 def test_the_event_that_ends_a_silence_that_was_told_says_so() -> None:
-    rhythm = Rhythm()
+    rhythm = ArrivalPattern()
     instants = steady(48)
     listen(rhythm, instants)
 
@@ -165,12 +166,12 @@ def test_the_event_that_ends_a_silence_that_was_told_says_so() -> None:
 
 def test_a_restart_in_the_middle_changes_nothing() -> None:
     instants = office_hours(weeks=3, every_ms=2 * MINUTE_MS)
-    whole = Rhythm()
+    whole = ArrivalPattern()
     listen(whole, instants)
 
-    half = Rhythm()
+    half = ArrivalPattern()
     listen(half, instants[:2_000])
-    then = Rhythm()
+    then = ArrivalPattern()
     then.restore(orjson.loads(orjson.dumps(half.snapshot())))
     for count, at_ms in enumerate(instants[2_000:], 2_000):
         if not then.is_silent and at_ms >= then.deadline_ms():

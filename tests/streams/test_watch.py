@@ -3,7 +3,8 @@ import orjson
 import pytest
 
 from streams.blob import DamagedSnapshotError, unpack
-from streams.watch import Scalar, SeriesWatch, WatchSpec, profile, watch_of
+from streams.values import Scalar
+from streams.watch import SeriesWatch, WatchSpec, profile, watch_of
 
 FEATURE = WatchSpec(role="feature")
 
