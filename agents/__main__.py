@@ -2,6 +2,6 @@
 
 import sys
 
-from agents.cli import main
+from agents.cli.main import main
 
 sys.exit(main())

@@ -13,8 +13,8 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
+from agents.kafka.topics import create_topics
 from agents.settings import load_settings
-from agents.topics import create_topics
 from benchmarks.throughput import ROOT
 
 PARTITIONS = 4

@@ -25,9 +25,9 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 
-from agents.child import log_tail, start_child, stop_child
+from agents.demo.child import log_tail, start_child, stop_child
+from agents.kafka.topics import create_topics
 from agents.settings import load_settings
-from agents.topics import create_topics
 from benchmarks.contenders import CONTENDERS, PARTITIONS, CannotInstallError, Contender, Stage
 from benchmarks.contest_report import show
 from benchmarks.machine import machine

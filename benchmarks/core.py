@@ -17,7 +17,9 @@ from benchmarks.measure import resident_mb
 from benchmarks.throughput import OUTCOME_LAG, ROOT, events
 from schemas.event import Source
 from schemas.topics import Topics
-from streams.ingest import MAX_BATCH_EVENTS, Accepted, Raw, accept, pack
+from streams.ingest.accept import accept
+from streams.ingest.batches import MAX_BATCH_EVENTS, pack
+from streams.ingest.records import Accepted, Raw
 from streams.monitor import Monitor
 
 BOTH = ("predictions", "outcomes")

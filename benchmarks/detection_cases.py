@@ -12,9 +12,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.budget import SeriesRole, shares
+from streams.change import Change
+from streams.detect.budget import SeriesRole, shares
+from streams.series.watch import SeriesWatch
+from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
-from streams.watch import Change, SeriesWatch, WatchSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE_ROWS = 2_000

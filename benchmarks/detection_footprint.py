@@ -26,10 +26,10 @@ from benchmarks.detection_cases import (
 )
 from benchmarks.detection_seasons import day_wave, instants
 from schemas.model_spec import AlertRules, ModelSpec
-from streams.blob import pack
+from streams.alert.lifecycle import Lives
 from streams.clock import Instants
-from streams.lifecycle import Lives
-from streams.panel import Column, Panel
+from streams.codec import pack
+from streams.series.panel import Column, Panel
 from streams.values import Scalar
 
 FEATURES = 500

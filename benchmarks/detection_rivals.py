@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from river.drift import ADWIN, KSWIN, PageHinkley
 
 from benchmarks.detection_cases import REFERENCE_ROWS, Delays, Draw, Rng, normal, rng_of
-from streams.watch import SeriesWatch, WatchSpec
+from streams.series.watch import SeriesWatch
+from streams.series.watch_spec import WatchSpec
 
 Floats = NDArray[np.float64]
 FirstAlarm = Callable[[Floats, Floats, int], int | None]

@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.child import log_tail, start_child, stop_child
+from agents.demo.child import log_tail, start_child, stop_child
+from agents.kafka.topics import create_topics
 from agents.settings import Settings, load_settings
-from agents.topics import create_topics
 from benchmarks.core import footprint
 from benchmarks.growth_report import Case, Grown, show
 from benchmarks.machine import machine

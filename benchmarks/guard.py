@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agents.memory import calm_collector
+from agents.worker.assembly import calm_collector
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contest import BROKER_JAVA, Contest, compete
 from benchmarks.contest_report import OURS

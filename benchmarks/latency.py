@@ -26,8 +26,8 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer
 
-from agents.publish import Outgoing, Publisher
 from agents.settings import Settings
+from agents.worker.publish import Outgoing, Publisher
 from benchmarks.growth import Fleet, start
 from benchmarks.latency_report import Latency, show
 from benchmarks.machine import machine

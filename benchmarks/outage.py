@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from agents.child import start_child, stop_child
-from agents.publish import Outgoing, Publisher
+from agents.commands.verify import verify
+from agents.demo.child import start_child, stop_child
+from agents.kafka.topics import create_topics
 from agents.settings import Settings, load_settings
-from agents.topics import create_topics
-from agents.verify import verify
+from agents.worker.publish import Outgoing, Publisher
 from benchmarks.restart import megabytes, wait_until_saved
 from benchmarks.throughput import ROOT, SENT_AT_ONCE, events
 from tests.kafka import RealKafka

@@ -24,10 +24,10 @@ from typing import NamedTuple
 import orjson
 from rich.console import Console
 
-from agents.child import log_tail, start_child, stop_child
+from agents.commands.verify import verify
+from agents.demo.child import log_tail, start_child, stop_child
+from agents.kafka.topics import create_topics
 from agents.settings import Settings, load_settings
-from agents.topics import create_topics
-from agents.verify import verify
 from benchmarks.restart import wait_until_saved
 from benchmarks.throughput import PATIENCE_S, ROOT, events, publish
 from tests.kafka import RealKafka

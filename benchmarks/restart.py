@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 
-from agents.child import log_tail, start_child, stop_child
-from agents.publish import Outgoing, Publisher
+from agents.demo.child import log_tail, start_child, stop_child
+from agents.kafka.topics import create_topics
 from agents.settings import Settings, load_settings
-from agents.topics import create_topics
+from agents.worker.publish import Outgoing, Publisher
 from benchmarks.throughput import PATIENCE_S, ROOT, SENT_AT_ONCE, events
 from tests.kafka import RealKafka
 

@@ -22,8 +22,8 @@ from pathlib import Path
 import orjson
 from kafka import KafkaConsumer, TopicPartition
 
+from agents.kafka.topics import create_topics
 from agents.settings import Settings, load_settings
-from agents.topics import create_topics
 from benchmarks.throughput import FIRST_AT_MS, Round, publish, run_worker
 from tests.kafka import RealKafka
 

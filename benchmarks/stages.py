@@ -19,19 +19,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from agents.memory import calm_collector
-from agents.monitor import RECORDS_AT_ONCE
+from agents.worker.assembly import calm_collector
+from agents.worker.monitor import RECORDS_AT_ONCE
 from benchmarks.core import BOTH, Core
 from benchmarks.rivals.aiokafka_loop import Loop
 from benchmarks.rivals.job import Place
 from schemas.event import Source
 from schemas.topics import Topics
 from schemas.wire import MAX_PAYLOAD_BYTES
-from streams.ingest import Raw, accept_all, pack
-from streams.lifecycle import Lives, Step
+from streams.alert.lifecycle import Lives
+from streams.alert.transition import Step
+from streams.ingest.accept import accept_all
+from streams.ingest.batches import pack
+from streams.ingest.merge import TimeMerge
+from streams.ingest.records import Raw
 from streams.monitor import Monitor
-from streams.order import TimeMerge
-from streams.panel import Column, EventOf, Panel
+from streams.series.panel import Column, EventOf, Panel
 
 PAIRS_AT_ONCE = 2_000
 LATER_MS = 1 << 60

@@ -25,10 +25,10 @@ from typing import NamedTuple
 import orjson
 from kafka import KafkaConsumer, TopicPartition
 
-from agents.child import log_tail, start_child, stop_child
-from agents.publish import Outgoing, Publisher
+from agents.demo.child import log_tail, start_child, stop_child
+from agents.kafka.topics import create_topics
 from agents.settings import Settings, load_settings
-from agents.topics import create_topics
+from agents.worker.publish import Outgoing, Publisher
 from tests.kafka import RealKafka
 
 ROOT = Path(__file__).resolve().parent.parent

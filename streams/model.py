@@ -20,7 +20,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,24 +32,27 @@ from schemas.model_spec import ModelSpec, OutcomeRules, SpecError
 from schemas.status import Status
 from schemas.topics import TopicRole
 from schemas.wire import LAST_INSTANT_MS
-from streams.alert import AlertBook, Sighting, status_of
-from streams.blob import pack, unpack
-from streams.feedback import calls_for_retraining, retrain
-from streams.hygiene import Hygiene, Verdict
-from streams.join import (
+from streams.alert.feedback import calls_for_retraining, retrain
+from streams.alert.onset import Trail
+from streams.alert.record import AlertBook, Sighting, status_of
+from streams.alert.transition import Note, Step
+from streams.codec import pack, unpack
+from streams.emission import Arrival, Emission, Place, place_of, status_emission
+from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,
     JoinSpec,
     OutcomeJoin,
     WaitingPrediction,
 )
-from streams.lifecycle import Note, Step
-from streams.panel import Column, Panel
+from streams.series.panel import Column, Panel
+from streams.series.watch_spec import FIRST_STAGES
 from streams.spec import SpecInForce
-from streams.trail import Trail
-from streams.watch import FIRST_STAGES
+from streams.traffic.traffic import Hygiene, Verdict
 
 STATE_VERSION = 2
+
+
 READABLE_VERSIONS = (1, 2)
 """Raised with every change of what a snapshot holds; CHANGELOG.md says what reads what."""
 
@@ -58,67 +60,24 @@ READABLE_VERSIONS = (1, 2)
 WATCHED_AT_ONCE = 2_000
 """Events of a model whose values are read at once, at most. A reading has a fixed price for each
 series: with 500, the monitor took a tenth more time for a pair of 10 features."""
+
+
 _APART = frozenset[EventKind](("spec", "control", "refused"))
 """What is no event of the model's services, or none that can be read: it moves no clock."""
+
+
 _JSON_OF = {True: "true", False: "false", None: "null"}
+
+
 _NO_FEATURES: dict[str, Any] = {}
+
+
 OF_PAIRS = frozenset({"error", "outcome"})
 """Series that have a value a pair; the others have one a prediction."""
 
 
 class StateVersionError(Exception):
     """A snapshot of another version: stop, the operator runs the worker that can read it."""
-
-
-class Arrival(NamedTuple):
-    """One event of the log, decoded.
-
-    Parameters
-    ----------
-    offset, place
-        Its record in ``events``, and its place there.
-    source, source_offset
-        Where ingest found it.
-    logged_at
-        The instant the log gives it, in epoch milliseconds.
-    kind, payload, event
-        What it is, as bytes and decoded.
-    appended_at
-        When ingest appended it, by the clock that makes the ticks.
-    """
-
-    offset: int
-    place: int
-    source: str
-    source_offset: int
-    logged_at: int
-    kind: EventKind
-    payload: bytes
-    event: dict[str, Any]
-    appended_at: int
-
-
-class Place(NamedTuple):
-    """Where in ``events`` something stands: the offset of its record, its place there."""
-
-    offset: int
-    place: int
-
-
-class Emission(NamedTuple):
-    """One record to publish: which topic, whose, what, and the log time it belongs to.
-
-    ``place`` is that of the event that called for it: the offset of its record, its place there.
-    ``key`` is the record's key where that is not the model; an empty value deletes it from a
-    compacted topic.
-    """
-
-    place: tuple[int, int]
-    role: TopicRole
-    model_id: str
-    value: bytes
-    now_ms: int
-    key: str | None = None
 
 
 @dataclass(slots=True)
@@ -148,10 +107,15 @@ class _Row(NamedTuple):
 
 # What is made for every event is made of a tuple, in half the time of the classes themselves.
 _new_row = partial(tuple.__new__, _Row)
+
+
 _new_emission = partial(tuple.__new__, Emission)
+
+
 _new_waiting = partial(tuple.__new__, WaitingPrediction)
+
+
 _new_early = partial(tuple.__new__, EarlyOutcome)
-place_of = itemgetter(Emission._fields.index("place"))
 
 
 class _Batch:
@@ -663,14 +627,6 @@ class ModelMonitor:
     def _emit(self, batch: _Batch, row: _Row, role: TopicRole, value: bytes) -> None:
         place = row.offset, row.place
         batch.emissions.append(_new_emission((place, role, self.model_id, value, row.now_ms, None)))
-
-
-def status_emission(
-    model_id: str, fingerprint: str, status: Status | None, now_ms: int
-) -> Emission:
-    """Return the record of `status` for an alert; None deletes it."""
-    value = b"" if status is None else status.model_dump_json().encode()
-    return Emission((0, 0), "status", model_id, value, now_ms, fingerprint)
 
 
 class Restored(NamedTuple):

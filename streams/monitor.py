@@ -22,8 +22,9 @@ from schemas.event import EventRecordError, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.clock import NEVER_MS
-from streams.model import Arrival, Emission, ModelMonitor, Place, Restored, place_of
-from streams.panel import Panel
+from streams.emission import Arrival, Emission, Place, place_of
+from streams.model import ModelMonitor, Restored
+from streams.series.panel import Panel
 
 MAX_WAITING_BYTES = 16_000_000
 """Of payloads whose values wait to be read; decoded they hold 1.9 times as much (measured)."""

@@ -1,6 +1,7 @@
 """The values of a series, and arrays of them."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ Scalar = Value | None
 Answer = bool | int | float | str
 """A prediction or an outcome, as its service published it."""
 Floats = NDArray[np.float64]
+OTHER = "(other)"
+"""The name under which rare categories are counted together."""
 
 
 def finite_or_none(x: float) -> float | None:
@@ -23,3 +26,23 @@ def odds_of(share: float, rows: int) -> float:
     """Return the odds of a share of so many rows, held off zero and infinity by half a row."""
     held = min(max(share, 0.5 / rows), 1 - 0.5 / rows)
     return held / (1 - held)
+
+
+def text_of(value: Any) -> str:
+    """Return a category as JSON would show it, without quotes.
+
+    Examples
+    --------
+    >>> text_of(True), text_of(3.0), text_of(0.5), text_of("40K")
+    ('true', '3', '0.5', '40K')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def number_of(value: Value) -> float | None:
+    """Return a value as a number, if it is one."""
+    return None if isinstance(value, str) else float(value)

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import orjson
 
-from agents.child import log_tail, start_child, stop_child
-from agents.embedded import accepts_connections, free_port
+from agents.demo.child import log_tail, start_child, stop_child
+from agents.demo.embedded_broker import accepts_connections, free_port
 
 PACKAGE = "prometheus-alertmanager"
 _NAMES = (PACKAGE, "alertmanager")

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import pytest
 
-from agents.embedded import EmbeddedBroker
+from agents.demo.embedded_broker import EmbeddedBroker
 from tests.broker import Broker
 from tests.kafka import RealKafka, missing_tools
 

@@ -21,8 +21,8 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from agents.child import start_child, stop_child
-from agents.embedded import BrokerStartError, free_ports, wait_until_ready
+from agents.demo.child import start_child, stop_child
+from agents.demo.embedded_broker import BrokerStartError, free_ports, wait_until_ready
 
 KAFKA_VERSION = "4.3.1"
 _ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.cli import cli
+from agents.cli.main import cli
 from agents.settings import PREFIX, Settings
 from tests.conftest import require_kafka
 from tests.kafka import KAFKA_VERSION, format_log_folder

@@ -18,16 +18,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import click
 from faust.types import TP
 
-from agents.app import WorkerApp, build_app, run_worker
 from agents.errors import WorkerError
-from agents.hop import Partitions
-from agents.logreader import LogReader
-from agents.memory import calm_collector
-from agents.publish import Outgoing, Publisher
+from agents.kafka.log_reader import LogReader
 from agents.settings import Settings, load_settings
-from agents.state import KeyedRecord, Reader, Sender
 from agents.telemetry import configure_logging
-from agents.worker import ingest_hop, monitor_hop
+from agents.worker.agent import Partitions
+from agents.worker.app import WorkerApp
+from agents.worker.assembly import build_app, calm_collector, ingest_hop, monitor_hop
+from agents.worker.publish import Outgoing, Publisher
+from agents.worker.run import run_worker
+from agents.worker.state import KeyedRecord, Reader, Sender
 
 OUTPUT_SHARE = 0.04
 """Of the sends of events and outputs that wait; there are many of them."""
@@ -67,7 +67,7 @@ class Disturbance:
 
     def working_time(self) -> float:
         """Return seconds that do not count the waits: they must not make snapshots rare."""
-        return time.time() - self._waited_s  # noqa: TID251 - as in agents/worker.py
+        return time.time() - self._waited_s  # noqa: TID251 - as in agents/worker/assembly.py
 
 
 class SlowSender:
@@ -122,7 +122,7 @@ class SlowPartitions(Partitions):
 
 
 def work_slowly(settings: Settings, disturbance: Disturbance) -> int:
-    """Run a worker with waits, otherwise as `agents.worker.work` does; return its exit code."""
+    """Run a worker with waits, otherwise as `agents.worker.assembly.work` does."""
     calm_collector()
     publisher = Publisher(settings.connection())
     sender = SlowSender(publisher, disturbance, settings.topics.name("state"))

@@ -20,7 +20,7 @@ from typing import Literal
 
 import orjson
 
-from agents.child import start_child
+from agents.demo.child import start_child
 from agents.settings import PREFIX
 
 ROOT = Path(__file__).resolve().parents[2]

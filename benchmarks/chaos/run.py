@@ -14,11 +14,11 @@ from confluent_kafka import KafkaException
 from kafka.admin import ConfigResource, ConfigResourceType
 from rich.console import Console
 
-from agents.child import log_tail
-from agents.embedded import answers_metadata, free_ports
+from agents.commands.verify import audit
+from agents.demo.child import log_tail
+from agents.demo.embedded_broker import answers_metadata, free_ports
+from agents.kafka.topics import connected_admin, create_topics
 from agents.settings import PREFIX, Settings, load_settings
-from agents.topics import connected_admin, create_topics
-from agents.verify import audit
 from benchmarks.chaos.fleet import Fleet, Tally
 from benchmarks.chaos.logs import LogSummary, summarise
 from benchmarks.chaos.offsets import Offsets, PauseWatch

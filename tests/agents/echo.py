@@ -11,12 +11,14 @@ from collections.abc import Mapping
 
 from faust.types import TP
 
-from agents.app import WorkerApp, build_app, run_worker
 from agents.errors import WorkerError
-from agents.hop import Hop
-from agents.publish import Outgoing, Publisher
 from agents.settings import Settings, load_settings
-from agents.transport import Fetch
+from agents.worker.agent import Hop
+from agents.worker.app import WorkerApp
+from agents.worker.assembly import build_app
+from agents.worker.publish import Outgoing, Publisher
+from agents.worker.run import run_worker
+from agents.worker.transport import Fetch
 
 
 class GapError(WorkerError):

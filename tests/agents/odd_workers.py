@@ -13,12 +13,13 @@ from collections.abc import Mapping
 
 from faust.types import TP
 
-from agents.app import build_app, run_worker
 from agents.errors import WorkerError
-from agents.hop import Hop
-from agents.publish import Publisher
 from agents.settings import load_settings
-from agents.transport import Fetch
+from agents.worker.agent import Hop
+from agents.worker.assembly import build_app
+from agents.worker.publish import Publisher
+from agents.worker.run import run_worker
+from agents.worker.transport import Fetch
 
 
 class Mistaken(Hop):

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from agents.app import WorkerApp, build_app
-from agents.hop import Hop
-from agents.publish import Publisher
 from agents.settings import Settings, load_settings
-from agents.transport import Fetch
+from agents.worker.agent import Hop
+from agents.worker.app import WorkerApp
+from agents.worker.assembly import build_app
+from agents.worker.publish import Publisher
+from agents.worker.transport import Fetch
 from tests.broker import Broker
 
 PATIENCE_S = 60.0

@@ -37,14 +37,14 @@ def test_in_a_pipe_each_event_is_one_line_of_json() -> None:
     pipe = io.StringIO()
     configure_logging(stream=pipe)
 
-    get_logger("agents.monitor").warning("Alert: %s", "two\nlines", alert_id="a1", rows=3)
+    get_logger("agents.worker.monitor").warning("Alert: %s", "two\nlines", alert_id="a1", rows=3)
 
     (event,) = lines(pipe)
     assert list(event)[:4] == ["at", "level", "logger", "message"]
     assert event.pop("at").endswith("Z")
     assert event == {
         "level": "warning",
-        "logger": "agents.monitor",
+        "logger": "agents.worker.monitor",
         "message": "Alert: two\nlines",
         "alert_id": "a1",
         "rows": 3,
@@ -56,7 +56,7 @@ def test_on_a_terminal_a_person_reads_the_sentence_first(monkeypatch: pytest.Mon
     terminal = Terminal()
     configure_logging(stream=terminal)
 
-    get_logger("agents.monitor").info("Assigned 4 partitions", topic="events")
+    get_logger("agents.worker.monitor").info("Assigned 4 partitions", topic="events")
 
     (line,) = terminal.getvalue().splitlines()
     assert "Assigned 4 partitions" in line
@@ -95,8 +95,8 @@ def test_the_steps_of_a_librarys_services_are_not_said_in_our_name() -> None:
     pipe = io.StringIO()
     configure_logging(stream=pipe)
 
-    logging.getLogger("agents.app").info("[^WorkerApp]: Starting...")
-    logging.getLogger("agents.app").error("[^WorkerApp]: Crashed")
+    logging.getLogger("agents.worker.app").info("[^WorkerApp]: Starting...")
+    logging.getLogger("agents.worker.app").error("[^WorkerApp]: Crashed")
     logging.getLogger("aiokafka.consumer").error("Group Coordinator Request failed: %s", "15")
 
     assert [each["message"] for each in lines(pipe)] == ["[^WorkerApp]: Crashed"]
@@ -176,6 +176,9 @@ def test_what_a_library_repeats_is_said_once_in_a_while() -> None:
     for _ in range(100):
         logging.getLogger("aiokafka.conn").warning("Unable to connect to %s", "a broker")
     for _ in range(3):
-        get_logger("agents.monitor").warning("Alert")
+        get_logger("agents.worker.monitor").warning("Alert")
 
-    assert [event["logger"] for event in lines(pipe)] == ["aiokafka.conn", *["agents.monitor"] * 3]
+    assert [event["logger"] for event in lines(pipe)] == [
+        "aiokafka.conn",
+        *["agents.worker.monitor"] * 3,
+    ]

@@ -9,12 +9,13 @@ from itertools import pairwise
 
 import pytest
 
-from agents.embedded import free_port
+from agents.demo.embedded_broker import free_port
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.schedule import KINDS, MOST_WORKERS, WORKERS, plan
 from benchmarks.chaos.traffic import Message, Traffic
 from schemas.event import Source
-from streams.ingest import Raw, Refused, accept
+from streams.ingest.accept import accept
+from streams.ingest.records import Raw, Refused
 from tests.doubles.inputs import START_MS
 
 

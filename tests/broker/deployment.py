@@ -16,9 +16,9 @@ import orjson
 from confluent_kafka import KafkaError, Message, Producer
 from kafka import KafkaConsumer, TopicPartition
 
-from agents.child import log_tail, start_child, stop_child
+from agents.demo.child import log_tail, start_child, stop_child
+from agents.kafka.topics import create_topics
 from agents.settings import PREFIX, Settings, load_settings
-from agents.topics import create_topics
 from schemas.event import EventKind
 from schemas.topics import TopicRole
 from tests.broker import Broker, Record

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 import time
 
-from agents.app import build_app, run_worker
-from agents.logreader import LogReader
-from agents.publish import Publisher
+from agents.kafka.log_reader import LogReader
 from agents.settings import load_settings
 from agents.telemetry import configure_logging
-from agents.worker import ingest_hop, monitor_hop
+from agents.worker.assembly import build_app, ingest_hop, monitor_hop
+from agents.worker.publish import Publisher
+from agents.worker.run import run_worker
 
 
 def main(acknowledged_within_s: float) -> int:

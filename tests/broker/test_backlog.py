@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.car_loan import CHANGED_FROM, CHANGED_SERIES, UNCHANGED_SERIES, published
-from agents.demo import row_of
-from agents.embedded import EmbeddedBroker
+from agents.demo.car_loan import CHANGED_FROM, CHANGED_SERIES, UNCHANGED_SERIES, published
+from agents.demo.embedded_broker import EmbeddedBroker
+from agents.demo.show import row_of
 from tests.broker import create_topic, publish, read_to_end
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, RdProducer, command

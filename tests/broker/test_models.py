@@ -11,8 +11,8 @@ import orjson
 import pytest
 import yaml
 
+from agents.commands.models import UnknownModelError
 from agents.errors import OperatorError
-from agents.models import UnknownModelError
 from tests.broker import Broker, publish
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, command, until

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.embedded import EmbeddedBroker
+from agents.demo.embedded_broker import EmbeddedBroker
 from agents.errors import FileError, OperatorError
 from schemas.alert import Alert
 from tests.agents.running import until

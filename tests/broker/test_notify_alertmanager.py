@@ -13,9 +13,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
-from agents.alertmanager import AlertmanagerBook, Refresher
-from agents.courier import Courier, Patience, open_session
-from agents.embedded import EmbeddedBroker
+from agents.demo.embedded_broker import EmbeddedBroker
+from agents.notify.alertmanager import AlertmanagerBook, Refresher
+from agents.notify.http import Courier, Patience, open_session
 from tests.agents.running import until
 from tests.alertmanager import PACKAGE, RealAlertmanager, binary
 from tests.broker import Broker, create_topic, publish

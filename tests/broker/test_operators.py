@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from agents.embedded import EmbeddedBroker, free_port
+from agents.demo.embedded_broker import EmbeddedBroker, free_port
 from agents.errors import BrokerUnreachableError, OperatorError
 from tests.broker import Broker, publish
 from tests.broker.conftest import Deploy

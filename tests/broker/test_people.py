@@ -8,8 +8,8 @@ from subprocess import CompletedProcess
 import orjson
 import pytest
 
+from agents.commands.controls import UnknownAlertError
 from agents.errors import OperatorError
-from agents.people import UnknownAlertError
 from tests.broker import Broker, publish, read_to_end
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, command

@@ -1,4 +1,4 @@
-"""The story of agents/story.py through a real worker: every transition of every alert is held.
+"""The story of agents/demo/story.py through a real worker: every transition of every alert is held.
 
 Everything of a chapter is published before a worker reads it, with its own instants: how inputs
 interleave then follows from these alone, and so does every byte but the place in the log.
@@ -13,7 +13,7 @@ from itertools import groupby
 import orjson
 import pytest
 
-from agents.story import CHAPTERS, published, tick_of_outage
+from agents.demo.story import CHAPTERS, published, tick_of_outage
 from benchmarks.chaos.offsets import Offsets
 from schemas.event import decode_events
 from tests.broker import Broker, create_topic, read_to_end

@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import MessageSizeTooLargeError, TopicAlreadyExistsError
 
-from agents.embedded import EmbeddedBroker
+from agents.demo.embedded_broker import EmbeddedBroker
 from schemas.topics import MAX_RECORD_BYTES, Topics
 from tests.broker import Broker, create_topic, publish, read_to_end
 from tests.kafka import RealKafka

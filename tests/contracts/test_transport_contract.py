@@ -1,4 +1,4 @@
-"""What agents/transport.py, app.py and publish.py take for granted of the packages that are pinned.
+"""What the transport, the app and the publisher take for granted of the pinned packages.
 
 These names are private. A new version may change any of them without a word: then a test here
 fails, and says which version everything was written for.
@@ -43,7 +43,7 @@ def expect(holds: object, what: str) -> None:
     """Fail with the advice that whoever raises a pin needs."""
     if not holds:
         pytest.fail(
-            f"{what}: no longer so. agents/transport.py was written for "
+            f"{what}: no longer so. agents/worker/transport.py was written for "
             f"{', '.join(f'{name} {pin}' for name, pin in PINNED.items())}; read what changed, "
             "adapt it, and only then raise the pin."
         )

@@ -14,14 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river.drift import ADWIN, PageHinkley
 
-from streams import kernel
-from streams.budget import SeriesRole
-from streams.detect import AWAY_DEVIATIONS, Backstop, LevelDetector
-from streams.intake import NonFiniteValueError
-from streams.reference import NumericReference
-from streams.sample import Sample
+from streams.change import Change
+from streams.detect import compiled, level_kernel
+from streams.detect.adwin import AWAY_DEVIATIONS, Backstop
+from streams.detect.budget import SeriesRole
+from streams.detect.level import LevelDetector
+from streams.detect.reference import NumericReference
+from streams.detect.sample import Sample
+from streams.series.inputs import NonFiniteValueError
+from streams.series.watch import SeriesWatch
+from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
-from streams.watch import Change, SeriesWatch, WatchSpec
 
 ROWS = 6_000
 CHANGE_AT = 4_500
@@ -294,14 +297,14 @@ def plain_page_hinkleys(detector: LevelDetector, rows: int) -> list[PageHinkley]
     return [
         PageHinkley(
             min_instances=rows + 1,
-            delta=float(state[at + kernel.DELTA]),
-            threshold=float(state[at + kernel.THRESHOLD]),
+            delta=float(state[at + compiled.DELTA]),
+            threshold=float(state[at + compiled.THRESHOLD]),
             alpha=1,
             mode=mode,
         )
         for mode, at in zip(
             modes,
-            range(kernel.HEAD, kernel.LEVELS_SIZE, kernel.STATISTIC_SIZE),
+            range(level_kernel.HEAD, level_kernel.LEVELS_SIZE, compiled.STATISTIC_SIZE),
             strict=True,
         )
     ]
@@ -318,9 +321,9 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
     plain = plain_page_hinkleys(detector, rows)
     innovations = scores_of(detector, np.concatenate((learnt, later)))
 
-    alarm = kernel.run_levels(detector._state, later, np.empty_like(later), 1.0)
+    alarm = level_kernel.run_levels(detector._state, later, np.empty_like(later), 1.0)
 
-    assert (None if alarm < 0 else alarm // kernel.STATISTICS) == first_alarm(
+    assert (None if alarm < 0 else alarm // level_kernel.STATISTICS) == first_alarm(
         plain, innovations, rows
     )
 
@@ -328,17 +331,17 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
 def scores_of(detector: LevelDetector, values: np.ndarray) -> np.ndarray:
     """Return what the detector's statistics are fed with, from the first row of the reference."""
     state = detector._state.copy()
-    state[kernel.PREVIOUS] = 0.0
-    state[kernel.LEARNT_ROWS] = math.inf
+    state[level_kernel.PREVIOUS] = 0.0
+    state[level_kernel.LEARNT_ROWS] = math.inf
     innovations = np.empty_like(values)
-    kernel.run_levels(state, values, innovations, 1.0)
+    level_kernel.run_levels(state, values, innovations, 1.0)
     return innovations
 
 
 def first_alarm(plain: list[PageHinkley], innovations: np.ndarray, rows: int) -> int | None:
     for row, e in enumerate(innovations.tolist()):
         for k, page_hinkley in enumerate(plain):
-            page_hinkley.update(e * e if k >= kernel.SPREAD_UP else e)
+            page_hinkley.update(e * e if k >= level_kernel.SPREAD_UP else e)
         if any(page_hinkley.drift_detected for page_hinkley in plain):
             return row - rows
     return None

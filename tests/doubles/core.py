@@ -9,9 +9,11 @@ import orjson
 
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole, Topics
-from streams.ingest import Accepted, pack
-from streams.join import ChunkName
-from streams.model import Emission, ModelMonitor, Restored
+from streams.emission import Emission
+from streams.ingest.batches import pack
+from streams.ingest.records import Accepted
+from streams.join.outcome_join import ChunkName
+from streams.model import ModelMonitor, Restored
 from streams.monitor import Monitor, SpecOf
 from tests.doubles.inputs import START_MS, Removal, accepted
 

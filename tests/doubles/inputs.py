@@ -5,7 +5,8 @@ from typing import NamedTuple
 import orjson
 
 from schemas.event import Source
-from streams.ingest import Accepted, Raw, accept
+from streams.ingest.accept import accept
+from streams.ingest.records import Accepted, Raw
 
 START_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z: tests count their instants from here."""

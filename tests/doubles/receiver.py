@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import orjson
 from aiohttp import web
 
-from agents.embedded import free_port
+from agents.demo.embedded_broker import free_port
 
 
 class Answer(NamedTuple):

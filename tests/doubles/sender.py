@@ -10,10 +10,10 @@ from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from agents.errors import PublishError
-from agents.hop import Partitions
-from agents.publish import Outgoing
-from agents.state import KeyedRecord
-from agents.transport import End, Fetch
+from agents.worker.agent import Partitions
+from agents.worker.publish import Outgoing
+from agents.worker.state import KeyedRecord
+from agents.worker.transport import End, Fetch
 from tests.doubles.cluster import Stored
 
 

@@ -5,12 +5,13 @@ from schemas.event import Source
 from schemas.feedback import LabelledRange
 from schemas.model_spec import AlertRules
 from schemas.wire import to_epoch_ms
-from streams.alert import AlertBook, Sighting, status_of
-from streams.feedback import retrain
-from streams.ingest import Raw, Refused, accept
-from streams.lifecycle import Step
-from streams.trail import Mark
-from streams.watch import Change
+from streams.alert.feedback import retrain
+from streams.alert.onset import Mark
+from streams.alert.record import AlertBook, Sighting, status_of
+from streams.alert.transition import Step
+from streams.change import Change
+from streams.ingest.accept import accept
+from streams.ingest.records import Raw, Refused
 from tests.doubles.core import log_of, play
 from tests.doubles.inputs import accepted
 

@@ -1,4 +1,4 @@
-"""What is told of the story of agents/story.py, a line a transition."""
+"""What is told of the story of agents/demo/story.py, a line a transition."""
 
 from __future__ import annotations
 

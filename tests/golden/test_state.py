@@ -4,9 +4,9 @@ import pytest
 
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.blob import pack, unpack
+from streams.codec import pack, unpack
 from streams.model import STATE_VERSION, ModelMonitor, StateVersionError
-from streams.snapshot import StateRecord, StateView, Stored, manifest_records
+from streams.state import StateRecord, StateView, Stored, manifest_records
 from tests.golden import state
 
 

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 
 from schemas.event import Source
 from schemas.topics import TopicRole, Topics
-from streams.ingest import Accepted, Raw, Refused, accept, pack
+from streams.ingest.accept import accept
+from streams.ingest.batches import pack
+from streams.ingest.merge import Item, TimeMerge
+from streams.ingest.records import Accepted, Raw, Refused
 from streams.monitor import Monitor
-from streams.order import Item, TimeMerge
 from tests.doubles.core import Played, log_of, play, taken_in
 from tests.doubles.corpus import bad_inputs
 from tests.doubles.inputs import START_MS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.wire import to_epoch_ms
-from streams.alert import fingerprint_of
+from streams.alert.record import fingerprint_of
 from tests.doubles.core import Json, Played, watch
 from tests.doubles.inputs import START_MS, Removal, control, outcome, prediction, spec
 

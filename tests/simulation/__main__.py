@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
-from agents.memory import calm_collector
+from agents.worker.assembly import calm_collector
 from tests.simulation.simulation import POINTS, Point, Report, Schedule, run_schedule, silence
 
 

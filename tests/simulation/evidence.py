@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator
 
 from faust.types import TP
 
-from agents.state import StateKeeper
+from agents.worker.state import StateKeeper
 from schemas.dead_letter import DeadLetter
 from schemas.event import EventBatch, EventKind, Source, decode_events
 from schemas.topics import TopicRole, Topics, model_partition
 from streams.audit import ID_FIELDS, Audit, InputAudit, StatusAudit
-from streams.ingest import Accepted, Raw, accept
+from streams.ingest.accept import accept
+from streams.ingest.records import Accepted, Raw
 from streams.monitor import Monitor, SpecOf
 from tests.doubles.cluster import Cluster, Stored
 

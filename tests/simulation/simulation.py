@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 import structlog
 from faust.types import TP
 
-from agents.hop import Hop
-from agents.ingest import Ingest
-from agents.monitor import MonitorHop
-from agents.state import Commit, Held, Publish, StateKeeper, StateUnusableError
+from agents.worker.agent import Hop
+from agents.worker.ingest import Ingest
+from agents.worker.monitor import MonitorHop
+from agents.worker.state import Commit, Held, Publish, StateKeeper, StateUnusableError
 from schemas.topics import Topics
-from streams import waiting
-from streams.ingest import DeadLetterLimit
-from streams.order import TimeMerge
+from streams.ingest.dead_letter import DeadLetterLimit
+from streams.ingest.merge import TimeMerge
+from streams.join import waiting_room
 from tests.doubles.cluster import Cluster, Group, shared_out
 from tests.doubles.inputs import START_MS
 from tests.doubles.time_warp import run_in_warped_time
@@ -437,7 +437,7 @@ def run_schedule(schedule: Schedule, keeper: Keeper = CountingKeeper) -> Report:
     """Run one schedule in warped time."""
     simulation = Simulation(schedule, keeper)
     try:
-        with _chunks_of(SHORT_CHUNK_SLOTS if schedule.is_short else waiting.CHUNK_SLOTS):
+        with _chunks_of(SHORT_CHUNK_SLOTS if schedule.is_short else waiting_room.CHUNK_SLOTS):
             return run_in_warped_time(simulation.run())
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this schedule's finding
         simulation.report.wrong.append(f"{type(error).__name__}: {error}")
@@ -447,11 +447,11 @@ def run_schedule(schedule: Schedule, keeper: Keeper = CountingKeeper) -> Report:
 @contextlib.contextmanager
 def _chunks_of(slots: int) -> Iterator[None]:
     """Seal chunks of waiting events at so many: a short log then has as many as a long one."""
-    before, waiting.CHUNK_SLOTS = waiting.CHUNK_SLOTS, slots
+    before, waiting_room.CHUNK_SLOTS = waiting_room.CHUNK_SLOTS, slots
     try:
         yield
     finally:
-        waiting.CHUNK_SLOTS = before
+        waiting_room.CHUNK_SLOTS = before
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from faust.types import TP
 
-from agents.state import Commit, Held, Publish, StateKeeper
+from agents.worker.state import Commit, Held, Publish, StateKeeper
 from streams.audit import ID_FIELDS
 from tests.simulation.simulation import (
     POINTS,

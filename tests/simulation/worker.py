@@ -1,6 +1,6 @@
 """A worker of the simulation: the real hops and the real publisher, in a process that can die.
 
-`SimWorker` does to the hops what the worker's seam in `agents.app` does: callbacks and fetches take
+`SimWorker` does to the hops what `agents.worker.faust_bridge` does: callbacks and fetches take
 turns, a rebalance waits 3 s for a flush, a failure ends the process. A dead worker does nothing any
 more, except that what it had sent may still arrive.
 """
@@ -29,9 +29,9 @@ from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
 from agents.errors import WorkerError
-from agents.hop import Hop, Partitions
-from agents.publish import Publisher
-from agents.transport import End, Fetch
+from agents.worker.agent import Hop, Partitions
+from agents.worker.publish import Publisher
+from agents.worker.transport import End, Fetch
 from schemas.topics import Topics
 from tests.doubles.cluster import Cluster, Group
 from tests.doubles.inputs import START_MS
@@ -341,7 +341,7 @@ class SimPartitions(Partitions):
 
 
 class SimReader:
-    """Reads like `agents.logreader.LogReader`: to the end as it is when the reader gets there."""
+    """Reads like `agents.kafka.read.LogReader`: to the end as it is when the reader gets there."""
 
     def __init__(self, worker: SimWorker) -> None:
         self._worker = worker

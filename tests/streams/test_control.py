@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.wire import LAST_INSTANT_MS, to_epoch_ms, to_rfc3339
-from streams.alert import fingerprint_of
+from streams.alert.record import fingerprint_of
 from tests.doubles.core import Json, Played, log_of, play, play_restarting, taken_in
 from tests.doubles.inputs import START_MS, Removal, accepted, control, prediction, spec
 from tests.doubles.story import story

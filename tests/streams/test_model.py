@@ -5,9 +5,9 @@ import orjson
 import pytest
 
 from schemas.model_spec import ModelSpec
-from streams.budget import shares
+from streams.detect.budget import shares
 from streams.model import ModelMonitor
-from streams.panel import MAX_SERIES
+from streams.series.panel import MAX_SERIES
 from tests.doubles.core import Json, Played, log_of, play, taken_in, watch
 from tests.doubles.inputs import START_MS, outcome, prediction
 

@@ -8,10 +8,14 @@ from hypothesis import strategies as st
 from schemas.event import EventRecordError, Source, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.ingest import Accepted, Refused, accept, pack
-from streams.model import Emission, Restored
+from streams.emission import Emission
+from streams.ingest.accept import accept
+from streams.ingest.batches import pack
+from streams.ingest.records import Accepted, Refused
+from streams.model import Restored
 from streams.monitor import LogGapError, Monitor
-from streams.watch import WatchSpec, profile
+from streams.series.offline import profile
+from streams.series.watch_spec import WatchSpec
 from tests.doubles.core import (
     Json,
     Played,

@@ -14,10 +14,12 @@ import pytest
 from schemas.event import EventRecordError
 from schemas.model_spec import ModelSpec, SpecError
 from schemas.topics import Topics
+from streams.ingest.spec_record import read_spec_record
 from streams.monitor import Monitor
-from streams.profile import check_profile
-from streams.spec import SpecInForce, read_spec_record
-from streams.watch import WatchSpec, profile
+from streams.series.offline import profile
+from streams.series.profile import check_profile
+from streams.series.watch_spec import WatchSpec
+from streams.spec import SpecInForce
 from tests.doubles.core import Json, Played, log_of, play, play_restarting, snapshots, taken_in
 from tests.doubles.inputs import Removal, accepted, outcome, prediction, spec
 from tests.doubles.story import story

@@ -12,8 +12,10 @@ from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules
 from schemas.topics import Topics
 from schemas.wire import to_epoch_ms
 from streams.clock import HOUR_MS
-from streams.ingest import Accepted, pack
-from streams.model import Emission, Restored
+from streams.emission import Emission
+from streams.ingest.batches import pack
+from streams.ingest.records import Accepted
+from streams.model import Restored
 from streams.monitor import Monitor
 from tests.doubles.core import Played, Store, log_of, play, play_restarting, restarted
 from tests.doubles.inputs import START_MS, accepted, control, outcome, prediction

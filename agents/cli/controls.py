@@ -1,0 +1,163 @@
+"""The commands with which people answer alerts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agents.cli.options import Command, cluster_options, wait_option
+
+if TYPE_CHECKING:
+    from schemas.control import Verb
+
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+
+class Duration(click.ParamType):
+    """A time like 90s, 30m, 2h or 7d, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
+        if found is None:
+            self.fail(f"{value!r} is not a time like 90s, 30m, 2h or 7d", param, ctx)
+        return float(found[1]) * _SECONDS[found[2]]
+
+
+def _word(command: Command) -> Command:
+    for option in (
+        cluster_options,
+        wait_option,
+        click.option("--by", metavar="NAME", help="Who says so; you, if left out."),
+        click.option("--because", metavar="TEXT", help="Why."),
+        click.argument("fingerprint", metavar="FINGERPRINT"),
+    ):
+        command = option(command)
+    return command
+
+
+def _speak(verb: Verb, wait_s: float, flags: dict[str, Any], **said: Any) -> None:
+    from agents.commands.controls import Word, speak
+    from agents.settings import load_settings
+
+    speak(load_settings(**flags), Word(verb=verb, **said), wait_s, click.echo)
+
+
+@click.command()
+@_word
+def ack(fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any) -> None:
+    """Say that somebody is on an open alert: who, when and why are in it from then on.
+
+    FINGERPRINT is the alert's, or enough of its beginning.
+
+    \b
+    Examples:
+      ./tidegauge ack 3f9c2a71
+      ./tidegauge ack 3f9c2a71 --because "the new loan form went live"
+    """
+    _speak("ack", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+
+
+@click.command()
+@_word
+def accept(
+    fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any
+) -> None:
+    """Accept what a series has become as its new normal: the alert is resolved.
+
+    \b
+    Examples:
+      ./tidegauge accept 3f9c2a71
+      ./tidegauge accept 3f9c2a71 --because "prices were raised" --by ann
+    """
+    _speak("accept", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+
+
+@click.command()
+@click.option("--for", "for_s", type=Duration(), metavar="TIME", help="90s, 30m, 2h, 7d ...")
+@_word
+def mute(
+    fingerprint: str,
+    by: str | None,
+    because: str | None,
+    for_s: float | None,
+    wait_s: float,
+    **flags: Any,
+) -> None:
+    """Say that nobody wants to hear of an open alert, for a while or until it is unmuted.
+
+    \b
+    Examples:
+      ./tidegauge mute 3f9c2a71 --for 2h
+      ./tidegauge mute 3f9c2a71 --because "known until the next release"
+    """
+    _speak("mute", wait_s, flags, fingerprint=fingerprint, by=by, because=because, for_s=for_s)
+
+
+@click.command()
+@_word
+def unmute(
+    fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any
+) -> None:
+    """Hear of an alert again.
+
+    \b
+    Examples:
+      ./tidegauge unmute 3f9c2a71
+      ./tidegauge unmute 3f9c2a71 --by ann
+    """
+    _speak("unmute", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+
+
+@click.command()
+@_word
+@click.argument("verdict", metavar="VERDICT", type=click.Choice(["true", "false"]))
+def mark(
+    fingerprint: str,
+    verdict: str,
+    by: str | None,
+    because: str | None,
+    wait_s: float,
+    **flags: Any,
+) -> None:
+    """Say whether an alert, open or over, was a true one. `rules` counts the verdicts.
+
+    \b
+    Examples:
+      ./tidegauge mark 3f9c2a71 true
+      ./tidegauge mark 3f9c2a71 false --because "a test of the loan form"
+    """
+    _speak("mark", wait_s, flags, fingerprint=fingerprint, by=by, because=because, verdict=verdict)
+
+
+@click.command()
+@cluster_options
+def rules(**flags: Any) -> None:
+    """Count how often alerts were true, by what raised them, and suggest budgets from that.
+
+    A model whose marked alerts were false more often than one in four is told the alert_budget that
+    would make it one in four: false alarms are in proportion to the budget. Nothing is changed.
+
+    \b
+    Examples:
+      ./tidegauge rules
+      ./tidegauge rules --prefix staging.
+    """
+    from rich.console import Console
+
+    from agents.commands.controls import show_rules
+    from agents.settings import load_settings
+
+    table = show_rules(load_settings(**flags), click.echo)
+    if table is not None:
+        Console().print(table)
+
+
+COMMANDS: tuple[click.Command, ...] = (ack, accept, mute, unmute, mark, rules)

@@ -1,0 +1,124 @@
+"""The commands for the specs of live models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agents.cli.options import cluster_options, wait_option
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def models() -> None:
+    """Say what is wanted of each model, without restarting anything.
+
+    A spec is in force from its place in the log on, and changes nothing before it. Every field is
+    optional; docs/wire.md has them all.
+    """
+
+
+@models.command("apply")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_PATH)
+@wait_option
+@cluster_options
+def apply_command(files: tuple[Path, ...], wait_s: float, **flags: Any) -> None:
+    """Check specs, put them in force, and say from where on.
+
+    Each FILE is YAML and holds the spec of one model, named by its model_id. All are checked before
+    any is written: a wrong one changes nothing, and is told by field, value and remedy.
+
+    \b
+    Examples:
+      ./tidegauge models apply car_loan.yaml
+      ./tidegauge models apply specs/*.yaml --broker kafka-1:9092
+    """
+    from agents.commands.models import apply_specs
+    from agents.settings import load_settings
+
+    apply_specs(load_settings(**flags), files, wait_s, click.echo)
+
+
+@models.command("list")
+@cluster_options
+def list_command(**flags: Any) -> None:
+    """List the models that have a spec. In a pipe each is one line of JSON.
+
+    \b
+    Examples:
+      ./tidegauge models list
+      ./tidegauge models list | jq -r .model_id
+    """
+    from agents.commands.models import as_json_line, as_table, find_specs
+    from agents.settings import load_settings
+
+    found = find_specs(load_settings(**flags))
+    if not sys.stdout.isatty():
+        for kept in found:
+            click.echo(as_json_line(kept))
+    elif found:
+        from rich.console import Console
+
+        Console().print(as_table(found))
+    else:
+        click.echo("No model has a spec: all run on the defaults.")
+
+
+@models.command("show")
+@click.argument("model", metavar="MODEL")
+@cluster_options
+def show_command(model: str, **flags: Any) -> None:
+    """Print a model's spec as YAML, and since when it is in force.
+
+    \b
+    Examples:
+      ./tidegauge models show car_loan
+      ./tidegauge models show car_loan > car_loan.yaml
+    """
+    from agents.commands.models import show_model
+    from agents.settings import load_settings
+
+    click.echo(show_model(load_settings(**flags), model), nl=False)
+
+
+@models.command("remove")
+@click.argument("model", metavar="MODEL")
+@wait_option
+@cluster_options
+def remove_command(model: str, wait_s: float, **flags: Any) -> None:
+    """Remove a model, its spec and what has been learnt of it.
+
+    Its open alerts are resolved. Predictions that still come make it a new model, on the defaults.
+
+    \b
+    Examples:
+      ./tidegauge models remove car_loan
+      ./tidegauge models remove car_loan --prefix staging.
+    """
+    from agents.commands.models import remove_model
+    from agents.settings import load_settings
+
+    remove_model(load_settings(**flags), model, wait_s, click.echo)
+
+
+@models.command("init")
+@click.argument("model", metavar="MODEL")
+@cluster_options
+def init_command(model: str, **flags: Any) -> None:
+    """Write a first spec of a model, from what has been seen of it, with comments.
+
+    It goes to standard output, changes nothing as it is, and `apply` takes it as it is.
+
+    \b
+    Examples:
+      ./tidegauge models init car_loan > car_loan.yaml
+      ./tidegauge models init car_loan | tee car_loan.yaml
+    """
+    from agents.commands.model_draft import draft_spec
+    from agents.settings import load_settings
+
+    click.echo(draft_spec(load_settings(**flags), model), nl=False)

@@ -1,0 +1,287 @@
+"""Run the monitor over recorded files: the same core, no broker.
+
+What is written is what would be published.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from agents.commands.recording import STANDARD_STREAM, Recording, Refusals, read_spec
+from agents.errors import FileError, OperatorError
+from agents.worker.assembly import calm_collector
+from agents.worker.tick import TICK_EVERY_S
+from schemas.alert import Alert
+from schemas.event import encode_tick
+from schemas.model_spec import ModelSpec
+from schemas.topics import TopicRole, Topics
+from streams.codec import DamagedSnapshotError
+from streams.detect.budget import BUDGET_ROWS
+from streams.join.outcome_join import JoinCounts
+from streams.monitor import Monitor
+
+TICKS_AT_MOST = 1_000
+"""Ticks before one record: however long nothing came, however many models were silent."""
+
+
+_TICK_EVERY_MS = int(1_000 * TICK_EVERY_S)
+
+
+_NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestOptions:
+    """What the operator asked for: paths, where "-" is standard input or output.
+
+    Parameters
+    ----------
+    budget
+        Instead of the spec's alert budget.
+    what_if
+        Other budgets, to be compared.
+    """
+
+    predictions: str
+    outcomes: str
+    out: str
+    feedback: str | None
+    labelled: str | None
+    spec: str | None
+    budget: float | None
+    what_if: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What came of a backtest.
+
+    Attributes
+    ----------
+    counts
+        What the join did, over all models.
+    refusals
+        Lines that are not events.
+    alerts
+        The firings, in the order in which they were raised.
+    resolved
+        How many of them are over.
+    feedback
+        How many commands were given.
+    """
+
+    counts: JoinCounts = field(default_factory=JoinCounts)
+    refusals: Refusals = field(default_factory=Refusals)
+    alerts: list[Alert] = field(default_factory=list)
+    resolved: int = 0
+    feedback: int = 0
+
+    def take(self, alert: Alert) -> None:
+        """Take a transition of an alert."""
+        if alert.status == "firing":
+            self.alerts.append(alert)
+        self.resolved += alert.status == "resolved"
+
+
+class Backtest:
+    """One run of the core over a log.
+
+    Parameters
+    ----------
+    spec
+        Of the model it names, or of every model when it names none.
+    outputs
+        Where the lines of each output topic go; topics not named here are not written.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, outputs: Mapping[TopicRole, IO[bytes]] = _NO_OUTPUTS
+    ) -> None:
+        self.spec = spec
+        self.replayed = Replayed()
+        self._outputs = outputs
+        self._monitor = Monitor(0, Topics(), self._spec_of)
+        self._offset = 0
+
+    def apply(self, at_ms: int, record: bytes) -> None:
+        """Apply the next record of the log, whose first event came at ``at_ms``."""
+        self._tick_until(at_ms)
+        self._apply(record)
+
+    def _tick_until(self, at_ms: int) -> None:
+        """Tick when a tick tells something: all others would leave no mark."""
+        for _ in range(TICKS_AT_MOST):
+            due_ms = self._monitor.tick_due_ms(at_ms)
+            tick_ms = math.ceil(due_ms / _TICK_EVERY_MS) * _TICK_EVERY_MS
+            if tick_ms >= at_ms:
+                return
+            self._apply(encode_tick(tick_ms))
+
+    def _apply(self, record: bytes) -> None:
+        for emission in self._monitor.apply(self._offset, record):
+            if emission.role == "alerts":
+                self.replayed.take(Alert.model_validate_json(emission.value))
+            elif emission.role == "feedback":
+                self.replayed.feedback += 1
+            if (output := self._outputs.get(emission.role)) is not None:
+                output.write(emission.value + b"\n")
+        self._offset += 1
+
+    def close(self) -> Replayed:
+        """Return what came of it."""
+        for model in self._monitor.models.values():
+            self.replayed.counts.add(model.join.counts)
+        return self.replayed
+
+    def _spec_of(self, model_id: str) -> ModelSpec:
+        return self.spec if self.spec.model_id in {None, model_id} else ModelSpec()
+
+
+def backtest(options: BacktestOptions, console: Console) -> int:
+    """Run a backtest with progress and a closing table; return the exit code.
+
+    Parameters
+    ----------
+    options
+        What to read and write.
+    console
+        Where to say things; never standard output, which may carry lines.
+    """
+    calm_collector()
+    spec = read_spec(options.spec, alert_budget=options.budget)
+    recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
+    refusals = Refusals()
+    began_s = time.monotonic()
+    with ExitStack() as stack:
+        paths: dict[TopicRole, str | None] = {
+            "alerts": options.out,
+            "feedback": options.feedback,
+            "labelled": options.labelled,
+        }
+        outputs = {role: _open_output(path, stack) for role, path in paths.items() if path}
+        run = Backtest(spec, outputs)
+        others = [
+            Backtest(spec.model_copy(update={"alert_budget": budget})) for budget in options.what_if
+        ]
+        on_bytes = stack.enter_context(reading(recording, console))
+        try:
+            for at_ms, record in recording.records(refusals, on_bytes):
+                for each in (run, *others):
+                    each.apply(at_ms, record)
+        except DamagedSnapshotError as error:
+            msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
+            raise OperatorError(msg) from error
+    replayed = run.close()
+    replayed.refusals = refusals
+    _print_closing(replayed, time.monotonic() - began_s, spec.alert_budget, console)
+    if others:
+        console.print(_what_if_table([run, *others]))
+    if not replayed.counts.predictions:
+        console.print("No line was a prediction: are --predictions and --outcomes swapped?")
+        return 1
+    return 0
+
+
+@contextmanager
+def reading(recording: Recording, console: Console) -> Iterator[Callable[[int], None]]:
+    """Show how far the reading has come; give what is to be told of more bytes."""
+    columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=recording.total_bytes())
+        yield lambda more: progress.advance(task, more)
+
+
+def _print_closing(replayed: Replayed, seconds: float, budget: float, console: Console) -> None:
+    counts = replayed.counts
+    for refusal in replayed.refusals.first:
+        console.print(f"Refused {escape(refusal)}")
+    if replayed.alerts:
+        console.print(_alert_table(replayed.alerts))
+    console.print(
+        f"{counts.predictions:,} predictions, {counts.outcomes:,} outcomes, {counts.pairs:,} pairs,"
+        f" {len(replayed.alerts)} alerts ({replayed.resolved} of them over),"
+        f" {replayed.feedback} feedback in {seconds:.1f} s"
+        f" ({counts.pairs / max(seconds, 1e-9):,.0f} pairs/s).",
+        soft_wrap=True,
+    )
+    console.print(
+        f"At a budget of {budget:g} false alarms in {BUDGET_ROWS:,} predictions of each model, "
+        f"chance alone would raise {_expected(budget, counts):.2g} alerts here.",
+        soft_wrap=True,
+    )
+    dropped = {
+        "duplicate predictions": counts.duplicate_predictions,
+        "duplicate outcomes": counts.duplicate_outcomes,
+        "conflicting outcomes": counts.conflicting_outcomes,
+        "expired predictions": counts.expired_predictions,
+        "orphan outcomes": counts.orphan_outcomes,
+        "predictions that too many others pushed out": counts.pushed_out_predictions,
+        "outcomes that too many others pushed out": counts.pushed_out_outcomes,
+        "refused lines": replayed.refusals.by_reason.total(),
+    }
+    if said := [f"{count:,} {name}" for name, count in dropped.items() if count]:
+        console.print(f"Left out: {', '.join(said)}.", soft_wrap=True)
+
+
+def _expected(budget: float, counts: JoinCounts) -> float:
+    return budget * counts.predictions / BUDGET_ROWS
+
+
+def _alert_table(alerts: list[Alert]) -> Table:
+    by_series: dict[tuple[str, str], list[Alert]] = {}
+    for alert in alerts:
+        by_series.setdefault((alert.model_id, alert.series), []).append(alert)
+    table = Table(title="Alerts")
+    for title in ("model", "series", "alerts", "first at prediction", "what", "effect"):
+        is_number = title in {"alerts", "first at prediction", "effect"}
+        table.add_column(title, justify="right" if is_number else "left")
+    for (model_id, series), found in by_series.items():
+        first = found[0]
+        what = first.aspect if first.category is None else f"{first.aspect} of {first.category!r}"
+        effect = "" if first.effect is None else f"{first.effect:.2f} {first.effect_unit}"
+        table.add_row(
+            escape(model_id),
+            escape(series),
+            str(len(found)),
+            f"{first.predictions_seen:,}",
+            escape(what),
+            effect,
+        )
+    return table
+
+
+def _what_if_table(runs: list[Backtest]) -> Table:
+    table = Table(title="What if")
+    for title in ("budget", "alerts", "series", "first at prediction", "by chance alone"):
+        table.add_column(title, justify="right")
+    for run in sorted(runs, key=lambda run: run.spec.alert_budget):
+        replayed = run.replayed if run is runs[0] else run.close()
+        alerts = replayed.alerts
+        table.add_row(
+            f"{run.spec.alert_budget:g}",
+            str(len(alerts)),
+            str(len({(alert.model_id, alert.series) for alert in alerts})),
+            f"{alerts[0].predictions_seen:,}" if alerts else "",
+            f"{_expected(run.spec.alert_budget, replayed.counts):.2g}",
+        )
+    return table
+
+
+def _open_output(name: str, stack: ExitStack) -> IO[bytes]:
+    if name == STANDARD_STREAM:
+        return sys.stdout.buffer
+    try:
+        return stack.enter_context(Path(name).open("wb"))
+    except OSError as error:
+        msg = f"{name}: cannot be written: {error.strerror}"
+        raise FileError(msg) from error

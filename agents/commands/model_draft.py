@@ -1,0 +1,185 @@
+"""A first spec of a model, written from what has been seen of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+import yaml
+
+from agents.commands.models import UnknownModelError, view_of
+from agents.kafka.read import read_whole
+from agents.settings import Settings
+from schemas.model_spec import ModelSpec
+from schemas.topics import model_partition
+from streams.model import ModelMonitor
+
+LATEST_LABELLED = 5_000
+
+
+_SHOWN_CATEGORIES = 3
+
+
+_UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0))
+
+
+def draft_spec(settings: Settings, model_id: str) -> str:
+    """Return a spec as YAML with comments; applied as it is, it changes nothing.
+
+    Raises
+    ------
+    UnknownModelError
+        When no worker has saved anything of the model.
+    """
+    topics = settings.topics
+    found = view_of(settings, model_id).restore(
+        0, lambda _model_id: ModelSpec(), topics.name("labelled")
+    )
+    if model_id not in found.models:
+        lost = f" ({'; '.join(found.losses)})" if found.losses else ""
+        raise UnknownModelError(
+            f"no worker has saved anything of a model {model_id!r} at {settings.broker}{lost}: a "
+            "spec needs nothing but a model_id, docs/wire.md has its fields"
+        )
+    model, offset = found.models[model_id]
+    partition = model_partition(model_id, settings.partitions)
+    place = f"{topics.name('events')}-{partition} offset {offset:,}"
+    return write_draft(model, place, _delays_s(settings, model_id, partition))
+
+
+def write_draft(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> str:
+    """Return the spec in force of a model as YAML, with what has been seen as comments.
+
+    Parameters
+    ----------
+    model
+        The model.
+    place
+        The place in the log up to which it was seen, in words.
+    delays_s
+        How late its latest outcomes were, the least late first.
+    """
+    return "\n".join(_lines(model, place, delays_s)) + "\n"
+
+
+def _delays_s(settings: Settings, model_id: str, partition: int) -> list[float]:
+    """Return how late the latest outcomes were, the least late first."""
+    labelled = settings.topics.name("labelled")
+    return sorted(
+        orjson.loads(record.value)["delay_s"]
+        for record in read_whole(settings, labelled, partition, latest=LATEST_LABELLED)
+        if record.key == model_id.encode()
+    )
+
+
+def _lines(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> Iterator[str]:
+    spec, seen = model.in_force.spec, model.panel.describe()
+    yield f"# A spec of {_text(model.model_id)}, from what had been seen of it up to {place}:"
+    yield f"# {model.predictions_seen:,} predictions, {model.labelled_seen:,} of them labelled."
+    yield "# Every field may be left out. Change what you like, then:"
+    yield "#   ./tidegauge models apply FILE"
+    yield _field("model_id", model.model_id)
+    yield "\n# Who answers for the model."
+    yield _field("owner", spec.owner) if spec.owner else "# owner: a name"
+    yield "\n# binary, multiclass or regression; without it, told from the predictions."
+    task = _field("task", spec.task or _task(model, seen))
+    yield task if spec.task else f"# {task}"
+    yield "\n# False alarms accepted in 10,000 predictions, over all series together."
+    yield _field("alert_budget", spec.alert_budget)
+    yield from _features(spec, seen)
+    yield "\nreference:\n  # Rows after which a series is fully learnt."
+    yield _field("  rows", spec.reference.rows)
+    yield "  # References made offline by `./tidegauge profile`: nothing is left to learn of these."
+    yield f"  # profile: profile.json{_kept_profile(spec)}"
+    yield from _rules(model, delays_s)
+
+
+def _rules(model: ModelMonitor, delays_s: Sequence[float]) -> Iterator[str]:
+    spec = model.in_force.spec
+    rules = spec.alerts
+    yield "\noutcome:"
+    yield f"  # {_lateness(delays_s)}"
+    yield f"  # A prediction waits so many seconds for its outcome ({_span(spec.outcome.wait_s)})."
+    yield _field("  wait_s", spec.outcome.wait_s)
+    yield f"  # Predictions that wait at most; {model.join.waiting_predictions:,} do now."
+    yield _field("  max_waiting", spec.outcome.max_waiting)
+    yield "\nalerts:"
+    span = _span(rules.renotify_s)
+    yield f"  # An alert that goes on is said again after so many seconds ({span})."
+    yield _field("  renotify_s", rules.renotify_s)
+    yield "  # Checks that must still find a change there before its alert fires; 0 fires at once."
+    yield _field("  hold", rules.hold)
+
+
+def _features(spec: ModelSpec, seen: dict[str, dict[str, Any]]) -> Iterator[str]:
+    yield "\n# The series, and how each is taken:"
+    width = max((len(_text(series)) for series in seen), default=0)
+    for series, described in seen.items():
+        yield f"#   {_text(series):<{width}}  {_kind(described)}"
+    if not seen:
+        yield "#   none yet"
+    yield "features:"
+    yield "  # Not watched, by name, without feature/ in front."
+    yield _field("  ignore", list(spec.features.ignore))
+    yield "  # Numbers that are codes, not quantities."
+    yield _field("  categorical", list(spec.features.categorical))
+
+
+def _kind(described: dict[str, Any]) -> str:
+    reference = described["reference"] or described["original"]
+    if reference is None:
+        return f"still being learnt, {described['seen']:,} values"
+    match reference["kind"]:
+        case "numeric":
+            return f"numbers, {reference['mean']:.6g} on average, sd {reference['sd']:.3g}"
+        case "categorical":
+            shares = list(reference["shares"].items())
+            shown = [f"{_text(name)} {share:.0%}" for name, share in shares[:_SHOWN_CATEGORIES]]
+            more = len(shares) - len(shown) + reference["other_categories"]
+            return f"categories: {', '.join(shown)}{f' and {more:,} more' if more else ''}"
+        case "constant":
+            return "always the same value"
+        case _:
+            return f"text that hardly repeats, {reference['distinct']:,} different; not watched"
+
+
+def _task(model: ModelMonitor, seen: dict[str, dict[str, Any]]) -> str:
+    if model.panel.is_regression:
+        return "regression"
+    reference = seen.get("prediction", {}).get("reference") or {}
+    classes = len(reference.get("shares", ())) + reference.get("other_categories", 0)
+    return "multiclass" if classes > 2 else "binary"
+
+
+def _lateness(delays_s: Sequence[float]) -> str:
+    if not delays_s:
+        return "No outcome has met its prediction yet."
+    half, most = (delays_s[int(share * (len(delays_s) - 1))] for share in (0.5, 0.99))
+    return (
+        f"Of the latest {len(delays_s):,} outcomes half came within {_span(half)}, 99 in 100 "
+        f"within {_span(most)}."
+    )
+
+
+def _span(seconds: float) -> str:
+    for unit, length_s in _UNITS:
+        if seconds >= length_s:
+            return f"{seconds / length_s:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _kept_profile(spec: ModelSpec) -> str:
+    kept = len(spec.reference.profile)
+    return f"   # in force: one of {kept} series; name its file to keep it" if kept else ""
+
+
+def _field(name: str, value: object) -> str:
+    indent = name[: len(name) - len(name.lstrip())]
+    text = yaml.safe_dump({name.strip(): value}).rstrip("\n")
+    return "\n".join(indent + line for line in text.split("\n"))
+
+
+def _text(name: str) -> str:
+    """Return a name that stays on its line, in a comment."""
+    return name if name.isprintable() else repr(name)

@@ -1,0 +1,68 @@
+"""Make a model's references from recorded events, so that it has nothing left to learn live."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+
+from agents.commands.backtest import reading
+from agents.commands.recording import Recording, Refusals, read_spec
+from agents.errors import FileError, OperatorError
+from agents.worker.assembly import calm_collector
+from schemas.model_spec import ModelSpec
+from schemas.topics import Topics
+from streams.monitor import Monitor
+from streams.series.profile import FEWEST_VALUES, RecordingPanel
+
+_TYPE = "tidegauge.profile.v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileOptions:
+    """What the operator asked for."""
+
+    predictions: str
+    outcomes: str | None
+    out: Path
+    spec: str | None
+
+
+def make_profile(options: ProfileOptions, console: Console) -> int:
+    """Write the profile of the one model that the files hold; return the exit code."""
+    calm_collector()
+    spec = read_spec(options.spec)
+    panels: list[RecordingPanel] = []
+
+    def panel_of(spec: ModelSpec) -> RecordingPanel:
+        panels.append(RecordingPanel(spec))
+        return panels[-1]
+
+    monitor = Monitor(0, Topics(), lambda _model_id: spec, panel_of)
+    recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
+    refusals = Refusals()
+    with reading(recording, console) as on_bytes:
+        for offset, (_, record) in enumerate(recording.records(refusals, on_bytes)):
+            monitor.apply(offset, record)
+    for refusal in refusals.first:
+        console.print(f"Refused {escape(refusal)}")
+    if len(panels) != 1:
+        found = ", ".join(sorted(monitor.models)) or "none"
+        msg = f"a profile is of one model; the files hold {len(panels)}: {found}"
+        raise OperatorError(msg)
+    profiles = panels[0].profiles()
+    made = {
+        "type": _TYPE,
+        "model_id": next(iter(monitor.models)),
+        "series": {series: each.model_dump() for series, each in profiles.items()},
+    }
+    try:
+        options.out.write_bytes(orjson.dumps(made, option=orjson.OPT_INDENT_2) + b"\n")
+    except OSError as error:
+        msg = f"{options.out}: cannot be written: {error.strerror}"
+        raise FileError(msg) from error
+    console.print(f"Wrote the references of {len(profiles)} series to {options.out}.")
+    if not profiles:
+        console.print(f"A series needs at least {FEWEST_VALUES} values.")
+    return 0

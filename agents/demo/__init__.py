@@ -1,0 +1,1 @@
+"""The demo: a broker in memory, recorded inputs, and a table of results."""

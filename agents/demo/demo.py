@@ -1,0 +1,332 @@
+"""The demo: a real model goes wrong and is caught, through a real broker.
+
+It starts a broker (or uses one), creates the topics, starts a worker as its own process, plays the
+car-loan example as its services would publish it, and reads every alert back from its topic.
+"""
+
+import gzip
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from agents.demo import story
+from agents.demo.car_loan import (
+    LoanMessage,
+    published,
+)
+from agents.demo.child import log_tail, start_child, stop_child
+from agents.demo.collect import Collector
+from agents.demo.embedded_broker import EmbeddedBroker
+from agents.demo.show import _print_alert, _print_closing, _print_story, _show_nothing, summarise
+from agents.errors import FileError, OperatorError, WorkerError
+from agents.kafka.topics import create_topics
+from agents.settings import PREFIX, Settings
+from schemas.event import decode_events
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+STALL_S = 90.0
+
+
+PATIENT_IDLE_S = 5.0
+"""Producer, broker, worker and reader share one machine here: who is slow is not silent."""
+
+
+SETTLE_S = 1.5
+
+
+STOP_S = 30.0
+
+
+Event = LoanMessage | story.StoryMessage
+
+
+class DemoError(WorkerError):
+    """The demo did not come to its end: say why."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the operator asked for.
+
+    Parameters
+    ----------
+    rows
+        Rows of the example that are played; None is all of them.
+    has_own_broker
+        Whether to start the embedded broker instead of using the one of the settings.
+    keeps
+        Whether to stay up afterwards.
+    summary
+        File for the closing figures.
+    is_story
+        Whether to play the story of two models instead of the example.
+    """
+
+    rows: int | None
+    has_own_broker: bool
+    keeps: bool
+    summary: Path | None
+    is_story: bool = False
+
+
+def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> int:
+    """Run the demo; return the exit code."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegauge-demo-")))
+        settings = _on_stage(settings, options, stack, console)
+        create_topics(settings)
+        _refuse_used_topics(settings)
+        show = _show_nothing if options.is_story else _print_alert
+        collector = Collector(settings, lambda alert: show(console, alert))
+        collector.start()
+        stack.callback(collector.stop)
+
+        def start() -> _Worker:
+            worker = stack.enter_context(_worker(settings, folder / "worker.log"))
+            console.print(f"Started a worker, process {worker.process.pid}.")
+            return worker
+
+        play = _Play(settings, collector, console)
+        if options.is_story:
+            figures = play.run_story(start)
+        else:
+            figures = play.run(published(rows=options.rows), start)
+        if options.summary is not None:
+            options.summary.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+        if options.is_story:
+            _print_story(console, collector.collected, figures)
+        else:
+            _print_closing(console, figures)
+        if options.keeps:
+            _keep(settings, play.worker, console)
+    return 0 if figures["pairs"] == figures["predictions"] else DemoError.exit_code
+
+
+def _on_stage(
+    settings: Settings, options: DemoOptions, stack: ExitStack, console: Console
+) -> Settings:
+    """Start a broker where none was named; return the settings to play with."""
+    changed: dict[str, object] = {}
+    if options.has_own_broker:
+        changed["broker"] = stack.enter_context(EmbeddedBroker()).bootstrap
+        console.print(f"Started the embedded broker at {changed['broker']}.")
+    if "idle_s" not in settings.model_fields_set:
+        changed["idle_s"] = PATIENT_IDLE_S
+    if options.is_story:  # one order of all alerts: that of time
+        changed["partitions"] = 1
+    return settings.model_copy(update=changed)
+
+
+def _refuse_used_topics(settings: Settings) -> None:
+    events = settings.topics.name("events")
+    consumer = KafkaConsumer(**settings.connection())
+    try:
+        partitions = [TopicPartition(events, n) for n in range(settings.partitions)]
+        is_used = any(consumer.end_offsets(partitions).values())
+    finally:
+        consumer.close()
+    if is_used:
+        msg = (
+            f"Topic {events!r} at {settings.broker} already holds records, and the demo wants "
+            "topics of its own: run it again with another --prefix."
+        )
+        raise OperatorError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    process: Popen[bytes]
+    log_path: Path
+
+    def check(self) -> None:
+        """Raise when the worker has ended."""
+        if (exit_code := self.process.poll()) is not None:
+            msg = f"The worker ended with exit code {exit_code}; its log ends with:\n"
+            raise DemoError(msg + log_tail(self.log_path))
+
+
+@contextmanager
+def _worker(settings: Settings, log_path: Path) -> Iterator[_Worker]:
+    """Run a worker as operators do: a process of its own, told by the environment."""
+    told = settings.model_dump(mode="json", exclude_unset=True, exclude={"password"})
+    env = {f"{PREFIX}{name.upper()}": str(value) for name, value in told.items()}
+    command = [str(ROOT / "tidegauge"), "worker"]
+    process = start_child(command, log_path=log_path, env={**os.environ, **env}, cwd=ROOT)
+    try:
+        yield _Worker(process, log_path)
+    finally:
+        stop_child(process, grace_s=STOP_S)
+
+
+class _Play:
+    """Publish the example, and wait until every pair has come back."""
+
+    def __init__(self, settings: Settings, collector: Collector, console: Console) -> None:
+        self.worker: _Worker | None = None
+        self._settings = settings
+        self._collector = collector
+        self._console = console
+        self._published = {"prediction": 0, "outcome": 0}
+
+    def run(
+        self,
+        events: Iterator[Event],
+        start: Callable[[], _Worker],
+        *,
+        is_behind: bool = False,
+    ) -> dict[str, Any]:
+        """Play to the end; return the closing figures.
+
+        Parameters
+        ----------
+        events
+            What is published.
+        start
+            Starts a worker.
+        is_behind
+            Whether it starts when everything has been published.
+        """
+        began_s = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        is_shown = self._console.is_terminal
+        with Progress(
+            *columns, TimeElapsedColumn(), console=self._console, disable=not is_shown
+        ) as progress:
+            sent = progress.add_task("events published", total=None)
+            joined = progress.add_task("pairs labelled", total=None)
+            if not is_behind:
+                self.worker = start()
+            for count in self._publish(events):
+                progress.update(sent, completed=count)
+                progress.update(joined, completed=self._pairs())
+            total = sum(self._published.values())
+            progress.update(sent, completed=total, total=total)
+            self.worker = self.worker or start()
+            for pairs in self._wait_for_pairs():
+                progress.update(joined, completed=pairs, total=self._published["prediction"])
+        seconds = time.monotonic() - began_s
+        return summarise(self._collector.collected, self._published, seconds)
+
+    def run_story(self, start: Callable[[], _Worker]) -> dict[str, Any]:
+        """Play the story; return the closing figures.
+
+        Each part is published before a worker runs: who publishes instants of the past is not
+        waited for.
+        """
+        events = list(story.published())
+        before = [event for event in events if event.at_ms < story.DOWN.end_ms]
+        first = self.run(iter(before), start, is_behind=True)
+        if self.worker is not None:
+            stop_child(self.worker.process, grace_s=STOP_S)
+            self.worker = None
+        self._pass_outage()
+        figures = self.run(iter(events[len(before) :]), start, is_behind=True)
+        return figures | {"seconds": round(first["seconds"] + figures["seconds"], 1)}
+
+    def _pass_outage(self) -> None:
+        """Append the tick that says that hours have passed in which nothing came."""
+        partition = TopicPartition(self._settings.topics.name("events"), 0)
+        consumer = KafkaConsumer(**self._settings.connection(), enable_auto_commit=False)
+        last, is_at_end = b"", False
+        try:
+            consumer.assign([partition])
+            consumer.seek_to_beginning(partition)
+            while not is_at_end:
+                records = consumer.poll(timeout_ms=1_000).get(partition, [])
+                filled = [each.value for each in records if decode_events(each.value).payloads]
+                last, is_at_end = (filled or [last])[-1], bool(last) and not records
+        finally:
+            consumer.close()
+        producer = KafkaProducer(**self._settings.connection(), acks="all")
+        producer.send(partition.topic, story.tick_of_outage(last), partition=0).get(STALL_S)
+        producer.close()
+
+    def _publish(self, events: Iterator[Event]) -> Iterator[int]:
+        producer = KafkaProducer(**self._settings.connection(), linger_ms=20, acks="all")
+        topic_of = {"prediction": self._settings.predictions, "outcome": self._settings.outcomes}
+        failures: list[BaseException] = []
+        try:
+            for count, event in enumerate(events, start=1):
+                kind, prediction_id, payload = event[:3]
+                at_ms = event.at_ms if isinstance(event, story.StoryMessage) else None
+                key = prediction_id.encode()
+                sending = producer.send(topic_of[kind], payload, key=key, timestamp_ms=at_ms)
+                sending.add_errback(failures.append)
+                self._published[kind] += 1
+                if count % 1_000 == 0:
+                    self._check(failures)
+                    yield count
+            producer.flush()
+            self._check(failures)
+        finally:
+            producer.close()
+
+    def _wait_for_pairs(self) -> Iterator[int]:
+        """Yield the pairs so far until all are there and a moment has passed, or none come."""
+        pairs, moved_s = self._pairs(), time.monotonic()
+        while True:
+            time.sleep(0.1)
+            self._check([])
+            if self._pairs() != pairs:
+                pairs, moved_s = self._pairs(), time.monotonic()
+            yield pairs
+            still_s = time.monotonic() - moved_s
+            if still_s > (SETTLE_S if pairs >= self._published["prediction"] else STALL_S):
+                return
+
+    def _pairs(self) -> int:
+        return len(self._collector.collected.labelled_ids)
+
+    def _check(self, failures: list[BaseException]) -> None:
+        if self.worker is not None:
+            self.worker.check()
+        failure = self._collector.failure or next(iter(failures), None)
+        if failure is not None:
+            msg = f"The broker at {self._settings.broker} failed: {failure!r}"
+            raise DemoError(msg) from failure
+
+
+def write_files(folder: Path, rows: int | None, console: Console) -> None:
+    """Write what the services publish as two files that `backtest` reads."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder}: cannot be made a folder: {error.strerror}"
+        raise FileError(msg) from error
+    paths = {kind: folder / f"{kind}s.jsonl.gz" for kind in ("prediction", "outcome")}
+    with ExitStack() as stack:
+        files = {
+            kind: stack.enter_context(gzip.open(path, "wb", compresslevel=1))
+            for kind, path in paths.items()
+        }
+        for kind, _, payload in published(rows=rows):
+            files[kind].write(payload + b"\n")
+    console.print(f"Wrote {paths['prediction']} and {paths['outcome']}.")
+
+
+def _keep(settings: Settings, worker: _Worker | None, console: Console) -> None:
+    topics = settings.topics
+    console.print(
+        f"\nStill running at {settings.broker}. Publish predictions to {topics.predictions!r} and "
+        f"outcomes to {topics.outcomes!r}; docs/wire.md says what they look like.\n"
+        f"  ./tidegauge tail alerts --broker {settings.broker}\n"
+        "Ctrl-C stops it."
+    )
+    while worker is not None:
+        worker.check()
+        time.sleep(0.5)

@@ -1,0 +1,194 @@
+"""Read ``--to KIND=WHERE``: who is to be told, and the secret that this takes.
+
+WHERE is an address, a file that holds it, or ``env:NAME``, a variable that holds it. A value that
+may be a secret is never repeated in a message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import SecretStr
+from yarl import URL
+
+from agents.errors import FileError, OperatorError
+
+TargetKind = Literal["alertmanager", "webhook", "slack", "pagerduty"]
+
+
+_ENVIRONMENT = "env:"
+
+
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+
+
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9+_-]{20,}")
+
+
+_PAGERDUTY_KEY = re.compile(r"[A-Za-z0-9_-]{32}")
+
+
+_NAMES: dict[TargetKind, str] = {
+    "alertmanager": "Alertmanager",
+    "webhook": "The webhook",
+    "slack": "Slack",
+    "pagerduty": "PagerDuty",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Who is to be told.
+
+    Parameters
+    ----------
+    kind
+        In what language.
+    secret
+        The address; for PagerDuty the key.
+    url
+        The address without anything that may be a secret: its origin.
+    label
+        Short, stable for as long as --to is spelt alike, also when the secret behind it changes:
+        the consumer group ends with it.
+    is_exposed
+        Whether a secret stands on the command line, where every user of the machine can read it.
+    """
+
+    kind: TargetKind
+    secret: SecretStr
+    url: str
+    label: str
+    is_exposed: bool = field(default=False)
+
+    @property
+    def name(self) -> str:
+        """The target as messages name it."""
+        return f"{_NAMES[self.kind]} at {self.url}"
+
+
+def read_destinations(texts: Sequence[str], pagerduty_url: str) -> list[Destination]:
+    """Return what each ``--to TEXT`` asks for; see `read_destination`.
+
+    Raises
+    ------
+    ValueError
+        Also when two of them are the same: they would share a consumer group.
+    """
+    destinations = [read_destination(text, pagerduty_url) for text in texts]
+    if len({each.label for each in destinations}) < len(destinations):
+        msg = "the same target is named twice"
+        raise ValueError(msg)
+    return destinations
+
+
+def read_destination(text: str, pagerduty_url: str) -> Destination:
+    """Return what ``--to TEXT`` asks for.
+
+    Parameters
+    ----------
+    text
+        ``KIND=WHERE``.
+    pagerduty_url
+        Where PagerDuty takes events; its customers in Europe have another address.
+
+    Raises
+    ------
+    ValueError
+        When it is no such text, with a sentence for the operator.
+    OperatorError, FileError
+        When what it names is not there, or not what it should be.
+    """
+    name, equals, where = text.partition("=")
+    kind = next((each for each in get_args(TargetKind) if each == name), None)
+    if kind is None:
+        near = difflib.get_close_matches(name, get_args(TargetKind), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"KIND is one of {', '.join(get_args(TargetKind))}{hint}")
+    if not equals or not where:
+        example = "FILE" if kind == "pagerduty" else "URL"
+        raise ValueError(f"nothing follows {kind}: write {kind}={example}")
+    label = f"{kind}-{hashlib.blake2b(_spelling(where).encode(), digest_size=4).hexdigest()}"
+    held = _held(kind, where)
+    if kind == "pagerduty":
+        if not _PAGERDUTY_KEY.fullmatch(held):
+            raise OperatorError(
+                "--to pagerduty: an integration key of Events API v2 has 32 letters and digits, "
+                f"this one has {len(held)} characters"
+            )
+        origin = _origin(kind, pagerduty_url)
+        return Destination(kind=kind, secret=SecretStr(held), url=origin, label=label)
+    origin = _origin(kind, held)
+    has_secret = kind == "slack" or URL(held).user is not None
+    return Destination(
+        kind=kind,
+        secret=SecretStr(held),
+        url=origin,
+        label=label,
+        is_exposed=has_secret and where == held,
+    )
+
+
+def _spelling(where: str) -> str:
+    is_file = not where.startswith(_ENVIRONMENT) and not _ADDRESS.match(where)
+    return str(Path(where).absolute()) if is_file else where
+
+
+def _held(kind: TargetKind, where: str) -> str:
+    """Return the address or key itself."""
+    if where.startswith(_ENVIRONMENT):
+        name = where.removeprefix(_ENVIRONMENT)
+        if not (held := os.environ.get(name, "").strip()):
+            raise OperatorError(f"--to {kind}: the environment has no variable {name!r}")
+        return held
+    if _ADDRESS.match(where):
+        if kind == "pagerduty":
+            msg = "pagerduty takes a file with the integration key; see --pagerduty-url"
+            raise ValueError(msg)
+        return where
+    return _read(kind, where)
+
+
+def _read(kind: TargetKind, where: str) -> str:
+    path = Path(where)
+    if not path.exists() and not _is_surely_a_path(path):
+        raise FileError(
+            f"--to {kind}: no such file. It is not repeated here, since it may be a secret: put a "
+            f"key or an address that is secret into a file, and name the file: {kind}=FILE. An "
+            "address begins with http:// or https://."
+        )
+    try:
+        held = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise FileError(f"--to {kind}: no such file {where!r}") from None
+    except OSError as error:
+        raise FileError(f"--to {kind}: {where!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise FileError(f"--to {kind}: {where!r} is not text") from None
+    if not held:
+        raise FileError(f"--to {kind}: {where!r} is empty")
+    return held
+
+
+def _is_surely_a_path(path: Path) -> bool:
+    return path.is_absolute() or (path.parent.is_dir() and not _LIKE_A_KEY.fullmatch(str(path)))
+
+
+def _origin(kind: TargetKind, address: str) -> str:
+    try:
+        url = URL(address)
+        if url.scheme in {"http", "https"} and url.host and not url.fragment:
+            return str(url.origin())
+    except ValueError:
+        pass  # its message repeats the address
+    raise OperatorError(
+        f"--to {kind}: what it names is not an address like https://host:port/path (it is not "
+        "repeated here, since it may be a secret)"
+    )

@@ -1,0 +1,252 @@
+"""What each target is told of an alert, and in which words.
+
+============  ==================  ==================  ================  =====================
+              firing              ongoing             acknowledged      muted
+============  ==================  ==================  ================  =====================
+webhook       the alert           the alert           the alert         the resolution alone
+slack         a message           a message           no more ongoing   nothing
+pagerduty     trigger             trigger, same key   acknowledge       the resolution alone
+alertmanager  posted each minute  posted each minute  an annotation     posted no more
+============  ==================  ==================  ================  =====================
+
+Resolved: the alert, a message, resolve, and an end. Who keeps a book of what is open is always told
+that something has closed: a page that was sent before the mute would stay open for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from urllib.parse import urljoin
+
+import orjson
+from pydantic import SecretStr
+
+from agents.notify.http import Request
+from schemas.alert import Alert
+from schemas.wire import to_epoch_ms
+
+_PAGERDUTY_SUMMARY_CHARACTERS = 1_024
+
+
+_COLOURS = {"critical": "#c0392b", "warning": "#e67e22", "info": "#2980b9"}
+
+
+_RESOLVED_COLOUR = "#27ae60"
+
+
+_SLACK_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A transition to be told.
+
+    Parameters
+    ----------
+    alert
+        The transition.
+    record
+        Its bytes in ``alerts``.
+    is_muted
+        Whether a person has asked for silence about it.
+    """
+
+    alert: Alert
+    record: bytes
+    is_muted: bool
+
+
+class Target(Protocol):
+    """Turns notices into requests."""
+
+    def request(self, notice: Notice) -> Request | None:
+        """Return what the target is told; None when it is told nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A program of the operator's: it is given the record of ``alerts``, byte for byte."""
+
+    url: SecretStr
+
+    def request(self, notice: Notice) -> Request | None:
+        """Return the alert itself; its id tells a copy."""
+        if notice.is_muted and notice.alert.status != "resolved":
+            return None
+        headers = {"Idempotency-Key": notice.alert.alert_id}
+        return Request(url=self.url, body=notice.record, headers=headers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slack:
+    """An incoming webhook of Slack.
+
+    Parameters
+    ----------
+    url
+        The webhook, which is a secret.
+    links
+        What links to the runbook begin with; None leaves them out.
+    """
+
+    url: SecretStr
+    links: str | None
+
+    def request(self, notice: Notice) -> Request | None:
+        """Return a message: what, how much, since when, and what to do."""
+        alert = notice.alert
+        if notice.is_muted or (alert.status == "ongoing" and alert.acknowledged):
+            return None
+        heading = f"{alert.status.upper()} · {alert.severity} · {alert.summary}"
+        lines = [_escaped(line) for line in details(alert)]
+        if alert.status != "resolved":
+            lines.append(f"`./tidegauge ack {alert.fingerprint}`")
+        if link := runbook_link(alert, self.links):
+            lines.append(f"<{link}|Runbook>")
+        is_over = alert.status == "resolved"
+        message = {
+            "text": _escaped(heading),
+            "attachments": [
+                {
+                    "color": _RESOLVED_COLOUR if is_over else _COLOURS[alert.severity],
+                    "text": "\n".join(lines),
+                    "mrkdwn_in": ["text"],
+                }
+            ],
+        }
+        return Request(url=self.url, body=orjson.dumps(message))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagerDuty:
+    """Events API v2 of PagerDuty. One fingerprint is one incident: the key dedupes, and resolves.
+
+    Parameters
+    ----------
+    url
+        Where events are taken.
+    key
+        The integration key.
+    links
+        What links to the runbook begin with; None leaves them out.
+    """
+
+    url: SecretStr
+    key: SecretStr
+    links: str | None
+
+    def request(self, notice: Notice) -> Request | None:
+        """Return a trigger, an acknowledgement or a resolution."""
+        alert = notice.alert
+        event: dict[str, Any] = {
+            "routing_key": self.key.get_secret_value(),
+            "dedup_key": alert.fingerprint,
+            "client": "Tidegauge",
+        }
+        if alert.status == "resolved":
+            event["event_action"] = "resolve"
+        elif notice.is_muted:
+            return None
+        elif alert.acknowledged:
+            event["event_action"] = "acknowledge"
+        else:
+            event |= self._trigger(alert)
+        return Request(url=self.url, body=orjson.dumps(event))
+
+    def _trigger(self, alert: Alert) -> dict[str, Any]:
+        link = runbook_link(alert, self.links)
+        # A category is a value of a prediction: it stays in the house.
+        return {
+            "event_action": "trigger",
+            "payload": {
+                "summary": alert.summary[:_PAGERDUTY_SUMMARY_CHARACTERS],
+                "source": alert.model_id,
+                "severity": alert.severity,
+                "timestamp": alert.fired_at,
+                "component": alert.series,
+                "group": alert.model_id,
+                "class": alert.kind,
+                "custom_details": alert.model_dump(
+                    mode="json", exclude={"summary", "type", "category", "categories"}
+                ),
+            },
+            "links": [{"href": link, "text": "Runbook"}] if link else [],
+        }
+
+
+def alertmanager_labels(alert: Alert) -> dict[str, str]:
+    """Return what names the alert to Alertmanager; other labels are another alert."""
+    return {
+        "alertname": "Tidegauge" + alert.kind.title().replace("_", ""),
+        "model_id": alert.model_id,
+        "series": alert.series,
+        "aspect": alert.aspect,
+        "severity": alert.severity,
+        "kind": alert.kind,
+        "fingerprint": alert.fingerprint,
+    }
+
+
+def alertmanager_alert(alert: Alert, ends_at: datetime, now: datetime, links: str | None) -> Any:
+    """Return an alert as Alertmanager's API v2 takes it, firing until ``ends_at``."""
+    annotations = {"summary": alert.summary, "description": "\n".join(details(alert))}
+    if alert.runbook:
+        annotations["runbook"] = runbook_link(alert, links) or alert.runbook
+    # A start that lies ahead, by a producer's clock, would lie behind the end: it is refused.
+    starts_at = min(read_instant(alert.fired_at), now)
+    posted = {
+        "labels": alertmanager_labels(alert),
+        "annotations": annotations,
+        "startsAt": _instant(starts_at),
+        "endsAt": _instant(ends_at),
+    }
+    if link := runbook_link(alert, links):
+        posted["generatorURL"] = link
+    return posted
+
+
+def details(alert: Alert) -> Sequence[str]:
+    """Return what is to be known beyond the summary, a line each."""
+    lines = [f"Model {alert.model_id}, version {alert.model_version or 'unknown'}, {alert.series}"]
+    if alert.segment:
+        lines.append(", ".join(f"{name}: {value}" for name, value in sorted(alert.segment.items())))
+    lines.append(f"Since {alert.started_at}, seen {alert.fired_at}")
+    if alert.followed_by:
+        lines.append(f"Alerts are open as well on: {', '.join(alert.followed_by)}")
+    if alert.is_flapping:
+        lines.append("It comes and goes: told less often until it is steady")
+    if alert.acknowledged:
+        taken = alert.acknowledged
+        because = f": {taken.because}" if taken.because else ""
+        lines.append(f"Acknowledged by {taken.by} at {taken.at}{because}")
+    if alert.resolved_because:
+        lines.append(f"Resolved: {alert.resolved_because}")
+    return lines
+
+
+def runbook_link(alert: Alert, links: str | None) -> str | None:
+    """Return a link that a browser can follow, where the operator has said what it begins with."""
+    return urljoin(f"{links.rstrip('/')}/", alert.runbook) if links and alert.runbook else None
+
+
+def read_instant(text: str) -> datetime:
+    """Read an instant of the wire.
+
+    Raises
+    ------
+    ValueError
+        When it is none.
+    """
+    return datetime.fromtimestamp(to_epoch_ms(text) / 1_000, UTC)
+
+
+def _escaped(text: str) -> str:
+    # Without it, a model called "<!channel>" would wake everybody.
+    return text.translate(_SLACK_ESCAPES)
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""The worker: two Faust agents, and their transport, state and publishing."""

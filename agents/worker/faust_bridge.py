@@ -1,0 +1,188 @@
+"""The bridge between Faust's callbacks and the agents."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.tables.recovery import RebalanceAgain
+from faust.types import TP
+from mode.supervisors import CrashingSupervisor
+
+from agents.errors import StalledError
+from agents.worker.agent import Hop
+from agents.worker.app import WorkerApp
+from agents.worker.exit import fail
+from agents.worker.transport import BatchConsumer, Fetch, FetchSchema
+from agents.worker.watchdog import Watchdog, watch_every_s
+
+_log = logging.getLogger(__name__)
+
+_REVOKE_S = 3.0
+
+
+_SHUTDOWN_S = 8.0
+
+
+_T = TypeVar("_T")
+
+
+class FaustBridge:
+    """Between Faust's signals and the hops."""
+
+    def __init__(self, app: WorkerApp) -> None:
+        self._app = app
+        self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._restore: asyncio.Task[None] | None = None
+        app.on_partitions_revoked.connect(self._on_revoked)
+        app.on_rebalance_complete.connect(self._on_rebalance_complete)
+        app.on_before_shutdown.connect(self._on_shutdown)
+        for hop in app.hops:
+            self._add_agent(hop)
+            app.task(self._runner(hop))
+        app.task(self._watch)
+
+    def _add_agent(self, hop: Hop) -> None:
+        app = self._app
+
+        async def consume(stream: faust.StreamT[Any]) -> None:
+            async for event in stream.events():
+                async with self._busy[hop.name]:
+                    # The lock may have been held by a rebalance that took the partition away.
+                    if (
+                        app.flow_control.is_active()
+                        and event.message.generation_id == app.consumer_generation_id
+                    ):
+                        await self._guarded(hop.on_fetch(cast(Fetch, event.value)))
+
+        app.agent(
+            app.topic(*hop.topics, schema=FetchSchema(), acks=False),
+            name=f"tidegauge.{hop.name}",
+            concurrency=1,
+            supervisor_strategy=CrashingSupervisor,
+        )(consume)
+
+    def _runner(self, hop: Hop) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            await self._guarded(hop.run())
+
+        return run
+
+    async def _guarded(self, work: Awaitable[_T]) -> _T:
+        """Do ``work``; at a failure the process ends here and now, before any other task runs.
+
+        What failed half-way must not be saved, by nobody: not by the task beside, not by a flush.
+        """
+        try:
+            return await work
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            if self._app.owns_process:
+                fail(error)
+            raise
+
+    async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
+        self._restore = restore = asyncio.create_task(self._restore_all())
+        try:
+            await asyncio.wait([restore])
+        finally:
+            restore.cancel()
+        if restore.cancelled():
+            # Faust then waits for the assignment that follows, instead of resuming this one.
+            raise RebalanceAgain
+        await self._guarded(restore)
+
+    async def _restore_all(self) -> None:
+        consumer = self._app.batches
+        assigned = consumer.assignment()
+        starts = await consumer.first_offsets(assigned)
+        _say_assignment(assigned)
+        for hop in self._app.hops:
+            mine = {tp: offset for tp, offset in starts.items() if tp.topic in hop.topics}
+            async with self._busy[hop.name]:
+                await hop.on_rebalance_complete(mine)
+            for tp in mine:
+                chosen = hop.start_offset(tp)
+                if chosen is not None:
+                    starts[tp] = chosen
+        consumer.plan(starts)
+
+    async def _on_revoked(self, *arguments: Any, **_: Any) -> None:
+        revoked: set[TP] = arguments[-1]
+        if self._restore is not None and not self._restore.done():
+            self._restore.cancel()
+            await asyncio.wait([self._restore])
+        for hop in self._app.hops:
+            mine = {tp for tp in revoked if tp.topic in hop.topics}
+            if mine:
+                await self._undisturbed(hop, partial(hop.on_revoked, mine), _REVOKE_S)
+
+    async def _on_shutdown(self, *_: Any, **__: Any) -> None:
+        if self._restore is None:  # stopped before anything was assigned
+            return
+        until_s = asyncio.get_running_loop().time() + _SHUTDOWN_S
+        for hop in self._app.hops:
+            left_s = max(0.0, until_s - asyncio.get_running_loop().time())
+            await self._undisturbed(hop, hop.on_shutdown, left_s)
+
+    async def _undisturbed(
+        self, hop: Hop, callback: Callable[[], Awaitable[None]], within_s: float
+    ) -> None:
+        """Call back between two fetches if that is possible in time."""
+        busy = self._busy[hop.name]
+        try:
+            async with asyncio.timeout(within_s):
+                async with busy:
+                    await self._guarded(callback())
+        except TimeoutError:
+            _log.warning(
+                "%s was not flushed within %.0f s: the next owner of its partitions repeats work",
+                hop.name,
+                within_s,
+            )
+
+    async def _watch(self) -> None:
+        app = self._app
+        stall_s = app.settings.stall_s
+        watchdog = Watchdog(stall_s)
+        pause_s = watch_every_s(stall_s)
+        ends: dict[TP, int] = {}  # what is known stays known while the broker cannot be asked
+        while not app.should_stop:
+            await app.sleep(pause_s)
+            await self._guarded(_check_thread(app.batches))
+            with contextlib.suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    ends.update(await app.batches.end_offsets())
+            applied = {tp: offset for hop in app.hops for tp, offset in hop.applied().items()}
+            await self._guarded(_checked(watchdog, applied, ends))
+
+
+async def _check_thread(consumer: BatchConsumer) -> None:
+    if not consumer.has_thread():  # whoever asks it anything would wait for ever
+        msg = "the thread that talks to Kafka has ended: restart the worker"
+        raise StalledError(msg)
+
+
+async def _checked(watchdog: Watchdog, applied: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+    watchdog.check(asyncio.get_running_loop().time(), applied, ends)
+
+
+def _say_assignment(assigned: set[TP]) -> None:
+    if not assigned:
+        _log.warning("This worker has no partitions: the group has more workers than partitions")
+        return
+    by_topic: defaultdict[str, list[int]] = defaultdict(list)
+    for tp in sorted(assigned):
+        by_topic[tp.topic].append(tp.partition)
+    _log.info(
+        "Assigned: %s",
+        "; ".join(f"{topic} {', '.join(map(str, held))}" for topic, held in by_topic.items()),
+    )

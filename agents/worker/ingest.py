@@ -1,0 +1,295 @@
+"""Ingest: from the input topics to the one log, ``events``.
+
+It holds no state that matters: a crash reads again from the last commit, and the monitor drops what
+it has seen by the source positions. What must hold (docs/design.md, "Exactness"):
+
+Rule 1. Of each source partition, a run without holes is published, starting at the commit.
+Rule 2. The next events go out only after all earlier ones are acknowledged.
+Rule 3. An offset is committed only when everything before it is acknowledged.
+Rule 4. After a failed send nothing is published any more: the process ends.
+Rule 5. When too much is refused the process ends too, with the dead letters of its last batch
+        published and their offsets not committed: an operator says whether to leave them behind.
+Rule 6. A partition far ahead of the others is fetched no further until they have caught up.
+Rule 7. The worker that holds partition 0 of the first input topic also appends ticks (`Ticker`).
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import cast
+
+from faust.types import TP
+
+from agents.errors import OperatorError, WorkerError
+from agents.telemetry import RateLimit, get_logger
+from agents.worker.agent import Hop
+from agents.worker.publish import Outgoing
+from agents.worker.state import Sender
+from agents.worker.tick import TICK_EVERY_S, Ticker
+from agents.worker.transport import Fetch
+from schemas.dead_letter import DeadLetter
+from schemas.event import EventKind, Source
+from schemas.topics import Topics
+from streams.ingest.accept import accept_all
+from streams.ingest.batches import pack
+from streams.ingest.dead_letter import DeadLetterLimit, TooManyRefusedError
+from streams.ingest.merge import Item, TimeMerge
+from streams.ingest.records import Accepted, Refused
+
+RELEASED_AT_ONCE = 4_000
+
+
+COMMIT_EVERY_S = 1.0
+
+
+LOOK_EVERY_S = 0.05
+
+
+HELD_AT_MOST = 50_000
+"""Events held over all source partitions before those far ahead are fetched no further. Well below
+what `TimeMerge` holds at most: beyond that it would let events go out of their order."""
+
+
+Clock = Callable[[], float]
+
+
+Incarnations = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+_log = get_logger(__name__)
+
+
+class SourceRecreatedError(WorkerError):
+    """An input topic was created anew under a running worker. Restart it."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
+class Ingest(Hop):
+    """The ingest of one worker.
+
+    Parameters
+    ----------
+    topics
+        Names and partitions.
+    sender
+        What publishes.
+    merge
+        What puts the source partitions in order.
+    limit
+        What stops the worker when too much is refused.
+    clock
+        Seconds since the epoch.
+    incarnations
+        Gives what tells each input topic from a deleted one of the same name.
+    max_payload_bytes
+        Larger inputs are refused unread.
+    tick_every_s
+        Seconds between two ticks.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        sender: Sender,
+        merge: TimeMerge,
+        limit: DeadLetterLimit,
+        clock: Clock,
+        *,
+        incarnations: Incarnations,
+        max_payload_bytes: int,
+        tick_every_s: float = TICK_EVERY_S,
+    ) -> None:
+        outputs = (topics.name("events"), topics.name("dead_letters"))
+        super().__init__("ingest", tuple(topics.sources().values()), outputs)
+        self._topics = topics
+        self._sender = sender
+        self._merge = merge
+        self._limit = limit
+        self._clock = clock
+        self._incarnations = incarnations
+        self._max_payload_bytes = max_payload_bytes
+        self._kind_of: dict[str, EventKind] = {
+            topic: kind for kind, topic in topics.sources().items()
+        }
+        self._sources: dict[TP, Source] = {}
+        self._expected: dict[TP, int] = {}
+        self._done: dict[TP, int] = {}
+        self._committed: dict[TP, int] = {}
+        self._next_commit_s = 0.0
+        self._has_fetched = False
+        self._turn = asyncio.Lock()
+        self._paused: set[TP] = set()
+        self._refusals = RateLimit(every_s=10.0)
+        self._ticker = Ticker(topics, sender, clock, tick_every_s)
+
+    async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
+        """Start anew at these offsets; what was held is read again."""
+        incarnations = await self._incarnations()
+        self._sources = {
+            tp: Source(self._kind_of[tp.topic], *tp, incarnations.get(tp.topic, ""))
+            for tp in starts
+        }
+        self._expected = dict(starts)
+        self._done = dict(starts)
+        self._committed = dict(starts)
+        self._paused = set()
+        self._has_fetched = False
+        self._merge.assign(self._sources.values(), self._clock())
+        self._ticker.assign(starts)
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        """Check what a fetch brought, hold it until its turn comes, publish what may go."""
+        self._take(fetch)
+        await self._flush()
+
+    async def run(self) -> None:
+        """Publish what has waited long enough for other partitions, and that time has passed."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._flush()
+            await self._ticker.turn(self.partitions)
+
+    async def on_revoked(self, tps: set[TP]) -> None:
+        """Commit what is acknowledged; what is held is read again by the next owner."""
+        await self.on_shutdown()
+        self._expected = {}
+        self._done = {}
+        self._paused = set()
+        self._merge.assign([], self._clock())
+        self._ticker.assign(())
+
+    async def on_shutdown(self) -> None:
+        """Commit what is acknowledged."""
+        async with self._turn:
+            await self._commit()
+
+    def applied(self) -> Mapping[TP, int]:
+        """Return, for each source partition, the offset up to which all is published."""
+        return {tp: end for tp, end in self._done.items() if tp in self._expected}
+
+    def _take(self, fetch: Fetch) -> None:
+        source = self._sources[fetch.tp]
+        if fetch.start_offset < self._expected[fetch.tp]:
+            msg = (
+                f"{source.name} goes on at offset {fetch.start_offset} after "
+                f"{self._expected[fetch.tp]}: the topic was deleted and created anew; the worker "
+                "ends so that the next one takes it for the new topic it is"
+            )
+            raise SourceRecreatedError(msg)
+        now_s = self._clock()
+        if not self._has_fetched:
+            # Restoring state may have taken longer than partitions wait for each other.
+            self._has_fetched = True
+            self._merge.assign(self._sources.values(), now_s)
+        now_ms = int(now_s * 1_000)
+        items: list[Item] = accept_all(source, fetch.records, now_ms, self._max_payload_bytes)
+        self._expected[fetch.tp] = fetch.next_offset
+        has_more = fetch.next_offset < fetch.highwater
+        self._merge.add(source, items, has_more=has_more, now_s=now_s)
+        if has_more and self._merge.held(source) > self._room:
+            self._paused.add(fetch.tp)
+            self.partitions.pause([fetch.tp])
+
+    @property
+    def _room(self) -> int:
+        return HELD_AT_MOST // max(1, len(self._sources))
+
+    def _resume(self) -> None:
+        """Fetch again from the partitions that the others have caught up with."""
+        for tp in sorted(self._paused):
+            source = self._sources[tp]
+            # It is known to hold more, however long ago it was heard: nobody passes it by.
+            self._merge.add(source, [], has_more=True, now_s=self._clock())
+            if self._merge.held(source) <= self._room // 2:
+                self._paused.remove(tp)
+                self.partitions.resume([tp])
+
+    def _note_ends(self) -> None:
+        """Tell the merge who has been read to the end, so that nobody waits for them."""
+        for tp, end in self.partitions.known_ends().items():
+            if end.offset == self._expected.get(tp):
+                self._merge.note_end(self._sources[tp], end.seen_at_s)
+
+    async def _flush(self) -> None:
+        async with self._turn:
+            self._resume()
+            if len(self._merge):
+                self._note_ends()
+            while items := self._merge.release(self._clock(), RELEASED_AT_ONCE):
+                await self._publish(items)
+                self._resume()
+            if self._done != self._committed and self._clock() >= self._next_commit_s:
+                await self._commit()
+
+    async def _commit(self) -> None:
+        """Commit what has been acknowledged (Rule 3)."""
+        self._next_commit_s = self._clock() + COMMIT_EVERY_S
+        news = {tp: end for tp, end in self._done.items() if end != self._committed.get(tp)}
+        if news:
+            await self.partitions.commit_fact(news)
+            self._committed |= news
+
+    async def _publish(self, items: list[Item]) -> None:
+        refused = [item for item in items if isinstance(item, Refused)]
+        accepted = _told(items) if refused else cast("list[Accepted]", items)
+        events = self._topics.name("events")
+        outgoing = [
+            Outgoing(events, partition, key.encode(), value, timestamp_ms)
+            for partition, key, value, timestamp_ms in pack(
+                accepted, self._topics.partitions, int(self._clock() * 1_000)
+            )
+        ]
+        outgoing += [self._dead_letter(item) for item in refused]
+        await self._sender.send(outgoing)
+        self._check_share(items, is_any_refused=bool(refused))
+        # A source is one object while its partition is assigned: by its id, a fifth of the time.
+        for last in {id(item.source): item for item in items}.values():
+            self._done[TP(last.source.topic, last.source.partition)] = last.offset + 1
+        for tp, end in self._expected.items():
+            if not self._merge.held(self._sources[tp]):
+                self._done[tp] = end
+
+    def _check_share(self, items: list[Item], *, is_any_refused: bool) -> None:
+        """End the worker when too much is refused (Rule 5)."""
+        try:
+            if is_any_refused:
+                for item in items:
+                    self._limit.note(item.source.topic, is_refused=isinstance(item, Refused))
+            else:
+                for topic, count in Counter([item.source.topic for item in items]).items():
+                    self._limit.note_accepted(topic, count)
+        except TooManyRefusedError as error:
+            raise OperatorError(
+                f"{error}, so the worker stops here. Read why with `./tidegauge tail dead_letters "
+                "--from-beginning` and have the producer mended; to leave such records behind, "
+                "start again with a higher TIDEGAUGE_DEAD_LETTER_RATIO, or with none"
+            ) from error
+
+    def _dead_letter(self, refused: Refused) -> Outgoing:
+        letter = refused.letter
+        self._say(letter)
+        return Outgoing(
+            self._topics.name("dead_letters"),
+            None,
+            letter.topic.encode(),
+            letter.model_dump_json().encode(),
+            refused.logged_at,
+        )
+
+    def _say(self, letter: DeadLetter) -> None:
+        suppressed = self._refusals.take(letter.reason, self._clock())
+        if suppressed is not None:
+            _log.warning(
+                f"Refused {letter.topic}-{letter.partition} offset {letter.offset}: "
+                f"{letter.detail}; it is in dead_letters",
+                reason=letter.reason,
+                suppressed=suppressed,
+            )
+
+
+def _told(items: Iterable[Item]) -> list[Accepted]:
+    """Return what the models are told of these, in their order."""
+    told = (item.event if isinstance(item, Refused) else item for item in items)
+    return [event for event in told if isinstance(event, Accepted)]

@@ -1,0 +1,280 @@
+"""Records into Kafka: all of a call is acknowledged, or nothing more is ever sent.
+
+Rule 1. `Publisher.send` returns when every record it was given is durable, and raises otherwise.
+Rule 2. The records of one call for one partition keep their order, whatever is retried.
+Rule 3. After the first failure every call is refused. A record may be missing then, and whatever
+        followed it would hide the hole; a new process starts again from the last commit.
+Rule 4. Stopping does not send what is waiting. Whoever still waits for it is told that it failed.
+
+One batch at a time for each partition is on its way, so a retry cannot overtake what follows it.
+That a retried batch is stored once needs an idempotent producer, which Apache Kafka offers and the
+embedded broker does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from agents.errors import BrokerUnreachableError, OperatorError, PublishError
+from schemas.topics import MAX_RECORD_BYTES, key_partition
+
+_BATCH_BYTES = 512 * 1024
+
+
+_REQUEST_TIMEOUT_MS = 10_000
+
+
+# The embedded broker answers with an unknown error. Kafka may do so too, but not three times.
+_IDEMPOTENCE_TRIES = 3
+
+
+_REQUEST_GRACE_S = 0.2
+
+
+_Target = tuple[str, int]
+
+
+_log = logging.getLogger(__name__)
+
+
+_SENDER_LOG = logging.getLogger("aiokafka.producer.sender")
+
+
+async def _disconnect(producer: AIOKafkaProducer) -> None:
+    """Close a producer. Its own stop() sends first whatever waits, for as long as that takes."""
+    producer._closed = True
+    sender = producer._sender.sender_task
+    while not sender.done():
+        # The first cancel ends its loop; a further one ends the requests it then waits for.
+        sender.cancel()
+        await asyncio.wait([sender], timeout=_REQUEST_GRACE_S)
+    await producer.client.close()
+
+
+@contextlib.contextmanager
+def _unsaid(logger: logging.Logger) -> Iterator[None]:
+    """Keep ``logger`` quiet: what it would say is said better by us."""
+
+    def refuse(_: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(refuse)
+    try:
+        yield
+    finally:
+        logger.removeFilter(refuse)
+
+
+class Outgoing(NamedTuple):
+    """One record to publish.
+
+    Parameters
+    ----------
+    partition
+        None: by the key, see `key_partition`.
+    value
+        None deletes the key from a compacted topic.
+    timestamp_ms
+        None: the time of sending.
+    """
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None
+
+
+class Publisher:
+    """Publishes batches of records.
+
+    Parameters
+    ----------
+    connection
+        aiokafka's connection arguments: addresses, security.
+    acknowledged_within_s
+        A broker may be away for so long; then `send` fails.
+    """
+
+    def __init__(
+        self, connection: Mapping[str, Any], *, acknowledged_within_s: float = 600.0
+    ) -> None:
+        self._connection = dict(connection)
+        self._acknowledged_within_s = acknowledged_within_s
+        self._producer: AIOKafkaProducer | None = None
+        self._partitions: dict[str, int] = {}
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._turns: defaultdict[_Target, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._refusal: str | None = "the publisher has not been started"
+        self.is_idempotent = True
+
+    async def start(self) -> None:
+        """Connect, and find out whether the broker keeps order under retries.
+
+        Raises
+        ------
+        BrokerUnreachableError
+            When no broker answers.
+        """
+        for _ in range(_IDEMPOTENCE_TRIES):
+            with contextlib.suppress(IncompatibleBrokerVersion, UnknownError), _unsaid(_SENDER_LOG):
+                self._producer = await self._connect(is_idempotent=True)
+                break
+        else:
+            self.is_idempotent = False
+            self._producer = await self._connect(is_idempotent=False)
+            _log.warning(
+                "This broker has no idempotent producer, so a record may be stored twice; "
+                "durability is promised on Apache Kafka only"
+            )
+        self._refusal = None
+
+    async def _connect(self, *, is_idempotent: bool) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._connection,
+            acks="all",
+            enable_idempotence=is_idempotent,
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=MAX_RECORD_BYTES,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        )
+        try:
+            await producer.start()
+        except (IncompatibleBrokerVersion, UnknownError):
+            await producer.stop()
+            raise
+        except KafkaError as error:
+            await producer.stop()
+            raise BrokerUnreachableError(
+                f"Kafka takes no records from this worker: {error}"
+            ) from error
+        return producer
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions ``topic`` has; asked of the broker once.
+
+        Raises
+        ------
+        OperatorError
+            When the topic does not exist.
+        """
+        if topic not in self._partitions:
+            try:
+                self._partitions[topic] = len(await self._ready().partitions_for(topic))
+            except UnknownTopicOrPartitionError as error:
+                raise OperatorError(
+                    f"topic {topic!r} does not exist; run `./tidegauge topics create`"
+                ) from error
+        return self._partitions[topic]
+
+    async def send(self, batch: Iterable[Outgoing]) -> None:
+        """Publish; return once every in-sync replica has acknowledged all of it.
+
+        Cancelling the caller does not cancel the delivery: it goes on, in its order, and a failure
+        shows at the next call.
+
+        Raises
+        ------
+        PublishError
+            When any record may be missing, and at every call after such a one.
+        """
+        packed = await self._pack(batch)
+        delivery = asyncio.create_task(self._deliver_all(packed))
+        self._deliveries.add(delivery)
+        delivery.add_done_callback(self._forget)
+        try:
+            await asyncio.shield(delivery)
+        except asyncio.CancelledError:
+            if delivery.cancelled():  # by `stop`, not the caller
+                raise PublishError(f"a record may be missing: {self._refusal}") from None
+            raise
+
+    def _forget(self, delivery: asyncio.Task[None]) -> None:
+        self._deliveries.discard(delivery)
+        if not delivery.cancelled():
+            delivery.exception()  # its caller may be gone; `_refuse` has kept the reason
+
+    async def _pack(self, batch: Iterable[Outgoing]) -> dict[_Target, list[BatchBuilder]]:
+        producer = self._ready()
+        packed: dict[_Target, list[BatchBuilder]] = {}
+        for topic, chosen, key, value, timestamp_ms in batch:
+            if topic not in self._partitions:
+                await self.partitions(topic)
+            partition = chosen
+            if partition is None:
+                partition = key_partition(key or b"", self._partitions[topic])
+            builders = packed.get((topic, partition))
+            if builders is None:
+                if partition not in range(self._partitions[topic]):
+                    raise self._refuse(f"topic {topic!r} has no partition {partition}")
+                builders = packed[topic, partition] = [producer.create_batch()]
+            if builders[-1].append(timestamp=timestamp_ms, key=key, value=value) is None:
+                builders.append(producer.create_batch())
+                builders[-1].append(timestamp=timestamp_ms, key=key, value=value)
+        return packed
+
+    async def _deliver_all(self, packed: Mapping[_Target, list[BatchBuilder]]) -> None:
+        tasks = [asyncio.create_task(self._deliver(*parts)) for parts in packed.items()]
+        if not tasks:
+            return
+        try:
+            done, late = await asyncio.wait(
+                tasks, timeout=self._acknowledged_within_s, return_when=asyncio.FIRST_EXCEPTION
+            )
+            for task in done:
+                task.result()
+            if late:
+                raise self._refuse(
+                    f"Kafka did not acknowledge within {self._acknowledged_within_s:.0f} s"
+                )
+        finally:
+            if [task for task in tasks if not task.done() or task.cancelled() or task.exception()]:
+                self._refuse("an earlier call did not finish")
+            for task in tasks:
+                task.cancel()
+
+    async def _deliver(self, target: _Target, builders: Iterable[BatchBuilder]) -> None:
+        topic, partition = target
+        async with self._turns[target]:
+            try:
+                for builder in builders:
+                    acknowledgement = await self._ready().send_batch(
+                        builder, topic, partition=partition
+                    )
+                    await acknowledgement
+            except KafkaError as error:
+                # While it is still its turn: whoever waits for the next one must find it refused.
+                raise self._refuse(f"Kafka did not take a record: {error!r}") from error
+
+    def _ready(self) -> AIOKafkaProducer:
+        if self._refusal is not None or self._producer is None:
+            raise PublishError(f"nothing can be published: {self._refusal}")
+        return self._producer
+
+    def _refuse(self, reason: str) -> PublishError:
+        """Publish nothing from now on; return the error that says so, with the first reason."""
+        self._refusal = self._refusal or reason
+        return PublishError(f"nothing can be published: {self._refusal}")
+
+    async def stop(self) -> None:
+        """Disconnect at once; what is not yet acknowledged may or may not have arrived."""
+        self._refuse("the publisher was stopped")
+        for delivery in self._deliveries:
+            delivery.cancel()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _disconnect(producer)

@@ -1,0 +1,321 @@
+"""Keep the monitors' state in the ``state`` topic, and bring it back.
+
+Every write is a true fact about a prefix of ``events``, under a key that names the prefix; the
+commit of the group says that snapshots cover it.
+
+Rule 1. The order is: outputs, chunks, manifests, commit, deletions; each is acknowledged before the
+        next begins.
+Rule 2. A round of saving stores every model that has changed, a few at a time; records may be
+        applied in between. A manifest names the offset at which its own model was taken. When the
+        round is over, what is committed is the offset at which it began: whoever has changed since
+        was stored at that offset or later, and is stored again by the next round.
+Rule 3. A model whose state cannot be used is rebuilt from the log, which publishes again what it
+        published before, to the byte; the partition's other models keep their state, and skip what
+        it covers. Where the log no longer has its beginning, the worker stops. The commit is set
+        back before anything is stored: what is stored then, of some models and up to any offset,
+        would else hide from the next restore that others are missing.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from faust.types import TP
+
+from agents.errors import WorkerError
+from agents.telemetry import get_logger
+from agents.worker.publish import Outgoing
+from schemas.topics import Topics
+from streams.emission import Emission
+from streams.join.outcome_join import ChunkName
+from streams.model import ModelMonitor, StateVersionError
+from streams.monitor import Monitor, SpecOf
+from streams.state import StateRecord, StateView, Stored, chunk_record, deletions, manifest_records
+
+SLICE_S = 0.02
+
+
+SLICE_BYTES = 1_000_000
+
+
+RECORDS_AT_ONCE = 1_000
+
+
+_LOSSES_SHOWN = 3
+
+
+_log = get_logger(__name__)
+
+
+Commit = Callable[[Mapping[TP, int]], Awaitable[bool]]
+"""Commits; returns whether it was accepted."""
+
+
+Publish = Callable[[Sequence[Emission], int], Awaitable[None]]
+"""Publishes what records of a partition called for; returns when it is durable."""
+
+
+class StateUnusableError(WorkerError):
+    """The state cannot be used and cannot be rebuilt: the operator must decide."""
+
+    exit_code = 65
+
+
+class Sender(Protocol):
+    """What publishes, and returns when all of it is durable."""
+
+    async def send(self, batch: list[Outgoing]) -> None:
+        """Publish."""
+
+
+class KeyedRecord(Protocol):
+    """A record as it lies in Kafka."""
+
+    key: bytes
+    value: bytes | None
+
+
+class Reader(Protocol):
+    """What reads a partition from its beginning to its end."""
+
+    async def beginning(self, tp: TP) -> int:
+        """Return the offset of the oldest record that is kept."""
+
+    def read(self, tp: TP) -> AsyncIterator[Sequence[KeyedRecord]]:
+        """Yield the records, some at a time."""
+
+
+@dataclass(slots=True)
+class Held:
+    """The monitor of one partition, what is stored of it, and the round of saving that goes on.
+
+    Parameters
+    ----------
+    monitor, stored
+        The monitor, and what is stored of it.
+    unsaved
+        Models that the round still has to store.
+    began_at
+        Offset at which the round began; None while none goes on.
+    set_back_to
+        Where the commit has to be set back to before anything is stored (Rule 3).
+    """
+
+    monitor: Monitor
+    stored: Stored
+    unsaved: dict[str, ModelMonitor] = field(default_factory=dict)
+    began_at: int | None = None
+    set_back_to: int | None = None
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether a round of saving goes on."""
+        return self.began_at is not None
+
+
+class _Snapshot(NamedTuple):
+    """One model as it is to be stored."""
+
+    model: ModelMonitor
+    chunks: dict[ChunkName, bytes]
+    manifest: list[StateRecord]
+
+
+class StateKeeper:
+    """Saves and restores the monitors of one worker.
+
+    Parameters
+    ----------
+    topics
+        Names and partitions.
+    sender
+        What publishes.
+    reader
+        What reads the ``state`` topic.
+    spec_of
+        Gives a model's spec.
+    clock
+        Seconds: says when a slice of saving is over, and nothing else.
+    slice_s
+        How long a slice takes models; it takes one at least.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        sender: Sender,
+        reader: Reader,
+        spec_of: SpecOf,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        slice_s: float = SLICE_S,
+    ) -> None:
+        self._topics = topics
+        self._topic = topics.name("state")
+        self._sender = sender
+        self._reader = reader
+        self._spec_of = spec_of
+        self._clock = clock
+        self._slice_s = slice_s
+
+    async def restore(self, tp: TP, commit: int) -> Held:
+        """Return the monitor of a partition of ``events`` as it stood at the group's commit.
+
+        The monitor's ``next_offset`` says where to go on: at the commit, or at the beginning of the
+        log when state has to be rebuilt.
+
+        Raises
+        ------
+        StateUnusableError
+            When the state is of another version, or some is lost and the log is cut off.
+        """
+        view = StateView()
+        async for records in self._reader.read(TP(self._topic, tp.partition)):
+            for record in records:
+                view.take(StateRecord(record.key, record.value))
+        monitor = Monitor(tp.partition, self._topics, self._spec_of)
+        try:
+            found = view.restore(commit, self._spec_of, self._topics.name("labelled"))
+        except StateVersionError as error:
+            msg = f"{error}: start the worker version that wrote it, or a later one"
+            raise StateUnusableError(msg) from error
+        if found.losses:
+            await self._refuse_cut_log(tp, found.losses)
+            _log.error(
+                f"State of {tp.topic}-{tp.partition} cannot be used ({_shown(found.losses)}): it "
+                "is rebuilt from the whole log, and what was published is published again with the "
+                f"same ids; {len(found.models):,} other models keep their state"
+            )
+        monitor.resume(found.models, 0 if found.losses else commit)
+        return Held(monitor, found.stored, set_back_to=0 if found.losses else None)
+
+    async def _refuse_cut_log(self, tp: TP, losses: Sequence[str]) -> None:
+        beginning = await self._reader.beginning(tp)
+        if beginning > 0:
+            msg = (
+                f"state of {tp.topic}-{tp.partition} cannot be used ({_shown(losses)}) and cannot "
+                f"be rebuilt, because the log begins at offset {beginning}: to begin anew and lose "
+                "what was waiting, choose another TIDEGAUGE_GROUP and TIDEGAUGE_PREFIX; "
+                "docs/runbook.md says more"
+            )
+            raise StateUnusableError(msg)
+
+    def begin(self, held: Held) -> None:
+        """Begin a round of saving, if the log has gone on; one that goes on begins anew.
+
+        What that one has not stored yet is still to be stored.
+        """
+        monitor = held.monitor
+        if monitor.next_offset is None:
+            return
+        if not monitor.touched and monitor.next_offset <= held.stored.covered + 1:
+            return
+        held.unsaved |= monitor.touched
+        monitor.touched = {}
+        held.began_at = monitor.next_offset
+        for model_id in held.stored.outgrown(monitor.next_offset - 1):
+            # One that is silent since would else keep its damaged manifest for good.
+            if model := monitor.models.get(model_id):
+                held.unsaved[model_id] = model
+
+    async def save_some(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> bool:
+        """Go on with the rounds of saving for one slice of time; return whether all are over.
+
+        A round that is over commits what it covers. Nothing may be applied to the monitors until
+        this returns.
+        """
+        until_s = self._clock() + self._slice_s
+        for tp, each in held.items():
+            while each.is_saving and await self._is_set_back(tp, each, commit):
+                await self._save_models(tp, each, until_s, publish)
+                if not each.unsaved:
+                    await self._end(tp, each, commit)
+                if self._clock() >= until_s:
+                    return not any(other.is_saving for other in held.values())
+        return True
+
+    async def save(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> None:
+        """Store all that has changed, and commit what that covers, to the last record applied."""
+        for each in held.values():
+            self.begin(each)
+        while not await self.save_some(held, publish, commit):
+            pass
+
+    async def _is_set_back(self, tp: TP, held: Held, commit: Commit) -> bool:
+        """Set the commit back where that is due (Rule 3); if it is refused, give up the round."""
+        if held.set_back_to is None or await commit({tp: held.set_back_to}):
+            held.set_back_to = None
+            return True
+        held.monitor.touched = {**held.unsaved, **held.monitor.touched}
+        held.unsaved = {}
+        held.began_at = None
+        return False
+
+    async def _save_models(self, tp: TP, held: Held, until_s: float, publish: Publish) -> None:
+        """Store models of the round until the slice is full (Rule 1)."""
+        emissions, snapshots = self._snapshots(held, until_s)
+        if emissions:
+            await publish(emissions, tp.partition)
+        await self._send(
+            tp,
+            [
+                chunk_record(each.model.model_id, name, lines)
+                for each in snapshots
+                for name, lines in each.chunks.items()
+            ],
+        )
+        for each in snapshots:
+            each.model.join.on_stored(each.chunks)
+        await self._send(tp, [record for each in snapshots for record in each.manifest])
+        for each in snapshots:
+            del held.unsaved[each.model.model_id]
+
+    def _snapshots(self, held: Held, until_s: float) -> tuple[list[Emission], list[_Snapshot]]:
+        """Take models of the round as they are now; return them, and what they had to say first."""
+        monitor, stored = held.monitor, held.stored
+        offset = (monitor.next_offset or 0) - 1
+        emissions: list[Emission] = []
+        snapshots: list[_Snapshot] = []
+        size = 0
+        for model_id, model in held.unsaved.items():
+            emissions += monitor.flush_model(model_id)
+            chunks = model.join.unstored()
+            state = model.snapshot()
+            manifest = manifest_records(model_id, offset, state)
+            stored.supersede(model_id, manifest, model.join.chunk_names())
+            monitor.touched.pop(model_id, None)
+            snapshots.append(_Snapshot(model, chunks, manifest))
+            size += len(state) + sum(map(len, chunks.values()))
+            if size >= SLICE_BYTES or self._clock() >= until_s:
+                break
+        return emissions, snapshots
+
+    async def _end(self, tp: TP, held: Held, commit: Commit) -> None:
+        """Commit what the round covers (Rule 2), and delete what it has replaced.
+
+        Ticks touch nobody. Uncommitted, they would be read again, and one day be deleted unread.
+        """
+        monitor, stored = held.monitor, held.stored
+        until = (held.began_at if monitor.touched else monitor.next_offset) or 0
+        if not monitor.touched:
+            await self._send(tp, stored.cover(until - 1, len(monitor.models)))
+            stored.on_covered(until - 1)  # not before: a send that is cut short says nothing
+        if stored.covered >= until - 1:
+            await commit({tp: until})
+        await self._send(tp, deletions(held.stored.garbage()))
+        held.began_at = None
+
+    async def _send(self, tp: TP, records: Sequence[StateRecord]) -> None:
+        for first in range(0, len(records), RECORDS_AT_ONCE):
+            await self._sender.send(
+                [
+                    Outgoing(self._topic, tp.partition, record.key, record.value, None)
+                    for record in records[first : first + RECORDS_AT_ONCE]
+                ]
+            )
+
+
+def _shown(losses: Sequence[str]) -> str:
+    more = len(losses) - _LOSSES_SHOWN
+    return "; ".join([*losses[:_LOSSES_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])

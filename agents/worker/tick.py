@@ -1,0 +1,135 @@
+"""Say in the log that time has passed: what a silence is told by.
+
+A tick carries an instant, and says: every input that lay in the input topics at that instant is in
+``events`` before this record. That is a fact about the log, whoever writes it and however often.
+
+Rule 1. The instant is read before the ends of all input partitions are, whoever holds these.
+Rule 2. The tick is appended when the group's commits have reached all these ends. Ingest commits
+        what is acknowledged in ``events`` or refused; so while a backlog lasts no tick comes.
+Rule 3. A commit beyond an end is of a topic that was deleted and created anew: no tick then.
+Rule 4. The broker in memory cannot be asked for ends. There, the ends are those that it tells with
+        its answers to fetches, so a worker that holds all input partitions ticks, and no other. An
+        answer counts when it is the second since the instant: the first may have been on its way.
+Rule 5. The worker that holds the first input partition ticks.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from agents.worker.agent import Partitions
+from agents.worker.publish import Outgoing
+from agents.worker.state import Sender
+from schemas.event import encode_tick
+from schemas.topics import Topics
+
+TICK_EVERY_S = 10.0
+
+
+LOOK_AGAIN_S = 0.5
+
+
+_ASK_S = 5.0
+
+
+_ANSWERS = 2
+
+
+class Ticker:
+    """Appends the ticks of one worker.
+
+    Parameters
+    ----------
+    topics
+        Names and partitions.
+    sender
+        What publishes.
+    clock
+        Seconds since the epoch.
+    every_s
+        Seconds between two ticks.
+    """
+
+    def __init__(
+        self, topics: Topics, sender: Sender, clock: Callable[[], float], every_s: float
+    ) -> None:
+        self._topics = topics
+        self._sources = tuple(topics.sources().values())
+        self._sender = sender
+        self._clock = clock
+        self._every_s = every_s
+        self._held: frozenset[TP] = frozenset()
+        self._next_s = 0.0
+        self._at_s: float | None = None
+        self._ends: dict[TP, int] = {}
+        self._answers: dict[TP, list[float]] = {}
+
+    def assign(self, tps: Iterable[TP]) -> None:
+        """Go on with these partitions; what was under way is given up."""
+        self._held = frozenset(tps)
+        self._at_s = None
+
+    async def turn(self, partitions: Partitions) -> None:
+        """Append a tick, if its time has come and it is true."""
+        held = self._held
+        if self._clock() < self._next_s or TP(self._topics.predictions, 0) not in held:
+            return
+        self._next_s = self._clock() + min(LOOK_AGAIN_S, self._every_s)
+        at_s = None
+        # While the broker does not answer there is nothing to say.
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_ASK_S):
+                at_s = await self._look(partitions)
+        if at_s is not None and self._held is held:
+            self._at_s = None
+            self._next_s = self._clock() + self._every_s
+            await self._append(int(at_s * 1_000))
+
+    async def _look(self, partitions: Partitions) -> float | None:
+        """Return the instant that a tick may carry now, if there is one."""
+        commits = await partitions.progress(self._sources)
+        if not commits:
+            return None
+        if self._at_s is None:
+            await self._begin(partitions, commits)
+        if not partitions.can_ask_ends:
+            self._hear(partitions)
+        is_reached = all(
+            tp in self._ends and commit >= self._ends[tp] for tp, commit in commits.items()
+        )
+        return self._at_s if is_reached else None
+
+    async def _begin(self, partitions: Partitions, commits: Mapping[TP, int]) -> None:
+        """Read the instant, and then the ends (Rule 1)."""
+        at_s = self._clock()
+        self._ends = {}
+        self._answers = {
+            tp: [end.seen_at_s] for tp, end in partitions.known_ends().items() if tp in commits
+        }
+        if partitions.can_ask_ends:
+            ends = await partitions.ask_ends(commits)
+            if any(commit > ends[tp] for tp, commit in commits.items()):  # Rule 3
+                return
+            self._ends = ends
+        self._at_s = at_s
+
+    def _hear(self, partitions: Partitions) -> None:
+        """Take the ends from the broker's answers to fetches (Rule 4)."""
+        for tp, end in partitions.known_ends().items():
+            answers = self._answers.setdefault(tp, [])
+            if end.seen_at_s not in answers[-1:]:
+                answers.append(end.seen_at_s)
+            if len(answers) > _ANSWERS:
+                self._ends.setdefault(tp, end.offset)
+
+    async def _append(self, tick_ms: int) -> None:
+        value = encode_tick(tick_ms)
+        await self._sender.send(
+            [
+                Outgoing(self._topics.name("events"), partition, None, value, tick_ms)
+                for partition in range(self._topics.partitions)
+            ]
+        )

@@ -1,0 +1,464 @@
+"""Kafka in batches: one Faust message for each partition and fetch.
+
+Faust creates four tasks for every message it delivers. This transport delivers a whole fetch as one
+message, and owns the positions, because the driver's own handling of them loses records.
+
+Rule 1. A partition delivers only after it was positioned in its present assignment.
+Rule 2. Every start is explicit: what the application decides, else the commit, else the
+        beginning. The driver does not seek where nothing is committed, and so skips records.
+Rule 3. A partition's delivery begins where its last one ended: every take names the offset it
+        expects, and seeks when the partition stands elsewhere.
+Rule 4. The generation is read before the take. What a take brings across a rebalance is dropped,
+        and by rule 3 read again: waiting for the next fetch to show the hole could be for ever.
+Rule 5. A commit names its offsets. It may come too late, when the partition has a new owner: that
+        owner commits after it, so it is no error.
+
+It stands on private parts of faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14.0:
+tests/contracts/test_transport_contract.py says which, and fails when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, AppT, ConsumerMessage, EventT, Message
+
+RECORDS_PER_FETCH = 2_000
+"""Most records of one partition in one delivery: a deep partition must not starve the others."""
+
+
+_FETCH_WAIT_MS = 100
+
+
+_REASSIGNMENT_POLL_S = 0.05
+
+
+_ANSWER_S = 5.0
+"""A broker that is away is asked again and again; the thread could not end before it is back."""
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What one fetch brought from one partition.
+
+    Parameters
+    ----------
+    records
+        In offset order. Empty when the log held nothing but control records of transactions.
+    start_offset, next_offset
+        The stretch of the log this covers, ``[start_offset, next_offset)``. Offsets in it that no
+        record has belong to control records or were compacted away. Commit ``next_offset``.
+    highwater
+        Offset after the last record of the partition, as the broker knew it at this fetch.
+    """
+
+    topic: str
+    partition: int
+    records: list[ConsumerRecord]
+    start_offset: int
+    next_offset: int
+    highwater: int
+
+    @property
+    def tp(self) -> TP:
+        """Topic and partition."""
+        return TP(self.topic, self.partition)
+
+
+class End(NamedTuple):
+    """Where a partition ended, and when the broker said so, in seconds since the epoch."""
+
+    offset: int
+    seen_at_s: float
+
+
+class FetchSchema(faust.Schema[Any, Any]):
+    """Passes a `Fetch` through untouched: there is nothing to decode yet."""
+
+    def compile(self, app: AppT, **_: Any) -> Any:
+        """Return the coroutine that makes an event of a message."""
+        create_event = app.create_event
+
+        async def decode(message: Message, *, propagate: bool = False) -> EventT[Any]:
+            return create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+class BatchThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer. Its coroutines run there, by `call_thread`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._sought: dict[TP, int] = {}
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        conf = self.app.conf
+        self._assignor = self.app.assignor
+        return AIOKafkaConsumer(
+            **cast(BatchTransport, transport).connection,
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=RECORDS_PER_FETCH,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            # A waiting fetch holds up the partitions that became empty after it was sent, and its
+            # answer is what says that a quiet partition has nothing older to come.
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+        )
+
+    async def on_thread_stop(self) -> None:
+        """Disconnect.
+
+        Where the broker is away, aiokafka cancels a fetch that waits to be tried again, and is
+        itself cancelled by that: this thread would end there, and whoever stops it wait in vain.
+        """
+        with contextlib.suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
+
+    async def take(self, expected: Mapping[TP, int], wait_s: float) -> dict[TP, Fetch]:
+        """Take what has arrived for these partitions, each from its offset; else wait for more."""
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        with fetcher._subscriptions.fetch_context():
+            fetches = await self._take_arrived(consumer, expected)
+            if not fetches:
+                arrival = fetcher._create_fetch_waiter()
+                await asyncio.wait([arrival], timeout=wait_s)
+                if arrival.done():
+                    arrival.result()  # an authorization error surfaces here
+                else:
+                    arrival.cancel()
+        return fetches
+
+    async def _take_arrived(
+        self, consumer: AIOKafkaConsumer, expected: Mapping[TP, int]
+    ) -> dict[TP, Fetch]:
+        fetcher = consumer._fetcher
+        fetches: dict[TP, Fetch] = {}
+        for tp, offset in sorted(expected.items()):
+            # `fetched_records` would wait for the end of a rebalance.
+            if fetcher._subscriptions.reassignment_in_progress:
+                await asyncio.sleep(_REASSIGNMENT_POLL_S)
+                return {}
+            key = TopicPartition(*tp)
+            state = self._state(consumer, key)
+            if state is None or not await self._is_placed(consumer, key, state, offset):
+                continue
+            start_offset = state.position
+            taken = await fetcher.fetched_records(
+                [key], timeout=0, max_records=consumer._max_poll_records
+            )
+            next_offset = state.position
+            if next_offset > start_offset:
+                highwater = next_offset if state.highwater is None else state.highwater
+                fetches[tp] = Fetch(*tp, taken.get(key, []), start_offset, next_offset, highwater)
+                self._sought.pop(tp, None)
+        return fetches
+
+    async def _is_placed(
+        self, consumer: AIOKafkaConsumer, key: TopicPartition, state: Any, offset: int
+    ) -> bool:
+        """Return whether the partition is read from ``offset``, or from what is left beyond it."""
+        tp = TP(*key)
+        if state.has_valid_position and state.position == offset:
+            return True
+        if self._sought.get(tp) != offset:
+            self._sought[tp] = offset
+            consumer.seek(key, offset)
+            return bool(state.position == offset)
+        if not state.has_valid_position:
+            return False  # the broker refused the offset; aiokafka asks for the beginning
+        beginning = (await consumer.beginning_offsets([key]))[key]
+        if offset >= beginning and (state.highwater is None or offset <= state.highwater):
+            self._sought.pop(tp, None)
+            return False
+        _log.error(
+            "%s-%d continues at offset %d instead of %d: its records were deleted by retention, "
+            "or the topic was created anew",
+            *tp,
+            state.position,
+            offset,
+        )
+        return True
+
+    def _state(self, consumer: AIOKafkaConsumer, key: TopicPartition) -> Any:
+        subscription = consumer._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        return None if assignment is None else assignment.state_value(key)
+
+    def end(self, tp: TP) -> End | None:
+        """Return the end of a partition as of the broker's last answer, if there was one."""
+        state = self._state(self._ensure_consumer(), TopicPartition(*tp))
+        if state is None or state.timestamp is None:
+            return None
+        # The instant first: another thread sets both, and a newer end proves the older instant.
+        seen_at_s = state.timestamp / 1_000
+        return End(state.highwater, seen_at_s)
+
+    async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Return where each partition starts: at the commit, else at its beginning."""
+        keys = [TopicPartition(*tp) for tp in tps]
+        if not keys:
+            return {}
+        consumer = self._ensure_consumer()
+        commits = await consumer._coordinator.fetch_committed_offsets(keys)
+        beginnings = await consumer.beginning_offsets(keys)
+        starts = {}
+        for key in keys:
+            beginning = beginnings[key]
+            committed = commits[key].offset if key in commits else -1
+            if 0 <= committed < beginning:
+                _log.error(
+                    "Offsets %d to %d of %s-%d are gone before they were read: the topic's "
+                    "retention is shorter than this worker was away",
+                    committed,
+                    beginning - 1,
+                    key.topic,
+                    key.partition,
+                )
+            starts[TP(*key)] = max(committed, beginning)
+        return starts
+
+    async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
+        """Return up to where the group has come in every partition of these topics, whoever's.
+
+        Empty where a topic is not known yet; TimeoutError where the broker does not answer.
+        """
+        consumer = self._ensure_consumer()
+        keys: list[TopicPartition] = []
+        for topic in topics:
+            partitions = consumer.partitions_for_topic(topic)
+            if not partitions:
+                return {}
+            keys += [TopicPartition(topic, partition) for partition in sorted(partitions)]
+        async with asyncio.timeout(_ANSWER_S):
+            found = await consumer._coordinator.fetch_committed_offsets(keys)
+            beginnings = await consumer.beginning_offsets(keys)
+        return {
+            TP(*key): max(found[key].offset if key in found else 0, beginnings[key]) for key in keys
+        }
+
+    async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Ask the broker where these partitions end, whoever's they are."""
+        async with asyncio.timeout(_ANSWER_S):
+            ends = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
+        return {TP(*key): end for key, end in ends.items()}
+
+    async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit what is still ours to commit; return whether all of it was accepted."""
+        consumer = self._ensure_consumer()
+        held = {TopicPartition(*tp) for tp in self.assignment()}
+        facts = {
+            key: offset for tp, offset in offsets.items() if (key := TopicPartition(*tp)) in held
+        }
+        if facts:
+            try:
+                await consumer.commit(facts)
+            except (CommitFailedError, IllegalStateError) as error:
+                _log.debug("A commit of %s came too late, a later owner commits: %s", facts, error)
+                return False
+        return len(facts) == len(offsets)
+
+
+class BatchConsumer(driver.Consumer):
+    """Delivers fetches, keeps their positions (rules 1 to 4) and commits facts (rule 5)."""
+
+    _thread: BatchThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._planned: dict[TP, int] = {}
+        self._next: dict[TP, int] = {}
+        self._may_take = asyncio.Event()
+
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Return where each partition starts: at the commit, else at its beginning. One read."""
+        offsets: dict[TP, int] = await self._thread.call_thread(
+            self._thread.first_offsets, list(tps)
+        )
+        return offsets
+
+    async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
+        """Return up to where the group has come in every partition of these topics, whoever's.
+
+        What retention has deleted counts as done. Empty where a topic is not known yet.
+        """
+        self._refuse_at_the_end()
+        commits: dict[TP, int] = await self._thread.call_thread(self._thread.progress, list(topics))
+        return commits
+
+    async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Ask the broker where these partitions end, whoever's they are.
+
+        The broker in memory answers with the first offset of its last batch, and one: too low.
+        """
+        self._refuse_at_the_end()
+        ends: dict[TP, int] = await self._thread.call_thread(self._thread.ask_ends, list(tps))
+        return ends
+
+    def _refuse_at_the_end(self) -> None:
+        """Refuse to ask what ends: its thread may be gone, and would not answer.
+
+        Raises
+        ------
+        KafkaError
+            From when on this consumer has been told to stop.
+        """
+        if self.should_stop:
+            msg = "the consumer is stopping"
+            raise IllegalStateError(msg)
+
+    def plan(self, starts: Mapping[TP, int]) -> None:
+        """Decide where the partitions of the present assignment start."""
+        self._planned = dict(starts)
+
+    async def perform_seek(self) -> None:
+        """Let every assigned partition deliver from its start; Faust calls this after a rebalance.
+
+        The thread seeks when it takes: that also mends what an older fetch leaves behind.
+        """
+        assigned = self.assignment()
+        self._next = {tp: start for tp, start in self._planned.items() if tp in assigned}
+        self._read_offset.update({tp: start or None for tp, start in self._next.items()})
+        self._may_take.set()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Deliver nothing more until the partitions are positioned again."""
+        self._next = {}
+        self._planned = {}
+        await super().on_partitions_revoked(revoked)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
+        """Yield one message for each partition that has something new."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+        generation = self.app.consumer_generation_id
+        expected = {tp: self._next[tp] for tp in self._get_active_partitions() if tp in self._next}
+        for tp, fetch in (await self._take(expected, timeout)).items():
+            if (
+                self.should_stop
+                or not self.flow_active
+                or generation != self.app.consumer_generation_id
+            ):
+                return  # what is left here is read again: the next take expects the same offsets
+            if self._next.get(tp) == expected[tp]:
+                self._next[tp] = fetch.next_offset
+                yield tp, _message(fetch, generation)
+
+    async def _take(self, expected: Mapping[TP, int], wait_s: float) -> dict[TP, Fetch]:
+        if expected:
+            taken: dict[TP, Fetch] = await self._thread.call_thread(
+                self._thread.take, expected, wait_s
+            )
+            return taken
+        # The driver sleeps a full second here, and a lone partition with a full queue lands here.
+        self._may_take.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._may_take.wait(), wait_s)
+        return {}
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Fetch from the partition again, now that its queue has room."""
+        super().on_buffer_drop(tp)
+        self._active_partitions.difference_update(self._paused_partitions)
+        self._may_take.set()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch from the partitions again."""
+        super().resume_partitions(tps)
+        self._may_take.set()
+
+    async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit: everything before these offsets is durably done.
+
+        Returns
+        -------
+        bool
+            False when part of it was refused: the partition has a new owner, or a rebalance is
+            under way. Nothing to do then: the next owner starts at an earlier commit.
+
+        Raises
+        ------
+        KafkaError
+            When the broker refuses for any other reason.
+        """
+        accepted: bool = await self._thread.call_thread(self._thread.commit_fact, dict(offsets))
+        return accepted
+
+    async def end_offsets(self) -> dict[TP, int]:
+        """Ask the broker for the end of every partition that is positioned."""
+        ends = await self.highwaters(*(TopicPartition(*tp) for tp in self._next))
+        return {TP(*key): offset for key, offset in ends.items()}
+
+    def has_thread(self) -> bool:
+        """Return whether the thread that owns the connection lives, or has not been started yet."""
+        thread = self._thread._thread
+        return thread is None or thread.is_alive()
+
+    def known_ends(self) -> dict[TP, End]:
+        """Return the end of each partition as of the broker's last answer to a fetch, if any."""
+        ends = {tp: self._thread.end(tp) for tp in self._next}
+        return {tp: end for tp, end in ends.items() if end is not None}
+
+    def positions(self) -> dict[TP, int]:
+        """Return, for each partition that delivers, the offset it delivers next."""
+        return dict(self._next)
+
+
+class BatchTransport(driver.Transport):
+    """Faust's aiokafka transport, in batches.
+
+    Parameters
+    ----------
+    connection
+        aiokafka's connection arguments: addresses, security.
+    """
+
+    Consumer = BatchConsumer
+
+    def __init__(self, app: AppT, connection: Mapping[str, Any]) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self.connection = connection
+
+
+def _message(fetch: Fetch, generation: int) -> ConsumerMessage:
+    records = fetch.records
+    return ConsumerMessage(
+        fetch.topic,
+        fetch.partition,
+        fetch.next_offset - 1,
+        records[-1].timestamp / 1000 if records else 0.0,
+        0,
+        [],
+        None,
+        cast(bytes, fetch),  # Faust passes a value on as it is
+        None,
+        tp=fetch.tp,
+        generation_id=generation,
+    )

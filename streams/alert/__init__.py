@@ -1,0 +1,1 @@
+"""The states of an alert, and its records."""

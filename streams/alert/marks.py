@@ -1,0 +1,100 @@
+"""Count which alerts people found to be true, by what raised them; suggest budgets from that.
+
+Rule 1. Of several marks of one episode the last counts.
+Rule 2. A budget is suggested where at least ``FEWEST_MARKS`` alerts of a model are marked and more
+        than one in ``TOLERATED`` of them was false. Nothing is ever changed by itself.
+Rule 3. False alarms are in proportion to the budget, true ones hardly depend on it: so a budget of
+        b * true / ((TOLERATED - 1) * false) has one false in TOLERATED. It is never less than a
+        tenth of b: so few marks do not say more.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+FEWEST_MARKS = 5
+
+
+TOLERATED = 4
+
+
+_SMALLEST_PART = 0.1
+
+
+class RuleName(NamedTuple):
+    """What raises alerts: a model's kind of alert and its aspect."""
+
+    model_id: str
+    kind: str
+    aspect: str
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """How many alerts were marked true, and false."""
+
+    true: int = 0
+    false: int = 0
+
+    @property
+    def marked(self) -> int:
+        """Alerts that were marked."""
+        return self.true + self.false
+
+
+def count_marks(
+    controls: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]]
+) -> dict[RuleName, Verdicts]:
+    """Count the marks among controls, by the rule that raised what they mark.
+
+    Parameters
+    ----------
+    controls
+        Controls as they travel, the oldest first.
+    alerts
+        Alerts as they travel: they say what a fingerprint is about.
+    """
+    about = {
+        alert["fingerprint"]: RuleName(alert["model_id"], alert["kind"], alert["aspect"])
+        for alert in alerts
+    }
+    marks: dict[tuple[str, int | None], tuple[str, str]] = {}
+    for control in controls:
+        if control["verb"] == "mark":
+            key = (control["fingerprint"], control.get("episode"))
+            marks[key] = (control["model_id"], control["verdict"])
+    counted: dict[RuleName, Counter[str]] = {}
+    for (fingerprint, _), (model_id, verdict) in marks.items():
+        rule = about.get(fingerprint, RuleName(model_id, "forgotten", ""))
+        counted.setdefault(rule, Counter())[verdict] += 1
+    return {
+        rule: Verdicts(verdicts["true"], verdicts["false"])
+        for rule, verdicts in sorted(counted.items())
+    }
+
+
+def by_model(counted: Mapping[RuleName, Verdicts]) -> dict[str, Verdicts]:
+    """Add up the verdicts of each model."""
+    total: dict[str, Verdicts] = {}
+    for rule, verdicts in counted.items():
+        of_model = total.setdefault(rule.model_id, Verdicts())
+        of_model.true += verdicts.true
+        of_model.false += verdicts.false
+    return total
+
+
+def suggested_budget(budget: float, verdicts: Verdicts) -> float | None:
+    """Return the budget that the verdicts on a model's alerts speak for (Rules 2 and 3).
+
+    Examples
+    --------
+    >>> suggested_budget(0.2, Verdicts(true=3, false=3))
+    0.067
+    >>> suggested_budget(0.2, Verdicts(true=9, false=3)) is None
+    True
+    """
+    if verdicts.marked < FEWEST_MARKS or verdicts.false * TOLERATED <= verdicts.marked:
+        return None
+    part = verdicts.true / ((TOLERATED - 1) * verdicts.false)
+    return float(f"{budget * max(part, _SMALLEST_PART):.2g}")

@@ -1,0 +1,51 @@
+"""One transition of an alert."""
+
+from typing import NamedTuple
+
+from schemas.alert import AlertStatus, Because
+from streams.change import Change, Condition
+
+QUALITY_ASPECTS = frozenset({"missing", "unseen", "stuck", "constant", "type"})
+
+
+class Note(NamedTuple):
+    """What a person said of an alert: who, when, and why."""
+
+    by: str
+    at_ms: int
+    because: str | None
+
+
+class Step(NamedTuple):
+    """A transition of an alert.
+
+    Parameters
+    ----------
+    series, role, aspect
+        What it is about: `role` is what the series is to the model.
+    status, because
+        What has come of it; why, where it is resolved.
+    change
+        The figures.
+    episode, sequence, is_flapping, acknowledged, muted_until_ms
+        As in an alert.
+    condition
+        What it is, where it is no change of a series.
+    row, series_seen
+        Where in its column it was found, and the values of the series so far, that one included.
+    """
+
+    series: str
+    role: str
+    aspect: str
+    status: AlertStatus
+    because: Because | None
+    change: Change
+    episode: int
+    sequence: int
+    is_flapping: bool
+    acknowledged: Note | None
+    muted_until_ms: int | None
+    condition: Condition | None = None
+    row: int = 0
+    series_seen: int = 0

@@ -1,0 +1,1 @@
+"""References and detectors: the statistics that find a change in learnt values."""

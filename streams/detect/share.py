@@ -1,0 +1,306 @@
+"""Detect changes of the shares of a few categories."""
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
+from streams.change import Finding
+from streams.detect import compiled, score_kernel, share_kernel
+from streams.detect.adwin import _BLOCK_CLOCK, Backstop, _least_mean, _merged
+from streams.detect.budget import (
+    PAGE_HINKLEY_SHARE,
+    block_adwin_delta,
+    share_statistics,
+    short_reference_cost,
+)
+from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, _away, _plain
+from streams.detect.reference import ShareReference
+from streams.values import Floats, odds_of
+
+_BURST_ODDS = 9.0
+
+
+_NOTHING_EXPECTED: Floats = np.empty((0, 0))
+
+
+ON_ITS_WAY = 0.3
+"""The part of its threshold that chance alone seldom lets a statistic reach."""
+
+
+MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
+
+
+class ShareDetector:
+    """Watch the shares of a few codes: Bernoulli CUSUMs against several odds ratios.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> learnt = (rng.random(2_000) < 0.1).astype(float)
+    >>> watch = ShareDetector(ShareReference.of(learnt, [1]), 0.1)
+    >>> watch.run((rng.random(5_000) < 0.1).astype(float))
+    >>> finding = watch.run((rng.random(500) < 0.3).astype(float))
+    >>> finding.aspect, finding.direction, finding.row < 150
+    ('share', 'up', True)
+    """
+
+    def __init__(
+        self,
+        reference: ShareReference,
+        false_alarms: float,
+        learnt: Floats | None = None,
+        expected: Floats | None = None,
+        doubt: float = 1.0,
+    ) -> None:
+        self._reference = reference
+        self._doubt = doubt
+        levels = len(reference.codes)
+        self._state = np.zeros(share_kernel.SHARES_HEAD + levels * share_kernel.SHARE_SIZE)
+        self._state[share_kernel.LEVELS] = levels
+        for level in range(levels):
+            self._prepare(level)
+        self._tops = np.zeros(levels * share_kernel.SHARE_STATISTICS)
+        delta = block_adwin_delta(false_alarms / max(levels, 1))
+        blocks = reference.rows // share_kernel.SHARE_BLOCK_ROWS
+        self._backstops = [
+            Backstop(
+                delta,
+                _BLOCK_CLOCK,
+                blocks,
+                math.sqrt(share_kernel.SHARE_BLOCK_ROWS) * _least_mean(doubt),
+                _merged(inflation, share_kernel.SHARE_BLOCK_ROWS),
+            )
+            for inflation in reference.inflations
+        ]
+        if learnt is not None:
+            self._read_reference(learnt, _NOTHING_EXPECTED if expected is None else expected)
+        self.set_budget(false_alarms)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no clumps show, which a longer reference might explain."""
+        has_moved = (self._tops > self._thresholds(ONE_FALSE_ALARM)).any()
+        return max(self._reference.inflations) <= 1 and not has_moved
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether blocks of the reference differ hardly more than chance lets them."""
+        return max(self._reference.inflations) <= STEADY
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether no statistic is on its way to an alarm."""
+        places = _places(len(self._reference.codes))
+        thresholds = self._state[places + compiled.THRESHOLD]
+        return bool((self._state[places] < CALM * thresholds).all())
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The codes watched, in the order of a finding's levels."""
+        return self._reference.codes
+
+    @property
+    def inflation(self) -> float:
+        """How much more the shares vary than those of independent rows, at most."""
+        return max(self._reference.inflations)
+
+    def _prepare(self, level: int) -> None:
+        share = self._reference.shares[level]
+        part = self._state[_part(level) :]
+        part[share_kernel.CODE] = self._reference.codes[level]
+        part[share_kernel.SEEN] = self._reference.rows
+        part[share_kernel.SHARE] = share
+        hit, miss = _ratios(share, _BURST_ODDS)
+        part[share_kernel.BURST_HIT], part[share_kernel.BURST_MISS] = hit, -miss
+        variance = (
+            share_kernel.SHARE_BLOCK_ROWS * share * (1 - share) * self._reference.inflations[level]
+        )
+        variance *= self._doubt
+        part[share_kernel.BLOCK_MEAN] = share_kernel.SHARE_BLOCK_ROWS * share
+        part[share_kernel.BLOCK_SCALE] = 1 / math.sqrt(variance)
+        for k, (odds, _) in enumerate(share_statistics(1.0, share)):
+            hit, miss = _ratios(share, odds)
+            at = share_kernel.SHARE_HEAD + k * share_kernel.RUN_SIZE
+            part[at + share_kernel.KAPPA] = miss / (hit + miss) - share
+
+    def _read_reference(self, learnt: Floats, expected: Floats) -> None:
+        """Let ADWIN know the reference, block by block; the CUSUMs start at its shares."""
+        rows = len(learnt) // share_kernel.SHARE_BLOCK_ROWS * share_kernel.SHARE_BLOCK_ROWS
+        for level, code in enumerate(self._reference.codes):
+            part = self._state[_part(level) :]
+            hits = (learnt[:rows] == code).astype(np.float64)
+            if len(expected):
+                hits -= expected[:rows, level]
+            hits = hits.reshape(-1, share_kernel.SHARE_BLOCK_ROWS).sum(axis=1)
+            scores = (hits - part[share_kernel.BLOCK_MEAN]) * part[share_kernel.BLOCK_SCALE]
+            if part[share_kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
+                self._backstops[level].rest()
+            held = np.maximum(np.minimum(scores, score_kernel.CLIP), -score_kernel.CLIP)
+            self._backstops[level].learn(held)
+        before = self._state.copy()
+        places = _places(len(self._reference.codes))
+        self._state[places + compiled.THRESHOLD] = math.inf
+        share_kernel.run_shares(
+            self._state,
+            learnt,
+            np.empty((rows // share_kernel.SHARE_BLOCK_ROWS, len(self.codes))),
+            expected,
+        )
+        self._tops = self._state[places + compiled.TOP]
+        for level in range(len(self._reference.codes)):  # keep the runs, as Page-Hinkley does
+            at = _part(level)
+            self._state[at : at + share_kernel.SHARE_HEAD] = before[
+                at : at + share_kernel.SHARE_HEAD
+            ]
+        self._state[share_kernel.BLOCK_FILL] = 0.0
+
+    def set_budget(self, false_alarms: float) -> None:
+        """Divide the budget among the levels and set their thresholds.
+
+        ADWIN keeps its confidence until the series is learnt anew. As for levels, no threshold
+        lies below what the reference did by itself.
+        """
+        thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
+        self._state[_places(len(self._reference.codes)) + compiled.THRESHOLD] = thresholds
+
+    def _thresholds(self, false_alarms: float) -> Floats:
+        reference = self._reference
+        f = PAGE_HINKLEY_SHARE * false_alarms / max(len(reference.codes), 1)
+        f /= short_reference_cost(reference.rows)
+        return np.array(
+            [
+                self._doubt * inflation * nats / abs(sum(_ratios(share, odds)))
+                for share, inflation in zip(reference.shares, reference.inflations, strict=True)
+                for odds, nats in share_statistics(f, share)
+            ]
+        )
+
+    def run(self, codes: Floats, expected: Floats | None = None) -> Finding | None:
+        """Read codes until the share of a level has changed.
+
+        ``expected`` is what the hour of each row adds to the share of each level.
+        """
+        levels = len(self._reference.codes)
+        fill = int(self._state[share_kernel.BLOCK_FILL])
+        blocks = (fill + len(codes)) // share_kernel.SHARE_BLOCK_ROWS
+        scores = np.empty((blocks, levels))
+        hourly = _NOTHING_EXPECTED if expected is None else expected
+        before = self._state.copy() if blocks else self._state
+        alarm = share_kernel.run_shares(self._state, codes, scores, hourly)
+        row = len(codes) if alarm < 0 else alarm // share_kernel.SHARE_STATISTICS // levels
+        finished = (fill + row) // share_kernel.SHARE_BLOCK_ROWS
+        slow = [
+            (block, level)
+            for level, backstop in enumerate(self._backstops)
+            if finished and (block := backstop.run(scores[:finished, level])) is not None
+        ]
+        if slow:
+            block, level = min(slow)
+            row = (block + 1) * share_kernel.SHARE_BLOCK_ROWS - fill - 1
+            self._state = before  # as of the alarm, as for levels
+            share_kernel.run_shares(self._state, codes[: row + 1], scores, hourly)
+            return self._slow_finding(row, level)
+        if alarm < 0:
+            return None
+        place, statistic = divmod(alarm, share_kernel.SHARE_STATISTICS)
+        level = place % levels
+        at = _part(level) + share_kernel.SHARE_HEAD + statistic * share_kernel.RUN_SIZE
+        rows = int(self._state[at + compiled.ROWS])
+        share = float(self._state[at + share_kernel.HITS]) / rows
+        return self._share(row, level, "cusum", share, rows)
+
+    def _slow_finding(self, row: int, level: int) -> Finding:
+        part = self._state[_part(level) :]
+        backstop = self._backstops[level]
+        rows = backstop.kept * share_kernel.SHARE_BLOCK_ROWS
+        hits = backstop.mean / part[share_kernel.BLOCK_SCALE] + part[share_kernel.BLOCK_MEAN]
+        share = min(max(float(hits) / share_kernel.SHARE_BLOCK_ROWS, 0.0), 1.0)
+        return self._share(row, level, "adwin", share, max(rows, 1))
+
+    def _share(self, row: int, level: int, detector: str, share: float, rows: int) -> Finding:
+        baseline = self._reference.shares[level]
+        part = self._state[_part(level) :]
+        learnt, seen = self._reference.rows, part[share_kernel.SEEN]
+        before = part[share_kernel.SHARE] * seen - share * rows - baseline * (seen - rows)
+        variance = baseline * (1 - baseline) * self._reference.inflations[level]
+        return Finding(
+            row=row,
+            aspect="share",
+            detector=detector,
+            direction="up" if share > baseline else "down",
+            level=level,
+            value=share,
+            baseline=baseline,
+            effect=odds_of(share, rows) / odds_of(baseline, self._reference.rows),
+            effect_unit="odds_ratio",
+            rows=rows,
+            crept=_away(before, seen - learnt - rows, learnt, variance, share - baseline),
+            moved=((level, baseline, share), *self._also_moved(level)),
+        )
+
+    def _also_moved(self, found: int) -> list[tuple[int, float, float]]:
+        """Return the other levels that are on their way to an alarm, the furthest first."""
+        others = []
+        for level, share in enumerate(self._reference.shares):
+            places = [_statistic(level, k) for k in range(share_kernel.SHARE_STATISTICS)]
+            reach, at = max((self._reach(place), place) for place in places)
+            if level != found and reach > ON_ITS_WAY:
+                now = float(self._state[at + share_kernel.HITS] / self._state[at + compiled.ROWS])
+                others.append((-reach, level, share, now))
+        return [(level, share, now) for _, level, share, now in sorted(others)]
+
+    def _reach(self, place: int) -> float:
+        return float(self._state[place] / self._state[place + compiled.THRESHOLD])
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.codec.pack`."""
+        return {
+            "reference": _plain(self._reference),
+            "doubt": self._doubt,
+            "state": self._state,
+            "tops": self._tops,
+            "backstops": {str(k): stop.snapshot() for k, stop in enumerate(self._backstops)},
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "ShareDetector":
+        """Return the detector as it was."""
+        reference = ShareReference(
+            rows=tree["reference"]["rows"],
+            codes=tuple(tree["reference"]["codes"]),
+            shares=tuple(tree["reference"]["shares"]),
+            inflations=tuple(tree["reference"]["inflations"]),
+        )
+        detector = cls(reference, 1.0, doubt=tree.get("doubt", 1.0))
+        detector._state = tree["state"]
+        detector._tops = tree["tops"]
+        detector._backstops = [
+            Backstop.restore(tree["backstops"][str(k)]) for k in range(len(reference.codes))
+        ]
+        return detector
+
+
+def _part(level: int) -> int:
+    return share_kernel.SHARES_HEAD + level * share_kernel.SHARE_SIZE
+
+
+def _statistic(level: int, k: int) -> int:
+    return _part(level) + share_kernel.SHARE_HEAD + k * share_kernel.RUN_SIZE
+
+
+@cache
+def _places(levels: int) -> NDArray[np.intp]:
+    """Return where the statistics of so many levels lie in a state."""
+    statistics = range(share_kernel.SHARE_STATISTICS)
+    return np.array([_statistic(level, k) for level in range(levels) for k in statistics], np.intp)
+
+
+def _ratios(share: float, odds: float) -> tuple[float, float]:
+    """Return how much a hit speaks for the changed share, and a miss against it, in nats."""
+    ratio = odds * share / (1 - share)
+    changed = ratio / (1 + ratio)
+    return math.log(changed / share), math.log((1 - share) / (1 - changed))

@@ -1,0 +1,70 @@
+"""Records to publish, and the events that call for them."""
+
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from schemas.event import EventKind
+from schemas.status import Status
+from schemas.topics import TopicRole
+
+
+class Arrival(NamedTuple):
+    """One event of the log, decoded.
+
+    Parameters
+    ----------
+    offset, place
+        Its record in ``events``, and its place there.
+    source, source_offset
+        Where ingest found it.
+    logged_at
+        The instant the log gives it, in epoch milliseconds.
+    kind, payload, event
+        What it is, as bytes and decoded.
+    appended_at
+        When ingest appended it, by the clock that makes the ticks.
+    """
+
+    offset: int
+    place: int
+    source: str
+    source_offset: int
+    logged_at: int
+    kind: EventKind
+    payload: bytes
+    event: dict[str, Any]
+    appended_at: int
+
+
+class Place(NamedTuple):
+    """Where in ``events`` something stands: the offset of its record, its place there."""
+
+    offset: int
+    place: int
+
+
+class Emission(NamedTuple):
+    """One record to publish: which topic, whose, what, and the log time it belongs to.
+
+    ``place`` is that of the event that called for it: the offset of its record, its place there.
+    ``key`` is the record's key where that is not the model; an empty value deletes it from a
+    compacted topic.
+    """
+
+    place: tuple[int, int]
+    role: TopicRole
+    model_id: str
+    value: bytes
+    now_ms: int
+    key: str | None = None
+
+
+place_of = itemgetter(Emission._fields.index("place"))
+
+
+def status_emission(
+    model_id: str, fingerprint: str, status: Status | None, now_ms: int
+) -> Emission:
+    """Return the record of `status` for an alert; None deletes it."""
+    value = b"" if status is None else status.model_dump_json().encode()
+    return Emission((0, 0), "status", model_id, value, now_ms, fingerprint)

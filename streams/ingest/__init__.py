@@ -1,0 +1,1 @@
+"""From source records to records of ``events``."""

@@ -1,0 +1,1 @@
+"""Hourly profiles: their estimation, and their removal from a series."""

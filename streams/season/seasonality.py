@@ -1,0 +1,169 @@
+"""What is known of the rhythm of one series, and whether it must wait to know more.
+
+Rule 1. A series without instants, or whose instants lie within minutes, is watched as if there
+        were no rhythms.
+Rule 2. Before a whole day is known, a change may be the day's own motion where the series had
+        moved that way before. Then it is not told: the series waits until the day is over.
+Rule 3. What a single day seems to say is believed where the series had to wait or had changed more
+        than once, and dropped at the first alarm; from the second day on only what has come back.
+Rule 4. After two weeks what was gathered is dropped; an alarm makes the question new.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from streams.change import STATISTICAL, Finding
+from streams.clock import Minutes
+from streams.detect.sample import Sample
+from streams.season.calendar import CYCLE_DAYS, Calendar
+from streams.season.hour_profile import HourProfile
+from streams.values import Floats, Value
+
+RELEARNT_DAYS = (1, 2, 7, 14)
+
+
+CREPT, CREPT_AGAIN = 2.5, 1.0
+"""Deviations of a move before a change that make it a rhythm's; less where one has been told."""
+
+
+QUICKEST_MINUTES = 20
+"""A day's motion cannot be told from none in less: a backlog within minutes is no day."""
+
+
+class Season:
+    """What is known of the rhythm of one series, and whether it must wait to know more."""
+
+    def __init__(self) -> None:
+        self.rhythm: HourProfile | None = None
+        self._calendar: Calendar | None = None
+        self._is_waiting = False
+        self._is_doubted = False
+
+    def learn(
+        self,
+        sample: Sample,
+        names: Sequence[Value | None],
+        minutes: Minutes,
+    ) -> HourProfile | None:
+        """Look at the values of a reference; return the rhythm to take off them, if any."""
+        is_of_numbers = sample.levels is None
+        known = self._calendar or self.rhythm
+        if known is not None and known.is_of_numbers != is_of_numbers:
+            self.rhythm = self._calendar = None
+        if not self._is_doubted and self.rhythm is not None and self._calendar is None:
+            return self.rhythm
+        if self._calendar is not None and self._calendar.rows > len(sample):
+            return self.rhythm
+        if is_of_numbers == bool(names) or sample.is_constant:
+            return self.rhythm
+        self._calendar = Calendar.of(sample, names, minutes)
+        if self._calendar is not None:
+            self._is_doubted = False
+            self._take(self._calendar.find())
+        return self.rhythm
+
+    def rows_until_test(self, minutes: Minutes) -> int | None:
+        """Return how many rows may be read before `test` is due; None for all of them."""
+        return None if self._calendar is None else self._calendar.rows_until_test(minutes)
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether values are gathered, to know whether there is a rhythm."""
+        return self._calendar is not None
+
+    def may_test_by(self, minute: int) -> bool:
+        """Tell whether `test` may be due with rows that come until then."""
+        return self._calendar is not None and minute >= self._calendar.due
+
+    def read(
+        self,
+        values: Sequence[Value],
+        x: Floats | None,
+        minutes: Minutes,
+        passed: Minutes | None,
+    ) -> None:
+        """Gather values, and let the time of all rows pass; None: no test may be due with them."""
+        if self._calendar is not None:
+            self._calendar.read(values, x, minutes)
+            self._calendar.pass_over(passed)
+
+    def test(self) -> bool:
+        """Make the test that is due; return whether the series must be learnt anew."""
+        calendar, before, was_waiting = self._calendar, self.rhythm, self._is_waiting
+        if calendar is None:
+            return False
+        found = calendar.test(may_guess=was_waiting or calendar.alarms > 1)
+        self._take(found)
+        self._is_waiting = False
+        return was_waiting or _kind_of(before) != _kind_of(self.rhythm)
+
+    def _take(self, found: HourProfile | None) -> None:
+        """Take over what a test has found, unless more is known."""
+        calendar, before = self._calendar, self.rhythm
+        is_over = calendar is None or calendar.is_over
+        if is_over or before is None or before.is_guess or (found and found.days >= before.days):
+            self.rhythm = found
+        if is_over:
+            self._calendar, self._is_doubted = None, False
+
+    def explains(self, finding: Finding, minute: int | None, *, is_steady: bool) -> bool:
+        """Tell whether a change may be the first day's rhythm; then it waits to know more.
+
+        That is so where the series had moved that way before, or moved within its reference, and
+        no day has been seen to its end.
+        """
+        calendar = self._calendar
+        if calendar is None or not calendar.is_young or finding.aspect not in STATISTICAL:
+            return False
+        if minute is None or calendar.minutes_until(minute) < QUICKEST_MINUTES:
+            return False
+        enough = CREPT_AGAIN if calendar.alarms else CREPT
+        has_moved = finding.crept > enough or (calendar.has_seen_hours and not is_steady)
+        self._is_waiting = has_moved
+        return has_moved
+
+    def note(self, finding: Finding) -> None:
+        """Take note of an alarm: what one day seemed to say is refuted by it."""
+        if finding.aspect not in STATISTICAL:
+            return
+        self._is_doubted = True
+        if self._calendar is not None:
+            self._calendar.alarms += 1
+        if self.rhythm is not None and self.rhythm.days == CYCLE_DAYS:
+            self.rhythm = None
+
+    def describe(self) -> dict[str, object]:
+        """Return what is known of the rhythm, for display."""
+        return {
+            "hours": self.rhythm and self.rhythm.hours,
+            "is_guess": self.rhythm is not None and self.rhythm.is_guess,
+            "is_observed": self.is_observed,
+            "is_waiting": self._is_waiting,
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as a tree for :func:`streams.codec.pack`."""
+        return {
+            "rhythm": self.rhythm and self.rhythm.snapshot(),
+            "calendar": self._calendar and self._calendar.snapshot(),
+            "is_waiting": self._is_waiting,
+            "is_doubted": self._is_doubted,
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any] | None) -> "Season":
+        """Return the season as it was; without a tree, one that has seen nothing."""
+        season = cls()
+        if tree is not None:
+            season.rhythm = tree["rhythm"] and HourProfile.restore(tree["rhythm"])
+            season._calendar = tree["calendar"] and Calendar.restore(tree["calendar"])
+            season._is_waiting = tree["is_waiting"]
+            season._is_doubted = tree["is_doubted"]
+        return season
+
+
+def _kind_of(rhythm: HourProfile | None) -> tuple[int, int]:
+    """Return what makes a reference another: the cycle, and roughly how well it is known."""
+    if rhythm is None:
+        return 0, 0
+    return rhythm.hours, max(days for days in RELEARNT_DAYS if days <= rhythm.days)

@@ -1,0 +1,1 @@
+"""The monitored series of a model: learning, watching, data-quality rules, recovery."""

@@ -1,0 +1,96 @@
+"""Make the references of a model offline, from recorded events.
+
+Rule 1. A series' reference is every value that it has in the record, in log order.
+Rule 2. A series with fewer than ``FEWEST_VALUES`` has no reference: it will learn live.
+Rule 3. A profile that comes with a spec is tried before it is let in: what cannot be used would
+        stop every worker.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
+from streams.alert.lifecycle import Lives
+from streams.alert.transition import Step
+from streams.clock import Instants
+from streams.detect.budget import SeriesRole
+from streams.series.offline import profile, watch_of
+from streams.series.panel import Column, EventOf, Panel
+from streams.series.watch_spec import FIRST_STAGES, WatchSpec
+from streams.values import Scalar
+
+FEWEST_VALUES = FIRST_STAGES[0]
+
+
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+
+
+_OWN_SERIES: dict[str, SeriesRole] = {
+    "prediction": "prediction",
+    "score": "score",
+    "error": "error",
+    "outcome": "outcome",
+}
+
+
+class RecordingPanel(Panel):
+    """A panel that keeps what it is given, and watches nothing."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self._kept: dict[str, list[Scalar]] = {}
+        self._at_ms: dict[str, list[Instants]] = {}
+
+    def update(self, columns: Sequence[Column], lives: Lives, event_of: EventOf) -> list[Step]:
+        """Keep the columns, from the first value of each series on."""
+        for column, start in zip(columns, self._meet(columns, event_of), strict=True):
+            if start is not None:
+                self._kept.setdefault(column.series, []).extend(column.values[start:])
+                self._at_ms.setdefault(column.series, []).append(column.at_ms[start:])
+        return []
+
+    def become_regression(self) -> None:
+        """Forget what was kept of the series that begin anew."""
+        super().become_regression()
+        for series in ("prediction", "error", "outcome"):
+            self._kept.pop(series, None)
+            self._at_ms.pop(series, None)
+
+    def profiles(self) -> dict[str, SeriesProfile]:
+        """Return the reference of every series that has enough values."""
+        return {
+            series: SeriesProfile.model_validate(
+                profile(
+                    self._watch_spec(series, self._roles[series]),
+                    values,
+                    at_ms=np.concatenate(self._at_ms[series]),
+                )
+            )
+            for series, values in self._kept.items()
+            if sum(value is not None for value in values) >= FEWEST_VALUES
+        }
+
+
+def check_profile(spec: ModelSpec) -> None:
+    """Try every reference of a spec's profile (Rule 3).
+
+    Raises
+    ------
+    SpecError
+        Naming the series.
+    """
+    for series, made in spec.reference.profile.items():
+        field = f"reference.profile.{series}"
+        role: SeriesRole = "feature"
+        if not series.startswith("feature/"):
+            if series not in _OWN_SERIES:
+                msg = f"{field}: no such series; it is feature/NAME, {' or '.join(_OWN_SERIES)}"
+                raise SpecError(msg)
+            role = _OWN_SERIES[series]
+        watched = WatchSpec(role=role, reference_rows=spec.reference.rows)
+        try:
+            watch_of(watched, made.model_dump()).snapshot()
+        except _UNREADABLE as error:
+            msg = f"{field}.state: is not what `tidegauge profile` of this version writes: {error}"
+            raise SpecError(msg) from error

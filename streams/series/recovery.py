@@ -1,0 +1,140 @@
+"""Check whether a series with an open alert has returned to its first reference."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from streams.change import Change
+from streams.clock import Instants
+from streams.series.recovery_measures import (
+    MIN_BLOCK_ROWS,
+    AbsenceMeasure,
+    BlockResult,
+    Measure,
+    NumberMeasure,
+    ShareMeasure,
+)
+from streams.values import Scalar
+
+BACK, LAST = 3, 4
+
+
+AWAY_ROWS = BACK * MIN_BLOCK_ROWS
+
+
+class Gauge:
+    """Reads blocks of a series since its alarm.
+
+    Parameters
+    ----------
+    measure
+        What to read with.
+
+    Attributes
+    ----------
+    rows
+        Values read so far.
+    aways
+        Blocks that were away so far.
+    """
+
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+        self.rows = 0
+        self.aways = 0
+        self._filled = 0
+        self._backs: list[bool] = []
+
+    @property
+    def due(self) -> int:
+        """Values until the block is full, at least."""
+        return self.measure.block_rows - self._filled
+
+    @property
+    def is_back(self) -> bool:
+        """Whether the series is back (Rule 3)."""
+        return bool(self._backs) and self._backs[-1] and sum(self._backs) >= BACK
+
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> BlockResult | None:
+        """Read at most ``due`` values; return what the block says when it is full."""
+        self.rows += len(values)
+        self._filled += self.measure.read(values, at_ms)
+        if self._filled < self.measure.block_rows:
+            return None
+        self._filled = 0
+        reading = self.measure.close()
+        self._backs = [*self._backs, reading.is_back][-LAST:]
+        self.aways += not reading.is_back
+        return reading
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as plain values."""
+        return {
+            "measure": self.measure.snapshot(),
+            "rows": self.rows,
+            "aways": self.aways,
+            "filled": self._filled,
+            "backs": self._backs,
+        }
+
+    @classmethod
+    def restore(cls, tree: dict[str, Any]) -> "Gauge":
+        """Return the gauge as it was."""
+        gauge = cls(_MEASURES[tree["measure"]["kind"]](tree["measure"]))
+        gauge.rows = tree["rows"]
+        gauge.aways = tree["aways"]
+        gauge._filled = tree["filled"]
+        gauge._backs = list(tree["backs"])
+        return gauge
+
+
+_MEASURES: dict[str, type[NumberMeasure | ShareMeasure | AbsenceMeasure]] = {
+    "number": NumberMeasure,
+    "share": ShareMeasure,
+    "absence": AbsenceMeasure,
+}
+
+
+def gauge_of(change: Change, value: Scalar) -> Gauge:
+    """Return a gauge for a change.
+
+    Parameters
+    ----------
+    change
+        What raised the alert.
+    value
+        The value at which it was raised.
+
+    Examples
+    --------
+    >>> told = {"effect": 4.0, "effect_unit": "odds_ratio", "direction": "up", "rows": 40}
+    >>> told |= {"detector": "cusum", "value": 0.5, "baseline": 0.2}
+    >>> told |= {"original": {"shares": {"web": 0.2, "shop": 0.8}}}
+    >>> change = Change(index=0, aspect="share", category="web", **told)
+    >>> gauge = gauge_of(change, "web")
+    >>> import numpy as np
+    >>> at_ms = np.arange(200)
+    >>> [gauge.read(["web", "shop"] * 100, at_ms).is_back for _ in range(3)], gauge.is_back
+    ([False, False, False], False)
+    >>> back = ["web", *["shop"] * 4] * 40
+    >>> [gauge.read(back, at_ms).is_back for _ in range(3)], gauge.is_back
+    ([True, True, True], True)
+    """
+    reference = change.original or {}
+    if change.aspect in {"level", "spread"} and "quantiles" in reference:
+        return Gauge(NumberMeasure.of(change, reference))
+    if change.aspect == "share" or (change.aspect == "missing" and change.detector != "rule"):
+        return Gauge(ShareMeasure.of(change, reference))
+    if change.aspect in {"level", "spread"}:
+        return Gauge(NumberMeasure.of(change, _reference_of(change)))
+    return Gauge(AbsenceMeasure.of(change, value, reference))
+
+
+def _reference_of(change: Change) -> dict[str, Any]:
+    """Make up a reference from the change itself, for a series that was no number at first."""
+    baseline = change.baseline or 0.0
+    away = abs((change.value or 0.0) - baseline)
+    unit = (away / change.effect if change.effect else away) or 1.0
+    if change.aspect == "spread":
+        baseline, unit = 0.0, change.baseline or 1.0
+    quantiles = {"0": baseline - 3 * unit, "0.5": baseline, "1": baseline + 3 * unit}
+    return {"quantiles": quantiles, "mean": baseline, "sd": unit}

@@ -1,0 +1,324 @@
+"""What is kept of a partition's models in the ``state`` topic, and how it is read back.
+
+A snapshot of a model is a manifest, under a key that names the offset it covers, and the chunks of
+waiting events that it names. Bytes under a key never differ, whoever wrote them: both are functions
+of the log. So a writer that has been replaced, and does not know it, can only repeat what is true.
+
+Rule 1. Of the manifests of a model, the one that covers the most wins.
+Rule 2. A manifest counts when all its parts are there.
+Rule 3. A winner that is damaged, or that names a chunk which is missing or damaged, is a loss: its
+        model begins anew at the beginning of the log. The other models keep what they have.
+Rule 4. Garbage is: manifests below the winner; chunks that the winner does not name, up to the
+        last number it has given. Later ones belong to a newer snapshot that may yet be finished.
+Rule 5. Where the group has committed offset C, some model's winner covers C - 1, or a cover does:
+        a record that says that all models, and how many, are stored as they are after offset C - 1,
+        which touched none. Otherwise state is missing, as it is where there are fewer models than a
+        cover says. Whose it is cannot be told, and need not: whatever is usable is a true state,
+        and its model skips what it covers when the log is read from its beginning.
+Rule 6. When a model that begins anew has got as far as its unusable winner, it is saved, whether it
+        has had events or not, so that the winner wins no longer.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import orjson
+
+from schemas.model_spec import ModelSpec
+from streams.codec import DamagedSnapshotError
+from streams.join.outcome_join import ChunkName
+from streams.model import ModelMonitor, Restored
+from streams.monitor import SpecOf
+
+PART_BYTES = 900_000
+
+
+_CHECKSUM_BYTES = 4
+
+
+_SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int], "cover": [int]}
+
+
+class _LostModelError(Exception):
+    """The state of a model cannot be used (Rule 3)."""
+
+
+class StateRecord(NamedTuple):
+    """One record of the ``state`` topic; a value of None deletes the key."""
+
+    key: bytes
+    value: bytes | None
+
+
+def manifest_records(model_id: str, offset: int, manifest: bytes) -> list[StateRecord]:
+    """Return the records of a manifest that covers the log up to ``offset``."""
+    parts = [manifest[i : i + PART_BYTES] for i in range(0, len(manifest), PART_BYTES)]
+    return [
+        StateRecord(_manifest_key(model_id, offset, number, len(parts)), part)
+        for number, part in enumerate(parts)
+    ]
+
+
+def chunk_record(model_id: str, name: ChunkName, lines: bytes) -> StateRecord:
+    """Return the record of a sealed chunk of waiting events."""
+    checksum = zlib.crc32(lines).to_bytes(_CHECKSUM_BYTES)
+    return StateRecord(_chunk_key(model_id, name), checksum + lines)
+
+
+def deletions(keys: Iterable[bytes]) -> list[StateRecord]:
+    """Return the records that delete these keys."""
+    return [StateRecord(key, None) for key in keys]
+
+
+@dataclass(slots=True)
+class _ModelRecords:
+    manifests: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
+    chunks: dict[ChunkName, bytes] = field(default_factory=dict)
+
+
+class StateView:
+    """The records of one partition of the ``state`` topic, the latest of each key."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, _ModelRecords] = {}
+        self._covers: dict[int, StateRecord] = {}
+
+    def take(self, record: StateRecord) -> None:
+        """Take one record into account, in the order of the topic; what is not ours is nothing."""
+        try:
+            kind, model_id, *rest = orjson.loads(record.key)
+            is_ours = isinstance(model_id, str) and _SHAPE_OF_KEY[kind] == [type(x) for x in rest]
+        except (ValueError, KeyError, TypeError):
+            is_ours = False
+        if not is_ours:
+            return
+        if kind == "cover":
+            self._covers[rest[0]] = record
+            if record.value is None:
+                del self._covers[rest[0]]
+            return
+        records = self._models.setdefault(model_id, _ModelRecords())
+        if kind == "chunk":
+            name = (rest[0], rest[1])
+            if record.value is None:
+                records.chunks.pop(name, None)
+            else:
+                records.chunks[name] = record.value
+            return
+        parts = records.manifests.setdefault(rest[0], {})
+        if record.value is None:
+            parts.pop(record.key, None)
+        else:
+            parts[record.key] = record.value
+
+    def newest(self, model_id: str) -> tuple[int, bytes] | None:
+        """Return the newest whole manifest of a model, after the offset that it covers."""
+        records = self._models.get(model_id, _ModelRecords())
+        whole = {o: parts for o, parts in records.manifests.items() if _is_whole(parts)}
+        return max(((o, _joined(parts)) for o, parts in whole.items()), default=None)
+
+    def restore(self, commit: int, spec_of: SpecOf, labelled_topic: str) -> "Found":
+        """Return the models as they were, what is stored of them, and what is lost.
+
+        Parameters
+        ----------
+        commit
+            The group's committed offset of the partition of ``events``.
+        spec_of, labelled_topic
+            As for `streams.monitor.Monitor`.
+
+        Raises
+        ------
+        StateVersionError
+            When another version of the state is found.
+        """
+        restored: dict[str, Restored] = {}
+        stored = Stored()
+        losses: list[str] = []
+        stored.take_covers({offset: cover.key for offset, cover in self._covers.items()})
+        covered = max(self._covers, default=-1)
+        said = int(self._covers[covered].value or 0) if self._covers else 0
+        for model_id, records in self._models.items():
+            offset = max(
+                (o for o, parts in records.manifests.items() if _is_whole(parts)), default=None
+            )
+            if offset is None:
+                continue
+            covered = max(covered, offset)
+            try:
+                model = self._model(model_id, records, offset, spec_of(model_id), labelled_topic)
+            except _LostModelError as error:
+                losses.append(str(error))
+                stored.outgrow(model_id, offset)
+            else:
+                restored[model_id] = Restored(model, offset)
+                stored.take(model_id, offset, model, records)
+        if covered < commit - 1:
+            losses.append(
+                f"the commit is {commit}, the state covers the log up to offset {covered} only"
+            )
+        if not losses and len(restored) < said:
+            losses.append(f"the state has {len(restored):,} models of {said:,}")
+        return Found(restored, stored, tuple(losses))
+
+    def _model(
+        self,
+        model_id: str,
+        records: _ModelRecords,
+        offset: int,
+        spec: ModelSpec,
+        labelled_topic: str,
+    ) -> ModelMonitor:
+        def lines_of(name: ChunkName) -> bytes:
+            if name not in records.chunks:
+                msg = f"chunk {name} of model {model_id} is missing"
+                raise _LostModelError(msg)
+            value = records.chunks[name]
+            lines = value[_CHECKSUM_BYTES:]
+            if zlib.crc32(lines).to_bytes(_CHECKSUM_BYTES) != value[:_CHECKSUM_BYTES]:
+                msg = f"chunk {name} of model {model_id} is damaged"
+                raise _LostModelError(msg)
+            return lines
+
+        manifest = _joined(records.manifests[offset])
+        try:
+            return ModelMonitor.restore(model_id, spec, labelled_topic, manifest, lines_of)
+        except DamagedSnapshotError as error:
+            msg = f"the manifest of model {model_id} at offset {offset} is damaged: {error}"
+            raise _LostModelError(msg) from error
+
+
+class Stored:
+    """What is known to be in the ``state`` topic for each model, so that it can be tidied up.
+
+    Attributes
+    ----------
+    covered
+        Offset up to which some manifest, or a cover, covers the log.
+    """
+
+    def __init__(self) -> None:
+        self._unusable: dict[str, int] = {}
+        self._manifests: dict[str, list[bytes]] = {}
+        self._chunks: dict[str, set[ChunkName]] = {}
+        self._garbage: list[bytes] = []
+        self._cover: bytes | None = None
+        self.covered = -1
+
+    def take_covers(self, covers: Mapping[int, bytes]) -> None:
+        """Take over the covers that were read: the one that covers the most is what counts."""
+        for offset in sorted(covers):
+            self._replace_cover(covers[offset])
+            self.covered = offset
+
+    def cover(self, offset: int, models: int) -> list[StateRecord]:
+        """Return what says that all models are stored as they are after ``offset`` (Rule 5)."""
+        return [] if self.covered >= offset else [StateRecord(_cover_key(offset), b"%d" % models)]
+
+    def on_covered(self, offset: int) -> None:
+        """Take note that what `cover` returned is durable."""
+        if self.covered < offset:
+            self.covered = offset
+            self._replace_cover(_cover_key(offset))
+
+    def _replace_cover(self, key: bytes | None) -> None:
+        if self._cover is not None:
+            self._garbage.append(self._cover)
+        self._cover = key
+
+    def take(self, model_id: str, offset: int, model: ModelMonitor, records: _ModelRecords) -> None:
+        """Take over what was read of a model; what Rule 4 calls garbage goes next time."""
+        self._note_covered(offset)
+        self._manifests[model_id] = list(records.manifests[offset])
+        self._chunks[model_id] = model.join.chunk_names()
+        for other, parts in records.manifests.items():
+            if other < offset:
+                self._garbage += parts
+        last = model.join.last_numbers()
+        self._garbage += [
+            _chunk_key(model_id, name)
+            for name in records.chunks
+            if name not in self._chunks[model_id] and name[1] <= last[name[0]]
+        ]
+
+    def outgrow(self, model_id: str, offset: int) -> None:
+        """Take note of a winner that cannot be used (Rule 6)."""
+        self._unusable[model_id] = offset
+
+    def outgrown(self, offset: int) -> list[str]:
+        """Return, once, the models whose snapshot at ``offset`` wins over what is unusable."""
+        models = [model_id for model_id, until in self._unusable.items() if until <= offset]
+        for model_id in models:
+            del self._unusable[model_id]
+        return models
+
+    def supersede(self, model_id: str, manifest: list[StateRecord], names: set[ChunkName]) -> None:
+        """Take note of a new snapshot; what it replaces may go once it is durable."""
+        keys = [record.key for record in manifest]
+        self._note_covered(_offset(keys[0]))
+        # Saved twice at one offset, it is one snapshot, and must not be deleted as its own past.
+        self._garbage += [key for key in self._manifests.get(model_id, []) if key not in keys]
+        gone = self._chunks.get(model_id, set()) - names
+        self._garbage += [_chunk_key(model_id, name) for name in sorted(gone)]
+        self._manifests[model_id] = keys
+        self._chunks[model_id] = names
+
+    def _note_covered(self, offset: int) -> None:
+        if offset >= self.covered:
+            self.covered = offset
+            self._replace_cover(None)
+
+    def garbage(self) -> list[bytes]:
+        """Return the keys that may be deleted now, once."""
+        garbage, self._garbage = self._garbage, []
+        return garbage
+
+
+class Found(NamedTuple):
+    """What the ``state`` topic gives of a partition.
+
+    Parameters
+    ----------
+    models
+        Those that can be used.
+    stored
+        What is stored of them.
+    losses
+        What cannot be used or is missing, a clause each: the log is then read from its beginning.
+    """
+
+    models: dict[str, Restored]
+    stored: Stored
+    losses: tuple[str, ...]
+
+
+def _manifest_key(model_id: str, offset: int, number: int, parts: int) -> bytes:
+    return orjson.dumps(["manifest", model_id, offset, number, parts])
+
+
+def _chunk_key(model_id: str, name: ChunkName) -> bytes:
+    return orjson.dumps(["chunk", model_id, *name])
+
+
+def _part_number(key: bytes) -> int:
+    number: int = orjson.loads(key)[3]
+    return number
+
+
+def _offset(key: bytes) -> int:
+    offset: int = orjson.loads(key)[2]
+    return offset
+
+
+def _joined(parts: Mapping[bytes, bytes]) -> bytes:
+    return b"".join(parts[key] for key in sorted(parts, key=_part_number))
+
+
+def _is_whole(parts: Mapping[bytes, bytes]) -> bool:
+    return bool(parts) and len(parts) == orjson.loads(next(iter(parts)))[4]
+
+
+def _cover_key(offset: int) -> bytes:
+    return orjson.dumps(["cover", "", offset])

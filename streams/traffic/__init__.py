@@ -1,0 +1,1 @@
+"""How the events of a model arrive: silence, label delay, event rates, versions."""

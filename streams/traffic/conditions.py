@@ -1,0 +1,234 @@
+"""What each fact about a model's events is called, and how it is said.
+
+Rule 1. A sentence has figures of many rows, never what a row says.
+"""
+
+from typing import Literal, NamedTuple
+
+from schemas.alert import AlertKind, Severity
+from streams.change import Condition
+
+Fact = Literal[
+    "fallback",
+    "error",
+    "version",
+    "prediction_clock",
+    "outcome_clock",
+    "prediction_silence",
+    "outcome_silence",
+    "late",
+    "missing",
+    "orphan",
+    "conflicting",
+    "prediction_refused",
+    "outcome_refused",
+]
+
+
+class Naming(NamedTuple):
+    """How a fact is named, and said: while it is so, and when it is over."""
+
+    kind: AlertKind
+    series: str
+    aspect: str
+    severity: Severity
+    effect_unit: str
+    says: str
+    over: str
+
+
+NAMINGS: dict[Fact, Naming] = {
+    "fallback": Naming(
+        "service",
+        "answers",
+        "fallback",
+        "warning",
+        "odds_ratio",
+        "{value:.1%} of its last {rows:,} answers come from a fallback, usually {baseline:.1%}",
+        "its answers come from the model again, and no more from a fallback than usual",
+    ),
+    "error": Naming(
+        "service",
+        "answers",
+        "error",
+        "critical",
+        "odds_ratio",
+        "{value:.1%} of its last {rows:,} predictions have the status error, usually "
+        "{baseline:.1%}",
+        "its predictions have the status error no more than usual",
+    ),
+    "version": Naming(
+        "service",
+        "versions",
+        "unseen",
+        "info",
+        "none",
+        "a version answers that has never answered before",
+        "the version that was new has answered for some time",
+    ),
+    "prediction_clock": Naming(
+        "service",
+        "predictions",
+        "clock",
+        "warning",
+        "odds_ratio",
+        "{value:.1%} of its last {rows:,} predictions say that they were made more than a minute "
+        "after they came: the clock of their producer is ahead",
+        "the clock of what sends predictions is right again",
+    ),
+    "outcome_clock": Naming(
+        "service",
+        "outcomes",
+        "clock",
+        "warning",
+        "odds_ratio",
+        "{value:.1%} of its last {rows:,} outcomes say that they were observed more than a minute "
+        "after they came: the clock of their producer is ahead",
+        "the clock of what sends outcomes is right again",
+    ),
+    "prediction_silence": Naming(
+        "silence",
+        "predictions",
+        "silence",
+        "critical",
+        "ratio",
+        "no predictions for {elapsed}, at this hour of the week usually {usual} at most; {also}",
+        "predictions come again",
+    ),
+    "outcome_silence": Naming(
+        "labels",
+        "outcomes",
+        "silence",
+        "warning",
+        "ratio",
+        "no outcomes for {elapsed}, at this hour of the week usually {usual} at most, while "
+        "predictions go on: what sends outcomes is down",
+        "outcomes come again",
+    ),
+    "late": Naming(
+        "labels",
+        "outcomes",
+        "late",
+        "warning",
+        "ratio",
+        "a tenth of the last day's outcomes came more than {elapsed} after their prediction, "
+        "on no day before more than {usual}",
+        "outcomes come as soon as they used to",
+    ),
+    "missing": Naming(
+        "labels",
+        "outcomes",
+        "missing",
+        "warning",
+        "odds_ratio",
+        "{value:.1%} of {rows:,} predictions had no outcome in the time that they wait for one, "
+        "on no day before more than {baseline:.1%}",
+        "predictions get their outcomes again",
+    ),
+    "orphan": Naming(
+        "labels",
+        "outcomes",
+        "orphan",
+        "warning",
+        "odds_ratio",
+        "{value:.1%} of {rows:,} outcomes are of predictions that never came, on no day before "
+        "more than {baseline:.1%}",
+        "outcomes are of known predictions again",
+    ),
+    "conflicting": Naming(
+        "labels",
+        "outcomes",
+        "conflicting",
+        "warning",
+        "odds_ratio",
+        "{value:.1%} of its last {rows:,} outcomes contradict an earlier one of the same "
+        "prediction, usually {baseline:.1%}",
+        "outcomes contradict each other no more than usual",
+    ),
+    "prediction_refused": Naming(
+        "service",
+        "predictions",
+        "refused",
+        "critical",
+        "odds_ratio",
+        "{value:.1%} of the last {rows:,} predictions that were sent for it are refused, usually "
+        "{baseline:.1%}: what sends them has changed; the dead letters say what is wrong",
+        "predictions are refused no more than usual",
+    ),
+    "outcome_refused": Naming(
+        "labels",
+        "outcomes",
+        "refused",
+        "warning",
+        "odds_ratio",
+        "{value:.1%} of the last {rows:,} outcomes that were sent for it are refused, usually "
+        "{baseline:.1%}: what sends them has changed; the dead letters say what is wrong",
+        "outcomes are refused no more than usual",
+    ),
+}
+
+
+class Figures(NamedTuple):
+    """A figure now, and as it usually is; ``rows`` is what it was taken of."""
+
+    value: float
+    baseline: float
+    effect: float
+    rows: int
+
+
+def describe(fact: Fact, figures: Figures | None = None, also: str = "") -> Condition:
+    """Say a fact.
+
+    Parameters
+    ----------
+    figures
+        None where there are none: a version is new, or it is not.
+    also
+        Of a silence of predictions: what else is known.
+
+    Examples
+    --------
+    >>> describe("fallback", Figures(0.34, 0.005, 103.0, 120)).says
+    '34.0% of its last 120 answers come from a fallback, usually 0.5%'
+    """
+    kind, series, aspect, severity, effect_unit, says, over = NAMINGS[fact]
+    if figures is None:
+        return Condition(kind, series, aspect, severity, says, over)
+    value, baseline, effect, rows = figures
+    said = says.format(
+        value=value,
+        baseline=baseline,
+        rows=rows,
+        also=also,
+        elapsed=lasting(value),
+        usual=lasting(baseline),
+    )
+    return Condition(
+        kind,
+        series,
+        aspect,
+        severity,
+        said,
+        over,
+        value=value,
+        baseline=baseline,
+        effect=effect,
+        effect_unit=effect_unit,
+        direction="up",
+        rows=max(rows, 1),
+    )
+
+
+def lasting(seconds: float) -> str:
+    """Say how long something takes, in one figure.
+
+    Examples
+    --------
+    >>> [lasting(seconds) for seconds in (0.25, 59, 119, 3 * 3_600, 6.4 * 86_400)]
+    ['0.2 s', '59 s', '2.0 min', '3.0 h', '6.4 d']
+    """
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"

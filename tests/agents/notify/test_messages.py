@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from agents.notify.messages import Notice, PagerDuty, Slack, Target, Webhook
+from schemas.alert import Alert
+from tests.doubles.alerts import FINGERPRINT, alert, record
+
+KEY = "0123456789abcdef0123456789abcdef"
+URL = SecretStr("http://127.0.0.1:1/blue-heron")
+LINKS = "https://example.org/tidegauge/main"
+WEBHOOK = Webhook(url=URL)
+SLACK = Slack(url=URL, links=LINKS)
+PAGERDUTY = PagerDuty(url=URL, key=SecretStr(KEY), links=LINKS)
+TAKEN = {"by": "ana", "at": "2018-08-20T07:00:00.000Z", "because": "new <prices>"}
+
+
+def told(target: Target, transition: Alert, *, is_muted: bool = False) -> Any:
+    """Return the body of what a target is told, read, or None."""
+    notice = Notice(alert=transition, record=record(transition), is_muted=is_muted)
+    request = target.request(notice)
+    return None if request is None else orjson.loads(request.body)
+
+
+def test_a_webhook_is_given_the_record_byte_for_byte() -> None:
+    for status in ("firing", "ongoing", "resolved"):
+        transition = alert(status)
+        notice = Notice(alert=transition, record=record(transition), is_muted=False)
+
+        request = WEBHOOK.request(notice)
+
+        assert request is not None
+        assert request.body == record(transition)
+        assert request.headers["Idempotency-Key"] == transition.alert_id
+
+
+@pytest.mark.parametrize(
+    ("status", "acknowledged", "action"),
+    [
+        ("firing", None, "trigger"),
+        ("ongoing", None, "trigger"),
+        ("ongoing", TAKEN, "acknowledge"),
+        ("resolved", TAKEN, "resolve"),
+    ],
+)
+def test_pagerduty_has_one_incident_a_fingerprint(
+    status: str, acknowledged: dict[str, str] | None, action: str
+) -> None:
+    event = told(PAGERDUTY, alert(status, acknowledged=acknowledged))
+
+    assert (event["event_action"], event["dedup_key"]) == (action, FINGERPRINT)
+    assert event["routing_key"] == KEY
+
+
+def test_a_page_says_what_changed_where_and_what_to_do() -> None:
+    moved = ({"category": "another person", "baseline": 0.1, "value": 0.2},)
+    fields = {"summary": "s" * 2_000, "severity": "critical", "category": "a person"}
+
+    event = told(PAGERDUTY, alert(**fields, categories=moved))
+
+    payload = event["payload"]
+    assert payload["summary"] == "s" * 1_024
+    assert payload["severity"] == "critical"
+    assert payload["source"] == "car_loan"
+    assert payload["timestamp"] == "2018-08-20T06:12:17.152Z"
+    assert payload["custom_details"]["value"] == 48_000.0
+    assert event["links"][0]["href"] == f"{LINKS}/docs/runbook.md#feature_drift-level"
+    assert b"person" not in orjson.dumps(event)
+
+
+def test_a_message_says_what_changed_and_how_to_take_it_on() -> None:
+    message = told(SLACK, alert())
+
+    (attachment,) = message["attachments"]
+    assert message["text"].startswith("FIRING · warning · Model car_loan: feature car_value rose")
+    assert "Since 2018-08-20T05:58:00.000Z" in attachment["text"]
+    assert f"`./tidegauge ack {FINGERPRINT}`" in attachment["text"]
+    assert f"<{LINKS}/docs/runbook.md#feature_drift-level|Runbook>" in attachment["text"]
+
+
+def test_a_message_of_the_end_says_why_and_asks_for_nothing() -> None:
+    message = told(SLACK, alert("resolved"))
+
+    assert message["text"].startswith("RESOLVED")
+    assert "Resolved: returned" in message["attachments"][0]["text"]
+    assert "ack" not in message["attachments"][0]["text"]
+
+
+def test_a_name_cannot_wake_a_whole_channel() -> None:
+    message = told(SLACK, alert(model_id="<!channel>", summary="Model <!channel>: & more"))
+
+    text = orjson.dumps(message).decode()
+    assert "<!channel>" not in text
+    assert "Model &lt;!channel&gt;: &amp; more" in text
+
+
+def test_who_took_an_alert_on_is_not_messaged_about_it_again() -> None:
+    assert told(SLACK, alert("ongoing", acknowledged=TAKEN)) is None
+    assert told(SLACK, alert("ongoing")) is not None
+    over = told(SLACK, alert("resolved", acknowledged=TAKEN))
+    assert "Acknowledged by ana" in over["attachments"][0]["text"]
+    assert "new &lt;prices&gt;" in over["attachments"][0]["text"]
+
+
+@pytest.mark.parametrize("status", ["firing", "ongoing"])
+@pytest.mark.parametrize("target", [WEBHOOK, SLACK, PAGERDUTY])
+def test_what_is_muted_is_not_told(target: Target, status: str) -> None:
+    assert told(target, alert(status), is_muted=True) is None
+
+
+def test_who_keeps_a_book_is_told_of_the_end_of_what_is_muted() -> None:
+    assert told(PAGERDUTY, alert("resolved"), is_muted=True)["event_action"] == "resolve"
+    assert told(WEBHOOK, alert("resolved"), is_muted=True)["status"] == "resolved"
+    assert told(SLACK, alert("resolved"), is_muted=True) is None
+
+
+def test_without_a_beginning_for_links_there_are_none() -> None:
+    slack = told(Slack(url=URL, links=None), alert())
+    page = told(PagerDuty(url=URL, key=SecretStr(KEY), links=None), alert())
+
+    assert "Runbook" not in slack["attachments"][0]["text"]
+    assert page["links"] == []
+
+
+def test_a_targets_repr_holds_no_secret() -> None:
+    assert KEY not in repr(PAGERDUTY)
+    assert "blue-heron" not in repr((WEBHOOK, SLACK, PAGERDUTY))

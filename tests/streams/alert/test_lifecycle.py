@@ -1,0 +1,353 @@
+"""The life of an alert, told by whole stories through the core: the sequences are held."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+
+from schemas.model_spec import AlertRules, ModelSpec
+from streams.alert.lifecycle import Lives
+from streams.alert.transition import Note, Step
+from streams.change import Condition
+from streams.ingest.records import Accepted
+from tests.doubles.core import (
+    Json,
+    Played,
+    log_of,
+    play,
+    play_gathering,
+    play_restarting,
+    snapshots,
+    taken_in,
+    watch,
+)
+from tests.doubles.inputs import START_MS, accepted, outcome, prediction
+
+MINUTE_MS = 60_000
+ROWS = 12_700
+FLAPS = frozenset(row for start in (2_100, 4_400, 6_700) for row in range(start, start + 300))
+Told = tuple[str, str, str, int, int]
+RULES = AlertRules(renotify_s=3_600.0)
+HELD = {"alerts": AlertRules(hold=2)}
+SILENT = Condition(
+    kind="silence",
+    series="predictions",
+    aspect="silence",
+    severity="critical",
+    says="no prediction has come for 40 min; its longest pause was 2 min",
+)
+
+
+@cache
+def story() -> tuple[Accepted, ...]:
+    """Publish two models for 12,700 rows, a minute and a prediction each.
+
+    `loan`: income rises for 1,700 rows and comes back, the mix of channels changes for 1,500; the
+    error is worse for 3,000 rows. `price`: age rises and stays; size comes and goes.
+    """
+    rng = np.random.default_rng(5)
+    events: list[Accepted] = []
+    for row in range(ROWS):
+        at_ms = START_MS + MINUTE_MS * row
+        is_up, is_mixed = 2_500 <= row < 4_200, 6_000 <= row < 7_500
+        shares = (0.2, 0.3, 0.5) if is_mixed else (0.5, 0.3, 0.2)
+        says = bool(rng.random() < 0.5)
+        is_wrong = bool(rng.random() < (0.3 if 3_000 <= row < 6_000 else 0.1))
+        loan = {
+            "income": float(rng.normal(12.0 if is_up else 10.0, 2.0)),
+            "channel": str(rng.choice(["web", "shop", "phone"], p=shares)),
+        }
+        price = {
+            "age": float(rng.normal(46.0 if row >= 5_000 else 40.0, 8.0)),
+            "size": float(rng.normal(1.2 if row in FLAPS else 0.0)),
+        }
+        at = {"predicted_at": at_ms}
+        values = [
+            (prediction(f"l{row}", "loan", prediction=says, features=loan, **at), 2 * row),
+            (outcome(f"l{row}", "loan", outcome=says != is_wrong, observed_at=at_ms), row),
+            (prediction(f"p{row}", "price", prediction="a", features=price, **at), 2 * row + 1),
+        ]
+        events += [accepted(value, offset, logged_at=at_ms) for value, offset in values]
+    return tuple(events)
+
+
+def spec_of(model_id: str) -> ModelSpec:
+    week_s = 7 * 86_400.0
+    return ModelSpec(alerts=AlertRules(renotify_s=week_s if model_id == "price" else 86_400.0))
+
+
+@cache
+def told_at_once() -> Played:
+    return play(log_of(story(), 500), spec_of)
+
+
+def told(played: Played, model_id: str) -> list[Told]:
+    return [
+        (each["series"], each["aspect"], each["status"], each["sequence"], each["predictions_seen"])
+        for each in played.of("alerts")
+        if each["model_id"] == model_id
+    ]
+
+
+def without_evidence(played: Played) -> list[Json]:
+    return [{k: v for k, v in each.items() if k != "evidence"} for each in played.of("alerts")]
+
+
+def open_at_the_end(played: Played) -> set[tuple[str, str]]:
+    """Return what `status` says in the end: the last word on each key."""
+    last = {each.key: each.value for each in played.emissions if each.role == "status"}
+    alerts = {each["fingerprint"]: each for each in played.of("alerts")}
+    return {
+        (alerts[name]["model_id"], alerts[name]["series"])
+        for name, value in last.items()
+        if value and name
+    }
+
+
+# Stories
+
+
+def test_a_drift_that_comes_and_goes_fires_goes_on_and_is_over() -> None:
+    assert told(told_at_once(), "loan") == [
+        ("feature/income", "level", "firing", 0, 2_535),
+        ("error", "level", "firing", 0, 3_069),
+        ("feature/income", "level", "ongoing", 1, 4_135),
+        ("error", "level", "ongoing", 1, 4_669),
+        ("feature/income", "level", "resolved", 2, 4_935),
+        ("feature/channel", "share", "firing", 0, 6_054),
+        ("error", "level", "resolved", 2, 6_669),
+        ("feature/channel", "share", "resolved", 1, 8_054),
+    ]
+
+
+def test_what_stays_away_stays_open_and_what_flaps_is_over_when_it_has_long_been_back() -> None:
+    assert told(told_at_once(), "price") == [
+        ("feature/size", "level", "firing", 0, 2_124),
+        ("feature/size", "level", "resolved", 1, 3_124),
+        ("feature/size", "level", "firing", 0, 4_410),
+        ("feature/age", "level", "firing", 0, 5_086),
+        ("feature/size", "level", "resolved", 1, 5_410),
+        ("feature/size", "level", "firing", 0, 6_723),
+        ("feature/size", "level", "resolved", 1, 12_323),
+    ]
+    assert open_at_the_end(told_at_once()) == {("price", "feature/age")}
+
+
+def test_a_firing_names_the_categories_that_moved_and_no_others() -> None:
+    (mixed,) = [a for a in told_at_once().firings() if a["series"] == "feature/channel"]
+
+    moved = {each["category"]: each["value"] - each["baseline"] for each in mixed["categories"]}
+
+    assert moved.keys() == {"web", "phone"}
+    assert moved["web"] < -0.1
+    assert moved["phone"] > 0.1
+
+
+def test_every_transition_has_its_own_id_and_every_firing_of_the_error_its_command() -> None:
+    ids = [each["alert_id"] for each in told_at_once().of("alerts")]
+
+    assert len(ids) == len(set(ids))
+    assert len(told_at_once().of("feedback")) == 1
+
+
+@pytest.mark.parametrize("events_per_record", [1, 77])
+def test_how_the_log_is_cut_changes_no_transition(events_per_record: int) -> None:
+    again = play(log_of(story(), events_per_record), spec_of)
+
+    assert without_evidence(again) == without_evidence(told_at_once())
+
+
+def test_a_restart_after_every_record_changes_nothing() -> None:
+    log = log_of(story(), 150)
+    steady = play(log, spec_of)
+
+    again = play_restarting(log, spec_of)
+
+    assert again.emissions == steady.emissions
+    assert snapshots(again.monitor) == snapshots(steady.monitor)
+
+
+@pytest.mark.parametrize("read_every", [3, 1_000])
+def test_how_much_is_read_at_once_changes_nothing(read_every: int) -> None:
+    again = play_gathering(log_of(story(), 500), read_every, spec_of)
+
+    assert sorted(again.emissions) == sorted(told_at_once().emissions)
+    assert snapshots(again.monitor) == snapshots(told_at_once().monitor)
+
+
+# Series with an hour of the day
+
+
+@cache
+def waves(category: bool) -> tuple[Accepted, ...]:
+    """Publish nine days of a feature that is higher by day, and further up from day 5 to 7."""
+    rng = np.random.default_rng(1)
+    values = []
+    x: float | str
+    for row in range(9 * 1_440):
+        wave = math.sin(2 * math.pi * row / 1_440)
+        is_up = 5 * 1_440 <= row < 7 * 1_440
+        if category:
+            is_web = rng.random() < 0.4 + 0.25 * (wave + is_up)
+            x = "web" if is_web else "shop" if rng.random() < 0.5 else "phone"
+        else:
+            x = float(rng.normal() + 1.5 * (wave + is_up))
+        at_ms = START_MS + MINUTE_MS * row
+        event = prediction(f"p{row}", prediction="a", predicted_at=at_ms, features={"x": x})
+        values.append((event, row, at_ms))
+    return tuple(accepted(value, row, logged_at=at_ms) for value, row, at_ms in values)
+
+
+@pytest.mark.parametrize("category", [False, True])
+def test_a_series_with_a_rhythm_is_over_within_hours_of_its_return(category: bool) -> None:
+    played = play(log_of(waves(category), 200))
+
+    aspect = "share" if category else "level"
+    told = [a for a in played.of("alerts") if a["aspect"] == aspect and a["status"] != "ongoing"]
+    days = [round(alert["predictions_seen"] / 1_440, 1) for alert in told]
+    fired, over = told[-2:]
+    assert (fired["status"], over["status"]) == ("firing", "resolved")
+    assert 5.0 <= days[-2] < 5.2
+    assert 7.3 < days[-1] < 7.8
+    assert over["resolved_because"] == "returned"
+
+
+def test_what_was_told_before_a_rhythm_was_known_is_over_when_it_is() -> None:
+    played = play(log_of(waves(True), 200))
+
+    fired, over = (a for a in played.of("alerts")[:3] if a["status"] != "ongoing")
+
+    assert (fired["status"], over["resolved_because"]) == ("firing", "relearned")
+    assert 0 < over["predictions_seen"] - 2 * 1_440 < 10
+
+
+@pytest.mark.parametrize("category", [False, True])
+def test_what_the_hour_adds_survives_a_restart_and_any_cut(category: bool) -> None:
+    log = log_of(waves(category), 150)
+
+    again = play_restarting(log)
+    cut = play(log_of(waves(category), 77))
+
+    assert again.emissions == play(log).emissions
+    assert without_evidence(cut) == without_evidence(again)
+
+
+# Conditions and people
+
+
+def lives_with(**condition: object) -> tuple[Lives, list[Step]]:
+    lives = Lives(RULES)
+    fields: dict[str, object] = dict(condition)
+    return lives, lives.on_condition(SILENT._replace(**fields), is_on=True, now_ms=0)  # type: ignore[arg-type]
+
+
+def statuses(steps: list[Step]) -> list[str]:
+    return [step.status for step in steps]
+
+
+def test_a_condition_fires_once_is_said_again_and_is_over() -> None:
+    lives, fired = lives_with()
+
+    meanwhile = lives.on_condition(SILENT, is_on=True, now_ms=3_599_999)
+    reminded = lives.on_condition(SILENT, is_on=True, now_ms=3_600_000)
+    over = lives.on_condition(SILENT, is_on=False, now_ms=3_700_000)
+    again = lives.on_condition(SILENT, is_on=False, now_ms=3_800_000)
+
+    assert [statuses(each) for each in (fired, meanwhile, reminded, over, again)] == [
+        ["firing"],
+        [],
+        ["ongoing"],
+        ["resolved"],
+        [],
+    ]
+    assert over[0].because == "returned"
+
+
+def test_the_third_firing_within_the_time_is_flapping_and_must_stay_away_as_long() -> None:
+    lives, _ = lives_with()
+    said = []
+
+    for minute in (1, 2, 3, 4, 5, 6, 7):
+        is_on = minute in (2, 4)
+        said += lives.on_condition(SILENT, is_on=is_on, now_ms=MINUTE_MS * minute)
+    early = lives.on_condition(SILENT, is_on=False, now_ms=MINUTE_MS * 8)
+    over = lives.on_condition(SILENT, is_on=False, now_ms=MINUTE_MS * 9)
+
+    assert statuses(said) == ["resolved", "firing", "resolved", "firing"]
+    assert [step.is_flapping for step in said] == [False, False, False, True]
+    assert (early, statuses(over)) == ([], ["resolved"])
+
+
+def test_who_takes_note_or_mutes_is_told_and_kept_until_it_is_over() -> None:
+    lives, _ = lives_with()
+
+    noted = lives.acknowledge("predictions", "silence", Note("anna", 5, "deploy"), 10)
+    muted = lives.mute("predictions", "silence", 60_000, 20)
+    unmuted = lives.mute("predictions", "silence", None, 30)
+
+    assert statuses([*noted, *muted, *unmuted]) == ["ongoing"] * 3
+    assert [step.sequence for step in (*noted, *muted, *unmuted)] == [1, 2, 3]
+    assert unmuted[0].acknowledged == Note("anna", 5, "deploy")
+    assert (muted[0].muted_until_ms, unmuted[0].muted_until_ms) == (60_000, None)
+
+
+def test_nothing_is_said_of_an_alert_that_is_not_open() -> None:
+    lives = Lives(RULES)
+    note = Note("anna", 5, None)
+
+    assert lives.acknowledge("score", "level", note, 10) == []
+    assert lives.mute("score", "level", 60_000, 10) == []
+    assert lives.close("removed", 10) == []
+
+
+def test_all_that_is_open_ends_with_its_reason() -> None:
+    lives, _ = lives_with()
+    lives.on_condition(SILENT._replace(series="outcomes"), is_on=True, now_ms=0)
+
+    steps = lives.close("removed", 10)
+
+    assert [(step.series, step.because) for step in steps] == [
+        ("outcomes", "removed"),
+        ("predictions", "removed"),
+    ]
+
+
+def test_an_alert_that_is_held_fires_when_blocks_agree_and_not_for_a_burst() -> None:
+    rng = np.random.default_rng(3)
+
+    def shifted(rows: int) -> list[bytes]:
+        return [
+            prediction(
+                f"p{row}", features={"x": float(rng.normal(2.0 * (0 <= row - 2_500 < rows)))}
+            )
+            for row in range(6_000)
+        ]
+
+    lasting, burst = watch(shifted(3_000), **HELD), watch(shifted(60), **HELD)
+
+    (alert, *_) = lasting.of("alerts")
+    assert alert["status"] == "firing"
+    assert 2_900 < alert["predictions_seen"] < 3_000
+    assert burst.of("alerts") == []
+    assert burst.monitor.models["m"].book.lives.dropped == 1
+
+
+def test_what_a_person_accepts_is_the_reference_from_there_on() -> None:
+    rng = np.random.default_rng(3)
+    values = [
+        prediction(f"p{row}", features={"x": float(rng.normal(2.0 * (2_500 <= row < 9_000)))})
+        for row in range(12_000)
+    ]
+    events = taken_in(values)
+    played = play(log_of(events[:6_000], 100))
+    model = played.monitor.models["m"]
+    (alert,) = played.of("alerts")
+
+    steps = model.book.accept(alert["fingerprint"], Note("anna", 5, "ok"), 10, model.panel.watch)
+
+    assert [(step.status, step.because) for step in steps] == [("resolved", "accepted")]
+    original = model.panel.describe()["feature/x"]["original"]
+    assert original["mean"] == pytest.approx(2.0, abs=0.1)

@@ -1,0 +1,400 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.alert import Alert
+from schemas.model_spec import AlertRules
+from streams.alert.onset import Mark
+from streams.alert.record import AlertBook, Sighting, identify, status_of
+from streams.alert.transition import QUALITY_ASPECTS, Step
+from streams.change import Change
+from streams.traffic.conditions import Figures, describe
+from tests.doubles.inputs import START_MS
+
+ROOT = Path(__file__).parents[3]
+CHANGE = Change(
+    index=17,
+    aspect="level",
+    category=None,
+    detector="page_hinkley",
+    value=61.5,
+    baseline=50.25,
+    effect=1.125,
+    effect_unit="sd",
+    direction="up",
+    rows=40,
+)
+STEP = Step(
+    series="feature/car_value",
+    role="feature",
+    aspect="level",
+    status="firing",
+    because=None,
+    change=CHANGE,
+    episode=1,
+    sequence=0,
+    is_flapping=False,
+    acknowledged=None,
+    muted_until_ms=None,
+    row=17,
+    series_seen=75_039,
+)
+SEEN = Sighting(
+    model_version="7",
+    predictions_seen=75_040,
+    at_ms=START_MS + 3_600_000,
+    onset=Mark(75_000, START_MS, 11),
+    partition=3,
+    offset=12,
+)
+_OF_SIGHTING = frozenset(Sighting.__dataclass_fields__)
+_OF_STEP = frozenset(Step._fields)
+
+
+def step(**fields: Any) -> Step:
+    on_step = {k: v for k, v in fields.items() if k in _OF_STEP}
+    on_change = {k: v for k, v in fields.items() if k in Change.__dataclass_fields__}
+    role = on_step.get("role", "feature")
+    series = "feature/car_value" if role == "feature" else role
+    change = replace(CHANGE, **on_change)
+    kept: dict[str, Any] = {"series": series, **on_step, "change": change}
+    return STEP._replace(**kept)
+
+
+def post(book: AlertBook, **fields: Any) -> Alert:
+    on_seen = {k: v for k, v in fields.items() if k in _OF_SIGHTING}
+    on_step = {k: v for k, v in fields.items() if k not in _OF_SIGHTING}
+    return book.post(step(**on_step), replace(SEEN, **on_seen))
+
+
+def alert(**fields: Any) -> Alert:
+    return post(AlertBook(fields.pop("model_id", "car_loan"), AlertRules()), **fields)
+
+
+# Rule 1
+
+
+def test_the_same_change_has_the_same_id_and_the_same_bytes() -> None:
+    assert alert().model_dump_json() == alert().model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"partition": 0}, {"offset": 99}, {"onset": Mark(1, START_MS, 0)}, {"index": 0}, {"row": 0}],
+    ids=["partition", "offset", "onset", "place in the stretch", "place in the record"],
+)
+def test_the_id_does_not_depend_on_where_the_log_lies(fields: dict[str, object]) -> None:
+    assert alert(**fields).alert_id == alert().alert_id
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model_id": "other"},
+        {"series": "feature/other"},
+        {"aspect": "spread"},
+        {"episode": 2},
+        {"sequence": 1, "status": "ongoing"},
+        {"predictions_seen": 75_041},
+        {"series_seen": 75_040},
+    ],
+    ids=lambda fields: "-".join(f"{k} {v}" for k, v in fields.items()),
+)
+def test_another_change_has_another_id(fields: dict[str, object]) -> None:
+    assert alert(**fields).alert_id != alert().alert_id
+
+
+parts: st.SearchStrategy[list[int | str | None]] = st.lists(
+    st.none() | st.integers(0, 12) | st.text(alphabet='N1o\x1f,"', max_size=4), max_size=4
+)
+
+
+@given(parts, parts)
+def test_an_id_names_its_parts_and_no_others(
+    first: list[int | str | None], second: list[int | str | None]
+) -> None:
+    assert (identify(*first) == identify(*second)) == (first == second)
+
+
+# Rule 2
+
+
+def test_the_times_are_those_of_the_events() -> None:
+    assert alert().started_at == "2026-01-01T00:00:00.000Z"
+    assert alert().detected_at == "2026-01-01T01:00:00.000Z"
+
+
+# Rule 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {},
+            "Model car_loan: feature car_value rose from 50.25 to 61.5 (+1.12 standard "
+            "deviations), since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
+        ),
+        (
+            {"direction": "down", "effect": 0.5, "baseline": 1_234_567.0, "value": 0.000123456},
+            "Model car_loan: feature car_value fell from 1,234,567 to 0.0001235 (-0.50 standard "
+            "deviations), since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
+        ),
+        (
+            {"aspect": "spread", "effect_unit": "ratio", "effect": 2.0},
+            "Model car_loan: feature car_value spreads differently: its standard deviation rose "
+            "from 50.25 to 61.5, since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
+        ),
+        (
+            {
+                "aspect": "share",
+                "category": "web",
+                "effect_unit": "odds_ratio",
+                "effect": 1.5,
+                "baseline": 0.4,
+                "value": 0.5,
+            },
+            "Model car_loan: feature car_value has another mix: the share of 'web' rose from "
+            "40.0 % to 50.0 %, since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
+        ),
+        (
+            {
+                "role": "error",
+                "category": "true",
+                "effect_unit": "odds_ratio",
+                "effect": 3.86,
+                "baseline": 0.1,
+                "value": 0.3,
+                "rows": 1,
+            },
+            "Model car_loan: the error rose from 10.0 % to 30.0 %, since "
+            "2026-01-01 00:00 UTC, 1 labelled row ago. "
+            "Look at the model's features; if these are right, retrain it.",
+        ),
+        (
+            {"role": "error", "direction": "down", "effect_unit": "odds_ratio", "value": 0.1}
+            | {"baseline": 0.3},
+            "Model car_loan: the error fell from 30.0 % to 10.0 %, since "
+            "2026-01-01 00:00 UTC, 40 labelled rows ago. "
+            "Fewer errors than usual: see whether outcomes are missing.",
+        ),
+        (
+            {"aspect": "unseen", "category": "50%", "rows": 1},
+            "Model car_loan: feature car_value has a value never seen before, since "
+            "2026-01-01 00:00 UTC, 1 prediction ago. Look at what fills it.",
+        ),
+        (
+            {"aspect": "missing", "detector": "rule", "rows": 1},
+            "Model car_loan: feature car_value has its first missing value, since "
+            "2026-01-01 00:00 UTC, 1 prediction ago. Look at what fills it.",
+        ),
+        (
+            {"aspect": "missing", "effect_unit": "odds_ratio", "baseline": 0.1, "value": 0.22},
+            "Model car_loan: feature car_value is missing at another rate: it rose from 10.0 % to "
+            "22.0 %, since 2026-01-01 00:00 UTC, 40 predictions ago. Look at what fills it.",
+        ),
+        (
+            {"aspect": "stuck"},
+            "Model car_loan: feature car_value repeats one value and does not move any more, since "
+            "2026-01-01 00:00 UTC, 40 predictions ago. Look at what fills it.",
+        ),
+        (
+            {"value": None, "baseline": None, "effect": None, "direction": None},
+            "Model car_loan: feature car_value changed from an unknown figure to an unknown "
+            "figure, since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Look at what fills it, and at the error.",
+        ),
+    ],
+)
+def test_the_sentence_says_what_happened(fields: dict[str, object], sentence: str) -> None:
+    assert alert(**fields).summary == sentence
+
+
+@pytest.mark.parametrize("figure", [1e300, -1e300, 1e-300])
+def test_a_sentence_stays_short_whatever_the_figures(figure: float) -> None:
+    assert len(alert(value=figure, baseline=-figure).summary) < 250
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_a_category_of_any_text_is_quoted_on_one_line(category: str) -> None:
+    seen = alert(aspect="share", category=category)
+
+    assert "\n" not in seen.summary
+    assert orjson.loads(seen.model_dump_json())["category"] == category
+
+
+# What programs read
+
+
+@pytest.mark.parametrize("aspect", sorted(QUALITY_ASPECTS))
+def test_a_fault_of_the_data_is_one_whatever_the_series(aspect: str) -> None:
+    assert alert(aspect=aspect, role="error").kind == "data_quality"
+
+
+@pytest.mark.parametrize(
+    ("role", "kind"),
+    [
+        ("feature", "feature_drift"),
+        ("prediction", "prediction_drift"),
+        ("score", "prediction_drift"),
+        ("error", "performance"),
+        ("outcome", "labels"),
+    ],
+)
+def test_the_kind_follows_from_what_the_series_is(role: str, kind: str) -> None:
+    assert alert(role=role).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("fields", "severity"),
+    [
+        ({"role": "error", "direction": "up"}, "critical"),
+        ({"role": "error", "direction": "down"}, "info"),
+        ({"role": "error", "aspect": "missing"}, "warning"),
+        ({"role": "feature"}, "warning"),
+        ({"role": "feature", "effect": 0.1}, "info"),
+        ({"role": "outcome"}, "warning"),
+        ({"role": "feature", "aspect": "constant"}, "info"),
+    ],
+)
+def test_a_worse_error_is_critical_and_little_else(
+    fields: dict[str, object], severity: str
+) -> None:
+    assert alert(**fields).severity == severity
+
+
+def test_the_evidence_runs_from_the_onset_to_what_settled_it() -> None:
+    evidence = alert().evidence
+
+    assert (evidence.partition, evidence.first_offset, evidence.last_offset) == (3, 11, 12)
+
+
+def test_every_alert_names_an_entry_of_the_runbook_that_there_is() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+    entries = set(re.findall(r"^### (\S+)$", runbook, re.MULTILINE))
+    roles = ("feature", "prediction", "score", "error", "outcome")
+    aspects = ("level", "spread", "share", *sorted(QUALITY_ASPECTS))
+
+    named = {alert(role=role, aspect=aspect).runbook for role in roles for aspect in aspects}
+
+    assert {name.removeprefix("docs/runbook.md#") for name in named} <= entries
+
+
+# What else is open (Rule 3)
+
+
+def test_an_alert_says_what_else_is_open_the_strongest_first() -> None:
+    book = AlertBook("car_loan", AlertRules())
+    post(book, series="feature/a", effect=0.3)
+    post(book, series="feature/b", effect=0.9)
+    post(book, series="score", role="score", effect=0.5)
+
+    seen = post(book, series="feature/c")
+
+    assert [moved.series for moved in seen.moved_together] == ["feature/b", "score", "feature/a"]
+    assert seen.followed_by == ("score",)
+    assert seen.summary.endswith(
+        "40 predictions ago. Changed as well: the score, feature b and feature a. "
+        "Look at what fills it, and at the error."
+    )
+
+
+def test_what_began_long_before_has_not_moved_together() -> None:
+    book = AlertBook("car_loan", AlertRules(renotify_s=60.0))
+    post(book, series="feature/a", onset=Mark(1, START_MS - 3_600_001, 1))
+    post(book, series="feature/b", onset=Mark(1, START_MS - 3_600_000, 1))
+
+    assert [moved.series for moved in post(book).moved_together] == ["feature/b"]
+
+
+def test_a_drift_while_the_error_is_worse_is_critical_and_stays_so() -> None:
+    book = AlertBook("car_loan", AlertRules())
+    post(book, role="error", aspect="level", effect_unit="odds_ratio", effect=2.0)
+
+    fired = post(book, effect=0.6)
+    weaker = post(book, effect=0.3, status="ongoing", sequence=1)
+    over = post(book, effect=0.0, status="resolved", sequence=2, because="returned")
+
+    assert [each.severity for each in (fired, weaker, over)] == ["critical"] * 3
+
+
+# The life of an alert
+
+
+def test_what_goes_on_and_ends_keeps_its_beginning() -> None:
+    book = AlertBook("car_loan", AlertRules())
+    fired = post(book)
+    later = {"at_ms": START_MS + 15_600_000, "onset": None, "offset": 99}
+
+    goes_on = post(book, status="ongoing", sequence=1, **later)
+    over = post(book, status="resolved", sequence=2, because="returned", **later)
+
+    for each in (goes_on, over):
+        assert (each.started_at, each.fired_at) == (fired.started_at, fired.fired_at)
+        assert (each.evidence.first_offset, each.evidence.last_offset) == (11, 99)
+    assert goes_on.summary == (
+        "Model car_loan: feature car_value is still not back to normal after 4 h 20 min: it "
+        "is 61.5, normally 50.25 (+1.12 standard deviations)."
+    )
+    assert over.summary == (
+        "Model car_loan: feature car_value is back to normal, after 4 h 20 min."
+    )
+
+
+@pytest.mark.parametrize("aspect", ["level", "spread", "share", *sorted(QUALITY_ASPECTS)])
+@pytest.mark.parametrize("figure", [0.25, None])
+def test_that_it_goes_on_is_a_sentence_for_every_aspect(aspect: str, figure: float | None) -> None:
+    seen = alert(aspect=aspect, category="web", status="ongoing", value=figure, baseline=figure)
+
+    assert seen.summary.startswith("Model car_loan: feature car_value is still not back to")
+    assert "None" not in seen.summary
+
+
+def test_what_flapped_is_said_to_stay_and_a_fact_to_be_over_in_its_own_words() -> None:
+    late = describe("late", Figures(7_200.0, 600.0, 12.0, 900))
+    over: dict[str, Any] = {"status": "resolved", "sequence": 1, "because": "returned"}
+
+    flapped = alert(is_flapping=True, **over)
+    fact = alert(condition=late, series=late.series, aspect=late.aspect, **over)
+
+    assert flapped.summary.startswith(
+        "Model car_loan: feature car_value is back to normal and stays"
+    )
+    assert fact.summary.startswith("Model car_loan: outcomes come as soon as they used to, after")
+
+
+def test_a_silence_began_with_the_last_event_before_it() -> None:
+    silent = describe("outcome_silence", Figures(1_800.0, 60.0, 30.0, 1))
+    fields = {"condition": silent, "series": silent.series, "aspect": silent.aspect, "onset": None}
+
+    fired = alert(**fields, value=silent.value)
+
+    assert (fired.started_at, fired.fired_at) == (
+        "2026-01-01T00:30:00.000Z",
+        "2026-01-01T01:00:00.000Z",
+    )
+
+
+def test_status_holds_what_is_open_and_nothing_of_what_is_over() -> None:
+    book = AlertBook("car_loan", AlertRules())
+    a, b = post(book, series="feature/a"), post(book, series="feature/b")
+    post(book, series="feature/a", status="resolved", sequence=1, because="accepted")
+
+    statuses = dict(book.statuses())
+
+    assert statuses[a.fingerprint] is None
+    assert statuses[b.fingerprint] == status_of(b)
+    assert a.fingerprint not in book
+    assert book[b.fingerprint] == b
+    again = AlertBook.restore("car_loan", AlertRules(), book.snapshot())
+    assert dict(again.statuses()) == statuses

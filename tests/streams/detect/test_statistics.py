@@ -1,0 +1,138 @@
+import math
+
+import numpy as np
+import pytest
+
+from streams.detect import level_kernel, score_kernel, statistics
+from streams.detect.level import LevelDetector
+from streams.detect.reference import NumericReference
+from streams.detect.sample import Sample, Scale
+from streams.detect.statistics import INFLATION_BLOCK_ROWS
+
+SIZES = (2, 7, 8, 9, 100, 127, 128, 129, 199, 200, 256, 257, 999, 1_000, 1_999, 2_000, 4_001, 8_000)
+
+
+def samples(rows: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(rows)
+    return [rng.normal(50, 3, rows), rng.lognormal(0, 3, rows), np.round(rng.normal(0, 2, rows))]
+
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_mean_and_deviation_are_numpys_to_the_last_bit(rows: int) -> None:
+    for x in samples(rows):
+        scale = np.abs(x).max()
+
+        mean, sd = statistics.mean_and_sd(x, np.empty(rows))
+
+        assert mean == (x / scale).mean() * scale
+        assert sd == (x / scale).std() * scale
+
+
+def test_moments_are_finite_at_the_edge_of_a_double() -> None:
+    assert Sample([1e308, -1e308]).moments == (0.0, 1e308)
+
+
+@pytest.mark.parametrize("rows", SIZES[4:])
+def test_the_inflation_of_blocks_is_numpys_to_the_last_bit(rows: int) -> None:
+    for x in samples(rows):
+        walk = np.cumsum(x - x.mean())
+        blocks = rows // INFLATION_BLOCK_ROWS
+        means = (
+            walk[: blocks * INFLATION_BLOCK_ROWS].reshape(blocks, INFLATION_BLOCK_ROWS).mean(axis=1)
+        )
+        expected = INFLATION_BLOCK_ROWS * means.var(ddof=1) / walk.var()
+
+        inflation = statistics.block_inflation(walk)
+
+        assert inflation == (expected if expected > 1 + 3 * math.sqrt(2 / blocks) else 1.0)
+
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_quantiles_are_numpys_to_the_last_bit(rows: int) -> None:
+    ranks, knots = np.linspace(0.001, 0.999, 61), np.empty(61)
+    for x in samples(rows):
+        ordered = np.sort(x)
+
+        rises = statistics.quantiles(ordered, ranks, knots)
+
+        assert knots.tolist() == np.interp(ranks * rows - 0.5, np.arange(rows), ordered).tolist()
+        assert rises == bool((np.diff(knots) > 0).all())
+
+
+@pytest.mark.parametrize("rows", SIZES[4:])
+def test_scores_and_what_is_new_in_them_are_numpys_to_the_last_bit(rows: int) -> None:
+    for x in samples(rows):
+        scale, z = Scale.of(np.sort(x)), np.empty(rows)
+        low, high = scale.low_slope, scale.high_slope
+        below = np.minimum(x - scale.knots[0], 0.0) * low
+        above = np.maximum(x - scale.knots[-1], 0.0) * high
+        raw = np.clip(np.interp(x, scale.knots, scale.scores) + below + above, -7.0, 7.0)
+        expected = np.clip((raw - raw.mean()) / raw.std(), -3.5, 3.5)
+        news = expected[1:] - 0.3 * expected[:-1]
+        e, power = np.empty(rows - 1), np.empty(rows - 1)
+
+        laid = (scale.knots, scale.scores, low, high)
+        mean, sd = statistics.standardise(x, np.argsort(x), laid, z)
+        news_sd, *_, half = statistics.innovate(z, 0.3, e, power)
+
+        assert (mean, sd) == (raw.mean(), raw.std())
+        assert z.tolist() == expected.tolist()
+        assert news_sd == news.std()
+        assert e.tolist() == np.clip(news / news_sd, -3.5, 3.5).tolist()
+        assert half == (e * e / np.mean(e * e)).var() / 2
+
+
+@pytest.mark.parametrize("rows", SIZES[4:])
+def test_scores_laid_down_in_order_are_those_of_the_values_one_by_one(rows: int) -> None:
+    for x in samples(rows):
+        sample = Sample.of(x)
+        one_by_one = [score_kernel.held_score(sample.scale.table, value) for value in x]
+
+        assert sample.held.tolist() == one_by_one
+
+
+def test_statistics_read_scores_as_they_read_values() -> None:
+    sample = Sample.of(np.random.default_rng(1).normal(0, 3, 500))
+    detector = LevelDetector(NumericReference.of(sample), 0.01)
+    one, other = detector._state.copy(), detector._state.copy()
+    scores, again = np.empty(500), np.empty(500)
+
+    level_kernel.run_levels(one, sample.x, scores, 0.7)
+    level_kernel.run_held(other, sample.x, sample.held, again, 0.7)
+
+    assert one.tolist() == other.tolist()
+    assert scores.tolist() == again.tolist()
+
+
+def test_coarse_scores_are_numpys_to_the_last_bit() -> None:
+    knots, heights = np.array([-3.0, 0.5, 4.0]), np.array([-1.0, 0.0, 1.0])
+    x = np.random.default_rng(1).normal(0, 3, 2_000)
+    expected, scores = np.interp(x, knots, heights), np.empty(2_000)
+
+    mean, sd, _ = statistics.coarse(x, np.argsort(x), knots, heights, scores)
+
+    assert scores.tolist() == expected.tolist()
+    assert (mean, sd) == (expected.mean(), expected.std())
+
+
+def test_a_value_between_knots_further_apart_than_a_double_can_say_has_a_score() -> None:
+    knots, heights, scores = np.array([-1.7e308, 1.7e308]), np.array([-1.0, 1.0]), np.empty(1)
+
+    statistics.coarse(np.array([1.6e308]), np.array([0]), knots, heights, scores)
+
+    assert math.isfinite(scores[0])
+
+
+def test_equal_values_share_their_rank() -> None:
+    sample = Sample([5.0, 1.0, 5.0, -0.0, 0.0])
+
+    assert sample.ranks.ravel().tolist() == [8.0, 5.0, 8.0, 2.0, 2.0]
+
+
+def test_a_share_between_stretches_is_the_part_of_the_variance() -> None:
+    columns = np.random.default_rng(1).normal(size=(1_999, 3)).cumsum(axis=0)
+    rows = columns[: 1_999 // 16 * 16]
+    between = rows.reshape(16, -1, 3).mean(axis=1).var(axis=0).sum()
+
+    assert statistics.stretch_share(columns) == pytest.approx(between / rows.var(axis=0).sum())
+    assert statistics.stretch_share(np.ones((320, 1))) == 0.0

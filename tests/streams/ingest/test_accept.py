@@ -1,0 +1,494 @@
+import hashlib
+import zlib
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from schemas.event import Source, decode_events
+from schemas.outcome import Outcome
+from schemas.prediction import Prediction
+from schemas.topics import MAX_RECORD_BYTES, model_partition
+from schemas.wire import MAX_PAYLOAD_BYTES
+from streams.ingest.accept import accept
+from streams.ingest.batches import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, pack
+from streams.ingest.dead_letter import SHOWN_BYTES, DeadLetterLimit, TooManyRefusedError
+from streams.ingest.records import Accepted, Raw, Refused
+from tests.doubles import strategies
+from tests.doubles.corpus import MARK, BadInput, bad_inputs
+from tests.doubles.inputs import (
+    CONTROLS,
+    OUTCOMES,
+    PREDICTIONS,
+    START_MS,
+    accepted,
+    control,
+    outcome,
+    prediction,
+    raw,
+)
+
+CORPUS = bad_inputs()
+
+
+def refused(record: Raw) -> Refused:
+    result = accept(record)
+    assert isinstance(result, Refused)
+    return result
+
+
+def source_of(kind: str) -> Source:
+    return PREDICTIONS if kind == "prediction" else OUTCOMES
+
+
+# Rule 1
+
+
+def test_what_is_too_large_is_refused_before_it_is_decoded() -> None:
+    value = b"\xff" * (MAX_PAYLOAD_BYTES + 1)
+
+    assert refused(raw(value)).letter.reason == "too_large"
+
+
+def test_the_largest_payload_is_read() -> None:
+    value = prediction(x="")
+    value = prediction(x="x" * (MAX_PAYLOAD_BYTES - len(value)))
+
+    assert len(value) == MAX_PAYLOAD_BYTES
+    assert isinstance(accept(raw(value)), Accepted)
+
+
+def test_the_limit_of_size_can_be_set() -> None:
+    result = accept(raw(prediction()), max_payload_bytes=10)
+
+    assert isinstance(result, Refused)
+    assert result.letter.detail.endswith("at most 10 are taken")
+
+
+# Rule 2
+
+
+@pytest.mark.parametrize("bad", CORPUS, ids=lambda bad: bad.says)
+def test_a_bad_input_becomes_one_dead_letter_with_its_reason(bad: BadInput) -> None:
+    letter = refused(Raw(source_of(bad.kind), 41, START_MS, bad.value)).letter
+
+    assert letter.reason == bad.reason
+    assert bad.field is None or letter.detail.startswith(f"{bad.field}: ")
+
+
+@pytest.mark.parametrize("bad", CORPUS, ids=lambda bad: bad.says)
+def test_a_dead_letter_says_where_the_input_is_and_what_it_is(bad: BadInput) -> None:
+    source = Source(bad.kind, "somewhere", 7)
+
+    letter = refused(Raw(source, 41, START_MS, bad.value)).letter
+
+    assert (letter.topic, letter.partition, letter.offset) == ("somewhere", 7, 41)
+    assert letter.dead_letter_id == "somewhere/7/41"
+    assert letter.size == len(bad.value)
+    assert letter.sha256 == hashlib.sha256(bad.value).hexdigest()
+    assert letter.value == bad.value[:SHOWN_BYTES].decode(errors="replace")
+    assert letter.is_truncated == (len(bad.value) > SHOWN_BYTES)
+
+
+@pytest.mark.parametrize("bad", CORPUS, ids=lambda bad: bad.says)
+def test_the_detail_of_a_dead_letter_never_holds_the_value(bad: BadInput) -> None:
+    letter = refused(Raw(source_of(bad.kind), 41, START_MS, bad.value)).letter
+
+    assert MARK not in letter.detail
+    assert len(letter.detail) < 500
+
+
+def test_the_corpus_would_notice_a_detail_that_holds_the_value() -> None:
+    assert sum(MARK.encode() in bad.value for bad in CORPUS) >= 15
+
+
+def test_a_record_without_a_value_is_refused_as_empty() -> None:
+    letter = refused(raw(None)).letter
+
+    assert (letter.reason, letter.size) == ("empty", 0)
+    assert letter.sha256 == hashlib.sha256(b"").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("instant", "remedy"),
+    [
+        (START_MS // 1_000, "epoch seconds must be sent as milliseconds"),
+        (START_MS * 1_000, "epoch micro- or nanoseconds must be sent as milliseconds"),
+        ("2026-01-01T00:00:00", "with an offset, like 2026-03-01T12:00:00Z"),
+    ],
+)
+def test_an_instant_in_another_unit_is_refused_with_the_remedy(
+    instant: object, remedy: str
+) -> None:
+    assert remedy in refused(raw(prediction(predicted_at=instant))).letter.detail
+
+
+@pytest.mark.parametrize("field", ["prediction_id", "model_id", "predicted_at", "prediction"])
+def test_a_field_that_is_missing_is_said_to_be_required(field: str) -> None:
+    event = orjson.loads(prediction())
+    del event[field]
+
+    assert refused(raw(orjson.dumps(event))).letter.detail == f"{field}: Field required"
+
+
+def test_the_same_record_gives_the_same_dead_letter() -> None:
+    first, second = refused(raw(b"{")).letter, refused(raw(b"{")).letter
+
+    assert first.model_dump_json() == second.model_dump_json()
+
+
+def test_a_dead_letter_of_any_bytes_is_json() -> None:
+    letter = refused(raw(bytes(range(256)) * 4)).letter
+
+    assert orjson.loads(letter.model_dump_json())["is_truncated"] is True
+
+
+@given(st.binary(max_size=200) | strategies.spoilt())
+@settings(max_examples=500)
+def test_any_bytes_are_either_an_event_or_one_dead_letter(value: bytes) -> None:
+    result = accept(raw(value, offset=3))
+
+    assert (result.source, result.offset, result.logged_at) == (PREDICTIONS, 3, START_MS + 3)
+    if isinstance(result, Accepted):
+        assert accept(raw(result.payload)) == accept(raw(result.payload))
+        assert b"\n" not in result.payload
+    else:
+        assert result.letter.size == len(value)
+
+
+def test_a_bad_input_does_not_harm_the_next_good_one() -> None:
+    for bad in CORPUS:
+        accept(Raw(source_of(bad.kind), 0, START_MS, bad.value))
+
+        assert isinstance(accept(raw(prediction())), Accepted)
+
+
+# Rule 3
+
+
+def test_both_forms_of_an_instant_travel_on_as_one() -> None:
+    as_text = accepted(prediction(predicted_at="2026-01-01T01:00:00+01:00"))
+    as_number = accepted(prediction(predicted_at=START_MS))
+
+    assert as_text.payload == as_number.payload
+    assert as_text.at_ms == START_MS
+
+
+def test_an_outcome_is_dated_by_its_own_instant() -> None:
+    assert accepted(outcome(observed_at=START_MS + 5)).at_ms == START_MS + 5
+
+
+def test_unknown_fields_are_left_behind() -> None:
+    event = accepted(prediction(tenant="acme", nested={"a": [1, {"b": None}]}))
+
+    assert event.payload == accepted(prediction()).payload
+
+
+def test_fields_that_were_not_sent_are_not_added() -> None:
+    assert orjson.loads(accepted(prediction()).payload).keys() == {
+        "prediction_id",
+        "model_id",
+        "predicted_at",
+        "prediction",
+    }
+
+
+@pytest.mark.parametrize(
+    "answer", [True, False, 0, 1, -(2**63), 2**63 - 1, 0.0, -0.5, 1e300, "", "0.5", "true", "ü\n\0"]
+)
+def test_a_label_keeps_its_type_and_value(answer: object) -> None:
+    read = orjson.loads(accepted(prediction(prediction=answer)).payload)["prediction"]
+
+    assert (type(read), read) == (type(answer), answer)
+
+
+@pytest.mark.parametrize("value", [None, True, 0, 1.0, "", "1"])
+def test_a_feature_keeps_its_type_and_value(value: object) -> None:
+    read = orjson.loads(accepted(prediction(features={"f": value})).payload)["features"]["f"]
+
+    assert (type(read), read) == (type(value), value)
+
+
+def test_the_longest_and_the_most_are_taken() -> None:
+    event = prediction(
+        prediction_id="p" * 256,
+        prediction="x" * 1_024,
+        features={f"f{i:03}": "ü" * 50 for i in range(1_000)},
+        segment={f"s{i}": "x" for i in range(32)},
+    )
+
+    assert isinstance(accept(raw(event)), Accepted)
+
+
+@given(strategies.predictions)
+@settings(max_examples=300)
+def test_an_accepted_prediction_reads_back_to_the_same_event(event: strategies.Json) -> None:
+    value = orjson.dumps(event)
+
+    payload = accepted(value, source=PREDICTIONS).payload
+
+    assert b"\n" not in payload
+    assert Prediction.model_validate_json(payload) == Prediction.model_validate_json(value)
+    assert accepted(payload, source=PREDICTIONS).payload == payload
+
+
+@given(strategies.outcomes)
+@settings(max_examples=100)
+def test_an_accepted_outcome_reads_back_to_the_same_event(event: strategies.Json) -> None:
+    value = orjson.dumps(event)
+
+    payload = accepted(value, source=OUTCOMES).payload
+
+    assert b"\n" not in payload
+    assert Outcome.model_validate_json(payload) == Outcome.model_validate_json(value)
+    assert accepted(payload, source=OUTCOMES).payload == payload
+
+
+# Rule 4
+
+
+@given(strategies.ids, st.integers(1, 64))
+@example("car_loan", 4)
+def test_a_model_has_one_partition_that_any_language_can_compute(
+    model_id: str, partitions: int
+) -> None:
+    assert model_partition(model_id, partitions) == zlib.crc32(model_id.encode()) % partitions
+
+
+@pytest.mark.parametrize(("model_id", "partition"), [("car_loan", 3), ("b", 1), ("modèle", 1)])
+def test_the_partition_of_a_model_never_changes(model_id: str, partition: int) -> None:
+    assert model_partition(model_id, 4) == partition
+
+
+def test_every_event_is_packed_into_its_models_partition() -> None:
+    events = [accepted(prediction(model_id=f"m{i % 7}"), offset=i) for i in range(100)]
+
+    for partition, _, value, _ in pack(events, 4):
+        models = {orjson.loads(payload)["model_id"] for payload in decode_events(value).payloads}
+
+        assert {model_partition(model, 4) for model in models} == {partition}
+
+
+# Rule 5
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=60), st.integers(1, 4))
+def test_packing_keeps_the_order_of_every_source_and_loses_nothing(
+    arrivals: list[tuple[int, int]], partitions: int
+) -> None:
+    events = [
+        accepted(
+            prediction(f"p{i}", f"m{model}"),
+            offset=i,
+            source=Source("prediction", "predictions", source),
+        )
+        for i, (source, model) in enumerate(arrivals)
+    ]
+
+    records = [(p, decode_events(value)) for p, _, value, _ in pack(events, partitions)]
+
+    for partition in range(partitions):
+        packed = [
+            (batch.sources[index].partition, offset, logged_at, payload)
+            for p, batch in records
+            if p == partition
+            for index, offset, logged_at, payload in zip(
+                batch.source_index,
+                batch.source_offset,
+                batch.logged_at,
+                batch.payloads,
+                strict=True,
+            )
+        ]
+        assert packed == [
+            (event.source.partition, event.offset, event.logged_at, event.payload)
+            for event in events
+            if model_partition(event.model_id, partitions) == partition
+        ]
+
+
+def test_a_record_is_stamped_with_its_latest_instant_and_keyed_by_a_model() -> None:
+    events = [
+        accepted(prediction(), offset=0, logged_at=START_MS + 9),
+        accepted(prediction(), offset=1, logged_at=START_MS),
+    ]
+
+    ((_, key, _, timestamp_ms),) = pack(events, 1)
+
+    assert (key, timestamp_ms) == ("m", START_MS + 9)
+
+
+def test_nothing_to_pack_makes_no_record() -> None:
+    assert pack([], 4) == []
+
+
+def test_a_record_holds_a_bounded_number_of_events() -> None:
+    events = [accepted(prediction(), offset=i) for i in range(2 * MAX_BATCH_EVENTS + 1)]
+
+    sizes = [len(decode_events(value).payloads) for _, _, value, _ in pack(events, 1)]
+
+    assert sizes == [MAX_BATCH_EVENTS, MAX_BATCH_EVENTS, 1]
+
+
+def test_large_events_make_small_batches() -> None:
+    events = [accepted(prediction(features={"f": "x" * 1_000}), offset=i) for i in range(1_000)]
+
+    sizes = [len(value) for _, _, value, _ in pack(events, 1)]
+
+    assert len(sizes) > 2
+    assert max(sizes) < MAX_BATCH_BYTES + 100_000
+
+
+def grown() -> bytes:
+    """Return the valid payload that grows most: numbers that are written out in full."""
+    head = prediction()[:-1] + b',"features":{'
+    numbers = b",".join(b'"%d":1e15' % i for i in range(1_000))
+    scores = b",".join(b'"%d":1e-4' % i for i in range(1_000))
+    return head + numbers + b'},"scores":{' + scores + b"}}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        grown(),
+        prediction(features={f"{i:0240}": "\x01" for i in range(990)}),
+        prediction(features={f"f{i:03}": "\x7f\x01" * 20 for i in range(1_000)}),
+        prediction(features={f"f{i:03}": "\U0001f30a" * 60 for i in range(1_000)}),
+    ],
+    ids=["numbers", "names", "control characters", "emoji"],
+)
+def test_no_valid_payload_makes_a_record_above_the_limit(value: bytes) -> None:
+    assert len(value) <= MAX_PAYLOAD_BYTES
+    long_topic = Source("prediction", "t" * 249, 2**31 - 1)
+    events = [accepted(value, offset=2**62 + i, source=long_topic) for i in range(5)]
+
+    assert max(len(record) for _, _, record, _ in pack(events, 1)) <= MAX_RECORD_BYTES
+
+
+def test_a_number_grows_at_most_four_and_a_half_times() -> None:
+    before = b"1e15,1e14,9e15,1e-5,1e16,1e-4,1e5"
+    value = prediction()[:-1] + b',"features":{%s}}' % b",".join(
+        b'"%d":%s' % (i, number) for i, number in enumerate(before.split(b","))
+    )
+    features = accepted(value).payload.partition(b'"features":{')[2].rstrip(b"}").split(b",")
+
+    for number, written in zip(before.split(b","), features, strict=True):
+        assert len(written.partition(b":")[2]) <= 4.5 * len(number)
+
+
+# The limit on dead letters
+
+
+def test_a_bad_record_now_and_then_is_within_the_limit() -> None:
+    limit = DeadLetterLimit(max_ratio=0.5, window=10)
+
+    for i in range(100):
+        limit.note("predictions", is_refused=i % 2 == 0)
+
+
+def test_a_producers_bad_deploy_is_beyond_the_limit() -> None:
+    limit = DeadLetterLimit(max_ratio=0.5, window=10)
+    for _ in range(1_000):
+        limit.note("predictions", is_refused=False)
+
+    for _ in range(5):
+        limit.note("predictions", is_refused=True)
+
+    with pytest.raises(TooManyRefusedError, match="6 of the last 10 records of predictions"):
+        limit.note("predictions", is_refused=True)
+
+
+def test_each_topic_has_its_own_limit() -> None:
+    limit = DeadLetterLimit(max_ratio=0.4, window=10)
+
+    for _ in range(4):
+        limit.note("predictions", is_refused=True)
+        limit.note("outcomes", is_refused=True)
+    for _ in range(6):
+        limit.note("predictions", is_refused=False)
+        limit.note("outcomes", is_refused=False)
+
+
+def test_without_a_limit_everything_may_be_refused() -> None:
+    limit = DeadLetterLimit(max_ratio=None, window=1)
+
+    for _ in range(100):
+        limit.note("predictions", is_refused=True)
+
+
+@given(
+    st.lists(st.one_of(st.just(-1), st.integers(0, 9)), max_size=30),
+    st.integers(1, 12),
+    st.sampled_from([0.1, 0.5, 0.8]),
+)
+def test_accepted_records_count_the_same_one_by_one_and_in_one_step(
+    runs: list[int], window: int, ratio: float
+) -> None:
+    one_by_one, in_one_step = DeadLetterLimit(ratio, window), DeadLetterLimit(ratio, window)
+    told = []
+    for run in runs:
+        said = []
+        for limit in (one_by_one, in_one_step):
+            try:
+                if run == -1:
+                    limit.note("predictions", is_refused=True)
+                elif limit is in_one_step:
+                    limit.note_accepted("predictions", run)
+                else:
+                    for _ in range(run):
+                        limit.note("predictions", is_refused=False)
+            except TooManyRefusedError as error:
+                said.append(str(error))
+        told.append(said)
+        if said:
+            break
+
+    assert all(len(said) in {0, 2} for said in told)
+    assert all(len(set(said)) <= 1 for said in told)
+
+
+# What a model is told of what is refused
+
+
+def told_of(value: bytes, source: Source = PREDICTIONS) -> dict[str, object] | None:
+    item = accept(raw(value, 7, source), 10_000)
+    assert isinstance(item, Refused)
+    if item.event is None:
+        return None
+    assert item.event.source == source._replace(kind="refused")
+    assert item.event.source.name == source.name, "one source, one mark"
+    assert item.event.offset == 7
+    told: dict[str, object] = orjson.loads(item.event.payload)
+    return told
+
+
+def test_a_model_is_told_that_what_names_it_is_refused_and_nothing_of_what_it_says() -> None:
+    assert told_of(prediction(model_id="m", prediction=["secret"])) == {
+        "model_id": "m",
+        "refused": "prediction",
+        "reason": "invalid",
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"m"',
+        b'{"model_id": 7}',
+        b'{"model_id": ""}',
+        b'{"model_id": "' + b"m" * 300 + b'"}',
+        b'{"prediction_id": "p"}',
+        b'{"model_id": "m", "x": ' + b"[" * 3_000 + b"]" * 3_000 + b"}",
+        b'{"model_id": "m", "x": "' + b"x" * 20_000 + b'"}',
+    ],
+)
+def test_what_does_not_say_whose_it_is_is_nobodys(value: bytes) -> None:
+    assert told_of(value) is None
+
+
+def test_a_control_that_is_refused_is_no_news_of_its_model() -> None:
+    assert told_of(control("mark", "f", by=""), CONTROLS) is None
