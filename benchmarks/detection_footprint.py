@@ -26,10 +26,10 @@ from benchmarks.detection_cases import (
 )
 from benchmarks.detection_seasons import day_wave, instants
 from schemas.model_spec import AlertRules, ModelSpec
-from streams.alert.lifecycle import Lives
+from streams.alert.lifecycle import AlertStates
 from streams.clock import Instants
 from streams.codec import pack
-from streams.series.panel import Column, Panel
+from streams.series.panel import Column, SeriesSet
 from streams.values import Scalar
 
 FEATURES = 500
@@ -83,10 +83,10 @@ class Arrived(NamedTuple):
 
 
 def feed(
-    panel: Panel, series: dict[str, list[Scalar]], at_ms: Instants, start: int, end: int
+    panel: SeriesSet, series: dict[str, list[Scalar]], at_ms: Instants, start: int, end: int
 ) -> float:
     """Give a panel some rows in batches; return the microseconds a value."""
-    lives = Lives(AlertRules())
+    lives = AlertStates(AlertRules())
     began_s = time.process_time()
     for row in range(start, end, BATCH_ROWS):
         stop = min(row + BATCH_ROWS, end)
@@ -109,14 +109,14 @@ def grown(features: int, rows: int) -> Iterator[tuple[float, int, int]]:
     """
     series, at_ms = series_of(features, rows)
     few = dict(list(series.items())[:20])
-    feed(Panel(ModelSpec()), few, at_ms, 0, rows)  # so that all is compiled and loaded
-    panel, start, held = Panel(ModelSpec()), 0, []
+    feed(SeriesSet(ModelSpec()), few, at_ms, 0, rows)  # so that all is compiled and loaded
+    panel, start, held = SeriesSet(ModelSpec()), 0, []
     before = _settled_bytes()
     for _, end in PHASES:
         per_value_us = feed(panel, series, at_ms, start, end)
         held.append((per_value_us, _settled_bytes() - before))
         start = end
-    panel, start = Panel(ModelSpec()), 0
+    panel, start = SeriesSet(ModelSpec()), 0
     for (_, end), measured in zip(PHASES, held, strict=True):
         feed(panel, series, at_ms, start, end)
         yield *measured, len(pack(panel.snapshot()))

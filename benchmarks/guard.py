@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agents.worker.assembly import calm_collector
+from agents.worker.assembly import tune_gc
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contest import BROKER_JAVA, Contest, compete
 from benchmarks.contest_report import OURS
@@ -113,7 +113,7 @@ def ratios() -> Iterator[Check]:
 
 def main() -> None:
     """Print the figures; exit 1 where one is out of its bound."""
-    calm_collector()
+    tune_gc()
     checks = [*counts(), *ratios()]
     table = Table("what", "got", "bound", "met")
     for check in checks:

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from agents.worker.assembly import calm_collector
+from agents.worker.assembly import tune_gc
 from agents.worker.monitor import RECORDS_AT_ONCE
 from benchmarks.core import BOTH, Core
 from benchmarks.rivals.aiokafka_loop import Loop
@@ -27,14 +27,14 @@ from benchmarks.rivals.job import Place
 from schemas.event import Source
 from schemas.topics import Topics
 from schemas.wire import MAX_PAYLOAD_BYTES
-from streams.alert.lifecycle import Lives
-from streams.alert.transition import Step
+from streams.alert.lifecycle import AlertStates
+from streams.alert.transition import Transition
 from streams.ingest.accept import accept_all
 from streams.ingest.batches import pack
 from streams.ingest.merge import TimeMerge
 from streams.ingest.records import Raw
 from streams.monitor import Monitor
-from streams.series.panel import Column, EventOf, Panel
+from streams.series.panel import Column, EventOf, SeriesSet
 
 PAIRS_AT_ONCE = 2_000
 LATER_MS = 1 << 60
@@ -78,12 +78,14 @@ class Clock:
         return quantiles(self.took[stage][2:], n=4)[0]
 
 
-class TimedPanel(Panel):
+class TimedPanel(SeriesSet):
     """A panel that knows how long it has been reading."""
 
     seconds = 0.0
 
-    def update(self, columns: Sequence[Column], lives: Lives, event_of: EventOf) -> list[Step]:
+    def update(
+        self, columns: Sequence[Column], lives: AlertStates, event_of: EventOf
+    ) -> list[Transition]:
         """Read, and add how long it took."""
         began_s = time.process_time()
         steps = super().update(columns, lives, event_of)
@@ -168,7 +170,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=100_000, help="of all models together")
     options = parser.parse_args()
     measure(1, 5 * PAIRS_AT_ONCE)  # loads and compiles what is needed
-    calm_collector()
+    tune_gc()
     found = [measure(models, options.pairs) for models in options.models]
     table = Table("us of CPU a pair", *(f"{n:,} model{'s' * (n > 1)}" for n in options.models))
     for stage in STAGES:

@@ -22,36 +22,16 @@ from schemas.wire import (
 )
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
-
-
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
-
-
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-
-
 Instant = Annotated[int, Meta(ge=FIRST_INSTANT_MS, le=LAST_INSTANT_MS)] | str
-
-
 Label = bool | Int64 | float | Text
-
-
 Probability = Annotated[float, Meta(ge=0, le=1)]
-
-
 Scores = Annotated[dict[Name, Probability], Meta(max_length=MAX_FEATURES)]
-
-
 Features = Annotated[dict[Name, bool | Int64 | float | Text | None], Meta(max_length=MAX_FEATURES)]
-
-
 Attributions = Annotated[dict[Name, float], Meta(max_length=MAX_FEATURES)]
-
-
 Segment = Annotated[dict[Name, Text], Meta(max_length=MAX_SEGMENTS)]
-
-
-Read = tuple[str, int, bytes]
+ReadEvent = tuple[str, int, bytes]
 """The model's id, the event's own instant in epoch milliseconds, the event in its one form."""
 
 
@@ -83,14 +63,14 @@ class PlainOutcome(Struct, forbid_unknown_fields=True, gc=False):
     source: Name | UnsetType | None = UNSET
 
 
-written = Encoder().encode
+encode = Encoder().encode
 """Returns an event in the one form in which it travels on."""
 
 
-def _reader(form: type[PlainPrediction | PlainOutcome]) -> Callable[[bytes], Read | None]:
+def _reader(form: type[PlainPrediction | PlainOutcome]) -> Callable[[bytes], ReadEvent | None]:
     decode = Decoder(form).decode
 
-    def read(value: bytes) -> Read | None:
+    def read(value: bytes) -> ReadEvent | None:
         try:
             event = decode(value)
             at = event.at
@@ -98,12 +78,10 @@ def _reader(form: type[PlainPrediction | PlainOutcome]) -> Callable[[bytes], Rea
                 event.at = at = to_epoch_ms(at)
         except (MsgspecError, ValueError, RecursionError):
             return None
-        return event.model_id, at, written(event)
+        return event.model_id, at, encode(event)
 
     return read
 
 
 read_plain_prediction = _reader(PlainPrediction)
-
-
 read_plain_outcome = _reader(PlainOutcome)

@@ -12,17 +12,9 @@ import numpy as np
 import orjson
 
 _MAGIC = b"TGB1"
-
-
 _HEADER = struct.Struct("<4sI")  # magic, checksum of all that follows
-
-
 _SIZES = struct.Struct("<II")  # bytes of the tree, leaves
-
-
 _ARRAY, _BYTES = "$array", "$bytes"  # the only keys with one dollar in front
-
-
 Tree = dict[str, Any]
 
 

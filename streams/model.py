@@ -33,9 +33,9 @@ from schemas.status import Status
 from schemas.topics import TopicRole
 from schemas.wire import LAST_INSTANT_MS
 from streams.alert.feedback import calls_for_retraining, retrain
-from streams.alert.onset import Trail
-from streams.alert.record import AlertBook, Sighting, status_of
-from streams.alert.transition import Note, Step
+from streams.alert.onset import RowIndex
+from streams.alert.record import AlertWriter, TransitionContext, status_of
+from streams.alert.transition import OperatorNote, Transition
 from streams.codec import pack, unpack
 from streams.emission import Arrival, Emission, Place, place_of, status_emission
 from streams.join.outcome_join import (
@@ -45,33 +45,21 @@ from streams.join.outcome_join import (
     OutcomeJoin,
     WaitingPrediction,
 )
-from streams.series.panel import Column, Panel
+from streams.series.panel import Column, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
 from streams.spec import SpecInForce
-from streams.traffic.traffic import Hygiene, Verdict
+from streams.traffic.traffic import ConditionState, TrafficMonitor
 
 STATE_VERSION = 2
-
-
 READABLE_VERSIONS = (1, 2)
 """Raised with every change of what a snapshot holds; CHANGELOG.md says what reads what."""
-
-
 WATCHED_AT_ONCE = 2_000
 """Events of a model whose values are read at once, at most. A reading has a fixed price for each
 series: with 500, the monitor took a tenth more time for a pair of 10 features."""
-
-
-_APART = frozenset[EventKind](("spec", "control", "refused"))
+OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
 """What is no event of the model's services, or none that can be read: it moves no clock."""
-
-
 _JSON_OF = {True: "true", False: "false", None: "null"}
-
-
 _NO_FEATURES: dict[str, Any] = {}
-
-
 OF_PAIRS = frozenset({"error", "outcome"})
 """Series that have a value a pair; the others have one a prediction."""
 
@@ -107,14 +95,8 @@ class _Row(NamedTuple):
 
 # What is made for every event is made of a tuple, in half the time of the classes themselves.
 _new_row = partial(tuple.__new__, _Row)
-
-
 _new_emission = partial(tuple.__new__, Emission)
-
-
 _new_waiting = partial(tuple.__new__, WaitingPrediction)
-
-
 _new_early = partial(tuple.__new__, EarlyOutcome)
 
 
@@ -163,7 +145,7 @@ class ModelMonitor:
     """
 
     def __init__(
-        self, model_id: str, spec: ModelSpec, labelled_topic: str, panel: Panel | None = None
+        self, model_id: str, spec: ModelSpec, labelled_topic: str, panel: SeriesSet | None = None
     ) -> None:
         self.model_id = model_id
         self._quoted_id = orjson.dumps(model_id)[1:-1].decode()
@@ -178,11 +160,11 @@ class ModelMonitor:
         self._now_ms = 0
         self._behind_ms = 0
         self._version: str | None = None
-        self.panel = panel or Panel(spec)
-        self.book = AlertBook(model_id, spec.alerts)
-        self.hygiene = Hygiene(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
-        self._prediction_trail = Trail()
-        self._labelled_trail = Trail()
+        self.panel = panel or SeriesSet(spec)
+        self.book = AlertWriter(model_id, spec.alerts)
+        self.hygiene = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
+        self._prediction_trail = RowIndex()
+        self._labelled_trail = RowIndex()
         self._batch: _Batch | None = None
 
     def gather(self, partition: int, arrivals: Sequence[Arrival]) -> list[Emission]:
@@ -219,14 +201,14 @@ class ModelMonitor:
                 continue
             marks[source] = source_offset
             # In a backlog, dozens share a millisecond.
-            if logged_at > self._now_ms and kind not in _APART:
+            if logged_at > self._now_ms and kind not in OUT_OF_BAND:
                 self._pass_time(arrival, batch)
             if kind == "prediction":
                 self._on_prediction(arrival, batch)
             elif kind == "outcome":
                 self._on_outcome(arrival, batch)
             else:
-                self._on_apart(arrival, batch)
+                self._on_out_of_band(arrival, batch)
 
     def _pass_time(self, arrival: Arrival, batch: _Batch) -> None:
         self._now_ms = arrival.logged_at
@@ -363,14 +345,14 @@ class ModelMonitor:
         model._now_ms = state["now_ms"]
         model._behind_ms = state.get("behind_ms", 0)
         model._version = state["model_version"]
-        model.panel = Panel.restore(spec, state["panel"])
+        model.panel = SeriesSet.restore(spec, state["panel"])
         # Version 1 has no book: what was firing is not known.
-        model.book = AlertBook.restore(model_id, spec.alerts, state.get("book"))
-        model.hygiene = Hygiene(spec.alert_budget, spec.outcome.wait_s, model.join.counts)
+        model.book = AlertWriter.restore(model_id, spec.alerts, state.get("book"))
+        model.hygiene = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, model.join.counts)
         if "hygiene" in state:  # version 1 has none: it is learnt from here on
             model.hygiene.restore(state["hygiene"])
-        model._prediction_trail = Trail.restore(state["prediction_trail"])
-        model._labelled_trail = Trail.restore(state["labelled_trail"])
+        model._prediction_trail = RowIndex.restore(state["prediction_trail"])
+        model._labelled_trail = RowIndex.restore(state["labelled_trail"])
         return model
 
     def _on_prediction(self, arrival: Arrival, batch: _Batch) -> None:
@@ -403,7 +385,7 @@ class ModelMonitor:
         if outcome is not None:
             self._on_pair(waiting, outcome, arrival, batch)
 
-    def _begin_anew(self, ended: Sequence[str], row: _Row, batch: _Batch) -> None:
+    def _restart(self, ended: Sequence[str], row: _Row, batch: _Batch) -> None:
         """End the alerts of series that begin anew, or are no longer watched."""
         for series in ended:
             self._say(self.book.lives.close("relearned", row.now_ms, series=series), row, batch)
@@ -422,7 +404,7 @@ class ModelMonitor:
         if verdicts:
             self._tell(verdicts, arrival, batch)
 
-    def _tell(self, verdicts: Sequence[Verdict], at: Arrival | Place, batch: _Batch) -> None:
+    def _tell(self, verdicts: Sequence[ConditionState], at: Arrival | Place, batch: _Batch) -> None:
         """Publish what has become of alerts about how events come."""
         lives, now_ms = self.book.lives, self._now_ms
         steps = [
@@ -434,7 +416,7 @@ class ModelMonitor:
             self._watch(batch)
             self._say(steps, self._row(at, now_ms), batch)
 
-    def _on_apart(self, arrival: Arrival, batch: _Batch) -> None:
+    def _on_out_of_band(self, arrival: Arrival, batch: _Batch) -> None:
         """Do what a person asks for, between the rows before it and those after it (Rule 6)."""
         if arrival.kind == "refused":
             verdicts = self.hygiene.on_refused(arrival.event["refused"], self._now_ms)
@@ -451,8 +433,8 @@ class ModelMonitor:
         self.controls_seen += 1
         event, book, now_ms = arrival.event, self.book, self._now_ms
         fingerprint = event["fingerprint"]
-        note = Note(event["by"], event["at"], event.get("because"))
-        steps: list[Step] = []
+        note = OperatorNote(event["by"], event["at"], event.get("because"))
+        steps: list[Transition] = []
         match event["verb"]:
             case "ack":
                 steps = book.acknowledge(fingerprint, note, now_ms)
@@ -481,18 +463,18 @@ class ModelMonitor:
         self.join.respec(_join_spec(spec.outcome))
         self.join.advance(self._now_ms)
         self.hygiene.respec(spec.alert_budget, spec.outcome.wait_s)
-        self._begin_anew(sorted(self.panel.respec(spec)), row, batch)
+        self._restart(sorted(self.panel.respec(spec)), row, batch)
 
     def _remove(self) -> None:
         """Forget the model, but for what has been counted (Rule 5)."""
         spec = self.in_force.spec
         self.join.clear()
         self.join.respec(_join_spec(spec.outcome))
-        self.panel = Panel(spec)
-        self.hygiene = Hygiene(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
+        self.panel = SeriesSet(spec)
+        self.hygiene = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version = None
-        self._prediction_trail = Trail()
-        self._labelled_trail = Trail()
+        self._prediction_trail = RowIndex()
+        self._labelled_trail = RowIndex()
 
     def _on_pair(
         self,
@@ -579,7 +561,7 @@ class ModelMonitor:
         self._labelled_trail.forget()
         batch.empty()
 
-    def _say(self, steps: Sequence[Step], row: _Row, batch: _Batch) -> None:
+    def _say(self, steps: Sequence[Transition], row: _Row, batch: _Batch) -> None:
         """Publish what has become of alerts at an event."""
         for step in steps:
             of_pairs = step.role in OF_PAIRS
@@ -587,7 +569,7 @@ class ModelMonitor:
             last_row = row.labelled_seen if of_pairs else row.predictions_seen
             first_row = max(1, last_row - step.change.rows + 1)
             is_onset = step.status == "firing" and step.condition is None
-            seen = Sighting(
+            seen = TransitionContext(
                 model_version=row.version,
                 predictions_seen=row.predictions_seen,
                 at_ms=row.at_ms,

@@ -24,15 +24,13 @@ from schemas.topics import Topics
 from streams.clock import NEVER_MS
 from streams.emission import Arrival, Emission, Place, place_of
 from streams.model import ModelMonitor, Restored
-from streams.series.panel import Panel
+from streams.series.panel import SeriesSet
 
 MAX_WAITING_BYTES = 16_000_000
 """Of payloads whose values wait to be read; decoded they hold 1.9 times as much (measured)."""
 
 SpecOf = Callable[[str], ModelSpec]
 Arrivals = defaultdict[str, list[Arrival]]
-
-
 _new_arrival = partial(tuple.__new__, Arrival)
 """Makes one of a tuple, in half the time of the class itself."""
 _model_of = itemgetter("model_id")
@@ -78,7 +76,7 @@ class Monitor:
         partition: int,
         topics: Topics,
         spec_of: SpecOf = lambda _model_id: ModelSpec(),
-        panel_of: Callable[[ModelSpec], Panel] = Panel,
+        panel_of: Callable[[ModelSpec], SeriesSet] = SeriesSet,
     ) -> None:
         self.partition = partition
         self.next_offset: int | None = None
@@ -189,7 +187,7 @@ class Monitor:
         return those
 
     @property
-    def may_tell(self) -> bool:
+    def is_anything_ready(self) -> bool:
         """Whether something waits for `read`."""
         return bool(self._telling)
 
@@ -198,13 +196,13 @@ class Monitor:
 
         The values of young models wait on: many of them cost little more to read than a few.
         """
-        return [each for model_id in list(self._telling) for each in self.flush_model(model_id)]
+        return [each for model_id in list(self._telling) for each in self.evaluate(model_id)]
 
     def flush(self) -> list[Emission]:
         """Update the series with all that waits; return what to publish."""
-        return [each for model_id in list(self._gathering) for each in self.flush_model(model_id)]
+        return [each for model_id in list(self._gathering) for each in self.evaluate(model_id)]
 
-    def flush_model(self, model_id: str) -> list[Emission]:
+    def evaluate(self, model_id: str) -> list[Emission]:
         """Do so for one model: before its snapshot."""
         self.waiting -= self._gathering.pop(model_id, 0)
         self._telling.pop(model_id, None)

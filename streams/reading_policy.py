@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 READ_COST = 9
-
-
 WAIT_AT_MOST_S = 0.2
 
 

@@ -33,11 +33,7 @@ from streams.model import ModelMonitor, Restored
 from streams.monitor import SpecOf
 
 PART_BYTES = 900_000
-
-
 _CHECKSUM_BYTES = 4
-
-
 _SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int], "cover": [int]}
 
 
@@ -119,7 +115,7 @@ class StateView:
         whole = {o: parts for o, parts in records.manifests.items() if _is_whole(parts)}
         return max(((o, _joined(parts)) for o, parts in whole.items()), default=None)
 
-    def restore(self, commit: int, spec_of: SpecOf, labelled_topic: str) -> "Found":
+    def restore(self, commit: int, spec_of: SpecOf, labelled_topic: str) -> "RestoredState":
         """Return the models as they were, what is stored of them, and what is lost.
 
         Parameters
@@ -135,7 +131,7 @@ class StateView:
             When another version of the state is found.
         """
         restored: dict[str, Restored] = {}
-        stored = Stored()
+        stored = StoredState()
         losses: list[str] = []
         stored.take_covers({offset: cover.key for offset, cover in self._covers.items()})
         covered = max(self._covers, default=-1)
@@ -151,7 +147,7 @@ class StateView:
                 model = self._model(model_id, records, offset, spec_of(model_id), labelled_topic)
             except _LostModelError as error:
                 losses.append(str(error))
-                stored.outgrow(model_id, offset)
+                stored.mark_unusable(model_id, offset)
             else:
                 restored[model_id] = Restored(model, offset)
                 stored.take(model_id, offset, model, records)
@@ -161,7 +157,7 @@ class StateView:
             )
         if not losses and len(restored) < said:
             losses.append(f"the state has {len(restored):,} models of {said:,}")
-        return Found(restored, stored, tuple(losses))
+        return RestoredState(restored, stored, tuple(losses))
 
     def _model(
         self,
@@ -190,7 +186,7 @@ class StateView:
             raise _LostModelError(msg) from error
 
 
-class Stored:
+class StoredState:
     """What is known to be in the ``state`` topic for each model, so that it can be tidied up.
 
     Attributes
@@ -243,7 +239,7 @@ class Stored:
             if name not in self._chunks[model_id] and name[1] <= last[name[0]]
         ]
 
-    def outgrow(self, model_id: str, offset: int) -> None:
+    def mark_unusable(self, model_id: str, offset: int) -> None:
         """Take note of a winner that cannot be used (Rule 6)."""
         self._unusable[model_id] = offset
 
@@ -276,7 +272,7 @@ class Stored:
         return garbage
 
 
-class Found(NamedTuple):
+class RestoredState(NamedTuple):
     """What the ``state`` topic gives of a partition.
 
     Parameters
@@ -290,7 +286,7 @@ class Found(NamedTuple):
     """
 
     models: dict[str, Restored]
-    stored: Stored
+    stored: StoredState
     losses: tuple[str, ...]
 
 

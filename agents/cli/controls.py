@@ -44,10 +44,10 @@ def _word(command: Command) -> Command:
 
 
 def _speak(verb: Verb, wait_s: float, flags: dict[str, Any], **said: Any) -> None:
-    from agents.commands.controls import Word, speak
+    from agents.commands.controls import ControlRequest, send_control
     from agents.settings import load_settings
 
-    speak(load_settings(**flags), Word(verb=verb, **said), wait_s, click.echo)
+    send_control(load_settings(**flags), ControlRequest(verb=verb, **said), wait_s, click.echo)
 
 
 @click.command()

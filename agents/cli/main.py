@@ -22,20 +22,10 @@ from agents.errors import WorkerError
 from schemas.topics import TopicRole
 
 _READABLE = [role for role in get_args(TopicRole) if role != "state"]
-
-
 _INTERRUPTED = 130
-
-
 _PIPE_WIDTH = 120
-
-
 _PIPE_CLOSED = 141
-
-
 _BUDGET = click.FloatRange(min=0.0, min_open=True, max=1_000.0)
-
-
 _FILE = click.Path(path_type=Path)
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from agents.commands.recording import STANDARD_STREAM, Recording, Refusals, read_spec
 from agents.errors import FileError, OperatorError
-from agents.worker.assembly import calm_collector
+from agents.worker.assembly import tune_gc
 from agents.worker.tick import TICK_EVERY_S
 from schemas.alert import Alert
 from schemas.event import encode_tick
@@ -32,11 +32,7 @@ from streams.monitor import Monitor
 
 TICKS_AT_MOST = 1_000
 """Ticks before one record: however long nothing came, however many models were silent."""
-
-
 _TICK_EVERY_MS = int(1_000 * TICK_EVERY_S)
-
-
 _NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
 
 
@@ -157,7 +153,7 @@ def backtest(options: BacktestOptions, console: Console) -> int:
     console
         Where to say things; never standard output, which may carry lines.
     """
-    calm_collector()
+    tune_gc()
     spec = read_spec(options.spec, alert_budget=options.budget)
     recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
     refusals = Refusals()

@@ -34,8 +34,6 @@ from streams.alert.marks import (
 )
 
 Say = Callable[[str], object]
-
-
 _DONE: dict[Verb, str] = {
     "ack": "Acknowledged",
     "accept": "Accepted as the new normal",
@@ -52,7 +50,7 @@ class UnknownAlertError(WorkerError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Word:
+class ControlRequest:
     """What is said, about which alert.
 
     Parameters
@@ -75,7 +73,7 @@ class Word:
     verdict: str | None = None
 
 
-def speak(settings: Settings, word: Word, wait_s: float, say: Say) -> None:
+def send_control(settings: Settings, word: ControlRequest, wait_s: float, say: Say) -> None:
     """Write a control, and say from where on it holds.
 
     Raises
@@ -151,7 +149,7 @@ def _as_table(counted: dict[RuleName, Verdicts]) -> Table:
     return table
 
 
-def _find(settings: Settings, word: Word) -> dict[str, Any]:
+def _find(settings: Settings, word: ControlRequest) -> dict[str, Any]:
     """Return the latest record of the one alert that is meant."""
     found = {
         fingerprint: alert

@@ -7,8 +7,6 @@ from agents.kafka.topics import connected_admin
 from agents.settings import Settings
 
 _STABLE = "Stable"
-
-
 _UNTOLD = "Unknown"
 
 

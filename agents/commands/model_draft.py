@@ -16,11 +16,7 @@ from schemas.topics import model_partition
 from streams.model import ModelMonitor
 
 LATEST_LABELLED = 5_000
-
-
 _SHOWN_CATEGORIES = 3
-
-
 _UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0))
 
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from agents.commands.recording import read_spec
 from agents.errors import OperatorError, WorkerError
 from agents.kafka.read import read_whole, send_record
-from agents.kafka.track import Follower, SourcePosition, following
+from agents.kafka.track import RecordTracker, SourcePosition, following
 from agents.settings import Settings
 from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError, parse_spec
 from schemas.topics import model_partition
@@ -30,8 +30,6 @@ from streams.model import spec_of_snapshot
 from streams.state import StateRecord, StateView
 
 _IN_COLUMNS = frozenset({"model_id", "owner", "task", "alert_budget"})
-
-
 Say = Callable[[str], object]
 
 
@@ -256,7 +254,7 @@ def _unknown(settings: Settings, model_id: str) -> UnknownModelError:
 
 
 def _follow(
-    follower: Follower, written: Mapping[str, SourcePosition], wait_s: float, say: Say
+    follower: RecordTracker, written: Mapping[str, SourcePosition], wait_s: float, say: Say
 ) -> None:
     """Say what becomes of records of ``models``; after ``wait_s`` say how far they are."""
     waiting = dict(written)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from agents.commands.backtest import reading
 from agents.commands.recording import Recording, Refusals, read_spec
 from agents.errors import FileError, OperatorError
-from agents.worker.assembly import calm_collector
+from agents.worker.assembly import tune_gc
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.monitor import Monitor
@@ -31,7 +31,7 @@ class ProfileOptions:
 
 def make_profile(options: ProfileOptions, console: Console) -> int:
     """Write the profile of the one model that the files hold; return the exit code."""
-    calm_collector()
+    tune_gc()
     spec = read_spec(options.spec)
     panels: list[RecordingPanel] = []
 

@@ -22,15 +22,9 @@ from streams.ingest.records import Accepted, Raw, Refused
 from streams.traffic.silence import SHORTEST_MS
 
 LINES_AT_ONCE = 500
-
-
 SHOWN_REFUSALS = 5
-
-
 LONG_GAPS = 8
 """Half of the mean gaps, about, that a silence lasts before it can be too long."""
-
-
 STANDARD_STREAM = "-"
 
 

@@ -14,8 +14,6 @@ from schemas.alert import Severity
 from schemas.status import Status
 
 _RANK: tuple[Severity, ...] = ("critical", "warning", "info")
-
-
 _STYLE: dict[Severity, str] = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 

@@ -17,8 +17,6 @@ from schemas.event import decode_events
 from schemas.topics import TopicRole
 
 _SHOWN_CHARACTERS = 300
-
-
 _STYLE_OF_SEVERITY = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 

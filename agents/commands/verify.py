@@ -29,11 +29,7 @@ from streams.audit import ID_FIELDS, Audit, Findings, InputAudit, StatusAudit
 from streams.monitor import Monitor
 
 _COORDINATOR_TRIES = 20
-
-
 _COORDINATOR_PAUSE_S = 0.5
-
-
 _INPUTS: tuple[TopicRole, ...] = ("predictions", "outcomes", "models", "controls")
 
 

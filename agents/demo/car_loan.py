@@ -16,17 +16,9 @@ import orjson
 from schemas.event import EventKind
 
 MODEL_ID = "car_loan"
-
-
 CHANGED_FROM = 75_000
-
-
 OUTCOME_LAG = 1_000
-
-
 ROW_MS = 523_152
-
-
 CHANGED_SERIES = (
     "feature/car_value",
     "feature/loan_length",
@@ -35,21 +27,13 @@ CHANGED_SERIES = (
     "score",
     "error",
 )
-
-
 UNCHANGED_SERIES = (
     "feature/debt_to_income_ratio",
     "feature/size_of_downpayment",
     "feature/driver_tenure",
 )
-
-
 DATA = Path(__file__).resolve().parents[2] / "examples" / "car_loan" / "car_loan.csv.gz"
-
-
 _NUMBERS = ("car_value", "debt_to_income_ratio", "loan_length", "driver_tenure")
-
-
 _TEXTS = ("salary_range", "size_of_downpayment")
 
 

@@ -35,21 +35,11 @@ from agents.settings import PREFIX, Settings
 from schemas.event import decode_events
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
 STALL_S = 90.0
-
-
 PATIENT_IDLE_S = 5.0
 """Producer, broker, worker and reader share one machine here: who is slow is not silent."""
-
-
 SETTLE_S = 1.5
-
-
 STOP_S = 30.0
-
-
 Event = LoanMessage | story.StoryMessage
 
 

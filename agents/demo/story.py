@@ -19,17 +19,9 @@ from schemas.event import EventKind, decode_events, encode_tick
 
 START_MS = 1_772_409_600_000
 """2026-03-02T00:00:00Z, a Monday."""
-
-
 ROW_MS = 15_000
-
-
 ROWS = 20_400
-
-
 LABELLED_AFTER_MS = 60_000
-
-
 _HOUR_MS = 3_600_000
 
 
@@ -65,24 +57,12 @@ class Spell:
 
 
 RICHER = Spell(30, 56)
-
-
 WRONG = Spell(31, 56)
-
-
 UNLABELLED = Spell(64, 68)
-
-
 ONLINE = Spell(36, 46)
-
-
 DOWN = Spell(76, 78)
-
-
 CHAPTERS = tuple(START_MS + hours * _HOUR_MS for hours in (27, 43, 59, 77))
 """Instants that part the story: what comes and goes; what comes; what stays, goes; what stops."""
-
-
 FLAPS = (Spell(10.0, 11.0), Spell(19.5, 20.5), Spell(29.0, 30.0))
 
 

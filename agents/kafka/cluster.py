@@ -15,8 +15,6 @@ from agents.settings import Settings
 _log = logging.getLogger(__name__)
 
 _CONNECT_TRIES = 6
-
-
 _CONNECT_PAUSE_S = 2.0
 
 

@@ -27,8 +27,6 @@ from agents.settings import Settings
 from schemas.topics import DAY_MS, Topic
 
 _BROKERS_CHOICE = -1
-
-
 _CONNECT_TIMEOUT_MS = 5_000
 
 

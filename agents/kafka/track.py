@@ -15,14 +15,12 @@ from schemas.topics import TopicRole, model_partition
 from streams.state import StateRecord, StateView
 
 _FOLLOWED: tuple[TopicRole, ...] = ("events", "state")
-
-
 SourcePosition = tuple[int, int]
 """A partition, and an offset there."""
 
 
 @contextmanager
-def following(settings: Settings, source: str, model_ids: Iterable[str]) -> Iterator[Follower]:
+def following(settings: Settings, source: str, model_ids: Iterable[str]) -> Iterator[RecordTracker]:
     """Follow what becomes of records of a topic that are about these models, from now on."""
     topics = [settings.topics.name(role) for role in _FOLLOWED]
     refuse_missing(settings, (source, *topics))
@@ -32,10 +30,10 @@ def following(settings: Settings, source: str, model_ids: Iterable[str]) -> Iter
         consumer.assign(partitions)
         for partition, end in ends_of(consumer, partitions).items():
             consumer.seek(partition, end)
-        yield Follower(settings, source, consumer)
+        yield RecordTracker(settings, source, consumer)
 
 
-class Follower:
+class RecordTracker:
     """Knows what has become of records.
 
     Parameters

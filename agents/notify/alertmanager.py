@@ -19,30 +19,18 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
-from agents.notify.firing import Board, Now
-from agents.notify.http import Courier, Refusal, Request
+from agents.notify.firing import FiringAlerts, Now
+from agents.notify.http import HttpSender, Rejection, Request
 from agents.notify.messages import alertmanager_alert, alertmanager_labels
 from agents.telemetry import RateLimit, get_logger
 from schemas.alert import Alert
 
 RESEND_S = 60.0
-
-
 _FIRING_FOR_RESENDS = 4
-
-
 _ENDED_FOR = timedelta(minutes=15)
-
-
 _POLL_S = 0.5
-
-
 _COMPLAINS_EVERY_S = 3_600.0
-
-
 _PATH = "/api/v2/alerts"
-
-
 _log = get_logger(__name__)
 
 
@@ -114,7 +102,7 @@ class Refresher:
         consumer: AIOKafkaConsumer,
         partitions: Sequence[TopicPartition],
         book: AlertmanagerBook,
-        courier: Courier,
+        courier: HttpSender,
         now: Now,
     ) -> None:
         self._consumer = consumer
@@ -122,7 +110,7 @@ class Refresher:
         self._book = book
         self._courier = courier
         self._now = now
-        self._board = Board()
+        self._board = FiringAlerts()
         self._refusals = RateLimit(_COMPLAINS_EVERY_S)
 
     async def run(self) -> None:
@@ -170,7 +158,7 @@ class Refresher:
         now = self._now()
         return self._book.request(self._board.firing(now), now)
 
-    def _say_refused(self, refusal: Refusal) -> None:
+    def _say_refused(self, refusal: Rejection) -> None:
         now_s = asyncio.get_running_loop().time()
         if self._refusals.take(str(refusal.status), now_s) is not None:
             _log.error(f"Alertmanager refuses what it is told ({refusal.status}): {refusal.text}")

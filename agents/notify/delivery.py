@@ -19,20 +19,18 @@ from dataclasses import asdict, dataclass
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from agents.notify.firing import Opening, Openings, Seen, read_notice
-from agents.notify.http import Courier, Request
+from agents.notify.firing import RecentIds, StartPoint, StartPoints, read_notice
+from agents.notify.http import HttpSender, Request
 from agents.notify.messages import Notice, Target
 from agents.telemetry import get_logger
 from schemas.alert import Alert
 
 _POLL_MS = 500
-
-
 _log = get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Tally:
+class DeliveryCounts:
     """What became of the transitions."""
 
     delivered: int = 0
@@ -56,14 +54,14 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     """
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, openings: Openings, target: Target, courier: Courier
+        self, consumer: AIOKafkaConsumer, openings: StartPoints, target: Target, courier: HttpSender
     ) -> None:
         self._consumer = consumer
         self._openings = openings
         self._target = target
         self._courier = courier
-        self._openings_of: dict[TopicPartition, Opening] = {}
-        self.tally = Tally()
+        self._openings_of: dict[TopicPartition, StartPoint] = {}
+        self.tally = DeliveryCounts()
 
     async def run(self) -> None:
         """Follow and deliver until cancelled."""
@@ -89,7 +87,7 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Do nothing here: the loop begins them."""
 
-    async def _begin(self, tp: TopicPartition) -> Opening:
+    async def _begin(self, tp: TopicPartition) -> StartPoint:
         """Tell what is firing where nothing is committed; return where to go on."""
         committed: int | None = await self._consumer.committed(tp)
         opening = await self._openings.read(tp.partition, committed)
@@ -118,7 +116,7 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             await self._take_one(record, opening.seen)
             await self._commit(tp, record.offset + 1)
 
-    async def _take_one(self, record: ConsumerRecord, seen: Seen) -> None:
+    async def _take_one(self, record: ConsumerRecord, seen: RecentIds) -> None:
         notice = read_notice(record)
         if notice is None:
             self.tally.unreadable += 1

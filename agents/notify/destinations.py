@@ -21,20 +21,10 @@ from yarl import URL
 from agents.errors import FileError, OperatorError
 
 TargetKind = Literal["alertmanager", "webhook", "slack", "pagerduty"]
-
-
 _ENVIRONMENT = "env:"
-
-
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
-
-
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9+_-]{20,}")
-
-
 _PAGERDUTY_KEY = re.compile(r"[A-Za-z0-9_-]{32}")
-
-
 _NAMES: dict[TargetKind, str] = {
     "alertmanager": "Alertmanager",
     "webhook": "The webhook",

@@ -12,7 +12,7 @@ from faust.types import TP
 from agents.kafka.log_reader import LogReader
 from agents.notify.alertmanager import AlertmanagerBook
 from agents.notify.destinations import Destination
-from agents.notify.firing import Openings, read_notice
+from agents.notify.firing import StartPoints, read_notice
 from agents.notify.http import Request
 from agents.notify.messages import Notice
 from agents.notify.notify import (
@@ -54,7 +54,7 @@ class _Preview:
         self._options = options
         self._partitions = partitions
         self._write = write
-        self._openings = Openings(LogReader(settings.connection()), settings.topics, now)
+        self._openings = StartPoints(LogReader(settings.connection()), settings.topics, now)
 
     async def run(self) -> None:
         """Write what each target would be told first."""

@@ -17,16 +17,12 @@ from schemas.status import Status
 from schemas.topics import Topics
 
 REMEMBERED = 100_000
-
-
 Now = Callable[[], datetime]
-
-
 _log = get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Board:
+class FiringAlerts:
     """What is open, by fingerprint: `status` read up to somewhere."""
 
     open: dict[bytes, Status] = field(default_factory=dict)
@@ -84,7 +80,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class StartPoint:
     """A partition of ``alerts`` up to where a target goes on.
 
     Parameters
@@ -99,10 +95,10 @@ class Opening:
 
     notices: Sequence[Notice]
     next_offset: int
-    seen: Seen
+    seen: RecentIds
 
 
-class Seen:
+class RecentIds:
     """The ids of transitions, the latest ``REMEMBERED`` of them."""
 
     def __init__(self) -> None:
@@ -119,7 +115,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Openings:
+class StartPoints:
     """Reads what is firing.
 
     Parameters
@@ -136,11 +132,11 @@ class Openings:
     topics: Topics
     now: Now
 
-    async def read(self, partition: int, committed: int | None = None) -> Opening:
+    async def read(self, partition: int, committed: int | None = None) -> StartPoint:
         """Read a partition of ``alerts`` up to the commit; without one, to its end."""
         alerts = TP(self.topics.name("alerts"), partition)
         next_offset = await self.reader.beginning(alerts)
-        seen = Seen()
+        seen = RecentIds()
         last: dict[str, Notice] = {}
         async for records in self.reader.read(alerts):
             below = [each for each in records if committed is None or each.offset < committed]
@@ -151,15 +147,15 @@ class Openings:
             next_offset = records[-1].offset + 1
         board = await self.read_board(partition)
         firing = [each for each in last.values() if each.alert.status != "resolved"]
-        return Opening(
+        return StartPoint(
             [_as_it_stands(each, board, self.now()) for each in firing],
             next_offset if committed is None else committed,
             seen,
         )
 
-    async def read_board(self, *partitions: int) -> Board:
+    async def read_board(self, *partitions: int) -> FiringAlerts:
         """Read what ``status`` says now, with what people have said since the last transition."""
-        board = Board()
+        board = FiringAlerts()
         for partition in partitions:
             async for records in self.reader.read(TP(self.topics.name("status"), partition)):
                 for record in records:
@@ -167,7 +163,7 @@ class Openings:
         return board
 
 
-def _as_it_stands(notice: Notice, board: Board, at: datetime) -> Notice:
+def _as_it_stands(notice: Notice, board: FiringAlerts, at: datetime) -> Notice:
     status = board.open.get(notice.alert.fingerprint.encode())
     if status is None or status.alert.alert_id != notice.alert.alert_id:
         return notice

@@ -27,23 +27,11 @@ from agents.errors import OperatorError
 from agents.telemetry import HIDDEN, RateLimit, get_logger, printable
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30.0)
-
-
 _BUSY = frozenset({408, 425, 429})
-
-
 _NOBODY = frozenset({401, 403, 404, 405, 407, 410})
-
-
 _SHOWN_CHARACTERS = 200
-
-
 _READ_BYTES = 4_096
-
-
 _COMPLAINS_EVERY_S = 60.0
-
-
 _log = get_logger(__name__)
 
 
@@ -84,7 +72,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Rejection:
     """A request that the target will never take: what it answered."""
 
     status: int
@@ -92,7 +80,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Backoff:
     """How long to wait before another try.
 
     Parameters
@@ -114,7 +102,7 @@ def open_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers, trust_env=True)
 
 
-class Courier:
+class HttpSender:
     """Delivers to one target.
 
     Parameters
@@ -134,12 +122,12 @@ class Courier:
         session: aiohttp.ClientSession,
         name: str,
         secret: SecretStr,
-        patience: Patience | None = None,
+        patience: Backoff | None = None,
     ) -> None:
         self._session = session
         self.name = name
         self._secret = secret
-        self._patience = patience or Patience()
+        self._patience = patience or Backoff()
         self._grow = wait_exponential_jitter(
             multiplier=self._patience.first_s,
             max=self._patience.longest_s,
@@ -149,7 +137,7 @@ class Courier:
         self._away_since_s: float | None = None
         self.retries = 0
 
-    async def deliver(self, make: Callable[[], Awaitable[Request | None]]) -> Refusal | None:
+    async def deliver(self, make: Callable[[], Awaitable[Request | None]]) -> Rejection | None:
         """Return once the target has taken a request, or refused it for good.
 
         Parameters
@@ -168,11 +156,11 @@ class Courier:
             wait=self._pause_s,
             before_sleep=self._say_away,
         )
-        refusal: Refusal | None = await retrying(self._attempt, make)
+        refusal: Rejection | None = await retrying(self._attempt, make)
         self._say_back()
         return refusal
 
-    async def _attempt(self, make: Callable[[], Awaitable[Request | None]]) -> Refusal | None:
+    async def _attempt(self, make: Callable[[], Awaitable[Request | None]]) -> Rejection | None:
         request = await make()
         if request is None:
             return None
@@ -187,7 +175,7 @@ class Courier:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise TargetAwayError(_without_address(error)) from None
 
-    async def _judge(self, response: aiohttp.ClientResponse) -> Refusal | None:
+    async def _judge(self, response: aiohttp.ClientResponse) -> Rejection | None:
         status = response.status
         if 200 <= status < 300:
             return None
@@ -199,7 +187,7 @@ class Courier:
                 f"{self.name} answers {status}: the address or the key is wrong, or has no rights "
                 f"there. Correct what --to names and start again: nothing is lost. It says: {text}"
             )
-        return Refusal(status=status, text=text)
+        return Rejection(status=status, text=text)
 
     async def _excerpt(self, response: aiohttp.ClientResponse) -> str:
         told = (await response.content.read(_READ_BYTES)).decode("utf-8", "replace")

@@ -29,14 +29,8 @@ from schemas.alert import Alert
 from schemas.wire import to_epoch_ms
 
 _PAGERDUTY_SUMMARY_CHARACTERS = 1_024
-
-
 _COLOURS = {"critical": "#c0392b", "warning": "#e67e22", "info": "#2980b9"}
-
-
 _RESOLVED_COLOUR = "#27ae60"
-
-
 _SLACK_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 

@@ -22,29 +22,21 @@ from agents.kafka.topics import find_topics
 from agents.notify.alertmanager import AlertmanagerBook, Refresher
 from agents.notify.delivery import Delivery
 from agents.notify.destinations import Destination
-from agents.notify.firing import Openings
-from agents.notify.http import Courier, Patience, open_session
+from agents.notify.firing import StartPoints
+from agents.notify.http import Backoff, HttpSender, open_session
 from agents.notify.messages import PagerDuty, Slack, Target, Webhook
 from agents.settings import Settings
 from agents.telemetry import get_logger
 from schemas.topics import TopicRole
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
-
-
 _NEEDED: tuple[TopicRole, ...] = ("alerts", "status")
-
-
 _FETCH_WAIT_MS = 200
 
 
 # A target may be away for days: its member must not be taken for dead, and its heartbeats go on.
 _LONGEST_OUTAGE_MS = 2**31 - 1
-
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
 _log = get_logger(__name__)
 
 
@@ -67,7 +59,7 @@ class NotifyOptions:
     destinations: Sequence[Destination]
     pagerduty_url: str = PAGERDUTY_URL
     links: str | None = None
-    patience: Patience = field(default_factory=Patience)
+    patience: Backoff = field(default_factory=Backoff)
 
 
 def notify(settings: Settings, options: NotifyOptions) -> int:
@@ -166,7 +158,7 @@ class _Notifier:
     def _tell(
         self, destination: Destination, session: aiohttp.ClientSession
     ) -> Coroutine[Any, Any, Any]:
-        courier = Courier(session, destination.name, destination.secret, self._options.patience)
+        courier = HttpSender(session, destination.name, destination.secret, self._options.patience)
         if destination.is_exposed:
             _log.warning(
                 f"{destination.name}: its address is a secret, and everybody on this machine can "
@@ -180,7 +172,7 @@ class _Notifier:
         _log.info(f"{destination.name} is told of alerts, as group {group}", group=group)
         return self._delivery(destination, group, courier).run()
 
-    def _refresher(self, destination: Destination, courier: Courier) -> Refresher:
+    def _refresher(self, destination: Destination, courier: HttpSender) -> Refresher:
         topic = self._settings.topics.name("status")
         return Refresher(
             AIOKafkaConsumer(**_consuming(self._settings)),
@@ -190,14 +182,14 @@ class _Notifier:
             now,
         )
 
-    def _delivery(self, destination: Destination, group: str, courier: Courier) -> Delivery:
+    def _delivery(self, destination: Destination, group: str, courier: HttpSender) -> Delivery:
         consumer = AIOKafkaConsumer(
             **_consuming(self._settings),
             group_id=group,
             session_timeout_ms=int(self._settings.session_timeout_s * 1_000),
             max_poll_interval_ms=_LONGEST_OUTAGE_MS,
         )
-        openings = Openings(LogReader(self._settings.connection()), self._settings.topics, now)
+        openings = StartPoints(LogReader(self._settings.connection()), self._settings.topics, now)
         return Delivery(consumer, openings, target_of(destination, self._options), courier)
 
 

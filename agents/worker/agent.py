@@ -1,6 +1,6 @@
 """What an agent is to the worker: topics in, callbacks, and a few things it may ask in return.
 
-The life of a hop in one worker:
+The life of an agent in one worker:
 
     on_start                      the publisher is connected, nothing is assigned yet
     on_rebalance_complete(starts)   the assignment, and the offset at which each partition starts
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Partitions:
-    """What a hop may ask of the transport. Usable once the worker runs.
+    """What an agent may ask of the transport. Usable once the worker runs.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Partitions:
         return await self._app.batches.ask_ends(tps)
 
 
-class Hop:
+class Agent:
     """One agent of the worker. Override what is needed.
 
     Parameters
@@ -89,7 +89,7 @@ class Hop:
     name
         Of the Faust agent; stable, it never derives from a Python path.
     topics
-        What it consumes. No two hops of a worker consume the same topic.
+        What it consumes. No two agents of a worker consume the same topic.
     outputs
         What it publishes to: the worker does not start before these topics exist.
     """
@@ -117,7 +117,7 @@ class Hop:
         """Work beside `on_fetch` for as long as the worker lives, from the first assignment on."""
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
-        """Take over the partitions of this hop that are assigned now, all of them.
+        """Take over the partitions of this agent that are assigned now, all of them.
 
         Nothing is fetched until this returns; it may read from Kafka. A further rebalance cancels
         it and calls `on_revoked`.
@@ -136,7 +136,7 @@ class Hop:
         """Flush, commit and forget these partitions within 3 s, or be cancelled."""
 
     async def on_shutdown(self) -> None:
-        """Flush and commit: the worker stops in good order. All hops together have 8 s."""
+        """Flush and commit: the worker stops in good order. All agents together have 8 s."""
 
     def applied(self) -> Mapping[TP, int]:
         """Return, for each partition to be watched, the offset up to which everything is done."""

@@ -1,4 +1,4 @@
-"""Puts a worker together, settings, hops, publisher and Faust, and runs it."""
+"""Puts a worker together, settings, agents, publisher and Faust, and runs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faust.app.base import BootStrategy
 from agents.kafka.cluster import check_cluster
 from agents.kafka.topics import other_partitions
 from agents.settings import Settings
-from agents.worker.agent import Hop
+from agents.worker.agent import Agent
 from agents.worker.publish import Publisher
 from agents.worker.transport import BatchConsumer
 from schemas.topics import TopicRole
@@ -32,18 +32,18 @@ class WorkerApp(faust.App):
 
     Parameters
     ----------
-    settings, hops, publisher
+    settings, agents, publisher
         See `build_app`.
     """
 
     BootStrategy = _WithoutProducer
 
     def __init__(
-        self, settings: Settings, hops: Sequence[Hop], publisher: Publisher, **options: Any
+        self, settings: Settings, agents: Sequence[Agent], publisher: Publisher, **options: Any
     ) -> None:
         super().__init__(settings.group, **options)
         self.settings = settings
-        self.hops = tuple(hops)
+        self.hosted_agents = tuple(agents)
         self.publisher = publisher
         self.owns_process = False
 
@@ -56,17 +56,17 @@ class WorkerApp(faust.App):
         """Faust would make a data directory; there is nothing to put there."""
 
     async def on_start(self) -> None:
-        """Find the cluster as it must be, connect the publisher, prepare the hops."""
+        """Find the cluster as it must be, connect the publisher, prepare the agents."""
         await super().on_start()
         await check_cluster(self.settings, self._topics)
         await self.publisher.start()
         await self._check_partitions()
-        for hop in self.hops:
-            await hop.on_start()
+        for agent in self.hosted_agents:
+            await agent.on_start()
 
     @property
     def _topics(self) -> set[str]:
-        return {topic for hop in self.hops for topic in (*hop.topics, *hop.outputs)}
+        return {topic for agent in self.hosted_agents for topic in (*agent.topics, *agent.outputs)}
 
     async def _check_partitions(self) -> None:
         """Refuse to start where a model would change its partition.

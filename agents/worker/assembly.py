@@ -13,11 +13,11 @@ from agents.kafka.log_reader import LogReader
 from agents.kafka.topics import input_incarnations
 from agents.settings import Settings
 from agents.telemetry import get_logger
-from agents.worker.agent import Hop, Partitions
+from agents.worker.agent import Agent, Partitions
 from agents.worker.app import WorkerApp
 from agents.worker.faust_bridge import FaustBridge
-from agents.worker.ingest import Clock, Ingest
-from agents.worker.monitor import MonitorHop
+from agents.worker.ingest import Clock, IngestAgent
+from agents.worker.monitor import MonitorAgent
 from agents.worker.publish import Publisher
 from agents.worker.run import run_worker
 from agents.worker.state import Reader, Sender, StateKeeper
@@ -27,21 +27,21 @@ from streams.ingest.dead_letter import DeadLetterLimit
 from streams.ingest.merge import TimeMerge
 
 
-def build_app(settings: Settings, hops: Sequence[Hop], publisher: Publisher) -> WorkerApp:
+def build_app(settings: Settings, agents: Sequence[Agent], publisher: Publisher) -> WorkerApp:
     """Return the worker's app; nothing is connected before it runs.
 
     Parameters
     ----------
     settings
         Checked settings.
-    hops
+    agents
         What the worker does.
     publisher
-        What the hops publish with; the app starts and stops it.
+        What the agents publish with; the app starts and stops it.
     """
     app = WorkerApp(
         settings,
-        hops,
+        agents,
         publisher,
         broker=[f"kafka://{address}" for address in settings.brokers],
         # Nothing from the environment reaches Faust past our own settings.
@@ -72,8 +72,8 @@ def build_app(settings: Settings, hops: Sequence[Hop], publisher: Publisher) -> 
         stream_processing_timeout=1e9,
     )
     app.transport = BatchTransport(app, settings.connection())
-    for hop in hops:
-        hop.partitions = Partitions(app)
+    for agent in agents:
+        agent.partitions = Partitions(app)
     FaustBridge(app)
     return app
 
@@ -82,7 +82,7 @@ YOUNG_OBJECTS = 300_000
 """More than wait to be read: they are gone before anybody looks for cycles among them."""
 
 
-def calm_collector() -> None:
+def tune_gc() -> None:
     """Let the cycle collector run rarely: what waits is many, long-lived and without cycles.
 
     At Python's defaults it took half the time of a monitor with 1,000,000 waiting predictions, and
@@ -97,24 +97,26 @@ _log = get_logger(__name__)
 
 def work(settings: Settings) -> int:
     """Run a worker until it is told to stop; return the exit code."""
-    calm_collector()
+    tune_gc()
     _log.info(
         f"Starting a worker of group {settings.group} at {settings.broker}",
         role=settings.role,
         prefix=settings.prefix,
     )
     publisher = Publisher(settings.connection())
-    hops: list[Hop] = []
+    agents: list[Agent] = []
     if settings.role in {"ingest", "both"}:
-        hops.append(ingest_hop(settings, publisher))
+        agents.append(ingest_agent(settings, publisher))
     if settings.role in {"monitor", "both"}:
-        hops.append(monitor_hop(settings, publisher, LogReader(settings.connection()), time.time))
-    return run_worker(build_app(settings, hops, publisher))
+        agents.append(
+            monitor_agent(settings, publisher, LogReader(settings.connection()), time.time)
+        )
+    return run_worker(build_app(settings, agents, publisher))
 
 
-def ingest_hop(settings: Settings, sender: Sender) -> Ingest:
+def ingest_agent(settings: Settings, sender: Sender) -> IngestAgent:
     """Return the ingest of a worker that publishes through ``sender``."""
-    return Ingest(
+    return IngestAgent(
         settings.topics,
         sender,
         TimeMerge(settings.idle_s),
@@ -125,7 +127,7 @@ def ingest_hop(settings: Settings, sender: Sender) -> Ingest:
     )
 
 
-def monitor_hop(settings: Settings, sender: Sender, reader: Reader, clock: Clock) -> MonitorHop:
+def monitor_agent(settings: Settings, sender: Sender, reader: Reader, clock: Clock) -> MonitorAgent:
     """Return the monitor of a worker; ``clock`` says when to save."""
     keeper = StateKeeper(settings.topics, sender, reader, lambda _model_id: ModelSpec())
-    return MonitorHop(settings.topics, sender, keeper, clock, settings.save_every_s)
+    return MonitorAgent(settings.topics, sender, keeper, clock, settings.save_every_s)

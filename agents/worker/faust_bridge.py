@@ -17,7 +17,7 @@ from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
 from agents.errors import StalledError
-from agents.worker.agent import Hop
+from agents.worker.agent import Agent
 from agents.worker.app import WorkerApp
 from agents.worker.exit import fail
 from agents.worker.transport import BatchConsumer, Fetch, FetchSchema
@@ -26,16 +26,12 @@ from agents.worker.watchdog import Watchdog, watch_every_s
 _log = logging.getLogger(__name__)
 
 _REVOKE_S = 3.0
-
-
 _SHUTDOWN_S = 8.0
-
-
 _T = TypeVar("_T")
 
 
 class FaustBridge:
-    """Between Faust's signals and the hops."""
+    """Between Faust's signals and the agents."""
 
     def __init__(self, app: WorkerApp) -> None:
         self._app = app
@@ -44,34 +40,34 @@ class FaustBridge:
         app.on_partitions_revoked.connect(self._on_revoked)
         app.on_rebalance_complete.connect(self._on_rebalance_complete)
         app.on_before_shutdown.connect(self._on_shutdown)
-        for hop in app.hops:
-            self._add_agent(hop)
-            app.task(self._runner(hop))
+        for agent in app.hosted_agents:
+            self._add_agent(agent)
+            app.task(self._runner(agent))
         app.task(self._watch)
 
-    def _add_agent(self, hop: Hop) -> None:
+    def _add_agent(self, agent: Agent) -> None:
         app = self._app
 
         async def consume(stream: faust.StreamT[Any]) -> None:
             async for event in stream.events():
-                async with self._busy[hop.name]:
+                async with self._busy[agent.name]:
                     # The lock may have been held by a rebalance that took the partition away.
                     if (
                         app.flow_control.is_active()
                         and event.message.generation_id == app.consumer_generation_id
                     ):
-                        await self._guarded(hop.on_fetch(cast(Fetch, event.value)))
+                        await self._guarded(agent.on_fetch(cast(Fetch, event.value)))
 
         app.agent(
-            app.topic(*hop.topics, schema=FetchSchema(), acks=False),
-            name=f"tidegauge.{hop.name}",
+            app.topic(*agent.topics, schema=FetchSchema(), acks=False),
+            name=f"tidegauge.{agent.name}",
             concurrency=1,
             supervisor_strategy=CrashingSupervisor,
         )(consume)
 
-    def _runner(self, hop: Hop) -> Callable[[], Awaitable[None]]:
+    def _runner(self, agent: Agent) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
-            await self._guarded(hop.run())
+            await self._guarded(agent.run())
 
         return run
 
@@ -105,12 +101,12 @@ class FaustBridge:
         assigned = consumer.assignment()
         starts = await consumer.first_offsets(assigned)
         _say_assignment(assigned)
-        for hop in self._app.hops:
-            mine = {tp: offset for tp, offset in starts.items() if tp.topic in hop.topics}
-            async with self._busy[hop.name]:
-                await hop.on_rebalance_complete(mine)
+        for agent in self._app.hosted_agents:
+            mine = {tp: offset for tp, offset in starts.items() if tp.topic in agent.topics}
+            async with self._busy[agent.name]:
+                await agent.on_rebalance_complete(mine)
             for tp in mine:
-                chosen = hop.start_offset(tp)
+                chosen = agent.start_offset(tp)
                 if chosen is not None:
                     starts[tp] = chosen
         consumer.plan(starts)
@@ -120,24 +116,24 @@ class FaustBridge:
         if self._restore is not None and not self._restore.done():
             self._restore.cancel()
             await asyncio.wait([self._restore])
-        for hop in self._app.hops:
-            mine = {tp for tp in revoked if tp.topic in hop.topics}
+        for agent in self._app.hosted_agents:
+            mine = {tp for tp in revoked if tp.topic in agent.topics}
             if mine:
-                await self._undisturbed(hop, partial(hop.on_revoked, mine), _REVOKE_S)
+                await self._undisturbed(agent, partial(agent.on_revoked, mine), _REVOKE_S)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         if self._restore is None:  # stopped before anything was assigned
             return
         until_s = asyncio.get_running_loop().time() + _SHUTDOWN_S
-        for hop in self._app.hops:
+        for agent in self._app.hosted_agents:
             left_s = max(0.0, until_s - asyncio.get_running_loop().time())
-            await self._undisturbed(hop, hop.on_shutdown, left_s)
+            await self._undisturbed(agent, agent.on_shutdown, left_s)
 
     async def _undisturbed(
-        self, hop: Hop, callback: Callable[[], Awaitable[None]], within_s: float
+        self, agent: Agent, callback: Callable[[], Awaitable[None]], within_s: float
     ) -> None:
         """Call back between two fetches if that is possible in time."""
-        busy = self._busy[hop.name]
+        busy = self._busy[agent.name]
         try:
             async with asyncio.timeout(within_s):
                 async with busy:
@@ -145,7 +141,7 @@ class FaustBridge:
         except TimeoutError:
             _log.warning(
                 "%s was not flushed within %.0f s: the next owner of its partitions repeats work",
-                hop.name,
+                agent.name,
                 within_s,
             )
 
@@ -161,7 +157,9 @@ class FaustBridge:
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(pause_s):
                     ends.update(await app.batches.end_offsets())
-            applied = {tp: offset for hop in app.hops for tp, offset in hop.applied().items()}
+            applied = {
+                tp: offset for agent in app.hosted_agents for tp, offset in agent.applied().items()
+            }
             await self._guarded(_checked(watchdog, applied, ends))
 
 

@@ -1,4 +1,4 @@
-"""Ingest: from the input topics to the one log, ``events``.
+"""IngestAgent: from the input topics to the one log, ``events``.
 
 It holds no state that matters: a crash reads again from the last commit, and the monitor drops what
 it has seen by the source positions. What must hold (docs/design.md, "Exactness"):
@@ -23,7 +23,7 @@ from faust.types import TP
 
 from agents.errors import OperatorError, WorkerError
 from agents.telemetry import RateLimit, get_logger
-from agents.worker.agent import Hop
+from agents.worker.agent import Agent
 from agents.worker.publish import Outgoing
 from agents.worker.state import Sender
 from agents.worker.tick import TICK_EVERY_S, Ticker
@@ -38,25 +38,13 @@ from streams.ingest.merge import Item, TimeMerge
 from streams.ingest.records import Accepted, Refused
 
 RELEASED_AT_ONCE = 4_000
-
-
 COMMIT_EVERY_S = 1.0
-
-
 LOOK_EVERY_S = 0.05
-
-
 HELD_AT_MOST = 50_000
 """Events held over all source partitions before those far ahead are fetched no further. Well below
 what `TimeMerge` holds at most: beyond that it would let events go out of their order."""
-
-
 Clock = Callable[[], float]
-
-
 Incarnations = Callable[[], Awaitable[Mapping[str, str]]]
-
-
 _log = get_logger(__name__)
 
 
@@ -66,7 +54,7 @@ class SourceRecreatedError(WorkerError):
     exit_code = os.EX_TEMPFAIL
 
 
-class Ingest(Hop):
+class IngestAgent(Agent):
     """The ingest of one worker.
 
     Parameters

@@ -34,7 +34,7 @@ from faust.types import TP
 
 from agents.errors import WorkerError
 from agents.telemetry import get_logger
-from agents.worker.agent import Hop
+from agents.worker.agent import Agent
 from agents.worker.ingest import Clock
 from agents.worker.publish import Outgoing
 from agents.worker.state import Held, Sender, StateKeeper
@@ -48,46 +48,20 @@ from streams.monitor import LogGapError, Monitor
 from streams.reading_policy import Reading
 
 RECORDS_AT_ONCE = 8
-
-
 MOST_DELIVERIES = 4
-
-
 SAVE_COST = 20
-
-
 SLICE_COST = 3
-
-
 BEHIND_RECORDS = 32
 """A second or two of a steady flow, of which every record holds what came in some 50 ms."""
-
-
 LOOK_EVERY_S = 0.05
-
-
 SAY_COUNTS_EVERY_S = 60.0
-
-
 STATUS_EVERY_S = 600.0
-
-
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
-
-
 _OUTPUTS: tuple[TopicRole, ...] = ("alerts", "status", "feedback", "labelled")
-
-
 _UNSAID = frozenset[TopicRole](("labelled", "status"))
-
-
 _SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
-
-
 _new_outgoing = partial(tuple.__new__, Outgoing)
 """Makes one of a tuple, in half the time of the class itself."""
-
-
 _log = get_logger(__name__)
 
 
@@ -97,7 +71,7 @@ class BrokenLogError(WorkerError):
     exit_code = os.EX_TEMPFAIL
 
 
-class MonitorHop(Hop):
+class MonitorAgent(Agent):
     """The monitors of one worker, one for each assigned partition of ``events``.
 
     Parameters
@@ -284,7 +258,7 @@ class MonitorHop(Hop):
     async def _read_what_is_due(self) -> None:
         readings = self._readings
         for tp, held in self._held.items():
-            if held.monitor.may_tell and self._is_due(readings[tp]):
+            if held.monitor.is_anything_ready and self._is_due(readings[tp]):
                 await self._await_deliveries()
                 await self._publish(self._read(held.monitor, readings[tp]), tp.partition)
 

@@ -33,24 +33,14 @@ from agents.errors import BrokerUnreachableError, OperatorError, PublishError
 from schemas.topics import MAX_RECORD_BYTES, key_partition
 
 _BATCH_BYTES = 512 * 1024
-
-
 _REQUEST_TIMEOUT_MS = 10_000
 
 
 # The embedded broker answers with an unknown error. Kafka may do so too, but not three times.
 _IDEMPOTENCE_TRIES = 3
-
-
 _REQUEST_GRACE_S = 0.2
-
-
 _Target = tuple[str, int]
-
-
 _log = logging.getLogger(__name__)
-
-
 _SENDER_LOG = logging.getLogger("aiokafka.producer.sender")
 
 

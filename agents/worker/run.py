@@ -19,8 +19,6 @@ from agents.worker.watchdog import expect_sign_of_life, watch_every_s
 _log = logging.getLogger(__name__)
 
 _STOP_S = 20.0
-
-
 _SWITCH_S = 0.0005
 """How long the thread that talks to Kafka waits for its turn while the other computes, at most; a
 fetch takes several turns. At half the capacity an alert comes a sixth sooner than at Python's own

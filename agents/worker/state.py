@@ -31,27 +31,22 @@ from streams.emission import Emission
 from streams.join.outcome_join import ChunkName
 from streams.model import ModelMonitor, StateVersionError
 from streams.monitor import Monitor, SpecOf
-from streams.state import StateRecord, StateView, Stored, chunk_record, deletions, manifest_records
+from streams.state import (
+    StateRecord,
+    StateView,
+    StoredState,
+    chunk_record,
+    deletions,
+    manifest_records,
+)
 
 SLICE_S = 0.02
-
-
 SLICE_BYTES = 1_000_000
-
-
 RECORDS_AT_ONCE = 1_000
-
-
 _LOSSES_SHOWN = 3
-
-
 _log = get_logger(__name__)
-
-
 Commit = Callable[[Mapping[TP, int]], Awaitable[bool]]
 """Commits; returns whether it was accepted."""
-
-
 Publish = Callable[[Sequence[Emission], int], Awaitable[None]]
 """Publishes what records of a partition called for; returns when it is durable."""
 
@@ -103,7 +98,7 @@ class Held:
     """
 
     monitor: Monitor
-    stored: Stored
+    stored: StoredState
     unsaved: dict[str, ModelMonitor] = field(default_factory=dict)
     began_at: int | None = None
     set_back_to: int | None = None
@@ -279,7 +274,7 @@ class StateKeeper:
         snapshots: list[_Snapshot] = []
         size = 0
         for model_id, model in held.unsaved.items():
-            emissions += monitor.flush_model(model_id)
+            emissions += monitor.evaluate(model_id)
             chunks = model.join.unstored()
             state = model.snapshot()
             manifest = manifest_records(model_id, offset, state)

@@ -27,14 +27,8 @@ from schemas.event import encode_tick
 from schemas.topics import Topics
 
 TICK_EVERY_S = 10.0
-
-
 LOOK_AGAIN_S = 0.5
-
-
 _ASK_S = 5.0
-
-
 _ANSWERS = 2
 
 

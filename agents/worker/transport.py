@@ -34,18 +34,10 @@ from faust.types import TP, AppT, ConsumerMessage, EventT, Message
 
 RECORDS_PER_FETCH = 2_000
 """Most records of one partition in one delivery: a deep partition must not starve the others."""
-
-
 _FETCH_WAIT_MS = 100
-
-
 _REASSIGNMENT_POLL_S = 0.05
-
-
 _ANSWER_S = 5.0
 """A broker that is away is asked again and again; the thread could not end before it is back."""
-
-
 _log = logging.getLogger(__name__)
 
 

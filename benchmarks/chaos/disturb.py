@@ -24,7 +24,7 @@ from agents.settings import Settings, load_settings
 from agents.telemetry import configure_logging
 from agents.worker.agent import Partitions
 from agents.worker.app import WorkerApp
-from agents.worker.assembly import build_app, calm_collector, ingest_hop, monitor_hop
+from agents.worker.assembly import build_app, ingest_agent, monitor_agent, tune_gc
 from agents.worker.publish import Outgoing, Publisher
 from agents.worker.run import run_worker
 from agents.worker.state import KeyedRecord, Reader, Sender
@@ -123,17 +123,17 @@ class SlowPartitions(Partitions):
 
 def work_slowly(settings: Settings, disturbance: Disturbance) -> int:
     """Run a worker with waits, otherwise as `agents.worker.assembly.work` does."""
-    calm_collector()
+    tune_gc()
     publisher = Publisher(settings.connection())
     sender = SlowSender(publisher, disturbance, settings.topics.name("state"))
     reader = SlowReader(LogReader(settings.connection()), disturbance)
-    hops = [
-        ingest_hop(settings, sender),
-        monitor_hop(settings, sender, reader, disturbance.working_time),
+    agents = [
+        ingest_agent(settings, sender),
+        monitor_agent(settings, sender, reader, disturbance.working_time),
     ]
-    app = build_app(settings, hops, publisher)
-    for hop in hops:
-        hop.partitions = SlowPartitions(app, disturbance)
+    app = build_app(settings, agents, publisher)
+    for agent in agents:
+        agent.partitions = SlowPartitions(app, disturbance)
     return run_worker(app)
 
 

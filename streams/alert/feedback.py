@@ -13,8 +13,6 @@ from streams.alert.record import identify
 
 VALID_MS = 7 * 24 * 60 * 60 * 1_000
 """A command nobody acted on in a week is stale: its rows no longer show the present."""
-
-
 _DRIFTS = frozenset({"level", "spread", "share"})
 
 

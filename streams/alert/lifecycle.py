@@ -31,26 +31,20 @@ from typing import Any, Literal
 
 from schemas.alert import AlertStatus, Because
 from schemas.model_spec import AlertRules
-from streams.alert.transition import Note, Step
+from streams.alert.transition import OperatorNote, Transition
 from streams.change import STATISTICAL, Change, Condition, strength
 from streams.clock import NEVER_MS, Instants
 from streams.detect.budget import SeriesRole
-from streams.series.recovery import AWAY_ROWS, Gauge, gauge_of
+from streams.series.recovery import AWAY_ROWS, RecoveryCheck, recovery_check_of
 from streams.series.recovery_measures import BlockResult
 from streams.series.watch import SeriesWatch
 from streams.values import Scalar
 
 FLAPS = 3
 """So many firings within `renotify_s` are flapping."""
-
-
 MUCH = 2.0
 """An effect so many times as strong, or as weak, as what was said last is another one."""
-
-
 _OF_GAUGE = frozenset({"original", "rhythm"})
-
-
 State = Literal["quiet", "pending", "firing"]
 
 
@@ -82,7 +76,7 @@ class Stretch:
 
 
 @dataclass(slots=True)
-class Life:
+class AlertState:
     """One fingerprint of a model.
 
     Attributes
@@ -115,10 +109,10 @@ class Life:
     back_since_ms: int | None = None
     settling: int = 0
     is_flapping: bool = False
-    acknowledged: Note | None = None
+    acknowledged: OperatorNote | None = None
     muted_until_ms: int | None = None
     condition: Condition | None = None
-    gauge: Gauge | None = None
+    gauge: RecoveryCheck | None = None
 
     @property
     def calm_ms(self) -> int:
@@ -137,18 +131,18 @@ class Life:
         return kept | {"gauge": self.gauge and self.gauge.snapshot()}
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "Life":
+    def restore(cls, tree: dict[str, Any]) -> "AlertState":
         """Return the life as it was."""
         kept = dict(tree)
         for name in ("change", "said"):
             kept[name] = kept[name] and _restored(kept[name])
-        kept["acknowledged"] = kept["acknowledged"] and Note(**kept["acknowledged"])
+        kept["acknowledged"] = kept["acknowledged"] and OperatorNote(**kept["acknowledged"])
         kept["condition"] = kept["condition"] and Condition(**kept["condition"])
-        kept["gauge"] = kept["gauge"] and Gauge.restore(kept["gauge"])
+        kept["gauge"] = kept["gauge"] and RecoveryCheck.restore(kept["gauge"])
         return cls(**kept)
 
 
-class Lives:
+class AlertStates:
     """The alerts of one model.
 
     Parameters
@@ -165,13 +159,13 @@ class Lives:
     def __init__(self, rules: AlertRules) -> None:
         self.rules = rules
         self.dropped = 0
-        self._lives: dict[tuple[str, str], Life] = {}
-        self._gauged: dict[str, list[Life]] = {}
+        self._lives: dict[tuple[str, str], AlertState] = {}
+        self._gauged: dict[str, list[AlertState]] = {}
 
-    def read(self, stretch: Stretch) -> list[Step]:
+    def read(self, stretch: Stretch) -> list[Transition]:
         """Have the watch of a series, and its gauges if it has any, read values."""
         values, watch, series = stretch.values, stretch.watch, stretch.series
-        steps: list[Step] = []
+        steps: list[Transition] = []
         at = 0
         while at < len(values):
             # No further than to the end of a block: what is learnt anew begins there (Rule 4). A
@@ -185,7 +179,7 @@ class Lives:
             at = end
         return steps
 
-    def follow(self, stretch: Stretch, changes: Sequence[Change], seen: int) -> list[Step]:
+    def follow(self, stretch: Stretch, changes: Sequence[Change], seen: int) -> list[Transition]:
         """Let the alerts of a series without gauges live with what its watch has found.
 
         Parameters
@@ -203,7 +197,7 @@ class Lives:
         """Tell whether alerts of a series read its values."""
         return series in self._gauged
 
-    def on_condition(self, condition: Condition, *, is_on: bool, now_ms: int) -> list[Step]:
+    def on_condition(self, condition: Condition, *, is_on: bool, now_ms: int) -> list[Transition]:
         """Take into account what is no change of a series, such as silence.
 
         Parameters
@@ -229,7 +223,7 @@ class Lives:
             return [self._say(life, "ongoing", now_ms)]
         return []
 
-    def settle(self, now_ms: int) -> list[Step]:
+    def settle(self, now_ms: int) -> list[Transition]:
         """End what is no change of a series, was flapping, and has been back for long enough."""
         return [
             step
@@ -249,7 +243,9 @@ class Lives:
             return NEVER_MS
         return life.said_ms + math.ceil(1_000 * self.rules.renotify_s)
 
-    def acknowledge(self, series: str, aspect: str, note: Note, now_ms: int) -> list[Step]:
+    def acknowledge(
+        self, series: str, aspect: str, note: OperatorNote, now_ms: int
+    ) -> list[Transition]:
         """Say that a person has taken note of an open alert."""
         life = self._lives.get((series, aspect))
         if life is None or life.state != "firing":
@@ -257,7 +253,7 @@ class Lives:
         life.acknowledged = note
         return [self._say(life, "ongoing", now_ms)]
 
-    def mute(self, series: str, aspect: str, until_ms: int | None, now_ms: int) -> list[Step]:
+    def mute(self, series: str, aspect: str, until_ms: int | None, now_ms: int) -> list[Transition]:
         """Say until when nobody wants to be told of an open alert; None is unmuted."""
         life = self._lives.get((series, aspect))
         if life is None or life.state != "firing":
@@ -272,8 +268,8 @@ class Lives:
         *,
         series: str | None = None,
         aspect: str | None = None,
-        note: Note | None = None,
-    ) -> list[Step]:
+        note: OperatorNote | None = None,
+    ) -> list[Transition]:
         """End open alerts: of a series, of an aspect, or all; what was pending is dropped."""
         steps = []
         for life in self._in_order():
@@ -293,21 +289,21 @@ class Lives:
         }
 
     @classmethod
-    def restore(cls, rules: AlertRules, tree: dict[str, Any]) -> "Lives":
+    def restore(cls, rules: AlertRules, tree: dict[str, Any]) -> "AlertStates":
         """Return the lives as they were."""
         lives = cls(rules)
         lives.dropped = tree["dropped"]
-        for life in map(Life.restore, tree["lives"]):
+        for life in map(AlertState.restore, tree["lives"]):
             lives._lives[life.series, life.aspect] = life
             if life.gauge is not None:
                 lives._open_gauge(life, life.gauge)
         return lives
 
-    def _in_order(self) -> list[Life]:
+    def _in_order(self) -> list[AlertState]:
         """Return all lives in an order that does not depend on how the log was cut."""
         return [self._lives[name] for name in sorted(self._lives)]
 
-    def _open_gauge(self, life: Life, gauge: Gauge) -> None:
+    def _open_gauge(self, life: AlertState, gauge: RecoveryCheck) -> None:
         life.gauge = gauge
         gauged = self._gauged.setdefault(life.series, [])
         gauged.append(life)
@@ -317,7 +313,7 @@ class Lives:
 
     def _follow(
         self, stretch: Stretch, start: int, end: int, changes: Sequence[Change], seen: int
-    ) -> list[Step]:
+    ) -> list[Transition]:
         """Let the gauges read what the watch has read, and the alerts live."""
         found = [(start + change.index, change) for change in changes]
         anew = stretch.watch.rhythm_since - seen
@@ -326,11 +322,11 @@ class Lives:
         before = [each for each in found if each[0] < anew]
         return [
             *self._live(stretch, start, anew, before, seen),
-            *self._begin_anew(stretch, anew, seen),
+            *self._restart(stretch, anew, seen),
             *self._live(stretch, anew, end, found[len(before) :], seen),
         ]
 
-    def _begin_anew(self, stretch: Stretch, row: int, seen: int) -> list[Step]:
+    def _restart(self, stretch: Stretch, row: int, seen: int) -> list[Transition]:
         """End the alerts of a series whose rhythm they may have been (Rule 6)."""
         now_ms, series = stretch.now_of(stretch.first_row + row), stretch.series
         aspects = [life.aspect for life in self._gauged.get(series, ())]
@@ -348,8 +344,8 @@ class Lives:
         end: int,
         found: Sequence[tuple[int, Change]],
         seen: int,
-    ) -> list[Step]:
-        steps: list[Step] = []
+    ) -> list[Transition]:
+        steps: list[Transition] = []
         at = start
         for row, change in found:
             steps += self._gauge(stretch, at, row + 1, seen)
@@ -360,8 +356,8 @@ class Lives:
             ]
         return steps + self._gauge(stretch, at, end, seen)
 
-    def _gauge(self, stretch: Stretch, start: int, end: int, seen: int) -> list[Step]:
-        steps: list[Step] = []
+    def _gauge(self, stretch: Stretch, start: int, end: int, seen: int) -> list[Transition]:
+        steps: list[Transition] = []
         for life in list(self._gauged.get(stretch.series, ())):
             at = start
             while at < end and life.gauge is not None:
@@ -376,18 +372,18 @@ class Lives:
                     for step in self._on_block(life, life.gauge, reading, now_ms)
                 ]
                 if life.state == "quiet":
-                    stretch.watch.begin_anew(life.aspect)
+                    stretch.watch.restart(life.aspect)
         return steps
 
-    def _on_change(self, stretch: Stretch, change: Change, row: int) -> list[Step]:
+    def _on_change(self, stretch: Stretch, change: Change, row: int) -> list[Transition]:
         aspect = plain_aspect(stretch.role, change.aspect)
         life = self._life(stretch.series, stretch.role, aspect)
         value = stretch.values[row]
         if life.gauge is not None:
             life.settling = 2
-            life.gauge.measure.also(change, value)
+            life.gauge.measure.add_change(change, value)
             return []
-        self._open_gauge(life, gauge_of(change, value))
+        self._open_gauge(life, recovery_check_of(change, value))
         # What is kept must not tell how the values were cut.
         life.change = replace(change, index=0, rhythm=None, original=None)
         life.onset_rows = change.rows
@@ -396,7 +392,9 @@ class Lives:
             return []
         return [self._fire(life, stretch.now_of(stretch.first_row + row))]
 
-    def _on_block(self, life: Life, gauge: Gauge, reading: BlockResult, now_ms: int) -> list[Step]:
+    def _on_block(
+        self, life: AlertState, gauge: RecoveryCheck, reading: BlockResult, now_ms: int
+    ) -> list[Transition]:
         has_settled, life.settling = life.settling == 1, max(life.settling - 1, 0)
         life.change = reading.onto(_of(life.change), life.onset_rows + gauge.rows)
         if gauge.is_back:
@@ -405,13 +403,13 @@ class Lives:
         if reading.is_back:
             return []
         if life.state == "pending":
-            return [self._fire(life, now_ms)] if gauge.aways >= self.rules.hold else []
+            return [self._fire(life, now_ms)] if gauge.blocks_away >= self.rules.hold else []
         is_news = has_settled and _differs(life)
         if is_news or self._is_due(life, now_ms):
             return [self._say(life, "ongoing", now_ms)]
         return []
 
-    def _close_if_calm(self, life: Life, now_ms: int) -> list[Step]:
+    def _close_if_calm(self, life: AlertState, now_ms: int) -> list[Transition]:
         """End an alert that is back, unless it flaps and has not been back for long enough."""
         if life.back_since_ms is None:
             life.back_since_ms = now_ms
@@ -427,17 +425,17 @@ class Lives:
 
     # One alert
 
-    def _settled_ms(self, life: Life) -> int:
+    def _settled_ms(self, life: AlertState) -> int:
         is_awaited = life.state == "firing" and life.gauge is None
         return life.calm_ms if is_awaited else NEVER_MS
 
-    def _life(self, series: str, role: str, aspect: str) -> Life:
-        return self._lives.setdefault((series, aspect), Life(series, role, aspect))
+    def _life(self, series: str, role: str, aspect: str) -> AlertState:
+        return self._lives.setdefault((series, aspect), AlertState(series, role, aspect))
 
-    def _is_due(self, life: Life, now_ms: int) -> bool:
+    def _is_due(self, life: AlertState, now_ms: int) -> bool:
         return now_ms - life.said_ms >= 1_000 * self.rules.renotify_s
 
-    def _fire(self, life: Life, now_ms: int) -> Step:
+    def _fire(self, life: AlertState, now_ms: int) -> Transition:
         life.state = "firing"
         life.episode += 1
         life.sequence = -1
@@ -449,13 +447,13 @@ class Lives:
         return self._say(life, "firing", now_ms)
 
     def _say(
-        self, life: Life, status: AlertStatus, now_ms: int, because: Because | None = None
-    ) -> Step:
+        self, life: AlertState, status: AlertStatus, now_ms: int, because: Because | None = None
+    ) -> Transition:
         life.sequence += 1
         life.said, life.said_ms = life.change, now_ms
         if life.muted_until_ms is not None and life.muted_until_ms <= now_ms:
             life.muted_until_ms = None
-        return Step(
+        return Transition(
             series=life.series,
             role=life.role,
             aspect=life.aspect,
@@ -470,7 +468,7 @@ class Lives:
             condition=life.condition,
         )
 
-    def _rest(self, life: Life) -> None:
+    def _rest(self, life: AlertState) -> None:
         """Be quiet again; how often it has fired, and when, is kept."""
         life.state, life.gauge, life.back_since_ms = "quiet", None, None
         life.change = life.said = life.condition = None
@@ -506,7 +504,7 @@ def _of(change: Change | None) -> Change:
     return change
 
 
-def _differs(life: Life) -> bool:
+def _differs(life: AlertState) -> bool:
     """Tell whether the figures are much others than what was said last."""
     now, said = _of(life.change), _of(life.said)
     if now.direction != said.direction:

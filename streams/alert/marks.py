@@ -14,11 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 FEWEST_MARKS = 5
-
-
 TOLERATED = 4
-
-
 _SMALLEST_PART = 0.1
 
 

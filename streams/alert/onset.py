@@ -14,21 +14,13 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 MARKS = 192
-
-
 FINE_ROWS = 8
-
-
 COARSE_ROWS = 128
-
-
 FINE_REACH = (MARKS - 1) * FINE_ROWS
-
-
 COARSE_REACH = (MARKS - 1) * COARSE_ROWS
 
 
-class Mark(NamedTuple):
+class RowPosition(NamedTuple):
     """One row: its number, its event's instant, and the offset of its record in ``events``."""
 
     row: int
@@ -48,22 +40,22 @@ class Placed(Protocol):
         """The offset of its record in ``events``."""
 
 
-class Trail:
+class RowIndex:
     """Marks of the latest ``COARSE_REACH`` rows, at most ``COARSE_ROWS`` apart.
 
     Examples
     --------
-    >>> trail = Trail()
-    >>> trail.note(1, [Mark(row, 1_000 * row, row // 10) for row in range(1, 100)])
+    >>> trail = RowIndex()
+    >>> trail.note(1, [RowPosition(row, 1_000 * row, row // 10) for row in range(1, 100)])
     >>> trail.find(50, now_row=99)
-    Mark(row=49, at_ms=49000, offset=4)
+    RowPosition(row=49, at_ms=49000, offset=4)
     >>> trail.find(-5, now_row=99).row
     1
     """
 
     def __init__(self) -> None:
-        self._fine: deque[Mark] = deque()
-        self._coarse: deque[Mark] = deque()
+        self._fine: deque[RowPosition] = deque()
+        self._coarse: deque[RowPosition] = deque()
 
     def note(self, first: int, rows: Sequence[Placed]) -> None:
         """Take note of the next rows, numbered on from ``first``.
@@ -74,7 +66,7 @@ class Trail:
         marked = range((1 - first) % FINE_ROWS, len(rows), FINE_ROWS)
         for index in marked if fine or not rows else sorted({0, *marked}):
             row = first + index
-            mark = Mark(row, rows[index].at_ms, rows[index].offset)
+            mark = RowPosition(row, rows[index].at_ms, rows[index].offset)
             fine.append(mark)
             if row % COARSE_ROWS == 1 or not coarse:
                 coarse.append(mark)
@@ -85,7 +77,7 @@ class Trail:
             while len(marks) > MARKS:
                 marks.popleft()
 
-    def find(self, row: int, now_row: int) -> Mark:
+    def find(self, row: int, now_row: int) -> RowPosition:
         """Return the mark at or before a row, as it was found when ``now_row`` was the latest.
 
         Raises
@@ -107,10 +99,10 @@ class Trail:
         ]
 
     @classmethod
-    def restore(cls, snapshot: list[list[int]]) -> "Trail":
+    def restore(cls, snapshot: list[list[int]]) -> "RowIndex":
         """Return the trail as it was."""
         trail = cls()
         for marks, numbers in zip((trail._fine, trail._coarse), snapshot, strict=True):
             triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
-            marks.extend(Mark(*triple) for triple in triples)
+            marks.extend(RowPosition(*triple) for triple in triples)
         return trail

@@ -26,29 +26,19 @@ from schemas.alert import (
 from schemas.model_spec import AlertRules
 from schemas.status import Status
 from schemas.wire import to_epoch_ms, to_rfc3339
-from streams.alert.lifecycle import Lives
-from streams.alert.onset import Mark
+from streams.alert.lifecycle import AlertStates
+from streams.alert.onset import RowPosition
 from streams.alert.summary import summary_of
-from streams.alert.transition import QUALITY_ASPECTS, Note, Step
+from streams.alert.transition import QUALITY_ASPECTS, OperatorNote, Transition
 from streams.change import strength
 from streams.series.watch import SeriesWatch
 
 RUNBOOK = "docs/runbook.md"
-
-
 MAX_TOLD = 5
-
-
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
-
-
 FOLLOWERS = ("error", "score", "prediction")
-
-
 SMALL, LARGE = 0.2, 0.5
 """Effects, in standard deviations, below and above which a drift is more, and less, than usual."""
-
-
 _KIND_OF_ROLE: dict[str, AlertKind] = {
     "feature": "feature_drift",
     "prediction": "prediction_drift",
@@ -59,7 +49,7 @@ _KIND_OF_ROLE: dict[str, AlertKind] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class TransitionContext:
     """Where and when a transition was seen.
 
     Parameters
@@ -81,7 +71,7 @@ class Sighting:
     model_version: str | None
     predictions_seen: int
     at_ms: int
-    onset: Mark | None
+    onset: RowPosition | None
     partition: int
     offset: int
     spec_version: int = 0
@@ -111,7 +101,7 @@ def fingerprint_of(model_id: str, series: str, aspect: str) -> str:
     return identify("fingerprint", model_id, series, aspect, None)
 
 
-class AlertBook:
+class AlertWriter:
     """The open alerts of one model, as they were published last.
 
     Parameters
@@ -129,7 +119,7 @@ class AlertBook:
 
     def __init__(self, model_id: str, rules: AlertRules) -> None:
         self.model_id = model_id
-        self.lives = Lives(rules)
+        self.lives = AlertStates(rules)
         self._open: dict[str, Alert] = {}
         self._closed: set[str] = set()
 
@@ -141,7 +131,7 @@ class AlertBook:
         """Tell whether an alert is open."""
         return fingerprint in self._open
 
-    def acknowledge(self, fingerprint: str, note: Note, now_ms: int) -> list[Step]:
+    def acknowledge(self, fingerprint: str, note: OperatorNote, now_ms: int) -> list[Transition]:
         """Take note of an open alert; of one that is not open nothing is said."""
         return [
             step
@@ -149,7 +139,7 @@ class AlertBook:
             for step in self.lives.acknowledge(alert.series, alert.aspect, note, now_ms)
         ]
 
-    def mute(self, fingerprint: str, until_ms: int | None, now_ms: int) -> list[Step]:
+    def mute(self, fingerprint: str, until_ms: int | None, now_ms: int) -> list[Transition]:
         """Mute an open alert until an instant of log time; None is unmute."""
         return [
             step
@@ -160,12 +150,12 @@ class AlertBook:
     def accept(
         self,
         fingerprint: str,
-        note: Note,
+        note: OperatorNote,
         now_ms: int,
         watch_of: Callable[[str], SeriesWatch | None],
-    ) -> list[Step]:
+    ) -> list[Transition]:
         """End an open alert: what its series has become is its reference from here on."""
-        steps: list[Step] = []
+        steps: list[Transition] = []
         for alert in self._named(fingerprint):
             series, aspect = alert.series, alert.aspect
             steps += self.lives.close("accepted", now_ms, series=series, aspect=aspect, note=note)
@@ -173,7 +163,7 @@ class AlertBook:
                 watch.accept()
         return steps
 
-    def close_all(self, because: Because, now_ms: int) -> list[Step]:
+    def close_all(self, because: Because, now_ms: int) -> list[Transition]:
         """End every open alert."""
         return self.lives.close(because, now_ms)
 
@@ -181,7 +171,7 @@ class AlertBook:
         alert = self._open.get(fingerprint)
         return [] if alert is None else [alert]
 
-    def post(self, step: Step, seen: Sighting) -> Alert:
+    def post(self, step: Transition, seen: TransitionContext) -> Alert:
         """Write the record of a transition."""
         fingerprint = fingerprint_of(self.model_id, step.series, step.aspect)
         began = self._open.pop(fingerprint, None)
@@ -232,12 +222,14 @@ class AlertBook:
         }
 
     @classmethod
-    def restore(cls, model_id: str, rules: AlertRules, tree: dict[str, Any] | None) -> "AlertBook":
+    def restore(
+        cls, model_id: str, rules: AlertRules, tree: dict[str, Any] | None
+    ) -> "AlertWriter":
         """Return the book as it was; an empty one when there was none."""
         book = cls(model_id, rules)
         if tree is None:
             return book
-        book.lives = Lives.restore(rules, tree["lives"])
+        book.lives = AlertStates.restore(rules, tree["lives"])
         alerts = map(Alert.model_validate_json, tree["open"])
         book._open = {alert.fingerprint: alert for alert in alerts}
         book._closed = set(tree["closed"])
@@ -268,7 +260,7 @@ class AlertBook:
             for a in others[:MAX_TOLD]
         )
 
-    def _figures(self, step: Step, followers: tuple[str, ...]) -> dict[str, Any]:
+    def _figures(self, step: Transition, followers: tuple[str, ...]) -> dict[str, Any]:
         change, kind = step.change, kind_of(step)
         is_level = step.role == "error" and step.aspect == "level"
         note = step.acknowledged
@@ -300,7 +292,9 @@ class AlertBook:
             "runbook": f"{RUNBOOK}#{anchor_of(kind, step.aspect)}",
         }
 
-    def _place(self, step: Step, seen: Sighting, began: Alert | None) -> dict[str, Any]:
+    def _place(
+        self, step: Transition, seen: TransitionContext, began: Alert | None
+    ) -> dict[str, Any]:
         """Say when and where: what has begun keeps its beginning."""
         at = to_rfc3339(seen.at_ms)
         if began is not None:
@@ -338,7 +332,7 @@ def status_of(alert: Alert) -> Status | None:
     )
 
 
-def kind_of(step: Step) -> AlertKind:
+def kind_of(step: Transition) -> AlertKind:
     """Return what sort of change a transition is about."""
     if step.condition is not None:
         return step.condition.kind
@@ -356,12 +350,12 @@ def anchor_of(kind: str, aspect: str) -> str:
     return f"{kind}-{aspect}"
 
 
-def _lasted_ms(step: Step) -> int:
+def _lasted_ms(step: Transition) -> int:
     """Return how long what is told now has lasted: a silence has begun with the last event."""
     return round(1_000 * (step.change.value or 0.0)) if step.aspect == "silence" else 0
 
 
-def _categories(step: Step) -> tuple[CategoryShare, ...]:
+def _categories(step: Transition) -> tuple[CategoryShare, ...]:
     if step.aspect != "share":
         return ()
     change = step.change
@@ -374,7 +368,7 @@ def _categories(step: Step) -> tuple[CategoryShare, ...]:
     )
 
 
-def _severity(step: Step, followers: tuple[str, ...]) -> Severity:
+def _severity(step: Transition, followers: tuple[str, ...]) -> Severity:
     if step.condition is not None:
         return step.condition.severity
     if step.aspect in QUALITY_ASPECTS:

@@ -10,14 +10,14 @@ Rule 3. Who has never read the documentation understands it: "normal" is the ser
 from collections.abc import Sequence
 
 from schemas.wire import to_epoch_ms
-from streams.alert.transition import QUALITY_ASPECTS, Step
+from streams.alert.transition import QUALITY_ASPECTS, Transition
 from streams.change import Change
 
 MAX_NAMED = 3
 
 
 def summary_of(
-    step: Step, model_id: str, started_at: str, detected_at: str, others: Sequence[str]
+    step: Transition, model_id: str, started_at: str, detected_at: str, others: Sequence[str]
 ) -> str:
     """Say what has happened.
 
@@ -46,7 +46,7 @@ def summary_of(
     return said
 
 
-def _saying(step: Step, started_at: str, detected_at: str) -> str:
+def _saying(step: Transition, started_at: str, detected_at: str) -> str:
     took = _duration(to_epoch_ms(detected_at) - to_epoch_ms(started_at))
     if step.status == "resolved":
         return f"{_over(step)}, after {took}"
@@ -61,7 +61,7 @@ def _saying(step: Step, started_at: str, detected_at: str) -> str:
     return f"{_subject(step)} {_happening(step)}, {since}"
 
 
-def _subject(step: Step) -> str:
+def _subject(step: Transition) -> str:
     if step.condition is not None:
         return f"{step.series} ({step.aspect})"
     return _named(step.series)
@@ -72,7 +72,7 @@ def _named(series: str) -> str:
     return f"the {series}" if name == series else f"feature {name}"
 
 
-def _over(step: Step) -> str:
+def _over(step: Transition) -> str:
     because = step.because or "returned"
     if because != "returned":
         return f"{_subject(step)} {_OVER[because]}"
@@ -89,7 +89,7 @@ _OVER = {
 }
 
 
-def _advice(step: Step) -> str:
+def _advice(step: Transition) -> str:
     if step.aspect in QUALITY_ASPECTS:
         return "Look at what fills it."
     if step.role == "error" and step.change.direction == "down":
@@ -130,7 +130,7 @@ _NOW = {
 }
 
 
-def _now(step: Step) -> str:
+def _now(step: Transition) -> str:
     change = step.change
     is_share = change.effect_unit == "odds_ratio" or step.aspect in QUALITY_ASPECTS
     return _NOW[step.aspect].format(
@@ -172,7 +172,7 @@ _HAPPENING = {
 }
 
 
-def _happening(step: Step) -> str:
+def _happening(step: Transition) -> str:
     change = step.change
     if step.aspect == "missing" and change.detector == "rule":
         return "has its first missing value"

@@ -8,7 +8,7 @@ from streams.change import Change, Condition
 QUALITY_ASPECTS = frozenset({"missing", "unseen", "stuck", "constant", "type"})
 
 
-class Note(NamedTuple):
+class OperatorNote(NamedTuple):
     """What a person said of an alert: who, when, and why."""
 
     by: str
@@ -16,7 +16,7 @@ class Note(NamedTuple):
     because: str | None
 
 
-class Step(NamedTuple):
+class Transition(NamedTuple):
     """A transition of an alert.
 
     Parameters
@@ -44,7 +44,7 @@ class Step(NamedTuple):
     episode: int
     sequence: int
     is_flapping: bool
-    acknowledged: Note | None
+    acknowledged: OperatorNote | None
     muted_until_ms: int | None
     condition: Condition | None = None
     row: int = 0

@@ -13,21 +13,13 @@ from river._river_rust.drift import AdaptiveWindowing
 from streams.values import Floats
 
 _EMPTY: Floats = np.empty(0)
-
-
 _ROW_CLOCK, _BLOCK_CLOCK = 32, 8
-
-
 AWAY_DEVIATIONS = 0.5
-
-
 LEAST_MEAN = 0.1
-
-
 MEMORIES, MOST_MERGED = 4.0, 256
 
 
-class Backstop:
+class SlowDriftDetector:
     """ADWIN behind the CUSUMs, for what moves too slowly for them.
 
     It reads scores whose mean and deviation in the reference are 0 and 1. Where it cuts within the
@@ -176,7 +168,7 @@ class Backstop:
         }
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "Backstop":
+    def restore(cls, tree: dict[str, Any]) -> "SlowDriftDetector":
         """Return the backstop as it was."""
         least, merged = tree.get("least", 0.0), tree.get("merged", 1)
         backstop = cls(tree["delta"], tree["clock"], tree["learnt"], least, merged)

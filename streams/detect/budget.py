@@ -17,27 +17,15 @@ from typing import Literal
 import numpy as np
 
 SeriesRole = Literal["feature", "score", "prediction", "error", "outcome"]
-
-
 BUDGET_ROWS = 10_000
 """False alarms are counted per this many inputs."""
-
-
 PAGE_HINKLEY_SHARE = 0.8
 """Part of a series' budget for the CUSUM statistics; ADWIN has the rest."""
-
-
 BRIEF_CHANGE_COST = 1.166
 """Mean overshoot of both barriers of a Gaussian CUSUM, 2 x 0.583 (Siegmund 1985, section 10.2)."""
-
-
 HEADROOM = 0.9
 """Part of the others' half that is spent: a model of many kinds has surprises."""
-
-
 _SHORT_COST = ((200, 2.0), (500, 1.3), (1_000, 1.1), (2_000, 1.0))
-
-
 _SHORT_SPREAD_COST = ((200, 300.0), (300, 40.0), (500, 8.0), (1_000, 2.0), (2_000, 1.0))
 
 
@@ -197,8 +185,6 @@ def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
 
 
 _SHARE_STATISTICS = ((1.75, 8.5), (3.0, 8.4), (1 / 2.1, 10.0))
-
-
 _MIDDLE_STATISTICS = ((1.5, 6.9), (2.5, 10.8), (1 / 1.9, 9.6))
 
 

@@ -18,14 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Singles = NDArray[np.float32]
-
-
 Runs = NDArray[np.int64]
-
-
 Places = NDArray[np.intp]
-
-
 _Kernel = TypeVar("_Kernel", bound=Callable[..., object])
 
 

@@ -14,7 +14,7 @@ import numpy as np
 # River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
 from streams.change import Finding
 from streams.detect import compiled, level_kernel
-from streams.detect.adwin import _EMPTY, _ROW_CLOCK, Backstop, _least_mean, _merged
+from streams.detect.adwin import _EMPTY, _ROW_CLOCK, SlowDriftDetector, _least_mean, _merged
 from streams.detect.budget import (
     PAGE_HINKLEY_SHARE,
     adwin_delta,
@@ -29,8 +29,6 @@ from streams.detect.sample import Sample
 from streams.values import Floats, finite_or_none
 
 _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
-
-
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
 
 
@@ -42,7 +40,7 @@ def _of_each(field: int) -> slice:
 _DELTA, _TOP, _THRESHOLD = map(_of_each, (compiled.DELTA, compiled.TOP, compiled.THRESHOLD))
 
 
-class LevelDetector:
+class NumericDetector:
     """Watch level and spread of a numeric series: Page-Hinkley statistics, and ADWIN behind them.
 
     Parameters
@@ -62,7 +60,7 @@ class LevelDetector:
     --------
     >>> rng = np.random.default_rng(1)
     >>> learnt = Sample.of(rng.normal(20.0, 3.0, 2_000))
-    >>> watch = LevelDetector(NumericReference.of(learnt), 0.01, learnt)
+    >>> watch = NumericDetector(NumericReference.of(learnt), 0.01, learnt)
     >>> watch.run(rng.normal(20.0, 3.0, 5_000))
     >>> finding = watch.run(rng.normal(23.0, 3.0, 100))
     >>> finding.aspect, finding.direction, finding.row < 60, round(finding.baseline)
@@ -91,7 +89,7 @@ class LevelDetector:
         state[_DELTA] = _DELTAS
         self._reference = replace(reference, knots=_EMPTY, scores=_EMPTY)  # the state has them
         self._tops = np.zeros(level_kernel.STATISTICS)
-        self._backstop = Backstop(
+        self._backstop = SlowDriftDetector(
             adwin_delta(false_alarms),
             _ROW_CLOCK,
             reference.rows,
@@ -189,13 +187,13 @@ class LevelDetector:
         }
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "LevelDetector":
+    def restore(cls, tree: dict[str, Any]) -> "NumericDetector":
         """Return the detector as it was."""
         reference = NumericReference(**tree["reference"])
         detector = cls(reference, 1.0, doubt=tree.get("doubt", 1.0))
         detector._state = tree["state"]
         detector._tops = tree["tops"]
-        detector._backstop = Backstop.restore(tree["backstop"])
+        detector._backstop = SlowDriftDetector.restore(tree["backstop"])
         return detector
 
     def _finding(self, row: int, statistic: int) -> Finding:

@@ -16,50 +16,20 @@ from streams.values import Floats
 
 # State of run_levels: a head, six statistics, the knots, the scores of the knots.
 LEARNT_ROWS = 0  # alarms are raised only beyond these
-
-
 COUNT = 1
-
-
 MEAN = 2  # running mean of e
-
-
 MEAN_SQUARE = 3  # running mean of e squared
-
-
 PREVIOUS = 4  # the last standardised score
-
-
 PHI = 5
-
-
 INNOVATION_SCALE = 6
-
-
 SCORE_MEAN = 7
-
-
 SCORE_SCALE = 8
-
-
 KNOTS = 9
-
-
 LOW_SLOPE = 10
-
-
 HIGH_SLOPE = 11
-
-
 HEAD = 12
-
-
 STATISTICS = 6  # level slow up, slow down, fast up, fast down; spread up, spread down
-
-
 SPREAD_UP, SPREAD_DOWN = 4, 5
-
-
 LEVELS_SIZE = HEAD + STATISTICS * STATISTIC_SIZE
 
 

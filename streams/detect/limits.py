@@ -8,14 +8,8 @@ from typing import Any
 from streams.detect.reference import NumericReference, ShareReference
 
 STEADY = 2.0
-
-
 TOP_MARGIN = 1.25
-
-
 CALM = 0.5
-
-
 ONE_FALSE_ALARM = 1.0
 
 

@@ -19,17 +19,9 @@ from streams.detect.statistics import block_inflation
 from streams.values import Floats
 
 MAX_AUTOCORRELATION = 0.98
-
-
 SHARE_FLOOR = 1e-4
-
-
 _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.50, 0.46, 0.35
-
-
 _UP_EXPONENT, _DOWN_EXPONENT = 0.2835, 0.6212
-
-
 _COARSEST = 3.0
 
 

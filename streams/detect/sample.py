@@ -18,26 +18,16 @@ from streams.detect import compiled, run_kernel, score_kernel, statistics
 from streams.values import Floats, Value
 
 MAX_LEVELS = 12
-
-
 MIN_LEVEL_SHARE = 0.01
-
-
 MIN_ATOM_SHARE = 0.30
-
-
 _KNOT_SCORES: Floats = np.linspace(-3.0, 3.0, 61)
-
-
 _KNOT_RANKS: Floats = np.array([NormalDist().cdf(float(score)) for score in _KNOT_SCORES])
-
-
 _OUTER = (0, 10, -11, -1)
 """The knots between which the slopes beyond the ends are taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Levels:
+class Categories:
     """The categories of a series: those common enough to watch, and how new ones are expected.
 
     ``watched`` have codes 0, 1, ..; every other category is ``other``, of code ``len(watched)``.
@@ -51,7 +41,7 @@ class Levels:
     """Whether the categories look complete, so that a new one is news."""
 
     @classmethod
-    def of(cls, values: Sequence[Value], *, rarest_rows: int) -> "Levels":
+    def of(cls, values: Sequence[Value], *, rarest_rows: int) -> "Categories":
         """Count categories; closed if each occurs in at least ``rarest_rows`` rows.
 
         By Good and Turing, the chance that the next row brings a new category is the share of
@@ -69,7 +59,7 @@ class Levels:
         )
 
     @classmethod
-    def of_truth(cls, values: Sequence[Value]) -> "Levels":
+    def of_truth(cls, values: Sequence[Value]) -> "Categories":
         """Count the two truth values, also where one has not come yet."""
         hits = sum(value is True for value in values)
         return cls(
@@ -98,7 +88,7 @@ class Levels:
         }
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "Levels":
+    def restore(cls, tree: dict[str, Any]) -> "Categories":
         """Return the levels as they were."""
         return cls(
             rows=tree["rows"],
@@ -175,7 +165,7 @@ class Sample:
     ([1.0, 2.0, 3.0], False)
     """
 
-    def __init__(self, values: Sequence[Value], levels: Levels | None = None) -> None:
+    def __init__(self, values: Sequence[Value], levels: Categories | None = None) -> None:
         self.values = values
         self.levels = levels
 

@@ -5,8 +5,6 @@ from streams.values import Floats
 
 CLIP = 3.5
 """Scores are held within this many standard deviations: one wild value must not page anyone."""
-
-
 _RAW_CLIP = 2 * CLIP
 
 

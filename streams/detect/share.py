@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 # River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
 from streams.change import Finding
 from streams.detect import compiled, score_kernel, share_kernel
-from streams.detect.adwin import _BLOCK_CLOCK, Backstop, _least_mean, _merged
+from streams.detect.adwin import _BLOCK_CLOCK, SlowDriftDetector, _least_mean, _merged
 from streams.detect.budget import (
     PAGE_HINKLEY_SHARE,
     block_adwin_delta,
@@ -22,15 +22,9 @@ from streams.detect.reference import ShareReference
 from streams.values import Floats, odds_of
 
 _BURST_ODDS = 9.0
-
-
 _NOTHING_EXPECTED: Floats = np.empty((0, 0))
-
-
 ON_ITS_WAY = 0.3
 """The part of its threshold that chance alone seldom lets a statistic reach."""
-
-
 MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
 
 
@@ -67,7 +61,7 @@ class ShareDetector:
         delta = block_adwin_delta(false_alarms / max(levels, 1))
         blocks = reference.rows // share_kernel.SHARE_BLOCK_ROWS
         self._backstops = [
-            Backstop(
+            SlowDriftDetector(
                 delta,
                 _BLOCK_CLOCK,
                 blocks,
@@ -279,7 +273,8 @@ class ShareDetector:
         detector._state = tree["state"]
         detector._tops = tree["tops"]
         detector._backstops = [
-            Backstop.restore(tree["backstops"][str(k)]) for k in range(len(reference.codes))
+            SlowDriftDetector.restore(tree["backstops"][str(k)])
+            for k in range(len(reference.codes))
         ]
         return detector
 

@@ -8,56 +8,22 @@ from streams.values import Floats
 
 # State of run_shares: the number of levels, the rows of the open block, then a part for each level.
 LEVELS, BLOCK_FILL, SHARES_HEAD = 0, 1, 2
-
-
 CODE = 0
-
-
 SEEN = 1
-
-
 SHARE = 2  # running mean of the indicator
-
-
 BURST_HIT, BURST_MISS = 3, 4  # log-likelihood ratio of a burst, for a hit and for a miss
-
-
 BLOCK_HITS, BLOCK_MEAN, BLOCK_SCALE = 5, 6, 7
-
-
 SHARE_HEAD = 8
-
-
 SHARE_BLOCK_ROWS = 16
-
-
 SHARE_STATISTICS = 3  # up, far up, down
-
-
 DOWN = 2
-
-
 BURST = 3
-
-
 KAPPA, HITS, RETURN, RUN_TOP, RUN_SIZE = 2, 4, 5, 6, 8  # TOP is 7, as above
-
-
 SHARE_SIZE = SHARE_HEAD + (SHARE_STATISTICS + 1) * RUN_SIZE
-
-
 BURST_ROWS = 64
-
-
 _BURST_SEEN = 8.0
-
-
 _RETURNED = 8.0
-
-
 _RETURNING = 0.4
-
-
 _LEAST_SHARE = 1e-6
 
 

@@ -16,11 +16,7 @@ from streams.detect.score_kernel import CLIP
 from streams.values import Floats
 
 INFLATION_BLOCK_ROWS = 50
-
-
 STRETCHES = 16
-
-
 _FEW, _HALVINGS = 128, 64
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from schemas.control import Control
 from schemas.event import EventKind, Source
-from schemas.fast import Read, read_plain_outcome, read_plain_prediction, written
+from schemas.fast import ReadEvent, encode, read_plain_outcome, read_plain_prediction
 from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
@@ -26,21 +26,15 @@ from streams.ingest.records import Accepted, Raw, Record, Refused, _new_accepted
 from streams.ingest.spec_record import read_spec_record
 
 MAX_DETAIL_CHARACTERS = 1_000
-
-
 _EVENT_OF: dict[EventKind, type[Prediction | Outcome | Control]] = {
     "prediction": Prediction,
     "outcome": Outcome,
     "control": Control,
 }
-
-
-_PLAIN: dict[EventKind, Callable[[bytes], Read | None]] = {
+_PLAIN: dict[EventKind, Callable[[bytes], ReadEvent | None]] = {
     "prediction": read_plain_prediction,
     "outcome": read_plain_outcome,
 }
-
-
 _INSTANT_OF: dict[EventKind, str] = {
     "prediction": "predicted_at",
     "outcome": "observed_at",
@@ -72,7 +66,7 @@ def accept_all(
     read_plain = _PLAIN.get(source.kind, _never_plain)
     items: list[Accepted | Refused] = []
     add = items.append
-    # The hot loop of ingest. A plain event is decoded, checked and written in its one form by
+    # The hot loop of ingest. A plain event is decoded, checked and encode in its one form by
     # msgspec: pydantic, which has the last word on all others, took three times as long.
     for record in records:
         value, timestamp_ms = record.value, record.timestamp
@@ -108,7 +102,7 @@ def _accept_other(raw: Raw, max_payload_bytes: int) -> Accepted | Refused:
         return _with_model(_refuse(raw, *_why(value, error)), value)
     at_ms = event.__dict__[_INSTANT_OF[kind]]
     given = event.__pydantic_fields_set__
-    payload = written({name: v for name, v in event.__dict__.items() if name in given})
+    payload = encode({name: v for name, v in event.__dict__.items() if name in given})
     logged_at = at_ms if raw.logged_at is None else raw.logged_at
     return Accepted(raw.source, raw.offset, logged_at, event.model_id, at_ms, payload)
 

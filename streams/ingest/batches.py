@@ -9,8 +9,6 @@ from schemas.topics import model_partition
 from streams.ingest.records import Accepted, _payload_of
 
 MAX_BATCH_EVENTS = 500
-
-
 MAX_BATCH_BYTES = 512 * 1024
 
 

@@ -15,23 +15,15 @@ from schemas.wire import MAX_NAME
 from streams.ingest.records import Accepted, Raw, Refused
 
 SHOWN_BYTES = 512
-
-
 MAX_FIELD_SHOWN = 200
-
-
 _ANSWER = (
     "a string of at most 1,024 characters, an integer of 64 bits, a boolean or a finite number"
 )
-
-
 _ALTERNATIVES = {
     "prediction": _ANSWER,
     "outcome": _ANSWER,
     "features": f"an object of at most 1,000 named values, each {_ANSWER}, or null",
 }
-
-
 _TOLD = frozenset[EventKind](("prediction", "outcome"))
 
 
@@ -55,10 +47,10 @@ class DeadLetterLimit:
     >>> limit.note("predictions", is_refused=True)
     >>> limit.note("predictions", is_refused=False)
     >>> limit.note("predictions", is_refused=True)
-    >>> limit.note("predictions", is_refused=True)
+    >>> limit.note("predictions", is_refused=True)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    streams.ingest.dead_letter.TooManyRefusedError: 2 of the last 2 records of predictions were refused
+    streams.ingest.dead_letter.TooManyRefusedError: 2 of the last 2 records of ...
     """
 
     def __init__(self, max_ratio: float | None, window: int) -> None:

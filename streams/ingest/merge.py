@@ -24,26 +24,12 @@ from schemas.event import EventKind, Source
 from streams.ingest.records import Accepted, Refused
 
 BACKLOG_PATIENCE = 10
-
-
 SETTLED = 0.1
-
-
 MAX_HELD_BYTES = 256 * 1024 * 1024
-
-
 _RANK: dict[EventKind, int] = {"spec": 0, "prediction": 1, "outcome": 2, "control": 3}
-
-
 _SELDOM = frozenset[EventKind](("spec", "control"))
-
-
 Item = Accepted | Refused
-
-
 _Order = tuple[int, Source]
-
-
 _Head = tuple[int, int, _Order, deque[Item]]
 """The first event that a source holds: Rule 1, and the deque that it is in."""
 

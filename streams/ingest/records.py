@@ -44,8 +44,6 @@ class Accepted(NamedTuple):
 
 _new_accepted = partial(tuple.__new__, Accepted)
 """Makes one of a tuple, in half the time of the class itself."""
-
-
 _payload_of = itemgetter(Accepted._fields.index("payload"))
 
 

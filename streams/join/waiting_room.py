@@ -14,21 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-
-
 ROOM_BYTES = 1 << 30
-
-
 CHUNK_SLOTS = 128
-
-
 CHUNK_BYTES = 512 * 1024
 """With the one payload that goes beyond it, a chunk still fits a record of the state topic."""
-
-
 _ALL_LIVE = (1 << CHUNK_SLOTS) - 1
-
-
 SHRUNK = 4
 """A sealed chunk is sealed anew when at most one in so many of its entries is left."""
 

@@ -17,38 +17,22 @@ from streams.detect.compiled import Singles
 from streams.detect.sample import MIN_ATOM_SHARE, Sample, coded
 from streams.season import hour_kernel
 from streams.season.hour_profile import HourProfile
-from streams.season.recurrence import SURE, SURE_AFTER_ALARMS, by_day, hours_of, repeated
+from streams.season.recurrence import SURE, SURE_AFTER_ALARMS, by_day, hours_of, two_way_anova
 from streams.values import Floats, Value
 
 CYCLE_DAYS = 1
-
-
 LAST_DAYS = 14
-
-
 TEST_DAYS = (1, 2, 3, 4, 5, 6, 7, 14)
-
-
 MIN_SPREAD_ROWS = 8
-
-
 GUESS_SURE = 0.5
-
-
 SHARP = 2.0
-
-
 LEAST_SPREAD = 0.2
-
-
 AT_ONCE = 32
 """So many values are counted at once: counting a few is as dear, and nobody asks before a test."""
-
-
 _NO_KNOTS: Floats = np.empty(0)
 
 
-class Calendar:
+class HourlyGrid:
     """Gathers a series by the hour until it is known whether it has a rhythm.
 
     Parameters
@@ -87,7 +71,7 @@ class Calendar:
     @classmethod
     def of(
         cls, sample: Sample, names: Sequence[Value | None], minutes: Minutes
-    ) -> "Calendar | None":
+    ) -> "HourlyGrid | None":
         """Begin with the values of a reference; without names they are numbers.
 
         None where numbers have no rhythm that could be taken off: too few differ.
@@ -279,7 +263,7 @@ class Calendar:
             noise = [float(np.nanmean(self._cells(1) - columns[0] ** 2)), 0.5]
         found: list[Floats | None] = []
         for cells, power in zip(columns, noise, strict=True):
-            pattern = repeated(by_day(cells))
+            pattern = two_way_anova(by_day(cells))
             size = float(np.nanmean(pattern.parts**2))
             chance = float(power / np.mean(rows[rows > 0]))
             is_seen = size > 0 and 1 - chance / size > GUESS_SURE
@@ -319,7 +303,7 @@ class Calendar:
         }
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "Calendar":
+    def restore(cls, tree: dict[str, Any]) -> "HourlyGrid":
         """Return the calendar as it was."""
         calendar = cls(tree["began"], knots=tree["knots"], names=tree["names"])
         grid = np.frombuffer(tree["grid"], dtype=np.float32).reshape(hour_kernel.GRID_HOURS, -1)

@@ -22,11 +22,7 @@ from streams.values import Floats
 # Hours. A grid has a row for each hour of two weeks: how many values, then the sums of their
 # measures. A rhythm's table is a head, the knots of a score, then what each hour adds to it.
 GRID_HOURS = 2 * WEEK_HOURS
-
-
 MIDDLE, BEFORE, AFTER, SPREAD, HOUR_PARTS = 0, 1, 2, 3, 4
-
-
 LATE_ROWS = 3
 
 

@@ -14,20 +14,14 @@ from streams.values import Floats
 
 SURE = 4.5
 """Deviations of a normal beyond which a rhythm is believed: three times in a million by chance."""
-
-
 SURE_AFTER_ALARMS = 3.0
 """The same where the series has alarmed twice while it was gathered, as one with a rhythm does."""
-
-
 MIN_DOUBT = 8.0  # fewer independent comparisons than this decide nothing
-
-
 WEEK_SURE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class Recurrence:
     """What hours add, and how surely it comes back.
 
     Parameters
@@ -50,7 +44,7 @@ class Pattern:
         return self.parts * max(0.0, 1 - 1 / max(self.ratio, 1.0))
 
 
-def repeated(cells: Floats, lost: int = 0) -> Pattern:
+def two_way_anova(cells: Floats, lost: int = 0) -> Recurrence:
     """Ask whether the columns of a table differ alike in all of its rows.
 
     A two-way analysis of variance without replication (Fisher 1925); rows that neighbours in time
@@ -67,9 +61,9 @@ def repeated(cells: Floats, lost: int = 0) -> Pattern:
     --------
     >>> rng = np.random.default_rng(1)
     >>> noise = rng.normal(size=(7, 24))
-    >>> repeated(noise).sureness < 3
+    >>> two_way_anova(noise).sureness < 3
     True
-    >>> repeated(noise + 3 * np.sin(np.arange(24) * math.pi / 12)).sureness > SURE
+    >>> two_way_anova(noise + 3 * np.sin(np.arange(24) * math.pi / 12)).sureness > SURE
     True
     """
     is_seen = ~np.isnan(cells)
@@ -86,12 +80,12 @@ def repeated(cells: Floats, lost: int = 0) -> Pattern:
     doubt = int(is_seen.sum()) - int(used.sum()) - hours + 1 - lost
     between = hours - 1 - lost
     if doubt <= 0 or between <= 0:
-        return Pattern(parts, 0.0, 0.0)
+        return Recurrence(parts, 0.0, 0.0)
     power = float((rest * rest).sum())
     ratio = float((of_hour * parts * parts).sum()) / between / (power / doubt + 1e-12)
     memory = float((rest[:, 1:] * rest[:, :-1]).sum()) / (power + 1e-12)
     free = (1 - memory) / (1 + memory) if memory > 0 else 1.0
-    return Pattern(parts, ratio, _sureness(ratio, between * free, doubt * free))
+    return Recurrence(parts, ratio, _sureness(ratio, between * free, doubt * free))
 
 
 def _sureness(ratio: float, between: float, doubt: float) -> float:
@@ -114,14 +108,14 @@ def hours_of(cells: Floats, weeks: int, sure: float = SURE) -> Floats | None:
     sure
         Deviations beyond which a day is believed.
     """
-    day = repeated(by_day(cells))
+    day = two_way_anova(by_day(cells))
     of_day = day.shrunk if day.sureness > sure else None
     if weeks == 0:
         return of_day
     if weeks == 1:
         return None if of_day is None else _with_weekdays(cells, of_day)
     rest = cells.reshape(2, WEEK_HOURS) - np.tile(day.parts, 7)
-    week = repeated(rest, lost=DAY_HOURS - 1)
+    week = two_way_anova(rest, lost=DAY_HOURS - 1)
     if week.sureness <= SURE:
         return of_day
     whole: Floats = np.tile(day.parts, 7) + week.shrunk

@@ -15,27 +15,23 @@ from typing import Any
 from streams.change import STATISTICAL, Finding
 from streams.clock import Minutes
 from streams.detect.sample import Sample
-from streams.season.calendar import CYCLE_DAYS, Calendar
+from streams.season.calendar import CYCLE_DAYS, HourlyGrid
 from streams.season.hour_profile import HourProfile
 from streams.values import Floats, Value
 
 RELEARNT_DAYS = (1, 2, 7, 14)
-
-
 CREPT, CREPT_AGAIN = 2.5, 1.0
 """Deviations of a move before a change that make it a rhythm's; less where one has been told."""
-
-
 QUICKEST_MINUTES = 20
 """A day's motion cannot be told from none in less: a backlog within minutes is no day."""
 
 
-class Season:
+class Seasonality:
     """What is known of the rhythm of one series, and whether it must wait to know more."""
 
     def __init__(self) -> None:
         self.rhythm: HourProfile | None = None
-        self._calendar: Calendar | None = None
+        self._calendar: HourlyGrid | None = None
         self._is_waiting = False
         self._is_doubted = False
 
@@ -56,7 +52,7 @@ class Season:
             return self.rhythm
         if is_of_numbers == bool(names) or sample.is_constant:
             return self.rhythm
-        self._calendar = Calendar.of(sample, names, minutes)
+        self._calendar = HourlyGrid.of(sample, names, minutes)
         if self._calendar is not None:
             self._is_doubted = False
             self._take(self._calendar.find())
@@ -151,12 +147,12 @@ class Season:
         }
 
     @classmethod
-    def restore(cls, tree: dict[str, Any] | None) -> "Season":
+    def restore(cls, tree: dict[str, Any] | None) -> "Seasonality":
         """Return the season as it was; without a tree, one that has seen nothing."""
         season = cls()
         if tree is not None:
             season.rhythm = tree["rhythm"] and HourProfile.restore(tree["rhythm"])
-            season._calendar = tree["calendar"] and Calendar.restore(tree["calendar"])
+            season._calendar = tree["calendar"] and HourlyGrid.restore(tree["calendar"])
             season._is_waiting = tree["is_waiting"]
             season._is_doubted = tree["is_doubted"]
         return season

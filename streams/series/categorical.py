@@ -7,21 +7,15 @@ from streams.change import Finding
 from streams.clock import Minutes
 from streams.detect.budget import SeriesRole
 from streams.detect.reference import ShareReference
-from streams.detect.sample import Levels, Sample, coded
+from streams.detect.sample import Categories, Sample, coded
 from streams.detect.share import ShareDetector
 from streams.season.hour_profile import HourProfile
 from streams.values import OTHER, Floats, Value, text_of
 
 MAX_NUMERIC_LEVELS = 10
-
-
 MIN_TEXT_ROWS = 3
-
-
 MIN_NUMBER_ROWS = 20
 """A number's neighbours are expected: new ones are news only if the rarest is common."""
-
-
 Hourly = tuple[HourProfile, Minutes]
 """A rhythm, and the minutes of the values that it is about."""
 
@@ -31,7 +25,7 @@ class CategorySeries:
 
     kind = "categorical"
 
-    def __init__(self, levels: Levels, shares: ShareDetector) -> None:
+    def __init__(self, levels: Categories, shares: ShareDetector) -> None:
         self._levels = levels
         self._shares = shares
         self._codes = levels.codes
@@ -41,7 +35,7 @@ class CategorySeries:
     def learn(
         cls,
         sample: Sample,
-        levels: Levels,
+        levels: Categories,
         role: SeriesRole,
         false_alarms: float,
         hourly: Hourly | None = None,
@@ -119,39 +113,39 @@ class CategorySeries:
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "CategorySeries":
         """Return the series as it was."""
-        return cls(Levels.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
+        return cls(Categories.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
 
 
-def watched_names(levels: Levels, role: SeriesRole) -> tuple[Value | None, ...]:
+def watched_names(levels: Categories, role: SeriesRole) -> tuple[Value | None, ...]:
     """Return the categories that are watched by their shares; None stands for the rare ones."""
     return _names_of(levels, _watched_codes(levels, role))
 
 
-def _watched_codes(levels: Levels, role: SeriesRole) -> list[int]:
+def _watched_codes(levels: Categories, role: SeriesRole) -> list[int]:
     if len(levels.watched) == 2 and levels.others == 0:
         is_error = role == "error" and True in levels.watched
         return [levels.watched.index(True) if is_error else 1]
     return list(range(len(levels.watched) + 1))
 
 
-def _names_of(levels: Levels, codes: Sequence[int]) -> tuple[Value | None, ...]:
+def _names_of(levels: Categories, codes: Sequence[int]) -> tuple[Value | None, ...]:
     return tuple(levels.watched[k] if k < len(levels.watched) else None for k in codes)
 
 
-def category_levels(values: Sequence[Value], role: SeriesRole, kind: str) -> Levels | None:
+def category_levels(values: Sequence[Value], role: SeriesRole, kind: str) -> Categories | None:
     """Return the categories of a series, or None if it is a number or constant."""
     if isinstance(values[0], bool) and kind != "categorical":
-        return Levels.of_truth(values)
+        return Categories.of_truth(values)
     is_text = isinstance(values[0], str) or kind == "categorical"
     if is_text:
-        return Levels.of(values, rarest_rows=MIN_TEXT_ROWS)
+        return Categories.of(values, rarest_rows=MIN_TEXT_ROWS)
     if kind == "numeric" or role == "score":
         return None
     if any(len(set(values[:few])) > MAX_NUMERIC_LEVELS for few in (20, 100)):  # mostly at once
         return None
     if not 1 < len(set(values)) <= MAX_NUMERIC_LEVELS:
         return None
-    return Levels.of(values, rarest_rows=MIN_NUMBER_ROWS)
+    return Categories.of(values, rarest_rows=MIN_NUMBER_ROWS)
 
 
 def shares_as_usual(

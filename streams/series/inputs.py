@@ -18,23 +18,11 @@ from streams.season.hour_profile import Timestamps
 from streams.values import Floats, Scalar, Value
 
 Buffer: TypeAlias = "list[Value] | array[float] | Codes"
-
-
 Types = frozenset[type]
-
-
 NUMBER: Types = frozenset((float, int))
-
-
 TEXT: Types = frozenset((str,))
-
-
 TRUTH: Types = frozenset((bool,))
-
-
 ANY = NUMBER | TEXT | TRUTH
-
-
 MAX_CODES = 256
 
 
@@ -119,7 +107,7 @@ class NonFiniteValueError(ValueError):
     """A value is NaN, infinite or too large for a float: refuse the message that carries it."""
 
 
-class Usable(NamedTuple):
+class CleanColumn(NamedTuple):
     """What is left of some inputs when the missing and the foreign are taken out.
 
     Parameters
@@ -143,10 +131,10 @@ class Usable(NamedTuple):
     flags: Floats | None = None
     foreign: Sequence[int] = ()
 
-    def until(self, index: int) -> "Usable":
+    def until(self, index: int) -> "CleanColumn":
         """Return the part that ends with the value at ``index``."""
         rows, own = self.places[index] + 1, slice(index + 1)
-        return Usable(
+        return CleanColumn(
             rows,
             self.values[own],
             self.kinds,
@@ -157,7 +145,7 @@ class Usable(NamedTuple):
             [row for row in self.foreign if row < rows],
         )
 
-    def chosen(self, kept: Sequence[int]) -> "Usable":
+    def chosen(self, kept: Sequence[int]) -> "CleanColumn":
         """Return it with some of its values only."""
         values = [self.values[index] for index in kept]
         return self._replace(

@@ -131,7 +131,7 @@ class MissingRule:
         self._is_news = False
         self._stages = tuple(dict.fromkeys(self._stages[-2:]))
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         """Learn the share anew from the next value on."""
         self._relearn()
 

@@ -10,18 +10,14 @@ from numpy.typing import NDArray
 
 from streams.change import Finding
 from streams.detect import statistics
-from streams.detect.level import LevelDetector
+from streams.detect.level import NumericDetector
 from streams.detect.reference import NumericReference, ShareReference, coarse_knots
 from streams.detect.sample import MAX_LEVELS, MIN_ATOM_SHARE, Sample
 from streams.detect.share import ShareDetector
 from streams.values import Floats, Value, text_of
 
 MIN_HEAP_SHARE, HEAP_RATIO = 0.05, 2.0
-
-
 MIN_LEVEL_ROWS = 100
-
-
 _POINTS = {f"{point:g}": point for point in (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)}
 
 
@@ -42,7 +38,7 @@ class NumericSeries:
         self,
         atoms: Sequence[float],
         heaps: Sequence[float],
-        level: LevelDetector | None,
+        level: NumericDetector | None,
         shares: ShareDetector | None,
         summary: dict[str, object],
     ) -> None:
@@ -64,7 +60,7 @@ class NumericSeries:
             if atoms:
                 smooth = Sample.of(sample.x[~_is_atom(codes, len(atoms))])
         if len(smooth) >= MIN_LEVEL_ROWS and smooth.ordered[0] < smooth.ordered[-1]:
-            level = LevelDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
+            level = NumericDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
         series = cls(atoms, heaps, level, shares, _numeric_summary(sample, atoms, smooth))
         if level is not None and shares is not None:
             series.set_budget(false_alarms)
@@ -133,7 +129,7 @@ class NumericSeries:
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "NumericSeries":
         """Return the series as it was."""
-        level = tree["level"] and LevelDetector.restore(tree["level"])
+        level = tree["level"] and NumericDetector.restore(tree["level"])
         shares = tree["shares"] and ShareDetector.restore(tree["shares"])
         return cls(tree["atoms"], tree.get("heaps", ()), level, shares, tree["summary"])
 

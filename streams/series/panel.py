@@ -18,8 +18,8 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 from schemas.model_spec import ModelSpec
-from streams.alert.lifecycle import Lives, Stretch
-from streams.alert.transition import Step
+from streams.alert.lifecycle import AlertStates, Stretch
+from streams.alert.transition import Transition
 from streams.clock import Instants
 from streams.detect.budget import SeriesRole, shares
 from streams.season.hour_profile import Timestamps
@@ -30,12 +30,8 @@ from streams.series.watch_spec import WatchSpec
 from streams.values import Answer, Scalar
 
 MAX_SERIES = 1_000
-
-
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """What is a quantity, and no class, once a model turns out to be a regression."""
-
-
 SeriesKind = Literal["auto", "numeric", "categorical"]
 
 
@@ -68,7 +64,7 @@ class Column(NamedTuple):
     at_ms: Instants
 
 
-class Panel:
+class SeriesSet:
     """The series of one model.
 
     Parameters
@@ -190,7 +186,9 @@ class Panel:
             if series
         ]
 
-    def update(self, columns: Sequence[Column], lives: Lives, event_of: EventOf) -> list[Step]:
+    def update(
+        self, columns: Sequence[Column], lives: AlertStates, event_of: EventOf
+    ) -> list[Transition]:
         """Take columns into account; return what has become of alerts.
 
         Parameters
@@ -203,7 +201,7 @@ class Panel:
             Gives the event of a row of a column.
         """
         starts = self._meet(columns, event_of)
-        steps: list[Step] = []
+        steps: list[Transition] = []
         at_ms: Instants | None = None
         for column, start in zip(columns, starts, strict=True):
             if start is None:
@@ -246,7 +244,7 @@ class Panel:
         }
 
     @classmethod
-    def restore(cls, spec: ModelSpec, state: dict[str, Any]) -> "Panel":
+    def restore(cls, spec: ModelSpec, state: dict[str, Any]) -> "SeriesSet":
         """Return the panel as it was."""
         panel = cls(spec)
         panel.is_regression = state["is_regression"]

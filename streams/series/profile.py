@@ -11,21 +11,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
-from streams.alert.lifecycle import Lives
-from streams.alert.transition import Step
+from streams.alert.lifecycle import AlertStates
+from streams.alert.transition import Transition
 from streams.clock import Instants
 from streams.detect.budget import SeriesRole
 from streams.series.offline import profile, watch_of
-from streams.series.panel import Column, EventOf, Panel
+from streams.series.panel import Column, EventOf, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec
 from streams.values import Scalar
 
 FEWEST_VALUES = FIRST_STAGES[0]
-
-
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
-
-
 _OWN_SERIES: dict[str, SeriesRole] = {
     "prediction": "prediction",
     "score": "score",
@@ -34,7 +30,7 @@ _OWN_SERIES: dict[str, SeriesRole] = {
 }
 
 
-class RecordingPanel(Panel):
+class RecordingPanel(SeriesSet):
     """A panel that keeps what it is given, and watches nothing."""
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -42,7 +38,9 @@ class RecordingPanel(Panel):
         self._kept: dict[str, list[Scalar]] = {}
         self._at_ms: dict[str, list[Instants]] = {}
 
-    def update(self, columns: Sequence[Column], lives: Lives, event_of: EventOf) -> list[Step]:
+    def update(
+        self, columns: Sequence[Column], lives: AlertStates, event_of: EventOf
+    ) -> list[Transition]:
         """Keep the columns, from the first value of each series on."""
         for column, start in zip(columns, self._meet(columns, event_of), strict=True):
             if start is not None:

@@ -8,20 +8,18 @@ from streams.clock import Instants
 from streams.series.recovery_measures import (
     MIN_BLOCK_ROWS,
     AbsenceMeasure,
+    BlockMeasure,
     BlockResult,
-    Measure,
     NumberMeasure,
     ShareMeasure,
 )
 from streams.values import Scalar
 
 BACK, LAST = 3, 4
-
-
 AWAY_ROWS = BACK * MIN_BLOCK_ROWS
 
 
-class Gauge:
+class RecoveryCheck:
     """Reads blocks of a series since its alarm.
 
     Parameters
@@ -37,10 +35,10 @@ class Gauge:
         Blocks that were away so far.
     """
 
-    def __init__(self, measure: Measure) -> None:
+    def __init__(self, measure: BlockMeasure) -> None:
         self.measure = measure
         self.rows = 0
-        self.aways = 0
+        self.blocks_away = 0
         self._filled = 0
         self._backs: list[bool] = []
 
@@ -63,7 +61,7 @@ class Gauge:
         self._filled = 0
         reading = self.measure.close()
         self._backs = [*self._backs, reading.is_back][-LAST:]
-        self.aways += not reading.is_back
+        self.blocks_away += not reading.is_back
         return reading
 
     def snapshot(self) -> dict[str, Any]:
@@ -71,17 +69,17 @@ class Gauge:
         return {
             "measure": self.measure.snapshot(),
             "rows": self.rows,
-            "aways": self.aways,
+            "aways": self.blocks_away,
             "filled": self._filled,
             "backs": self._backs,
         }
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "Gauge":
+    def restore(cls, tree: dict[str, Any]) -> "RecoveryCheck":
         """Return the gauge as it was."""
         gauge = cls(_MEASURES[tree["measure"]["kind"]](tree["measure"]))
         gauge.rows = tree["rows"]
-        gauge.aways = tree["aways"]
+        gauge.blocks_away = tree["aways"]
         gauge._filled = tree["filled"]
         gauge._backs = list(tree["backs"])
         return gauge
@@ -94,7 +92,7 @@ _MEASURES: dict[str, type[NumberMeasure | ShareMeasure | AbsenceMeasure]] = {
 }
 
 
-def gauge_of(change: Change, value: Scalar) -> Gauge:
+def recovery_check_of(change: Change, value: Scalar) -> RecoveryCheck:
     """Return a gauge for a change.
 
     Parameters
@@ -110,7 +108,7 @@ def gauge_of(change: Change, value: Scalar) -> Gauge:
     >>> told |= {"detector": "cusum", "value": 0.5, "baseline": 0.2}
     >>> told |= {"original": {"shares": {"web": 0.2, "shop": 0.8}}}
     >>> change = Change(index=0, aspect="share", category="web", **told)
-    >>> gauge = gauge_of(change, "web")
+    >>> gauge = recovery_check_of(change, "web")
     >>> import numpy as np
     >>> at_ms = np.arange(200)
     >>> [gauge.read(["web", "shop"] * 100, at_ms).is_back for _ in range(3)], gauge.is_back
@@ -121,12 +119,12 @@ def gauge_of(change: Change, value: Scalar) -> Gauge:
     """
     reference = change.original or {}
     if change.aspect in {"level", "spread"} and "quantiles" in reference:
-        return Gauge(NumberMeasure.of(change, reference))
+        return RecoveryCheck(NumberMeasure.of(change, reference))
     if change.aspect == "share" or (change.aspect == "missing" and change.detector != "rule"):
-        return Gauge(ShareMeasure.of(change, reference))
+        return RecoveryCheck(ShareMeasure.of(change, reference))
     if change.aspect in {"level", "spread"}:
-        return Gauge(NumberMeasure.of(change, _reference_of(change)))
-    return Gauge(AbsenceMeasure.of(change, value, reference))
+        return RecoveryCheck(NumberMeasure.of(change, _reference_of(change)))
+    return RecoveryCheck(AbsenceMeasure.of(change, value, reference))
 
 
 def _reference_of(change: Change) -> dict[str, Any]:

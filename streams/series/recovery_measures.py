@@ -26,30 +26,16 @@ from streams.series.watch import MAX_MOVED
 from streams.values import OTHER, Floats, Scalar, finite_or_none, odds_of, text_of
 
 MIN_BLOCK_ROWS = 200
-
-
 MAX_BLOCK_ROWS = 20_000
-
-
 ABSENCE_ROWS = 500
-
-
 SURE = 2.5
 """Deviations of a block's figure between the reference and the bound."""
-
-
 NEAR = 0.4
 """The part of the way to what raised the alert up to which a block counts as back."""
-
-
 WIDEST = 0.25
 """No block further away than this counts as back, however far the series once was."""
-
-
 NARROWEST = 0.07
 """The reference itself is no better known than this."""
-
-
 _NUMBERS = frozenset((float, int))
 
 
@@ -90,7 +76,7 @@ class BlockResult(NamedTuple):
         )
 
 
-class Measure(Protocol):
+class BlockMeasure(Protocol):
     """What a gauge reads blocks with."""
 
     block_rows: int
@@ -101,7 +87,7 @@ class Measure(Protocol):
     def close(self) -> BlockResult:
         """Return what the block says, and begin the next."""
 
-    def also(self, change: Change, value: Scalar) -> None:
+    def add_change(self, change: Change, value: Scalar) -> None:
         """Look at what a further change of the same aspect is about, too."""
 
     def snapshot(self) -> dict[str, Any]:
@@ -200,7 +186,7 @@ class NumberMeasure:
             direction="up" if size > 0 else "down",
         )
 
-    def also(self, change: Change, value: Scalar) -> None:
+    def add_change(self, change: Change, value: Scalar) -> None:
         """Do nothing: a level has no parts."""
 
     def snapshot(self) -> dict[str, Any]:
@@ -248,7 +234,7 @@ class ShareMeasure:
         measure._hold(name, baseline, _angle(change.value or 0.0) - _angle(baseline))
         return measure
 
-    def also(self, change: Change, value: Scalar) -> None:
+    def add_change(self, change: Change, value: Scalar) -> None:
         """Hold what is away in the first whole block from here on to its bound as well."""
         self._told["settling"] = 2
 
@@ -358,7 +344,7 @@ class AbsenceMeasure:
             }
         )
 
-    def also(self, change: Change, value: Scalar) -> None:
+    def add_change(self, change: Change, value: Scalar) -> None:
         """Look for this value as well."""
         if self._told["aspect"] == "unseen":
             self._told["sought"] = [*self._told["sought"], value]

@@ -1,12 +1,12 @@
 """A limit on the repetition of alarms of one kind."""
 
 
-class Hush:
+class RepeatLimit:
     """Let the first alarm of a kind through, the next after ``rows`` inputs, then after twice that.
 
     Examples
     --------
-    >>> hush = Hush(100)
+    >>> hush = RepeatLimit(100)
     >>> [row for row in range(1_000) if hush.lets_through(row)]
     [0, 100, 300, 700]
     """
@@ -26,10 +26,10 @@ class Hush:
         return True
 
     @classmethod
-    def silent(cls) -> "Hush":
+    def silent(cls) -> "RepeatLimit":
         """Return one that lets nothing through."""
         return cls(1, 2**62)
 
     def snapshot(self) -> list[int]:
-        """Return what ``Hush(*snapshot)`` continues from."""
+        """Return what ``RepeatLimit(*snapshot)`` continues from."""
         return [self._rows, self._next]

@@ -21,21 +21,13 @@ from streams.detect.sample import Sample
 from streams.values import Floats, Value
 
 SHORTEST_STUCK_RUN = 20
-
-
 FEWEST_RUNS = 4
-
-
 COMMON_SHARE = 0.05
-
-
 DOUBT = 5
-
-
 _NO_RUNS: compiled.Runs = np.empty(0, dtype=np.int64)
 
 
-class RunRule:
+class StuckRule:
     """Notice a value that has stuck, and leave its repetitions out.
 
     A run is too long when neither the reference's own runs, three times over, nor chance at the
@@ -124,7 +116,7 @@ class RunRule:
         return {"state": state, "last": self._last, "top_share": self._top_share}
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "RunRule":
+    def restore(cls, tree: dict[str, Any]) -> "StuckRule":
         """Return the rule as it was."""
         rule = cls()
         rule._run, rule.limit = map(int, tree["state"][1:])

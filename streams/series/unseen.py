@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from streams.series.repeat_limit import Hush
+from streams.series.repeat_limit import RepeatLimit
 from streams.values import Value
 
 MAX_KNOWN_CATEGORIES = 256
-
-
 MAX_NEWS = 3
 
 
-class NewsRule:
+class UnseenRule:
     """Say when a category comes that the reference did not have.
 
     Parameters
@@ -29,7 +27,7 @@ class NewsRule:
 
     def __init__(self, known: Iterable[Value], *, is_closed: bool, hush_rows: int) -> None:
         self._known: set[Value] | None = set(known) if is_closed else None
-        self._hush = Hush(hush_rows)
+        self._hush = RepeatLimit(hush_rows)
         self._rows = 0
         self._said = 0
 
@@ -83,10 +81,10 @@ class NewsRule:
         }
 
     @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "NewsRule":
+    def restore(cls, tree: dict[str, Any]) -> "UnseenRule":
         """Return the rule as it was."""
         rule = cls(tree["known"] or (), is_closed=tree["known"] is not None, hush_rows=1)
-        rule._hush = Hush(*tree["hush"])
+        rule._hush = RepeatLimit(*tree["hush"])
         rule._rows = tree["rows"]
         rule._said = tree["said"]
         return rule

@@ -29,9 +29,9 @@ import numpy as np
 from streams.change import Change, Finding, Shares
 from streams.clock import Instants, Minutes
 from streams.codec import pack, unpack
-from streams.detect.sample import Levels, Sample
+from streams.detect.sample import Categories, Sample
 from streams.season.hour_profile import HourProfile, Timestamps
-from streams.season.seasonality import Season
+from streams.season.seasonality import Seasonality
 from streams.series.categorical import Hourly, category_levels, shares_as_usual, watched_names
 from streams.series.inputs import (
     ANY,
@@ -39,9 +39,9 @@ from streams.series.inputs import (
     TEXT,
     TRUTH,
     Buffer,
+    CleanColumn,
     Codes,
     MinuteLog,
-    Usable,
     doubles,
     extended,
     family,
@@ -49,48 +49,24 @@ from streams.series.inputs import (
 )
 from streams.series.kinds import Series, learn_series, restore_series, wanders
 from streams.series.missing import MissingRule
-from streams.series.repeat_limit import Hush
-from streams.series.stuck import RunRule
-from streams.series.unseen import NewsRule
+from streams.series.repeat_limit import RepeatLimit
+from streams.series.stuck import StuckRule
+from streams.series.unseen import UnseenRule
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec
 from streams.values import Floats, Scalar, Value, number_of, text_of
 
 MISSING_SHARE = 0.6
-
-
 MAX_PART_ROWS = 2_000
-
-
 DEFAULT_FALSE_ALARMS = 0.01
-
-
 FOREIGN_RUN_ROWS = 200
-
-
 RESTLESS = 1.5
-
-
 MAX_PATIENCE = 4
-
-
 MAX_MOVED = 5
-
-
 TRUSTED_RUN_ROWS = 1_000
-
-
 _NAMES_OF = {types: sorted(kind.__name__ for kind in types) for types in (ANY, NUMBER, TEXT, TRUTH)}
-
-
 _MINUTE_BYTES = 4
-
-
 _EPISODIC = ("error", "outcome")  # long runs of one value are what they are about
-
-
 _Fact = tuple[Finding, str | None]
-
-
 _Told = tuple[Finding, str | None, Shares]
 """A finding, its category, and the shares that have moved."""
 
@@ -116,12 +92,12 @@ class SeriesWatch:
         self._seen = 0
         self._accepts = ANY
         self._foreign_run = 0
-        self._types = Hush(spec.reference_rows)
-        self._sticks = Hush(spec.reference_rows)
+        self._types = RepeatLimit(spec.reference_rows)
+        self._sticks = RepeatLimit(spec.reference_rows)
         self._series: Series | None = None
         self._original: dict[str, object] | None = None
-        self._runs = RunRule()
-        self._news: NewsRule | None = None
+        self._runs = StuckRule()
+        self._news: UnseenRule | None = None
         self._missing = MissingRule(spec.first_stages)
         self._stages = spec.first_stages
         self._patience = 1
@@ -132,7 +108,7 @@ class SeriesWatch:
         self._rhythm_since = -1
         self._buffer: Buffer | None = []
         self._buffer_minutes: MinuteLog | None = MinuteLog(minutes)
-        self._season = Season()
+        self._season = Seasonality()
 
     @classmethod
     def learnt(
@@ -338,7 +314,7 @@ class SeriesWatch:
 
     def _read(
         self,
-        usable: Usable,
+        usable: CleanColumn,
         passed: Timestamps | None,
         start: int,
         changes: list[Change],
@@ -429,13 +405,13 @@ class SeriesWatch:
 
     def _usable(
         self, part: Sequence[Scalar], kinds: set[type], moments: Timestamps | None
-    ) -> Usable:
+    ) -> CleanColumn:
         """Take out what is missing or foreign; end early where foreign values are the rule."""
         accepts, rows = self._accepts, len(part)
         if kinds <= accepts:
             self._foreign_run = 0
             own = cast("Sequence[Value]", part)
-            return Usable(rows, own, kinds, doubles(own, kinds), moments, range(rows))
+            return CleanColumn(rows, own, kinds, doubles(own, kinds), moments, range(rows))
         places, foreign = [], []
         for row, value in enumerate(part):
             if type(value) in accepts:
@@ -453,9 +429,9 @@ class SeriesWatch:
         own = cast("list[Value]", [part[row] for row in places])
         kinds = set(map(type, own))
         when = moments and moments.at(places)
-        return Usable(rows, own, kinds, doubles(own, kinds), when, places, flags, foreign)
+        return CleanColumn(rows, own, kinds, doubles(own, kinds), when, places, flags, foreign)
 
-    def _facts(self, usable: Usable, stuck: Sequence[int]) -> list[_Fact]:
+    def _facts(self, usable: CleanColumn, stuck: Sequence[int]) -> list[_Fact]:
         """Apply the rules that no budget limits."""
         facts: list[_Fact] = []
         if usable.flags is not None or not self._missing.passes_over(usable.rows):
@@ -496,7 +472,7 @@ class SeriesWatch:
         elif self._buffer_minutes is not None:
             self._buffer_minutes.add(moments.kept)
 
-    def _learn(self, watched: Usable) -> None:
+    def _learn(self, watched: CleanColumn) -> None:
         if self._buffer is None or not watched.values:  # no stage is reached twice
             return
         self._extend(self._buffer, watched.values, watched.kinds, watched.moments)
@@ -550,7 +526,7 @@ class SeriesWatch:
         self._accepts = families.most_common(1)[0][0]
         if len(families) > 1:
             # A mixture is how the series is: another value of the other type is no news.
-            self._types = Hush.silent()
+            self._types = RepeatLimit.silent()
             own = [row for row, value in enumerate(values) if type(value) in self._accepts]
             values = [values[row] for row in own]
             if self._buffer_minutes is not None:
@@ -584,13 +560,13 @@ class SeriesWatch:
         return True
 
     def _learn_categories(
-        self, values: Sequence[Value], levels: Levels | None, *, is_last: bool
+        self, values: Sequence[Value], levels: Categories | None, *, is_last: bool
     ) -> None:
         """Set what is known, of which all else is news."""
         if levels is None or self._spec.role == "error":
             self._news = None  # a model's first mistake is no new category
         elif is_last and (self._news is None or not self._learning_since):
-            self._news = NewsRule(
+            self._news = UnseenRule(
                 {*levels.watched, *values},
                 is_closed=levels.is_closed,
                 hush_rows=self._stages[-1],
@@ -632,13 +608,13 @@ class SeriesWatch:
         self._stages = self._spec.later_stages(self._patience)
         self._buffer, self._buffer_minutes = [], MinuteLog()
 
-    def begin_anew(self, aspect: str) -> None:
+    def restart(self, aspect: str) -> None:
         """Learn anew from the next value on, whatever has been learnt since the last alarm.
 
         The series is back at its first reference: what came in between must not be its normal.
         """
         if aspect == "missing":
-            self._missing.begin_anew()
+            self._missing.restart()
         if aspect in {"missing", "unseen", "stuck", "type"}:
             return  # facts, after which nothing has been learnt anew
         self._series = None
@@ -658,8 +634,8 @@ class SeriesWatch:
         self._accepts = ANY
         self._foreign_run = 0
         self._news = None
-        self._runs = RunRule()
-        self._season = Season()
+        self._runs = StuckRule()
+        self._season = Seasonality()
         self._relearn()
 
     def describe(self) -> dict[str, object]:
@@ -726,15 +702,15 @@ class SeriesWatch:
             types for types, names in _NAMES_OF.items() if names == tree["accepts"]
         )
         watch._foreign_run = tree["foreign_run"]
-        watch._types = Hush(*tree["types"])
-        watch._sticks = Hush(*tree.get("sticks", (spec.reference_rows,)))
+        watch._types = RepeatLimit(*tree["types"])
+        watch._sticks = RepeatLimit(*tree.get("sticks", (spec.reference_rows,)))
         watch._series = tree["series"] and restore_series(tree["series"])
         watch._original = tree["original"]
         watch._adopts = tree.get("adopts", False)
         watch._is_away = tree.get("is_away", False)
         watch._rhythm_since = tree.get("rhythm_since", -1)
-        watch._runs = RunRule.restore(tree["runs"])
-        watch._news = tree["news"] and NewsRule.restore(tree["news"])
+        watch._runs = StuckRule.restore(tree["runs"])
+        watch._news = tree["news"] and UnseenRule.restore(tree["news"])
         watch._missing = MissingRule.restore(tree["missing"])
         watch._stages = tuple(tree["stages"])
         watch._patience = tree["patience"]
@@ -742,7 +718,7 @@ class SeriesWatch:
         watch._buffer = _buffer_of(tree["buffer"])
         minutes = tree.get("buffer_minutes")
         watch._buffer_minutes = None if minutes is None else _log_of(minutes, logs)
-        watch._season = Season.restore(tree.get("season"))
+        watch._season = Seasonality.restore(tree.get("season"))
         return watch
 
 

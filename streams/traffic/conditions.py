@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from schemas.alert import AlertKind, Severity
 from streams.change import Condition
 
-Fact = Literal[
+ConditionKind = Literal[
     "fallback",
     "error",
     "version",
@@ -25,7 +25,7 @@ Fact = Literal[
 ]
 
 
-class Naming(NamedTuple):
+class ConditionWording(NamedTuple):
     """How a fact is named, and said: while it is so, and when it is over."""
 
     kind: AlertKind
@@ -37,8 +37,8 @@ class Naming(NamedTuple):
     over: str
 
 
-NAMINGS: dict[Fact, Naming] = {
-    "fallback": Naming(
+CONDITIONS: dict[ConditionKind, ConditionWording] = {
+    "fallback": ConditionWording(
         "service",
         "answers",
         "fallback",
@@ -47,7 +47,7 @@ NAMINGS: dict[Fact, Naming] = {
         "{value:.1%} of its last {rows:,} answers come from a fallback, usually {baseline:.1%}",
         "its answers come from the model again, and no more from a fallback than usual",
     ),
-    "error": Naming(
+    "error": ConditionWording(
         "service",
         "answers",
         "error",
@@ -57,7 +57,7 @@ NAMINGS: dict[Fact, Naming] = {
         "{baseline:.1%}",
         "its predictions have the status error no more than usual",
     ),
-    "version": Naming(
+    "version": ConditionWording(
         "service",
         "versions",
         "unseen",
@@ -66,7 +66,7 @@ NAMINGS: dict[Fact, Naming] = {
         "a version answers that has never answered before",
         "the version that was new has answered for some time",
     ),
-    "prediction_clock": Naming(
+    "prediction_clock": ConditionWording(
         "service",
         "predictions",
         "clock",
@@ -76,7 +76,7 @@ NAMINGS: dict[Fact, Naming] = {
         "after they came: the clock of their producer is ahead",
         "the clock of what sends predictions is right again",
     ),
-    "outcome_clock": Naming(
+    "outcome_clock": ConditionWording(
         "service",
         "outcomes",
         "clock",
@@ -86,7 +86,7 @@ NAMINGS: dict[Fact, Naming] = {
         "after they came: the clock of their producer is ahead",
         "the clock of what sends outcomes is right again",
     ),
-    "prediction_silence": Naming(
+    "prediction_silence": ConditionWording(
         "silence",
         "predictions",
         "silence",
@@ -95,7 +95,7 @@ NAMINGS: dict[Fact, Naming] = {
         "no predictions for {elapsed}, at this hour of the week usually {usual} at most; {also}",
         "predictions come again",
     ),
-    "outcome_silence": Naming(
+    "outcome_silence": ConditionWording(
         "labels",
         "outcomes",
         "silence",
@@ -105,7 +105,7 @@ NAMINGS: dict[Fact, Naming] = {
         "predictions go on: what sends outcomes is down",
         "outcomes come again",
     ),
-    "late": Naming(
+    "late": ConditionWording(
         "labels",
         "outcomes",
         "late",
@@ -115,7 +115,7 @@ NAMINGS: dict[Fact, Naming] = {
         "on no day before more than {usual}",
         "outcomes come as soon as they used to",
     ),
-    "missing": Naming(
+    "missing": ConditionWording(
         "labels",
         "outcomes",
         "missing",
@@ -125,7 +125,7 @@ NAMINGS: dict[Fact, Naming] = {
         "on no day before more than {baseline:.1%}",
         "predictions get their outcomes again",
     ),
-    "orphan": Naming(
+    "orphan": ConditionWording(
         "labels",
         "outcomes",
         "orphan",
@@ -135,7 +135,7 @@ NAMINGS: dict[Fact, Naming] = {
         "more than {baseline:.1%}",
         "outcomes are of known predictions again",
     ),
-    "conflicting": Naming(
+    "conflicting": ConditionWording(
         "labels",
         "outcomes",
         "conflicting",
@@ -145,7 +145,7 @@ NAMINGS: dict[Fact, Naming] = {
         "prediction, usually {baseline:.1%}",
         "outcomes contradict each other no more than usual",
     ),
-    "prediction_refused": Naming(
+    "prediction_refused": ConditionWording(
         "service",
         "predictions",
         "refused",
@@ -155,7 +155,7 @@ NAMINGS: dict[Fact, Naming] = {
         "{baseline:.1%}: what sends them has changed; the dead letters say what is wrong",
         "predictions are refused no more than usual",
     ),
-    "outcome_refused": Naming(
+    "outcome_refused": ConditionWording(
         "labels",
         "outcomes",
         "refused",
@@ -177,7 +177,7 @@ class Figures(NamedTuple):
     rows: int
 
 
-def describe(fact: Fact, figures: Figures | None = None, also: str = "") -> Condition:
+def condition_of(fact: ConditionKind, figures: Figures | None = None, also: str = "") -> Condition:
     """Say a fact.
 
     Parameters
@@ -189,10 +189,10 @@ def describe(fact: Fact, figures: Figures | None = None, also: str = "") -> Cond
 
     Examples
     --------
-    >>> describe("fallback", Figures(0.34, 0.005, 103.0, 120)).says
+    >>> condition_of("fallback", Figures(0.34, 0.005, 103.0, 120)).says
     '34.0% of its last 120 answers come from a fallback, usually 0.5%'
     """
-    kind, series, aspect, severity, effect_unit, says, over = NAMINGS[fact]
+    kind, series, aspect, severity, effect_unit, says, over = CONDITIONS[fact]
     if figures is None:
         return Condition(kind, series, aspect, severity, says, over)
     value, baseline, effect, rows = figures

@@ -15,14 +15,8 @@ from collections import deque
 from typing import Any
 
 FACTOR = 2.0
-
-
 FIRST_DAYS, KEPT_DAYS = 7, 14
-
-
 LEAST_SHARE = 0.01
-
-
 DEVIATIONS = 5.0
 
 

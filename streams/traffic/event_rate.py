@@ -19,20 +19,14 @@ from streams.detect.budget import share_statistics
 
 FIRST_ROWS = 500
 """Rows from which the usual share is learnt before anything is said."""
-
-
 MOST_ROWS = 20_000
 """Rows that the usual share remembers."""
-
-
 HIGHEST_SHARE = 0.9
 """Above it, a share has nowhere to rise to."""
-
-
 EPISODE_WEIGHT = 0.1
 
 
-class RareShare:
+class EventRate:
     """The share of rows that are hits.
 
     Parameters
@@ -51,7 +45,7 @@ class RareShare:
 
     Examples
     --------
-    >>> share = RareShare()
+    >>> share = EventRate()
     >>> for row in range(100, 2_001, 100):
     ...     share.on_hit(row)
     >>> share.is_on, round(share.usual, 3)

@@ -18,20 +18,10 @@ from typing import Any
 from streams.clock import HOUR_MS, NEVER_MS, WEEK_HOURS
 
 FIRST_EVENTS = 200
-
-
 FIRST_SPAN_MS = 24 * HOUR_MS
-
-
 FACTOR = 3
-
-
 SPARSE = 8
-
-
 SHORTEST_MS = 120_000
-
-
 NATS = 16.0
 
 

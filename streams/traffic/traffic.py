@@ -25,44 +25,33 @@ from streams.change import Condition
 from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
 from streams.detect.budget import BUDGET_ROWS
 from streams.join.outcome_join import JoinCounts
-from streams.traffic.conditions import Fact, Figures, describe
+from streams.traffic.conditions import ConditionKind, Figures, condition_of
 from streams.traffic.daily import DailyDelay, DailyShare
-from streams.traffic.event_rate import RareShare
+from streams.traffic.event_rate import EventRate
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
 from streams.traffic.versions import Versions
 
 BUDGET_SHARE = 0.05
-
-
 FEWEST_ROWS = 200
-
-
 AHEAD_MS = 60_000
-
-
 NEVER_ROW = 1 << 62
-
-
-OF_PREDICTIONS: tuple[Fact, ...] = ("fallback", "error", "prediction_clock")
-
-
-OF_OUTCOMES: tuple[Fact, ...] = ("outcome_clock", "conflicting")
-
-
-REFUSED: dict[str, Fact] = {"prediction": "prediction_refused", "outcome": "outcome_refused"}
-
-
+OF_PREDICTIONS: tuple[ConditionKind, ...] = ("fallback", "error", "prediction_clock")
+OF_OUTCOMES: tuple[ConditionKind, ...] = ("outcome_clock", "conflicting")
+REFUSED: dict[str, ConditionKind] = {
+    "prediction": "prediction_refused",
+    "outcome": "outcome_refused",
+}
 RULES = len(OF_PREDICTIONS) + len(OF_OUTCOMES) + 2  # and two silences
 
 
-class Verdict(NamedTuple):
+class ConditionState(NamedTuple):
     """Whether something is so, with its figures."""
 
     condition: Condition
     is_on: bool
 
 
-class Hygiene:
+class TrafficMonitor:
     """How the events of one model come.
 
     Parameters
@@ -93,12 +82,15 @@ class Hygiene:
         self._first_ms = self._hour = self._day = 0
         self._predictions = ArrivalPattern(counts.predictions)
         self._outcomes = ArrivalPattern(counts.outcomes)
-        self._rare: dict[Fact, RareShare] = {
-            **{fact: RareShare(counts.predictions) for fact in OF_PREDICTIONS},
-            **{fact: RareShare(counts.outcomes) for fact in OF_OUTCOMES},
+        self._rare: dict[ConditionKind, EventRate] = {
+            **{fact: EventRate(counts.predictions) for fact in OF_PREDICTIONS},
+            **{fact: EventRate(counts.outcomes) for fact in OF_OUTCOMES},
         }
         self._refused: dict[str, int] = {}  # no more than a good producer costs: nothing
-        self._daily: dict[Fact, DailyShare] = {"missing": DailyShare(), "orphan": DailyShare()}
+        self._daily: dict[ConditionKind, DailyShare] = {
+            "missing": DailyShare(),
+            "orphan": DailyShare(),
+        }
         self._marks = self._daily_counts()
         self.late = DailyDelay()
         self._versions = Versions()
@@ -115,7 +107,7 @@ class Hygiene:
 
     def on_prediction(
         self, status: str | None, version: str | None, at_ms: int, now_ms: int
-    ) -> Sequence[Verdict]:
+    ) -> Sequence[ConditionState]:
         """Take in a prediction that the join will count next: who answered, and when."""
         row = self._counts.predictions + 1
         ends = self._predictions.on_event(now_ms, row - 1)
@@ -127,7 +119,7 @@ class Hygiene:
             and not ends
         ):
             return ()
-        verdicts: list[Verdict] = []
+        verdicts: list[ConditionState] = []
         if ends:
             self._outcomes.excuse(now_ms + round(1_000 * self.late.value_s))  # Rule 6
             self.due_ms = 0
@@ -144,14 +136,16 @@ class Hygiene:
         self._set_due_rows()
         return verdicts
 
-    def on_outcome(self, at_ms: int, now_ms: int, *, is_conflicting: bool) -> Sequence[Verdict]:
+    def on_outcome(
+        self, at_ms: int, now_ms: int, *, is_conflicting: bool
+    ) -> Sequence[ConditionState]:
         """Take in an outcome that the join has counted."""
         row = self._counts.outcomes
         ends = self._outcomes.on_event(now_ms, row - 1)
         is_ahead = at_ms - now_ms > AHEAD_MS
         if not (ends or is_ahead or is_conflicting or row >= self._due_outcome):
             return ()
-        verdicts: list[Verdict] = []
+        verdicts: list[ConditionState] = []
         if ends:
             self.due_ms = 0
             verdicts.append(self._verdict("outcome_silence", now_ms))
@@ -160,19 +154,19 @@ class Hygiene:
         self._set_due_rows()
         return verdicts
 
-    def on_refused(self, kind: str, now_ms: int) -> Sequence[Verdict]:
+    def on_refused(self, kind: str, now_ms: int) -> Sequence[ConditionState]:
         """Take in a prediction, or an outcome, that was refused."""
         if kind not in self._refused:
             self._refused[kind] = 0
-            self._rare[REFUSED[kind]] = RareShare(0, self._false_alarms)
+            self._rare[REFUSED[kind]] = EventRate(0, self._false_alarms)
         self._refused[kind] += 1
         verdicts = self._read((REFUSED[kind],), (True,), self._sent(kind), now_ms)
         self._set_due_rows()
         return verdicts
 
-    def advance(self, now_ms: int, *, is_tick: bool = False) -> list[Verdict]:
+    def advance(self, now_ms: int, *, is_tick: bool = False) -> list[ConditionState]:
         """Let log time pass: up to what comes now, or because nothing comes (Rule 7)."""
-        verdicts: list[Verdict] = []
+        verdicts: list[ConditionState] = []
         hour = now_ms // HOUR_MS
         if hour > self._hour:
             if not self._hour:
@@ -205,7 +199,7 @@ class Hygiene:
     def accept(self, series: str, aspect: str, now_ms: int) -> None:
         """Take a fact, as it is now, for what is usual."""
         for fact in (*self._rare, *self._daily, "late", "prediction_silence", "outcome_silence"):
-            condition = describe(fact, Figures(0.0, 0.0, 0.0, 0))
+            condition = condition_of(fact, Figures(0.0, 0.0, 0.0, 0))
             if (condition.series, condition.aspect) != (series, aspect):
                 continue
             if fact.endswith("_silence"):
@@ -213,7 +207,7 @@ class Hygiene:
                 rhythm.excuse(now_ms)
                 self.due_ms = 0
                 continue
-            what: RareShare | DailyShare | DailyDelay = (
+            what: EventRate | DailyShare | DailyDelay = (
                 self._rare.get(fact) or self._daily.get(fact) or self.late
             )
             what.relearn()
@@ -242,7 +236,7 @@ class Hygiene:
         self._outcomes.restore(tree["outcomes"])
         self._refused = tree.get("refused", {})
         for kind in self._refused:
-            self._rare[REFUSED[kind]] = RareShare(0, self._false_alarms)
+            self._rare[REFUSED[kind]] = EventRate(0, self._false_alarms)
         for fact, share in self._rare.items():
             share.restore(tree["rare"][fact])
         for fact, daily in self._daily.items():
@@ -252,10 +246,10 @@ class Hygiene:
         self._versions.restore(tree["versions"])
         self._set_due_rows()
 
-    def _listen(self, now_ms: int, *, is_tick: bool) -> list[Verdict]:
+    def _listen(self, now_ms: int, *, is_tick: bool) -> list[ConditionState]:
         """Tell a silence that has become too long; see how long the next one may be."""
         predictions, outcomes = self._predictions, self._outcomes
-        verdicts: list[Verdict] = []
+        verdicts: list[ConditionState] = []
         silent_ms = unanswered_ms = NEVER_MS
         if not predictions.is_silent:
             self._is_silence_told = False
@@ -284,17 +278,17 @@ class Hygiene:
         are_on = self._due_prediction < NEVER_ROW or self._due_outcome < NEVER_ROW
         return are_on or self._predictions.is_silent or self._outcomes.is_silent
 
-    def _renewed(self, now_ms: int) -> list[Verdict]:
+    def _renewed(self, now_ms: int) -> list[ConditionState]:
         """Give what is so once more (Rule 4); a day's figures are renewed by the day."""
-        on: list[Fact] = [fact for fact, share in self._rare.items() if share.is_on]
+        on: list[ConditionKind] = [fact for fact, share in self._rare.items() if share.is_on]
         if self._predictions.is_silent and self._is_silence_told:
             on.append("prediction_silence")
         if self._outcomes.is_silent:
             on.append("outcome_silence")
         return [self._verdict(fact, now_ms) for fact in on]
 
-    def _end_day(self, now_ms: int) -> list[Verdict]:
-        changed: list[Fact] = []
+    def _end_day(self, now_ms: int) -> list[ConditionState]:
+        changed: list[ConditionKind] = []
         marks = self._daily_counts()
         is_old = now_ms - self._first_ms >= 1_000 * self._wait_s  # Rule 8
         for fact, share in self._daily.items():
@@ -329,15 +323,15 @@ class Hygiene:
         taken = counts.predictions if kind == "prediction" else counts.outcomes
         return taken + self._refused[kind]
 
-    def _read_refused(self, kind: str, row: int, now_ms: int) -> list[Verdict]:
+    def _read_refused(self, kind: str, row: int, now_ms: int) -> list[ConditionState]:
         """Take a prediction, or an outcome, for one that was not refused."""
         if kind not in self._refused:
             return []
         return self._read((REFUSED[kind],), (False,), row + self._refused[kind], now_ms)
 
     def _read(
-        self, facts: Sequence[Fact], hits: Sequence[bool], row: int, now_ms: int
-    ) -> list[Verdict]:
+        self, facts: Sequence[ConditionKind], hits: Sequence[bool], row: int, now_ms: int
+    ) -> list[ConditionState]:
         verdicts = []
         for fact, is_hit in zip(facts, hits, strict=True):
             share = self._rare[fact]
@@ -360,21 +354,21 @@ class Hygiene:
         self._due_prediction = min(news, of_predictions, *(rows[fact] for fact in OF_PREDICTIONS))
         self._due_outcome = min(of_outcomes, *(rows[fact] for fact in OF_OUTCOMES))
 
-    def _verdict(self, fact: Fact, now_ms: int) -> Verdict:
+    def _verdict(self, fact: ConditionKind, now_ms: int) -> ConditionState:
         if fact == "version":
-            return Verdict(describe(fact), is_on=self._versions.due_row is not None)
+            return ConditionState(condition_of(fact), is_on=self._versions.due_row is not None)
         if fact in {"prediction_silence", "outcome_silence"}:
             return self._silence(fact, now_ms)
         if fact == "late":
             late = self.late
             ratio = late.value_s / max(late.usual_s, 0.001)
             figures = Figures(late.value_s, late.usual_s, ratio, late.rows)
-            return Verdict(describe(fact, figures), late.is_on)
+            return ConditionState(condition_of(fact, figures), late.is_on)
         share = self._rare.get(fact) or self._daily[fact]
         figures = Figures(share.share, share.usual, share.odds_ratio, share.rows)
-        return Verdict(describe(fact, figures), share.is_on)
+        return ConditionState(condition_of(fact, figures), share.is_on)
 
-    def _silence(self, fact: Fact, now_ms: int) -> Verdict:
+    def _silence(self, fact: ConditionKind, now_ms: int) -> ConditionState:
         rhythm = self._predictions if fact == "prediction_silence" else self._outcomes
         elapsed_ms = now_ms - rhythm.last_ms
         usual_ms = rhythm.usual_ms(now_ms // HOUR_MS)
@@ -385,4 +379,4 @@ class Hygiene:
             also = "what sends them is down, or has nothing to ask"
         ratio = elapsed_ms / max(usual_ms, 1)
         figures = Figures(elapsed_ms / 1_000, usual_ms / 1_000, ratio, 1)
-        return Verdict(describe(fact, figures, also), rhythm.is_silent)
+        return ConditionState(condition_of(fact, figures, also), rhythm.is_silent)

@@ -8,8 +8,6 @@ Rule 2. Where every few rows are another version, versions say nothing: after ``
 from typing import Any
 
 ROWS = 1_000
-
-
 MOST_NEWS = 50
 
 

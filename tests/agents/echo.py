@@ -1,6 +1,6 @@
 """The smallest worker there is: every record of one topic goes to another, with its position.
 
-It shows how a hop is written, and the tests run it, in the process and as a process of its own:
+It shows how an agent is written, and the tests run it, in the process and as a process of its own:
 `python -m tests.agents.echo BROKER GROUP SOURCE TARGET`.
 """
 
@@ -13,7 +13,7 @@ from faust.types import TP
 
 from agents.errors import WorkerError
 from agents.settings import Settings, load_settings
-from agents.worker.agent import Hop
+from agents.worker.agent import Agent
 from agents.worker.app import WorkerApp
 from agents.worker.assembly import build_app
 from agents.worker.publish import Outgoing, Publisher
@@ -25,7 +25,7 @@ class GapError(WorkerError):
     """A fetch does not begin where the last one ended."""
 
 
-class Echo(Hop):
+class Echo(Agent):
     """Publishes each record to ``target`` under the key ``partition:offset``, then commits."""
 
     def __init__(self, publisher: Publisher, source: str, target: str) -> None:

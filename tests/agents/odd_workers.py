@@ -15,14 +15,14 @@ from faust.types import TP
 
 from agents.errors import WorkerError
 from agents.settings import load_settings
-from agents.worker.agent import Hop
+from agents.worker.agent import Agent
 from agents.worker.assembly import build_app
 from agents.worker.publish import Publisher
 from agents.worker.run import run_worker
 from agents.worker.transport import Fetch
 
 
-class Mistaken(Hop):
+class Mistaken(Agent):
     """Raises what nobody expects."""
 
     async def on_fetch(self, fetch: Fetch) -> None:
@@ -30,7 +30,7 @@ class Mistaken(Hop):
         raise ZeroDivisionError(msg)
 
 
-class MistakenAndEager(Hop):
+class MistakenAndEager(Agent):
     """Fails half-way, and would commit whenever it may."""
 
     async def on_start(self) -> None:
@@ -51,7 +51,7 @@ class MistakenAndEager(Hop):
             await self.partitions.commit_fact(self._done)
 
 
-class Refusing(Hop):
+class Refusing(Agent):
     """Ends with a sentence."""
 
     async def on_fetch(self, fetch: Fetch) -> None:
@@ -59,7 +59,7 @@ class Refusing(Hop):
         raise WorkerError(msg)
 
 
-class RefusingBeside(Hop):
+class RefusingBeside(Agent):
     """Ends with a sentence from its own task."""
 
     async def on_fetch(self, fetch: Fetch) -> None:
@@ -70,7 +70,7 @@ class RefusingBeside(Hop):
         raise WorkerError(msg)
 
 
-class RefusingRestore(Hop):
+class RefusingRestore(Agent):
     """Ends with a sentence while it takes its partitions over."""
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
@@ -78,7 +78,7 @@ class RefusingRestore(Hop):
         raise WorkerError(msg)
 
 
-class Stuck(Hop):
+class Stuck(Agent):
     """Takes one fetch and never returns."""
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
@@ -91,14 +91,14 @@ class Stuck(Hop):
         return self._starts
 
 
-class StuckInALibrary(Hop):
+class StuckInALibrary(Agent):
     """Calls what never returns, and keeps the interpreter's lock meanwhile."""
 
     async def on_fetch(self, fetch: Fetch) -> None:
         ctypes.PyDLL(None).sleep(600)
 
 
-class WithoutItsThread(Hop):
+class WithoutItsThread(Agent):
     """Loses the thread that talks to Kafka."""
 
     async def on_fetch(self, fetch: Fetch) -> None:
@@ -109,7 +109,7 @@ class WithoutItsThread(Hop):
         thread.thread_loop.call_soon_threadsafe(end)
 
 
-class Orderly(Hop):
+class Orderly(Agent):
     """Commits only when it is told to stop."""
 
     async def on_fetch(self, fetch: Fetch) -> None:
@@ -120,7 +120,7 @@ class Orderly(Hop):
         await self.partitions.commit_fact(self._done)
 
 
-class WaitingForItsThread(Hop):
+class WaitingForItsThread(Agent):
     """Stops, while the thread that talks to Kafka does not."""
 
     async def on_fetch(self, fetch: Fetch) -> None:

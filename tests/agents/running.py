@@ -1,4 +1,4 @@
-"""Workers inside the test's process, and a hop that writes down what happens to it."""
+"""Workers inside the test's process, and an agent that writes down what happens to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from agents.settings import Settings, load_settings
-from agents.worker.agent import Hop
+from agents.worker.agent import Agent
 from agents.worker.app import WorkerApp
 from agents.worker.assembly import build_app
 from agents.worker.publish import Publisher
@@ -25,7 +25,7 @@ def settings_of(broker: Broker, group: str) -> Settings:
     return load_settings(broker=broker.bootstrap, group=group, session_timeout_s=6.0)
 
 
-class Diary(Hop):
+class Diary(Agent):
     """Keeps everything it is given, in order."""
 
     def __init__(self, topics: Sequence[str]) -> None:
@@ -59,9 +59,9 @@ class Diary(Hop):
         return dict(offsets)
 
 
-def app_of(broker: Broker, group: str, *hops: Hop) -> WorkerApp:
+def app_of(broker: Broker, group: str, *agents: Agent) -> WorkerApp:
     settings = settings_of(broker, group)
-    return build_app(settings, hops, Publisher(settings.connection()))
+    return build_app(settings, agents, Publisher(settings.connection()))
 
 
 @asynccontextmanager

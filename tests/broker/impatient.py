@@ -11,7 +11,7 @@ import time
 from agents.kafka.log_reader import LogReader
 from agents.settings import load_settings
 from agents.telemetry import configure_logging
-from agents.worker.assembly import build_app, ingest_hop, monitor_hop
+from agents.worker.assembly import build_app, ingest_agent, monitor_agent
 from agents.worker.publish import Publisher
 from agents.worker.run import run_worker
 
@@ -21,8 +21,9 @@ def main(acknowledged_within_s: float) -> int:
     configure_logging(settings.log_level)
     publisher = Publisher(settings.connection(), acknowledged_within_s=acknowledged_within_s)
     reader = LogReader(settings.connection())
-    hops = [ingest_hop(settings, publisher), monitor_hop(settings, publisher, reader, time.time)]  # noqa: TID251
-    return run_worker(build_app(settings, hops, publisher))
+    clock = time.time  # noqa: TID251 - the caller that time comes from
+    agents = [ingest_agent(settings, publisher), monitor_agent(settings, publisher, reader, clock)]
+    return run_worker(build_app(settings, agents, publisher))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from agents.demo.embedded_broker import EmbeddedBroker
 from agents.notify.alertmanager import AlertmanagerBook, Refresher
-from agents.notify.http import Courier, Patience, open_session
+from agents.notify.http import Backoff, HttpSender, open_session
 from tests.agents.running import until
 from tests.alertmanager import PACKAGE, RealAlertmanager, binary
 from tests.broker import Broker, create_topic, publish
@@ -66,7 +66,7 @@ async def refreshing(
             AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest"),
             [TopicPartition(topic, 0)],
             AlertmanagerBook(url, None, resend_s=0.5),
-            Courier(session, "Alertmanager", url, Patience(first_s=0.05, longest_s=0.2)),
+            HttpSender(session, "Alertmanager", url, Backoff(first_s=0.05, longest_s=0.2)),
             lambda: datetime.now(UTC),
         )
         task = asyncio.create_task(refresher.run())

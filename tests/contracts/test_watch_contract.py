@@ -16,9 +16,9 @@ from river.drift import ADWIN, PageHinkley
 
 from streams.change import Change
 from streams.detect import compiled, level_kernel
-from streams.detect.adwin import AWAY_DEVIATIONS, Backstop
+from streams.detect.adwin import AWAY_DEVIATIONS, SlowDriftDetector
 from streams.detect.budget import SeriesRole
-from streams.detect.level import LevelDetector
+from streams.detect.level import NumericDetector
 from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample
 from streams.series.inputs import NonFiniteValueError
@@ -291,7 +291,7 @@ def test_any_damage_to_a_snapshot_is_noticed(stream: list[Scalar]) -> None:
 
 
 # River's PageHinkley in one place: it is what the kernel must be, at a tenth of the time a value.
-def plain_page_hinkleys(detector: LevelDetector, rows: int) -> list[PageHinkley]:
+def plain_page_hinkleys(detector: NumericDetector, rows: int) -> list[PageHinkley]:
     state = detector._state
     modes = ("up", "down", "up", "down", "up", "down")
     return [
@@ -317,7 +317,7 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
     learnt = rng.normal(size=rows)
     later = rng.normal(rng.choice([0.0, 0.3, -0.5]), rng.choice([0.6, 1.0, 1.6]), 3_000)
     sample = Sample.of(learnt)
-    detector = LevelDetector(NumericReference.of(sample), 50.0, sample)
+    detector = NumericDetector(NumericReference.of(sample), 50.0, sample)
     plain = plain_page_hinkleys(detector, rows)
     innovations = scores_of(detector, np.concatenate((learnt, later)))
 
@@ -328,7 +328,7 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
     )
 
 
-def scores_of(detector: LevelDetector, values: np.ndarray) -> np.ndarray:
+def scores_of(detector: NumericDetector, values: np.ndarray) -> np.ndarray:
     """Return what the detector's statistics are fed with, from the first row of the reference."""
     state = detector._state.copy()
     state[level_kernel.PREVIOUS] = 0.0
@@ -353,7 +353,7 @@ def test_the_backstop_cuts_in_the_rows_of_rivers_adwin(seed: int, size: int) -> 
     rng = np.random.default_rng(seed)
     levels = np.repeat(rng.choice([0.0, 0.0, 0.2, -0.6, 1.5], 12), 400)
     scores = rng.normal(levels, 1.0)
-    backstop = Backstop(0.05, 8, 2_000)
+    backstop = SlowDriftDetector(0.05, 8, 2_000)
 
     rows: list[int] = []
     at = 0

@@ -6,9 +6,9 @@ from schemas.feedback import LabelledRange
 from schemas.model_spec import AlertRules
 from schemas.wire import to_epoch_ms
 from streams.alert.feedback import retrain
-from streams.alert.onset import Mark
-from streams.alert.record import AlertBook, Sighting, status_of
-from streams.alert.transition import Step
+from streams.alert.onset import RowPosition
+from streams.alert.record import AlertWriter, TransitionContext, status_of
+from streams.alert.transition import Transition
 from streams.change import Change
 from streams.ingest.accept import accept
 from streams.ingest.records import Raw, Refused
@@ -69,7 +69,7 @@ def _alert() -> Alert:
         direction="up",
         rows=1_064,
     )
-    fired = _posted(AlertBook("car_loan", AlertRules()), change, "error", "level")
+    fired = _posted(AlertWriter("car_loan", AlertRules()), change, "error", "level")
     moved = Moved(
         series="feature/car_value",
         aspect="level",
@@ -80,8 +80,8 @@ def _alert() -> Alert:
     return fired.model_copy(update={"moved_together": (moved,)})
 
 
-def _posted(book: AlertBook, change: Change, role: str, aspect: str) -> Alert:
-    step = Step(
+def _posted(book: AlertWriter, change: Change, role: str, aspect: str) -> Alert:
+    step = Transition(
         series=role,
         role=role,
         aspect=aspect,
@@ -96,11 +96,11 @@ def _posted(book: AlertBook, change: Change, role: str, aspect: str) -> Alert:
         row=17,
         series_seen=76_064,
     )
-    seen = Sighting(
+    seen = TransitionContext(
         model_version="2018-01",
         predictions_seen=77_064,
         at_ms=to_epoch_ms("2018-08-26T09:41:52.480Z"),
-        onset=Mark(75_001, to_epoch_ms("2018-08-23T06:33:20.152Z"), 1_204),
+        onset=RowPosition(75_001, to_epoch_ms("2018-08-23T06:33:20.152Z"), 1_204),
         partition=3,
         offset=1_221,
     )

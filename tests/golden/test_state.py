@@ -6,11 +6,11 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.codec import pack, unpack
 from streams.model import STATE_VERSION, ModelMonitor, StateVersionError
-from streams.state import StateRecord, StateView, Stored, manifest_records
+from streams.state import StateRecord, StateView, StoredState, manifest_records
 from tests.golden import state
 
 
-def restored(records: list[StateRecord]) -> tuple[dict[str, ModelMonitor], Stored]:
+def restored(records: list[StateRecord]) -> tuple[dict[str, ModelMonitor], StoredState]:
     view = StateView()
     for record in records:
         view.take(record)

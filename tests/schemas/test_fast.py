@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 from schemas.fast import (
     PlainOutcome,
     PlainPrediction,
-    Read,
+    ReadEvent,
+    encode,
     read_plain_outcome,
     read_plain_prediction,
-    written,
 )
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
@@ -90,7 +90,7 @@ FIELDS = [
     "x",
 ]
 BASE = {"prediction": prediction(), "outcome": outcome()}
-READS: dict[str, tuple[Callable[[bytes], Read | None], type[BaseModel]]] = {
+READS: dict[str, tuple[Callable[[bytes], ReadEvent | None], type[BaseModel]]] = {
     "prediction": (read_plain_prediction, Prediction),
     "outcome": (read_plain_outcome, Outcome),
 }
@@ -101,10 +101,10 @@ def slowly(model: type[BaseModel], value: bytes) -> bytes | None:
         event = model.model_validate_json(value)
     except ValidationError:
         return None
-    return written(event.model_dump(include=event.model_fields_set))
+    return encode(event.model_dump(include=event.model_fields_set))
 
 
-def agree(kind: str, value: bytes) -> Read | None:
+def agree(kind: str, value: bytes) -> ReadEvent | None:
     """Return what the plain form makes of a value, which must be what pydantic makes of it."""
     read, model = READS[kind]
     plain = read(value)

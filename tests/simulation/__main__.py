@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
-from agents.worker.assembly import calm_collector
+from agents.worker.assembly import tune_gc
 from tests.simulation.simulation import POINTS, Point, Report, Schedule, run_schedule, silence
 
 
@@ -35,7 +35,7 @@ def main() -> int:
         point for point in POINTS if options.point is None or "/".join(point) in options.point
     ]
     began_s = time.perf_counter()
-    with silence(), ProcessPoolExecutor(options.processes, initializer=calm_collector) as processes:
+    with silence(), ProcessPoolExecutor(options.processes, initializer=tune_gc) as processes:
         if options.each_step:
             names = [f"every step, seed {seed}" for seed in range(options.each_step)]
             found = processes.map(_run, names, map(steps_of, range(options.each_step)))

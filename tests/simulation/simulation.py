@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 import structlog
 from faust.types import TP
 
-from agents.worker.agent import Hop
-from agents.worker.ingest import Ingest
-from agents.worker.monitor import MonitorHop
+from agents.worker.agent import Agent
+from agents.worker.ingest import IngestAgent
+from agents.worker.monitor import MonitorAgent
 from agents.worker.state import Commit, Held, Publish, StateKeeper, StateUnusableError
 from schemas.topics import Topics
 from streams.ingest.dead_letter import DeadLetterLimit
@@ -320,7 +320,7 @@ class Simulation:
             return self._chance.uniform(0.5, 4.5)
         return self._chance.uniform(0.0, self._slowest_s)
 
-    def _hops(self, worker: SimWorker) -> Sequence[Hop]:
+    def _hops(self, worker: SimWorker) -> Sequence[Agent]:
         loop = asyncio.get_running_loop()
 
         def clock() -> float:
@@ -329,7 +329,7 @@ class Simulation:
         async def incarnations() -> dict[str, str]:
             return {}
 
-        ingest = Ingest(
+        ingest = IngestAgent(
             self._topics,
             worker.publisher,
             TimeMerge(IDLE_S),
@@ -340,7 +340,7 @@ class Simulation:
             tick_every_s=TICK_EVERY_S,
         )
         keeper = self._keeper(self._topics, worker, self.report)
-        monitor = MonitorHop(self._topics, worker.publisher, keeper, clock, SAVE_EVERY_S)
+        monitor = MonitorAgent(self._topics, worker.publisher, keeper, clock, SAVE_EVERY_S)
         return ingest, monitor
 
     async def _rebalance(self) -> None:

@@ -1,6 +1,6 @@
-"""A worker of the simulation: the real hops and the real publisher, in a process that can die.
+"""A worker of the simulation: the real agents and the real publisher, in a process that can die.
 
-`SimWorker` does to the hops what `agents.worker.faust_bridge` does: callbacks and fetches take
+`SimWorker` does to the agents what `agents.worker.faust_bridge` does: callbacks and fetches take
 turns, a rebalance waits 3 s for a flush, a failure ends the process. A dead worker does nothing any
 more, except that what it had sent may still arrive.
 """
@@ -29,7 +29,7 @@ from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
 from agents.errors import WorkerError
-from agents.worker.agent import Hop, Partitions
+from agents.worker.agent import Agent, Partitions
 from agents.worker.publish import Publisher
 from agents.worker.transport import End, Fetch
 from schemas.topics import Topics
@@ -39,7 +39,7 @@ from tests.doubles.inputs import START_MS
 REVOKE_S = 3.0
 SHUTDOWN_S = 8.0
 
-Build = Callable[["SimWorker"], Sequence[Hop]]
+Build = Callable[["SimWorker"], Sequence[Agent]]
 
 
 class Fates(Protocol):
@@ -90,7 +90,7 @@ class SimWorker:
     world
         What it lives in.
     build
-        Makes its hops.
+        Makes its agents.
     """
 
     def __init__(self, name: str, world: World, build: Build) -> None:
@@ -113,17 +113,17 @@ class SimWorker:
         self._next: dict[TP, int] = {}
         self.paused: set[TP] = set()
         self._is_running = False
-        self.hops = tuple(build(self))
-        self._busy = {hop.name: asyncio.Lock() for hop in self.hops}
-        for hop in self.hops:
-            hop.partitions = SimPartitions(self, hop.name)
+        self.agents = tuple(build(self))
+        self._busy = {agent.name: asyncio.Lock() for agent in self.agents}
+        for agent in self.agents:
+            agent.partitions = SimPartitions(self, agent.name)
 
     # The process
 
     async def start(self) -> None:
         await self.publisher.start()
-        for hop in self.hops:
-            await hop.on_start()
+        for agent in self.agents:
+            await agent.on_start()
 
     def do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something in this process; it ends with the process."""
@@ -192,45 +192,45 @@ class SimWorker:
             tp: max(self.cluster.commits.get(tp, -1), self.cluster.beginning(tp))
             for tp in sorted(self.assigned)
         }
-        for hop in self.hops:
-            mine = {tp: offset for tp, offset in starts.items() if tp.topic in hop.topics}
-            async with self._busy[hop.name]:
-                await hop.on_rebalance_complete(mine)
+        for agent in self.agents:
+            mine = {tp: offset for tp, offset in starts.items() if tp.topic in agent.topics}
+            async with self._busy[agent.name]:
+                await agent.on_rebalance_complete(mine)
             for tp in mine:
-                chosen = hop.start_offset(tp)
+                chosen = agent.start_offset(tp)
                 if chosen is not None:
                     starts[tp] = chosen
         self._next = starts
         self.paused = set()
         if not self._is_running:
             self._is_running = True
-            for hop in self.hops:
-                self.do(self._guarded(hop.run()))
-                self.do(self._consume(hop))
+            for agent in self.agents:
+                self.do(self._guarded(agent.run()))
+                self.do(self._consume(agent))
 
     async def let_go(self) -> None:
         """Lose all partitions: flush within 3 s, or not."""
         tps, self._next = self.assigned, {}
-        for hop in self.hops:
-            mine = {tp for tp in tps if tp.topic in hop.topics}
+        for agent in self.agents:
+            mine = {tp for tp in tps if tp.topic in agent.topics}
             if mine:
-                await self._undisturbed(hop, partial(hop.on_revoked, mine), REVOKE_S)
+                await self._undisturbed(agent, partial(agent.on_revoked, mine), REVOKE_S)
         self.assigned = set()
 
     async def stop(self) -> None:
         """Stop in good order, as after SIGTERM."""
         self.is_stopping = True
         self._next = {}
-        for hop in self.hops:
-            await self._undisturbed(hop, hop.on_shutdown, SHUTDOWN_S)
+        for agent in self.agents:
+            await self._undisturbed(agent, agent.on_shutdown, SHUTDOWN_S)
         self.die()
 
     async def _undisturbed(
-        self, hop: Hop, callback: Callable[[], Awaitable[None]], within_s: float
+        self, agent: Agent, callback: Callable[[], Awaitable[None]], within_s: float
     ) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                async with self._busy[hop.name]:
+                async with self._busy[agent.name]:
                     await self._guarded(callback())
 
     async def _guarded(self, work: Awaitable[None]) -> None:
@@ -242,30 +242,30 @@ class SimWorker:
             asyncio.get_running_loop().call_later(self.fates.chance.uniform(0, 0.2), self.die)
             await asyncio.Event().wait()
 
-    async def _consume(self, hop: Hop) -> None:
+    async def _consume(self, agent: Agent) -> None:
         chance = self.fates.chance
         longest_s = 0.06
         while True:
             await asyncio.sleep(chance.uniform(0.005, longest_s))
             generation = self.generation
-            fetch = self._take(hop)
+            fetch = self._take(agent)
             longest_s = 0.06 if fetch else 0.2
             if fetch is None:
                 continue
             if chance.random() < 0.2:
                 await asyncio.sleep(chance.uniform(0.0, 0.2))
-            async with self._busy[hop.name]:
+            async with self._busy[agent.name]:
                 # As in the seam: what was fetched before a rebalance is not delivered after it.
                 if generation == self.generation and fetch.tp in self._next:
-                    if self.fates.at(f"fetch of {hop.name}", ("begun",)):
+                    if self.fates.at(f"fetch of {agent.name}", ("begun",)):
                         await self.end_here()
-                    await self._guarded(hop.on_fetch(fetch))
+                    await self._guarded(agent.on_fetch(fetch))
 
-    def _take(self, hop: Hop) -> Fetch | None:
+    def _take(self, agent: Agent) -> Fetch | None:
         ready = [
             tp
             for tp, offset in self._next.items()
-            if tp.topic in hop.topics and tp not in self.paused and offset < self.cluster.end(tp)
+            if tp.topic in agent.topics and tp not in self.paused and offset < self.cluster.end(tp)
         ]
         if not ready:
             return None
@@ -279,7 +279,7 @@ class SimWorker:
 
     def has_read_all(self) -> bool:
         """Tell whether everything there is has been applied."""
-        applied = {tp: offset for hop in self.hops for tp, offset in hop.applied().items()}
+        applied = {tp: offset for agent in self.agents for tp, offset in agent.applied().items()}
         return bool(self._next) and all(
             applied.get(tp) == self.cluster.end(tp) for tp in self._next
         )
@@ -288,9 +288,9 @@ class SimWorker:
 class SimPartitions(Partitions):
     """Commits through the group, as `BatchConsumer.commit_fact` does."""
 
-    def __init__(self, worker: SimWorker, hop: str) -> None:
+    def __init__(self, worker: SimWorker, agent: str) -> None:
         self._worker = worker
-        self._hop = hop
+        self._hop = agent
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
         worker = self._worker

@@ -172,7 +172,7 @@ def test_when_the_series_read_what_was_gathered_changes_nothing(
     for first in range(0, len(log), at_once):
         emissions += monitor.gather(log[first : first + at_once])
         emissions += monitor.read()
-        assert not monitor.may_tell
+        assert not monitor.is_anything_ready
         if first % flushed_every == 0:
             emissions += monitor.flush()
             assert monitor.waiting == 0
@@ -197,12 +197,12 @@ def test_values_wait_while_no_series_can_have_a_reference() -> None:
     monitor = Monitor(0, Topics())
 
     monitor.gather(enumerate(log_of(STORY[:398], 500)))
-    young = monitor.may_tell, monitor.read(), monitor.waiting
+    young = monitor.is_anything_ready, monitor.read(), monitor.waiting
     monitor.next_offset = None
     monitor.gather([(1, log_of(STORY[398:402], 500)[0])])
 
     assert young == (False, [], sum(len(event.payload) for event in STORY[:398]))
-    assert monitor.may_tell
+    assert monitor.is_anything_ready
 
 
 def test_series_begin_in_the_order_of_events_however_many_are_read_at_once() -> None:

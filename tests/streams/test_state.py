@@ -15,7 +15,7 @@ from streams.state import (
     PART_BYTES,
     StateRecord,
     StateView,
-    Stored,
+    StoredState,
     chunk_record,
     deletions,
     manifest_records,
@@ -46,7 +46,7 @@ class Shelf:
         self.log = log_of(taken_in(values), events_per_record)
         self.records: list[StateRecord] = []
         self.monitor = Monitor(0, Topics())
-        self.stored = Stored()
+        self.stored = StoredState()
         self.emissions: list[Emission] = []
 
     def play(self, until: int | None = None) -> None:

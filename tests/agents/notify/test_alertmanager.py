@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from agents.notify.alertmanager import AlertmanagerBook
-from agents.notify.firing import Board
+from agents.notify.firing import FiringAlerts
 from tests.doubles.alerts import FINGERPRINT, alert, status_of
 
 KEY = FINGERPRINT.encode()
@@ -21,7 +21,7 @@ class Talk:
 
     def __init__(self, links: str | None = None) -> None:
         self.now = NOW
-        self.board = Board()
+        self.board = FiringAlerts()
         self.book = AlertmanagerBook(SecretStr("http://am:9093/"), links)
 
     def status(self, value: bytes | None, key: bytes = KEY) -> None:

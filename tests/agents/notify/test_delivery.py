@@ -9,8 +9,8 @@ from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from pydantic import SecretStr
 
 from agents.notify.delivery import Delivery
-from agents.notify.firing import Openings
-from agents.notify.http import Courier, open_session
+from agents.notify.firing import StartPoints
+from agents.notify.http import HttpSender, open_session
 from agents.notify.messages import Webhook
 from schemas.alert import Alert
 from tests.agents.notify.test_firing import TOPICS, ListReader
@@ -80,8 +80,8 @@ async def delivered(consumer: ListConsumer, log: Sequence[Alert], expected: int)
     """Return the ids that a webhook took, once it took as many as expected."""
     async with Receiver() as receiver, open_session() as session:
         url = SecretStr(receiver.url)
-        openings = Openings(ListReader(log), TOPICS, lambda: datetime(2026, 3, 1, tzinfo=UTC))
-        courier = Courier(session, "The webhook", url)
+        openings = StartPoints(ListReader(log), TOPICS, lambda: datetime(2026, 3, 1, tzinfo=UTC))
+        courier = HttpSender(session, "The webhook", url)
         delivery = Delivery(consumer, openings, Webhook(url=url), courier)
         task = asyncio.create_task(delivery.run())
         await until(lambda: len(receiver.taken()) >= expected, f"{expected} transitions")

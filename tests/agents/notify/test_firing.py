@@ -7,7 +7,7 @@ import pytest
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from agents.notify.firing import Opening, Openings, Seen
+from agents.notify.firing import RecentIds, StartPoint, StartPoints
 from schemas.alert import Alert
 from schemas.topics import Topics
 from tests.doubles.alerts import alert, record, status_of
@@ -38,11 +38,11 @@ class ListReader:
             yield [ConsumerRecord(tp.topic, 0, offset, 0, 0, key, value, None, 0, 0, ())]
 
 
-async def opening(reader: ListReader, committed: int | None = None) -> Opening:
-    return await Openings(reader, TOPICS, lambda: NOW).read(0, committed)
+async def opening(reader: ListReader, committed: int | None = None) -> StartPoint:
+    return await StartPoints(reader, TOPICS, lambda: NOW).read(0, committed)
 
 
-def statuses(found: Opening) -> list[tuple[str, str]]:
+def statuses(found: StartPoint) -> list[tuple[str, str]]:
     return [(each.alert.fingerprint[:1], each.alert.status) for each in found.notices]
 
 
@@ -124,7 +124,7 @@ async def test_a_record_that_cannot_be_read_is_passed_over(value: bytes) -> None
 
 def test_ids_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agents.notify.firing.REMEMBERED", 2)
-    seen = Seen()
+    seen = RecentIds()
 
     told = [seen.take(each) for each in ("a", "b", "a", "c", "a")]
 

@@ -8,21 +8,21 @@ from structlog.testing import capture_logs
 
 from agents.demo.embedded_broker import free_port
 from agents.errors import OperatorError
-from agents.notify.http import Courier, Patience, Refusal, Request, open_session
+from agents.notify.http import Backoff, HttpSender, Rejection, Request, open_session
 from tests.doubles.receiver import Answer, Receiver
 
-QUICK = Patience(first_s=0.01, longest_s=0.02, longest_asked_s=0.3)
+QUICK = Backoff(first_s=0.01, longest_s=0.02, longest_asked_s=0.3)
 HERON = "blue-heron"
 
 
-async def deliver(url: str, patience: Patience = QUICK, body: bytes = b"{}") -> Refusal | None:
+async def deliver(url: str, patience: Backoff = QUICK, body: bytes = b"{}") -> Rejection | None:
     request = Request(url=SecretStr(url), body=body)
 
     async def make() -> Request:
         return request
 
     async with open_session() as session:
-        return await Courier(session, "The target", SecretStr(HERON), patience).deliver(make)
+        return await HttpSender(session, "The target", SecretStr(HERON), patience).deliver(make)
 
 
 async def test_what_is_taken_is_sent_once() -> None:
@@ -107,7 +107,7 @@ async def test_every_try_is_made_anew_and_nothing_left_to_say_ends_it() -> None:
             made.append(len(made))
             return Request(url=SecretStr(receiver.url), body=b"{}") if len(made) < 3 else None
 
-        courier = Courier(session, "The target", SecretStr(HERON), QUICK)
+        courier = HttpSender(session, "The target", SecretStr(HERON), QUICK)
         assert await courier.deliver(make) is None
 
     assert (len(made), len(receiver.posts), courier.retries) == (3, 2, 2)

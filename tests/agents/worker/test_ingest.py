@@ -8,7 +8,7 @@ import pytest
 from faust.types import TP
 
 from agents.errors import OperatorError, PublishError
-from agents.worker.ingest import COMMIT_EVERY_S, Ingest, SourceRecreatedError
+from agents.worker.ingest import COMMIT_EVERY_S, IngestAgent, SourceRecreatedError
 from agents.worker.transport import End, Fetch
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
@@ -44,7 +44,7 @@ class Desk:
         self.partitions = ListPartitions(self.journal)
         self.clock = Clock()
         self.incarnations: dict[str, str] = {}
-        self.hop = Ingest(
+        self.agent = IngestAgent(
             TOPICS,
             self.sender,
             TimeMerge(IDLE_S),
@@ -53,18 +53,18 @@ class Desk:
             incarnations=self._incarnations,
             max_payload_bytes=most,
         )
-        self.hop.partitions = self.partitions
+        self.agent.partitions = self.partitions
         self.assign(dict.fromkeys(tps, 0))
 
     async def _incarnations(self) -> dict[str, str]:
         return self.incarnations
 
     def assign(self, starts: dict[TP, int]) -> None:
-        asyncio.run(self.hop.on_rebalance_complete(starts))
+        asyncio.run(self.agent.on_rebalance_complete(starts))
 
     def take(self, fetch: Fetch) -> None:
         with silence():
-            asyncio.run(self.hop.on_fetch(fetch))
+            asyncio.run(self.agent.on_fetch(fetch))
 
     def events(self) -> list[tuple[str, int, int]]:
         """Return (source, offset, instant) of all that was published, in the order of the log."""
@@ -147,7 +147,7 @@ def test_no_event_is_later_than_the_clock() -> None:
 def test_after_a_rebalance_what_was_held_is_read_again() -> None:
     desk = Desk((PREDICTIONS, OUTCOMES))
     desk.take(fetch_of(PREDICTIONS, values(2)))
-    asyncio.run(desk.hop.on_revoked({PREDICTIONS, OUTCOMES}))
+    asyncio.run(desk.agent.on_revoked({PREDICTIONS, OUTCOMES}))
     desk.assign({PREDICTIONS: 0})
     desk.take(fetch_of(PREDICTIONS, values(2)))
 
@@ -207,16 +207,16 @@ def test_an_offset_is_committed_after_what_lies_before_it_is_acknowledged() -> N
 
     assert desk.journal == [TOPICS.name("events"), "commit"]
     assert desk.partitions.commits == [{PREDICTIONS: 3}]
-    assert desk.hop.applied() == {PREDICTIONS: 3}
+    assert desk.agent.applied() == {PREDICTIONS: 3}
 
 
 def test_what_is_held_is_not_committed() -> None:
     desk = Desk((PREDICTIONS, OUTCOMES))
     desk.take(fetch_of(PREDICTIONS, values(3)))
-    asyncio.run(desk.hop.on_shutdown())
+    asyncio.run(desk.agent.on_shutdown())
 
     assert desk.partitions.commits == []
-    assert desk.hop.applied() == {PREDICTIONS: 0, OUTCOMES: 0}
+    assert desk.agent.applied() == {PREDICTIONS: 0, OUTCOMES: 0}
 
 
 def test_commits_are_spared() -> None:
@@ -237,9 +237,9 @@ def test_what_is_acknowledged_is_committed_at_the_end(ending: str) -> None:
     desk.take(fetch_of(PREDICTIONS, values(1), start=1))
 
     if ending == "revoked":
-        asyncio.run(desk.hop.on_revoked({PREDICTIONS}))
+        asyncio.run(desk.agent.on_revoked({PREDICTIONS}))
     else:
-        asyncio.run(desk.hop.on_shutdown())
+        asyncio.run(desk.agent.on_shutdown())
 
     assert desk.partitions.committed() == {PREDICTIONS: 2}
 
@@ -265,7 +265,7 @@ def test_after_a_failed_send_nothing_is_committed() -> None:
 
     with pytest.raises(PublishError):
         desk.take(fetch_of(PREDICTIONS, values(1), start=1))
-    asyncio.run(desk.hop.on_shutdown())
+    asyncio.run(desk.agent.on_shutdown())
 
     assert desk.partitions.commits == [{PREDICTIONS: 1}]
 

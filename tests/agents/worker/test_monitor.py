@@ -14,7 +14,7 @@ from agents.worker.monitor import (
     MOST_DELIVERIES,
     STATUS_EVERY_S,
     BrokenLogError,
-    MonitorHop,
+    MonitorAgent,
 )
 from agents.worker.publish import Outgoing
 from agents.worker.state import StateKeeper
@@ -43,7 +43,7 @@ STORY = log_of(taken_in(story()), 500)
 
 
 class Desk:
-    """A monitor hop, with what it talks to."""
+    """A monitor agent, with what it talks to."""
 
     def __init__(
         self,
@@ -61,8 +61,8 @@ class Desk:
         keeper = StateKeeper(
             TOPICS, self.sender, self.reader, lambda _model_id: spec or ModelSpec()
         )
-        self.hop = MonitorHop(TOPICS, self.sender, keeper, self.clock, SAVE_EVERY_S)
-        self.hop.partitions = self.partitions
+        self.agent = MonitorAgent(TOPICS, self.sender, keeper, self.clock, SAVE_EVERY_S)
+        self.agent.partitions = self.partitions
 
     def clock(self) -> float:
         self.now_s += self.tick_s
@@ -70,21 +70,21 @@ class Desk:
 
     def assign(self, commit: int = 0) -> int:
         with silence():
-            asyncio.run(self.hop.on_rebalance_complete({EVENTS: commit}))
-        start = self.hop.start_offset(EVENTS)
+            asyncio.run(self.agent.on_rebalance_complete({EVENTS: commit}))
+        start = self.agent.start_offset(EVENTS)
         return commit if start is None else start
 
     def take(self, start: int, end: int) -> None:
         with silence():
-            asyncio.run(self.hop.on_fetch(fetch_of(EVENTS, LOG[start:end], start=start)))
+            asyncio.run(self.agent.on_fetch(fetch_of(EVENTS, LOG[start:end], start=start)))
 
     def take_log(self, log: list[bytes], start: int = 0) -> None:
         with silence():
-            asyncio.run(self.hop.on_fetch(fetch_of(EVENTS, log, start=start)))
+            asyncio.run(self.agent.on_fetch(fetch_of(EVENTS, log, start=start)))
 
     def stop(self) -> None:
         with silence():
-            asyncio.run(self.hop.on_shutdown())
+            asyncio.run(self.agent.on_shutdown())
         self.reader.keep(self.sender.to(STATE))
 
     def labelled(self) -> list[bytes]:
@@ -127,9 +127,9 @@ def test_another_worker_goes_on_at_the_commit(cut: int) -> None:
 def test_nothing_is_kept_from_the_assignment_before(desk: Desk) -> None:
     desk.take(0, 5)
     with silence():
-        asyncio.run(desk.hop.on_revoked({EVENTS}))
+        asyncio.run(desk.agent.on_revoked({EVENTS}))
 
-    assert desk.hop.applied() == {}
+    assert desk.agent.applied() == {}
     assert desk.assign(0) == 0
 
 
@@ -184,8 +184,8 @@ async def slowed_down() -> tuple[Desk, SlowSender]:
     """Return a desk whose first record is applied and saved, and whose sender is slow from then."""
     sender = SlowSender()
     desk = Desk(sender=sender)
-    await desk.hop.on_rebalance_complete({EVENTS: 0})
-    await desk.hop.on_fetch(record(0))
+    await desk.agent.on_rebalance_complete({EVENTS: 0})
+    await desk.agent.on_fetch(record(0))
     sender.is_slow = True
     sender.sent.clear()
     return desk, sender
@@ -195,8 +195,8 @@ async def held_up() -> tuple[Desk, SlowSender, asyncio.Task[None]]:
     """Return them with as much on its way as may be, and the fetch that has to wait."""
     desk, sender = await slowed_down()
     for offset in range(1, MOST_DELIVERIES + 1):
-        await desk.hop.on_fetch(record(offset))
-    one_more = asyncio.create_task(desk.hop.on_fetch(record(MOST_DELIVERIES + 1)))
+        await desk.agent.on_fetch(record(offset))
+    one_more = asyncio.create_task(desk.agent.on_fetch(record(MOST_DELIVERIES + 1)))
     assert not await ends(one_more)
     return desk, sender, one_more
 
@@ -215,7 +215,7 @@ async def ends(task: asyncio.Task[None]) -> bool:
 def test_records_are_applied_while_what_others_called_for_is_on_its_way() -> None:
     async def scenario() -> None:
         desk, sender, one_more = await held_up()
-        assert desk.hop.applied() == {EVENTS: MOST_DELIVERIES + 1}
+        assert desk.agent.applied() == {EVENTS: MOST_DELIVERIES + 1}
         assert len(sender.waiting) == MOST_DELIVERIES
         sender.waiting[0].set_result(None)
         assert await ends(one_more)
@@ -229,10 +229,10 @@ def test_records_are_applied_while_what_others_called_for_is_on_its_way() -> Non
 def test_state_waits_for_what_is_on_its_way(way: str) -> None:
     async def scenario() -> None:
         desk, sender = await slowed_down()
-        await desk.hop.on_fetch(record(1))
+        await desk.agent.on_fetch(record(1))
         desk.now_s += SAVE_EVERY_S
         is_due = way == "its time has come"
-        work = desk.hop.on_fetch(record(2)) if is_due else desk.hop.on_shutdown()
+        work = desk.agent.on_fetch(record(2)) if is_due else desk.agent.on_shutdown()
         saving = asyncio.create_task(work)
         for _ in range(2 if is_due else 1):
             assert not await ends(saving)
@@ -248,15 +248,15 @@ def test_state_waits_for_what_is_on_its_way(way: str) -> None:
 def test_after_what_failed_on_its_way_nothing_is_saved() -> None:
     async def scenario() -> None:
         desk, sender = await slowed_down()
-        await desk.hop.on_fetch(record(1))
-        flush = asyncio.create_task(desk.hop.on_revoked({EVENTS}))
+        await desk.agent.on_fetch(record(1))
+        flush = asyncio.create_task(desk.agent.on_revoked({EVENTS}))
         assert not await ends(flush)
         flush.cancel()
         await asyncio.wait([flush])
         commits = len(desk.partitions.commits)
         sender.waiting[0].set_exception(PublishError("a record may be missing"))
         with pytest.raises(PublishError):
-            await desk.hop.on_shutdown()
+            await desk.agent.on_shutdown()
         assert sender.to(STATE) == []
         assert len(desk.partitions.commits) == commits
 
@@ -272,7 +272,7 @@ def test_who_is_cancelled_takes_nothing_along_that_is_applied() -> None:
         for waiting in sender.waiting:
             waiting.set_result(None)
         sender.is_slow = False
-        await desk.hop.on_shutdown()
+        await desk.agent.on_shutdown()
         covered = desk.partitions.committed()[EVENTS]
         due = play(LOG[:covered]).bytes_of("labelled")[len(play(LOG[:1]).bytes_of("labelled")) :]
         assert desk.labelled() == due
@@ -284,12 +284,12 @@ def test_who_is_cancelled_takes_nothing_along_that_is_applied() -> None:
 def test_what_fails_on_its_way_ends_the_worker_at_the_next_record() -> None:
     async def scenario() -> None:
         desk, sender = await slowed_down()
-        await desk.hop.on_fetch(record(1))
+        await desk.agent.on_fetch(record(1))
         await asyncio.sleep(0)
         sender.waiting[0].set_exception(PublishError("a record may be missing"))
         await asyncio.sleep(0)
         with pytest.raises(PublishError):
-            await desk.hop.on_fetch(record(2))
+            await desk.agent.on_fetch(record(2))
 
     with silence():
         asyncio.run(scenario())
@@ -316,7 +316,7 @@ def take_as_backlog(desk: Desk, log: list[bytes]) -> None:
 def take_before(desk: Desk, log: list[bytes], more: int) -> None:
     fetch = fetch_of(EVENTS, log, highwater=len(log) + more)
     with silence():
-        asyncio.run(desk.hop.on_fetch(fetch))
+        asyncio.run(desk.agent.on_fetch(fetch))
 
 
 def test_while_a_backlog_lasts_values_wait_until_the_state_is_saved(
@@ -364,7 +364,7 @@ def test_one_long_reading_does_not_hold_up_the_next() -> None:
 
 def test_at_the_end_of_the_log_nothing_waits(desk: Desk, log_with_an_alert: list[bytes]) -> None:
     with silence():
-        asyncio.run(desk.hop.on_fetch(fetch_of(EVENTS, log_with_an_alert)))
+        asyncio.run(desk.agent.on_fetch(fetch_of(EVENTS, log_with_an_alert)))
 
     assert [each.value for each in desk.sender.to(ALERTS)] == play(log_with_an_alert).bytes_of(
         "alerts"
@@ -411,9 +411,9 @@ def test_state_is_saved_at_the_end(desk: Desk, ending: str) -> None:
 
     with silence():
         if ending == "revoked":
-            asyncio.run(desk.hop.on_revoked({EVENTS}))
+            asyncio.run(desk.agent.on_revoked({EVENTS}))
         else:
-            asyncio.run(desk.hop.on_shutdown())
+            asyncio.run(desk.agent.on_shutdown())
 
     assert desk.partitions.committed() == {EVENTS: 4}
 
@@ -433,8 +433,8 @@ def test_what_is_pushed_out_of_a_full_room_is_said() -> None:
     log = log_of(taken_in(prediction(f"p{row}") for row in range(10)), events_per_record=10)
 
     with structlog.testing.capture_logs() as said:
-        asyncio.run(desk.hop.on_fetch(fetch_of(EVENTS, log)))
-        asyncio.run(desk.hop.on_shutdown())
+        asyncio.run(desk.agent.on_fetch(fetch_of(EVENTS, log)))
+        asyncio.run(desk.agent.on_shutdown())
 
     [warning] = [each for each in said if each["log_level"] == "warning"]
     assert warning["event"].startswith("Dropped 6 predictions and 0 outcomes that still waited")

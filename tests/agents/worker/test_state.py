@@ -19,7 +19,7 @@ from streams.codec import pack, unpack
 from streams.emission import Emission
 from streams.model import STATE_VERSION
 from streams.monitor import Monitor
-from streams.state import Stored, manifest_records
+from streams.state import StoredState, manifest_records
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import START_MS, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender
@@ -58,7 +58,7 @@ class Desk:
             clock=lambda: 0.0,
             slice_s=slice_s,
         )
-        self.held = Held(Monitor(0, TOPICS), Stored())
+        self.held = Held(Monitor(0, TOPICS), StoredState())
 
     def play(self, until: int = len(LOG)) -> None:
         for offset in range(self.held.monitor.next_offset or 0, until):

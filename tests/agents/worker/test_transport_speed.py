@@ -9,7 +9,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
-from agents.worker.agent import Hop
+from agents.worker.agent import Agent
 from agents.worker.publish import Outgoing, Publisher
 from agents.worker.transport import RECORDS_PER_FETCH, Fetch
 from tests.agents.running import app_of, running, settings_of
@@ -35,7 +35,7 @@ class Stopwatch:
         )
 
 
-class Counter(Hop):
+class Counter(Agent):
     """Counts records, from the assignment on."""
 
     def __init__(self, topic: str) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
-from streams.alert.lifecycle import Lives
-from streams.alert.transition import Note, Step
+from streams.alert.lifecycle import AlertStates
+from streams.alert.transition import OperatorNote, Transition
 from streams.change import Condition
 from streams.ingest.records import Accepted
 from tests.doubles.core import (
@@ -238,13 +238,13 @@ def test_what_the_hour_adds_survives_a_restart_and_any_cut(category: bool) -> No
 # Conditions and people
 
 
-def lives_with(**condition: object) -> tuple[Lives, list[Step]]:
-    lives = Lives(RULES)
+def lives_with(**condition: object) -> tuple[AlertStates, list[Transition]]:
+    lives = AlertStates(RULES)
     fields: dict[str, object] = dict(condition)
     return lives, lives.on_condition(SILENT._replace(**fields), is_on=True, now_ms=0)  # type: ignore[arg-type]
 
 
-def statuses(steps: list[Step]) -> list[str]:
+def statuses(steps: list[Transition]) -> list[str]:
     return [step.status for step in steps]
 
 
@@ -284,19 +284,19 @@ def test_the_third_firing_within_the_time_is_flapping_and_must_stay_away_as_long
 def test_who_takes_note_or_mutes_is_told_and_kept_until_it_is_over() -> None:
     lives, _ = lives_with()
 
-    noted = lives.acknowledge("predictions", "silence", Note("anna", 5, "deploy"), 10)
+    noted = lives.acknowledge("predictions", "silence", OperatorNote("anna", 5, "deploy"), 10)
     muted = lives.mute("predictions", "silence", 60_000, 20)
     unmuted = lives.mute("predictions", "silence", None, 30)
 
     assert statuses([*noted, *muted, *unmuted]) == ["ongoing"] * 3
     assert [step.sequence for step in (*noted, *muted, *unmuted)] == [1, 2, 3]
-    assert unmuted[0].acknowledged == Note("anna", 5, "deploy")
+    assert unmuted[0].acknowledged == OperatorNote("anna", 5, "deploy")
     assert (muted[0].muted_until_ms, unmuted[0].muted_until_ms) == (60_000, None)
 
 
 def test_nothing_is_said_of_an_alert_that_is_not_open() -> None:
-    lives = Lives(RULES)
-    note = Note("anna", 5, None)
+    lives = AlertStates(RULES)
+    note = OperatorNote("anna", 5, None)
 
     assert lives.acknowledge("score", "level", note, 10) == []
     assert lives.mute("score", "level", 60_000, 10) == []
@@ -346,7 +346,9 @@ def test_what_a_person_accepts_is_the_reference_from_there_on() -> None:
     model = played.monitor.models["m"]
     (alert,) = played.of("alerts")
 
-    steps = model.book.accept(alert["fingerprint"], Note("anna", 5, "ok"), 10, model.panel.watch)
+    steps = model.book.accept(
+        alert["fingerprint"], OperatorNote("anna", 5, "ok"), 10, model.panel.watch
+    )
 
     assert [(step.status, step.because) for step in steps] == [("resolved", "accepted")]
     original = model.panel.describe()["feature/x"]["original"]

@@ -3,23 +3,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.alert.onset import COARSE_REACH, COARSE_ROWS, FINE_REACH, FINE_ROWS, Mark, Trail
+from streams.alert.onset import (
+    COARSE_REACH,
+    COARSE_ROWS,
+    FINE_REACH,
+    FINE_ROWS,
+    RowIndex,
+    RowPosition,
+)
 
 
-def walked(rows: int) -> Trail:
-    trail = Trail()
+def walked(rows: int) -> RowIndex:
+    trail = RowIndex()
     go_on(trail, range(1, rows + 1))
     trail.forget()
     return trail
 
 
-def go_on(trail: Trail, rows: range) -> None:
-    trail.note(rows.start, [Mark(row, 1_000 * row, row // 10) for row in rows])
+def go_on(trail: RowIndex, rows: range) -> None:
+    trail.note(rows.start, [RowPosition(row, 1_000 * row, row // 10) for row in rows])
 
 
 def test_a_trail_without_rows_has_no_marks() -> None:
     with pytest.raises(LookupError, match="a trail without rows"):
-        Trail().find(1, now_row=1)
+        RowIndex().find(1, now_row=1)
 
 
 # Rule 1
@@ -68,7 +75,7 @@ def test_only_the_latest_rows_are_remembered() -> None:
 def test_a_restored_trail_finds_what_the_first_one_found(rows: int) -> None:
     trail = walked(rows)
 
-    restored = Trail.restore(orjson.loads(orjson.dumps(trail.snapshot())))
+    restored = RowIndex.restore(orjson.loads(orjson.dumps(trail.snapshot())))
 
     latest = rows + 49
     for other in (trail, restored):

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from schemas.alert import Alert
 from schemas.model_spec import AlertRules
-from streams.alert.onset import Mark
-from streams.alert.record import AlertBook, Sighting, identify, status_of
-from streams.alert.transition import QUALITY_ASPECTS, Step
+from streams.alert.onset import RowPosition
+from streams.alert.record import AlertWriter, TransitionContext, identify, status_of
+from streams.alert.transition import QUALITY_ASPECTS, Transition
 from streams.change import Change
-from streams.traffic.conditions import Figures, describe
+from streams.traffic.conditions import Figures, condition_of
 from tests.doubles.inputs import START_MS
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +30,7 @@ CHANGE = Change(
     direction="up",
     rows=40,
 )
-STEP = Step(
+STEP = Transition(
     series="feature/car_value",
     role="feature",
     aspect="level",
@@ -45,19 +45,19 @@ STEP = Step(
     row=17,
     series_seen=75_039,
 )
-SEEN = Sighting(
+SEEN = TransitionContext(
     model_version="7",
     predictions_seen=75_040,
     at_ms=START_MS + 3_600_000,
-    onset=Mark(75_000, START_MS, 11),
+    onset=RowPosition(75_000, START_MS, 11),
     partition=3,
     offset=12,
 )
-_OF_SIGHTING = frozenset(Sighting.__dataclass_fields__)
-_OF_STEP = frozenset(Step._fields)
+_OF_SIGHTING = frozenset(TransitionContext.__dataclass_fields__)
+_OF_STEP = frozenset(Transition._fields)
 
 
-def step(**fields: Any) -> Step:
+def step(**fields: Any) -> Transition:
     on_step = {k: v for k, v in fields.items() if k in _OF_STEP}
     on_change = {k: v for k, v in fields.items() if k in Change.__dataclass_fields__}
     role = on_step.get("role", "feature")
@@ -67,14 +67,14 @@ def step(**fields: Any) -> Step:
     return STEP._replace(**kept)
 
 
-def post(book: AlertBook, **fields: Any) -> Alert:
+def post(book: AlertWriter, **fields: Any) -> Alert:
     on_seen = {k: v for k, v in fields.items() if k in _OF_SIGHTING}
     on_step = {k: v for k, v in fields.items() if k not in _OF_SIGHTING}
     return book.post(step(**on_step), replace(SEEN, **on_seen))
 
 
 def alert(**fields: Any) -> Alert:
-    return post(AlertBook(fields.pop("model_id", "car_loan"), AlertRules()), **fields)
+    return post(AlertWriter(fields.pop("model_id", "car_loan"), AlertRules()), **fields)
 
 
 # Rule 1
@@ -86,7 +86,13 @@ def test_the_same_change_has_the_same_id_and_the_same_bytes() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"partition": 0}, {"offset": 99}, {"onset": Mark(1, START_MS, 0)}, {"index": 0}, {"row": 0}],
+    [
+        {"partition": 0},
+        {"offset": 99},
+        {"onset": RowPosition(1, START_MS, 0)},
+        {"index": 0},
+        {"row": 0},
+    ],
     ids=["partition", "offset", "onset", "place in the stretch", "place in the record"],
 )
 def test_the_id_does_not_depend_on_where_the_log_lies(fields: dict[str, object]) -> None:
@@ -294,7 +300,7 @@ def test_every_alert_names_an_entry_of_the_runbook_that_there_is() -> None:
 
 
 def test_an_alert_says_what_else_is_open_the_strongest_first() -> None:
-    book = AlertBook("car_loan", AlertRules())
+    book = AlertWriter("car_loan", AlertRules())
     post(book, series="feature/a", effect=0.3)
     post(book, series="feature/b", effect=0.9)
     post(book, series="score", role="score", effect=0.5)
@@ -310,15 +316,15 @@ def test_an_alert_says_what_else_is_open_the_strongest_first() -> None:
 
 
 def test_what_began_long_before_has_not_moved_together() -> None:
-    book = AlertBook("car_loan", AlertRules(renotify_s=60.0))
-    post(book, series="feature/a", onset=Mark(1, START_MS - 3_600_001, 1))
-    post(book, series="feature/b", onset=Mark(1, START_MS - 3_600_000, 1))
+    book = AlertWriter("car_loan", AlertRules(renotify_s=60.0))
+    post(book, series="feature/a", onset=RowPosition(1, START_MS - 3_600_001, 1))
+    post(book, series="feature/b", onset=RowPosition(1, START_MS - 3_600_000, 1))
 
     assert [moved.series for moved in post(book).moved_together] == ["feature/b"]
 
 
 def test_a_drift_while_the_error_is_worse_is_critical_and_stays_so() -> None:
-    book = AlertBook("car_loan", AlertRules())
+    book = AlertWriter("car_loan", AlertRules())
     post(book, role="error", aspect="level", effect_unit="odds_ratio", effect=2.0)
 
     fired = post(book, effect=0.6)
@@ -332,7 +338,7 @@ def test_a_drift_while_the_error_is_worse_is_critical_and_stays_so() -> None:
 
 
 def test_what_goes_on_and_ends_keeps_its_beginning() -> None:
-    book = AlertBook("car_loan", AlertRules())
+    book = AlertWriter("car_loan", AlertRules())
     fired = post(book)
     later = {"at_ms": START_MS + 15_600_000, "onset": None, "offset": 99}
 
@@ -361,7 +367,7 @@ def test_that_it_goes_on_is_a_sentence_for_every_aspect(aspect: str, figure: flo
 
 
 def test_what_flapped_is_said_to_stay_and_a_fact_to_be_over_in_its_own_words() -> None:
-    late = describe("late", Figures(7_200.0, 600.0, 12.0, 900))
+    late = condition_of("late", Figures(7_200.0, 600.0, 12.0, 900))
     over: dict[str, Any] = {"status": "resolved", "sequence": 1, "because": "returned"}
 
     flapped = alert(is_flapping=True, **over)
@@ -374,7 +380,7 @@ def test_what_flapped_is_said_to_stay_and_a_fact_to_be_over_in_its_own_words() -
 
 
 def test_a_silence_began_with_the_last_event_before_it() -> None:
-    silent = describe("outcome_silence", Figures(1_800.0, 60.0, 30.0, 1))
+    silent = condition_of("outcome_silence", Figures(1_800.0, 60.0, 30.0, 1))
     fields = {"condition": silent, "series": silent.series, "aspect": silent.aspect, "onset": None}
 
     fired = alert(**fields, value=silent.value)
@@ -386,7 +392,7 @@ def test_a_silence_began_with_the_last_event_before_it() -> None:
 
 
 def test_status_holds_what_is_open_and_nothing_of_what_is_over() -> None:
-    book = AlertBook("car_loan", AlertRules())
+    book = AlertWriter("car_loan", AlertRules())
     a, b = post(book, series="feature/a"), post(book, series="feature/b")
     post(book, series="feature/a", status="resolved", sequence=1, because="accepted")
 
@@ -396,5 +402,5 @@ def test_status_holds_what_is_open_and_nothing_of_what_is_over() -> None:
     assert statuses[b.fingerprint] == status_of(b)
     assert a.fingerprint not in book
     assert book[b.fingerprint] == b
-    again = AlertBook.restore("car_loan", AlertRules(), book.snapshot())
+    again = AlertWriter.restore("car_loan", AlertRules(), book.snapshot())
     assert dict(again.statuses()) == statuses

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from streams.change import Finding
-from streams.detect.adwin import Backstop
-from streams.detect.level import LevelDetector
+from streams.detect.adwin import SlowDriftDetector
+from streams.detect.level import NumericDetector
 from streams.detect.reference import NumericReference, ShareReference
 from streams.detect.sample import Sample
 from streams.detect.share import ShareDetector
@@ -11,13 +11,13 @@ from streams.detect.share import ShareDetector
 Floats = np.ndarray
 
 
-def level_detector(seed: int = 1, false_alarms: float = 0.01) -> LevelDetector:
+def level_detector(seed: int = 1, false_alarms: float = 0.01) -> NumericDetector:
     return learnt_from(np.random.default_rng(seed).normal(10.0, 2.0, 2_000), false_alarms)
 
 
-def learnt_from(x: Floats, false_alarms: float) -> LevelDetector:
+def learnt_from(x: Floats, false_alarms: float) -> NumericDetector:
     sample = Sample.of(x)
-    return LevelDetector(NumericReference.of(sample), false_alarms, sample)
+    return NumericDetector(NumericReference.of(sample), false_alarms, sample)
 
 
 def share_detector(share: float, seed: int = 1, false_alarms: float = 0.1) -> ShareDetector:
@@ -184,7 +184,7 @@ def test_a_budget_can_change_without_forgetting() -> None:
 
 
 def test_adwin_is_not_asked_where_it_cuts_the_reference() -> None:
-    backstop = Backstop(0.002, 32, 2_000)
+    backstop = SlowDriftDetector(0.002, 32, 2_000)
     backstop.learn(np.repeat([0.0, 2.0], 1_000))
 
     assert backstop.run(np.full(3_000, 5.0)) is None
@@ -197,7 +197,7 @@ def test_a_detector_restored_in_the_middle_goes_on_to_the_last_bit(cut: int) -> 
     expected = found(whole.run(later))
 
     early = first.run(later[:cut])
-    again = LevelDetector.restore(first.snapshot())
+    again = NumericDetector.restore(first.snapshot())
     late = again.run(later[cut:]) if early is None else None
 
     rows = early.row if early is not None else found(late).row + cut

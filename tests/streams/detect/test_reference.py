@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from streams.detect.reference import NumericReference, ShareReference, autocorrelation
-from streams.detect.sample import Levels, Sample
+from streams.detect.sample import Categories, Sample
 from streams.detect.statistics import block_inflation
 
 
@@ -54,7 +54,7 @@ def test_a_share_is_less_than_all_whatever_the_hours_take_off() -> None:
 def test_categories_below_one_percent_are_watched_together() -> None:
     values = ["a"] * 1_000 + ["b"] * 900 + [f"rare {k % 10}" for k in range(100)]
 
-    levels = Levels.of(values, rarest_rows=3)
+    levels = Categories.of(values, rarest_rows=3)
 
     assert levels.watched == ("a", "b")
     assert levels.others == 10
@@ -62,12 +62,12 @@ def test_categories_below_one_percent_are_watched_together() -> None:
 
 
 def test_a_category_seen_once_leaves_room_for_more() -> None:
-    assert not Levels.of(["a"] * 999 + ["b"], rarest_rows=3).is_closed
+    assert not Categories.of(["a"] * 999 + ["b"], rarest_rows=3).is_closed
 
 
 def test_no_more_than_twelve_categories_are_watched() -> None:
-    assert len(Levels.of([f"{k % 40}" for k in range(4_000)], rarest_rows=3).watched) == 12
+    assert len(Categories.of([f"{k % 40}" for k in range(4_000)], rarest_rows=3).watched) == 12
 
 
 def test_both_truths_are_known_before_they_come() -> None:
-    assert set(Levels.of_truth([False] * 300).watched) == {False, True}
+    assert set(Categories.of_truth([False] * 300).watched) == {False, True}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streams.detect import level_kernel, score_kernel, statistics
-from streams.detect.level import LevelDetector
+from streams.detect.level import NumericDetector
 from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample, Scale
 from streams.detect.statistics import INFLATION_BLOCK_ROWS
@@ -93,7 +93,7 @@ def test_scores_laid_down_in_order_are_those_of_the_values_one_by_one(rows: int)
 
 def test_statistics_read_scores_as_they_read_values() -> None:
     sample = Sample.of(np.random.default_rng(1).normal(0, 3, 500))
-    detector = LevelDetector(NumericReference.of(sample), 0.01)
+    detector = NumericDetector(NumericReference.of(sample), 0.01)
     one, other = detector._state.copy(), detector._state.copy()
     scores, again = np.empty(500), np.empty(500)
 

@@ -9,10 +9,10 @@ import pytest
 
 from streams.change import Change
 from streams.clock import Instants
-from streams.detect.sample import Levels, Sample
-from streams.season.calendar import Calendar
+from streams.detect.sample import Categories, Sample
+from streams.season.calendar import HourlyGrid
 from streams.season.hour_kernel import GRID_HOURS
-from streams.season.recurrence import SURE, repeated
+from streams.season.recurrence import SURE, two_way_anova
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
@@ -177,7 +177,7 @@ def test_a_change_that_stays_is_no_rhythm() -> None:
     cells = np.zeros((2, 24))
     cells[0, 12:] = cells[1] = 1.0
 
-    assert repeated(cells + np.random.default_rng(1).normal(0, 0.01, (2, 24))).sureness < SURE
+    assert two_way_anova(cells + np.random.default_rng(1).normal(0, 0.01, (2, 24))).sureness < SURE
 
 
 @pytest.mark.parametrize("step_ms", [0, 1, 20])
@@ -214,11 +214,11 @@ def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
     rng = np.random.default_rng(3)
     minutes = MONDAY_MS // 60_000 + rng.integers(0, 60 * GRID_HOURS, 3_000)
     values: list[str | float | bool] = ["a"] * len(minutes)
-    sample = Sample(values, Levels.of(values, rarest_rows=3))
+    sample = Sample(values, Categories.of(values, rarest_rows=3))
 
-    calendar = Calendar.of(sample, ["a", None], minutes)
+    calendar = HourlyGrid.of(sample, ["a", None], minutes)
     assert calendar is not None
-    calendar = Calendar.restore(calendar.snapshot())
+    calendar = HourlyGrid.restore(calendar.snapshot())
 
     stored = np.frombuffer(calendar.snapshot()["grid"], dtype=np.float32).reshape(GRID_HOURS, 3)
     expected = np.bincount(minutes // 60 % GRID_HOURS, minlength=GRID_HOURS)
@@ -232,7 +232,7 @@ def test_a_weak_rhythm_is_believed_sooner_where_it_has_cost_two_alarms(
 ) -> None:
     at_ms = instants(2.01, 4_000)
     values = (noise(at_ms) + 0.13 * evening(at_ms)).tolist()
-    calendar = Calendar.of(Sample(values), (), at_ms // 60_000)
+    calendar = HourlyGrid.of(Sample(values), (), at_ms // 60_000)
     assert calendar is not None
     calendar.alarms = alarms
 

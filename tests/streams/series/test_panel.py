@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
-from streams.alert.lifecycle import Lives
-from streams.series.panel import Panel
+from streams.alert.lifecycle import AlertStates
+from streams.series.panel import SeriesSet
 from streams.values import Scalar
 
 Row = dict[str, Scalar]
@@ -24,15 +24,15 @@ ANOTHER_ORDER: list[Row] = [SAME[0], {"c": 3, "b": "y", "a": 2.0}]
 LESS: list[Row] = [SAME[0], {"b": "y", "c": 3}]
 
 
-def columns_of(panel: Panel, rows: list[Row]) -> dict[str, list[Scalar]]:
+def columns_of(panel: SeriesSet, rows: list[Row]) -> dict[str, list[Scalar]]:
     columns = panel.feature_columns(rows, np.arange(len(rows)))
     return {column.series: list(column.values) for column in columns}
 
 
-def read(panel: Panel, rows: list[Row]) -> None:
+def read(panel: SeriesSet, rows: list[Row]) -> None:
     panel.update(
         panel.feature_columns(rows, np.arange(len(rows))),
-        Lives(AlertRules()),
+        AlertStates(AlertRules()),
         lambda _role, row: Arrived(0, row, 1_000 * row),
     )
 
@@ -43,13 +43,13 @@ def read(panel: Panel, rows: list[Row]) -> None:
 def test_a_column_does_not_depend_on_how_rows_name_their_features(
     rows: list[Row], a: list[Scalar]
 ) -> None:
-    columns = columns_of(Panel(ModelSpec()), rows)
+    columns = columns_of(SeriesSet(ModelSpec()), rows)
 
     assert columns == {"feature/a": a, "feature/b": ["x", "y"], "feature/c": [None, 3]}
 
 
 def test_a_feature_that_no_row_names_any_more_is_missing() -> None:
-    panel = Panel(ModelSpec())
+    panel = SeriesSet(ModelSpec())
     columns_of(panel, SAME)
 
     columns = columns_of(panel, [{"a": 1.0}, {"a": 2.0}])
@@ -60,7 +60,7 @@ def test_a_feature_that_no_row_names_any_more_is_missing() -> None:
 
 def test_a_feature_that_is_not_ignored_any_more_begins_again() -> None:
     row: Row = {"a": 1.0, "b": 2.0}
-    panel = Panel(ModelSpec())
+    panel = SeriesSet(ModelSpec())
     read(panel, [row])
     begun = panel.begins_feature(row)
     panel.respec(ModelSpec.model_validate({"features": {"ignore": ["a"]}}))

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from streams.codec import pack
-from streams.detect.sample import Levels, Sample
+from streams.detect.sample import Categories, Sample
 from streams.series.inputs import doubles
 from streams.series.missing import MissingRule
-from streams.series.repeat_limit import Hush
-from streams.series.stuck import RunRule
-from streams.series.unseen import NewsRule
+from streams.series.repeat_limit import RepeatLimit
+from streams.series.stuck import StuckRule
+from streams.series.unseen import UnseenRule
 from streams.values import Value
 
 STAGES = (200, 500, 1_000, 2_000)
@@ -61,14 +61,14 @@ def test_a_column_that_is_missing_more_often_is_found() -> None:
 
 
 def test_a_category_that_the_reference_did_not_have_is_said_at_its_first_row() -> None:
-    rule = NewsRule(["a", "b"], is_closed=True, hush_rows=2_000)
+    rule = UnseenRule(["a", "b"], is_closed=True, hush_rows=2_000)
 
     assert rule.update(["a", "b", "c", "c"]) == [(2, "c")]
     assert rule.update(["c", "a"]) == []
 
 
 def test_a_flood_of_new_categories_is_one_alarm_then_silence() -> None:
-    rule = NewsRule(["a", "b"], is_closed=True, hush_rows=100)
+    rule = UnseenRule(["a", "b"], is_closed=True, hush_rows=100)
     ids = [f"id {row}" for row in range(10_000)]
 
     assert len(rule.update(ids)) <= 3
@@ -76,25 +76,25 @@ def test_a_flood_of_new_categories_is_one_alarm_then_silence() -> None:
 
 
 def test_where_the_reference_left_room_for_new_categories_none_is_news() -> None:
-    rule = NewsRule(["a", "b"], is_closed=False, hush_rows=100)
+    rule = UnseenRule(["a", "b"], is_closed=False, hush_rows=100)
 
     assert rule.update(["x", "y", "z"]) == []
 
 
 def test_the_same_news_waits_twice_as_long_each_time() -> None:
-    hush = Hush(10)
+    hush = RepeatLimit(10)
 
     assert [row for row in range(100) if hush.lets_through(row)] == [0, 10, 30, 70]
 
 
-def read(rule: RunRule, values: list[Value]) -> tuple[list[int], list[int] | None]:
+def read(rule: StuckRule, values: list[Value]) -> tuple[list[int], list[int] | None]:
     return rule.filter(values, doubles(values, set(map(type, values))))
 
 
 @pytest.mark.parametrize("batch", [1, 7, 100])
 def test_a_stuck_value_is_said_once_and_left_out_from_then_on(batch: int) -> None:
     rng = np.random.default_rng(1)
-    rule = RunRule()
+    rule = StuckRule()
     rule.learn(Sample(rng.normal(size=2_000).tolist()), 0.01)
     values = [*rng.normal(size=50).tolist(), *[0.25] * 300, *rng.normal(size=50).tolist()]
     stuck, kept = [], []
@@ -110,7 +110,7 @@ def test_a_stuck_value_is_said_once_and_left_out_from_then_on(batch: int) -> Non
 
 
 def test_runs_as_long_as_the_references_own_are_believed() -> None:
-    rule = RunRule()
+    rule = StuckRule()
     rule.learn(Sample([float(row // 40) for row in range(2_000)]), 0.01)
 
     assert read(rule, [7.0] * 119) == ([], None)
@@ -119,7 +119,7 @@ def test_runs_as_long_as_the_references_own_are_believed() -> None:
 
 def test_a_common_value_may_come_often_in_a_row() -> None:
     rng = np.random.default_rng(1)
-    rule = RunRule()
+    rule = StuckRule()
     rule.learn(Sample((rng.random(2_000) < 0.95).tolist()), 0.01)
 
     assert rule.limit > 200
@@ -127,9 +127,9 @@ def test_a_common_value_may_come_often_in_a_row() -> None:
 
 def test_words_stick_like_numbers() -> None:
     rng = np.random.default_rng(1)
-    rule = RunRule()
+    rule = StuckRule()
     words = [str(word) for word in rng.integers(0, 30, 2_000)]
-    rule.learn(Sample(words, Levels.of(words, rarest_rows=3)), 0.01)
+    rule.learn(Sample(words, Categories.of(words, rarest_rows=3)), 0.01)
 
     assert read(rule, ["7"] * 15)[0] == []
     assert read(rule, ["7"] * 10)[0] == [4]

@@ -4,10 +4,10 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.traffic.event_rate import FIRST_ROWS, MOST_ROWS, RareShare
+from streams.traffic.event_rate import FIRST_ROWS, MOST_ROWS, EventRate
 
 
-def read(share: RareShare, hits: list[bool], first_row: int = 1) -> list[int]:
+def read(share: EventRate, hits: list[bool], first_row: int = 1) -> list[int]:
     """Read rows; return those at which something began or ended."""
     changed = []
     for row, is_hit in enumerate(hits, first_row):
@@ -35,7 +35,7 @@ def test_misses_taken_in_one_by_one_or_together_are_the_same(
     hits: list[bool], data: st.DataObject
 ) -> None:
     usual = [row % 100 == 0 for row in range(FIRST_ROWS + 100)]
-    together, apart = RareShare(), RareShare()
+    together, apart = EventRate(), EventRate()
     cuts = data.draw(st.sets(st.integers(1, len(hits) + len(usual))))
 
     read(together, usual + hits)
@@ -54,17 +54,17 @@ def test_misses_taken_in_one_by_one_or_together_are_the_same(
 
 def test_a_usual_share_is_quiet_for_long() -> None:
     for share in (0.001, 0.01, 0.1, 0.5):
-        assert read(RareShare(0, 0.01), drawn(share, 50_000)) == [], share
+        assert read(EventRate(0, 0.01), drawn(share, 50_000)) == [], share
 
 
 def test_the_first_hits_after_a_short_time_without_any_say_nothing() -> None:
-    share = RareShare()
+    share = EventRate()
 
     assert read(share, [False] * FIRST_ROWS + drawn(0.004, 3_000)) == []
 
 
 def test_a_larger_share_is_seen_and_told_with_its_figures() -> None:
-    share = RareShare()
+    share = EventRate()
     quiet = drawn(0.01, 5_000)
 
     changed = read(share, quiet + drawn(0.3, 200, seed=3))
@@ -81,7 +81,7 @@ def test_a_larger_share_is_seen_and_told_with_its_figures() -> None:
 
 
 def test_an_episode_ends_when_the_share_is_back_and_not_at_the_first_pause() -> None:
-    share = RareShare()
+    share = EventRate()
 
     changed = read(share, drawn(0.01, 5_000) + drawn(0.5, 400, seed=4) + drawn(0.01, 500, seed=5))
 
@@ -91,7 +91,7 @@ def test_an_episode_ends_when_the_share_is_back_and_not_at_the_first_pause() -> 
 
 
 def test_it_ends_at_the_row_that_was_foretold() -> None:
-    share = RareShare()
+    share = EventRate()
     read(share, [False] * 5_000 + [True] * 40)
 
     due_row = share.due_row
@@ -107,7 +107,7 @@ def test_it_ends_at_the_row_that_was_foretold() -> None:
 
 
 def test_an_episode_counts_for_the_usual_share_but_for_a_tenth_at_most() -> None:
-    share = RareShare()
+    share = EventRate()
 
     read(share, [False] * 5_000 + [True] * 4_000 + [False] * 100)
 
@@ -116,7 +116,7 @@ def test_an_episode_counts_for_the_usual_share_but_for_a_tenth_at_most() -> None
 
 
 def test_what_a_person_accepts_is_usual_from_then_on() -> None:
-    share = RareShare()
+    share = EventRate()
     read(share, [False] * 5_000 + drawn(0.4, 1_000))
 
     share.relearn()
@@ -127,7 +127,7 @@ def test_what_a_person_accepts_is_usual_from_then_on() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    share = RareShare()
+    share = EventRate()
 
     read(share, drawn(0.3, 3 * MOST_ROWS))
 
@@ -137,11 +137,11 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_a_restart_in_the_middle_changes_nothing() -> None:
     hits = drawn(0.01, 3_000) + drawn(0.5, 300, seed=4) + drawn(0.01, 700, seed=5)
-    whole = RareShare()
+    whole = EventRate()
     changed = read(whole, hits)
 
     for cut in (200, 3_004, 3_100, 3_310):
-        first, then = RareShare(), RareShare()
+        first, then = EventRate(), EventRate()
         before = read(first, hits[:cut])
         then.restore(orjson.loads(orjson.dumps(first.snapshot())))
         assert before + read(then, hits[cut:], cut + 1) == changed

@@ -8,9 +8,9 @@ import pytest
 from streams.alert.record import anchor_of
 from streams.clock import HOUR_MS, NEVER_MS
 from streams.join.outcome_join import JoinCounts
-from streams.traffic.conditions import NAMINGS
-from streams.traffic.event_rate import RareShare
-from streams.traffic.traffic import AHEAD_MS, BUDGET_SHARE, RULES, Hygiene, Verdict
+from streams.traffic.conditions import CONDITIONS
+from streams.traffic.event_rate import EventRate
+from streams.traffic.traffic import AHEAD_MS, BUDGET_SHARE, RULES, ConditionState, TrafficMonitor
 
 MINUTE_MS = 60_000
 START_MS = 1_767_571_200_000  # 2026-01-05T00:00:00Z, a Monday
@@ -41,7 +41,7 @@ class Model:
 
     def __init__(self, alert_budget: float = 0.2) -> None:
         self.counts = JoinCounts()
-        self.hygiene = Hygiene(alert_budget, WAIT_S, self.counts)
+        self.hygiene = TrafficMonitor(alert_budget, WAIT_S, self.counts)
         self.told: list[Told] = []
 
     def take(self, events: Iterable[Event]) -> "Model":
@@ -77,7 +77,7 @@ class Model:
     def tick(self, now_ms: int) -> None:
         self.tell(now_ms, self.hygiene.advance(now_ms, is_tick=True))
 
-    def tell(self, now_ms: int, verdicts: Iterable[Verdict]) -> None:
+    def tell(self, now_ms: int, verdicts: Iterable[ConditionState]) -> None:
         for condition, is_on in verdicts:
             name = f"{condition.series}/{condition.aspect}"
             self.told.append(Told(now_ms, name, is_on, condition.says))
@@ -190,7 +190,7 @@ def test_inputs_that_are_refused_are_told_when_they_begin_and_when_they_end(
 
 def test_what_was_refused_counts_among_the_rows_after_which_it_is_over(model: Model) -> None:
     before = model.counts.predictions
-    share = RareShare(0, BUDGET_SHARE * 0.2 / RULES)
+    share = EventRate(0, BUDGET_SHARE * 0.2 / RULES)
     for row in range(1, 31):
         model.tell(TUESDAY_MS, model.hygiene.on_refused("prediction", TUESDAY_MS))
         share.on_hit(before + row)
@@ -408,7 +408,7 @@ def test_a_restart_in_the_middle_changes_nothing() -> None:
     for cut in (10, 5_000, 26_000, 26_050, 26_250):
         model = Model().take(story[:cut])
         stored = orjson.loads(orjson.dumps(model.hygiene.snapshot()))
-        model.hygiene = Hygiene(0.2, WAIT_S, model.counts)
+        model.hygiene = TrafficMonitor(0.2, WAIT_S, model.counts)
         model.hygiene.restore(stored)
         model.take(story[cut:])
         assert model.told == whole.told
@@ -416,9 +416,9 @@ def test_a_restart_in_the_middle_changes_nothing() -> None:
 
 
 def test_every_fact_has_its_name_and_its_entry_in_the_runbook() -> None:
-    names = {(naming.series, naming.aspect) for naming in NAMINGS.values()}
+    names = {(naming.series, naming.aspect) for naming in CONDITIONS.values()}
     entries = (Path(__file__).parents[3] / "docs" / "runbook.md").read_text().splitlines()
 
-    assert len(names) == len(NAMINGS)
-    for naming in NAMINGS.values():
+    assert len(names) == len(CONDITIONS)
+    for naming in CONDITIONS.values():
         assert f"### {anchor_of(naming.kind, naming.aspect)}" in entries
