@@ -4,9 +4,10 @@ import pytest
 
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.codec import pack, unpack
-from streams.model import STATE_VERSION, ModelMonitor, StateVersionError
+from streams.codec import StateVersionError
+from streams.model import STATE_VERSION, ModelMonitor
 from streams.state import StateRecord, StateView, StoredState, manifest_records
+from streams.tree_codec import pack, unpack
 from tests.golden import state
 
 
