@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from schemas.event import EventRecordError, Source, decode_events, encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
+from streams.alert.record import fingerprint_of
 from streams.emission import Emission
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
@@ -29,7 +30,7 @@ from tests.doubles.core import (
     snapshots,
     taken_in,
 )
-from tests.doubles.inputs import START_MS, accepted, outcome, prediction, raw
+from tests.doubles.inputs import START_MS, accepted, control, outcome, prediction, raw
 from tests.doubles.story import story
 from tests.doubles.troubles import troubled
 
@@ -300,6 +301,20 @@ def test_an_alert_of_a_series_is_published_before_a_later_one_about_how_events_c
     assert snapshots(at_once.monitor) == snapshots(one_by_one.monitor)
 
 
+@pytest.mark.parametrize(("verb", "status"), [("ack", "ongoing"), ("accept", "resolved")])
+def test_a_control_finds_the_alerts_of_all_values_before_it(verb: str, status: str) -> None:
+    order = control(verb, fingerprint_of("m", "feature/f", "level"))
+    events = drifting(FOUND + 100)
+    events.insert(FOUND, accepted(order, logged_at=at_ms(FOUND)))
+    log = log_of(events, 1)
+
+    one_by_one, at_once = play(log), play_gathering(log, len(log))
+
+    assert [alert["status"] for alert in at_once.of("alerts")] == ["firing", status]
+    assert at_once.emissions == one_by_one.emissions
+    assert snapshots(at_once.monitor) == snapshots(one_by_one.monitor)
+
+
 def test_values_wait_while_no_series_can_have_a_reference() -> None:
     monitor = Monitor(0, Topics())
 
@@ -357,6 +372,17 @@ def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> Non
     for record in enumerate(log_of(STORY, 500)):
         monitor.gather([record])
         assert monitor.waiting < most
+
+
+@pytest.mark.parametrize(("rows", "changes"), [(1_999, []), (2_000, [("feature/f", "level")])])
+def test_no_more_than_2000_events_of_a_model_wait(
+    rows: int, changes: list[tuple[str, str]]
+) -> None:
+    monitor = Monitor(0, Topics())
+
+    emissions = monitor.gather(enumerate(log_of(drifting(rows), 100)))
+
+    assert Played(monitor, emissions).changes() == changes
 
 
 def test_of_records_gathered_at_once_a_restored_model_skips_those_that_it_covers() -> None:
