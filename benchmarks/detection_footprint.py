@@ -28,7 +28,7 @@ from benchmarks.detection_seasons import day_wave, instants
 from schemas.model_spec import AlertRules, ModelSpec
 from streams.alert.lifecycle import AlertStates
 from streams.clock import Instants
-from streams.series.panel import Column, SeriesSet
+from streams.series.series_set import Column, SeriesSet
 from streams.tree_codec import pack
 from streams.values import Scalar
 

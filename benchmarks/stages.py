@@ -34,7 +34,7 @@ from streams.ingest.batches import pack
 from streams.ingest.merge import TimeMerge
 from streams.ingest.records import Raw
 from streams.monitor import Monitor
-from streams.series.panel import Column, EventOf, SeriesSet
+from streams.series.series_set import Column, EventOf, SeriesSet
 
 PAIRS_AT_ONCE = 2_000
 LATER_MS = 1 << 60
@@ -99,7 +99,7 @@ class Stages:
     def __init__(self, sources: Sequence[Source]) -> None:
         self.clock = Clock()
         self._sources = sources
-        self._monitor = Monitor(0, Topics(), panel_of=TimedPanel)
+        self._monitor = Monitor(0, Topics(), series_of=TimedPanel)
         self._offset = 0
 
     def take(self, inputs: dict[Source, list[Record]]) -> None:
@@ -132,8 +132,8 @@ class Stages:
 
     def _apply(self, values: list[tuple[int, bytes]]) -> None:
         for first in range(0, len(values), RECORDS_AT_ONCE):
-            self._monitor.gather(values[first : first + RECORDS_AT_ONCE])
-        self._monitor.flush()
+            self._monitor.ingest(values[first : first + RECORDS_AT_ONCE])
+        self._monitor.evaluate_all()
 
 
 def measure(models: int, pairs: int) -> dict[str, float]:

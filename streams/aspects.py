@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.alert import AlertKind
+from schemas.alert import AlertKind, Severity
 
 SeriesRole = Literal["feature", "score", "prediction", "error", "outcome"]
 """The part that a series plays for its model."""
@@ -37,6 +37,8 @@ class Aspect(Struct, frozen=True, kw_only=True):
         Whether the series learns a new reference after it.
     recovery
         The measure of recovery, where a detector found the change. A fact recovers by its absence.
+    severity
+        The severity of a fault of data quality.
     fired, ongoing
         Sentences about ``{subject}``, with ``{went}``, ``{figures}`` and ``{category}``, and with
         ``{value}``, ``{baseline}`` and ``{size}``.
@@ -46,6 +48,7 @@ class Aspect(Struct, frozen=True, kw_only=True):
     is_drift: bool = False
     relearns: bool = False
     recovery: RecoveryMeasure = "absence"
+    severity: Severity = "warning"
     fired: str
     ongoing: str
 
@@ -98,6 +101,7 @@ _ROWS = (
     Aspect(
         name="constant",
         relearns=True,
+        severity="info",
         fired="{subject} was constant and varies now",
         ongoing="{subject} was constant and varies now",
     ),

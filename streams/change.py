@@ -20,7 +20,7 @@ Shares = tuple[tuple[str, float, float], ...]
 """Categories, each with its share in the reference and now."""
 
 
-class Figures(Struct, frozen=True, gc=False):
+class Figures(Struct, frozen=True, gc=False, omit_defaults=True):
     """The size of a change.
 
     Parameters
@@ -93,7 +93,7 @@ class Finding(Struct, frozen=True):
     moved: tuple[tuple[int, float, float], ...] = ()
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, omit_defaults=True):
     """A change of a series.
 
     Parameters
@@ -117,7 +117,7 @@ class Change(Struct, frozen=True):
     moved: Shares = ()
 
 
-class Condition(Struct, frozen=True):
+class Condition(Struct, frozen=True, omit_defaults=True):
     """A fault in the arrival of a model's events, such as silence.
 
     Parameters

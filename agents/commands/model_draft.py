@@ -70,7 +70,7 @@ def _delays_s(settings: Settings, model_id: str, partition: int) -> list[float]:
 
 
 def _lines(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> Iterator[str]:
-    spec, seen = model.in_force.spec, model.panel.describe()
+    spec, seen = model.in_force.spec, model.series.describe()
     yield f"# A spec of {_text(model.model_id)}, from what had been seen of it up to {place}:"
     yield f"# {model.predictions_seen:,} predictions, {model.labelled_seen:,} of them labelled."
     yield "# Every field may be left out. Change what you like, then:"
@@ -141,7 +141,7 @@ def _kind(described: dict[str, Any]) -> str:
 
 
 def _task(model: ModelMonitor, seen: dict[str, dict[str, Any]]) -> str:
-    if model.panel.is_regression:
+    if model.series.state.is_regression:
         return "regression"
     reference = seen.get("prediction", {}).get("reference") or {}
     classes = len(reference.get("shares", ())) + reference.get("other_categories", 0)

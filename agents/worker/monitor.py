@@ -178,7 +178,7 @@ class MonitorAgent(Agent):
         monitor = self._held[fetch.tp].monitor
         records = fetch.records[first : first + RECORDS_AT_ONCE]
         try:
-            emissions = monitor.gather((record.offset, record.value) for record in records)
+            emissions = monitor.ingest((record.offset, record.value) for record in records)
         except (LogGapError, EventRecordError) as error:
             msg = (
                 f"{error}. Restart the worker; if it says so again, records of events were deleted "
@@ -269,7 +269,7 @@ class MonitorAgent(Agent):
     def _read(self, monitor: Monitor, reading: Reading) -> list[Emission]:
         """Have the values that wait in a partition read (Rule 4)."""
         began_s = self._clock()
-        emissions = monitor.read()
+        emissions = monitor.evaluate_ready()
         reading.note(began_s, self._clock())
         return emissions
 
@@ -339,8 +339,8 @@ class MonitorAgent(Agent):
             waiting_predictions=waiting,
             duplicate_predictions=news["duplicate_predictions"],
             repeated_events=sum(each.counts.repeated_events for each in models),
-            unwatched_values=sum(each.panel.unwatched_values for each in models),
-            incomparable_outcomes=sum(each.panel.incomparable_outcomes for each in models),
+            unwatched_values=sum(each.series.state.unwatched_values for each in models),
+            incomparable_outcomes=sum(each.series.state.incomparable_outcomes for each in models),
         )
         pushed_out = news["pushed_out_predictions"], news["pushed_out_outcomes"]
         if any(pushed_out):

@@ -166,7 +166,7 @@ class StateKeeper:
         StateUnusableError
             When the state is of another version, or some is lost and the log is cut off.
         """
-        view = StateView()
+        view = StateView(tp.partition)
         async for records in self._reader.read(TP(self._topic, tp.partition)):
             for record in records:
                 view.take(StateRecord(record.key, record.value))
@@ -295,8 +295,8 @@ class StateKeeper:
         monitor, stored = held.monitor, held.stored
         until = (held.began_at if monitor.touched else monitor.next_offset) or 0
         if not monitor.touched:
-            await self._send(tp, stored.cover(until - 1, len(monitor.models)))
-            stored.on_covered(until - 1)  # not before: a send that is cut short says nothing
+            await self._send(tp, stored.checkpoint(until - 1, len(monitor.models)))
+            stored.on_checkpoint(until - 1)  # not before: a send that is cut short says nothing
         if stored.covered >= until - 1:
             await commit({tp: until})
         await self._send(tp, deletions(held.stored.garbage()))

@@ -9,7 +9,7 @@ Rule 3. "Normal" is the first reference of the series. The advice stands last.
 
 from collections.abc import Sequence
 
-from schemas.wire import to_epoch_ms
+from schemas.wire import to_rfc3339
 from streams.alert.transition import Transition
 from streams.aspects import ASPECTS
 from streams.change import Figures
@@ -37,7 +37,7 @@ _CLOSED = {
 
 
 def summary_of(
-    transition: Transition, model_id: str, started_at: str, detected_at: str, others: Sequence[str]
+    transition: Transition, model_id: str, started_ms: int, detected_ms: int, others: Sequence[str]
 ) -> str:
     """Return the sentence for a transition.
 
@@ -47,8 +47,8 @@ def summary_of(
         The transition.
     model_id
         The model.
-    started_at, detected_at
-        The estimated onset, and the instant of the transition, as RFC 3339.
+    started_ms, detected_ms
+        The estimated onset, and the instant of the transition, in epoch milliseconds.
     others
         Other series with an open alert, the most telling first.
 
@@ -57,12 +57,12 @@ def summary_of(
     str
         At most ``MAX_CHARACTERS`` characters.
     """
-    took_ms = to_epoch_ms(detected_at) - to_epoch_ms(started_at)
-    since = started_at[:16].replace("T", " ") + " UTC"
+    since = to_rfc3339(started_ms)[:16].replace("T", " ") + " UTC"
+    took = duration_text(detected_ms - started_ms)
     text = ""
     for named, width in _FORMS:
         shown = [_subject(name, width) for name in others[:named]]
-        event = _event(transition, since, duration_text(took_ms), width)
+        event = _event(transition, since, took, width)
         text = " ".join([f"Model {_cut(model_id, width)}: {event}.", *_remarks(transition, shown)])
         if len(text) <= MAX_CHARACTERS:
             return text

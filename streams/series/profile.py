@@ -16,7 +16,7 @@ from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import Instants
 from streams.series.offline import profile, watch_of
-from streams.series.panel import Column, EventOf, SeriesSet
+from streams.series.series_set import Column, EventOf, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec
 from streams.values import Scalar
 

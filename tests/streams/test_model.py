@@ -7,7 +7,7 @@ import pytest
 from schemas.model_spec import ModelSpec
 from streams.detect.budget import shares
 from streams.model import ModelMonitor
-from streams.series.panel import MAX_SERIES
+from streams.series.series_set import MAX_SERIES
 from tests.doubles.core import (
     Json,
     Played,
@@ -208,7 +208,7 @@ def test_an_outcome_that_is_no_number_cannot_be_compared_with_one() -> None:
 
     (row,) = played.of("labelled")
     assert (row["is_error"], row["error"]) == (None, None)
-    assert model_of(played).panel.incomparable_outcomes == 1
+    assert model_of(played).series.state.incomparable_outcomes == 1
 
 
 def test_rows_are_numbered_from_one_as_they_are_completed() -> None:
@@ -289,7 +289,7 @@ def test_beyond_the_limit_features_are_counted_and_not_watched() -> None:
 
     played = watch(with_features(rows))
 
-    assert model_of(played).panel.unwatched_values == 51
+    assert model_of(played).series.state.unwatched_values == 51
 
 
 # The budget

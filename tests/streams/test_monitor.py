@@ -172,13 +172,13 @@ def test_when_the_series_read_what_was_gathered_changes_nothing(
 
     emissions: list[Emission] = []
     for first in range(0, len(log), at_once):
-        emissions += monitor.gather(log[first : first + at_once])
-        emissions += monitor.read()
+        emissions += monitor.ingest(log[first : first + at_once])
+        emissions += monitor.evaluate_ready()
         assert not monitor.is_anything_ready
         if first % flushed_every == 0:
-            emissions += monitor.flush()
+            emissions += monitor.evaluate_all()
             assert monitor.waiting == 0
-    emissions += monitor.flush()
+    emissions += monitor.evaluate_all()
 
     assert sorted(emissions) == sorted(expected.emissions)
     assert snapshots(monitor) == snapshots(expected.monitor)
@@ -318,10 +318,10 @@ def test_a_control_finds_the_alerts_of_all_values_before_it(verb: str, status: s
 def test_values_wait_while_no_series_can_have_a_reference() -> None:
     monitor = Monitor(0, Topics())
 
-    monitor.gather(enumerate(log_of(STORY[:398], 500)))
-    young = monitor.is_anything_ready, monitor.read(), monitor.waiting
+    monitor.ingest(enumerate(log_of(STORY[:398], 500)))
+    young = monitor.is_anything_ready, monitor.evaluate_ready(), monitor.waiting
     monitor.next_offset = None
-    monitor.gather([(1, log_of(STORY[398:402], 500)[0])])
+    monitor.ingest([(1, log_of(STORY[398:402], 500)[0])])
 
     assert young == (False, [], sum(len(event.payload) for event in STORY[:398]))
     assert monitor.is_anything_ready
@@ -338,11 +338,11 @@ def test_series_begin_in_the_order_of_events_however_many_are_read_at_once() -> 
     one_by_one = play(log_of(taken_in(rows), 1))
     monitor = Monitor(0, Topics())
 
-    monitor.gather(enumerate(log_of(taken_in(rows), 1)))
-    monitor.flush()
+    monitor.ingest(enumerate(log_of(taken_in(rows), 1)))
+    monitor.evaluate_all()
 
     assert snapshots(monitor) == snapshots(one_by_one.monitor)
-    assert list(monitor.models["m"].panel.describe()) == [
+    assert list(monitor.models["m"].series.describe()) == [
         "feature/a",
         "prediction",
         "error",
@@ -359,9 +359,9 @@ def test_a_model_with_a_profile_is_never_too_young_to_tell_something() -> None:
     monitor = Monitor(0, Topics(), lambda _model_id: spec)
     wild = [accepted(prediction(f"{row}", features={"a": 1e6}), row) for row in range(100)]
 
-    monitor.gather([(0, log_of(wild)[0])])
+    monitor.ingest([(0, log_of(wild)[0])])
 
-    assert {each.role for each in monitor.read()} == {"alerts", "status"}
+    assert {each.role for each in monitor.evaluate_ready()} == {"alerts", "status"}
 
 
 def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,7 +370,7 @@ def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> Non
     monitor = Monitor(0, Topics())
 
     for record in enumerate(log_of(STORY, 500)):
-        monitor.gather([record])
+        monitor.ingest([record])
         assert monitor.waiting < most
 
 
@@ -380,7 +380,7 @@ def test_no_more_than_2000_events_of_a_model_wait(
 ) -> None:
     monitor = Monitor(0, Topics())
 
-    emissions = monitor.gather(enumerate(log_of(drifting(rows), 100)))
+    emissions = monitor.ingest(enumerate(log_of(drifting(rows), 100)))
 
     assert Played(monitor, emissions).changes() == changes
 
@@ -389,11 +389,11 @@ def test_of_records_gathered_at_once_a_restored_model_skips_those_that_it_covers
     log = list(enumerate(log_of(STORY, 100)))
     expected = play([value for _, value in log])
     ahead = Monitor(0, Topics())
-    early = [*ahead.gather(log[:20]), *ahead.flush()]
+    early = [*ahead.ingest(log[:20]), *ahead.evaluate_all()]
     restored = restarted(ahead, {})
     restored.next_offset = 10
 
-    late = [*restored.gather(log[10:]), *restored.flush()]
+    late = [*restored.ingest(log[10:]), *restored.evaluate_all()]
 
     assert sorted(early + late) == sorted(expected.emissions)
     assert restored.models["m"].counts.repeated_events == 0
@@ -576,7 +576,7 @@ def test_no_model_begins_with_what_was_refused() -> None:
     assert play(log_of(early)).monitor.models == {}
     for played in (apart, together):
         model = played.monitor.models["m"]
-        assert (model.predictions_seen, model.hygiene.snapshot().get("refused")) == (1, None)
+        assert (model.predictions_seen, model.traffic.snapshot().get("refused")) == (1, None)
 
 
 def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> None:
@@ -587,5 +587,5 @@ def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> 
     model = monitor.models["m"]
     assert model.predictions_seen == 4
     assert model.counts.repeated_events == 5
-    assert model.hygiene.snapshot()["refused"] == {"prediction": 2}
+    assert model.traffic.snapshot()["refused"] == {"prediction": 2}
     assert model.taken == 4

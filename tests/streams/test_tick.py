@@ -163,7 +163,7 @@ def test_a_tick_that_tells_nothing_leaves_no_mark_and_touches_nobody(
         (e.place[0], e.role, e.now_ms) for e in others
     ]
     assert emitted
-    assert monitor.models["m"].hygiene.snapshot() == untold.models["m"].hygiene.snapshot()
+    assert monitor.models["m"].traffic.snapshot() == untold.models["m"].traffic.snapshot()
 
 
 def test_a_tick_touches_those_whom_it_tells_something_and_no_other() -> None:
@@ -323,7 +323,7 @@ def test_how_many_records_are_taken_in_at_once_changes_nothing(at_once: int) -> 
     log = list(enumerate(story()))
     monitor, emissions = Monitor(0, Topics()), []
     for first in range(0, len(log), at_once):
-        emissions += monitor.gather(log[first : first + at_once]) + monitor.flush()
+        emissions += monitor.ingest(log[first : first + at_once]) + monitor.evaluate_all()
     whole = play(story())
 
     assert sorted(emissions, key=lambda e: e.place) == whole.emissions

@@ -202,10 +202,10 @@ def ticked(log: list[bytes] = TICKED, until: int = len(TICKED)) -> Desk:
     return desk
 
 
-def test_where_nobody_is_touched_a_cover_is_stored_before_the_commit_and_no_model() -> None:
+def test_where_nobody_is_touched_a_checkpoint_is_stored_before_the_commit_and_no_model() -> None:
     desk = ticked()
 
-    assert kinds(desk.sender.sent)[-2:] == ["manifest", "cover"]
+    assert kinds(desk.sender.sent)[-2:] == ["manifest", "checkpoint"]
     assert desk.journal[-2:] == [STATE.topic, "commit"]
     assert desk.partitions.commits == [{EVENTS: len(LOG)}, {EVENTS: len(TICKED)}]
     held = desk.restore(len(TICKED))
@@ -214,11 +214,11 @@ def test_where_nobody_is_touched_a_cover_is_stored_before_the_commit_and_no_mode
     assert held.monitor.models["m"].predictions_seen == MANY
 
 
-def test_a_cover_is_deleted_when_more_is_covered() -> None:
+def test_a_checkpoint_is_deleted_when_more_is_covered() -> None:
     desk = ticked(until=len(LOG) + 1)
     desk.play(len(LOG) + 2)
     desk.save()
-    assert kinds(desk.sender.sent)[-2:] == ["cover", "deletion"]
+    assert kinds(desk.sender.sent)[-2:] == ["checkpoint", "deletion"]
 
     desk.held = desk.restore(len(LOG) + 2)
     desk.log = [*TICKED[: len(LOG) + 2], *log_of(taken_in([prediction("q", "n")]))]
@@ -226,7 +226,7 @@ def test_a_cover_is_deleted_when_more_is_covered() -> None:
     desk.save()
 
     assert kinds(desk.sender.sent)[-2:] == ["manifest", "deletion"]
-    assert not [r for r in latest(desk) if r.startswith(b'["cover"')]
+    assert not [r for r in latest(desk) if r.startswith(b'["checkpoint"')]
 
 
 def latest(desk: Desk) -> list[bytes]:
@@ -241,11 +241,11 @@ def test_a_partition_of_ticks_alone_is_covered_too() -> None:
     desk.save()
     desk.save()
 
-    assert kinds(desk.sender.sent) == ["cover"]
+    assert kinds(desk.sender.sent) == ["checkpoint"]
     assert desk.restore(3).set_back_to is None
 
 
-def test_a_cover_whose_sending_was_cut_short_is_sent_again_and_not_taken_for_stored() -> None:
+def test_a_checkpoint_whose_sending_was_cut_short_is_sent_again_and_not_taken_for_stored() -> None:
     desk = Desk(log=TICKED[len(LOG) :], fails_at=0)
     desk.play(3)
 
@@ -256,7 +256,7 @@ def test_a_cover_whose_sending_was_cut_short_is_sent_again_and_not_taken_for_sto
     assert desk.partitions.commits == []
 
 
-def test_a_cover_does_not_hide_that_a_model_is_missing() -> None:
+def test_a_checkpoint_does_not_hide_that_a_model_is_missing() -> None:
     desk = ticked()
 
     desk.change(b'["manifest"', None)
@@ -264,7 +264,7 @@ def test_a_cover_does_not_hide_that_a_model_is_missing() -> None:
     assert desk.restore(len(TICKED)).set_back_to == 0
 
 
-def test_a_round_during_which_somebody_is_touched_is_no_cover() -> None:
+def test_a_round_during_which_somebody_is_touched_is_no_checkpoint() -> None:
     desk = ticked(until=len(LOG))
     desk.play(len(LOG) + 1)
     desk.keeper.begin(desk.held)
@@ -273,7 +273,7 @@ def test_a_round_during_which_somebody_is_touched_is_no_cover() -> None:
 
     assert desk.save_some()
 
-    assert "cover" not in kinds(desk.sender.sent)
+    assert "checkpoint" not in kinds(desk.sender.sent)
     assert desk.partitions.commits == [{EVENTS: len(LOG)}]
     desk.save()
     assert desk.partitions.commits[-1] == {EVENTS: len(LOG) + 2}
@@ -391,7 +391,7 @@ def test_what_a_model_has_to_say_is_published_before_its_state() -> None:
     log = log_of(taken_in(story()), 100)
     alerts = [each for each in play(log).emissions if each.role == "alerts"]
     desk = Desk(log=log)
-    desk.held.monitor.gather(enumerate(log[: alerts[0].place[0] + 2]))
+    desk.held.monitor.ingest(enumerate(log[: alerts[0].place[0] + 2]))
 
     desk.save()
 

@@ -352,5 +352,5 @@ def test_what_a_person_accepts_is_the_reference_from_there_on() -> None:
     )
 
     assert [(step.status, step.because) for step in steps] == [("resolved", "accepted")]
-    original = model.panel.describe()["feature/x"]["original"]
+    original = model.series.describe()["feature/x"]["original"]
     assert original["mean"] == pytest.approx(2.0, abs=0.1)

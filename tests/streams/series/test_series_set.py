@@ -5,7 +5,7 @@ import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
 from streams.alert.lifecycle import AlertStates
-from streams.series.panel import SeriesSet
+from streams.series.series_set import SeriesSet
 from streams.values import Scalar
 
 Row = dict[str, Scalar]
