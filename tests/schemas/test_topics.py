@@ -6,7 +6,6 @@ from schemas.event import EventKind
 from schemas.feedback import Feedback
 from schemas.labelled import Labelled
 from schemas.topics import MAX_RECORD_BYTES, TopicRole, Topics
-
 from schemas.wire import Wire
 
 
