@@ -9,9 +9,10 @@ does not know ticks finds an empty record.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import orjson
+from msgspec import Struct
 
 EventKind = Literal["prediction", "outcome", "spec", "control", "refused"]
 """What a payload is. A spec is ``{"model_id": .., "spec": {..}}``; null instead of it removes. What
@@ -23,8 +24,8 @@ _COLUMNS = ("source_index", "source_offset", "logged_at")
 _INSTANTS = ("appended_at", "tick_ms")
 
 
-class Source(NamedTuple):
-    """One partition of an input topic.
+class Source(Struct, frozen=True, order=True, cache_hash=True, gc=False):
+    """One partition of an input topic. Its hash is kept: it is looked up for every event.
 
     Parameters
     ----------

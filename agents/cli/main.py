@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
@@ -19,9 +19,9 @@ from agents.cli.models import models
 from agents.cli.notify import notify
 from agents.cli.options import cluster_options
 from agents.errors import WorkerError
-from schemas.topics import TopicRole
+from schemas.topics import TopicRole, Topics
 
-_READABLE = [role for role in get_args(TopicRole) if role != "state"]
+_READABLE = [topic.role for topic in Topics().table() if topic.is_text]
 _INTERRUPTED = 130
 _PIPE_WIDTH = 120
 _PIPE_CLOSED = 141

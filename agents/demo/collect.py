@@ -11,8 +11,6 @@ from kafka import KafkaConsumer, TopicPartition
 from agents.settings import Settings
 from schemas.topics import TopicRole
 
-_READ: tuple[TopicRole, ...] = ("alerts", "feedback", "labelled", "dead_letters")
-
 
 @dataclass(slots=True)
 class Collected:
@@ -34,7 +32,7 @@ class Collected:
                 self.dead_letters += 1
             case "feedback":
                 self.feedback[event["feedback_id"]] = event
-            case _:
+            case "alerts":
                 return self._take_alert(event)
         return False
 
@@ -61,7 +59,9 @@ class Collector(threading.Thread):
         self.failure: Exception | None = None
         self._on_alert = on_alert
         self._is_stopping = threading.Event()
-        self._role_of = {settings.topics.name(role): role for role in _READ}
+        self._role_of = {
+            topic.name: topic.role for topic in settings.topics.table() if topic.id_field
+        }
         self._consumer = KafkaConsumer(
             **settings.connection(), enable_auto_commit=False, auto_offset_reset="earliest"
         )

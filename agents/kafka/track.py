@@ -11,10 +11,9 @@ from kafka import KafkaConsumer, TopicPartition
 from agents.kafka.read import POLL_MS, connected_consumer, ends_of, refuse_missing
 from agents.settings import Settings
 from schemas.event import decode_events
-from schemas.topics import TopicRole, model_partition
+from schemas.topics import model_partition
 from streams.state import StateRecord, StateView
 
-_FOLLOWED: tuple[TopicRole, ...] = ("events", "state")
 SourcePosition = tuple[int, int]
 """A partition, and an offset there."""
 
@@ -22,7 +21,7 @@ SourcePosition = tuple[int, int]
 @contextmanager
 def following(settings: Settings, source: str, model_ids: Iterable[str]) -> Iterator[RecordTracker]:
     """Follow what becomes of records of a topic that are about these models, from now on."""
-    topics = [settings.topics.name(role) for role in _FOLLOWED]
+    topics = [settings.topics.name("events"), settings.topics.name("state")]
     refuse_missing(settings, (source, *topics))
     numbers = sorted({model_partition(model_id, settings.partitions) for model_id in model_ids})
     with connected_consumer(settings) as consumer:

@@ -27,10 +27,8 @@ from agents.notify.http import Backoff, HttpSender, open_session
 from agents.notify.messages import PagerDuty, Slack, Target, Webhook
 from agents.settings import Settings
 from agents.telemetry import get_logger
-from schemas.topics import TopicRole
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
-_NEEDED: tuple[TopicRole, ...] = ("alerts", "status")
 _FETCH_WAIT_MS = 200
 
 
@@ -105,7 +103,7 @@ def count_partitions(settings: Settings) -> int:
         When one of them is missing.
     """
     found = {each.wanted.role: each.partitions for each in find_topics(settings)}
-    missing = [settings.topics.name(role) for role in _NEEDED if found[role] is None]
+    missing = [settings.topics.name(role) for role in ("alerts", "status") if found[role] is None]
     if missing:
         raise OperatorError(
             f"{' and '.join(missing)}: no such topic at {settings.broker}. `./tidegauge topics "

@@ -14,10 +14,6 @@ from agents.settings import Settings
 from agents.worker.agent import Agent
 from agents.worker.publish import Publisher
 from agents.worker.transport import BatchConsumer
-from schemas.topics import TopicRole
-
-# What is routed by model: the same partition of each holds the same models.
-_ROUTED: tuple[TopicRole, ...] = ("events", "alerts", "status", "feedback", "labelled", "state")
 
 
 class _WithoutProducer(BootStrategy):
@@ -77,7 +73,7 @@ class WorkerApp(faust.App):
             With the remedy.
         """
         settings = self.settings
-        routed = {settings.topics.name(role) for role in _ROUTED}
+        routed = {topic.name for topic in settings.topics.table() if topic.is_routed}
         for topic in sorted(routed & self._topics):
             found = await self.publisher.partitions(topic)
             if found != settings.partitions:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import replace
 from typing import TypeGuard
 
+import msgspec
 import orjson
 from pydantic import ValidationError
 
@@ -100,7 +101,8 @@ class DeadLetterLimit:
             raise TooManyRefusedError(msg)
 
 
-def _refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
+def refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
+    """Return a record as refused, with its dead letter."""
     value = raw.value or b""
     letter = DeadLetter(
         dead_letter_id=f"{raw.source.name}/{raw.offset}",
@@ -117,7 +119,7 @@ def _refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
     return Refused(raw.source, raw.offset, raw.logged_at or 0, letter)
 
 
-def _with_model(refused: Refused, value: bytes) -> Refused:
+def with_model(refused: Refused, value: bytes) -> Refused:
     """Add what the model is told of it, if the input says which."""
     try:
         given = orjson.loads(value)
@@ -127,7 +129,7 @@ def _with_model(refused: Refused, value: bytes) -> Refused:
     if refused.source.kind not in _TOLD or not _is_id(model_id):
         return refused
     told = {"model_id": model_id, "refused": refused.source.kind, "reason": refused.letter.reason}
-    source = refused.source._replace(kind="refused")
+    source = msgspec.structs.replace(refused.source, kind="refused")
     at_ms = refused.logged_at
     event = Accepted(source, refused.offset, at_ms, model_id, at_ms, orjson.dumps(told))
     return replace(refused, event=event)
@@ -137,7 +139,7 @@ def _is_id(given: object) -> TypeGuard[str]:
     return isinstance(given, str) and 0 < len(given) <= MAX_NAME
 
 
-def _why(value: bytes, error: ValidationError) -> tuple[Reason, str]:
+def explain(value: bytes, error: ValidationError) -> tuple[Reason, str]:
     """Say what is wrong, naming the field and never the value."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":

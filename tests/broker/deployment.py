@@ -20,7 +20,7 @@ from agents.demo.child import log_tail, start_child, stop_child
 from agents.kafka.topics import create_topics
 from agents.settings import PREFIX, Settings, load_settings
 from schemas.event import EventKind
-from schemas.topics import TopicRole
+from schemas.topics import TopicRole, Topics
 from tests.broker import Broker, Record
 from tests.broker.services import Sent
 
@@ -189,10 +189,7 @@ class Outputs:
 
 
 ID_OF: Mapping[TopicRole, str] = {
-    "alerts": "alert_id",
-    "feedback": "feedback_id",
-    "labelled": "labelled_id",
-    "dead_letters": "dead_letter_id",
+    topic.role: topic.id_field for topic in Topics().table() if topic.id_field is not None
 }
 
 

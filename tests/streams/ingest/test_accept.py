@@ -5,6 +5,7 @@ import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.event import Source, decode_events
 from schemas.outcome import Outcome
@@ -456,7 +457,7 @@ def told_of(value: bytes, source: Source = PREDICTIONS) -> dict[str, object] | N
     assert isinstance(item, Refused)
     if item.event is None:
         return None
-    assert item.event.source == source._replace(kind="refused")
+    assert item.event.source == replace(source, kind="refused")
     assert item.event.source.name == source.name, "one source, one mark"
     assert item.event.offset == 7
     told: dict[str, object] = orjson.loads(item.event.payload)
