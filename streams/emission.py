@@ -45,7 +45,7 @@ class Place(NamedTuple):
     place: int
 
 
-class Emission(Struct, frozen=True, gc=False):
+class Emission(Struct, frozen=True, gc=False, order=True):
     """One record to publish: which topic, whose, what, and the log time it belongs to.
 
     ``place`` is that of the event that called for it: the offset of its record, its place there.

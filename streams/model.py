@@ -3,7 +3,7 @@
 Rule 1. A model is monitored from its first event, without any configuration.
 Rule 2. An event is taken once: a source offset at or below the mark of its source is a repetition.
 Rule 3. How the log is cut into records changes nothing but the evidence, and how many are applied
-        at once changes nothing: `streams.pending` is the only way to the series and to their alerts.
+        at once changes nothing: `streams.pending` is the only way to the series and their alerts.
 Rule 4. A spec is in force from its place in the log on, and changes nothing before it.
 Rule 5. A removal frees the references and all that waits. The counts stay, and so do the marks of
         Rule 2: no id is given twice, and no event is taken again.
@@ -27,9 +27,10 @@ from schemas.event import EventKind
 from schemas.feedback import LabelledRange
 from schemas.labelled import LabelledRow, encode_labelled
 from schemas.labelled import RowPosition as LabelledPosition
-from schemas.model_spec import ModelSpec, OutcomeRules, SpecError
+from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError
 from schemas.topics import TopicRole
 from schemas.wire import LAST_INSTANT_MS
+from streams import interim  # noqa: F401
 from streams.alert.feedback import calls_for_retraining, retrain
 from streams.alert.onset import RowIndex
 from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, status_of
@@ -41,7 +42,6 @@ from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,
     JoinSpec,
-    JoinState,
     OutcomeJoin,
     WaitingPrediction,
 )
@@ -50,6 +50,7 @@ from streams.series.series_set import SeriesSet, SeriesSetState
 from streams.series.watch_spec import FIRST_STAGES
 from streams.spec import SpecInForce, SpecState
 from streams.traffic.traffic import ConditionState, TrafficMonitor
+from streams.tree_codec import pack, unpack
 
 OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
 """Kinds of events that move no clock: not from the model's services, or unreadable."""
@@ -88,9 +89,9 @@ class ModelState(Machine):
     """
 
     spec: SpecState
-    join: JoinState
+    join: bytes
     series: SeriesSetState
-    traffic: TrafficMonitor
+    traffic: bytes
     writer: AlertWriter
     indexes: RowIndexes
     counts: ModelCounts
@@ -131,7 +132,7 @@ class ModelMonitor:
         self.counts = ModelCounts()
         self.in_force = SpecInForce(spec)
         self.join = OutcomeJoin(_join_spec(spec.outcome))
-        self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s)
+        self.traffic = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._labelled_topic = labelled_topic
         self._series_of = series_of
         self._high_water: dict[str, int] = {}
@@ -192,7 +193,7 @@ class ModelMonitor:
     def on_tick(self, at: Place, tick_ms: int) -> list[Emission]:
         """Take in a tick that has a consequence (Rule 7); return the emissions."""
         self._now_ms = max(self._now_ms, tick_ms - self._behind_ms)
-        verdicts = self.traffic.advance(self._now_ms, self.join.counts, is_tick=True)
+        verdicts = self.traffic.advance(self._now_ms, is_tick=True)
         self._on_conditions(verdicts, at)
         self._settle_conditions(at)
         self.join.advance(self._now_ms)
@@ -224,9 +225,9 @@ class ModelMonitor:
         return encode(
             ModelState(
                 spec=self.in_force.state,
-                join=self.join.state(),
+                join=pack(self.join.snapshot()),
                 series=self._pending.as_read.state,
-                traffic=self.traffic,
+                traffic=pack(self.traffic.snapshot()),
                 writer=self._writer,
                 indexes=self._indexes,
                 counts=self.counts,
@@ -245,6 +246,7 @@ class ModelMonitor:
         spec: ModelSpec,
         labelled_topic: str,
         partition: int,
+        *,
         snapshot: bytes,
         chunks: Callable[[ChunkName], bytes],
     ) -> "ModelMonitor":
@@ -275,8 +277,9 @@ class ModelMonitor:
             raise StateVersionError(msg) from error
         spec = model.in_force.spec
         model.counts = state.counts
-        model.join = OutcomeJoin.restore(_join_spec(spec.outcome), state.join, chunks)
-        model.traffic = state.traffic
+        model.join = OutcomeJoin.restore(_join_spec(spec.outcome), unpack(state.join), chunks)
+        model.traffic = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, model.join.counts)
+        model.traffic.restore(unpack(state.traffic))
         model._high_water = state.high_water
         model._now_ms = state.now_ms
         model._behind_ms = state.behind_ms
@@ -299,7 +302,7 @@ class ModelMonitor:
         self._now_ms = arrival.logged_at
         self._behind_ms = max(0, arrival.appended_at - self._now_ms)
         if self._now_ms >= self.traffic.due_ms:
-            self._on_conditions(self.traffic.advance(self._now_ms, self.join.counts), arrival)
+            self._on_conditions(self.traffic.advance(self._now_ms), arrival)
             self._settle_conditions(arrival)
         self.join.advance(self._now_ms)
 
@@ -313,9 +316,7 @@ class ModelMonitor:
             self._behind_ms = max(0, arrival.appended_at - now_ms)
         answer, at_ms = event["prediction"], event["predicted_at"]
         version = event.get("model_version")
-        verdicts = self.traffic.on_prediction(
-            event.get("status"), version, at_ms, now_ms, row=join.counts.predictions + 1
-        )
+        verdicts = self.traffic.on_prediction(event.get("status"), version, at_ms, now_ms)
         self.counts.predictions += 1
         self._version = version
         if verdicts:
@@ -342,9 +343,7 @@ class ModelMonitor:
         if prediction is not None:
             self._on_pair(prediction, outcome, arrival)
         is_conflicting = counts.conflicting_outcomes > conflicts
-        verdicts = self.traffic.on_outcome(
-            at_ms, now_ms, row=counts.outcomes, is_conflicting=is_conflicting
-        )
+        verdicts = self.traffic.on_outcome(at_ms, now_ms, is_conflicting=is_conflicting)
         if verdicts:
             self._on_conditions(verdicts, arrival)
 
@@ -361,7 +360,7 @@ class ModelMonitor:
         value = is_error if error is None else error
         self._pending.before_pair(value, is_young=self.is_young)
         delay_ms = at_ms - answered_at_ms
-        self.traffic.on_pair(delay_ms)
+        self.traffic.late.on_row(delay_ms)
         self._pending.add_pair(self._row(arrival, at_ms, (value, truth, answered_at_ms)))
         labelled = encode_labelled(
             LabelledRow(
@@ -385,9 +384,7 @@ class ModelMonitor:
     def _on_out_of_band(self, arrival: Arrival) -> None:
         """Do as a person asks, between the rows before it and those after it (Rule 6)."""
         if arrival.kind == "refused":
-            verdicts = self.traffic.on_refused(
-                arrival.event["refused"], self._now_ms, self.join.counts
-            )
+            verdicts = self.traffic.on_refused(arrival.event["refused"], self._now_ms)
             self._on_conditions(verdicts, arrival)
         elif arrival.kind == "spec":
             self._on_spec(arrival)
@@ -464,9 +461,7 @@ class ModelMonitor:
         spec = self.in_force.spec
         self.join.clear()
         self.join.respec(_join_spec(spec.outcome))
-        self.traffic = TrafficMonitor.of(
-            spec.alert_budget, spec.outcome.wait_s, self.join.counts
-        )
+        self.traffic = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version = None
         self._begin_series(series.successor(spec), RowIndexes(RowIndex(), RowIndex()))
 
@@ -559,7 +554,7 @@ class ModelMonitor:
             values,
         )
 
-    def _rules(self):
+    def _rules(self) -> AlertRules:
         return self.in_force.spec.alerts
 
 

@@ -11,7 +11,6 @@ Rule 6. A model begins with its first valid event: what was refused before is no
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from itertools import count, dropwhile, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -98,9 +97,9 @@ class Monitor:
     def ingest(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
         """Take in records, as (offset, value); return what to publish, in order.
 
-        What they tell of the series waits until `evaluate_ready` or `evaluate_all`, or until ``MAX_WAITING_BYTES``
-        of them do: read one or two at a time, as 10,000 models would have it, values cost ten times
-        as much. When they are read changes nothing of what is found.
+        Their values wait until `evaluate_ready` or `evaluate_all`, or until ``MAX_WAITING_BYTES``
+        of them do: read one or two at a time, as with 10,000 models, a value costs ten times as
+        much. The time of the reading changes no alert.
 
         Raises
         ------

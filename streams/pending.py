@@ -20,7 +20,7 @@ from streams.alert.onset import RowIndex
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.codec import Machine
-from streams.series.monitored import Column
+from streams.series.monitored import Column, Reading
 from streams.series.series_set import SeriesSet
 from streams.values import Answer, Scalar
 
@@ -158,7 +158,7 @@ class PendingRows:
         columns = [*self._prediction_columns(predictions), *_pair_columns(pairs)]
         found = [
             (event_of(role, each.row), each.transition)
-            for role, each in self._series.read(columns, event_of, self._rules_of())
+            for role, each in self._series.read(columns, Reading(event_of, self._rules_of()))
         ]
         found.sort(key=lambda each: (each[0].offset, each[0].place))
         for row, transition in found:

@@ -10,13 +10,14 @@ Rule 3. A winner that is damaged, or that names a chunk which is missing or dama
         model begins anew at the beginning of the log. The other models keep what they have.
 Rule 4. Garbage is: manifests below the winner; chunks that the winner does not name, up to the
         last number it has given. Later ones belong to a newer snapshot that may yet be finished.
-Rule 5. Where the group has committed offset C, some model's winner covers C - 1, or a checkpoint does:
-        a record that says that all models, and how many, are stored as they are after offset C - 1,
-        which touched none. Otherwise state is missing, as it is where there are fewer models than a
-        checkpoint says. Whose it is cannot be told, and need not: whatever is usable is a true state,
-        and its model skips what it covers when the log is read from its beginning.
-Rule 6. When a model that begins anew has got as far as its unusable winner, it is saved, whether it
-        has had events or not, so that the winner wins no longer.
+Rule 5. Where the group has committed offset C, some model's winner covers C - 1, or a checkpoint
+        does: a record that says that all models, and how many, are stored as they are after offset
+        C - 1, which touched none. Otherwise state is missing, as it is where there are fewer models
+        than a checkpoint says. The lost models cannot be named, and need not be: every usable state
+        is a true one, and its model skips the records it covers when the log is read from its
+        beginning.
+Rule 6. When a model that begins again has got as far as its unusable winner, it is saved, whether
+        it has had events or not, so that the winner wins no longer.
 """
 
 import zlib
@@ -188,7 +189,12 @@ class StateView:
         manifest = _joined(records.manifests[offset])
         try:
             return ModelMonitor.restore(
-                model_id, spec, labelled_topic, self._partition, manifest, lines_of
+                model_id,
+                spec,
+                labelled_topic,
+                self._partition,
+                snapshot=manifest,
+                chunks=lines_of,
             )
         except DamagedSnapshotError as error:
             msg = f"the manifest of model {model_id} at offset {offset} is damaged: {error}"
@@ -220,7 +226,9 @@ class StoredState:
 
     def checkpoint(self, offset: int, models: int) -> list[StateRecord]:
         """Return what says that all models are stored as they are after ``offset`` (Rule 5)."""
-        return [] if self.covered >= offset else [StateRecord(_checkpoint_key(offset), b"%d" % models)]
+        return (
+            [] if self.covered >= offset else [StateRecord(_checkpoint_key(offset), b"%d" % models)]
+        )
 
     def on_checkpoint(self, offset: int) -> None:
         """Take note that what `checkpoint` returned is durable."""

@@ -72,7 +72,7 @@ def _delays_s(settings: Settings, model_id: str, partition: int) -> list[float]:
 def _lines(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> Iterator[str]:
     spec, seen = model.in_force.spec, model.series.describe()
     yield f"# A spec of {_text(model.model_id)}, from what had been seen of it up to {place}:"
-    yield f"# {model.predictions_seen:,} predictions, {model.labelled_seen:,} of them labelled."
+    yield f"# {model.counts.predictions:,} predictions, {model.counts.labelled:,} of them labelled."
     yield "# Every field may be left out. Change what you like, then:"
     yield "#   ./tidegauge models apply FILE"
     yield _field("model_id", model.model_id)

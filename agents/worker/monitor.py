@@ -297,9 +297,15 @@ class MonitorAgent(Agent):
         names = self._names
         return [
             _new_outgoing(
-                (names[role], partition, (key or model_id).encode(), value or None, now_ms)
+                (
+                    names[each.role],
+                    partition,
+                    (each.key or each.model_id).encode(),
+                    each.value or None,
+                    each.now_ms,
+                )
             )
-            for _, role, model_id, value, now_ms, key in emissions
+            for each in emissions
         ]
 
     def _say(self, emission: Emission) -> None:

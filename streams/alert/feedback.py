@@ -9,8 +9,8 @@ Rule 3. A command's id is made of the alert's id: the same log gives the same co
 from schemas.alert import Alert
 from schemas.feedback import Feedback, LabelledRange
 from schemas.wire import to_rfc3339
-from streams.aspects import ASPECTS
 from streams.alert.record import identify
+from streams.aspects import ASPECTS
 
 _OF_TRUTH = {
     (aspect.kind(role), name)

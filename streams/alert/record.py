@@ -8,7 +8,7 @@ Rule 3. What else is open is told as of the event of the transition, not of the 
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, cast
 
 import orjson
@@ -18,22 +18,20 @@ from schemas.alert import (
     Acknowledgement,
     Alert,
     AlertKind,
-    Because,
     CategoryShare,
     Evidence,
     Moved,
     Severity,
 )
-from schemas.model_spec import AlertRules
 from schemas.status import Status
 from schemas.wire import to_rfc3339
 from streams import codec
-from streams.codec import Machine
 from streams.alert.onset import RowPosition
 from streams.alert.summary import summary_of
-from streams.alert.transition import OperatorNote, Transition
+from streams.alert.transition import Transition
 from streams.aspects import ASPECTS
 from streams.change import EffectUnit, Figures
+from streams.codec import Machine
 
 RUNBOOK = "docs/runbook.md"
 MAX_MOVED = 5
@@ -164,9 +162,7 @@ class AlertWriter(Machine):
             evidence=Evidence(
                 partition=context.partition, first_offset=first_offset, last_offset=context.offset
             ),
-            summary=summary_of(
-                transition, self.model_id, started_ms, context.at_ms, list(others)
-            ),
+            summary=summary_of(transition, self.model_id, started_ms, context.at_ms, list(others)),
         )
         written = OpenAlert(record, started_ms, fired_ms)
         if transition.status == "resolved":

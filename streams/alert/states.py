@@ -155,7 +155,9 @@ class AlertState(Machine):
             self._reset()
         return published
 
-    def on_away(self, now_ms: int, rules: AlertRules, *, is_settled: bool = True) -> list[Transition]:
+    def on_away(
+        self, now_ms: int, rules: AlertRules, *, is_settled: bool = True
+    ) -> list[Transition]:
         """Take in that it is still so, with the figures of ``change``.
 
         ``is_settled`` tells whether the figures may be compared with the published ones.

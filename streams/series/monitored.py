@@ -68,6 +68,13 @@ EventOf = Callable[[SeriesRole, int], Origin]
 """Gives the event of a row of a column."""
 
 
+class Reading(NamedTuple):
+    """One reading of many series: the events of its rows, and the alert rules in force."""
+
+    event_of: EventOf
+    rules: AlertRules
+
+
 class Stretch(NamedTuple):
     """Values of one series that are being read.
 
@@ -81,10 +88,10 @@ class Stretch(NamedTuple):
         The row of the first value in its column.
     seen
         Values of the series before the first.
-    role, event_of
-        The role of the series, and the events of its column.
-    rules
-        When alerts are published.
+    role
+        The role of the series.
+    reading
+        The reading.
     """
 
     values: Sequence[Scalar]
@@ -93,8 +100,12 @@ class Stretch(NamedTuple):
     first_row: int
     seen: int
     role: SeriesRole
-    event_of: EventOf
-    rules: AlertRules
+    reading: Reading
+
+    @property
+    def rules(self) -> AlertRules:
+        """The alert rules in force."""
+        return self.reading.rules
 
     def part(self, start: int, end: int) -> tuple[Sequence[Scalar], Timestamps]:
         """Return some of the values with their timestamps."""
@@ -102,7 +113,7 @@ class Stretch(NamedTuple):
 
     def now_ms(self, row: int) -> int:
         """Return the model's log time at a value."""
-        return self.event_of(self.role, self.first_row + row).now_ms
+        return self.reading.event_of(self.role, self.first_row + row).now_ms
 
     def at(self, row: int, transitions: Sequence[Transition]) -> list["RowTransition"]:
         """Return transitions as those at a value."""
@@ -151,8 +162,7 @@ class MonitoredSeries(Machine):
         at_ms: Instants,
         timestamps: Timestamps,
         first_row: int,
-        event_of: EventOf,
-        rules: AlertRules,
+        reading: Reading,
     ) -> list[RowTransition]:
         """Read values; return the transitions of alerts, in the order of rows.
 
@@ -162,21 +172,17 @@ class MonitoredSeries(Machine):
             The values and their instants, in log order.
         first_row
             The row of the first value in its column.
-        event_of
-            Gives the event of a row.
-        rules
-            When alerts are published.
+        reading
+            The reading.
         """
         watch, seen = self.watch, self.watch.seen
         if not self._recoveries and len(values) <= AWAY_ROWS:  # nearly always
             detections = watch.read(values, timestamps)
             if not detections:
                 return []
-            stretch = Stretch(
-                values, at_ms, timestamps, first_row, seen, self.role, event_of, rules
-            )
+            stretch = Stretch(values, at_ms, timestamps, first_row, seen, self.role, reading)
             return self._follow(stretch, 0, len(values), detections)
-        stretch = Stretch(values, at_ms, timestamps, first_row, seen, self.role, event_of, rules)
+        stretch = Stretch(values, at_ms, timestamps, first_row, seen, self.role, reading)
         transitions: list[RowTransition] = []
         at = 0
         while at < len(values):

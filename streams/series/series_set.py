@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
 
-from schemas.model_spec import AlertRules, ModelSpec
+from schemas.model_spec import ModelSpec
 from streams.alert.states import AlertState
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
@@ -27,7 +27,7 @@ from streams.clock import Instants
 from streams.codec import Machine
 from streams.detect.budget import shares
 from streams.season.hour_profile import Timestamps
-from streams.series.monitored import Column, EventOf, MonitoredSeries, RowTransition
+from streams.series.monitored import Column, EventOf, MonitoredSeries, Reading, RowTransition
 from streams.series.offline import watch_of
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
@@ -197,7 +197,7 @@ class SeriesSet:
         ]
 
     def read(
-        self, columns: Sequence[Column], event_of: EventOf, rules: AlertRules
+        self, columns: Sequence[Column], reading: Reading
     ) -> list[tuple[SeriesRole, RowTransition]]:
         """Read columns; return the transitions of alerts, by column.
 
@@ -205,12 +205,10 @@ class SeriesSet:
         ----------
         columns
             At most one of each series.
-        event_of
-            Gives the event of a row of a column.
-        rules
-            When alerts are published.
+        reading
+            The events of their rows, and the alert rules in force.
         """
-        starts = self._meet(columns, event_of)
+        starts = self._meet(columns, reading.event_of)
         transitions: list[tuple[SeriesRole, RowTransition]] = []
         at_ms: Instants | None = None
         for column, start in zip(columns, starts, strict=True):
@@ -222,9 +220,9 @@ class SeriesSet:
             series, values = self.state.series[column.series], column.values
             if start:
                 when = timestamps.at(slice(start, None))
-                found = series.read(values[start:], at_ms[start:], when, start, event_of, rules)
+                found = series.read(values[start:], at_ms[start:], when, start, reading)
             else:
-                found = series.read(values, at_ms, timestamps, 0, event_of, rules)
+                found = series.read(values, at_ms, timestamps, 0, reading)
             if found:
                 transitions += [(column.role, each) for each in found]
         return transitions
@@ -276,7 +274,7 @@ class SeriesSet:
         return ended
 
     def _retask(self, before: str | None) -> set[str]:
-        """Begin the answers again where they were classes and are quantities now, or the reverse."""
+        """Begin the answers again where classes have become quantities, or the reverse."""
         task, was_regression = self._spec.task, self.state.is_regression
         if task is not None:
             self.state.is_regression = task == "regression"

@@ -144,7 +144,12 @@ def _restored(model: ModelMonitor, stored: Store, spec: ModelSpec) -> ModelMonit
     model.join.on_stored(list(fresh))
     topic = Topics().name("labelled")
     return ModelMonitor.restore(
-        model.model_id, spec, topic, model.partition, model.snapshot(), lines_of
+        model.model_id,
+        spec,
+        topic,
+        model.partition,
+        snapshot=model.snapshot(),
+        chunks=lines_of,
     )
 
 

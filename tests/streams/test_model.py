@@ -80,7 +80,7 @@ def test_a_repeated_event_changes_nothing_but_its_count() -> None:
     again = play(log_of([*events, *events, *events[:1]]))
 
     model = model_of(again)
-    assert (model.predictions_seen, model.labelled_seen) == (2, 2)
+    assert (model.counts.predictions, model.counts.labelled) == (2, 2)
     assert model.counts.repeated_events == 5
     assert model.join.counts.duplicate_predictions == 0
 
@@ -141,7 +141,7 @@ def test_only_pairs_are_values_of_the_error_and_the_outcome() -> None:
 def test_a_duplicate_prediction_is_no_value() -> None:
     played = watch([prediction("p"), prediction("p", features={"f": 1}), outcome("p")])
 
-    assert model_of(played).predictions_seen == 1
+    assert model_of(played).counts.predictions == 1
     assert "features" not in played.of("labelled")[0]["prediction"]
 
 
@@ -300,7 +300,7 @@ def ids_of(played: Played) -> list[str]:
 
 
 def budgets(played: Played) -> list[float]:
-    return [series._false_alarms for series in model_of(played).panel._watches.values()]
+    return [series.watch._false_alarms for series in model_of(played).series]
 
 
 def test_the_budget_is_divided_among_the_series_there_are() -> None:
@@ -425,13 +425,13 @@ def test_a_slow_change_is_told_alike_however_the_log_is_cut(seed: int) -> None:
 def test_numbers_at_the_edge_of_a_double_do_not_stop_the_monitor(values: list[float]) -> None:
     played = watch(with_features({"f": value} for value in values))
 
-    assert model_of(played).predictions_seen == len(values)
+    assert model_of(played).counts.predictions == len(values)
 
 
 def test_misses_at_the_edge_of_a_double_do_not_stop_the_monitor() -> None:
     rows = [(0.5 * (-1) ** i * 1e308 * (i % 3), 1.7e308 * (-1) ** (i // 2)) for i in range(3_000)]
 
-    assert model_of(watch(pairs([(0.5, 0.5), *rows]))).labelled_seen == 3_001
+    assert model_of(watch(pairs([(0.5, 0.5), *rows]))).counts.labelled == 3_001
 
 
 def test_a_feature_that_changes_its_type_or_sticks_is_told() -> None:

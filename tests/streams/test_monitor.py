@@ -375,8 +375,8 @@ def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> Non
         assert monitor.waiting < most
 
 
-@pytest.mark.parametrize(("rows", "changes"), [(1_999, []), (2_000, [("feature/f", "level")])])
-def test_no_more_than_2000_events_of_a_model_wait(
+@pytest.mark.parametrize(("rows", "changes"), [(2_198, []), (2_199, [("feature/f", "level")])])
+def test_no_more_than_2000_rows_of_a_model_wait_after_the_199_in_which_it_is_young(
     rows: int, changes: list[tuple[str, str]]
 ) -> None:
     monitor = Monitor(0, Topics())
@@ -470,7 +470,7 @@ def test_a_restored_model_skips_the_records_that_its_snapshot_covers() -> None:
 
     assert [e.model_id for e in emissions] == ["n"]
     assert covering.counts.repeated_events == 0
-    assert covering.labelled_seen == 1
+    assert covering.counts.labelled == 1
 
 
 # Repetitions: several writers of ingest, each of which writes a contiguous run of every source
@@ -529,7 +529,7 @@ def test_an_event_of_another_source_with_the_same_offset_is_another_event() -> N
 
     played = play(log_of(events))
 
-    assert played.monitor.models["m"].predictions_seen == 3
+    assert played.monitor.models["m"].counts.predictions == 3
 
 
 # What was refused, and names its model (Rule 6)
@@ -577,7 +577,7 @@ def test_no_model_begins_with_what_was_refused() -> None:
     assert play(log_of(early)).monitor.models == {}
     for played in (apart, together):
         model = played.monitor.models["m"]
-        assert (model.predictions_seen, model.traffic.snapshot().get("refused")) == (1, None)
+        assert (model.counts.predictions, model.traffic.snapshot().get("refused")) == (1, None)
 
 
 def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> None:
@@ -586,7 +586,7 @@ def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> 
     monitor = play(log_of([*events, *events, accepted(prediction("later"), 5)])).monitor
 
     model = monitor.models["m"]
-    assert model.predictions_seen == 4
+    assert model.counts.predictions == 4
     assert model.counts.repeated_events == 5
     assert model.traffic.snapshot()["refused"] == {"prediction": 2}
     assert model.taken == 4

@@ -88,8 +88,8 @@ def test_a_feature_that_is_ignored_ends_and_may_come_back_as_a_new_one() -> None
     back = [*ignoring, spec(), *(prediction(f"q{row}", features={"a": 3.0}) for row in range(9))]
 
     assert [series for series, _, _ in alerts(play(cut(ignoring)))] == ["error"]
-    watched = play(cut(back)).monitor.models["m"].panel.snapshot()
-    assert list(watched["series"]) == [
+    watched = play(cut(back)).monitor.models["m"].series
+    assert [series.name for series in watched] == [
         "feature/b",
         "prediction",
         "error",
@@ -107,8 +107,7 @@ def test_what_an_ignored_feature_had_of_the_budget_goes_to_the_others() -> None:
     ]
 
     def budget_of(played: Played) -> float:
-        panel = played.monitor.models["m"].panel
-        return panel._watches["feature/f0"]._false_alarms
+        return played.monitor.models["m"].series["feature/f0"].watch._false_alarms
 
     ignored = play(cut([*values, spec(features={"ignore": names[1:]})], ()))
 
@@ -154,10 +153,10 @@ def test_rows_to_learn_from_are_for_what_is_learnt_from_now_on() -> None:
 def test_a_series_that_is_learnt_again_takes_the_rows_of_the_spec_in_force() -> None:
     played = play(cut(with_spec(spec(reference={"rows": 20_000}))))
 
-    first, now = (each.monitor.models["m"].panel._watches for each in (UNCHANGED, played))
-    assert first["feature/a"]._stages[0] == 1_000
-    assert now["feature/a"]._stages[0] == 10_000
-    assert not now["feature/b"].is_learning
+    first, now = (each.monitor.models["m"].series for each in (UNCHANGED, played))
+    assert first["feature/a"].watch._stages[0] == 1_000
+    assert now["feature/a"].watch._stages[0] == 10_000
+    assert not now["feature/b"].watch.is_learning
 
 
 def test_a_profile_replaces_what_was_learnt_at_once() -> None:
@@ -251,17 +250,17 @@ def test_another_task_takes_the_answers_for_what_they_are_from_its_place_on(
     rows = played.of("labelled")
     assert {row["error"] is None for row in rows[:300]} == {before != "regression"}
     assert {row["error"] is None for row in rows[300:]} == {are_classes}
-    panel = played.monitor.models["m"].panel
+    series = played.monitor.models["m"].series
     begins_anew = (before == "regression") == are_classes
-    assert {panel._watches[s].seen for s in ("prediction", "error", "outcome")} == {
+    assert {series[s].watch.seen for s in ("prediction", "error", "outcome")} == {
         300 if begins_anew else 600
     }
 
 
 def test_a_model_that_is_told_from_its_answers_again_may_become_a_regression() -> None:
     fraction = prediction("f", prediction=0.5)
-    binary = play(cut([spec(task="binary"), fraction], ())).monitor.models["m"].panel
-    told = play(cut([spec(task="binary"), spec(), fraction], ())).monitor.models["m"].panel
+    binary = play(cut([spec(task="binary"), fraction], ())).monitor.models["m"].series
+    told = play(cut([spec(task="binary"), spec(), fraction], ())).monitor.models["m"].series
 
     assert not binary.is_regression
     assert told.is_regression
@@ -278,8 +277,8 @@ def test_a_removed_model_is_forgotten_and_met_anew_with_the_defaults() -> None:
 
     model = played.monitor.models["m"]
     assert model.in_force.spec == ModelSpec()
-    assert {watch.seen for watch in model.panel._watches.values()} == {1_000}
-    assert "feature/b" in model.panel._watches
+    assert {series.watch.seen for series in model.series} == {1_000}
+    assert "feature/b" in model.series
     assert played.of("alerts") == []
 
 
@@ -314,7 +313,7 @@ def test_what_was_taken_before_the_removal_is_not_taken_again() -> None:
 
     assert model.counts.repeated_events == 101
     assert model.taken == 101
-    assert model.panel._watches == {}
+    assert list(model.series) == []
 
 
 def test_a_version_never_names_two_specs() -> None:

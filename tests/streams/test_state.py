@@ -113,7 +113,7 @@ def test_of_two_manifests_the_one_that_covers_more_wins() -> None:
     restored = shelf.view().restore(4, default_spec, LABELLED).models
 
     assert restored["m"].offset == 3
-    assert restored["m"].model.predictions_seen == 40
+    assert restored["m"].model.counts.predictions == 40
 
 
 def test_a_manifest_that_is_written_late_does_not_win() -> None:
@@ -292,7 +292,7 @@ def test_a_snapshot_that_is_taken_twice_at_one_offset_stays() -> None:
 
     shelf.restart(len(shelf.log))
 
-    assert shelf.monitor.models["m"].predictions_seen == 40
+    assert shelf.monitor.models["m"].counts.predictions == 40
 
 
 # Rule 5

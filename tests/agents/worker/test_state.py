@@ -15,8 +15,8 @@ from agents.worker.state import SLICE_S, Held, StateKeeper, StateUnusableError
 from schemas.event import encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
+from streams.codec import STATE_VERSION
 from streams.emission import Emission
-from streams.model import STATE_VERSION
 from streams.monitor import Monitor
 from streams.state import StoredState, manifest_records
 from streams.tree_codec import pack, unpack
@@ -211,7 +211,7 @@ def test_where_nobody_is_touched_a_checkpoint_is_stored_before_the_commit_and_no
     held = desk.restore(len(TICKED))
     assert held.set_back_to is None
     assert held.monitor.next_offset == len(TICKED)
-    assert held.monitor.models["m"].predictions_seen == MANY
+    assert held.monitor.models["m"].counts.predictions == MANY
 
 
 def test_a_checkpoint_is_deleted_when_more_is_covered() -> None:
@@ -424,7 +424,7 @@ def test_state_that_cannot_be_used_is_rebuilt_from_the_log(
     desk.held = held
     desk.play()
     desk.save()
-    assert desk.restore(3).monitor.models["m"].predictions_seen == MANY
+    assert desk.restore(3).monitor.models["m"].counts.predictions == MANY
 
 
 TWO_MODELS = log_of(
@@ -454,7 +454,7 @@ def test_only_the_damaged_model_is_rebuilt() -> None:
     assert desk.held.monitor.touched.keys() == {"silent"}
     assert desk.held.monitor.models["m"].snapshot() == kept
     desk.play(len(TWO_MODELS))
-    assert desk.held.monitor.models["m"].predictions_seen == 9
+    assert desk.held.monitor.models["m"].counts.predictions == 9
 
 
 def test_a_rebuild_that_is_cut_short_begins_anew() -> None:
@@ -471,7 +471,7 @@ def test_a_rebuild_that_is_cut_short_begins_anew() -> None:
     assert begins_at == 0
     held = desk.restore(len(TWO_MODELS))
     assert held.monitor.next_offset == len(TWO_MODELS)
-    assert held.monitor.models["m"].predictions_seen == 9
+    assert held.monitor.models["m"].counts.predictions == 9
 
 
 def test_a_rebuild_is_said_once_with_what_is_wrong() -> None:

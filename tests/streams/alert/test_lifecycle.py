@@ -7,12 +7,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
 from schemas.model_spec import AlertRules, ModelSpec
-from streams.alert.lifecycle import AlertStates
-from streams.alert.transition import OperatorNote, Transition
-from streams.change import Condition
 from streams.ingest.records import Accepted
 from tests.doubles.core import (
     Json,
@@ -25,21 +21,13 @@ from tests.doubles.core import (
     taken_in,
     watch,
 )
-from tests.doubles.inputs import START_MS, accepted, outcome, prediction
+from tests.doubles.inputs import START_MS, accepted, control, outcome, prediction
 
 MINUTE_MS = 60_000
 ROWS = 12_700
 FLAPS = frozenset(row for start in (2_100, 4_400, 6_700) for row in range(start, start + 300))
 Told = tuple[str, str, str, int, int]
-RULES = AlertRules(renotify_s=3_600.0)
 HELD = {"alerts": AlertRules(hold=2)}
-SILENT = Condition(
-    kind="silence",
-    series="predictions",
-    aspect="silence",
-    severity="critical",
-    says="no prediction has come for 40 min; its longest pause was 2 min",
-)
 
 
 @cache
@@ -236,84 +224,7 @@ def test_what_the_hour_adds_survives_a_restart_and_any_cut(category: bool) -> No
     assert without_evidence(cut) == without_evidence(again)
 
 
-# Conditions and people
-
-
-def lives_with(**condition: object) -> tuple[AlertStates, list[Transition]]:
-    lives = AlertStates(RULES)
-    fields: dict[str, object] = dict(condition)
-    return lives, lives.on_condition(replace(SILENT, **fields), is_on=True, now_ms=0)
-
-
-def statuses(steps: list[Transition]) -> list[str]:
-    return [step.status for step in steps]
-
-
-def test_a_condition_fires_once_is_said_again_and_is_over() -> None:
-    lives, fired = lives_with()
-
-    meanwhile = lives.on_condition(SILENT, is_on=True, now_ms=3_599_999)
-    reminded = lives.on_condition(SILENT, is_on=True, now_ms=3_600_000)
-    over = lives.on_condition(SILENT, is_on=False, now_ms=3_700_000)
-    again = lives.on_condition(SILENT, is_on=False, now_ms=3_800_000)
-
-    assert [statuses(each) for each in (fired, meanwhile, reminded, over, again)] == [
-        ["firing"],
-        [],
-        ["ongoing"],
-        ["resolved"],
-        [],
-    ]
-    assert over[0].because == "returned"
-
-
-def test_the_third_firing_within_the_time_is_flapping_and_must_stay_away_as_long() -> None:
-    lives, _ = lives_with()
-    said = []
-
-    for minute in (1, 2, 3, 4, 5, 6, 7):
-        is_on = minute in (2, 4)
-        said += lives.on_condition(SILENT, is_on=is_on, now_ms=MINUTE_MS * minute)
-    early = lives.on_condition(SILENT, is_on=False, now_ms=MINUTE_MS * 8)
-    over = lives.on_condition(SILENT, is_on=False, now_ms=MINUTE_MS * 9)
-
-    assert statuses(said) == ["resolved", "firing", "resolved", "firing"]
-    assert [step.is_flapping for step in said] == [False, False, False, True]
-    assert (early, statuses(over)) == ([], ["resolved"])
-
-
-def test_who_takes_note_or_mutes_is_told_and_kept_until_it_is_over() -> None:
-    lives, _ = lives_with()
-
-    noted = lives.acknowledge("predictions", "silence", OperatorNote("anna", 5, "deploy"), 10)
-    muted = lives.mute("predictions", "silence", 60_000, 20)
-    unmuted = lives.mute("predictions", "silence", None, 30)
-
-    assert statuses([*noted, *muted, *unmuted]) == ["ongoing"] * 3
-    assert [step.sequence for step in (*noted, *muted, *unmuted)] == [1, 2, 3]
-    assert unmuted[0].acknowledged == OperatorNote("anna", 5, "deploy")
-    assert (muted[0].muted_until_ms, unmuted[0].muted_until_ms) == (60_000, None)
-
-
-def test_nothing_is_said_of_an_alert_that_is_not_open() -> None:
-    lives = AlertStates(RULES)
-    note = OperatorNote("anna", 5, None)
-
-    assert lives.acknowledge("score", "level", note, 10) == []
-    assert lives.mute("score", "level", 60_000, 10) == []
-    assert lives.close("removed", 10) == []
-
-
-def test_all_that_is_open_ends_with_its_reason() -> None:
-    lives, _ = lives_with()
-    lives.on_condition(replace(SILENT, series="outcomes"), is_on=True, now_ms=0)
-
-    steps = lives.close("removed", 10)
-
-    assert [(step.series, step.because) for step in steps] == [
-        ("outcomes", "removed"),
-        ("predictions", "removed"),
-    ]
+# People, and blocks
 
 
 def test_an_alert_that_is_held_fires_when_blocks_agree_and_not_for_a_burst() -> None:
@@ -333,7 +244,9 @@ def test_an_alert_that_is_held_fires_when_blocks_agree_and_not_for_a_burst() -> 
     assert alert["status"] == "firing"
     assert 2_900 < alert["predictions_seen"] < 3_000
     assert burst.of("alerts") == []
-    assert burst.monitor.models["m"].book.lives.dropped == 1
+    state = burst.monitor.models["m"].series.alert("feature/x", "level")
+    assert state is not None
+    assert (state.state, state.episode) == ("quiet", 0)
 
 
 def test_what_a_person_accepts_is_the_reference_from_there_on() -> None:
@@ -342,15 +255,13 @@ def test_what_a_person_accepts_is_the_reference_from_there_on() -> None:
         prediction(f"p{row}", features={"x": float(rng.normal(2.0 * (2_500 <= row < 9_000)))})
         for row in range(12_000)
     ]
-    events = taken_in(values)
-    played = play(log_of(events[:6_000], 100))
-    model = played.monitor.models["m"]
-    (alert,) = played.of("alerts")
+    events = taken_in(values)[:6_000]
+    (alert,) = play(log_of(events, 100)).of("alerts")
 
-    steps = model.book.accept(
-        alert["fingerprint"], OperatorNote("anna", 5, "ok"), 10, model.panel.watch
-    )
+    word = control("accept", alert["fingerprint"], because="ok")
+    played = play(log_of([*events, *taken_in([word])], 100))
 
-    assert [(step.status, step.because) for step in steps] == [("resolved", "accepted")]
-    original = model.series.describe()["feature/x"]["original"]
+    (_, over) = played.of("alerts")
+    assert (over["status"], over["resolved_because"]) == ("resolved", "accepted")
+    original = played.monitor.models["m"].series.describe()["feature/x"]["original"]
     assert original["mean"] == pytest.approx(2.0, abs=0.1)

@@ -46,8 +46,8 @@ class Model:
 
     def take(self, events: Iterable[Event]) -> "Model":
         for event in events:
-            if event.now_ms >= self.traffic.due_ms:
-                self.tell(event.now_ms, self.traffic.advance(event.now_ms))
+            if event.now_ms >= self.hygiene.due_ms:
+                self.tell(event.now_ms, self.hygiene.advance(event.now_ms))
             expired, orphans = event.drops
             self.counts.expired_predictions += expired
             self.counts.orphan_outcomes += orphans
@@ -58,7 +58,7 @@ class Model:
         return self
 
     def predict(self, event: Event) -> None:
-        verdicts = self.traffic.on_prediction(
+        verdicts = self.hygiene.on_prediction(
             event.status, event.version, event.now_ms + event.ahead_ms, event.now_ms
         )
         self.counts.predictions += 1
@@ -68,14 +68,14 @@ class Model:
         self.counts.outcomes += 1
         self.counts.conflicting_outcomes += event.is_conflicting
         at_ms = event.now_ms + event.ahead_ms
-        verdicts = self.traffic.on_outcome(at_ms, event.now_ms, is_conflicting=event.is_conflicting)
+        verdicts = self.hygiene.on_outcome(at_ms, event.now_ms, is_conflicting=event.is_conflicting)
         if not event.is_conflicting:
             self.counts.pairs += 1
-            self.traffic.late.on_row(delay_ms)
+            self.hygiene.late.on_row(delay_ms)
         self.tell(event.now_ms, verdicts)
 
     def tick(self, now_ms: int) -> None:
-        self.tell(now_ms, self.traffic.advance(now_ms, is_tick=True))
+        self.tell(now_ms, self.hygiene.advance(now_ms, is_tick=True))
 
     def tell(self, now_ms: int, verdicts: Iterable[ConditionState]) -> None:
         for condition, is_on in verdicts:
@@ -177,7 +177,7 @@ def test_inputs_that_are_refused_are_told_when_they_begin_and_when_they_end(
     for row in range(30):
         now_ms = TUESDAY_MS + row * MINUTE_MS
         model.take([Event(now_ms), Event(now_ms + 1_000, delay_ms=0)])
-        model.tell(now_ms, model.traffic.on_refused(kind, now_ms))
+        model.tell(now_ms, model.hygiene.on_refused(kind, now_ms))
     began = model.turns()
     model.take(life(days=1, since_ms=TUESDAY_MS + HOUR_MS))
 
@@ -192,7 +192,7 @@ def test_what_was_refused_counts_among_the_rows_after_which_it_is_over(model: Mo
     before = model.counts.predictions
     share = EventRate(0, BUDGET_SHARE * 0.2 / RULES)
     for row in range(1, 31):
-        model.tell(TUESDAY_MS, model.traffic.on_refused("prediction", TUESDAY_MS))
+        model.tell(TUESDAY_MS, model.hygiene.on_refused("prediction", TUESDAY_MS))
         share.on_hit(before + row)
     rows = (share.due_row or 0) - before - 30
 
@@ -208,13 +208,13 @@ def test_a_refused_input_now_and_then_is_usual() -> None:
     for row, event in enumerate(life(days=6)):
         model.take([event])
         if row % 50 == 0:
-            model.tell(event.now_ms, model.traffic.on_refused("prediction", event.now_ms))
+            model.tell(event.now_ms, model.hygiene.on_refused("prediction", event.now_ms))
 
     assert model.turns() == []
 
 
 def test_who_has_never_been_refused_anything_keeps_nothing_of_it(model: Model) -> None:
-    assert "refused" not in model.traffic.snapshot()
+    assert "refused" not in model.hygiene.snapshot()
 
 
 # Clocks
@@ -300,7 +300,7 @@ def test_predictions_that_stop_while_outcomes_come_are_told_at_the_next_tick(
     model: Model,
 ) -> None:
     model.take(Event(TUESDAY_MS + row * MINUTE_MS, delay_ms=600_000) for row in range(60))
-    assert model.traffic.silent_ms <= TUESDAY_MS + HOUR_MS
+    assert model.hygiene.silent_ms <= TUESDAY_MS + HOUR_MS
     model.tick(TUESDAY_MS + HOUR_MS - 1)
     model.take(predictions(5, TUESDAY_MS + HOUR_MS))
 
@@ -313,7 +313,7 @@ def test_predictions_that_stop_while_outcomes_come_are_told_at_the_next_tick(
 def test_a_tick_tells_a_silence_when_nothing_comes(model: Model) -> None:
     last_ms = TUESDAY_MS - MINUTE_MS
     model.tick(last_ms + MINUTE_MS)
-    due_ms = model.traffic.silent_ms
+    due_ms = model.hygiene.silent_ms
 
     model.tick(due_ms - 1)
     assert model.told == []
@@ -322,7 +322,7 @@ def test_a_tick_tells_a_silence_when_nothing_comes(model: Model) -> None:
     assert due_ms - last_ms < 30 * MINUTE_MS
     assert model.turns() == [("predictions/silence", True)]
     assert "outcomes do not come either" in model.said("predictions/silence")
-    assert model.traffic.silent_ms == NEVER_MS
+    assert model.hygiene.silent_ms == NEVER_MS
 
 
 def test_an_hour_that_is_quiet_every_day_is_no_silence() -> None:
@@ -378,7 +378,7 @@ def test_after_a_silence_outcomes_are_waited_for_from_when_the_first_may_be_know
 def test_what_a_person_accepts_is_usual(model: Model) -> None:
     model.take(predictions(400, TUESDAY_MS, status="fallback"))
 
-    model.traffic.accept("answers", "fallback", TUESDAY_MS)
+    model.hygiene.accept("answers", "fallback", TUESDAY_MS)
     model.told.clear()
     model.take(predictions(3_000, TUESDAY_MS + 400 * MINUTE_MS, status="fallback"))
 
@@ -391,7 +391,7 @@ def test_another_budget_takes_effect() -> None:
 
     assert strict.take(few).turns() == []
     assert ("answers/error", True) in lax.take(few).turns()
-    strict.traffic.respec(20.0, WAIT_S)
+    strict.hygiene.respec(20.0, WAIT_S)
     assert ("answers/error", True) in strict.take(few).turns()
 
 
@@ -407,12 +407,12 @@ def test_a_restart_in_the_middle_changes_nothing() -> None:
 
     for cut in (10, 5_000, 26_000, 26_050, 26_250):
         model = Model().take(story[:cut])
-        stored = orjson.loads(orjson.dumps(model.traffic.snapshot()))
+        stored = orjson.loads(orjson.dumps(model.hygiene.snapshot()))
         model.hygiene = TrafficMonitor(0.2, WAIT_S, model.counts)
-        model.traffic.restore(stored)
+        model.hygiene.restore(stored)
         model.take(story[cut:])
         assert model.told == whole.told
-        assert model.traffic.snapshot() == whole.traffic.snapshot()
+        assert model.hygiene.snapshot() == whole.hygiene.snapshot()
 
 
 def test_every_fact_has_its_name_and_its_entry_in_the_runbook() -> None:
