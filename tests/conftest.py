@@ -11,6 +11,7 @@ from hashlib import sha256
 import pytest
 
 from agents.embedded import EmbeddedBroker
+from agents.memory import calm_collector
 from tests.broker import Broker
 from tests.kafka import RealKafka, missing_tools
 
@@ -22,6 +23,11 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Collect cycles as seldom as a worker does: stories of tests are many objects, too."""
+    calm_collector()
 
 
 @pytest.fixture(scope="session")
