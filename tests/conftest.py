@@ -1,8 +1,9 @@
-"""The two brokers, each started once, and a topic prefix of its own for every test."""
+"""The two brokers, each started once, a topic prefix for every test, and the order of the tests."""
 
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 from collections.abc import Iterator
@@ -14,6 +15,23 @@ from agents.embedded import EmbeddedBroker
 from agents.memory import calm_collector
 from tests.broker import Broker
 from tests.kafka import RealKafka, missing_tools
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--order-seed",
+        type=int,
+        metavar="N",
+        help="run the tests in a random order, the same for the same N",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the tests if a seed is given, after pytest has grouped those that share a fixture."""
+    seed = config.getoption("order_seed")
+    if seed is not None:
+        random.Random(seed).shuffle(items)  # noqa: S311 - an order, not a secret
 
 
 def pytest_configure() -> None:
