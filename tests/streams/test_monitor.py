@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import orjson
@@ -161,14 +162,20 @@ def test_what_a_record_calls_for_stands_in_the_order_of_its_events() -> None:
         assert places[0] == (offset, 1)
 
 
+@cache
+def two_models() -> tuple[list[bytes], Played]:
+    others = taken_in(story(model_id="another"))
+    both = [event for pair in zip(STORY, others, strict=True) for event in pair]
+    log = log_of(both, 7)
+    return log, play(log)
+
+
 @pytest.mark.parametrize(("at_once", "flushed_every"), [(1, 3), (2, 50), (8, 8), (1_000, 1_000)])
 def test_when_the_series_read_what_was_gathered_changes_nothing(
     at_once: int, flushed_every: int
 ) -> None:
-    others = taken_in(story(model_id="another"))
-    both = [event for pair in zip(STORY, others, strict=True) for event in pair]
-    log = list(enumerate(log_of(both, 7)))
-    expected = play([value for _, value in log])
+    values, expected = two_models()
+    log = list(enumerate(values))
     monitor = Monitor(0, Topics())
 
     emissions: list[Emission] = []
@@ -435,21 +442,24 @@ def with_late_outcomes(values: list[bytes]) -> list[bytes]:
     return [value for row, value in enumerate(late) if row % 37 or b"predicted_at" in value]
 
 
-LATE = log_of(taken_in(with_late_outcomes(story())), 100)
+@cache
+def late() -> tuple[list[bytes], Played]:
+    log = log_of(taken_in(with_late_outcomes(story())), 100)
+    return log, play(log)
 
 
 @pytest.mark.parametrize("records_between", [1, 7, 23])
 def test_a_restart_between_any_two_records_changes_no_byte(records_between: int) -> None:
+    log, steady = late()
     monitor = Monitor(0, Topics())
     stored: Store = {}
     emissions: list[Emission] = []
 
-    for offset, record in enumerate(LATE):
+    for offset, record in enumerate(log):
         emissions += monitor.apply(offset, record)
         if offset % records_between == 0:
             monitor = restarted(monitor, stored)
 
-    steady = play(LATE)
     assert emissions == steady.emissions
     assert monitor.models["m"].snapshot() == steady.monitor.models["m"].snapshot()
     assert len(stored) > 5

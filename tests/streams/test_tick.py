@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import orjson
 import pytest
@@ -274,6 +275,7 @@ def test_who_waits_for_an_outcome_expires_with_the_time_of_a_tick_that_tells() -
 # Exactness
 
 
+@cache
 def story() -> list[bytes]:
     other = predicted(rows=ROWS - 40, model_id="other")
     log = came([*predicted(), *other], LAST_MS + 30_000)
@@ -287,8 +289,13 @@ def story() -> list[bytes]:
     return log
 
 
+@cache
+def story_told() -> Played:
+    return play(story())
+
+
 def test_a_restart_after_every_record_changes_no_byte() -> None:
-    whole, restarting = play(story()), play_restarting(story())
+    whole, restarting = story_told(), play_restarting(story())
 
     assert [status for status, _ in told(whole)] == ["firing", "resolved"] * 2
     assert restarting.emissions == whole.emissions
@@ -324,7 +331,7 @@ def test_how_many_records_are_taken_in_at_once_changes_nothing(at_once: int) -> 
     monitor, emissions = Monitor(0, Topics()), []
     for first in range(0, len(log), at_once):
         emissions += monitor.ingest(log[first : first + at_once]) + monitor.evaluate_all()
-    whole = play(story())
+    whole = story_told()
 
     assert sorted(emissions, key=lambda e: e.place) == whole.emissions
     assert state(monitor) == state(whole.monitor)

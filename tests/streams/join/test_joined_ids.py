@@ -88,7 +88,7 @@ def test_a_restart_at_any_time_changes_nothing(seed: int) -> None:
             each.put(f"id {number}", answer)
         if rng.random() < 0.02:
             interrupted = restarted(interrupted, of_interrupted, capacity)
-        of_steady |= steady.unstored()
+            of_steady |= steady.unstored()
 
         assert interrupted.answers == steady.answers
 

@@ -190,7 +190,7 @@ def test_a_restart_at_any_time_changes_nothing(seed: int) -> None:
             assert steady.expire(now - 3_000) == interrupted.expire(now - 3_000)
         if rng.random() < 0.01:
             interrupted = restarted(interrupted, of_interrupted, capacity)
-        of_steady |= steady.unstored(encode)
+            of_steady |= steady.unstored(encode)
 
     assert list(interrupted.entries()) == list(steady.entries())
     assert interrupted.snapshot(encode) == steady.snapshot(encode)
