@@ -10,7 +10,7 @@ SHIFTS = (-1.0, 0.5, 1.0, 3.0)
 
 Value = bool | int | float | str | None
 Draw = Callable[[float, float], Value]
-"""Returns a value, given the amount of a change from 0 to 1 and the hour of the day from 0 to 24."""
+"""Returns a value, given the amount of a change, from 0 to 1, and the hour of the day."""
 Disturbance = Literal["none", "shift", "missing", "absent", "type", "stuck", "unseen"]
 DISTURBANCES: tuple[Disturbance, ...] = (
     *("none", "none", "shift", "shift", "shift"),
@@ -20,7 +20,7 @@ DISTURBANCES: tuple[Disturbance, ...] = (
 
 
 class Spell(NamedTuple):
-    """Rows from ``first`` up to ``end`` with a change; on a ramp it grows from 0 to 1 within them."""
+    """Rows with a change, from ``first`` up to ``end``; on a ramp it grows from 0 to 1."""
 
     first: int
     end: int

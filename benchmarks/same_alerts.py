@@ -14,7 +14,6 @@ anything differs.
 
 import hashlib
 import io
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -48,6 +47,11 @@ CAR_LOAN_QUICK = range(60_000, 90_000)
 AT_ONCE = 2
 """Runs in parallel: one of each commit."""
 SHOWN_DIFFERENCES = 5
+PIPE_WIDTH = 120
+TITLES = (
+    *("input", "rows", "alerts base", "alerts here", "feedback base", "feedback here"),
+    *("equal", "largest deviation"),
+)
 
 Scalar = str | int | float | bool | None
 Record = dict[str, object]
@@ -176,23 +180,24 @@ def check_out(commit: str, folder: Path) -> None:
 
 
 def backtest(root: Path, recorded: Path, out: Path) -> None:
-    """Run a checkout's backtest over an input; leave ``out`` only where it was complete."""
+    """Run a checkout's backtest over an input, unless ``out`` is there from an earlier run."""
     if out.exists():
         return
-    part = out.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    command = [
-        *(str(root / "tidegauge"), "backtest"),
-        *("--predictions", str(recorded / "predictions.jsonl")),
-        *("--outcomes", str(recorded / "outcomes.jsonl")),
-        *("--spec", str(recorded / "spec.json")),
-        *("--out", str(part / "alerts.jsonl"), "--feedback", str(part / "feedback.jsonl")),
-    ]
-    run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    if run.returncode:
-        sys.exit(f"{' '.join(command)}\n{run.stderr}")
-    part.rename(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # An interrupted run must not leave half of its alerts under the name of all of them.
+    with tempfile.TemporaryDirectory(dir=out.parent, ignore_cleanup_errors=True) as part:
+        command = [
+            *(str(root / "tidegauge"), "backtest"),
+            *("--predictions", str(recorded / "predictions.jsonl")),
+            *("--outcomes", str(recorded / "outcomes.jsonl")),
+            *("--spec", str(recorded / "spec.json")),
+            *("--out", f"{part}/alerts.jsonl", "--feedback", f"{part}/feedback.jsonl"),
+        ]
+        run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        if run.returncode:
+            sys.exit(f"{' '.join(command)}\n{run.stderr}")
+        if not out.exists():
+            Path(part).rename(out)
 
 
 def records(out: Path) -> dict[str, list[Record]]:
@@ -262,11 +267,10 @@ def sentences(name: str, differences: Sequence[Difference]) -> Iterator[str]:
 def main(base: str, quick: bool, keep: Path | None) -> None:
     """Compare the alerts of this checkout with those of a commit, on the same inputs."""
     commit = commit_of(base)
-    console = Console()
-    table = Table()
-    for title in ("input", "rows", "alerts base", "here", "feedback base", "here", "equal"):
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    table = Table(title=f"This checkout and {commit[:12]}")
+    for title in TITLES:
         table.add_column(title, justify="left" if title in {"input", "equal"} else "right")
-    table.add_column("largest deviation", justify="right")
     different: list[str] = []
     with (
         tempfile.TemporaryDirectory(prefix="tidegauge-same-") as name,
@@ -278,10 +282,11 @@ def main(base: str, quick: bool, keep: Path | None) -> None:
         kept = (keep.resolve() if keep else folder / "kept") / commit
         for pair in start(pool, folder, kept, is_quick=quick):
             different += sentences(pair.name, settle(pair, table))
-    console.print(f"`python -m benchmarks.same_alerts {' '.join(sys.argv[1:])}`: {computer()}.")
+    command = " ".join(sys.argv[1:])
+    console.print(f"`python -m benchmarks.same_alerts {command}`: {computer()}.", soft_wrap=True)
     console.print(table)
     for sentence in different:
-        console.print(sentence, markup=False)
+        console.print(sentence, markup=False, soft_wrap=True)
     sys.exit(1 if different else 0)
 
 
