@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-SHIFTS = (-1.0, 0.5, 1.0, 3.0)
+SHIFTS = (-1.0, 0.25, 0.5, 1.0, 3.0)
 """Sizes of a change, in standard deviations."""
 
 Value = bool | int | float | str | None
@@ -123,7 +123,7 @@ def _daily_words(rng: random.Random) -> Draw:
 
 
 def _flag(rng: random.Random) -> Draw:
-    usual, then = rng.choice(((0.3, 0.6), (0.02, 0.15), (0.9, 0.5)))
+    usual, then = rng.choice(((0.3, 0.6), (0.02, 0.15), (0.9, 0.5), (0.005, 0.06)))
     return lambda amount, _: rng.random() < usual + amount * (then - usual)
 
 
