@@ -84,9 +84,10 @@ def compare(name: str, base: Sequence[Record], here: Sequence[Record]) -> Compar
     differences: list[Difference] = []
     largest = 0.0
     for number, (was, now) in enumerate(zip_longest(base, here), start=1):
-        record = f"{name} {number}"
+        record = f"{name} {number} ({_title(was or now)})"
         if was is None or now is None:
-            differences.append(Difference(record, "the record itself", _title(was), _title(now)))
+            presence = ("absent" if each is None else "present" for each in (was, now))
+            differences.append(Difference(record, "the record itself", *presence))
             continue
         old, new = dict(_flat(was)), dict(_flat(now))
         for field in old | new:
@@ -121,8 +122,8 @@ def _flat(value: object, path: str = "") -> Iterator[tuple[str, Scalar]]:
 
 
 def _title(record: Record | None) -> str:
-    names = ("model_id", "series", "aspect", "status", "detected_at", "command", "issued_at")
-    return " ".join(str(record[name]) for name in names if name in record) if record else "absent"
+    names = ("model_id", "series", "aspect", "status", "command")
+    return " ".join(str(record[name]) for name in names if record and name in record)
 
 
 def inputs(*, is_quick: bool) -> Iterator[Stream]:

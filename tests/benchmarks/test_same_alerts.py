@@ -40,19 +40,19 @@ def changed(**fields: object) -> Record:
 def test_a_field_that_differs_is_reported_by_its_path(field: str, now: object, path: str) -> None:
     comparison = compare("alert", [ALERT, ALERT], [ALERT, changed(**{field: now})])
 
-    assert [(each.record, each.field) for each in comparison.differences] == [("alert 2", path)]
+    assert [(each.record, each.field) for each in comparison.differences] == [
+        ("alert 2 (feature/age firing)", path)
+    ]
 
 
 def test_a_field_that_only_one_record_has_is_reported() -> None:
-    less = {name: value for name, value in ALERT.items() if name != "status"}
+    less = {name: value for name, value in ALERT.items() if name != "baseline"}
 
-    for base, here, values in (
-        (ALERT, less, ("firing", "absent")),
-        (less, ALERT, ("absent", "firing")),
-    ):
-        comparison = compare("alert", [base], [here])
+    lost, new = compare("alert", [ALERT], [less]), compare("alert", [less], [ALERT])
 
-        assert comparison.differences == [Difference("alert 1", "status", *values)]
+    record = "alert 1 (feature/age firing)"
+    assert lost.differences == [Difference(record, "baseline", None, "absent")]
+    assert new.differences == [Difference(record, "baseline", "absent", None)]
 
 
 def test_an_integer_has_no_tolerance_and_is_not_a_figure_or_a_flag() -> None:
@@ -87,7 +87,7 @@ def test_records_are_compared_in_their_order_and_one_too_few_is_reported() -> No
 
     assert [each.field for each in swapped.differences] == ["alert_id", "alert_id"]
     assert fewer.differences == [
-        Difference("alert 2", "the record itself", "feature/age firing", "absent")
+        Difference("alert 2 (feature/age firing)", "the record itself", "present", "absent")
     ]
 
 
