@@ -30,9 +30,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from agents.car_loan import DATA
-from agents.car_loan import published as car_loan_published
-from agents.story import published as story_published
+from agents.demo.car_loan import DATA
+from agents.demo.car_loan import published as car_loan_published
+from agents.demo.story import published as story_published
 from benchmarks.machine import computer
 from benchmarks.mixed_streams import Stream, mixed_stream
 
