@@ -12,8 +12,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.aspects import SeriesRole
 from streams.change import Change
-from streams.detect.budget import SeriesRole, shares
+from streams.detect.budget import shares
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar

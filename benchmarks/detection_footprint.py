@@ -28,8 +28,8 @@ from benchmarks.detection_seasons import day_wave, instants
 from schemas.model_spec import AlertRules, ModelSpec
 from streams.alert.lifecycle import AlertStates
 from streams.clock import Instants
-from streams.codec import pack
 from streams.series.panel import Column, SeriesSet
+from streams.tree_codec import pack
 from streams.values import Scalar
 
 FEATURES = 500

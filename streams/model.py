@@ -37,7 +37,7 @@ from streams.alert.feedback import calls_for_retraining, retrain
 from streams.alert.onset import RowIndex
 from streams.alert.record import AlertWriter, TransitionContext, status_of
 from streams.alert.transition import OperatorNote, Transition
-from streams.codec import pack, unpack
+from streams.codec import StateVersionError
 from streams.emission import Arrival, Emission, Place, place_of, status_emission
 from streams.join.outcome_join import (
     ChunkName,
@@ -50,6 +50,7 @@ from streams.series.panel import Column, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
 from streams.spec import SpecInForce
 from streams.traffic.traffic import ConditionState, TrafficMonitor
+from streams.tree_codec import pack, unpack
 
 STATE_VERSION = 2
 READABLE_VERSIONS = (1, 2)
@@ -62,10 +63,6 @@ OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
 _NO_FEATURES: dict[str, Any] = {}
 OF_PAIRS = frozenset({"error", "outcome"})
 """Series that have a value a pair; the others have one a prediction."""
-
-
-class StateVersionError(Exception):
-    """A snapshot of another version: stop, the operator runs the worker that can read it."""
 
 
 @dataclass(slots=True)
@@ -566,7 +563,7 @@ class ModelMonitor:
             of_pairs = step.role in OF_PAIRS
             trail = self._labelled_trail if of_pairs else self._prediction_trail
             last_row = row.labelled_seen if of_pairs else row.predictions_seen
-            first_row = max(1, last_row - step.change.rows + 1)
+            first_row = max(1, last_row - step.change.figures.rows + 1)
             is_onset = step.status == "firing" and step.condition is None
             seen = TransitionContext(
                 model_version=row.version,

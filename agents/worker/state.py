@@ -27,9 +27,10 @@ from agents.errors import WorkerError
 from agents.telemetry import get_logger
 from agents.worker.publish import Outgoing
 from schemas.topics import Topics
+from streams.codec import StateVersionError
 from streams.emission import Emission
 from streams.join.outcome_join import ChunkName
-from streams.model import ModelMonitor, StateVersionError
+from streams.model import ModelMonitor
 from streams.monitor import Monitor, SpecOf
 from streams.state import (
     StateRecord,

@@ -26,25 +26,26 @@ Rule 6. When the rhythm of a series comes to be known, what was told of it befor
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast
+
+import msgspec
 
 from schemas.alert import AlertStatus, Because
 from schemas.model_spec import AlertRules
 from streams.alert.transition import OperatorNote, Transition
-from streams.change import STATISTICAL, Change, Condition, strength
+from streams.aspects import ASPECTS, SeriesRole
+from streams.change import Change, Condition
 from streams.clock import NEVER_MS, Instants
-from streams.detect.budget import SeriesRole
 from streams.series.recovery import AWAY_ROWS, RecoveryCheck, recovery_check_of
 from streams.series.recovery_measures import BlockResult
-from streams.series.watch import SeriesWatch
+from streams.series.watch import Detection, SeriesWatch
 from streams.values import Scalar
 
 FLAPS = 3
 """So many firings within `renotify_s` are flapping."""
 MUCH = 2.0
 """An effect so many times as strong, or as weak, as what was said last is another one."""
-_OF_GAUGE = frozenset({"original", "rhythm"})
 State = Literal["quiet", "pending", "firing"]
 
 
@@ -126,8 +127,8 @@ class AlertState:
         kept = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in ("change", "said"):
             kept[name] = kept[name] and _kept(kept[name])
-        for name in ("acknowledged", "condition"):
-            kept[name] = kept[name] and kept[name]._asdict()
+        kept["acknowledged"] = kept["acknowledged"] and kept["acknowledged"]._asdict()
+        kept["condition"] = kept["condition"] and msgspec.to_builtins(kept["condition"])
         return kept | {"gauge": self.gauge and self.gauge.snapshot()}
 
     @classmethod
@@ -137,7 +138,7 @@ class AlertState:
         for name in ("change", "said"):
             kept[name] = kept[name] and _restored(kept[name])
         kept["acknowledged"] = kept["acknowledged"] and OperatorNote(**kept["acknowledged"])
-        kept["condition"] = kept["condition"] and Condition(**kept["condition"])
+        kept["condition"] = kept["condition"] and msgspec.convert(kept["condition"], Condition)
         kept["gauge"] = kept["gauge"] and RecoveryCheck.restore(kept["gauge"])
         return cls(**kept)
 
@@ -179,7 +180,7 @@ class AlertStates:
             at = end
         return steps
 
-    def follow(self, stretch: Stretch, changes: Sequence[Change], seen: int) -> list[Transition]:
+    def follow(self, stretch: Stretch, changes: Sequence[Detection], seen: int) -> list[Transition]:
         """Let the alerts of a series without gauges live with what its watch has found.
 
         Parameters
@@ -210,7 +211,7 @@ class AlertStates:
             The model's log time.
         """
         life = self._life(condition.series, condition.kind, condition.aspect)
-        change = condition.change()
+        change = condition.change
         if not is_on:
             if life.state == "quiet":
                 return []
@@ -312,7 +313,7 @@ class AlertStates:
     # Values of a series
 
     def _follow(
-        self, stretch: Stretch, start: int, end: int, changes: Sequence[Change], seen: int
+        self, stretch: Stretch, start: int, end: int, changes: Sequence[Detection], seen: int
     ) -> list[Transition]:
         """Let the gauges read what the watch has read, and the alerts live."""
         found = [(start + change.index, change) for change in changes]
@@ -333,7 +334,7 @@ class AlertStates:
         return [
             step._replace(row=stretch.first_row + row, series_seen=seen + row + 1)
             for aspect in aspects
-            if aspect in STATISTICAL
+            if ASPECTS[aspect].is_drift
             for step in self.close("relearned", now_ms, series=series, aspect=aspect)
         ]
 
@@ -342,7 +343,7 @@ class AlertStates:
         stretch: Stretch,
         start: int,
         end: int,
-        found: Sequence[tuple[int, Change]],
+        found: Sequence[tuple[int, Detection]],
         seen: int,
     ) -> list[Transition]:
         steps: list[Transition] = []
@@ -375,7 +376,7 @@ class AlertStates:
                     stretch.watch.restart(life.aspect)
         return steps
 
-    def _on_change(self, stretch: Stretch, change: Change, row: int) -> list[Transition]:
+    def _on_change(self, stretch: Stretch, change: Detection, row: int) -> list[Transition]:
         aspect = plain_aspect(stretch.role, change.aspect)
         life = self._life(stretch.series, stretch.role, aspect)
         value = stretch.values[row]
@@ -385,8 +386,8 @@ class AlertStates:
             return []
         self._open_gauge(life, recovery_check_of(change, value))
         # What is kept must not tell how the values were cut.
-        life.change = replace(change, index=0, rhythm=None, original=None)
-        life.onset_rows = change.rows
+        life.change = change.change
+        life.onset_rows = change.figures.rows
         if self.rules.hold:
             life.state = "pending"
             return []
@@ -485,16 +486,11 @@ def plain_aspect(role: str, aspect: str) -> str:
 
 
 def _kept(change: Change) -> dict[str, Any]:
-    """Return a change as plain values; most have no categories, and the gauge has the rest."""
-    return {
-        name: value
-        for name, value in asdict(change).items()
-        if name not in _OF_GAUGE and (name != "moved" or value)
-    }
+    return cast("dict[str, Any]", msgspec.to_builtins(change))
 
 
 def _restored(change: dict[str, Any]) -> Change:
-    return Change(**change | {"moved": tuple(map(tuple, change.get("moved", ())))})
+    return msgspec.convert(change, Change)
 
 
 def _of(change: Change | None) -> Change:
@@ -507,7 +503,7 @@ def _of(change: Change | None) -> Change:
 def _differs(life: AlertState) -> bool:
     """Tell whether the figures are much others than what was said last."""
     now, said = _of(life.change), _of(life.said)
-    if now.direction != said.direction:
+    if now.figures.direction != said.figures.direction:
         return True
-    strong, weak = strength(now.effect, now.effect_unit), strength(said.effect, said.effect_unit)
+    strong, weak = now.figures.strength, said.figures.strength
     return not weak / MUCH < strong < MUCH * weak if strong or weak else False

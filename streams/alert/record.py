@@ -9,7 +9,7 @@ Rule 3. What else is open is told as of the event of the transition, not of the 
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -29,8 +29,9 @@ from schemas.wire import to_epoch_ms, to_rfc3339
 from streams.alert.lifecycle import AlertStates
 from streams.alert.onset import RowPosition
 from streams.alert.summary import summary_of
-from streams.alert.transition import QUALITY_ASPECTS, OperatorNote, Transition
-from streams.change import strength
+from streams.alert.transition import OperatorNote, Transition
+from streams.aspects import ASPECTS
+from streams.change import EffectUnit, Figures
 from streams.series.watch import SeriesWatch
 
 RUNBOOK = "docs/runbook.md"
@@ -39,13 +40,6 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 FOLLOWERS = ("error", "score", "prediction")
 SMALL, LARGE = 0.2, 0.5
 """Effects, in standard deviations, below and above which a drift is more, and less, than usual."""
-_KIND_OF_ROLE: dict[str, AlertKind] = {
-    "feature": "feature_drift",
-    "prediction": "prediction_drift",
-    "score": "prediction_drift",
-    "error": "performance",
-    "outcome": "labels",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +242,7 @@ class AlertWriter:
         took_ms = to_epoch_ms(fired_at) - started_ms
         first_ms = started_ms - max(took_ms, 1_000 * self.lives.rules.renotify_s)
         others = [a for a in self._open.values() if to_epoch_ms(a.started_at) >= first_ms]
-        others.sort(key=lambda a: (-strength(a.effect, a.effect_unit), a.fingerprint))
+        others.sort(key=lambda a: (-_figures_of(a).strength, a.fingerprint))
         return tuple(
             Moved(
                 series=a.series,
@@ -262,6 +256,7 @@ class AlertWriter:
 
     def _figures(self, step: Transition, followers: tuple[str, ...]) -> dict[str, Any]:
         change, kind = step.change, kind_of(step)
+        figures = change.figures
         is_level = step.role == "error" and step.aspect == "level"
         note = step.acknowledged
         return {
@@ -277,14 +272,14 @@ class AlertWriter:
             "category": None if is_level else change.category,
             "segment": None,
             "detector": change.detector,
-            "value": change.value,
-            "baseline": change.baseline,
-            "effect": change.effect,
-            "effect_unit": change.effect_unit,
-            "direction": change.direction,
+            "value": figures.value,
+            "baseline": figures.baseline,
+            "effect": figures.effect,
+            "effect_unit": figures.unit,
+            "direction": figures.direction,
             "categories": () if is_level else _categories(step),
             "followed_by": followers,
-            "rows_since_onset": change.rows,
+            "rows_since_onset": figures.rows,
             "series_seen": step.series_seen,
             "acknowledged": note
             and Acknowledgement(by=note.by, at=to_rfc3339(note.at_ms), because=note.because),
@@ -336,7 +331,7 @@ def kind_of(step: Transition) -> AlertKind:
     """Return what sort of change a transition is about."""
     if step.condition is not None:
         return step.condition.kind
-    return "data_quality" if step.aspect in QUALITY_ASPECTS else _KIND_OF_ROLE[step.role]
+    return ASPECTS[step.aspect].kind(step.role)
 
 
 def anchor_of(kind: str, aspect: str) -> str:
@@ -352,7 +347,7 @@ def anchor_of(kind: str, aspect: str) -> str:
 
 def _lasted_ms(step: Transition) -> int:
     """Return how long what is told now has lasted: a silence has begun with the last event."""
-    return round(1_000 * (step.change.value or 0.0)) if step.aspect == "silence" else 0
+    return round(1_000 * (step.change.figures.value or 0.0)) if step.aspect == "silence" else 0
 
 
 def _categories(step: Transition) -> tuple[CategoryShare, ...]:
@@ -361,7 +356,7 @@ def _categories(step: Transition) -> tuple[CategoryShare, ...]:
     change = step.change
     moved = change.moved
     if not moved and change.category is not None:
-        moved = ((change.category, change.baseline or 0.0, change.value or 0.0),)
+        moved = ((change.category, change.figures.baseline or 0.0, change.figures.value or 0.0),)
     return tuple(
         CategoryShare(category=name, baseline=baseline, value=value)
         for name, baseline, value in moved
@@ -371,11 +366,15 @@ def _categories(step: Transition) -> tuple[CategoryShare, ...]:
 def _severity(step: Transition, followers: tuple[str, ...]) -> Severity:
     if step.condition is not None:
         return step.condition.severity
-    if step.aspect in QUALITY_ASPECTS:
+    if not ASPECTS[step.aspect].is_drift:
         return "info" if step.aspect == "constant" else "warning"
     if step.role == "error":
-        return "critical" if step.change.direction == "up" else "info"
-    size = strength(step.change.effect, step.change.effect_unit)
+        return "critical" if step.change.figures.direction == "up" else "info"
+    size = step.change.figures.strength
     if "error" in followers and size >= LARGE:
         return "critical"
     return "info" if size < SMALL and not followers else "warning"
+
+
+def _figures_of(alert: Alert) -> Figures:
+    return Figures(effect=alert.effect, unit=cast("EffectUnit", alert.effect_unit))

@@ -5,8 +5,6 @@ from typing import NamedTuple
 from schemas.alert import AlertStatus, Because
 from streams.change import Change, Condition
 
-QUALITY_ASPECTS = frozenset({"missing", "unseen", "stuck", "constant", "type"})
-
 
 class OperatorNote(NamedTuple):
     """What a person said of an alert: who, when, and why."""

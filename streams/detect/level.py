@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 # River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
-from streams.change import Finding
+from streams.change import Detector, Figures, Finding
 from streams.detect import compiled, level_kernel
 from streams.detect.adwin import _EMPTY, _ROW_CLOCK, SlowDriftDetector, _least_mean, _merged
 from streams.detect.budget import (
@@ -63,7 +63,7 @@ class NumericDetector:
     >>> watch = NumericDetector(NumericReference.of(learnt), 0.01, learnt)
     >>> watch.run(rng.normal(20.0, 3.0, 5_000))
     >>> finding = watch.run(rng.normal(23.0, 3.0, 100))
-    >>> finding.aspect, finding.direction, finding.row < 60, round(finding.baseline)
+    >>> finding.aspect, finding.figures.direction, finding.row < 60, round(finding.figures.baseline)
     ('level', 'up', True, 20)
     """
 
@@ -210,12 +210,14 @@ class NumericDetector:
             row=row,
             aspect="spread",
             detector="page_hinkley",
-            direction="up" if statistic == level_kernel.SPREAD_UP else "down",
-            value=finite_or_none(sd * ratio),
-            baseline=finite_or_none(sd),
-            effect=ratio,
-            effect_unit="ratio",
-            rows=rows,
+            figures=Figures(
+                value=finite_or_none(sd * ratio),
+                baseline=finite_or_none(sd),
+                effect=ratio,
+                unit="ratio",
+                direction="up" if statistic == level_kernel.SPREAD_UP else "down",
+                rows=rows,
+            ),
             crept=self._crept(
                 rows, state[at + compiled.SQUARES], level_kernel.MEAN_SQUARE, 1.0, 2.0
             ),
@@ -225,20 +227,22 @@ class NumericDetector:
         shift = self._backstop.mean / self._adwin_scale - self._state[level_kernel.MEAN]
         return self._level(row, "adwin", shift, _at(0 if shift > 0 else 1))
 
-    def _level(self, row: int, detector: str, shift: float, at: int) -> Finding:
+    def _level(self, row: int, detector: Detector, shift: float, at: int) -> Finding:
         phi = self._reference.autocorrelation
         rows = max(int(self._state[at + compiled.ROWS]), 1)
         return Finding(
             row=row,
             aspect="level",
             detector=detector,
-            direction="up" if shift > 0 else "down",
-            value=finite_or_none(self._state[at + compiled.VALUES] / rows),
-            baseline=finite_or_none(self._reference.mean),
-            # A step d of the score moves the mean innovation by d (1 - phi).
-            effect=abs(shift) * self._reference.innovation_sd / (1 - phi),
-            effect_unit="sd",
-            rows=rows,
+            figures=Figures(
+                value=finite_or_none(self._state[at + compiled.VALUES] / rows),
+                baseline=finite_or_none(self._reference.mean),
+                # A step d of the score moves the mean innovation by d (1 - phi).
+                effect=float(abs(shift)) * self._reference.innovation_sd / (1 - phi),
+                unit="sd",
+                direction="up" if shift > 0 else "down",
+                rows=rows,
+            ),
             crept=self._crept(rows, self._state[at + compiled.SCORES], level_kernel.MEAN, 0.0, 1.0),
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
-from streams.change import Finding
+from streams.change import Detector, Figures, Finding
 from streams.detect import compiled, score_kernel, share_kernel
 from streams.detect.adwin import _BLOCK_CLOCK, SlowDriftDetector, _least_mean, _merged
 from streams.detect.budget import (
@@ -38,7 +38,7 @@ class ShareDetector:
     >>> watch = ShareDetector(ShareReference.of(learnt, [1]), 0.1)
     >>> watch.run((rng.random(5_000) < 0.1).astype(float))
     >>> finding = watch.run((rng.random(500) < 0.3).astype(float))
-    >>> finding.aspect, finding.direction, finding.row < 150
+    >>> finding.aspect, finding.figures.direction, finding.row < 150
     ('share', 'up', True)
     """
 
@@ -215,7 +215,7 @@ class ShareDetector:
         share = min(max(float(hits) / share_kernel.SHARE_BLOCK_ROWS, 0.0), 1.0)
         return self._share(row, level, "adwin", share, max(rows, 1))
 
-    def _share(self, row: int, level: int, detector: str, share: float, rows: int) -> Finding:
+    def _share(self, row: int, level: int, detector: Detector, share: float, rows: int) -> Finding:
         baseline = self._reference.shares[level]
         part = self._state[_part(level) :]
         learnt, seen = self._reference.rows, part[share_kernel.SEEN]
@@ -225,13 +225,15 @@ class ShareDetector:
             row=row,
             aspect="share",
             detector=detector,
-            direction="up" if share > baseline else "down",
-            level=level,
-            value=share,
-            baseline=baseline,
-            effect=odds_of(share, rows) / odds_of(baseline, self._reference.rows),
-            effect_unit="odds_ratio",
-            rows=rows,
+            figures=Figures(
+                value=share,
+                baseline=baseline,
+                effect=odds_of(share, rows) / odds_of(baseline, self._reference.rows),
+                unit="odds_ratio",
+                direction="up" if share > baseline else "down",
+                rows=rows,
+            ),
+            category_index=level,
             crept=_away(before, seen - learnt - rows, learnt, variance, share - baseline),
             moved=((level, baseline, share), *self._also_moved(level)),
         )

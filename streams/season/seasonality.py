@@ -12,7 +12,8 @@ Rule 4. After two weeks what was gathered is dropped; an alarm makes the questio
 from collections.abc import Sequence
 from typing import Any
 
-from streams.change import STATISTICAL, Finding
+from streams.aspects import ASPECTS
+from streams.change import Finding
 from streams.clock import Minutes
 from streams.detect.sample import Sample
 from streams.season.calendar import CYCLE_DAYS, HourlyGrid
@@ -109,7 +110,7 @@ class Seasonality:
         no day has been seen to its end.
         """
         calendar = self._calendar
-        if calendar is None or not calendar.is_young or finding.aspect not in STATISTICAL:
+        if calendar is None or not calendar.is_young or not ASPECTS[finding.aspect].is_drift:
             return False
         if minute is None or calendar.minutes_until(minute) < QUICKEST_MINUTES:
             return False
@@ -120,7 +121,7 @@ class Seasonality:
 
     def note(self, finding: Finding) -> None:
         """Take note of an alarm: what one day seemed to say is refuted by it."""
-        if finding.aspect not in STATISTICAL:
+        if not ASPECTS[finding.aspect].is_drift:
             return
         self._is_doubted = True
         if self._calendar is not None:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from streams.aspects import SeriesRole
 from streams.change import Finding
 from streams.clock import Minutes
-from streams.detect.budget import SeriesRole
 from streams.detect.reference import ShareReference
 from streams.detect.sample import Categories, Sample, coded
 from streams.detect.share import ShareDetector

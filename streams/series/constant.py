@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from streams.change import Finding
+from streams.change import Figures, Finding
 from streams.values import Floats, Value, number_of
 
 
@@ -32,8 +32,7 @@ class ConstantSeries:
             row=row,
             aspect="constant",
             detector="rule",
-            value=number_of(values[row]),
-            baseline=number_of(self._value),
+            figures=Figures(value=number_of(values[row]), baseline=number_of(self._value)),
         )
 
     def set_budget(self, false_alarms: float) -> None:

@@ -11,9 +11,9 @@ Rule 4. What wanders has no reference: a counter, a date, the day of the week, a
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from streams.aspects import SeriesRole
 from streams.change import Finding
 from streams.detect import statistics
-from streams.detect.budget import SeriesRole
 from streams.detect.sample import Sample
 from streams.series.categorical import CategorySeries, Hourly, _names_of, _watched_codes
 from streams.series.constant import ConstantSeries, NamesSeries

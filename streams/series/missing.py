@@ -1,12 +1,12 @@
 """The rate of missing values of a series."""
 
 from bisect import bisect_right
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
-from streams.change import Finding
+from streams.change import Figures, Finding
 from streams.detect.reference import ShareReference
 from streams.detect.share import ShareDetector
 from streams.values import Floats
@@ -92,9 +92,9 @@ class MissingRule:
                 row=int(hits[0]),
                 aspect="missing",
                 detector="rule",
-                direction="up",
-                value=1 / (self._rows + int(hits[0]) + 1),
-                baseline=0.0,
+                figures=Figures(
+                    value=1 / (self._rows + int(hits[0]) + 1), baseline=0.0, direction="up"
+                ),
             )
         if self._detector is None:
             return None

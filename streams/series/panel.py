@@ -20,8 +20,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 from schemas.model_spec import ModelSpec
 from streams.alert.lifecycle import AlertStates, Stretch
 from streams.alert.transition import Transition
+from streams.aspects import SeriesRole
 from streams.clock import Instants
-from streams.detect.budget import SeriesRole, shares
+from streams.detect.budget import shares
 from streams.season.hour_profile import Timestamps
 from streams.series.offline import watch_of
 from streams.series.recovery import AWAY_ROWS

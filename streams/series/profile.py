@@ -13,8 +13,8 @@ import numpy as np
 from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
 from streams.alert.lifecycle import AlertStates
 from streams.alert.transition import Transition
+from streams.aspects import SeriesRole
 from streams.clock import Instants
-from streams.detect.budget import SeriesRole
 from streams.series.offline import profile, watch_of
 from streams.series.panel import Column, EventOf, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec

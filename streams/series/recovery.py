@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from streams.change import Change
 from streams.clock import Instants
 from streams.series.recovery_measures import (
     MIN_BLOCK_ROWS,
@@ -13,6 +12,7 @@ from streams.series.recovery_measures import (
     NumberMeasure,
     ShareMeasure,
 )
+from streams.series.watch import Detection
 from streams.values import Scalar
 
 BACK, LAST = 3, 4
@@ -92,7 +92,7 @@ _MEASURES: dict[str, type[NumberMeasure | ShareMeasure | AbsenceMeasure]] = {
 }
 
 
-def recovery_check_of(change: Change, value: Scalar) -> RecoveryCheck:
+def recovery_check_of(change: Detection, value: Scalar) -> RecoveryCheck:
     """Return a gauge for a change.
 
     Parameters
@@ -104,10 +104,13 @@ def recovery_check_of(change: Change, value: Scalar) -> RecoveryCheck:
 
     Examples
     --------
-    >>> told = {"effect": 4.0, "effect_unit": "odds_ratio", "direction": "up", "rows": 40}
-    >>> told |= {"detector": "cusum", "value": 0.5, "baseline": 0.2}
-    >>> told |= {"original": {"shares": {"web": 0.2, "shop": 0.8}}}
-    >>> change = Change(index=0, aspect="share", category="web", **told)
+    >>> from streams.change import Figures
+    >>> figures = Figures(0.5, 0.2, effect=4.0, unit="odds_ratio", direction="up", rows=40)
+    >>> reference = {"shares": {"web": 0.2, "shop": 0.8}}
+    >>> change = Detection(
+    ...     index=0, aspect="share", detector="cusum", figures=figures, category="web",
+    ...     reference=reference,
+    ... )
     >>> gauge = recovery_check_of(change, "web")
     >>> import numpy as np
     >>> at_ms = np.arange(200)
@@ -117,7 +120,7 @@ def recovery_check_of(change: Change, value: Scalar) -> RecoveryCheck:
     >>> [gauge.read(back, at_ms).is_back for _ in range(3)], gauge.is_back
     ([True, True, True], True)
     """
-    reference = change.original or {}
+    reference = change.reference or {}
     if change.aspect in {"level", "spread"} and "quantiles" in reference:
         return RecoveryCheck(NumberMeasure.of(change, reference))
     if change.aspect == "share" or (change.aspect == "missing" and change.detector != "rule"):
@@ -127,12 +130,12 @@ def recovery_check_of(change: Change, value: Scalar) -> RecoveryCheck:
     return RecoveryCheck(AbsenceMeasure.of(change, value, reference))
 
 
-def _reference_of(change: Change) -> dict[str, Any]:
+def _reference_of(change: Detection) -> dict[str, Any]:
     """Make up a reference from the change itself, for a series that was no number at first."""
-    baseline = change.baseline or 0.0
-    away = abs((change.value or 0.0) - baseline)
-    unit = (away / change.effect if change.effect else away) or 1.0
+    baseline = change.figures.baseline or 0.0
+    away = abs((change.figures.value or 0.0) - baseline)
+    unit = (away / change.figures.effect if change.figures.effect else away) or 1.0
     if change.aspect == "spread":
-        baseline, unit = 0.0, change.baseline or 1.0
+        baseline, unit = 0.0, change.figures.baseline or 1.0
     quantiles = {"0": baseline - 3 * unit, "0.5": baseline, "1": baseline + 3 * unit}
     return {"quantiles": quantiles, "mean": baseline, "sd": unit}

@@ -13,16 +13,17 @@ Rule 5. How values are cut changes nothing. A series never comes back among the 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 
-from streams.change import Change, Shares
+from streams.change import Change, Figures, Shares
 from streams.clock import Instants, Minutes
 from streams.detect.reference import coarse_knots
 from streams.season.hour_profile import HourProfile
-from streams.series.watch import MAX_MOVED
+from streams.series.watch import MAX_MOVED, Detection
 from streams.values import OTHER, Floats, Scalar, finite_or_none, odds_of, text_of
 
 MIN_BLOCK_ROWS = 200
@@ -40,14 +41,14 @@ _NUMBERS = frozenset((float, int))
 
 
 class BlockResult(NamedTuple):
-    """What a block says.
+    """The result of one block.
 
     Parameters
     ----------
     is_back
         Whether its figure is that of the reference.
-    value, baseline, effect, direction
-        As in a change.
+    figures
+        Its figure against the reference; the rows are not set.
     category
         The category furthest away, where the measure has any.
     moved
@@ -55,23 +56,17 @@ class BlockResult(NamedTuple):
     """
 
     is_back: bool
-    value: float | None
-    baseline: float | None
-    effect: float | None
-    direction: Literal["up", "down"] | None
+    figures: Figures
     category: str | None = None
     moved: Shares = ()
 
     def onto(self, change: Change, rows: int) -> Change:
-        """Return the change with the figures of this block."""
-        return replace(
-            change,
+        """Return the change with the figures of this block, ``rows`` values after its onset."""
+        return Change(
+            aspect=change.aspect,
+            detector=change.detector,
+            figures=replace(self.figures, unit=change.figures.unit, rows=rows),
             category=self.category or change.category,
-            value=self.value,
-            baseline=self.baseline,
-            effect=self.effect,
-            direction=self.direction,
-            rows=rows,
             moved=self.moved,
         )
 
@@ -130,11 +125,11 @@ class NumberMeasure:
         self._rhythm = _rhythm_of(told)
 
     @classmethod
-    def of(cls, change: Change, reference: dict[str, Any]) -> "NumberMeasure":
+    def of(cls, change: Detection, reference: dict[str, Any]) -> "NumberMeasure":
         """Choose the bound and the block by how far the series went."""
         scores = reference.get("scores") or {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
         is_spread = change.aspect == "spread"
-        size = _log_ratio(change.effect) if is_spread else change.effect
+        size = _log_ratio(change.figures.effect) if is_spread else change.figures.effect
         bound, rows = _bound(size, scores["inflation"] / (2 if is_spread else 1))
         return cls(
             {
@@ -148,7 +143,7 @@ class NumberMeasure:
                 "sd": reference["sd"],
                 "scores": scores,
                 "sums": [0, 0.0, 0.0, 0.0],
-                **_told_of(change.rhythm, is_of_numbers=True),
+                **_told_of(change.profile, is_of_numbers=True),
             }
         )
 
@@ -180,10 +175,12 @@ class NumberMeasure:
             value, baseline, effect = sums.values / sums.rows, told["mean"], abs(mean)
         return BlockResult(
             is_back=abs(size) < told["bound"],
-            value=finite_or_none(value),
-            baseline=finite_or_none(baseline),
-            effect=effect,
-            direction="up" if size > 0 else "down",
+            figures=Figures(
+                value=finite_or_none(value),
+                baseline=finite_or_none(baseline),
+                effect=effect,
+                direction="up" if size > 0 else "down",
+            ),
         )
 
     def add_change(self, change: Change, value: Scalar) -> None:
@@ -210,7 +207,7 @@ class ShareMeasure:
         self._added = dict(told.get("added", ()))
 
     @classmethod
-    def of(cls, change: Change, reference: dict[str, Any]) -> "ShareMeasure":
+    def of(cls, change: Detection, reference: dict[str, Any]) -> "ShareMeasure":
         """Choose the bound and the block by how far the share went."""
         shares = dict(reference.get("shares") or {})
         if reference.get("other_share"):
@@ -226,12 +223,12 @@ class ShareMeasure:
                 "settling": 0,
                 "rows": 0,
                 "counts": [],
-                **_told_of(change.rhythm, is_of_numbers=False),
+                **_told_of(change.profile, is_of_numbers=False),
             }
         )
         name = "" if change.aspect == "missing" else str(change.category)
-        baseline = shares.get(name, change.baseline or 0.0)
-        measure._hold(name, baseline, _angle(change.value or 0.0) - _angle(baseline))
+        baseline = shares.get(name, change.figures.baseline or 0.0)
+        measure._hold(name, baseline, _angle(change.figures.value or 0.0) - _angle(baseline))
         return measure
 
     def add_change(self, change: Change, value: Scalar) -> None:
@@ -302,10 +299,12 @@ class ShareMeasure:
         moved.sort(key=lambda one: -abs(_angle(one[2]) - _angle(one[1])))
         return BlockResult(
             is_back=furthest < 1,
-            value=value,
-            baseline=baseline,
-            effect=odds_of(value, rows) / odds_of(baseline, rows),
-            direction="up" if value > baseline else "down",
+            figures=Figures(
+                value=value,
+                baseline=baseline,
+                effect=odds_of(value, rows) / odds_of(baseline, rows),
+                direction="up" if value > baseline else "down",
+            ),
             category=name or None,
             moved=tuple(moved[:MAX_MOVED]),
         )
@@ -328,15 +327,15 @@ class AbsenceMeasure:
         self._run = list(told["run"])
 
     @classmethod
-    def of(cls, change: Change, value: Scalar, reference: dict[str, Any]) -> "AbsenceMeasure":
+    def of(cls, change: Detection, value: Scalar, reference: dict[str, Any]) -> "AbsenceMeasure":
         """Choose what to look for by the value that raised the alert."""
         is_constant = change.aspect == "constant"
         return cls(
             {
                 "kind": "absence",
                 "aspect": change.aspect,
-                "block_rows": max(ABSENCE_ROWS, 2 * change.rows),
-                "limit": change.rows,
+                "block_rows": max(ABSENCE_ROWS, 2 * change.figures.rows),
+                "limit": change.figures.rows,
                 "sought": [reference.get("value") if is_constant else value],
                 "rows": 0,
                 "hits": 0,
@@ -378,10 +377,11 @@ class AbsenceMeasure:
         is_share = self._told["aspect"] in {"missing", "unseen", "type"}
         return BlockResult(
             is_back=hits == 0,
-            value=hits / rows if is_share else None,
-            baseline=0.0 if is_share else None,
-            effect=None,
-            direction="up" if is_share else None,
+            figures=Figures(
+                value=hits / rows if is_share else None,
+                baseline=0.0 if is_share else None,
+                direction="up" if is_share else None,
+            ),
         )
 
     def snapshot(self) -> dict[str, Any]:

@@ -21,14 +21,13 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+from msgspec.structs import replace
 
-from streams.change import Change, Finding, Shares
+from streams.change import Change, Figures, Finding, Shares
 from streams.clock import Instants, Minutes
-from streams.codec import pack, unpack
 from streams.detect.sample import Categories, Sample
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
@@ -53,6 +52,7 @@ from streams.series.repeat_limit import RepeatLimit
 from streams.series.stuck import StuckRule
 from streams.series.unseen import UnseenRule
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec
+from streams.tree_codec import pack, unpack
 from streams.values import Floats, Scalar, Value, number_of, text_of
 
 MISSING_SHARE = 0.6
@@ -66,6 +66,37 @@ TRUSTED_RUN_ROWS = 1_000
 _NAMES_OF = {types: sorted(kind.__name__ for kind in types) for types in (ANY, NUMBER, TEXT, TRUTH)}
 _MINUTE_BYTES = 4
 _EPISODIC = ("error", "outcome")  # long runs of one value are what they are about
+
+
+class Detection(Change, frozen=True, kw_only=True):
+    """A change, where it was found, and the first reference as it was then.
+
+    Parameters
+    ----------
+    index
+        Its place among the values given to this ``read()``, from 0.
+    profile
+        The hourly profile of the series, where one is known and the change is one of its values.
+    reference
+        The first reference of the series, as `SeriesWatch.describe` gives it.
+    """
+
+    index: int
+    profile: HourProfile | None = None
+    reference: dict[str, Any] | None = None
+
+    @property
+    def change(self) -> Change:
+        """The change alone: without anything that depends on how values were cut into reads."""
+        return Change(
+            aspect=self.aspect,
+            detector=self.detector,
+            figures=self.figures,
+            category=self.category,
+            moved=self.moved,
+        )
+
+
 _Fact = tuple[Finding, str | None]
 _Told = tuple[Finding, str | None, Shares]
 """A finding, its category, and the shares that have moved."""
@@ -82,7 +113,7 @@ class SeriesWatch:
     >>> watch.update(rng.normal(50.0, 10.0, 5_000).tolist())
     []
     >>> [change] = watch.update(rng.normal(60.0, 10.0, 200).tolist())
-    >>> change.aspect, change.direction, change.index < 60
+    >>> change.aspect, change.figures.direction, change.index < 60
     ('level', 'up', True)
     """
 
@@ -189,7 +220,7 @@ class SeriesWatch:
     def _value_budget(self) -> float:
         return self._false_alarms * (1 if self._missing.is_idle else 1 - MISSING_SHARE)
 
-    def update(self, values: Sequence[Scalar], at_ms: Instants | None = None) -> list[Change]:
+    def update(self, values: Sequence[Scalar], at_ms: Instants | None = None) -> list[Detection]:
         """Take values into account, in log order; return the changes they reveal.
 
         Parameters
@@ -204,11 +235,11 @@ class SeriesWatch:
         """
         return self.read(values, None if at_ms is None else Timestamps.of(at_ms))
 
-    def read(self, values: Sequence[Scalar], moments: Timestamps | None) -> list[Change]:
+    def read(self, values: Sequence[Scalar], moments: Timestamps | None) -> list[Detection]:
         """Do what `update` does, with moments that other series share."""
         kinds = set(map(type, values))
         refuse_what_is_not_finite(values, kinds)
-        changes: list[Change] = []
+        changes: list[Detection] = []
         start, rows = self._read_plain(values, kinds, moments, changes), len(values)
         while start < rows:
             end = min(start + self._rows_until_stage(), rows)
@@ -233,7 +264,7 @@ class SeriesWatch:
         values: Sequence[Any],
         kinds: set[type],
         moments: Timestamps | None,
-        changes: list[Change],
+        changes: list[Detection],
     ) -> int:
         """Read inputs of which none is odd, and with which nothing is due; return how many.
 
@@ -270,7 +301,7 @@ class SeriesWatch:
         values: Sequence[Any],
         kinds: set[type],
         moments: Timestamps | None,
-        changes: list[Change],
+        changes: list[Detection],
     ) -> int | None:
         """Hold values against what is known; return how many were read where they say something.
 
@@ -317,7 +348,7 @@ class SeriesWatch:
         usable: CleanColumn,
         passed: Timestamps | None,
         start: int,
-        changes: list[Change],
+        changes: list[Detection],
         found: Finding | None = None,
     ) -> int:
         """Read inputs up to the first that ends what was learnt; return how many.
@@ -365,7 +396,7 @@ class SeriesWatch:
         told: Sequence[_Told],
         original: dict[str, Any] | None,
         start: int,
-    ) -> list[Change]:
+    ) -> list[Detection]:
         """Return what was found as changes, in the order of rows."""
         rhythm = self._season.rhythm
         found = [_change((*fact, ()), None, original, start) for fact in facts]
@@ -385,7 +416,7 @@ class SeriesWatch:
             for level, before, now in finding.moved[:MAX_MOVED]
             if (name := self._category(level)) is not None
         )
-        told = [(finding, self._category(finding.level), moved)]
+        told = [(finding, self._category(finding.category_index), moved)]
         self._season.note(finding)
         self._is_away, self._adopts = True, False
         self._relearn()
@@ -453,8 +484,7 @@ class SeriesWatch:
                 row=row,
                 aspect="stuck",
                 detector="rule",
-                value=number_of(value),
-                rows=self._runs.limit,
+                figures=Figures(value=number_of(value), rows=self._runs.limit),
             )
             facts.append((finding, None))
         return facts
@@ -751,20 +781,15 @@ def _minutes_of(kept: MinuteLog) -> Minutes:
 
 def _change(
     told: _Told, rhythm: HourProfile | None, original: dict[str, Any] | None, start: int
-) -> Change:
+) -> Detection:
     finding, category, moved = told
-    return Change(
+    return Detection(
         index=start + finding.row,
         aspect=finding.aspect,
         category=category,
         detector=finding.detector,
-        value=finding.value,
-        baseline=finding.baseline,
-        effect=finding.effect,
-        effect_unit=finding.effect_unit,
-        direction=finding.direction,
-        rows=finding.rows,
+        figures=finding.figures,
         moved=moved,
-        rhythm=rhythm,
-        original=original,
+        profile=rhythm,
+        reference=original,
     )

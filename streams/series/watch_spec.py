@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from streams.detect.budget import SeriesRole
+from streams.aspects import SeriesRole
 
 FIRST_STAGES = (200, 500, 1_000)
 

@@ -5,8 +5,11 @@ Rule 1. A sentence has figures of many rows, never what a row says.
 
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.alert import AlertKind, Severity
-from streams.change import Condition
+from streams.change import Condition, EffectUnit, Figures
+from streams.clock import duration_text
 
 ConditionKind = Literal[
     "fallback",
@@ -32,7 +35,7 @@ class ConditionWording(NamedTuple):
     series: str
     aspect: str
     severity: Severity
-    effect_unit: str
+    effect_unit: EffectUnit
     says: str
     over: str
 
@@ -168,15 +171,6 @@ CONDITIONS: dict[ConditionKind, ConditionWording] = {
 }
 
 
-class Figures(NamedTuple):
-    """A figure now, and as it usually is; ``rows`` is what it was taken of."""
-
-    value: float
-    baseline: float
-    effect: float
-    rows: int
-
-
 def condition_of(fact: ConditionKind, figures: Figures | None = None, also: str = "") -> Condition:
     """Say a fact.
 
@@ -189,20 +183,20 @@ def condition_of(fact: ConditionKind, figures: Figures | None = None, also: str 
 
     Examples
     --------
-    >>> condition_of("fallback", Figures(0.34, 0.005, 103.0, 120)).says
+    >>> condition_of("fallback", Figures(0.34, 0.005, effect=103.0, rows=120)).says
     '34.0% of its last 120 answers come from a fallback, usually 0.5%'
     """
     kind, series, aspect, severity, effect_unit, says, over = CONDITIONS[fact]
     if figures is None:
         return Condition(kind, series, aspect, severity, says, over)
-    value, baseline, effect, rows = figures
+    value, baseline, rows = figures.value or 0.0, figures.baseline or 0.0, figures.rows
     said = says.format(
         value=value,
         baseline=baseline,
         rows=rows,
         also=also,
-        elapsed=lasting(value),
-        usual=lasting(baseline),
+        elapsed=duration_text(1_000 * value),
+        usual=duration_text(1_000 * baseline),
     )
     return Condition(
         kind,
@@ -211,24 +205,5 @@ def condition_of(fact: ConditionKind, figures: Figures | None = None, also: str 
         severity,
         said,
         over,
-        value=value,
-        baseline=baseline,
-        effect=effect,
-        effect_unit=effect_unit,
-        direction="up",
-        rows=max(rows, 1),
+        replace(figures, unit=effect_unit, direction="up", rows=max(rows, 1)),
     )
-
-
-def lasting(seconds: float) -> str:
-    """Say how long something takes, in one figure.
-
-    Examples
-    --------
-    >>> [lasting(seconds) for seconds in (0.25, 59, 119, 3 * 3_600, 6.4 * 86_400)]
-    ['0.2 s', '59 s', '2.0 min', '3.0 h', '6.4 d']
-    """
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"

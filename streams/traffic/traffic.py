@@ -21,11 +21,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from streams.change import Condition
+from streams.change import Condition, Figures
 from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
 from streams.detect.budget import BUDGET_ROWS
 from streams.join.outcome_join import JoinCounts
-from streams.traffic.conditions import ConditionKind, Figures, condition_of
+from streams.traffic.conditions import ConditionKind, condition_of
 from streams.traffic.daily import DailyDelay, DailyShare
 from streams.traffic.event_rate import EventRate
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
@@ -199,7 +199,7 @@ class TrafficMonitor:
     def accept(self, series: str, aspect: str, now_ms: int) -> None:
         """Take a fact, as it is now, for what is usual."""
         for fact in (*self._rare, *self._daily, "late", "prediction_silence", "outcome_silence"):
-            condition = condition_of(fact, Figures(0.0, 0.0, 0.0, 0))
+            condition = condition_of(fact, Figures(0.0, 0.0, 0.0))
             if (condition.series, condition.aspect) != (series, aspect):
                 continue
             if fact.endswith("_silence"):
@@ -362,10 +362,10 @@ class TrafficMonitor:
         if fact == "late":
             late = self.late
             ratio = late.value_s / max(late.usual_s, 0.001)
-            figures = Figures(late.value_s, late.usual_s, ratio, late.rows)
+            figures = Figures(late.value_s, late.usual_s, ratio, rows=late.rows)
             return ConditionState(condition_of(fact, figures), late.is_on)
         share = self._rare.get(fact) or self._daily[fact]
-        figures = Figures(share.share, share.usual, share.odds_ratio, share.rows)
+        figures = Figures(share.share, share.usual, share.odds_ratio, rows=share.rows)
         return ConditionState(condition_of(fact, figures), share.is_on)
 
     def _silence(self, fact: ConditionKind, now_ms: int) -> ConditionState:
@@ -378,5 +378,5 @@ class TrafficMonitor:
         elif not self._outcomes.last_ms:
             also = "what sends them is down, or has nothing to ask"
         ratio = elapsed_ms / max(usual_ms, 1)
-        figures = Figures(elapsed_ms / 1_000, usual_ms / 1_000, ratio, 1)
+        figures = Figures(elapsed_ms / 1_000, usual_ms / 1_000, ratio)
         return ConditionState(condition_of(fact, figures, also), rhythm.is_silent)

@@ -6,23 +6,22 @@ A kind of series gets all of these tests by adding its stream to ``STREAMS``.
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from river.drift import ADWIN, PageHinkley
 
-from streams.change import Change
+from streams.aspects import SeriesRole
 from streams.detect import compiled, level_kernel
 from streams.detect.adwin import AWAY_DEVIATIONS, SlowDriftDetector
-from streams.detect.budget import SeriesRole
 from streams.detect.level import NumericDetector
 from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample
 from streams.series.inputs import NonFiniteValueError
-from streams.series.watch import SeriesWatch
+from streams.series.watch import Detection, SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
 
@@ -107,9 +106,9 @@ def new_watch() -> SeriesWatch:
     return watch
 
 
-def read(watch: SeriesWatch, values: Sequence[Scalar], sizes: Sequence[int]) -> list[Change]:
+def read(watch: SeriesWatch, values: Sequence[Scalar], sizes: Sequence[int]) -> list[Detection]:
     """Read values in batches of the given sizes, over and over; indices are of ``values``."""
-    changes: list[Change] = []
+    changes: list[Detection] = []
     for start, end in cuts(len(values), sizes):
         found = watch.update(values[start:end])
         changes += [replace(change, index=start + change.index) for change in found]
@@ -135,7 +134,7 @@ def test_a_large_change_is_seen(stream: list[Scalar]) -> None:
 
     assert changes
     assert CHANGE_AT <= changes[0].index < CHANGE_AT + 150
-    assert changes[0].rows >= 1
+    assert changes[0].figures.rows >= 1
 
 
 def test_a_model_that_is_never_told_its_budget_is_watched(stream: list[Scalar]) -> None:
@@ -205,7 +204,7 @@ def test_a_change_brings_the_first_reference_as_it_was_then() -> None:
 
     assert [change.aspect for change in at_once] == ["missing"]
     assert one_by_one == at_once
-    assert at_once[0].original != whole.describe()["original"]
+    assert at_once[0].reference != whole.describe()["original"]
 
 
 def test_one_value_at_a_time_is_the_same(stream: list[Scalar]) -> None:

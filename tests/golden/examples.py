@@ -9,7 +9,7 @@ from streams.alert.feedback import retrain
 from streams.alert.onset import RowPosition
 from streams.alert.record import AlertWriter, TransitionContext, status_of
 from streams.alert.transition import Transition
-from streams.change import Change
+from streams.change import Change, Figures
 from streams.ingest.accept import accept
 from streams.ingest.records import Raw, Refused
 from tests.doubles.core import log_of, play
@@ -58,16 +58,12 @@ def _log() -> list[bytes]:
 
 def _alert() -> Alert:
     change = Change(
-        index=17,
         aspect="share",
         category="true",
         detector="cusum",
-        value=0.0842,
-        baseline=0.0561,
-        effect=1.547,
-        effect_unit="odds_ratio",
-        direction="up",
-        rows=1_064,
+        figures=Figures(
+            0.0842, 0.0561, effect=1.547, unit="odds_ratio", direction="up", rows=1_064
+        ),
     )
     fired = _posted(AlertWriter("car_loan", AlertRules()), change, "error", "level")
     moved = Moved(

@@ -8,7 +8,16 @@ from schemas.model_spec import ModelSpec
 from streams.detect.budget import shares
 from streams.model import ModelMonitor
 from streams.series.panel import MAX_SERIES
-from tests.doubles.core import Json, Played, log_of, play, taken_in, watch
+from tests.doubles.core import (
+    Json,
+    Played,
+    log_of,
+    play,
+    play_gathering,
+    snapshots,
+    taken_in,
+    watch,
+)
 from tests.doubles.inputs import START_MS, outcome, prediction
 
 
@@ -244,6 +253,31 @@ def test_a_model_that_turns_out_to_be_a_regression_is_learnt_anew_without_an_ala
     assert [(alert["aspect"], alert["direction"]) for alert in alerts] == [("level", "up")]
     assert 2_500 < alerts[0]["series_seen"] < 2_600
     assert alerts[0]["predictions_seen"] == alerts[0]["series_seen"] + 1_000
+
+
+@pytest.mark.parametrize(
+    ("codes", "changes"),
+    [
+        ([row % 5 for row in range(700)], []),
+        (
+            [row % 5 for row in range(700)] + [4] * 100,
+            [("prediction", "share"), ("outcome", "share")],
+        ),
+    ],
+    ids=["steady", "moved"],
+)
+def test_values_before_a_model_turns_out_to_be_a_regression_are_read_as_classes(
+    codes: list[int], changes: list[tuple[str, str]]
+) -> None:
+    prices = [1_000.0 + value for value in normal(100)]
+    # Fewer than the 2,000 events that are read at once at most: no limit hides the change.
+    log = log_of(taken_in(pairs((value, value) for value in [*codes, *prices])), 1)
+
+    one_by_one, at_once = play(log), play_gathering(log, len(log))
+
+    assert at_once.changes() == changes
+    assert sorted(at_once.emissions) == sorted(one_by_one.emissions)
+    assert snapshots(at_once.monitor) == snapshots(one_by_one.monitor)
 
 
 # Rule 5

@@ -1,14 +1,16 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.event import EventRecordError, Source, decode_events
+from schemas.event import EventRecordError, Source, decode_events, encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
+from streams.alert.record import fingerprint_of
 from streams.emission import Emission
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
@@ -29,7 +31,7 @@ from tests.doubles.core import (
     snapshots,
     taken_in,
 )
-from tests.doubles.inputs import START_MS, accepted, outcome, prediction, raw
+from tests.doubles.inputs import START_MS, accepted, control, outcome, prediction, raw
 from tests.doubles.story import story
 from tests.doubles.troubles import troubled
 
@@ -194,6 +196,126 @@ def test_whatever_befalls_a_model_how_much_is_read_at_once_changes_nothing(seed:
     assert snapshots(at_once.monitor) == snapshots(expected.monitor)
 
 
+STEP_MS = 600_000
+"""Ten minutes: a silence is judged after a day, and 710 predictions take five."""
+MOVED, FOUND = 700, 710
+"""The row at which the feature moves, and a row by which its alert has fired.
+
+With its outcomes that is fewer than the 2,000 events of a model that are read at once at most:
+all values from row 200 on still wait.
+"""
+
+
+def at_ms(row: int) -> int:
+    return START_MS + STEP_MS * row
+
+
+def drifting(rows: int, fields: Callable[[int], Json] = lambda _row: {}) -> list[Accepted]:
+    """Predictions, one in ten minutes, whose feature moves."""
+    values = np.random.default_rng(1).normal(size=rows) + 3.0 * (np.arange(rows) >= MOVED)
+    return [
+        accepted(
+            prediction(f"p{row}", features={"f": value}, predicted_at=at_ms(row), **fields(row)),
+            row,
+            logged_at=at_ms(row),
+        )
+        for row, value in enumerate(values.tolist())
+    ]
+
+
+def answered(rows: int, ahead_ms: Callable[[int], int]) -> list[Accepted]:
+    """Outcomes at the instants of their predictions, by clocks that are ahead."""
+    return [
+        accepted(
+            outcome(f"p{row}", observed_at=at_ms(row) + ahead_ms(row)), row, logged_at=at_ms(row)
+        )
+        for row in range(rows)
+    ]
+
+
+def new_version() -> list[bytes]:
+    return log_of(drifting(FOUND + 20, lambda row: {"model_version": str(row // FOUND)}), 1)
+
+
+def outcome_clock() -> list[bytes]:
+    outcomes = answered(FOUND + 40, lambda row: 120_000 * (row >= FOUND))
+    pairs = zip(drifting(FOUND + 40), outcomes, strict=True)
+    return log_of([event for pair in pairs for event in pair], 1)
+
+
+def refused_predictions() -> list[bytes]:
+    return log_of([*drifting(FOUND), *(refused(FOUND + row) for row in range(20))], 1)
+
+
+def missing_outcomes() -> list[bytes]:
+    predictions, outcomes = drifting(FOUND + 40), answered(FOUND, lambda _row: 0)
+    pairs = zip(predictions[:FOUND], outcomes, strict=True)
+    return log_of([*(event for pair in pairs for event in pair), *predictions[FOUND:]], 1)
+
+
+def silent_predictions() -> list[bytes]:
+    return [*log_of(drifting(FOUND), 1), encode_tick(at_ms(FOUND + 20))]
+
+
+def flapping_fallback(rows: int) -> list[bytes]:
+    """Write a log in which the third alert about a fallback is flapping while the feature moves."""
+
+    def fields(row: int) -> Json:
+        is_fallback = any(first <= row < first + 15 for first in (515, 560, 605))
+        return {"status": "fallback" if is_fallback else "ok"}
+
+    return log_of(drifting(rows, fields), 1)
+
+
+def calm_fallback() -> list[bytes]:
+    return flapping_fallback(FOUND + 20)
+
+
+def calm_fallback_at_a_tick() -> list[bytes]:
+    return [*flapping_fallback(FOUND), encode_tick(at_ms(FOUND + 12))]
+
+
+@pytest.mark.parametrize(
+    ("log_with", "status", "series"),
+    [
+        (new_version, "firing", "versions"),
+        (outcome_clock, "firing", "outcomes"),
+        (refused_predictions, "firing", "predictions"),
+        (missing_outcomes, "firing", "outcomes"),
+        (silent_predictions, "firing", "predictions"),
+        (calm_fallback, "resolved", "answers"),
+        (calm_fallback_at_a_tick, "resolved", "answers"),
+    ],
+)
+def test_an_alert_of_a_series_is_published_before_a_later_one_about_how_events_come(
+    log_with: Callable[[], list[bytes]], status: str, series: str
+) -> None:
+    log = log_with()
+    one_by_one, at_once = play(log), play_gathering(log, len(log))
+
+    *_, first, second = at_once.of("alerts")
+    assert (first["status"], first["series"]) == ("firing", "feature/f")
+    assert (second["status"], second["series"]) == (status, series)
+    assert [moved["series"] for moved in second["moved_together"]] == ["feature/f"]
+    for role in ("alerts", "status"):
+        assert at_once.bytes_of(role) == one_by_one.bytes_of(role)
+    assert snapshots(at_once.monitor) == snapshots(one_by_one.monitor)
+
+
+@pytest.mark.parametrize(("verb", "status"), [("ack", "ongoing"), ("accept", "resolved")])
+def test_a_control_finds_the_alerts_of_all_values_before_it(verb: str, status: str) -> None:
+    order = control(verb, fingerprint_of("m", "feature/f", "level"))
+    events = drifting(FOUND + 100)
+    events.insert(FOUND, accepted(order, logged_at=at_ms(FOUND)))
+    log = log_of(events, 1)
+
+    one_by_one, at_once = play(log), play_gathering(log, len(log))
+
+    assert [alert["status"] for alert in at_once.of("alerts")] == ["firing", status]
+    assert at_once.emissions == one_by_one.emissions
+    assert snapshots(at_once.monitor) == snapshots(one_by_one.monitor)
+
+
 def test_values_wait_while_no_series_can_have_a_reference() -> None:
     monitor = Monitor(0, Topics())
 
@@ -251,6 +373,17 @@ def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> Non
     for record in enumerate(log_of(STORY, 500)):
         monitor.gather([record])
         assert monitor.waiting < most
+
+
+@pytest.mark.parametrize(("rows", "changes"), [(1_999, []), (2_000, [("feature/f", "level")])])
+def test_no_more_than_2000_events_of_a_model_wait(
+    rows: int, changes: list[tuple[str, str]]
+) -> None:
+    monitor = Monitor(0, Topics())
+
+    emissions = monitor.gather(enumerate(log_of(drifting(rows), 100)))
+
+    assert Played(monitor, emissions).changes() == changes
 
 
 def test_of_records_gathered_at_once_a_restored_model_skips_those_that_it_covers() -> None:

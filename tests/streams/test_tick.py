@@ -83,7 +83,7 @@ def test_a_producer_that_goes_silent_is_told_when_the_silence_is_too_long_and_on
     (alert,) = played.firings()
     assert (alert["severity"], alert["value"], alert["baseline"]) == ("critical", 960.0, 60.0)
     assert alert["summary"] == (
-        "Model m: no predictions for 16.0 min, at this hour of the week usually 1.0 min at most; "
+        "Model m: no predictions for 16 min, at this hour of the week usually 1 min at most; "
         "what sends them is down, or has nothing to ask."
     )
     assert alert["evidence"]["last_offset"] == len(HISTORY) + 2, "the tick is the evidence"

@@ -15,11 +15,11 @@ from agents.worker.state import SLICE_S, Held, StateKeeper, StateUnusableError
 from schemas.event import encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.codec import pack, unpack
 from streams.emission import Emission
 from streams.model import STATE_VERSION
 from streams.monitor import Monitor
 from streams.state import StoredState, manifest_records
+from streams.tree_codec import pack, unpack
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import START_MS, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from schemas.model_spec import AlertRules, ModelSpec
 from streams.alert.lifecycle import AlertStates
@@ -241,7 +242,7 @@ def test_what_the_hour_adds_survives_a_restart_and_any_cut(category: bool) -> No
 def lives_with(**condition: object) -> tuple[AlertStates, list[Transition]]:
     lives = AlertStates(RULES)
     fields: dict[str, object] = dict(condition)
-    return lives, lives.on_condition(SILENT._replace(**fields), is_on=True, now_ms=0)  # type: ignore[arg-type]
+    return lives, lives.on_condition(replace(SILENT, **fields), is_on=True, now_ms=0)
 
 
 def statuses(steps: list[Transition]) -> list[str]:
@@ -305,7 +306,7 @@ def test_nothing_is_said_of_an_alert_that_is_not_open() -> None:
 
 def test_all_that_is_open_ends_with_its_reason() -> None:
     lives, _ = lives_with()
-    lives.on_condition(SILENT._replace(series="outcomes"), is_on=True, now_ms=0)
+    lives.on_condition(replace(SILENT, series="outcomes"), is_on=True, now_ms=0)
 
     steps = lives.close("removed", 10)
 

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from streams.aspects import SeriesRole
 from streams.detect import budget, share_kernel
 
 
@@ -13,7 +14,7 @@ def test_half_of_the_budget_is_the_errors_and_the_rest_is_shared_alike() -> None
 
 
 def test_the_shares_stay_within_the_budget() -> None:
-    many: list[budget.SeriesRole] = ["score", "error"]
+    many: list[SeriesRole] = ["score", "error"]
     many.extend("feature" for _ in range(500))
 
     assert 0.18 < sum(budget.shares(0.2, many)) < 0.2

@@ -52,7 +52,7 @@ def test_a_change_is_named_for_what_it_is(
 
     finding = found(level_detector().run(later))
 
-    assert (finding.aspect, finding.direction) == (aspect, direction)
+    assert (finding.aspect, finding.figures.direction) == (aspect, direction)
     assert finding.row < 150
 
 
@@ -61,11 +61,11 @@ def test_the_evidence_is_in_the_units_of_the_series() -> None:
 
     finding = found(level_detector().run(later))
 
-    assert finding.baseline == pytest.approx(10.0, abs=0.2)
-    assert finding.value == pytest.approx(12.0, abs=1.0)
-    assert finding.effect == pytest.approx(1.0, abs=0.5)
-    assert finding.effect_unit == "sd"
-    assert 1 <= finding.rows <= finding.row + 20
+    assert finding.figures.baseline == pytest.approx(10.0, abs=0.2)
+    assert finding.figures.value == pytest.approx(12.0, abs=1.0)
+    assert finding.figures.effect == pytest.approx(1.0, abs=0.5)
+    assert finding.figures.unit == "sd"
+    assert 1 <= finding.figures.rows <= finding.row + 20
 
 
 def test_the_spread_is_told_as_a_ratio_of_deviations() -> None:
@@ -73,9 +73,9 @@ def test_the_spread_is_told_as_a_ratio_of_deviations() -> None:
 
     finding = found(level_detector().run(later))
 
-    assert finding.effect_unit == "ratio"
-    assert finding.effect == pytest.approx(2.0, abs=0.6)
-    assert finding.baseline == pytest.approx(2.0, abs=0.1)
+    assert finding.figures.unit == "ratio"
+    assert finding.figures.effect == pytest.approx(2.0, abs=0.6)
+    assert finding.figures.baseline == pytest.approx(2.0, abs=0.1)
 
 
 def test_neighbours_that_resemble_each_other_are_no_alarm() -> None:
@@ -122,8 +122,8 @@ def test_a_share_that_doubles_or_halves_its_odds_is_found(share: float, directio
 
     finding = found(detector.run(hits(odds / (1 + odds), 3_000, 9)))
 
-    assert finding.direction == direction
-    assert finding.baseline == pytest.approx(share, abs=0.04)
+    assert finding.figures.direction == direction
+    assert finding.figures.baseline == pytest.approx(share, abs=0.04)
 
 
 def test_a_small_lasting_change_of_a_share_is_found_by_adwin() -> None:
@@ -212,7 +212,11 @@ def test_a_share_that_changes_names_the_others_that_have_moved_the_found_one_fir
     finding = watch.run(rng.choice([0.0, 1.0, 2.0, 3.0], size=2_000, p=[0.25, 0.3, 0.35, 0.1]))
 
     assert finding is not None
-    assert finding.moved[0] == (finding.level, finding.baseline, finding.value)
+    assert finding.moved[0] == (
+        finding.category_index,
+        finding.figures.baseline,
+        finding.figures.value,
+    )
     assert {level for level, _, _ in finding.moved} == {0, 2}
     shares = {level: (before, now) for level, before, now in finding.moved}
     assert shares[0][0] > 1.2 * shares[0][1]

@@ -2,18 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from streams.change import Change
 from streams.clock import Instants
 from streams.detect.sample import Categories, Sample
 from streams.season.calendar import HourlyGrid
 from streams.season.hour_kernel import GRID_HOURS
 from streams.season.recurrence import SURE, two_way_anova
-from streams.series.watch import SeriesWatch
+from streams.series.watch import Detection, SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
 
@@ -47,7 +46,7 @@ def read(
     spec: WatchSpec | None = None,
     budget: float = BUDGET,
     restart_every: int = 10**9,
-) -> tuple[list[tuple[int, Change]], SeriesWatch]:
+) -> tuple[list[tuple[int, Detection]], SeriesWatch]:
     """Read values in batches of the sizes, over and over; return changes with their rows."""
     spec = spec or WatchSpec(role="feature")
     watch = SeriesWatch(spec)
@@ -120,7 +119,7 @@ def test_a_change_on_top_of_a_rhythm_is_found(rows_a_day: int) -> None:
 
     [first] = [(row, change) for row, change in found if row >= change_at][:1]
     assert first[0] < change_at + 150
-    assert (first[1].aspect, first[1].direction) == ("level", "up")
+    assert (first[1].aspect, first[1].figures.direction) == ("level", "up")
 
 
 def test_weekends_are_learnt_in_two_weeks() -> None:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from streams.codec import pack
 from streams.detect.sample import Categories, Sample
 from streams.series.inputs import doubles
 from streams.series.missing import MissingRule
 from streams.series.repeat_limit import RepeatLimit
 from streams.series.stuck import StuckRule
 from streams.series.unseen import UnseenRule
+from streams.tree_codec import pack
 from streams.values import Value
 
 STAGES = (200, 500, 1_000, 2_000)
@@ -56,7 +56,9 @@ def test_a_column_that_is_missing_more_often_is_found() -> None:
 
     findings = rule.update(flags(0.25, 600, seed=2), 0.01)
 
-    assert [(finding.aspect, finding.direction) for finding in findings] == [("missing", "up")]
+    assert [(finding.aspect, finding.figures.direction) for finding in findings] == [
+        ("missing", "up")
+    ]
     assert findings[0].row < 250
 
 

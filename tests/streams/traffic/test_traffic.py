@@ -260,7 +260,7 @@ def test_outcomes_that_come_later_than_they_used_to_are_told_with_the_day() -> N
         model.take([event._replace(delay_ms=late)])
 
     assert model.turns() == [("outcomes/late", True)]
-    assert "1.1 h after their prediction" in model.said("outcomes/late")
+    assert "1 h 6 min after their prediction" in model.said("outcomes/late")
 
 
 @pytest.mark.parametrize(("drops", "fact"), [((1, 0), "missing"), ((0, 1), "orphan")])

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from streams.codec import DamagedSnapshotError, pack, unpack
+from streams.codec import DamagedSnapshotError
+from streams.tree_codec import pack, unpack
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | NUMBERS | st.text()
