@@ -1,10 +1,9 @@
-"""The spec in force of one model, and how it comes there: through the log.
+"""The spec in force of one model. Specs come through the log.
 
-Rule 1. The spec that the model is met with is version 0. Every spec of the log counts one more, and
-        is in force from its place in the log on.
-Rule 2. A removal brings the first spec back. The count goes on, so that a number never names two
-        specs.
-Rule 3. What the log holds has been checked: what cannot be read there stops the worker.
+Rule 1. The spec that a model begins with is version 0. Each spec in the log has the next number,
+        and is in force from its place in the log on.
+Rule 2. A removal restores version 0. The numbers continue, so that no number names two specs.
+Rule 3. Ingest has checked the specs in the log: one that cannot be read stops the worker.
 """
 
 from typing import Any

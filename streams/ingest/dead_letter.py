@@ -1,4 +1,4 @@
-"""Refuse a source record, with the reason."""
+"""Refused source records: the dead letter with its reason, and a limit on their share."""
 
 import hashlib
 import math
@@ -16,7 +16,9 @@ from schemas.wire import MAX_NAME
 from streams.ingest.records import Accepted, Raw, Refused
 
 SHOWN_BYTES = 512
+"""Bytes of a refused payload that its dead letter holds."""
 MAX_FIELD_SHOWN = 200
+"""Characters of a field's name in a detail: names are the producer's, and may be long."""
 _ANSWER = (
     "a string of at most 1,024 characters, an integer of 64 bits, a boolean or a finite number"
 )
@@ -25,22 +27,24 @@ _ALTERNATIVES = {
     "outcome": _ANSWER,
     "features": f"an object of at most 1,000 named values, each {_ANSWER}, or null",
 }
-_TOLD = frozenset[EventKind](("prediction", "outcome"))
+_OF_MODELS = frozenset[EventKind](("prediction", "outcome"))
+"""Kinds of which a refusal is an event of the model, too."""
 
 
 class TooManyRefusedError(Exception):
-    """So large a share of a topic is refused that a producer must be at fault: stop and say so."""
+    """Too large a share of a topic is refused: a producer is at fault. The worker stops."""
 
 
 class DeadLetterLimit:
-    """Tell a producer's bad deploy from a bad record now and then.
+    """A limit on the share of refused records: beyond it, a producer's deploy is broken.
 
     Parameters
     ----------
     max_ratio
-        Share of refused records of one topic that is too much; None sets no limit.
+        Largest share of refused records of one topic, 0 to 1; None sets no limit.
     window
-        Records of a topic over which the share is taken: the latest ones, once there are as many.
+        Number of latest records of a topic over which the share is taken. There is no limit before
+        a topic has had as many.
 
     Examples
     --------
@@ -61,7 +65,7 @@ class DeadLetterLimit:
         self._refused_at: defaultdict[str, deque[int]] = defaultdict(deque)
 
     def note(self, topic: str, *, is_refused: bool) -> None:
-        """Take one more record of a topic into account.
+        """Count one more record of a topic.
 
         Raises
         ------
@@ -76,12 +80,12 @@ class DeadLetterLimit:
         self._check(topic)
 
     def note_accepted(self, topic: str, count: int) -> None:
-        """Take records that were all accepted into account: `note` for each of them, in one step.
+        """Count records that were all accepted, as `note` for each of them would.
 
         Raises
         ------
         TooManyRefusedError
-            When there are now as many records as the share is of, and it is above the limit.
+            When the window becomes full, and the share is above the limit.
         """
         missing = self._window - self._seen[topic]
         if 0 < missing <= count:
@@ -120,18 +124,18 @@ def refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
 
 
 def with_model(refused: Refused, value: bytes) -> Refused:
-    """Add what the model is told of it, if the input says which."""
+    """Add the event of its model, if the input names one."""
     try:
         given = orjson.loads(value)
     except orjson.JSONDecodeError:
         return refused
     model_id = given.get("model_id") if isinstance(given, dict) else None
-    if refused.source.kind not in _TOLD or not _is_id(model_id):
+    if refused.source.kind not in _OF_MODELS or not _is_id(model_id):
         return refused
-    told = {"model_id": model_id, "refused": refused.source.kind, "reason": refused.letter.reason}
+    fact = {"model_id": model_id, "refused": refused.source.kind, "reason": refused.letter.reason}
     source = msgspec.structs.replace(refused.source, kind="refused")
     at_ms = refused.logged_at
-    event = Accepted(source, refused.offset, at_ms, model_id, at_ms, orjson.dumps(told))
+    event = Accepted(source, refused.offset, at_ms, model_id, at_ms, orjson.dumps(fact))
     return replace(refused, event=event)
 
 
@@ -140,7 +144,7 @@ def _is_id(given: object) -> TypeGuard[str]:
 
 
 def explain(value: bytes, error: ValidationError) -> tuple[Reason, str]:
-    """Say what is wrong, naming the field and never the value."""
+    """Return the reason, and a detail that names the field and never holds the value."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         try:

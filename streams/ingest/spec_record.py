@@ -1,4 +1,4 @@
-"""Read a record of ``models``."""
+"""Read a record of ``models``: the spec of a model, or its removal."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,10 +55,10 @@ def read_spec_record(
     spec = parse_spec(data)
     model_id = spec.model_id or named
     if model_id is None:
-        msg = "model_id: missing; the log knows no spec of all models, name one"
+        msg = "model_id: missing; a spec in the log is of one model, name it"
         raise SpecError(msg)
     if named not in {None, model_id}:
-        # Compaction goes by the key: the spec of one model would delete another's.
+        # Compaction keeps one record of each key: the spec of one model would delete another's.
         msg = f"model_id: is {model_id!r}, and the record's key {named!r}; they must be the same"
         raise SpecError(msg)
     if spec.reference.profile:

@@ -147,3 +147,15 @@ def test_one_of_several_models_that_is_silent_is_told_and_the_end_of_the_files_i
     rows = [*minutely("stopped", range(days)), *minutely("steady", range(days + 1_440))]
 
     assert silences(tmp_path, *rows) == [("stopped", "firing", days + 14.8)]
+
+
+def test_a_silence_that_begins_and_ends_within_one_record_of_another_model_is_told(
+    tmp_path: Path,
+) -> None:
+    days = 2 * 1_440
+    silent = [*minutely("m", range(days)), *minutely("m", range(days + 45, days + 60))]
+
+    assert silences(tmp_path, *silent, *minutely("steady", range(days + 60))) == [
+        ("m", "firing", days + 14.8),
+        ("m", "resolved", days + 45.0),
+    ]

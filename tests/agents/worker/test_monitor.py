@@ -26,6 +26,7 @@ from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import outcome, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender, fetch_of
 from tests.doubles.story import story
+from tests.doubles.topics import REPORTS, WithReports
 from tests.simulation.simulation import silence
 
 TOPICS = Topics()
@@ -104,6 +105,15 @@ def test_what_is_published_is_what_a_replay_calls_for(desk: Desk) -> None:
 
     assert desk.labelled() == play(LOG).bytes_of("labelled")
     assert {(each.partition, each.key) for each in desk.sender.to(LABELLED)} == {(0, b"m")}
+
+
+def test_a_worker_publishes_to_every_output_topic_of_the_table() -> None:
+    topics, sender = WithReports(), ListSender(None, [])
+    keeper = StateKeeper(topics, sender, ListReader(), lambda _model_id: ModelSpec())
+
+    agent = MonitorAgent(topics, sender, keeper, lambda: 0.0, SAVE_EVERY_S)
+
+    assert set(agent.outputs) - set(Desk().agent.outputs) == {topics.name(REPORTS)}
 
 
 # Rule 1
