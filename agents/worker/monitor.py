@@ -8,18 +8,9 @@ Rule 1. At an assignment every partition's state stands at the group's commit; n
 Rule 2. What records call for is on its way while the next are applied: at most ``MOST_DELIVERIES``
         times what some records, or one reading, called for. It is acknowledged before the state
         that knows of it is saved.
-Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
-        It goes on a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
-        long: however much many models have learnt, no alert waits for it to be saved.
-Rule 4. Values are read many at a time, since two cost little more than one. At the end of the log
-        they are read at once, unless a partition's have just been read: then it rests first, for
-        ``READ_COST`` times as long as reading took, though not beyond ``WAIT_AT_MOST_S``, or twice
-        as long as reading all partitions takes. While a backlog lasts, of more than
-        ``BEHIND_RECORDS``, they wait ``WAIT_AT_MOST_S`` at least. Before its snapshot a model's
-        values are read. Those of a model too young to tell anything wait for that.
-Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first, and then every
-        ``STATUS_EVERY_S``, `status` is said again in full: a worker that did not know that it was
-        replaced may have put an older word after a newer one.
+Rule 3. `streams.reading_policy` tells when values are read, state is saved, and `status` published
+        in full. Before its snapshot a model's values are read. Those of a model that is too young
+        to raise an alert wait for that.
 """
 
 import asyncio
@@ -45,17 +36,12 @@ from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
 from streams.model import ModelMonitor
 from streams.monitor import LogGapError, Monitor
-from streams.reading_policy import Reading
+from streams.reading_policy import ReadingPolicy
 
 RECORDS_AT_ONCE = 8
 MOST_DELIVERIES = 4
-SAVE_COST = 20
-SLICE_COST = 3
-BEHIND_RECORDS = 32
-"""A second or two of a steady flow, of which every record holds what came in some 50 ms."""
 LOOK_EVERY_S = 0.05
 SAY_COUNTS_EVERY_S = 60.0
-STATUS_EVERY_S = 600.0
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
 _SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 _new_outgoing = partial(tuple.__new__, Outgoing)
@@ -101,15 +87,9 @@ class MonitorAgent(Agent):
         self._sender = sender
         self._keeper = keeper
         self._clock = clock
-        self._save_every_s = save_every_s
         self._held: dict[TP, Held] = {}
         self._applied: dict[TP, int] = {}
-        self._next_save_s = 0.0
-        self._round_began_s = 0.0
-        self._saving_s = 0.0
-        self._readings: dict[TP, Reading] = {}
-        self._next_status_s = 0.0
-        self._owes_status = False
+        self._policy = ReadingPolicy(save_every_s)
         self._turn = asyncio.Lock()
         self._deliveries: deque[asyncio.Task[None]] = deque()
         self._said = JoinCounts()
@@ -121,7 +101,6 @@ class MonitorAgent(Agent):
             began_s = self._clock()
             held = await self._keeper.restore(tp, commit)
             self._held[tp] = held
-            self._readings[tp] = Reading(self._clock())
             self._applied[tp] = held.monitor.next_offset or 0
             if commit:
                 _log.info(
@@ -130,8 +109,7 @@ class MonitorAgent(Agent):
                     waiting_predictions=_waiting(held.monitor.models),
                 )
         self._said = self._counts()
-        self._next_status_s = self._clock() + self._save_every_s
-        self._owes_status = bool(self._held)
+        self._policy.assign([tp.partition for tp in self._held], self._clock())
 
     def start_offset(self, tp: TP) -> int | None:
         """Return where the restored state wants to go on."""
@@ -167,8 +145,7 @@ class MonitorAgent(Agent):
     async def on_shutdown(self) -> None:
         """Save, and say the last counts."""
         async with self._turn:
-            if self._owes_status:
-                self._next_status_s = 0.0
+            self._policy.owe_status_now()
             await self._save()
         self._say_counts()
 
@@ -184,11 +161,11 @@ class MonitorAgent(Agent):
                 "before they were read, or are not ours; docs/runbook.md says what to do"
             )
             raise BrokenLogError(msg) from error
-        reading = self._readings[fetch.tp]
         fetched = max(len(fetch.records) - first - RECORDS_AT_ONCE, 0)
-        reading.is_behind = fetched + fetch.highwater - fetch.next_offset > BEHIND_RECORDS
-        if not reading.is_behind and self._is_due(reading):
-            emissions += self._read(monitor, reading)
+        left = fetched + fetch.highwater - fetch.next_offset
+        self._policy.note_backlog(fetch.partition, left)
+        if self._policy.is_reading_due_at_the_end(fetch.partition, self._clock()):
+            emissions += self._read(monitor)
         await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
 
@@ -223,7 +200,7 @@ class MonitorAgent(Agent):
             deliveries.popleft()
 
     async def _save_if_due(self) -> None:
-        if self._clock() < self._next_save_s:
+        if not self._policy.is_saving_due(self._clock()):
             return
         await self._await_deliveries(0)
         began_s = self._clock()
@@ -232,50 +209,39 @@ class MonitorAgent(Agent):
         is_over = await self._keeper.save_some(
             self._held, self._publish_durably, self.partitions.commit_fact
         )
-        now_s = self._clock()
-        self._saving_s += now_s - began_s
-        self._next_save_s = now_s + SLICE_COST * (now_s - began_s)
-        if is_over:
-            every_s = max(self._save_every_s, SAVE_COST * self._saving_s)
-            self._next_save_s = self._round_began_s + every_s
+        self._policy.note_slice(began_s, self._clock(), is_last=is_over)
 
     async def _begin_round(self) -> None:
-        self._round_began_s = self._clock()
-        self._saving_s = 0.0
-        if self._round_began_s >= self._next_status_s:
-            await self._say_status()
+        self._policy.begin_round(self._clock())
+        await self._publish_status_if_due()
         for held in self._held.values():
             self._keeper.begin(held)
 
     async def _save(self) -> None:
         """Save everything at once."""
-        if self._clock() >= self._next_status_s:
-            await self._say_status()
+        await self._publish_status_if_due()
         await self._await_deliveries(0)
         await self._keeper.save(self._held, self._publish_durably, self.partitions.commit_fact)
 
     async def _read_what_is_due(self) -> None:
-        readings = self._readings
         for tp, held in self._held.items():
-            if held.monitor.is_anything_ready and self._is_due(readings[tp]):
+            is_due = self._policy.is_reading_due(tp.partition, self._clock())
+            if held.monitor.is_anything_ready and is_due:
                 await self._await_deliveries()
-                await self._publish(self._read(held.monitor, readings[tp]), tp.partition)
+                await self._publish(self._read(held.monitor), tp.partition)
 
-    def _is_due(self, reading: Reading) -> bool:
-        all_took_s = sum(each.took_s for each in self._readings.values())
-        return reading.is_due(self._clock(), all_took_s)
-
-    def _read(self, monitor: Monitor, reading: Reading) -> list[Emission]:
-        """Have the values that wait in a partition read (Rule 4)."""
+    def _read(self, monitor: Monitor) -> list[Emission]:
+        """Have the values that wait in a partition read."""
         began_s = self._clock()
         emissions = monitor.evaluate_ready()
-        reading.note(began_s, self._clock())
+        self._policy.note_reading(monitor.partition, began_s, self._clock())
         return emissions
 
-    async def _say_status(self) -> None:
-        """Say again what is firing, and that all else is over (Rule 5)."""
-        self._next_status_s = self._clock() + STATUS_EVERY_S
-        self._owes_status = False
+    async def _publish_status_if_due(self) -> None:
+        """Publish the status of every alert that there has been: open, or deleted."""
+        if not self._policy.is_status_due(self._clock()):
+            return
+        self._policy.note_status(self._clock())
         for tp, held in self._held.items():
             models = held.monitor.models.values()
             if statuses := [each for model in models for each in model.statuses()]:
@@ -283,7 +249,6 @@ class MonitorAgent(Agent):
 
     def _forget(self) -> None:
         self._held = {}
-        self._readings = {}
         self._applied = {}
 
     def applied(self) -> Mapping[TP, int]:
