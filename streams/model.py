@@ -36,12 +36,13 @@ from streams.alert.feedback import calls_for_retraining, retrain
 from streams.alert.onset import RowIndex
 from streams.alert.record import AlertWriter, TransitionContext, status_of
 from streams.alert.transition import OperatorNote, Transition
-from streams.codec import StateVersionError
+from streams.codec import StateVersionError, decode, encode
 from streams.emission import Arrival, Emission, Place, place_of, status_emission
 from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,
     JoinSpec,
+    JoinState,
     OutcomeJoin,
     WaitingPrediction,
 )
@@ -93,8 +94,6 @@ class _Row(NamedTuple):
 # What is made for every event is made of a tuple, in half the time of the classes themselves.
 _new_row = partial(tuple.__new__, _Row)
 _new_emission = partial(tuple.__new__, Emission)
-_new_waiting = partial(tuple.__new__, WaitingPrediction)
-_new_early = partial(tuple.__new__, EarlyOutcome)
 
 
 class _Batch:
@@ -275,7 +274,7 @@ class ModelMonitor:
                     "repeated_events": self.counts.repeated_events,
                     "alerts": self.counts.alerts,
                 },
-                "join": self.join.snapshot(),
+                "join": encode(self.join.snapshot()),
                 "predictions_seen": self.predictions_seen,
                 "labelled_seen": self.labelled_seen,
                 "high_water": self._high_water,
@@ -335,7 +334,8 @@ class ModelMonitor:
         spec = model.in_force.spec
         model.controls_seen = state.get("controls_seen", 0)
         model.counts = ModelCounts(**state["counts"])
-        model.join = OutcomeJoin.restore(_join_spec(spec.outcome), state["join"], chunks)
+        joined = decode(state["join"], JoinState)
+        model.join = OutcomeJoin.restore(_join_spec(spec.outcome), joined, chunks)
         model.predictions_seen = state["predictions_seen"]
         model.labelled_seen = state["labelled_seen"]
         model._high_water = state["high_water"]
@@ -377,7 +377,7 @@ class ModelMonitor:
         if panel.begins_with_prediction(answer, score, features) and not self.is_young:
             self._watch(batch)
         batch.prediction_rows.append(self._row(arrival, at_ms, (features, score, answer)))
-        waiting = _new_waiting((arrival.payload, answer, at_ms))
+        waiting = WaitingPrediction(arrival.payload, answer, at_ms)
         outcome = join.on_prediction(prediction_id, waiting, now_ms)
         if outcome is not None:
             self._on_pair(waiting, outcome, arrival, batch)
@@ -390,7 +390,7 @@ class ModelMonitor:
     def _on_outcome(self, arrival: Arrival, batch: _Batch) -> None:
         event, now_ms = arrival.event, self._now_ms
         at_ms = event["observed_at"]
-        outcome = _new_early((arrival.payload, event["outcome"], at_ms))
+        outcome = EarlyOutcome(arrival.payload, event["outcome"], at_ms)
         counts = self.join.counts
         conflicts = counts.conflicting_outcomes
         prediction = self.join.on_outcome(event["prediction_id"], outcome, now_ms)
@@ -480,8 +480,8 @@ class ModelMonitor:
         arrival: Arrival,
         batch: _Batch,
     ) -> None:
-        prediction_payload, answer, answered_at_ms = prediction
-        outcome_payload, truth, at_ms = outcome
+        answer, answered_at_ms = prediction.prediction, prediction.predicted_at_ms
+        truth, at_ms = outcome.outcome, outcome.observed_at_ms
         self.labelled_seen = number = self.labelled_seen + 1
         is_error, error = self.panel.compare(answer, truth)
         value = is_error if error is None else error
@@ -503,7 +503,7 @@ class ModelMonitor:
             f',"evidence":{{"partition":{batch.partition},"offset":{arrival.offset},'
             f'"index":{arrival.place}}}}}'
         ).encode()
-        labelled = b"".join((head, prediction_payload, b',"outcome":', outcome_payload, evidence))
+        labelled = b"".join((head, prediction.payload, b',"outcome":', outcome.payload, evidence))
         place = arrival.offset, arrival.place
         batch.emissions.append(
             _new_emission((place, "labelled", self.model_id, labelled, self._now_ms, None))
