@@ -576,7 +576,7 @@ def test_no_model_begins_with_what_was_refused() -> None:
     assert play(log_of(early)).monitor.models == {}
     for played in (apart, together):
         model = played.monitor.models["m"]
-        assert (model.predictions_seen, model.hygiene.snapshot().get("refused")) == (1, None)
+        assert (model.predictions_seen, model.hygiene._refused) == (1, {})
 
 
 def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> None:
@@ -587,5 +587,5 @@ def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> 
     model = monitor.models["m"]
     assert model.predictions_seen == 4
     assert model.counts.repeated_events == 5
-    assert model.hygiene.snapshot()["refused"] == {"prediction": 2}
+    assert model.hygiene._refused == {"prediction": 2}
     assert model.taken == 4
