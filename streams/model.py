@@ -42,6 +42,7 @@ from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,
     JoinSpec,
+    JoinState,
     OutcomeJoin,
     WaitingPrediction,
 )
@@ -49,8 +50,8 @@ from streams.pending import OF_PAIRS, EventRow, PendingRows, RowIndexes
 from streams.series.series_set import SeriesSet, SeriesSetState
 from streams.series.watch_spec import FIRST_STAGES
 from streams.spec import SpecInForce, SpecState
-from streams.traffic.traffic import ConditionState, TrafficMonitor
-from streams.tree_codec import pack, unpack
+from streams.traffic.conditions import ConditionState
+from streams.traffic.traffic import TrafficMonitor
 
 OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
 """Kinds of events that move no clock: not from the model's services, or unreadable."""
@@ -89,9 +90,9 @@ class ModelState(Machine):
     """
 
     spec: SpecState
-    join: bytes
+    join: JoinState
     series: SeriesSetState
-    traffic: bytes
+    traffic: TrafficMonitor
     writer: AlertWriter
     indexes: RowIndexes
     counts: ModelCounts
@@ -132,7 +133,7 @@ class ModelMonitor:
         self.counts = ModelCounts()
         self.in_force = SpecInForce(spec)
         self.join = OutcomeJoin(_join_spec(spec.outcome))
-        self.traffic = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
+        self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._labelled_topic = labelled_topic
         self._series_of = series_of
         self._high_water: dict[str, int] = {}
@@ -186,14 +187,14 @@ class ModelMonitor:
         """
         due_ms = self.traffic.tick_due_ms(tick_ms - self._behind_ms)
         alerts = self._condition_alerts
-        if self.traffic.is_silence_told:
+        if self.traffic.is_silence_reported:
             due_ms = min(due_ms, alerts.renewal_due_ms("predictions", "silence", self._rules()))
         return min(due_ms, alerts.settling_due_ms()) + self._behind_ms
 
     def on_tick(self, at: Place, tick_ms: int) -> list[Emission]:
         """Take in a tick that has a consequence (Rule 7); return the emissions."""
         self._now_ms = max(self._now_ms, tick_ms - self._behind_ms)
-        verdicts = self.traffic.advance(self._now_ms, is_tick=True)
+        verdicts = self.traffic.advance(self._now_ms, counts=self.join.counts, is_tick=True)
         self._on_conditions(verdicts, at)
         self._settle_conditions(at)
         self.join.advance(self._now_ms)
@@ -225,9 +226,9 @@ class ModelMonitor:
         return encode(
             ModelState(
                 spec=self.in_force.state,
-                join=pack(self.join.snapshot()),
+                join=self.join.snapshot(),
                 series=self._pending.as_read.state,
-                traffic=pack(self.traffic.snapshot()),
+                traffic=self.traffic,
                 writer=self._writer,
                 indexes=self._indexes,
                 counts=self.counts,
@@ -277,9 +278,8 @@ class ModelMonitor:
             raise StateVersionError(msg) from error
         spec = model.in_force.spec
         model.counts = state.counts
-        model.join = OutcomeJoin.restore(_join_spec(spec.outcome), unpack(state.join), chunks)
-        model.traffic = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, model.join.counts)
-        model.traffic.restore(unpack(state.traffic))
+        model.join = OutcomeJoin.restore(_join_spec(spec.outcome), state.join, chunks)
+        model.traffic = state.traffic
         model._high_water = state.high_water
         model._now_ms = state.now_ms
         model._behind_ms = state.behind_ms
@@ -302,7 +302,8 @@ class ModelMonitor:
         self._now_ms = arrival.logged_at
         self._behind_ms = max(0, arrival.appended_at - self._now_ms)
         if self._now_ms >= self.traffic.due_ms:
-            self._on_conditions(self.traffic.advance(self._now_ms), arrival)
+            verdicts = self.traffic.advance(self._now_ms, counts=self.join.counts)
+            self._on_conditions(verdicts, arrival)
             self._settle_conditions(arrival)
         self.join.advance(self._now_ms)
 
@@ -316,8 +317,14 @@ class ModelMonitor:
             self._behind_ms = max(0, arrival.appended_at - now_ms)
         answer, at_ms = event["prediction"], event["predicted_at"]
         version = event.get("model_version")
-        verdicts = self.traffic.on_prediction(event.get("status"), version, at_ms, now_ms)
         self.counts.predictions += 1
+        verdicts = self.traffic.on_prediction(
+            row=self.counts.predictions,
+            status=event.get("status"),
+            version=version,
+            at_ms=at_ms,
+            now_ms=now_ms,
+        )
         self._version = version
         if verdicts:
             self._on_conditions(verdicts, arrival)
@@ -343,7 +350,9 @@ class ModelMonitor:
         if prediction is not None:
             self._on_pair(prediction, outcome, arrival)
         is_conflicting = counts.conflicting_outcomes > conflicts
-        verdicts = self.traffic.on_outcome(at_ms, now_ms, is_conflicting=is_conflicting)
+        verdicts = self.traffic.on_outcome(
+            row=counts.outcomes, at_ms=at_ms, now_ms=now_ms, is_conflicting=is_conflicting
+        )
         if verdicts:
             self._on_conditions(verdicts, arrival)
 
@@ -360,7 +369,7 @@ class ModelMonitor:
         value = is_error if error is None else error
         self._pending.before_pair(value, is_young=self.is_young)
         delay_ms = at_ms - answered_at_ms
-        self.traffic.late.on_row(delay_ms)
+        self.traffic.on_pair(delay_ms)
         self._pending.add_pair(self._row(arrival, at_ms, (value, truth, answered_at_ms)))
         labelled = encode_labelled(
             LabelledRow(
@@ -384,7 +393,10 @@ class ModelMonitor:
     def _on_out_of_band(self, arrival: Arrival) -> None:
         """Do as a person asks, between the rows before it and those after it (Rule 6)."""
         if arrival.kind == "refused":
-            verdicts = self.traffic.on_refused(arrival.event["refused"], self._now_ms)
+            refused: EventKind = arrival.event["refused"]
+            counts = self.join.counts
+            rows = counts.predictions if refused == "prediction" else counts.outcomes
+            verdicts = self.traffic.on_refused(refused, rows=rows, now_ms=self._now_ms)
             self._on_conditions(verdicts, arrival)
         elif arrival.kind == "spec":
             self._on_spec(arrival)
@@ -461,7 +473,7 @@ class ModelMonitor:
         spec = self.in_force.spec
         self.join.clear()
         self.join.respec(_join_spec(spec.outcome))
-        self.traffic = TrafficMonitor(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
+        self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version = None
         self._begin_series(series.successor(spec), RowIndexes(RowIndex(), RowIndex()))
 

@@ -17,11 +17,11 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 
 import orjson
 from faust.types import TP
+from msgspec.structs import asdict
 
 from agents.errors import WorkerError
 from agents.telemetry import get_logger

@@ -476,4 +476,4 @@ def test_how_events_come_has_alerts_that_live_wherever_the_log_is_cut(size: int)
     ]
     firing, resolved = played
     assert (firing["predictions_seen"], resolved["predictions_seen"]) == (2_012, 2_103)
-    assert "answers come from a fallback, usually 0.0%" in firing["summary"]
+    assert "answers came from a fallback, normally 0.0 %" in firing["summary"]

@@ -472,7 +472,9 @@ def test_a_waiting_room_that_restarts_seals_the_same_chunks(
         assert room.snapshot(encode) == kept.snapshot(encode)
 
     assert stored == sealed
-    assert list(room.entries()) == list(kept.entries())
+    assert [(key, room.get(key)) for key in room.chunk_of] == [
+        (key, kept.get(key)) for key in kept.chunk_of
+    ]
 
 
 def _move(room: WaitingRoom[str], move: str, number: int, now_ms: int) -> None:
@@ -481,8 +483,8 @@ def _move(room: WaitingRoom[str], move: str, number: int, now_ms: int) -> None:
             for at_ms in range(now_ms, now_ms + number):
                 room.put(f"k{at_ms}", at_ms, f"v{at_ms}")
         case "take":
-            for key in [key for key, _, _ in room.entries() if hash_of(key, number) % 4]:
-                room.take(key)
+            for key in [key for key in room.chunk_of if hash_of(key, number) % 4]:
+                room.pop(key)
         case "expire":
             room.expire(now_ms - number)
         case _:

@@ -377,7 +377,7 @@ def test_what_flapped_is_said_to_stay_and_a_fact_to_be_over_in_its_own_words() -
     assert flapped.summary.startswith(
         "Model car_loan: feature car_value is back to normal and stays"
     )
-    assert fact.summary.startswith("Model car_loan: outcomes come as soon as they used to, after")
+    assert fact.summary.startswith("Model car_loan: outcomes arrive as fast as normal again, after")
 
 
 def test_a_silence_began_with_the_last_event_before_it() -> None:
