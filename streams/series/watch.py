@@ -28,6 +28,7 @@ from msgspec.structs import replace
 
 from streams.change import Change, Figures, Finding, Shares
 from streams.clock import Instants, Minutes
+from streams.codec import decode, encode
 from streams.detect.sample import Categories, Sample
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
@@ -596,10 +597,10 @@ class SeriesWatch:
         if levels is None or self._spec.role == "error":
             self._news = None  # a model's first mistake is no new category
         elif is_last and (self._news is None or not self._learning_since):
-            self._news = UnseenRule(
-                {*levels.watched, *values},
+            self._news = UnseenRule.of(
+                (*levels.watched, *values),
                 is_closed=levels.is_closed,
-                hush_rows=self._stages[-1],
+                repeat_rows=self._stages[-1],
             )
         elif self._news is not None:
             self._news.learn(values)
@@ -687,15 +688,15 @@ class SeriesWatch:
                 "seen": self._seen,
                 "accepts": _NAMES_OF[self._accepts],
                 "foreign_run": self._foreign_run,
-                "types": self._types.snapshot(),
-                "sticks": self._sticks.snapshot(),
+                "types": encode(self._types),
+                "sticks": encode(self._sticks),
                 "series": self._series and self._series.snapshot(),
                 "original": self._original,
                 "adopts": self._adopts,
                 **({"is_away": True} if self._is_away else {}),
                 **({"rhythm_since": self._rhythm_since} if self._rhythm_since >= 0 else {}),
-                "runs": self._runs.snapshot(),
-                "news": self._news and self._news.snapshot(),
+                "runs": encode(self._runs),
+                "news": self._news and encode(self._news),
                 "missing": self._missing.snapshot(),
                 "stages": list(self._stages),
                 "patience": self._patience,
@@ -732,15 +733,15 @@ class SeriesWatch:
             types for types, names in _NAMES_OF.items() if names == tree["accepts"]
         )
         watch._foreign_run = tree["foreign_run"]
-        watch._types = RepeatLimit(*tree["types"])
-        watch._sticks = RepeatLimit(*tree.get("sticks", (spec.reference_rows,)))
+        watch._types = decode(tree["types"], RepeatLimit)
+        watch._sticks = decode(tree["sticks"], RepeatLimit)
         watch._series = tree["series"] and restore_series(tree["series"])
         watch._original = tree["original"]
         watch._adopts = tree.get("adopts", False)
         watch._is_away = tree.get("is_away", False)
         watch._rhythm_since = tree.get("rhythm_since", -1)
-        watch._runs = StuckRule.restore(tree["runs"])
-        watch._news = tree["news"] and UnseenRule.restore(tree["news"])
+        watch._runs = decode(tree["runs"], StuckRule)
+        watch._news = tree["news"] and decode(tree["news"], UnseenRule)
         watch._missing = MissingRule.restore(tree["missing"])
         watch._stages = tuple(tree["stages"])
         watch._patience = tree["patience"]
