@@ -49,7 +49,7 @@ class StuckRule:
 
     def learn(self, sample: Sample, false_alarms: float) -> None:
         """Set the longest run that is still believed."""
-        if sample.levels is None:
+        if sample.categories is None:
             codes, commonest_rows = sample.x, sample.commonest_rows
         else:
             is_text = str in map(type, sample.values)
