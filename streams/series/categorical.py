@@ -6,7 +6,7 @@ from typing import Any
 from streams.aspects import SeriesRole
 from streams.change import Finding
 from streams.clock import Minutes
-from streams.detect.reference import ShareReference
+from streams.codec import decode, encode
 from streams.detect.sample import Categories, Sample, coded
 from streams.detect.share import ShareDetector
 from streams.season.hour_profile import HourProfile
@@ -47,8 +47,7 @@ class CategorySeries:
         if hourly is not None:
             rhythm, minutes = hourly
             expected, doubt = rhythm.expected(_names_of(levels, watched), minutes), rhythm.doubt
-        reference = ShareReference.of(codes, watched, expected)
-        return cls(levels, ShareDetector(reference, false_alarms, codes, expected, doubt))
+        return cls(levels, ShareDetector.learn(codes, watched, false_alarms, expected, doubt))
 
     @property
     def watched(self) -> tuple[Value | None, ...]:
@@ -106,14 +105,14 @@ class CategorySeries:
         """Return the state as a tree for :func:`streams.codec.pack`."""
         return {
             "kind": self.kind,
-            "levels": self._levels.snapshot(),
-            "shares": self._shares.snapshot(),
+            "levels": encode(self._levels),
+            "shares": encode(self._shares),
         }
 
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "CategorySeries":
         """Return the series as it was."""
-        return cls(Categories.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
+        return cls(decode(tree["levels"], Categories), decode(tree["shares"], ShareDetector))
 
 
 def watched_names(levels: Categories, role: SeriesRole) -> tuple[Value | None, ...]:

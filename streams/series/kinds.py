@@ -82,7 +82,7 @@ def learn_series(
     hourly
         What was taken off numbers, or is expected of shares.
     """
-    levels = sample.levels
+    levels = sample.categories
     if levels is None:
         if sample.is_constant:
             return ConstantSeries(sample.values[0], len(sample))
@@ -101,9 +101,9 @@ def wanders(sample: Sample, role: SeriesRole, hourly: Hourly | None = None) -> b
     hourly
         As for :func:`learn_series`.
     """
-    levels = sample.levels
+    levels = sample.categories
     if levels is None:
-        return statistics.stretch_share(sample.ranks) > MAX_STRETCH_SHARE
+        return statistics.stretch_share(sample.doubled_ranks) > MAX_STRETCH_SHARE
     if not levels.watched:
         return False
     watched = _watched_codes(levels, role)

@@ -7,7 +7,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from streams.change import Figures, Finding
-from streams.detect.reference import ShareReference
+from streams.codec import decode, encode
 from streams.detect.share import ShareDetector
 from streams.values import Floats
 
@@ -113,7 +113,7 @@ class MissingRule:
             return
         seen = np.frombuffer(self._all_flags(), dtype=np.uint8).astype(np.float64)
         if seen.any():
-            self._detector = ShareDetector(ShareReference.of(seen, [1]), false_alarms, seen)
+            self._detector = ShareDetector.learn(seen, [1], false_alarms)
         if self._rows == self._stages[-1]:
             self._is_news = not seen.any()
             self._is_learning, self._flags = False, None
@@ -150,7 +150,7 @@ class MissingRule:
             "stages": list(self._stages),
             "rows": self._rows,
             "flags": self._all_flags() if self._is_learning else None,
-            "detector": None if self._detector is None else self._detector.snapshot(),
+            "detector": self._detector and encode(self._detector),
             "is_news": self._is_news,
         }
 
@@ -162,6 +162,6 @@ class MissingRule:
         rule._is_learning = tree["flags"] is not None
         if tree["flags"] and any(tree["flags"]):
             rule._flags = bytearray(tree["flags"])
-        rule._detector = tree["detector"] and ShareDetector.restore(tree["detector"])
+        rule._detector = tree["detector"] and decode(tree["detector"], ShareDetector)
         rule._is_news = tree["is_news"]
         return rule

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from streams.change import Finding
+from streams.codec import decode, encode
 from streams.detect import statistics
 from streams.detect.level import NumericDetector
-from streams.detect.reference import NumericReference, ShareReference, coarse_knots
-from streams.detect.sample import MAX_LEVELS, MIN_ATOM_SHARE, Sample
+from streams.detect.reference import coarse_knots
+from streams.detect.sample import MAX_CATEGORIES, MIN_ATOM_SHARE, Sample
 from streams.detect.share import ShareDetector
 from streams.values import Floats, Value, text_of
 
@@ -55,12 +56,11 @@ class NumericSeries:
         smooth, level, shares = sample, None, None
         if atoms or heaps:
             codes = _place_codes(sample.x, (*atoms, *heaps))
-            reference = ShareReference.of(codes, range(len(atoms) + len(heaps)))
-            shares = ShareDetector(reference, false_alarms, codes)
+            shares = ShareDetector.learn(codes, range(len(atoms) + len(heaps)), false_alarms)
             if atoms:
                 smooth = Sample.of(sample.x[~_is_atom(codes, len(atoms))])
         if len(smooth) >= MIN_LEVEL_ROWS and smooth.ordered[0] < smooth.ordered[-1]:
-            level = NumericDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
+            level = NumericDetector.learn(smooth, false_alarms, doubt)
         series = cls(atoms, heaps, level, shares, _numeric_summary(sample, atoms, smooth))
         if level is not None and shares is not None:
             series.set_budget(false_alarms)
@@ -121,16 +121,16 @@ class NumericSeries:
             "kind": self.kind,
             "atoms": list(self._atoms),
             "heaps": list(self._heaps),
-            "level": self._level and self._level.snapshot(),
-            "shares": self._shares and self._shares.snapshot(),
+            "level": self._level and encode(self._level),
+            "shares": self._shares and encode(self._shares),
             "summary": self._summary,
         }
 
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "NumericSeries":
         """Return the series as it was."""
-        level = tree["level"] and NumericDetector.restore(tree["level"])
-        shares = tree["shares"] and ShareDetector.restore(tree["shares"])
+        level = tree["level"] and decode(tree["level"], NumericDetector)
+        shares = tree["shares"] and decode(tree["shares"], ShareDetector)
         return cls(tree["atoms"], tree.get("heaps", ()), level, shares, tree["summary"])
 
 
@@ -152,7 +152,7 @@ def _common_values(sample: Sample) -> tuple[list[float], list[float]]:
             atoms.append(value)
         elif rows > least and HEAP_RATIO * _neighbours(ordered, start, end) / 2 < rows:
             heaps.append((rows, value))
-    most = sorted(heaps, reverse=True)[: MAX_LEVELS - len(atoms)]
+    most = sorted(heaps, reverse=True)[: MAX_CATEGORIES - len(atoms)]
     return atoms, sorted(value for _, value in most)
 
 

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from streams.change import Change, Figures, Shares
 from streams.clock import Instants, Minutes
+from streams.codec import decode, encode
 from streams.detect.reference import coarse_knots
 from streams.season.hour_profile import HourProfile
 from streams.series.watch import MAX_MOVED, Detection
@@ -396,17 +397,11 @@ def _family(value: Scalar) -> str:
 def _told_of(rhythm: HourProfile | None, *, is_of_numbers: bool) -> dict[str, Any]:
     if rhythm is None or rhythm.is_of_numbers != is_of_numbers:
         return {}
-    kept = rhythm.snapshot()
-    lists = {name: kept[name].tolist() for name in ("table", "shares") if kept[name] is not None}
-    return {"rhythm": kept | lists}
+    return {"rhythm": encode(rhythm).hex()}
 
 
 def _rhythm_of(told: dict[str, Any]) -> HourProfile | None:
-    if "rhythm" not in told:
-        return None
-    kept = told["rhythm"]
-    arrays = {name: np.array(kept[name]) for name in ("table", "shares") if kept[name] is not None}
-    return HourProfile.restore(kept | arrays)
+    return decode(bytes.fromhex(told["rhythm"]), HourProfile) if "rhythm" in told else None
 
 
 def _bound(size: float | None, inflation: float) -> tuple[float, int]:

@@ -49,7 +49,7 @@ class StuckRule(Machine):
 
     def learn(self, sample: Sample, false_alarms: float) -> None:
         """Set the limit from a reference and the budget, in false alarms per 10,000 values."""
-        if sample.levels is None:
+        if sample.categories is None:
             codes, commonest_rows = sample.x, sample.commonest_rows
         else:
             is_text = str in map(type, sample.values)

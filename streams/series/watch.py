@@ -328,9 +328,9 @@ class SeriesWatch:
 
     def _consult(self) -> None:
         """Ask whether a rhythm is known by now; where that makes a difference, learn anew."""
-        had_rhythm = self._season.rhythm is not None
+        had_rhythm = self._season.profile is not None
         if self._season.test():
-            if not had_rhythm and self._season.rhythm is not None:
+            if not had_rhythm and self._season.profile is not None:
                 self._rhythm_since, self._is_away = self._seen, False
             self._series = None
             self._learning_since = self._seen
@@ -399,7 +399,7 @@ class SeriesWatch:
         start: int,
     ) -> list[Detection]:
         """Return what was found as changes, in the order of rows."""
-        rhythm = self._season.rhythm
+        rhythm = self._season.profile
         found = [_change((*fact, ()), None, original, start) for fact in facts]
         found += [_change(each, rhythm, original, start) for each in told]
         return sorted(found, key=lambda change: change.index)
@@ -427,7 +427,7 @@ class SeriesWatch:
         self, values: Sequence[Value], x: Floats | None, moments: Timestamps | None
     ) -> tuple[Sequence[Value], Floats | None, Floats | None]:
         """Return what the series is to read: each value as at its hour."""
-        rhythm = self._season.rhythm
+        rhythm = self._season.profile
         if rhythm is None or moments is None or self._series is None:
             return values, x, None
         if x is not None and rhythm.is_of_numbers:
@@ -620,7 +620,7 @@ class SeriesWatch:
         """Return values as at an average hour, where they have a rhythm, and what was taken off."""
         if self._buffer_minutes is None:
             return sample, None
-        minutes, levels = _minutes_of(self._buffer_minutes), sample.levels
+        minutes, levels = _minutes_of(self._buffer_minutes), sample.categories
         names = watched_names(levels, self._spec.role) if levels is not None else ()
         rhythm = self._season.learn(sample, names, minutes)
         if rhythm is None:
@@ -705,7 +705,7 @@ class SeriesWatch:
                 "buffer_minutes": None
                 if self._buffer_minutes is None
                 else bytes(self._buffer_minutes),
-                "season": self._season.snapshot(),
+                "season": encode(self._season),
             }
         )
 
@@ -749,7 +749,7 @@ class SeriesWatch:
         watch._buffer = _buffer_of(tree["buffer"])
         minutes = tree.get("buffer_minutes")
         watch._buffer_minutes = None if minutes is None else _log_of(minutes, logs)
-        watch._season = Seasonality.restore(tree.get("season"))
+        watch._season = decode(tree["season"], Seasonality)
         return watch
 
 

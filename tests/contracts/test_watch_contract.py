@@ -18,7 +18,6 @@ from streams.aspects import SeriesRole
 from streams.detect import compiled, level_kernel
 from streams.detect.adwin import AWAY_DEVIATIONS, SlowDriftDetector
 from streams.detect.level import NumericDetector
-from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample
 from streams.series.inputs import NonFiniteValueError
 from streams.series.watch import Detection, SeriesWatch
@@ -316,7 +315,7 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
     learnt = rng.normal(size=rows)
     later = rng.normal(rng.choice([0.0, 0.3, -0.5]), rng.choice([0.6, 1.0, 1.6]), 3_000)
     sample = Sample.of(learnt)
-    detector = NumericDetector(NumericReference.of(sample), 50.0, sample)
+    detector = NumericDetector.learn(sample, 50.0)
     plain = plain_page_hinkleys(detector, rows)
     innovations = scores_of(detector, np.concatenate((learnt, later)))
 
@@ -348,18 +347,18 @@ def first_alarm(plain: list[PageHinkley], innovations: np.ndarray, rows: int) ->
 
 @pytest.mark.parametrize("size", [1, 7, 500])
 @pytest.mark.parametrize("seed", range(10))
-def test_the_backstop_cuts_in_the_rows_of_rivers_adwin(seed: int, size: int) -> None:
+def test_the_slow_drift_detector_cuts_in_the_rows_of_rivers_adwin(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
     levels = np.repeat(rng.choice([0.0, 0.0, 0.2, -0.6, 1.5], 12), 400)
     scores = rng.normal(levels, 1.0)
-    backstop = SlowDriftDetector(0.05, 8, 2_000)
+    slow_drift = SlowDriftDetector.of(0.05, 8, 2_000)
 
     rows: list[int] = []
     at = 0
     while at < len(scores):
-        cut = backstop.run(scores[at : at + size])
-        rows += [] if cut is None else [at + cut]
-        at += size if cut is None else cut + 1
+        drift = slow_drift.run(scores[at : at + size])
+        rows += [] if drift is None else [at + drift.place]
+        at += size if drift is None else drift.place + 1
 
     assert rows == rows_of_rivers_adwin(scores, 2_000)
 
