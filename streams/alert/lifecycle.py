@@ -37,6 +37,7 @@ from streams.alert.transition import OperatorNote, Transition
 from streams.aspects import ASPECTS, SeriesRole
 from streams.change import Change, Condition
 from streams.clock import NEVER_MS, Instants
+from streams.codec import decode, encode
 from streams.series.recovery import AWAY_ROWS, RecoveryCheck, recovery_check_of
 from streams.series.recovery_measures import BlockResult
 from streams.series.watch import Detection, SeriesWatch
@@ -129,7 +130,7 @@ class AlertState:
             kept[name] = kept[name] and _kept(kept[name])
         kept["acknowledged"] = kept["acknowledged"] and kept["acknowledged"]._asdict()
         kept["condition"] = kept["condition"] and msgspec.to_builtins(kept["condition"])
-        return kept | {"gauge": self.gauge and self.gauge.snapshot()}
+        return kept | {"gauge": self.gauge and encode(self.gauge).hex()}
 
     @classmethod
     def restore(cls, tree: dict[str, Any]) -> "AlertState":
@@ -139,7 +140,7 @@ class AlertState:
             kept[name] = kept[name] and _restored(kept[name])
         kept["acknowledged"] = kept["acknowledged"] and OperatorNote(**kept["acknowledged"])
         kept["condition"] = kept["condition"] and msgspec.convert(kept["condition"], Condition)
-        kept["gauge"] = kept["gauge"] and RecoveryCheck.restore(kept["gauge"])
+        kept["gauge"] = kept["gauge"] and decode(bytes.fromhex(kept["gauge"]), RecoveryCheck)
         return cls(**kept)
 
 
@@ -317,7 +318,7 @@ class AlertStates:
     ) -> list[Transition]:
         """Let the gauges read what the watch has read, and the alerts live."""
         found = [(start + change.index, change) for change in changes]
-        anew = stretch.watch.rhythm_since - seen
+        anew = stretch.watch.profile_since - seen
         if not start <= anew < end:
             return self._live(stretch, start, end, found, seen)
         before = [each for each in found if each[0] < anew]

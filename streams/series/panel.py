@@ -22,6 +22,7 @@ from streams.alert.lifecycle import AlertStates, Stretch
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import Instants
+from streams.codec import decode, encode
 from streams.detect.budget import shares
 from streams.season.hour_profile import Timestamps
 from streams.series.offline import watch_of
@@ -95,7 +96,7 @@ class SeriesSet:
         self._feature_series: dict[str, str] = {}
         self._begun: set[str] = set()
         self._usual_names: tuple[str, ...] = ()
-        self._minutes = bytearray()  # of the series that began together
+        self._minutes: dict[bytes, bytearray] = {}  # of the series that began together
 
     def respec(self, spec: ModelSpec) -> set[str]:
         """Go on under another spec; return the series that begin anew, or end, with it."""
@@ -109,7 +110,7 @@ class SeriesSet:
             if made is not None and made != before.reference.profile.get(series):
                 self._watches[series] = self._new_watch(series, role)
                 ended.add(series)
-            self._watches[series].respec(self._watch_spec(series, role))
+            self._watches[series].spec = self._watch_spec(series, role)
         if self._watches:
             self._divide_budget()
         return ended
@@ -239,7 +240,7 @@ class SeriesSet:
             # A list: a feature may have any name, and a tree of state has names of its own.
             "feature_series": list(self._feature_series.items()),
             "series": {
-                series: {"role": self._roles[series], "watch": watch.snapshot()}
+                series: {"role": self._roles[series], "watch": encode(watch)}
                 for series, watch in self._watches.items()
             },
         }
@@ -257,9 +258,9 @@ class SeriesSet:
         for series, kept in state["series"].items():
             role = kept["role"]
             panel._roles[series] = role
-            panel._watches[series] = SeriesWatch.restore(
-                panel._watch_spec(series, role), kept["watch"], logs
-            )
+            panel._watches[series] = watch = decode(kept["watch"], SeriesWatch)
+            watch.spec = panel._watch_spec(series, role)
+            watch.share_minutes(logs)
         panel._begun = {
             name for name, series in panel._feature_series.items() if series in panel._watches
         }
@@ -326,7 +327,7 @@ class SeriesSet:
             if is_new[number] and start is not None:
                 event = event_of(columns[number].role, start)
                 begins.append((event.offset, event.place, number))
-        self._minutes = bytearray()
+        self._minutes = {}
         for _, _, number in sorted(begins):
             self._begin(columns[number].series, columns[number].role)
         if begins:
@@ -342,9 +343,11 @@ class SeriesSet:
     def _new_watch(self, series: str, role: SeriesRole) -> SeriesWatch:
         spec = self._watch_spec(series, role)
         made = self._spec.reference.profile.get(series)
-        return (
-            SeriesWatch(spec, self._minutes) if made is None else watch_of(spec, made.model_dump())
-        )
+        if made is not None:
+            return watch_of(spec, made.model_dump())
+        watch = SeriesWatch(spec)
+        watch.share_minutes(self._minutes)
+        return watch
 
     def _watch_spec(self, series: str, role: SeriesRole) -> WatchSpec:
         return _watch_spec(role, self._kind(series, role), self._spec.reference.rows)

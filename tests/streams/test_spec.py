@@ -154,8 +154,8 @@ def test_a_series_that_is_learnt_again_takes_the_rows_of_the_spec_in_force() -> 
     played = play(cut(with_spec(spec(reference={"rows": 20_000}))))
 
     first, now = (each.monitor.models["m"].panel._watches for each in (UNCHANGED, played))
-    assert first["feature/a"]._stages[0] == 1_000
-    assert now["feature/a"]._stages[0] == 10_000
+    assert first["feature/a"]._learning._stages[0] == 1_000
+    assert now["feature/a"]._learning._stages[0] == 10_000
     assert not now["feature/b"].is_learning
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from streams.codec import decode, encode
 from streams.series.missing import MissingRule
-from streams.tree_codec import pack
 
 STAGES = (200, 500, 1_000, 2_000)
 
@@ -35,7 +35,7 @@ def test_what_is_not_missing_is_passed_over_up_to_the_next_stage(batch: int) -> 
             if part.any() or not quick.passes_over(len(part)):
                 quick.update(part, 0.01)
 
-            assert pack(quick.snapshot()) == pack(plain.snapshot())
+            assert encode(quick) == encode(plain)
 
 
 def test_a_column_that_is_missing_now_and_then_may_be() -> None:
@@ -64,6 +64,6 @@ def test_a_restart_while_missing_values_are_learnt_changes_nothing(share: float)
 
     for start in range(0, len(inputs), 75):
         parted.update(inputs[start : start + 75], 0.01)
-        parted = MissingRule.restore(parted.snapshot())
+        parted = decode(encode(parted), MissingRule)
 
-    assert repr(parted.snapshot()) == repr(whole.snapshot())
+    assert encode(parted) == encode(whole)
