@@ -30,7 +30,6 @@ from schemas.labelled import RowPosition as LabelledPosition
 from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError
 from schemas.topics import TopicRole
 from schemas.wire import LAST_INSTANT_MS
-from streams import interim  # noqa: F401
 from streams.alert.feedback import calls_for_retraining, retrain
 from streams.alert.onset import RowIndex
 from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, status_of

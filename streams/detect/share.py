@@ -1,23 +1,29 @@
 """Detect changes of the shares of a few categories."""
 
 import math
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
 from streams.change import Detector, Figures, Finding
+from streams.codec import Machine
 from streams.detect import compiled, score_kernel, share_kernel
-from streams.detect.adwin import _BLOCK_CLOCK, SlowDriftDetector, _least_mean, _merged
+from streams.detect.adwin import (
+    BLOCK_CLOCK,
+    SlowDrift,
+    SlowDriftDetector,
+    least_mean,
+    merged_rows,
+)
 from streams.detect.budget import (
     PAGE_HINKLEY_SHARE,
     block_adwin_delta,
     share_statistics,
     short_reference_cost,
 )
-from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, _away, _plain
+from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import ShareReference
 from streams.values import Floats, odds_of
 
@@ -28,51 +34,68 @@ ON_ITS_WAY = 0.3
 MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
 
 
-class ShareDetector:
+class ShareDetector(Machine):
     """Watch the shares of a few codes: Bernoulli CUSUMs against several odds ratios.
 
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> learnt = (rng.random(2_000) < 0.1).astype(float)
-    >>> watch = ShareDetector(ShareReference.of(learnt, [1]), 0.1)
+    >>> watch = ShareDetector.learn((rng.random(2_000) < 0.1).astype(float), [1], 0.1)
     >>> watch.run((rng.random(5_000) < 0.1).astype(float))
     >>> finding = watch.run((rng.random(500) < 0.3).astype(float))
     >>> finding.aspect, finding.figures.direction, finding.row < 150
     ('share', 'up', True)
     """
 
-    def __init__(
-        self,
-        reference: ShareReference,
+    _reference: ShareReference
+    _state: Floats
+    _slow_drifts: list[SlowDriftDetector]
+    _tops: Floats
+    _doubt: float
+
+    @classmethod
+    def learn(
+        cls,
+        values: Floats,
+        codes: Sequence[int],
         false_alarms: float,
-        learnt: Floats | None = None,
         expected: Floats | None = None,
         doubt: float = 1.0,
-    ) -> None:
-        self._reference = reference
-        self._doubt = doubt
-        levels = len(reference.codes)
-        self._state = np.zeros(share_kernel.SHARES_HEAD + levels * share_kernel.SHARE_SIZE)
-        self._state[share_kernel.LEVELS] = levels
-        for level in range(levels):
-            self._prepare(level)
-        self._tops = np.zeros(levels * share_kernel.SHARE_STATISTICS)
-        delta = block_adwin_delta(false_alarms / max(levels, 1))
+    ) -> "ShareDetector":
+        """Return a detector whose reference are the codes of some rows.
+
+        Parameters
+        ----------
+        values
+            The code of each row.
+        codes
+            Those whose shares are watched.
+        false_alarms
+            Per 10,000 rows.
+        expected
+            The part that the hour of each row adds to the share of each code: a row for each row,
+            a column for each of ``codes``.
+        doubt
+            The long-run variance, in that of independent rows, that such an expectation leaves.
+        """
+        reference = ShareReference.of(values, codes, expected)
+        delta = block_adwin_delta(false_alarms / max(len(codes), 1))
         blocks = reference.rows // share_kernel.SHARE_BLOCK_ROWS
-        self._backstops = [
-            SlowDriftDetector(
+        slow_drifts = [
+            SlowDriftDetector.of(
                 delta,
-                _BLOCK_CLOCK,
+                BLOCK_CLOCK,
                 blocks,
-                math.sqrt(share_kernel.SHARE_BLOCK_ROWS) * _least_mean(doubt),
-                _merged(inflation, share_kernel.SHARE_BLOCK_ROWS),
+                math.sqrt(share_kernel.SHARE_BLOCK_ROWS) * least_mean(doubt),
+                merged_rows(inflation, share_kernel.SHARE_BLOCK_ROWS),
             )
             for inflation in reference.inflations
         ]
-        if learnt is not None:
-            self._read_reference(learnt, _NOTHING_EXPECTED if expected is None else expected)
-        self.set_budget(false_alarms)
+        tops = np.zeros(len(codes) * share_kernel.SHARE_STATISTICS)
+        detector = cls(reference, _new_state(reference, doubt), slow_drifts, tops, doubt)
+        detector._read_reference(values, _NOTHING_EXPECTED if expected is None else expected)
+        detector.set_budget(false_alarms)
+        return detector
 
     @property
     def is_settled(self) -> bool:
@@ -102,25 +125,6 @@ class ShareDetector:
         """How much more the shares vary than those of independent rows, at most."""
         return max(self._reference.inflations)
 
-    def _prepare(self, level: int) -> None:
-        share = self._reference.shares[level]
-        part = self._state[_part(level) :]
-        part[share_kernel.CODE] = self._reference.codes[level]
-        part[share_kernel.SEEN] = self._reference.rows
-        part[share_kernel.SHARE] = share
-        hit, miss = _ratios(share, _BURST_ODDS)
-        part[share_kernel.BURST_HIT], part[share_kernel.BURST_MISS] = hit, -miss
-        variance = (
-            share_kernel.SHARE_BLOCK_ROWS * share * (1 - share) * self._reference.inflations[level]
-        )
-        variance *= self._doubt
-        part[share_kernel.BLOCK_MEAN] = share_kernel.SHARE_BLOCK_ROWS * share
-        part[share_kernel.BLOCK_SCALE] = 1 / math.sqrt(variance)
-        for k, (odds, _) in enumerate(share_statistics(1.0, share)):
-            hit, miss = _ratios(share, odds)
-            at = share_kernel.SHARE_HEAD + k * share_kernel.RUN_SIZE
-            part[at + share_kernel.KAPPA] = miss / (hit + miss) - share
-
     def _read_reference(self, learnt: Floats, expected: Floats) -> None:
         """Let ADWIN know the reference, block by block; the CUSUMs start at its shares."""
         rows = len(learnt) // share_kernel.SHARE_BLOCK_ROWS * share_kernel.SHARE_BLOCK_ROWS
@@ -132,9 +136,9 @@ class ShareDetector:
             hits = hits.reshape(-1, share_kernel.SHARE_BLOCK_ROWS).sum(axis=1)
             scores = (hits - part[share_kernel.BLOCK_MEAN]) * part[share_kernel.BLOCK_SCALE]
             if part[share_kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
-                self._backstops[level].rest()
+                self._slow_drifts[level].rest()
             held = np.maximum(np.minimum(scores, score_kernel.CLIP), -score_kernel.CLIP)
-            self._backstops[level].learn(held)
+            self._slow_drifts[level].learn(held)
         before = self._state.copy()
         places = _places(len(self._reference.codes))
         self._state[places + compiled.THRESHOLD] = math.inf
@@ -187,17 +191,17 @@ class ShareDetector:
         alarm = share_kernel.run_shares(self._state, codes, scores, hourly)
         row = len(codes) if alarm < 0 else alarm // share_kernel.SHARE_STATISTICS // levels
         finished = (fill + row) // share_kernel.SHARE_BLOCK_ROWS
-        slow = [
-            (block, level)
-            for level, backstop in enumerate(self._backstops)
-            if finished and (block := backstop.run(scores[:finished, level])) is not None
+        drifts = [
+            (drift.place, level, drift)
+            for level, detector in enumerate(self._slow_drifts)
+            if finished and (drift := detector.run(scores[:finished, level])) is not None
         ]
-        if slow:
-            block, level = min(slow)
+        if drifts:
+            block, level, drift = min(drifts)
             row = (block + 1) * share_kernel.SHARE_BLOCK_ROWS - fill - 1
             self._state = before  # as of the alarm, as for levels
             share_kernel.run_shares(self._state, codes[: row + 1], scores, hourly)
-            return self._slow_finding(row, level)
+            return self._slow_finding(row, level, drift)
         if alarm < 0:
             return None
         place, statistic = divmod(alarm, share_kernel.SHARE_STATISTICS)
@@ -207,11 +211,10 @@ class ShareDetector:
         share = float(self._state[at + share_kernel.HITS]) / rows
         return self._share(row, level, "cusum", share, rows)
 
-    def _slow_finding(self, row: int, level: int) -> Finding:
+    def _slow_finding(self, row: int, level: int, drift: SlowDrift) -> Finding:
         part = self._state[_part(level) :]
-        backstop = self._backstops[level]
-        rows = backstop.kept * share_kernel.SHARE_BLOCK_ROWS
-        hits = backstop.mean / part[share_kernel.BLOCK_SCALE] + part[share_kernel.BLOCK_MEAN]
+        rows = drift.kept * share_kernel.SHARE_BLOCK_ROWS
+        hits = drift.mean / part[share_kernel.BLOCK_SCALE] + part[share_kernel.BLOCK_MEAN]
         share = min(max(float(hits) / share_kernel.SHARE_BLOCK_ROWS, 0.0), 1.0)
         return self._share(row, level, "adwin", share, max(rows, 1))
 
@@ -234,7 +237,7 @@ class ShareDetector:
                 rows=rows,
             ),
             category_index=level,
-            crept=_away(before, seen - learnt - rows, learnt, variance, share - baseline),
+            crept=crept(before, seen - learnt - rows, learnt, variance, share - baseline),
             moved=((level, baseline, share), *self._also_moved(level)),
         )
 
@@ -252,33 +255,27 @@ class ShareDetector:
     def _reach(self, place: int) -> float:
         return float(self._state[place] / self._state[place + compiled.THRESHOLD])
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "reference": _plain(self._reference),
-            "doubt": self._doubt,
-            "state": self._state,
-            "tops": self._tops,
-            "backstops": {str(k): stop.snapshot() for k, stop in enumerate(self._backstops)},
-        }
 
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "ShareDetector":
-        """Return the detector as it was."""
-        reference = ShareReference(
-            rows=tree["reference"]["rows"],
-            codes=tuple(tree["reference"]["codes"]),
-            shares=tuple(tree["reference"]["shares"]),
-            inflations=tuple(tree["reference"]["inflations"]),
-        )
-        detector = cls(reference, 1.0, doubt=tree.get("doubt", 1.0))
-        detector._state = tree["state"]
-        detector._tops = tree["tops"]
-        detector._backstops = [
-            SlowDriftDetector.restore(tree["backstops"][str(k)])
-            for k in range(len(reference.codes))
-        ]
-        return detector
+def _new_state(reference: ShareReference, doubt: float) -> Floats:
+    """Return the state of the kernel before the first row of the reference."""
+    codes = len(reference.codes)
+    state = np.zeros(share_kernel.SHARES_HEAD + codes * share_kernel.SHARE_SIZE)
+    state[share_kernel.LEVELS] = codes
+    for index, share in enumerate(reference.shares):
+        part = state[_part(index) :]
+        part[share_kernel.CODE] = reference.codes[index]
+        part[share_kernel.SEEN] = reference.rows
+        part[share_kernel.SHARE] = share
+        hit, miss = _ratios(share, _BURST_ODDS)
+        part[share_kernel.BURST_HIT], part[share_kernel.BURST_MISS] = hit, -miss
+        variance = share_kernel.SHARE_BLOCK_ROWS * share * (1 - share) * reference.inflations[index]
+        part[share_kernel.BLOCK_MEAN] = share_kernel.SHARE_BLOCK_ROWS * share
+        part[share_kernel.BLOCK_SCALE] = 1 / math.sqrt(variance * doubt)
+        for k, (odds, _) in enumerate(share_statistics(1.0, share)):
+            hit, miss = _ratios(share, odds)
+            at = share_kernel.SHARE_HEAD + k * share_kernel.RUN_SIZE
+            part[at + share_kernel.KAPPA] = miss / (hit + miss) - share
+    return state
 
 
 def _part(level: int) -> int:

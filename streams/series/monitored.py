@@ -224,7 +224,7 @@ class MonitoredSeries(Machine):
         """Let alerts live with what the watch has found, and checks read the values."""
         transitions: list[RowTransition] = []
         at = start
-        profile_row = self.watch.rhythm_since - stretch.seen
+        profile_row = self.watch.profile_since - stretch.seen
         if not start <= profile_row < end:
             profile_row = end
         for detection in detections:

@@ -14,6 +14,7 @@ from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import Instants
+from streams.codec import encode
 from streams.series.monitored import Column, Reading, RowTransition
 from streams.series.offline import profile, watch_of
 from streams.series.series_set import REGRESSION_SERIES, SeriesSet
@@ -21,7 +22,8 @@ from streams.series.watch_spec import FIRST_STAGES, WatchSpec
 from streams.values import Scalar
 
 FEWEST_VALUES = FIRST_STAGES[0]
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+_UNREADABLE = (LookupError, TypeError, ValueError)
+"""Errors of a state whose checksum is right, and whose fields do not fit each other."""
 _OWN_SERIES: dict[str, SeriesRole] = {
     "prediction": "prediction",
     "score": "score",
@@ -88,7 +90,7 @@ def check_profile(spec: ModelSpec) -> None:
             role = _OWN_SERIES[series]
         watched = WatchSpec(role=role, reference_rows=spec.reference.rows)
         try:
-            watch_of(watched, made.model_dump()).snapshot()
+            encode(watch_of(watched, made.model_dump()))
         except _UNREADABLE as error:
             msg = f"{field}.state: is not what `tidegauge profile` of this version writes: {error}"
             raise SpecError(msg) from error

@@ -86,10 +86,13 @@ class SeriesSet:
         self._spec = spec
         self._ignored = frozenset(spec.features.ignore)
         self._usual_names: tuple[str, ...] = ()
-        self._minutes = bytearray()  # of the series that began together
+        self._minutes: dict[bytes, bytearray] = {}  # of the series that began together
         series = self.state.series
+        for name, each in series.items():
+            each.watch.spec = self._watch_spec(name, each.role)
+            each.watch.share_minutes(self._minutes)
         named = self.state.feature_series.items()
-        self._begun = {name for name, each in named if each in series}
+        self._begun = {name for name, series_name in named if series_name in series}
 
     def __getitem__(self, series: str) -> MonitoredSeries:
         """Return a series that has begun."""
@@ -120,7 +123,7 @@ class SeriesSet:
             if made is not None and made != before.reference.profile.get(name):
                 series.watch = self._new_watch(name, series.role)
                 ended.add(name)
-            series.watch.respec(self._watch_spec(name, series.role))
+            series.watch.spec = self._watch_spec(name, series.role)
         if self.state.series:
             self._divide_budget()
         return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
@@ -330,7 +333,7 @@ class SeriesSet:
             if is_new[number] and start is not None:
                 event = event_of(columns[number].role, start)
                 begins.append((event.offset, event.place, number))
-        self._minutes = bytearray()
+        self._minutes = {}
         for _, _, number in sorted(begins):
             self._begin(columns[number].series, columns[number].role)
         if begins:
@@ -347,9 +350,11 @@ class SeriesSet:
     def _new_watch(self, series: str, role: SeriesRole) -> SeriesWatch:
         spec = self._watch_spec(series, role)
         made = self._spec.reference.profile.get(series)
-        return (
-            SeriesWatch(spec, self._minutes) if made is None else watch_of(spec, made.model_dump())
-        )
+        if made is not None:
+            return watch_of(spec, made.model_dump())
+        watch = SeriesWatch(spec)
+        watch.share_minutes(self._minutes)
+        return watch
 
     def _watch_spec(self, series: str, role: SeriesRole) -> WatchSpec:
         return _watch_spec(role, self._kind(series, role), self._spec.reference.rows)

@@ -151,8 +151,8 @@ def test_a_series_that_is_learnt_again_takes_the_rows_of_the_spec_in_force() -> 
     played = play(cut(with_spec(spec(reference={"rows": 20_000}))))
 
     first, now = (each.monitor.models["m"].series for each in (UNCHANGED, played))
-    assert first["feature/a"].watch._stages[0] == 1_000
-    assert now["feature/a"].watch._stages[0] == 10_000
+    assert first["feature/a"].watch._learning._stages[0] == 1_000
+    assert now["feature/a"].watch._learning._stages[0] == 10_000
     assert not now["feature/b"].watch.is_learning
 
 

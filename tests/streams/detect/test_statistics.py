@@ -5,7 +5,6 @@ import pytest
 
 from streams.detect import level_kernel, score_kernel, statistics
 from streams.detect.level import NumericDetector
-from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample, Scale
 from streams.detect.statistics import INFLATION_BLOCK_ROWS
 
@@ -88,17 +87,17 @@ def test_scores_laid_down_in_order_are_those_of_the_values_one_by_one(rows: int)
         sample = Sample.of(x)
         one_by_one = [score_kernel.held_score(sample.scale.table, value) for value in x]
 
-        assert sample.held.tolist() == one_by_one
+        assert sample.clipped_scores.tolist() == one_by_one
 
 
 def test_statistics_read_scores_as_they_read_values() -> None:
     sample = Sample.of(np.random.default_rng(1).normal(0, 3, 500))
-    detector = NumericDetector(NumericReference.of(sample), 0.01)
+    detector = NumericDetector.learn(sample, 0.01)
     one, other = detector._state.copy(), detector._state.copy()
     scores, again = np.empty(500), np.empty(500)
 
     level_kernel.run_levels(one, sample.x, scores, 0.7)
-    level_kernel.run_held(other, sample.x, sample.held, again, 0.7)
+    level_kernel.run_held(other, sample.x, sample.clipped_scores, again, 0.7)
 
     assert one.tolist() == other.tolist()
     assert scores.tolist() == again.tolist()
@@ -126,7 +125,7 @@ def test_a_value_between_knots_further_apart_than_a_double_can_say_has_a_score()
 def test_equal_values_share_their_rank() -> None:
     sample = Sample([5.0, 1.0, 5.0, -0.0, 0.0])
 
-    assert sample.ranks.ravel().tolist() == [8.0, 5.0, 8.0, 2.0, 2.0]
+    assert sample.doubled_ranks.ravel().tolist() == [8.0, 5.0, 8.0, 2.0, 2.0]
 
 
 def test_a_share_between_stretches_is_the_part_of_the_variance() -> None:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from streams.clock import Instants
+from streams.codec import decode, encode
 from streams.detect.sample import Categories, Sample
 from streams.season.calendar import HourlyGrid
 from streams.season.hour_kernel import GRID_HOURS
@@ -59,7 +60,7 @@ def read(
         found += [(start + change.index, replace(change, index=0)) for change in changes]
         start, batch = end, batch + 1
         if batch % restart_every == 0:
-            watch = SeriesWatch.restore(spec, watch.snapshot())
+            watch = decode(encode(watch), SeriesWatch)
     return found, watch
 
 
@@ -206,7 +207,7 @@ def test_batch_edges_and_restarts_change_nothing_of_a_rhythm() -> None:
     found, parts = read(values, at_ms, sizes=(1, 7, 180, 3, 1_000), restart_every=3)
 
     assert found == expected
-    assert parts.snapshot() == whole.snapshot()
+    assert encode(parts) == encode(whole)
 
 
 def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
@@ -215,11 +216,10 @@ def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
     values: list[str | float | bool] = ["a"] * len(minutes)
     sample = Sample(values, Categories.of(values, rarest_rows=3))
 
-    calendar = HourlyGrid.of(sample, ["a", None], minutes)
-    assert calendar is not None
-    calendar = HourlyGrid.restore(calendar.snapshot())
+    grid = HourlyGrid.of(sample, ["a", None], minutes)
+    assert grid is not None
 
-    stored = np.frombuffer(calendar.snapshot()["grid"], dtype=np.float32).reshape(GRID_HOURS, 3)
+    stored = decode(encode(grid), HourlyGrid)._grid
     expected = np.bincount(minutes // 60 % GRID_HOURS, minlength=GRID_HOURS)
     assert stored[:, 0].tolist() == expected.tolist()
     assert stored[:, 1].tolist() == expected.tolist()

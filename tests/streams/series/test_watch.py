@@ -2,11 +2,11 @@ import numpy as np
 import orjson
 import pytest
 
-from streams.codec import DamagedSnapshotError
+from streams.codec import DamagedSnapshotError, encode
+from streams.series.numeric import NumericSeries
 from streams.series.offline import profile, watch_of
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
-from streams.tree_codec import unpack
 from streams.values import Scalar
 
 FEATURE = WatchSpec(role="feature")
@@ -128,7 +128,7 @@ def test_a_column_of_ids_is_not_an_alarm_a_row() -> None:
     watch = new_watch()
 
     assert watch.update([f"id {row}" for row in range(20_000)]) == []
-    assert len(watch.snapshot()) < 2_000
+    assert len(encode(watch)) < 2_000
 
 
 def test_a_value_of_another_type_is_said_once_and_left_out() -> None:
@@ -238,7 +238,7 @@ def test_a_numeric_series_fits_in_six_kilobytes() -> None:
     watch = new_watch()
     watch.update(numbers(50_000))
 
-    assert len(watch.snapshot()) < 6_000
+    assert len(encode(watch)) < 6_000
 
 
 def test_the_first_mistake_of_a_faultless_model_is_no_news() -> None:
@@ -351,10 +351,11 @@ def test_counts_that_rise_and_fall_smoothly_have_no_codes() -> None:
     counts: list[Scalar] = np.random.default_rng(1).poisson(9.0, 3_000).tolist()
     watch = new_watch()
     watch.update(counts)
-    tree = unpack(watch.snapshot())
+    series = watch._reference.series
 
-    assert tree["series"]["heaps"] == []
-    assert tree["series"]["shares"] is None
+    assert isinstance(series, NumericSeries)
+    assert series._heaps == ()
+    assert series._shares is None
 
 
 def test_a_beginning_unlike_the_rest_is_left_out_of_the_reference() -> None:
@@ -379,4 +380,4 @@ def test_missing_values_do_not_have_a_reference_made_once_more() -> None:
     for values in (start, [None, None], [False] * 300):
         cut.update(values)
 
-    assert cut.snapshot() == whole.snapshot()
+    assert encode(cut) == encode(whole)
