@@ -268,12 +268,15 @@ class ModelMonitor:
         DamagedSnapshotError
             When the bytes are not what was written.
         """
-        state = decode(snapshot, ModelState)
         model = cls(model_id, spec, labelled_topic, partition)
         try:
+            state = decode(snapshot, ModelState)
             model.in_force = SpecInForce(spec, state.spec)
+        except StateVersionError as error:
+            msg = f"model {model_id}: {error}"
+            raise StateVersionError(msg) from error
         except SpecError as error:
-            msg = f"the stored spec of model {model_id} cannot be read by this worker: {error}"
+            msg = f"model {model_id}: the stored spec cannot be read by this worker: {error}"
             raise StateVersionError(msg) from error
         spec = model.in_force.spec
         model.counts = state.counts

@@ -110,13 +110,19 @@ class SlowDriftDetector(Machine):
         """Read scores until their mean has changed."""
         if not self._is_asked:
             return None
-        before = len(self._pending)
-        for place, score in enumerate(self._merge(scores).tolist()):
-            if self._window.update(score):
-                drift = self._drift((place + 1) * self._merged - before - 1)
-                self._window = _new_window(self._delta, self._clock)  # as River's ADWIN does
-                if drift is not None:
-                    return drift
+        pending, scores_read = len(self._pending), 0
+        left = self._merge(scores).tolist()
+        while left:
+            unread = iter(left)
+            if not any(map(self._window.update, unread)):  # a loop in C, which ends at a cut
+                return None
+            rest = list(unread)
+            scores_read += len(left) - len(rest)
+            drift = self._drift(scores_read * self._merged - pending - 1)
+            self._window = _new_window(self._delta, self._clock)  # as River's ADWIN does
+            if drift is not None:
+                return drift
+            left = rest
         return None
 
     def _merge(self, scores: Floats) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 
 from streams.change import Detector, Figures, Finding
 from streams.codec import Machine
-from streams.detect import compiled, level_kernel
+from streams.detect import level_kernel
 from streams.detect.adwin import (
     ROW_CLOCK,
     SlowDrift,
@@ -27,6 +27,7 @@ from streams.detect.budget import (
     spread_down_threshold,
     spread_up_threshold,
 )
+from streams.detect.level_kernel import SERIES, STATISTIC
 from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample
@@ -36,12 +37,13 @@ _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
 
 
-def _of_each(field: int) -> slice:
-    """Return where a field of every statistic of levels lies in a state."""
-    return slice(level_kernel.HEAD + field, level_kernel.LEVELS_SIZE, compiled.STATISTIC_SIZE)
+def _of_each(slot: int) -> slice:
+    """Return where a slot of every statistic lies in a state."""
+    return slice(level_kernel.FIRST + slot, level_kernel.HEAD, len(STATISTIC))
 
 
-_DELTA, _TOP, _THRESHOLD = map(_of_each, (compiled.DELTA, compiled.TOP, compiled.THRESHOLD))
+_TOTAL, _DELTA = _of_each(STATISTIC.total), _of_each(STATISTIC.delta)
+_TOP, _THRESHOLD = _of_each(STATISTIC.top), _of_each(STATISTIC.threshold)
 
 
 class NumericDetector(Machine):
@@ -86,7 +88,7 @@ class NumericDetector(Machine):
             merged_rows(reference.level_inflation, 1),
         )
         tops = np.zeros(level_kernel.STATISTICS)
-        detector = cls(reference, _new_state(reference, sample), slow_drift, tops, doubt)
+        detector = cls(reference, _new_state(reference, sample, doubt), slow_drift, tops, doubt)
         detector._read_reference(sample)
         detector.set_budget(false_alarms)
         return detector
@@ -107,25 +109,20 @@ class NumericDetector(Machine):
     @property
     def is_calm(self) -> bool:
         """Whether no statistic is on its way to an alarm."""
-        sums = self._state[level_kernel.HEAD : level_kernel.LEVELS_SIZE : compiled.STATISTIC_SIZE]
-        return bool((sums < CALM * self._state[_THRESHOLD]).all())
-
-    @property
-    def _adwin_scale(self) -> float:
-        return 1 / math.sqrt(self._reference.level_inflation * self._doubt)
+        return bool((self._state[_TOTAL] < CALM * self._state[_THRESHOLD]).all())
 
     def _read_reference(self, learnt: Sample) -> None:
-        state, scores = self._state, np.empty(len(learnt))
+        state, scores = self._state, learnt.clipped_scores.copy()
         state[_THRESHOLD] = 1.0
-        level_kernel.run_held(state, learnt.x, learnt.clipped_scores, scores, self._adwin_scale)
+        level_kernel.run_on_scores(state, learnt.x, scores)
         self._tops = state[_TOP].copy()
         self._slow_drift.learn(scores)
 
     def _crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> float:
         """Return how far rows between the reference and the change lie away on its side."""
-        learnt = self._reference.rows
-        between = self._state[level_kernel.COUNT] - learnt - rows
-        before = self._state[mean] * self._state[level_kernel.COUNT] - usual * learnt - total
+        learnt, read = self._reference.rows, self._state[SERIES.rows]
+        between = read - learnt - rows
+        before = self._state[mean] * read - usual * learnt - total
         return crept(before - usual * between, between, learnt, variance, total - usual * rows)
 
     def set_budget(self, false_alarms: float) -> None:
@@ -153,28 +150,27 @@ class NumericDetector(Machine):
         """Read values until something has changed."""
         before = None
         if self._slow_drift.may_find(len(values)):
-            before = self._state[: level_kernel.LEVELS_SIZE].copy()  # the knots never change
+            before = self._state[: level_kernel.HEAD].copy()  # the knots never change
         scores = np.empty(len(values))
-        alarm = level_kernel.run_levels(self._state, values, scores, self._adwin_scale)
+        alarm = level_kernel.run_page_hinkley(self._state, values, scores)
         row = alarm // level_kernel.STATISTICS if alarm >= 0 else len(values)
         slow = self._slow_drift.run(scores if alarm < 0 else scores[:row])
         if slow is not None and before is not None:
             # What is reported is as of the alarm, wherever these values happen to end.
-            self._state[: level_kernel.LEVELS_SIZE] = before
-            read = values[: slow.place + 1]
-            level_kernel.run_levels(self._state, read, scores, self._adwin_scale)
+            self._state[: level_kernel.HEAD] = before
+            level_kernel.run_page_hinkley(self._state, values[: slow.place + 1], scores)
             return self._slow_finding(slow)
         return self._finding(row, alarm % level_kernel.STATISTICS) if alarm >= 0 else None
 
     def _finding(self, row: int, statistic: int) -> Finding:
         state, at = self._state, _at(statistic)
-        rows = int(state[at + compiled.ROWS])
-        shift = state[at + compiled.SCORES] / rows - state[level_kernel.MEAN]
-        power = state[at + compiled.SQUARES] / rows
-        excess = power - state[level_kernel.MEAN_SQUARE]
+        rows = int(state[at + STATISTIC.rows])
+        shift = state[at + STATISTIC.scores] / rows - state[SERIES.mean]
+        power = state[at + STATISTIC.squares] / rows
+        excess = power - state[SERIES.mean_square]
         if statistic < level_kernel.SPREAD_UP or 2 * shift * shift > excess > 0:
             return self._level(row, "page_hinkley", shift, at)
-        ratio = math.sqrt(max(power - shift * shift, 0.0) / state[level_kernel.MEAN_SQUARE])
+        ratio = math.sqrt(max(power - shift * shift, 0.0) / state[SERIES.mean_square])
         sd = self._reference.sd
         return Finding(
             row=row,
@@ -188,24 +184,22 @@ class NumericDetector(Machine):
                 direction="up" if statistic == level_kernel.SPREAD_UP else "down",
                 rows=rows,
             ),
-            crept=self._crept(
-                rows, state[at + compiled.SQUARES], level_kernel.MEAN_SQUARE, 1.0, 2.0
-            ),
+            crept=self._crept(rows, state[at + STATISTIC.squares], SERIES.mean_square, 1.0, 2.0),
         )
 
     def _slow_finding(self, drift: SlowDrift) -> Finding:
-        shift = drift.mean / self._adwin_scale - self._state[level_kernel.MEAN]
+        shift = drift.mean / self._state[SERIES.adwin_scale] - self._state[SERIES.mean]
         return self._level(drift.place, "adwin", shift, _at(0 if shift > 0 else 1))
 
     def _level(self, row: int, detector: Detector, shift: float, at: int) -> Finding:
         phi = self._reference.autocorrelation
-        rows = max(int(self._state[at + compiled.ROWS]), 1)
+        rows = max(int(self._state[at + STATISTIC.rows]), 1)
         return Finding(
             row=row,
             aspect="level",
             detector=detector,
             figures=Figures(
-                value=finite_or_none(self._state[at + compiled.VALUES] / rows),
+                value=finite_or_none(self._state[at + STATISTIC.values] / rows),
                 baseline=finite_or_none(self._reference.mean),
                 # A step d of the score moves the mean innovation by d (1 - phi).
                 effect=float(abs(shift)) * self._reference.innovation_sd / (1 - phi),
@@ -213,26 +207,22 @@ class NumericDetector(Machine):
                 direction="up" if shift > 0 else "down",
                 rows=rows,
             ),
-            crept=self._crept(rows, self._state[at + compiled.SCORES], level_kernel.MEAN, 0.0, 1.0),
+            crept=self._crept(rows, self._state[at + STATISTIC.scores], SERIES.mean, 0.0, 1.0),
         )
 
 
-def _new_state(reference: NumericReference, sample: Sample) -> Floats:
+def _new_state(reference: NumericReference, sample: Sample, doubt: float) -> Floats:
     """Return the state of the kernel before the first value of the reference."""
-    scale = sample.scale
-    state = np.zeros(level_kernel.LEVELS_SIZE + 2 * len(scale.knots))
-    state[level_kernel.LEARNT_ROWS] = reference.rows
-    state[level_kernel.PHI] = reference.autocorrelation
-    state[level_kernel.INNOVATION_SCALE] = 1 / reference.innovation_sd
-    state[level_kernel.SCORE_MEAN] = reference.score_mean
-    state[level_kernel.SCORE_SCALE] = 1 / reference.score_sd
-    state[level_kernel.KNOTS] = len(scale.knots)
-    state[level_kernel.LOW_SLOPE] = scale.low_slope
-    state[level_kernel.HIGH_SLOPE] = scale.high_slope
-    state[level_kernel.LEVELS_SIZE :] = np.concatenate((scale.knots, scale.scores))
-    state[_DELTA] = _DELTAS
-    return state
+    head = np.zeros(level_kernel.HEAD)
+    head[SERIES.learnt_rows] = reference.rows
+    head[SERIES.autocorrelation] = reference.autocorrelation
+    head[SERIES.innovation_scale] = 1 / reference.innovation_sd
+    head[SERIES.adwin_scale] = 1 / math.sqrt(reference.level_inflation * doubt)
+    head[SERIES.score_mean] = reference.score_mean
+    head[SERIES.score_scale] = 1 / reference.score_sd
+    head[_DELTA] = _DELTAS
+    return sample.scale.table(head)
 
 
 def _at(statistic: int) -> int:
-    return level_kernel.HEAD + statistic * compiled.STATISTIC_SIZE
+    return level_kernel.FIRST + statistic * len(STATISTIC)

@@ -63,9 +63,8 @@ class NumericReference(Struct, frozen=True, gc=False, kw_only=True, omit_default
     @classmethod
     def of(cls, sample: Sample) -> "NumericReference":
         """Summarise at least two different numbers."""
-        scale, z = sample.scale, np.empty(len(sample))
-        laid = (scale.knots, scale.scores, scale.low_slope, scale.high_slope)
-        score_mean, score_sd = statistics.standardise(sample.x, sample.order, laid, z)
+        z = np.empty(len(sample))
+        score_mean, score_sd = statistics.standardise(sample.clipped_scores, z)
         phi = autocorrelation(z)
         e, power = np.empty(len(z) - 1), np.empty(len(z) - 1)
         innovation_sd, level, spread, half_variance = statistics.innovate(z, phi, e, power)

@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import Struct
 
 from streams.detect import compiled, run_kernel, score_kernel, statistics
+from streams.detect.score_kernel import SCALE
 from streams.values import Floats, Value
 
 MAX_CATEGORIES = 12
@@ -106,13 +107,11 @@ class Scale:
             knots=knots, scores=scores, low_slope=_slope(least, low), high_slope=_slope(high, most)
         )
 
-    @property
-    def table(self) -> Floats:
-        """The scale as the kernels read it."""
-        head = np.zeros(score_kernel.TABLE_HEAD)
-        head[score_kernel.GRID_KNOTS] = len(self.knots)
-        head[score_kernel.GRID_LOW_SLOPE] = self.low_slope
-        head[score_kernel.GRID_HIGH_SLOPE] = self.high_slope
+    def table(self, head: Floats) -> Floats:
+        """Return the scale as the kernels read it, behind a head that begins with its slots."""
+        head[SCALE.knots] = len(self.knots)
+        head[SCALE.low_slope] = self.low_slope
+        head[SCALE.high_slope] = self.high_slope
         return np.concatenate((head, self.knots, self.scores))
 
 
@@ -194,9 +193,10 @@ class Sample:
     @cached_property
     def clipped_scores(self) -> Floats:
         """The raw normal scores of the numbers, held within bounds."""
-        held = np.empty(len(self.x))
-        score_kernel.held_in_order(self.scale.table, self.x, self.order, held)
-        return held
+        scores, head = np.empty(len(self.x)), np.zeros(len(SCALE))
+        table = self.scale.table(head)
+        score_kernel.clipped_scores(table, len(head), self.x, self.order, scores)
+        return scores
 
     @cached_property
     def moments(self) -> tuple[float, float]:

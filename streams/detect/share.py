@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streams.change import Detector, Figures, Finding
 from streams.codec import Machine
-from streams.detect import compiled, score_kernel, share_kernel
+from streams.detect import score_kernel, share_kernel
 from streams.detect.adwin import (
     BLOCK_CLOCK,
     SlowDrift,
@@ -25,6 +25,7 @@ from streams.detect.budget import (
 )
 from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import ShareReference
+from streams.detect.share_kernel import BLOCK_ROWS, CATEGORY, RUN, SHARES, STATISTICS
 from streams.values import Floats, odds_of
 
 _BURST_ODDS = 9.0
@@ -80,18 +81,18 @@ class ShareDetector(Machine):
         """
         reference = ShareReference.of(values, codes, expected)
         delta = block_adwin_delta(false_alarms / max(len(codes), 1))
-        blocks = reference.rows // share_kernel.SHARE_BLOCK_ROWS
+        blocks = reference.rows // BLOCK_ROWS
         slow_drifts = [
             SlowDriftDetector.of(
                 delta,
                 BLOCK_CLOCK,
                 blocks,
-                math.sqrt(share_kernel.SHARE_BLOCK_ROWS) * least_mean(doubt),
-                merged_rows(inflation, share_kernel.SHARE_BLOCK_ROWS),
+                math.sqrt(BLOCK_ROWS) * least_mean(doubt),
+                merged_rows(inflation, BLOCK_ROWS),
             )
             for inflation in reference.inflations
         ]
-        tops = np.zeros(len(codes) * share_kernel.SHARE_STATISTICS)
+        tops = np.zeros(len(codes) * STATISTICS)
         detector = cls(reference, _new_state(reference, doubt), slow_drifts, tops, doubt)
         detector._read_reference(values, _NOTHING_EXPECTED if expected is None else expected)
         detector.set_budget(false_alarms)
@@ -112,7 +113,7 @@ class ShareDetector(Machine):
     def is_calm(self) -> bool:
         """Whether no statistic is on its way to an alarm."""
         places = _places(len(self._reference.codes))
-        thresholds = self._state[places + compiled.THRESHOLD]
+        thresholds = self._state[places + RUN.threshold]
         return bool((self._state[places] < CALM * thresholds).all())
 
     @property
@@ -127,34 +128,32 @@ class ShareDetector(Machine):
 
     def _read_reference(self, learnt: Floats, expected: Floats) -> None:
         """Let ADWIN know the reference, block by block; the CUSUMs start at its shares."""
-        rows = len(learnt) // share_kernel.SHARE_BLOCK_ROWS * share_kernel.SHARE_BLOCK_ROWS
+        rows = len(learnt) // BLOCK_ROWS * BLOCK_ROWS
         for level, code in enumerate(self._reference.codes):
             part = self._state[_part(level) :]
             hits = (learnt[:rows] == code).astype(np.float64)
             if len(expected):
                 hits -= expected[:rows, level]
-            hits = hits.reshape(-1, share_kernel.SHARE_BLOCK_ROWS).sum(axis=1)
-            scores = (hits - part[share_kernel.BLOCK_MEAN]) * part[share_kernel.BLOCK_SCALE]
-            if part[share_kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
+            hits = hits.reshape(-1, BLOCK_ROWS).sum(axis=1)
+            scores = (hits - part[CATEGORY.block_mean]) * part[CATEGORY.block_scale]
+            if part[CATEGORY.block_mean] < MIN_BLOCK_HITS:
                 self._slow_drifts[level].rest()
             held = np.maximum(np.minimum(scores, score_kernel.CLIP), -score_kernel.CLIP)
             self._slow_drifts[level].learn(held)
         before = self._state.copy()
         places = _places(len(self._reference.codes))
-        self._state[places + compiled.THRESHOLD] = math.inf
-        share_kernel.run_shares(
+        self._state[places + RUN.threshold] = math.inf
+        share_kernel.run_bernoulli_cusums(
             self._state,
             learnt,
-            np.empty((rows // share_kernel.SHARE_BLOCK_ROWS, len(self.codes))),
+            np.empty((rows // BLOCK_ROWS, len(self.codes))),
             expected,
         )
-        self._tops = self._state[places + compiled.TOP]
+        self._tops = self._state[places + RUN.top]
         for level in range(len(self._reference.codes)):  # keep the runs, as Page-Hinkley does
             at = _part(level)
-            self._state[at : at + share_kernel.SHARE_HEAD] = before[
-                at : at + share_kernel.SHARE_HEAD
-            ]
-        self._state[share_kernel.BLOCK_FILL] = 0.0
+            self._state[at : at + len(CATEGORY)] = before[at : at + len(CATEGORY)]
+        self._state[SHARES.block_rows] = 0.0
 
     def set_budget(self, false_alarms: float) -> None:
         """Divide the budget among the levels and set their thresholds.
@@ -163,7 +162,7 @@ class ShareDetector(Machine):
         lies below what the reference did by itself.
         """
         thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
-        self._state[_places(len(self._reference.codes)) + compiled.THRESHOLD] = thresholds
+        self._state[_places(len(self._reference.codes)) + RUN.threshold] = thresholds
 
     def _thresholds(self, false_alarms: float) -> Floats:
         reference = self._reference
@@ -183,14 +182,14 @@ class ShareDetector(Machine):
         ``expected`` is what the hour of each row adds to the share of each level.
         """
         levels = len(self._reference.codes)
-        fill = int(self._state[share_kernel.BLOCK_FILL])
-        blocks = (fill + len(codes)) // share_kernel.SHARE_BLOCK_ROWS
+        fill = int(self._state[SHARES.block_rows])
+        blocks = (fill + len(codes)) // BLOCK_ROWS
         scores = np.empty((blocks, levels))
         hourly = _NOTHING_EXPECTED if expected is None else expected
         before = self._state.copy() if blocks else self._state
-        alarm = share_kernel.run_shares(self._state, codes, scores, hourly)
-        row = len(codes) if alarm < 0 else alarm // share_kernel.SHARE_STATISTICS // levels
-        finished = (fill + row) // share_kernel.SHARE_BLOCK_ROWS
+        alarm = share_kernel.run_bernoulli_cusums(self._state, codes, scores, hourly)
+        row = len(codes) if alarm < 0 else alarm // STATISTICS // levels
+        finished = (fill + row) // BLOCK_ROWS
         drifts = [
             (drift.place, level, drift)
             for level, detector in enumerate(self._slow_drifts)
@@ -198,31 +197,31 @@ class ShareDetector(Machine):
         ]
         if drifts:
             block, level, drift = min(drifts)
-            row = (block + 1) * share_kernel.SHARE_BLOCK_ROWS - fill - 1
+            row = (block + 1) * BLOCK_ROWS - fill - 1
             self._state = before  # as of the alarm, as for levels
-            share_kernel.run_shares(self._state, codes[: row + 1], scores, hourly)
+            share_kernel.run_bernoulli_cusums(self._state, codes[: row + 1], scores, hourly)
             return self._slow_finding(row, level, drift)
         if alarm < 0:
             return None
-        place, statistic = divmod(alarm, share_kernel.SHARE_STATISTICS)
+        place, statistic = divmod(alarm, STATISTICS)
         level = place % levels
-        at = _part(level) + share_kernel.SHARE_HEAD + statistic * share_kernel.RUN_SIZE
-        rows = int(self._state[at + compiled.ROWS])
-        share = float(self._state[at + share_kernel.HITS]) / rows
+        at = _part(level) + len(CATEGORY) + statistic * len(RUN)
+        rows = int(self._state[at + RUN.rows])
+        share = float(self._state[at + RUN.hits]) / rows
         return self._share(row, level, "cusum", share, rows)
 
     def _slow_finding(self, row: int, level: int, drift: SlowDrift) -> Finding:
         part = self._state[_part(level) :]
-        rows = drift.kept * share_kernel.SHARE_BLOCK_ROWS
-        hits = drift.mean / part[share_kernel.BLOCK_SCALE] + part[share_kernel.BLOCK_MEAN]
-        share = min(max(float(hits) / share_kernel.SHARE_BLOCK_ROWS, 0.0), 1.0)
+        rows = drift.kept * BLOCK_ROWS
+        hits = drift.mean / part[CATEGORY.block_scale] + part[CATEGORY.block_mean]
+        share = min(max(float(hits) / BLOCK_ROWS, 0.0), 1.0)
         return self._share(row, level, "adwin", share, max(rows, 1))
 
     def _share(self, row: int, level: int, detector: Detector, share: float, rows: int) -> Finding:
         baseline = self._reference.shares[level]
         part = self._state[_part(level) :]
-        learnt, seen = self._reference.rows, part[share_kernel.SEEN]
-        before = part[share_kernel.SHARE] * seen - share * rows - baseline * (seen - rows)
+        learnt, seen = self._reference.rows, part[CATEGORY.rows]
+        before = part[CATEGORY.share] * seen - share * rows - baseline * (seen - rows)
         variance = baseline * (1 - baseline) * self._reference.inflations[level]
         return Finding(
             row=row,
@@ -245,51 +244,51 @@ class ShareDetector(Machine):
         """Return the other levels that are on their way to an alarm, the furthest first."""
         others = []
         for level, share in enumerate(self._reference.shares):
-            places = [_statistic(level, k) for k in range(share_kernel.SHARE_STATISTICS)]
+            places = [_statistic(level, k) for k in range(STATISTICS)]
             reach, at = max((self._reach(place), place) for place in places)
             if level != found and reach > ON_ITS_WAY:
-                now = float(self._state[at + share_kernel.HITS] / self._state[at + compiled.ROWS])
+                now = float(self._state[at + RUN.hits] / self._state[at + RUN.rows])
                 others.append((-reach, level, share, now))
         return [(level, share, now) for _, level, share, now in sorted(others)]
 
     def _reach(self, place: int) -> float:
-        return float(self._state[place] / self._state[place + compiled.THRESHOLD])
+        return float(self._state[place] / self._state[place + RUN.threshold])
 
 
 def _new_state(reference: ShareReference, doubt: float) -> Floats:
     """Return the state of the kernel before the first row of the reference."""
     codes = len(reference.codes)
-    state = np.zeros(share_kernel.SHARES_HEAD + codes * share_kernel.SHARE_SIZE)
-    state[share_kernel.LEVELS] = codes
+    state = np.zeros(len(SHARES) + codes * share_kernel.CATEGORY_SIZE)
+    state[SHARES.categories] = codes
     for index, share in enumerate(reference.shares):
         part = state[_part(index) :]
-        part[share_kernel.CODE] = reference.codes[index]
-        part[share_kernel.SEEN] = reference.rows
-        part[share_kernel.SHARE] = share
+        part[CATEGORY.code] = reference.codes[index]
+        part[CATEGORY.rows] = reference.rows
+        part[CATEGORY.share] = share
         hit, miss = _ratios(share, _BURST_ODDS)
-        part[share_kernel.BURST_HIT], part[share_kernel.BURST_MISS] = hit, -miss
-        variance = share_kernel.SHARE_BLOCK_ROWS * share * (1 - share) * reference.inflations[index]
-        part[share_kernel.BLOCK_MEAN] = share_kernel.SHARE_BLOCK_ROWS * share
-        part[share_kernel.BLOCK_SCALE] = 1 / math.sqrt(variance * doubt)
+        part[CATEGORY.burst_hit], part[CATEGORY.burst_miss] = hit, -miss
+        variance = BLOCK_ROWS * share * (1 - share) * reference.inflations[index]
+        part[CATEGORY.block_mean] = BLOCK_ROWS * share
+        part[CATEGORY.block_scale] = 1 / math.sqrt(variance * doubt)
         for k, (odds, _) in enumerate(share_statistics(1.0, share)):
             hit, miss = _ratios(share, odds)
-            at = share_kernel.SHARE_HEAD + k * share_kernel.RUN_SIZE
-            part[at + share_kernel.KAPPA] = miss / (hit + miss) - share
+            at = len(CATEGORY) + k * len(RUN)
+            part[at + RUN.kappa] = miss / (hit + miss) - share
     return state
 
 
 def _part(level: int) -> int:
-    return share_kernel.SHARES_HEAD + level * share_kernel.SHARE_SIZE
+    return len(SHARES) + level * share_kernel.CATEGORY_SIZE
 
 
 def _statistic(level: int, k: int) -> int:
-    return _part(level) + share_kernel.SHARE_HEAD + k * share_kernel.RUN_SIZE
+    return _part(level) + len(CATEGORY) + k * len(RUN)
 
 
 @cache
 def _places(levels: int) -> NDArray[np.intp]:
     """Return where the statistics of so many levels lie in a state."""
-    statistics = range(share_kernel.SHARE_STATISTICS)
+    statistics = range(STATISTICS)
     return np.array([_statistic(level, k) for level in range(levels) for k in statistics], np.intp)
 
 

@@ -12,10 +12,10 @@ from msgspec import field
 
 from streams.clock import DAY_HOURS, Minutes
 from streams.codec import Machine
-from streams.detect import score_kernel
 from streams.detect.compiled import Singles
 from streams.detect.sample import MIN_ATOM_SHARE, Sample, coded
 from streams.season import hour_kernel
+from streams.season.hour_kernel import HOUR, PROFILE
 from streams.season.hour_profile import HourProfile
 from streams.season.recurrence import SURE, SURE_AFTER_ALARMS, by_day, hours_of, two_way_anova
 from streams.values import Floats, Value
@@ -46,8 +46,8 @@ class HourlyGrid(Machine):
     """
 
     _began: int
-    _names: tuple[Value | None, ...] = ()
-    """Of categories: those that are counted; None stands for all others."""
+    _columns: dict[Value | None, float] = field(default_factory=dict)
+    """Of categories: the column in which each is counted; None stands for all others."""
     _knots: Floats | None = None
     """Of numbers: the table of a score, without hours."""
     _hours: bytearray = field(default_factory=bytearray)
@@ -75,8 +75,9 @@ class HourlyGrid(Machine):
         ordered = np.sort(minutes)
         began = int(ordered[hour_kernel.LATE_ROWS - 1])
         latest = int(ordered[-hour_kernel.LATE_ROWS])
-        knots = None if names else sample.scale.table
-        grid = cls(began, tuple(names), knots, _learnt_minutes=max(latest - began, 0))
+        knots = None if names else sample.scale.table(np.zeros(hour_kernel.TABLE_HEAD))
+        columns = {name: float(column) for column, name in enumerate(names)}
+        grid = cls(began, columns, knots, _learnt_minutes=max(latest - began, 0))
         grid._reach(0)
         if names:
             grid._add(grid._columns_of_sample(sample), minutes, None)
@@ -145,23 +146,21 @@ class HourlyGrid(Machine):
             self._categories += values
         elif x is not None:
             self._numbers += x.tobytes()
-        rows = self._waiting_rows
+        rows = len(self._minutes) // _BYTES
         if rows >= ROWS_AT_ONCE:  # as many as if they had come one by one
             self._count(rows // ROWS_AT_ONCE * ROWS_AT_ONCE)
-
-    @property
-    def _waiting_rows(self) -> int:
-        return len(self._minutes) // _BYTES
 
     def _count(self, rows: int) -> None:
         """Add the first of the values that wait to their hours."""
         end = _BYTES * rows
-        minutes = np.frombuffer(self._minutes[:end], dtype=np.int64)
+        minutes = np.frombuffer(self._minutes, dtype=np.int64)[:rows]
+        self._minutes = self._minutes[end:]
         if self._knots is None:
             x = self._columns_of(self._categories[:rows])
+            del self._categories[:rows]
         else:
-            x = np.frombuffer(self._numbers[:end])
-        del self._minutes[:end], self._numbers[:end], self._categories[:rows]
+            x = np.frombuffer(self._numbers)[:rows]
+            self._numbers = self._numbers[end:]
         self._add(x, minutes, self._knots)
 
     def _add(self, x: Floats, minutes: Minutes, knots: Floats | None) -> None:
@@ -185,13 +184,13 @@ class HourlyGrid(Machine):
     @property
     def _days(self) -> Singles:
         """The hours reached so far, a row each: values, then the sums of their measures."""
-        columns = len(self._names) if self._knots is None else 2
+        columns = len(self._columns) if self._knots is None else 2
         return np.frombuffer(self._hours, dtype=np.float32).reshape(-1, 1 + columns)
 
     @property
     def _grid(self) -> Singles:
         """The hours of a whole fortnight, each at its place in it."""
-        self._count(self._waiting_rows)
+        self._count(len(self._minutes) // _BYTES)
         days = self._days
         grid = np.zeros((hour_kernel.GRID_HOURS, days.shape[1]), dtype=np.float32)
         grid[self._places_of(len(days))] = days
@@ -208,9 +207,7 @@ class HourlyGrid(Machine):
 
     def _columns_of(self, values: Sequence[Value | None]) -> Floats:
         """Return the column of each category; of those that are not counted one that is not."""
-        other = len(self._names) - 1 if self._names[-1] is None else len(self._names)
-        columns = {name: float(column) for column, name in enumerate(self._names)}
-        return coded(values, columns, other)
+        return coded(values, self._columns, self._columns.get(None, len(self._columns)))
 
     def test(self, *, may_guess: bool) -> HourProfile | None:
         """Pass the next test; return the rhythm that is known by now.
@@ -245,7 +242,7 @@ class HourlyGrid(Machine):
         if self._tested_days <= CYCLE_DAYS:
             return None
         if self._knots is None:
-            columns = [self._cells(k) for k in range(len(self._names))]
+            columns = [self._cells(k) for k in range(len(self._columns))]
         else:
             columns = [self._cells(0), self._log_spreads()]
         has_alarmed = self.alarms > 1
@@ -261,7 +258,7 @@ class HourlyGrid(Machine):
         """Believe a single cycle, where the hours differ by more than chance explains."""
         rows = self._grid[:, 0].astype(np.float64)
         if self._knots is None:
-            columns = [self._cells(k) for k in range(len(self._names))]
+            columns = [self._cells(k) for k in range(len(self._columns))]
             means = [float(np.nanmean(cells)) for cells in columns]
             noise = [mean * (1 - mean) for mean in means]
         else:
@@ -282,18 +279,18 @@ class HourlyGrid(Machine):
         hours, days = len(columns[0]), self._tested_days
         if self._knots is None:
             shares = np.column_stack(columns).ravel()
-            return HourProfile(hours=hours, days=days, names=self._names, shares=shares)
+            return HourProfile(hours=hours, days=days, names=tuple(self._columns), shares=shares)
         level, spread = columns
         head = self._knots.copy()
-        head[score_kernel.HOURS] = hours
+        head[PROFILE.hours] = hours
         grid = self._grid
-        head[score_kernel.CENTRE] = float(grid[:, 1].sum()) / float(grid[:, 0].sum())
+        head[PROFILE.centre] = float(grid[:, 1].sum()) / float(grid[:, 0].sum())
         before, after = _slopes(level)
-        parts = np.empty((hours, hour_kernel.HOUR_PARTS))
-        parts[:, hour_kernel.MIDDLE] = level
-        parts[:, hour_kernel.BEFORE] = before
-        parts[:, hour_kernel.AFTER] = after
-        parts[:, hour_kernel.SPREAD] = np.maximum(np.exp(spread), LEAST_SPREAD)
+        parts = np.empty((hours, len(HOUR)))
+        parts[:, HOUR.middle] = level
+        parts[:, HOUR.before] = before
+        parts[:, HOUR.after] = after
+        parts[:, HOUR.spread] = np.maximum(np.exp(spread), LEAST_SPREAD)
         table = np.concatenate((head, parts.ravel()))
         return HourProfile(hours=hours, days=days, table=table)
 

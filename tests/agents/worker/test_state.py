@@ -19,7 +19,6 @@ from streams.codec import STATE_VERSION
 from streams.emission import Emission
 from streams.monitor import Monitor
 from streams.state import StoredState, manifest_records
-from streams.tree_codec import pack, unpack
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import START_MS, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender
@@ -537,8 +536,8 @@ def test_where_the_log_is_cut_off_the_worker_stops() -> None:
 
 def test_state_of_a_later_version_stops_the_worker_and_is_left_as_it_is() -> None:
     desk = saved()
-    manifest = unpack(desk.held.monitor.models["m"].snapshot())
-    later = pack(manifest | {"version": STATE_VERSION + 1, "what nobody knows yet": 1})
+    snapshot = desk.held.monitor.models["m"].snapshot()
+    later = snapshot[:4] + (STATE_VERSION + 1).to_bytes(2, "little") + snapshot[6:]
     [record] = manifest_records("m", 5, later)
     desk.reader.keep([Outgoing(*STATE, record.key, record.value, None)])
     before = list(desk.reader.logs[STATE])
@@ -547,7 +546,7 @@ def test_state_of_a_later_version_stops_the_worker_and_is_left_as_it_is() -> Non
         desk.restore(3)
 
     assert str(caught.value) == (
-        f"the state of model m has version {STATE_VERSION + 1}, this worker reads version "
+        f"model m: the state has version {STATE_VERSION + 1}, this worker reads version "
         f"{STATE_VERSION}: start the worker version that wrote it, or a later one"
     )
     assert caught.value.exit_code == 65

@@ -75,5 +75,5 @@ def test_the_statistics_on_a_share_are_as_many_as_the_kernel_runs() -> None:
     for share in (0.01, 0.4, 0.95):
         odds = [odds for odds, _ in budget.share_statistics(0.1, share)]
 
-        assert len(odds) == share_kernel.SHARE_STATISTICS
+        assert len(odds) == share_kernel.STATISTICS
         assert [ratio < 1 for ratio in odds].index(True) == share_kernel.DOWN
