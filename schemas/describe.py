@@ -192,14 +192,14 @@ def _collection(field: Schema) -> str:
 
 def _limits(field: Schema) -> str:
     low, above, high = (field.get(k) for k in ("minimum", "exclusiveMinimum", "maximum"))
-    said = {
+    limits = {
         "64 bits": low == -(2**63),
         f"{low} to {high}": high is not None and low not in {None, -(2**63)},
         f"at least {low}": low is not None and high is None,
         f"above {above}": above is not None,
         f"at most {high}": high is not None and above is not None,
     }
-    words = [limit for limit, is_so in said.items() if is_so]
+    words = [limit for limit, is_so in limits.items() if is_so]
     words += [
         f"at most {field[limit]:,} {unit}"
         for limit, unit in (("maxLength", "characters"), ("maxProperties", "entries"))

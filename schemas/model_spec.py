@@ -119,7 +119,7 @@ def parse_spec(data: object) -> ModelSpec:
     Raises
     ------
     SpecError
-        Naming each field that is wrong, its value, and what would be right.
+        Names each wrong field, its value, and the remedy.
     """
     try:
         return ModelSpec.model_validate(data)

@@ -39,7 +39,7 @@ def read_spec_record(
     Raises
     ------
     SpecError
-        Naming each field that is wrong, its value, and what would be right.
+        Names each wrong field, its value, and the remedy.
     """
     named = _name_of(key)
     if value is None:
