@@ -22,7 +22,8 @@ STORY = PATH.read_text("utf-8").splitlines() if PATH.exists() else []
 
 def told() -> list[str]:
     """Play the story; return a line for each transition."""
-    before, after = [], []
+    before: list[Accepted] = []
+    after: list[Accepted] = []
     for event in _taken_in():
         (after if event.logged_at >= CHAPTERS[-1] else before).append(event)
     log = _records(before)
