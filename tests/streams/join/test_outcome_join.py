@@ -381,7 +381,8 @@ def test_a_restart_at_any_event_changes_nothing(seed: int) -> None:
         if rng.random() < 0.5:
             line = orjson.dumps({"prediction_id": key, "outcome": answer, "observed_at": 7})
             early = EarlyOutcome(line, answer, 7)
-            paired = [each.on_outcome(key, early, now_ms) for each in (steady, interrupted)]
+            predictions = [each.on_outcome(key, early, now_ms) for each in (steady, interrupted)]
+            assert predictions[0] == predictions[1]
         else:
             line = orjson.dumps({"prediction_id": key, "prediction": answer, "predicted_at": 8})
             waiting = WaitingPrediction(line, answer, 8)
@@ -389,8 +390,8 @@ def test_a_restart_at_any_event_changes_nothing(seed: int) -> None:
             assert are_known[0] == are_known[1]
             if are_known[0]:
                 continue
-            paired = [each.on_prediction(key, waiting, now_ms) for each in (steady, interrupted)]
-        assert paired[0] == paired[1]
+            outcomes = [each.on_prediction(key, waiting, now_ms) for each in (steady, interrupted)]
+            assert outcomes[0] == outcomes[1]
 
     assert encode(interrupted.snapshot()) == encode(steady.snapshot())
     assert steady.counts.pairs > 128
