@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class Duration(click.ParamType):
         return float(found[1]) * _SECONDS[found[2]]
 
 
-def _word(command: Command) -> Command:
+def _control_options(command: Command) -> Command:
     for option in (
         cluster_options,
         wait_option,
@@ -43,15 +44,16 @@ def _word(command: Command) -> Command:
     return command
 
 
-def _speak(verb: Verb, wait_s: float, flags: dict[str, Any], **said: Any) -> None:
+def _send(verb: Verb, wait_s: float, flags: dict[str, Any], **fields: Any) -> None:
     from agents.commands.controls import ControlRequest, send_control
     from agents.settings import load_settings
 
-    send_control(load_settings(**flags), ControlRequest(verb=verb, **said), wait_s, click.echo)
+    wanted = ControlRequest(verb=verb, **fields)
+    asyncio.run(send_control(load_settings(**flags), wanted, wait_s, click.echo))
 
 
 @click.command()
-@_word
+@_control_options
 def ack(fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any) -> None:
     """Say that somebody is on an open alert: who, when and why are in it from then on.
 
@@ -62,11 +64,11 @@ def ack(fingerprint: str, by: str | None, because: str | None, wait_s: float, **
       ./tidegauge ack 3f9c2a71
       ./tidegauge ack 3f9c2a71 --because "the new loan form went live"
     """
-    _speak("ack", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+    _send("ack", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
 
 
 @click.command()
-@_word
+@_control_options
 def accept(
     fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any
 ) -> None:
@@ -77,12 +79,12 @@ def accept(
       ./tidegauge accept 3f9c2a71
       ./tidegauge accept 3f9c2a71 --because "prices were raised" --by ann
     """
-    _speak("accept", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+    _send("accept", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
 
 
 @click.command()
 @click.option("--for", "for_s", type=Duration(), metavar="TIME", help="90s, 30m, 2h, 7d ...")
-@_word
+@_control_options
 def mute(
     fingerprint: str,
     by: str | None,
@@ -98,11 +100,11 @@ def mute(
       ./tidegauge mute 3f9c2a71 --for 2h
       ./tidegauge mute 3f9c2a71 --because "known until the next release"
     """
-    _speak("mute", wait_s, flags, fingerprint=fingerprint, by=by, because=because, for_s=for_s)
+    _send("mute", wait_s, flags, fingerprint=fingerprint, by=by, because=because, for_s=for_s)
 
 
 @click.command()
-@_word
+@_control_options
 def unmute(
     fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any
 ) -> None:
@@ -113,11 +115,11 @@ def unmute(
       ./tidegauge unmute 3f9c2a71
       ./tidegauge unmute 3f9c2a71 --by ann
     """
-    _speak("unmute", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+    _send("unmute", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
 
 
 @click.command()
-@_word
+@_control_options
 @click.argument("verdict", metavar="VERDICT", type=click.Choice(["true", "false"]))
 def mark(
     fingerprint: str,
@@ -134,7 +136,7 @@ def mark(
       ./tidegauge mark 3f9c2a71 true
       ./tidegauge mark 3f9c2a71 false --because "a test of the loan form"
     """
-    _speak("mark", wait_s, flags, fingerprint=fingerprint, by=by, because=because, verdict=verdict)
+    _send("mark", wait_s, flags, fingerprint=fingerprint, by=by, because=because, verdict=verdict)
 
 
 @click.command()
@@ -155,7 +157,7 @@ def rules(**flags: Any) -> None:
     from agents.commands.controls import show_rules
     from agents.settings import load_settings
 
-    table = show_rules(load_settings(**flags), click.echo)
+    table = asyncio.run(show_rules(load_settings(**flags), click.echo))
     if table is not None:
         Console().print(table)
 

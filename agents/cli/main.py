@@ -5,6 +5,8 @@ What a command needs is imported when it runs: ``--help`` must not wait for a co
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import sys
 import tomllib
@@ -14,18 +16,18 @@ from typing import Any, get_args
 
 import click
 
-from agents.cli.controls import COMMANDS as PEOPLE
+from agents.cli.controls import COMMANDS as CONTROLS
 from agents.cli.models import models
 from agents.cli.notify import notify
-from agents.cli.options import cluster_options
+from agents.cli.options import PIPE_WIDTH, cluster_options
+from agents.cli.recorded import COMMANDS as RECORDED
+from agents.cli.topics import topics
 from agents.errors import WorkerError
 from schemas.topics import TopicRole
 
 _READABLE = [role for role in get_args(TopicRole) if role != "state"]
 _INTERRUPTED = 130
-_PIPE_WIDTH = 120
 _PIPE_CLOSED = 141
-_BUDGET = click.FloatRange(min=0.0, min_open=True, max=1_000.0)
 _FILE = click.Path(path_type=Path)
 
 
@@ -35,18 +37,6 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
     click.echo(f"tidegauge {project['project']['version']}")
     context.exit()
-
-
-def _budgets(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[float, ...]:
-    name, _, values = (text or "").rpartition("=")
-    if text is None:
-        return ()
-    if name not in {"", "budget"}:
-        msg = f"what can be varied is the budget, as in budget=0.05,0.5; got {name!r}"
-        raise click.BadParameter(msg)
-    return tuple(_BUDGET.convert(value, parameter, context) for value in values.split(","))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -84,59 +74,6 @@ def broker(port: int) -> None:
     from agents.demo.embedded_broker import serve
 
     serve(port, click.echo)
-
-
-@cli.group()
-def topics() -> None:
-    """Create and list the topics that Tidegauge works with."""
-
-
-@topics.command("create")
-@cluster_options
-def create_command(**flags: Any) -> None:
-    """Create the topics that are missing; those that exist stay as they are.
-
-    \b
-    Examples:
-      ./tidegauge topics create
-      ./tidegauge topics create --broker kafka-1:9092,kafka-2:9092 --prefix staging.
-    """
-    from agents.kafka.topics import create_topics
-    from agents.settings import load_settings
-
-    for found in create_topics(load_settings(**flags)):
-        name = found.wanted.name
-        if found.exists:
-            click.echo(f"{name} exists, with {found.partitions} partitions.")
-        else:
-            click.echo(f"{name} created, with {found.wanted.partitions} partitions.")
-        for difference in found.differences:
-            click.echo(f"  Note: {difference}. It stays as it is.", err=True)
-
-
-@topics.command("list")
-@cluster_options
-def list_command(**flags: Any) -> None:
-    """List the topics, what they are for, and whether the cluster has them.
-
-    In a pipe each topic is one line of JSON.
-
-    \b
-    Examples:
-      ./tidegauge topics list
-      ./tidegauge topics list | jq -r .name
-    """
-    from agents.kafka.topics import as_json_line, as_table, find_topics
-    from agents.settings import load_settings
-
-    found = find_topics(load_settings(**flags))
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        Console().print(as_table(found))
-        return
-    for each in found:
-        click.echo(as_json_line(each))
 
 
 @cli.command()
@@ -204,7 +141,7 @@ def demo(
     from agents.demo.demo import DemoOptions, demonstrate, write_files
     from agents.settings import load_settings
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     if story and flags["broker"] is not None:
         msg = "--story plays on a broker of its own: elsewhere, records of its date may age away"
         raise click.UsageError(msg)
@@ -223,61 +160,6 @@ def demo(
         names = {name: f"{prefix}{name}" for name in owned}
         flags = names | flags
     return demonstrate(load_settings(**flags), options, console)
-
-
-@cli.command()
-@click.option("--predictions", required=True, metavar="FILE", help="JSON lines, may be gzip.")
-@click.option("--outcomes", required=True, metavar="FILE", help="JSON lines, may be gzip.")
-@click.option("--out", required=True, metavar="FILE", help="Where the alerts go, one a line.")
-@click.option("--feedback", metavar="FILE", help="Where the feedback goes.")
-@click.option("--labelled", metavar="FILE", help="Where the labelled rows go.")
-@click.option("--spec", metavar="FILE", help="A model's spec, YAML.")
-@click.option("--budget", type=_BUDGET, help="False alarms accepted in 10,000 predictions.")
-@click.option("--what-if", metavar="BUDGETS", callback=_budgets, help="Compare: budget=0.05,0.5,1")
-def backtest(**options: Any) -> int:
-    """Say what would have been raised over recorded events. No broker is needed.
-
-    Lines are what services publish, in the order in which they did; the two files are merged by
-    time. What is written is exactly what would be published. "-" is standard input or output.
-
-    \b
-    Examples:
-      ./tidegauge demo --files recorded
-      ./tidegauge backtest --predictions recorded/predictions.jsonl.gz \\
-        --outcomes recorded/outcomes.jsonl.gz --out alerts.jsonl --what-if budget=0.05,1
-      zcat p.jsonl.gz | ./tidegauge backtest --predictions - --outcomes o.jsonl --out alerts.jsonl
-    """
-    from rich.console import Console
-
-    from agents.commands.backtest import BacktestOptions
-    from agents.commands.backtest import backtest as run
-
-    width = None if sys.stderr.isatty() else _PIPE_WIDTH
-    return run(BacktestOptions(**options), Console(stderr=True, width=width))
-
-
-@cli.command()
-@click.argument("predictions", metavar="FILE")
-@click.option("--outcomes", metavar="FILE", help="Their outcomes; without, no error is learnt.")
-@click.option("--out", required=True, metavar="FILE", type=_FILE, help="Where the profile goes.")
-@click.option("--spec", metavar="FILE", help="The model's spec, YAML.")
-def profile(**options: Any) -> int:
-    """Learn a model's references from recorded events, so that nothing is left to learn live.
-
-    FILE holds predictions as services publish them, JSON lines, may be gzip. Name the profile in
-    the model's spec: reference: {profile: profile.json}.
-
-    \b
-    Examples:
-      ./tidegauge profile may.jsonl.gz --out profile.json
-      ./tidegauge profile may.jsonl.gz --outcomes may-outcomes.jsonl.gz --out profile.json
-    """
-    from rich.console import Console
-
-    from agents.commands.profile import ProfileOptions, make_profile
-
-    width = None if sys.stderr.isatty() else _PIPE_WIDTH
-    return make_profile(ProfileOptions(**options), Console(stderr=True, width=width))
 
 
 @cli.command()
@@ -300,7 +182,7 @@ def verify(**flags: Any) -> int:
     from agents.commands.verify import verify as run
     from agents.settings import load_settings
 
-    return run(load_settings(**flags), Console())
+    return asyncio.run(run(load_settings(**flags), Console()))
 
 
 @cli.command()
@@ -317,7 +199,7 @@ def health(**flags: Any) -> None:
     from agents.commands.health import check_group
     from agents.settings import load_settings
 
-    click.echo(check_group(load_settings(**flags)))
+    click.echo(asyncio.run(check_group(load_settings(**flags))))
 
 
 @cli.command()
@@ -336,7 +218,7 @@ def status(model: str | None, **flags: Any) -> int:
     from agents.commands.status import as_table, firing
     from agents.settings import load_settings
 
-    found = firing(load_settings(**flags), model)
+    found = asyncio.run(firing(load_settings(**flags), model))
     if sys.stdout.isatty():
         from rich.console import Console
 
@@ -386,15 +268,17 @@ def tail(
             sys.stdout.buffer.flush()
 
     options = TailOptions(from_beginning=from_beginning, follows=not no_follow, limit=limit)
-    follow(load_settings(**flags), topic, options, write)
+    asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 
-for each in (models, notify, *PEOPLE):
+for each in (topics, models, notify, *CONTROLS, *RECORDED):
     cli.add_command(each)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; return the exit code."""
+    # aiokafka logs each attempt to connect; our own sentence follows.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         result = cli.main(arguments, prog_name="tidegauge", standalone_mode=False)
     except click.ClickException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def apply_command(files: tuple[Path, ...], wait_s: float, **flags: Any) -> None:
     from agents.commands.models import apply_specs
     from agents.settings import load_settings
 
-    apply_specs(load_settings(**flags), files, wait_s, click.echo)
+    asyncio.run(apply_specs(load_settings(**flags), files, wait_s, click.echo))
 
 
 @models.command("list")
@@ -56,7 +57,7 @@ def list_command(**flags: Any) -> None:
     from agents.commands.models import as_json_line, as_table, find_specs
     from agents.settings import load_settings
 
-    found = find_specs(load_settings(**flags))
+    found = asyncio.run(find_specs(load_settings(**flags)))
     if not sys.stdout.isatty():
         for kept in found:
             click.echo(as_json_line(kept))
@@ -82,7 +83,7 @@ def show_command(model: str, **flags: Any) -> None:
     from agents.commands.models import show_model
     from agents.settings import load_settings
 
-    click.echo(show_model(load_settings(**flags), model), nl=False)
+    click.echo(asyncio.run(show_model(load_settings(**flags), model)), nl=False)
 
 
 @models.command("remove")
@@ -102,7 +103,7 @@ def remove_command(model: str, wait_s: float, **flags: Any) -> None:
     from agents.commands.models import remove_model
     from agents.settings import load_settings
 
-    remove_model(load_settings(**flags), model, wait_s, click.echo)
+    asyncio.run(remove_model(load_settings(**flags), model, wait_s, click.echo))
 
 
 @models.command("init")
@@ -121,4 +122,4 @@ def init_command(model: str, **flags: Any) -> None:
     from agents.commands.model_draft import draft_spec
     from agents.settings import load_settings
 
-    click.echo(draft_spec(load_settings(**flags), model), nl=False)
+    click.echo(asyncio.run(draft_spec(load_settings(**flags), model)), nl=False)

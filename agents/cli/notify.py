@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import click
@@ -71,7 +72,7 @@ def notify(
     if dry_run:
         from agents.notify.dry_run import preview
 
-        preview(settings, options, click.echo)
+        asyncio.run(preview(settings, options, click.echo))
         return 0
     configure_logging(settings.log_level)
-    return run(settings, options)
+    return asyncio.run(run(settings, options))

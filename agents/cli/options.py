@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+PIPE_WIDTH = 120
+"""Columns of a table that is not written to a terminal; rich would take 80."""
 Command = Callable[..., Any]
 
 

@@ -4,6 +4,7 @@ It starts a broker (or uses one), creates the topics, starts a worker as its own
 car-loan example as its services would publish it, and reads every alert back from its topic.
 """
 
+import asyncio
 import gzip
 import os
 import tempfile
@@ -16,7 +17,7 @@ from subprocess import Popen
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -30,6 +31,8 @@ from agents.demo.collect import Collector
 from agents.demo.embedded_broker import EmbeddedBroker
 from agents.demo.show import _print_alert, _print_closing, _print_story, _show_nothing, summarise
 from agents.errors import FileError, OperatorError, WorkerError
+from agents.kafka.read import LogReader, partitions_of, read_whole
+from agents.kafka.send import send_record
 from agents.kafka.topics import create_topics
 from agents.settings import PREFIX, Settings
 from schemas.event import decode_events
@@ -79,8 +82,7 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegauge-demo-")))
         settings = _on_stage(settings, options, stack, console)
-        create_topics(settings)
-        _refuse_used_topics(settings)
+        asyncio.run(_prepare_topics(settings))
         show = _show_nothing if options.is_story else _print_alert
         collector = Collector(settings, lambda alert: show(console, alert))
         collector.start()
@@ -122,17 +124,21 @@ def _on_stage(
     return settings.model_copy(update=changed)
 
 
-def _refuse_used_topics(settings: Settings) -> None:
+async def _prepare_topics(settings: Settings) -> None:
+    """Create the topics.
+
+    Raises
+    ------
+    OperatorError
+        When ``events`` holds records already.
+    """
+    await create_topics(settings)
     events = settings.topics.name("events")
-    consumer = KafkaConsumer(**settings.connection())
-    try:
-        partitions = [TopicPartition(events, n) for n in range(settings.partitions)]
-        is_used = any(consumer.end_offsets(partitions).values())
-    finally:
-        consumer.close()
+    async with LogReader(settings).open(await partitions_of(settings, events)) as cursor:
+        is_used = any((await cursor.seek_to_ends()).values())
     if is_used:
         msg = (
-            f"Topic {events!r} at {settings.broker} already holds records, and the demo wants "
+            f"Topic {events!r} at {settings.broker} already holds records, and the demo needs "
             "topics of its own: run it again with another --prefix."
         )
         raise OperatorError(msg)
@@ -224,27 +230,19 @@ class _Play:
         if self.worker is not None:
             stop_child(self.worker.process, grace_s=STOP_S)
             self.worker = None
-        self._pass_outage()
+        asyncio.run(self._append_outage())
         figures = self.run(iter(events[len(before) :]), start, is_behind=True)
         return figures | {"seconds": round(first["seconds"] + figures["seconds"], 1)}
 
-    def _pass_outage(self) -> None:
-        """Append the tick that says that hours have passed in which nothing came."""
-        partition = TopicPartition(self._settings.topics.name("events"), 0)
-        consumer = KafkaConsumer(**self._settings.connection(), enable_auto_commit=False)
-        last, is_at_end = b"", False
-        try:
-            consumer.assign([partition])
-            consumer.seek_to_beginning(partition)
-            while not is_at_end:
-                records = consumer.poll(timeout_ms=1_000).get(partition, [])
-                filled = [each.value for each in records if decode_events(each.value).payloads]
-                last, is_at_end = (filled or [last])[-1], bool(last) and not records
-        finally:
-            consumer.close()
-        producer = KafkaProducer(**self._settings.connection(), acks="all")
-        producer.send(partition.topic, story.tick_of_outage(last), partition=0).get(STALL_S)
-        producer.close()
+    async def _append_outage(self) -> None:
+        """Append the tick after the hours in which nothing came."""
+        events = self._settings.topics.name("events")
+        last = b""
+        async for record in read_whole(self._settings, events, partition=0):
+            if decode_events(record.value).payloads:
+                last = record.value
+        tick = story.tick_of_outage(last)
+        await send_record(self._settings, events, None, tick, partition=0)
 
     def _publish(self, events: Iterator[Event]) -> Iterator[int]:
         producer = KafkaProducer(**self._settings.connection(), linger_ms=20, acks="all")

@@ -93,8 +93,8 @@ def _show_nothing(console: Console, alert: dict[str, Any]) -> None:
 
 
 def _print_story(console: Console, collected: Collected, figures: dict[str, Any]) -> None:
-    """Show each word about each alert as `tail alerts` does."""
-    for alert in collected.words():
+    """Show each transition of each alert as `tail alerts` does."""
+    for alert in collected.transitions():
         line = describe("alerts", orjson.dumps(alert))
         console.print(line, highlight=False, soft_wrap=True)
     fired = len(figures["alerts"])

@@ -11,14 +11,15 @@ Rule 4. All is read from `status` at the start; nothing is committed, there is n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import SecretStr
 
+from agents.kafka.read import Cursor, LogReader
 from agents.notify.firing import FiringAlerts, Now
 from agents.notify.http import HttpSender, Rejection, Request
 from agents.notify.messages import alertmanager_alert, alertmanager_labels
@@ -29,7 +30,8 @@ RESEND_S = 60.0
 _FIRING_FOR_RESENDS = 4
 _ENDED_FOR = timedelta(minutes=15)
 _POLL_S = 0.5
-_COMPLAINS_EVERY_S = 3_600.0
+_LOG_EVERY_S = 3_600.0
+"""Seconds between two log lines about the same status code of a rejection."""
 _PATH = "/api/v2/alerts"
 _log = get_logger(__name__)
 
@@ -85,80 +87,66 @@ class Refresher:
 
     Parameters
     ----------
-    consumer
-        Of no group, not yet started.
+    reader
+        Reads partitions.
     partitions
         Those of ``status``.
     book
-        What to post.
-    courier
-        How.
+        Makes the requests.
+    sender
+        Sends them.
     now
         The clock.
     """
 
     def __init__(
         self,
-        consumer: AIOKafkaConsumer,
+        reader: LogReader,
         partitions: Sequence[TopicPartition],
         book: AlertmanagerBook,
-        courier: HttpSender,
+        sender: HttpSender,
         now: Now,
     ) -> None:
-        self._consumer = consumer
+        self._reader = reader
         self._partitions = partitions
         self._book = book
-        self._courier = courier
+        self._sender = sender
         self._now = now
-        self._board = FiringAlerts()
-        self._refusals = RateLimit(_COMPLAINS_EVERY_S)
+        self._firing = FiringAlerts()
+        self._rejections = RateLimit(_LOG_EVERY_S)
 
     async def run(self) -> None:
         """Follow and post until cancelled."""
         loop = asyncio.get_running_loop()
-        try:
-            await self._consumer.start()
-            self._consumer.assign(self._partitions)
-            await self._consumer.seek_to_beginning(*self._partitions)
-            while not await self._has_caught_up():
-                await self._read(_POLL_S)
-            _log.info(f"{len(self._board.open)} alerts are firing", firing=len(self._board.open))
+        async with self._reader.open(self._partitions) as cursor:
+            async for records in cursor.read_to_ends():
+                self._apply(records)
+            _log.info(f"{len(self._firing.open)} alerts are firing", firing=len(self._firing.open))
             while True:
-                await self._post()
+                await self._post(cursor)
                 due_s = loop.time() + self._book.resend_s
                 while (left_s := due_s - loop.time()) > 0:
-                    if await self._read(min(_POLL_S, left_s)):
+                    if records := await cursor.fetch(min(_POLL_S, left_s)):
+                        self._apply(records)
                         break
-        finally:
-            await self._consumer.stop()
 
-    async def _has_caught_up(self) -> bool:
-        for partition in self._partitions:
-            # The high watermark of a fetch: the embedded broker's end offsets lag.
-            end = self._consumer.highwater(partition)
-            if end is None or await self._consumer.position(partition) < end:
-                return False
-        return True
+    def _apply(self, records: Iterable[ConsumerRecord]) -> None:
+        for record in records:
+            self._firing.apply(record.key, record.value)
 
-    async def _read(self, timeout_s: float) -> int:
-        fetched = await self._consumer.getmany(timeout_ms=int(timeout_s * 1_000))
-        for records in fetched.values():
-            for record in records:
-                self._board.take(record.key, record.value)
-        return sum(map(len, fetched.values()))
+    async def _post(self, cursor: Cursor) -> None:
+        async def make() -> Request | None:
+            # Each attempt posts the alerts as they are then, however long the target was away.
+            while records := await cursor.fetch(0.0):
+                self._apply(records)
+            now = self._now()
+            return self._book.request(self._firing.firing(now), now)
 
-    async def _post(self) -> None:
-        refusal = await self._courier.deliver(self._make)
-        if refusal is not None:
-            self._say_refused(refusal)
+        rejection = await self._sender.deliver(make)
+        if rejection is not None:
+            self._log_rejection(rejection)
 
-    async def _make(self) -> Request | None:
-        while await self._read(0.0):
-            pass
-        now = self._now()
-        return self._book.request(self._board.firing(now), now)
-
-    def _say_refused(self, refusal: Rejection) -> None:
+    def _log_rejection(self, rejection: Rejection) -> None:
         now_s = asyncio.get_running_loop().time()
-        if self._refusals.take(str(refusal.status), now_s) is not None:
-            _log.error(f"Alertmanager refuses what it is told ({refusal.status}): {refusal.text}")
+        if self._rejections.take(str(rejection.status), now_s) is not None:
+            _log.error(f"Alertmanager rejects a request ({rejection.status}): {rejection.text}")

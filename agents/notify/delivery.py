@@ -120,7 +120,7 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         notice = read_notice(record)
         if notice is None:
             self.tally.unreadable += 1
-        elif not seen.take(notice.alert.alert_id):
+        elif not seen.add(notice.alert.alert_id):
             self.tally.repeated += 1
         else:
             await self._deliver(notice)

@@ -28,8 +28,8 @@ class FiringAlerts:
     open: dict[bytes, Status] = field(default_factory=dict)
     unreadable: int = 0
 
-    def take(self, key: bytes | None, value: bytes | None) -> None:
-        """Take one record into account."""
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Apply one record of ``status``."""
         if key is None:
             return
         if value is None:
@@ -104,7 +104,7 @@ class RecentIds:
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
 
-    def take(self, alert_id: str) -> bool:
+    def add(self, alert_id: str) -> bool:
         """Remember an id; return whether it is new."""
         if alert_id in self._ids:
             return False
@@ -141,11 +141,11 @@ class StartPoints:
         async for records in self.reader.read(alerts):
             below = [each for each in records if committed is None or each.offset < committed]
             for notice in filter(None, map(read_notice, below)):
-                if seen.take(notice.alert.alert_id):
+                if seen.add(notice.alert.alert_id):
                     last.pop(notice.alert.fingerprint, None)  # oldest first: it moves to the end
                     last[notice.alert.fingerprint] = notice
             next_offset = records[-1].offset + 1
-        board = await self.read_board(partition)
+        board = await self.read_firing(partition)
         firing = [each for each in last.values() if each.alert.status != "resolved"]
         return StartPoint(
             [_as_it_stands(each, board, self.now()) for each in firing],
@@ -153,13 +153,13 @@ class StartPoints:
             seen,
         )
 
-    async def read_board(self, *partitions: int) -> FiringAlerts:
+    async def read_firing(self, *partitions: int) -> FiringAlerts:
         """Read what ``status`` says now, with what people have said since the last transition."""
         board = FiringAlerts()
         for partition in partitions:
             async for records in self.reader.read(TP(self.topics.name("status"), partition)):
                 for record in records:
-                    board.take(record.key, record.value)
+                    board.apply(record.key, record.value)
         return board
 
 

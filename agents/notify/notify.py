@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
 
-from agents.errors import BrokerUnreachableError, OperatorError
-from agents.kafka.log_reader import LogReader
-from agents.kafka.topics import find_topics
+from agents.kafka.admin import explained, partition_counts
+from agents.kafka.read import LogReader, partitions_of
 from agents.notify.alertmanager import AlertmanagerBook, Refresher
 from agents.notify.delivery import Delivery
 from agents.notify.destinations import Destination
@@ -62,19 +59,19 @@ class NotifyOptions:
     patience: Backoff = field(default_factory=Backoff)
 
 
-def notify(settings: Settings, options: NotifyOptions) -> int:
-    """Tell every target what is firing and what follows, until told to stop.
+async def notify(settings: Settings, options: NotifyOptions) -> int:
+    """Send every target the firing alerts and all later transitions, until a signal comes.
 
     Raises
     ------
     OperatorError
-        When topics are missing, or a target knows neither the address nor the key.
+        When topics are missing, or a target rejects the address or the key.
     BrokerUnreachableError
-        When Kafka cannot be asked.
+        When Kafka does not answer.
     """
-    partitions = count_partitions(settings)
-    with kafka_in_words(settings):
-        asyncio.run(_Notifier(settings, options, partitions).run())
+    await require_topics(settings)
+    with explained(settings, "notify could not read"):
+        await _Notifier(settings, options).run()
     _log.info("Stopped")
     return os.EX_OK
 
@@ -96,22 +93,16 @@ def target_of(destination: Destination, options: NotifyOptions) -> Target:
             return Webhook(url=destination.secret)
 
 
-def count_partitions(settings: Settings) -> int:
-    """Return how many partitions alerts and status have.
+async def require_topics(settings: Settings) -> int:
+    """Return the number of partitions of ``alerts`` and ``status``.
 
     Raises
     ------
     OperatorError
-        When one of them is missing.
+        When one of the two does not exist.
     """
-    found = {each.wanted.role: each.partitions for each in find_topics(settings)}
-    missing = [settings.topics.name(role) for role in _NEEDED if found[role] is None]
-    if missing:
-        raise OperatorError(
-            f"{' and '.join(missing)}: no such topic at {settings.broker}. `./tidegauge topics "
-            "create` makes it; is --prefix the workers'?"
-        )
-    return found["status"] or 0
+    counts = await partition_counts(settings, map(settings.topics.name, _NEEDED))
+    return counts[settings.topics.name("status")]
 
 
 def now() -> datetime:
@@ -119,23 +110,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@contextlib.contextmanager
-def kafka_in_words(settings: Settings) -> Iterator[None]:
-    """Turn what Kafka's client raises in the block into a sentence for the operator."""
-    try:
-        yield
-    except KafkaError as error:
-        msg = f"Kafka at {settings.broker} does not serve what notify asks for: {error}"
-        raise BrokerUnreachableError(msg) from error
-
-
 class _Notifier:
     """All targets, each in a task of its own."""
 
-    def __init__(self, settings: Settings, options: NotifyOptions, partitions: int) -> None:
+    def __init__(self, settings: Settings, options: NotifyOptions) -> None:
         self._settings = settings
         self._options = options
-        self._partitions = partitions
 
     async def run(self) -> None:
         """Run until a signal comes, or a target can never be told anything."""
@@ -158,7 +138,7 @@ class _Notifier:
     def _tell(
         self, destination: Destination, session: aiohttp.ClientSession
     ) -> Coroutine[Any, Any, Any]:
-        courier = HttpSender(session, destination.name, destination.secret, self._options.patience)
+        sender = HttpSender(session, destination.name, destination.secret, self._options.patience)
         if destination.is_exposed:
             _log.warning(
                 f"{destination.name}: its address is a secret, and everybody on this machine can "
@@ -167,37 +147,31 @@ class _Notifier:
             )
         if destination.kind == "alertmanager":
             _log.info(f"{destination.name} is told what fires, every minute")
-            return self._refresher(destination, courier).run()
+            return self._refresh(destination, sender)
         group = group_of(self._settings, destination)
         _log.info(f"{destination.name} is told of alerts, as group {group}", group=group)
-        return self._delivery(destination, group, courier).run()
+        return self._deliver(destination, group, sender)
 
-    def _refresher(self, destination: Destination, courier: HttpSender) -> Refresher:
-        topic = self._settings.topics.name("status")
-        return Refresher(
-            AIOKafkaConsumer(**_consuming(self._settings)),
-            [TopicPartition(topic, n) for n in range(self._partitions)],
-            AlertmanagerBook(destination.secret, self._options.links),
-            courier,
-            now,
-        )
+    async def _refresh(self, destination: Destination, sender: HttpSender) -> None:
+        partitions = await partitions_of(self._settings, self._settings.topics.name("status"))
+        book = AlertmanagerBook(destination.secret, self._options.links)
+        await Refresher(LogReader(self._settings), partitions, book, sender, now).run()
 
-    def _delivery(self, destination: Destination, group: str, courier: HttpSender) -> Delivery:
-        consumer = AIOKafkaConsumer(
-            **_consuming(self._settings),
-            group_id=group,
-            session_timeout_ms=int(self._settings.session_timeout_s * 1_000),
-            max_poll_interval_ms=_LONGEST_OUTAGE_MS,
-        )
-        openings = StartPoints(LogReader(self._settings.connection()), self._settings.topics, now)
-        return Delivery(consumer, openings, target_of(destination, self._options), courier)
+    async def _deliver(self, destination: Destination, group: str, sender: HttpSender) -> None:
+        consumer = AIOKafkaConsumer(**_consuming(self._settings, group))
+        start_points = StartPoints(LogReader(self._settings), self._settings.topics, now)
+        target = target_of(destination, self._options)
+        await Delivery(consumer, start_points, target, sender).run()
 
 
-def _consuming(settings: Settings) -> dict[str, Any]:
+def _consuming(settings: Settings, group: str) -> dict[str, Any]:
     return {
         **settings.connection(),
         "client_id": "tidegauge-notify",
+        "group_id": group,
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "fetch_max_wait_ms": _FETCH_WAIT_MS,
+        "session_timeout_ms": int(settings.session_timeout_s * 1_000),
+        "max_poll_interval_ms": _LONGEST_OUTAGE_MS,
     }

@@ -1,23 +1,24 @@
-"""Puts a worker together, settings, agents, publisher and Faust, and runs it."""
+"""The Faust app of a worker."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import faust
 from faust.app.base import BootStrategy
 
-from agents.kafka.cluster import check_cluster
+from agents.kafka.admin import partition_counts
 from agents.kafka.topics import other_partitions
 from agents.settings import Settings
-from agents.worker.agent import Agent
+from agents.worker.agent import Agent, Partitions
 from agents.worker.publish import Publisher
 from agents.worker.transport import BatchConsumer
 from schemas.topics import TopicRole
 
-# What is routed by model: the same partition of each holds the same models.
+PartitionsFactory = Callable[[BatchConsumer, Publisher], Partitions]
 _ROUTED: tuple[TopicRole, ...] = ("events", "alerts", "status", "feedback", "labelled", "state")
+"""Topics routed by model: partition n of each holds the same models."""
 
 
 class _WithoutProducer(BootStrategy):
@@ -32,19 +33,25 @@ class WorkerApp(faust.App):
 
     Parameters
     ----------
-    settings, agents, publisher
-        See `build_app`.
+    settings, agents, publisher, make_partitions
+        See `agents.worker.assembly.build_app`.
     """
 
     BootStrategy = _WithoutProducer
 
     def __init__(
-        self, settings: Settings, agents: Sequence[Agent], publisher: Publisher, **options: Any
+        self,
+        settings: Settings,
+        agents: Sequence[Agent],
+        publisher: Publisher,
+        make_partitions: PartitionsFactory,
+        **options: Any,
     ) -> None:
         super().__init__(settings.group, **options)
         self.settings = settings
         self.hosted_agents = tuple(agents)
         self.publisher = publisher
+        self._make_partitions = make_partitions
         self.owns_process = False
 
     @property
@@ -53,22 +60,22 @@ class WorkerApp(faust.App):
         return cast(BatchConsumer, self.consumer)
 
     def _create_directories(self) -> None:
-        """Faust would make a data directory; there is nothing to put there."""
+        """Make no data directory, as Faust would: no file is kept."""
 
     async def on_start(self) -> None:
-        """Find the cluster as it must be, connect the publisher, prepare the agents."""
+        """Check the cluster, connect the publisher, give the agents their partitions."""
         await super().on_start()
-        await check_cluster(self.settings, self._topics)
+        self._check_partitions(await partition_counts(self.settings, self._topics))
         await self.publisher.start()
-        await self._check_partitions()
+        partitions = self._make_partitions(self.batches, self.publisher)
         for agent in self.hosted_agents:
-            await agent.on_start()
+            agent.attach(partitions)
 
     @property
     def _topics(self) -> set[str]:
         return {topic for agent in self.hosted_agents for topic in (*agent.topics, *agent.outputs)}
 
-    async def _check_partitions(self) -> None:
+    def _check_partitions(self, counts: Mapping[str, int]) -> None:
         """Refuse to start where a model would change its partition.
 
         Raises
@@ -79,9 +86,8 @@ class WorkerApp(faust.App):
         settings = self.settings
         routed = {settings.topics.name(role) for role in _ROUTED}
         for topic in sorted(routed & self._topics):
-            found = await self.publisher.partitions(topic)
-            if found != settings.partitions:
-                raise other_partitions(topic, found, settings)
+            if counts[topic] != settings.partitions:
+                raise other_partitions(topic, counts[topic], settings)
 
     async def on_shutdown(self) -> None:
         """Disconnect the publisher, after everything else has stopped."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from mode.supervisors import CrashingSupervisor
 
-from agents.kafka.log_reader import LogReader
-from agents.kafka.topics import input_incarnations
+from agents.kafka.admin import input_incarnations
+from agents.kafka.read import LogReader
 from agents.settings import Settings
 from agents.telemetry import get_logger
 from agents.worker.agent import Agent, Partitions
-from agents.worker.app import WorkerApp
+from agents.worker.app import PartitionsFactory, WorkerApp
 from agents.worker.faust_bridge import FaustBridge
 from agents.worker.ingest import Clock, IngestAgent
 from agents.worker.monitor import MonitorAgent
@@ -27,7 +27,12 @@ from streams.ingest.dead_letter import DeadLetterLimit
 from streams.ingest.merge import TimeMerge
 
 
-def build_app(settings: Settings, agents: Sequence[Agent], publisher: Publisher) -> WorkerApp:
+def build_app(
+    settings: Settings,
+    agents: Sequence[Agent],
+    publisher: Publisher,
+    make_partitions: PartitionsFactory = Partitions,
+) -> WorkerApp:
     """Return the worker's app; nothing is connected before it runs.
 
     Parameters
@@ -35,14 +40,17 @@ def build_app(settings: Settings, agents: Sequence[Agent], publisher: Publisher)
     settings
         Checked settings.
     agents
-        What the worker does.
+        The agents of the worker.
     publisher
-        What the agents publish with; the app starts and stops it.
+        Publishes for the agents; the app starts and stops it.
+    make_partitions
+        Makes the partitions that the agents use.
     """
     app = WorkerApp(
         settings,
         agents,
         publisher,
+        make_partitions,
         broker=[f"kafka://{address}" for address in settings.brokers],
         # Nothing from the environment reaches Faust past our own settings.
         env={},
@@ -72,8 +80,6 @@ def build_app(settings: Settings, agents: Sequence[Agent], publisher: Publisher)
         stream_processing_timeout=1e9,
     )
     app.transport = BatchTransport(app, settings.connection())
-    for agent in agents:
-        agent.partitions = Partitions(app)
     FaustBridge(app)
     return app
 
@@ -108,9 +114,7 @@ def work(settings: Settings) -> int:
     if settings.role in {"ingest", "both"}:
         agents.append(ingest_agent(settings, publisher))
     if settings.role in {"monitor", "both"}:
-        agents.append(
-            monitor_agent(settings, publisher, LogReader(settings.connection()), time.time)
-        )
+        agents.append(monitor_agent(settings, publisher, LogReader(settings), time.time))
     return run_worker(build_app(settings, agents, publisher))
 
 
@@ -122,7 +126,7 @@ def ingest_agent(settings: Settings, sender: Sender) -> IngestAgent:
         TimeMerge(settings.idle_s),
         DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_window),
         time.time,
-        incarnations=lambda: asyncio.to_thread(input_incarnations, settings),
+        incarnations=partial(input_incarnations, settings),
         max_payload_bytes=settings.max_payload_bytes,
     )
 

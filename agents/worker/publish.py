@@ -29,7 +29,8 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from agents.errors import BrokerUnreachableError, OperatorError, PublishError
+from agents.errors import BrokerUnreachableError, PublishError
+from agents.kafka.admin import missing_topics
 from schemas.topics import MAX_RECORD_BYTES, key_partition
 
 _BATCH_BYTES = 512 * 1024
@@ -166,9 +167,8 @@ class Publisher:
             try:
                 self._partitions[topic] = len(await self._ready().partitions_for(topic))
             except UnknownTopicOrPartitionError as error:
-                raise OperatorError(
-                    f"topic {topic!r} does not exist; run `./tidegauge topics create`"
-                ) from error
+                broker = ",".join(self._connection["bootstrap_servers"])
+                raise missing_topics([topic], broker) from error
         return self._partitions[topic]
 
     async def send(self, batch: Iterable[Outgoing]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -230,7 +231,7 @@ class Deployment:
 
     def create_topics(self) -> Self:
         """Create the topics."""
-        create_topics(self.settings)
+        asyncio.run(create_topics(self.settings))
         return self
 
     def start_worker(self, *, command: Sequence[str] = WORKER, **settings: str) -> Worker:

@@ -129,7 +129,7 @@ def test_without_a_worker_a_spec_waits_and_that_is_said(
     run = models(deploy(embedded), "apply", written(tmp_path, model_id="m"), "--wait", "0.5")
 
     assert run.returncode == 0
-    assert run.stdout.splitlines()[1] == "m: no worker has taken it in 0.5 s; it waits for one."
+    assert run.stdout.splitlines()[1] == "m: no worker has read it within 0.5 s; it waits for one."
 
 
 def test_a_spec_of_no_model_or_of_one_model_twice_is_refused(

@@ -53,7 +53,7 @@ class Desk:
             incarnations=self._incarnations,
             max_payload_bytes=most,
         )
-        self.agent.partitions = self.partitions
+        self.agent.attach(self.partitions)
         self.assign(dict.fromkeys(tps, 0))
 
     async def _incarnations(self) -> dict[str, str]:

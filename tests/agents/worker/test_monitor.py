@@ -62,7 +62,7 @@ class Desk:
             TOPICS, self.sender, self.reader, lambda _model_id: spec or ModelSpec()
         )
         self.agent = MonitorAgent(TOPICS, self.sender, keeper, self.clock, SAVE_EVERY_S)
-        self.agent.partitions = self.partitions
+        self.agent.attach(self.partitions)
 
     def clock(self) -> float:
         self.now_s += self.tick_s
