@@ -277,8 +277,9 @@ for each in (topics, models, notify, *CONTROLS, *RECORDED):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; return the exit code."""
-    # aiokafka logs each attempt to connect; our own sentence follows.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    # A command without a log of its own reports a failure once, by its last sentence.
+    for name in ("aiokafka", "agents"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         result = cli.main(arguments, prog_name="tidegauge", standalone_mode=False)
     except click.ClickException as error:

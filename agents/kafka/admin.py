@@ -232,12 +232,17 @@ def explained(settings: Settings, action: str = "") -> Iterator[None]:
                 f"settings name user {settings.username!r}; see security_protocol, username and "
                 "the user's rights."
             ) from error
-        cause = "" if isinstance(error, KafkaTimeoutError | TimeoutError) else str(error)
-        reason = ": ".join(filter(None, (action, cause)))
+        reason = ": ".join(filter(None, (action, _cause(error))))
         raise BrokerUnreachableError(
             f"Kafka at {settings.broker} does not answer{reason and f' ({reason})'}: start it, or "
             "set TIDEGAUGE_BROKER; `./tidegauge broker` starts one for a first look."
         ) from error
+
+
+def _cause(error: KafkaError | TimeoutError) -> str:
+    """Return the part of an error that adds to "does not answer"."""
+    is_plain = isinstance(error, TimeoutError | KafkaTimeoutError) or "bootstrap" in str(error)
+    return "" if is_plain else str(error)
 
 
 def missing_topics(names: Iterable[str], broker: str) -> OperatorError:

@@ -108,7 +108,7 @@ def test_a_wrong_spec_changes_nothing_and_is_told_wherever_it_is_noticed(
     letter = outputs.of("dead_letters")[0]
     assert letter["detail"] == "alert_budget: Input should be greater than 0, got -1"
     shown = models(deployment, "show", "pricing").stdout
-    assert "That one is refused (alert_budget: " in shown
+    assert "It is refused (alert_budget: " in shown
     assert yaml.safe_load(shown) == {"model_id": "pricing", "owner": "risk"}
     (line,) = models(deployment, "list").stdout.splitlines()
     assert orjson.loads(line)["problem"] == letter["detail"]
@@ -158,4 +158,4 @@ def test_without_the_topics_every_command_says_how_to_make_them(
 
     for run in runs:
         assert run.returncode == OperatorError.exit_code
-        assert "`./tidegauge topics create` makes it" in run.stderr
+        assert "run `./tidegauge topics create`" in run.stderr
