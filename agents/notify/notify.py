@@ -1,4 +1,4 @@
-"""Tell the world what is firing: a process of its own, a consumer group for each target."""
+"""Send alerts to targets: a process of its own, with a consumer group for each target."""
 
 from __future__ import annotations
 
@@ -27,36 +27,39 @@ from agents.telemetry import get_logger
 from schemas.topics import TopicRole
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
+"""Events API v2 for customers outside Europe."""
 _NEEDED: tuple[TopicRole, ...] = ("alerts", "status")
 _FETCH_WAIT_MS = 200
+"""Milliseconds that the broker may hold an answer without records."""
 
 
-# A target may be away for days: its member must not be taken for dead, and its heartbeats go on.
 _LONGEST_OUTAGE_MS = 2**31 - 1
+"""max.poll.interval.ms at its largest: a target may be unavailable for days, and its member sends
+heartbeats meanwhile."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyOptions:
-    """Who is told, and how.
+    """The targets, and the form of the requests.
 
     Parameters
     ----------
     destinations
-        Whom to tell.
+        The targets.
     pagerduty_url
-        Where PagerDuty takes events.
+        The address of PagerDuty's Events API.
     links
-        What links to the runbook begin with; None leaves them out.
-    patience
-        How long to wait before a target that is away is tried again.
+        The base URL of links to the runbook; None leaves them out.
+    backoff
+        Pauses before an unavailable target is tried again.
     """
 
     destinations: Sequence[Destination]
     pagerduty_url: str = PAGERDUTY_URL
     links: str | None = None
-    patience: Backoff = field(default_factory=Backoff)
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 async def notify(settings: Settings, options: NotifyOptions) -> int:
@@ -82,7 +85,7 @@ def group_of(settings: Settings, destination: Destination) -> str:
 
 
 def target_of(destination: Destination, options: NotifyOptions) -> Target:
-    """Return the target that reads transitions one by one."""
+    """Return the maker of requests for a target that receives each transition."""
     match destination.kind:
         case "slack":
             return Slack(url=destination.secret, links=options.links)
@@ -118,14 +121,14 @@ class _Notifier:
         self._options = options
 
     async def run(self) -> None:
-        """Run until a signal comes, or a target can never be told anything."""
+        """Run until a signal comes, or a target fails for good."""
         stop = asyncio.Event()
         for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with open_session() as session:
             tasks = [asyncio.create_task(stop.wait())]
             tasks += [
-                asyncio.create_task(self._tell(each, session))
+                asyncio.create_task(self._serve(each, session))
                 for each in self._options.destinations
             ]
             done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -135,21 +138,21 @@ class _Notifier:
         for task in done:
             task.result()
 
-    def _tell(
+    def _serve(
         self, destination: Destination, session: aiohttp.ClientSession
     ) -> Coroutine[Any, Any, Any]:
-        sender = HttpSender(session, destination.name, destination.secret, self._options.patience)
+        sender = HttpSender(session, destination.name, destination.secret, self._options.backoff)
         if destination.is_exposed:
             _log.warning(
-                f"{destination.name}: its address is a secret, and everybody on this machine can "
+                f"{destination.name}: its address is a secret, and every user of this machine can "
                 "read it in the list of processes; put it into a file, or name a variable as "
                 f"{destination.kind}=env:NAME"
             )
         if destination.kind == "alertmanager":
-            _log.info(f"{destination.name} is told what fires, every minute")
+            _log.info(f"{destination.name} receives the firing alerts every minute")
             return self._refresh(destination, sender)
         group = group_of(self._settings, destination)
-        _log.info(f"{destination.name} is told of alerts, as group {group}", group=group)
+        _log.info(f"{destination.name} receives transitions, as group {group}", group=group)
         return self._deliver(destination, group, sender)
 
     async def _refresh(self, destination: Destination, sender: HttpSender) -> None:

@@ -267,7 +267,7 @@ class IngestAgent(Agent):
         )
 
     def _say(self, letter: DeadLetter) -> None:
-        suppressed = self._refusals.take(letter.reason, self._clock())
+        suppressed = self._refusals.admit(letter.reason, self._clock())
         if suppressed is not None:
             _log.warning(
                 f"Refused {letter.topic}-{letter.partition} offset {letter.offset}: "

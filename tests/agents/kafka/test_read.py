@@ -32,9 +32,13 @@ def numbered(count: int) -> list[bytes | None]:
 async def test_a_broker_that_is_gone_ends_the_reading_in_a_sentence() -> None:
     reader = LogReader(Settings(broker=f"127.0.0.1:{free_port()}"), answer_s=0.1)
 
-    with pytest.raises(BrokerUnreachableError, match="does not answer .*state-0 could not be read"):
+    with pytest.raises(
+        BrokerUnreachableError, match=r"does not answer .*state-0 could not be read"
+    ):
         await read_all(reader)
-    with pytest.raises(BrokerUnreachableError, match="does not answer .*state-0 could not be read"):
+    with pytest.raises(
+        BrokerUnreachableError, match=r"does not answer .*state-0 could not be read"
+    ):
         await reader.beginning(STATE)
 
 
