@@ -11,7 +11,7 @@ import re
 import ssl
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agents.errors import OperatorError
-from schemas.topics import Topics
+from schemas.topics import TopicRole, Topics
 
 PREFIX = "TIDEGAUGE_"
 
@@ -33,7 +33,7 @@ WorkerRole = Literal["ingest", "monitor", "both"]
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _TOPIC_NAME_MAX = 249
-_LONGEST_ROLE = len("dead_letters")
+_LONGEST_ROLE = max(map(len, get_args(TopicRole)))
 
 
 def _addresses(value: str) -> str:

@@ -1,1 +1,1 @@
-"""What travels: frozen data, validation, and the only wire format."""
+"""The wire: the types of all records, their validation, and the topics that hold them."""

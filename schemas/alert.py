@@ -1,4 +1,4 @@
-"""An alert: what changed, since when, by how much."""
+"""An alert: a change of one series of a model, with its onset and its size."""
 
 from typing import Literal
 
@@ -21,25 +21,25 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class Evidence(Wire):
-    """Where in `events` the proof lies: replay this range to see it again."""
+    """A range of `events`: its replay shows the change again."""
 
     partition: int = Field(description="Partition of `events`.")
     first_offset: int = Field(description="Offset of the record with the estimated onset.")
-    last_offset: int = Field(description="Offset of the record that settled it.")
+    last_offset: int = Field(description="Offset of the record at which it was detected.")
 
 
 class Moved(Wire):
     """Another series of the model that has an open alert of about the same time."""
 
     series: str = Field(description="The series.")
-    aspect: str = Field(description="What about it has changed.")
-    effect: float | None = Field(description="By how much, in `effect_unit`.")
+    aspect: str = Field(description="Aspect of the series that has changed.")
+    effect: float | None = Field(description="Size of the change, in `effect_unit`.")
     effect_unit: str = Field(description="As in an alert.")
     started_at: str = Field(description="Its estimated onset.")
 
 
 class CategoryShare(Wire):
-    """A category whose share has moved."""
+    """A category whose share has changed."""
 
     category: str = Field(description="The category.")
     baseline: float = Field(description="Its share in the reference.")
@@ -47,79 +47,85 @@ class CategoryShare(Wire):
 
 
 class Acknowledgement(Wire):
-    """Who has taken note of an alert."""
+    """The acknowledgement of an alert."""
 
-    by: str = Field(description="Who.")
-    at: str = Field(description="When.")
-    because: str | None = Field(description="Why, in their words.")
+    by: str = Field(description="Author.")
+    at: str = Field(description="Instant.")
+    because: str | None = Field(description="Reason, in the author's words.")
 
 
 class Alert(Wire):
-    """One transition in the life of an alert: one change of one series of one model."""
+    """One transition of an alert: a change of one series of one model."""
 
     type: Literal["tidegauge.alert.v1"] = "tidegauge.alert.v1"
-    alert_id: str = Field(description="Same transition, same id: duplicates are told by it.")
+    alert_id: str = Field(
+        description="Id of the transition: records with the same id are duplicates."
+    )
     fingerprint: str = Field(
         description="Names the alert: the same for every transition of the same model, series, "
         "aspect and segment. One fingerprint has at most one open alert."
     )
-    episode: int = Field(description="How often this fingerprint has fired, this time included.")
+    episode: int = Field(description="Number of firings of this fingerprint, this one included.")
     sequence: int = Field(description="0 for firing, then 1, 2 .. within the episode.")
-    status: AlertStatus = Field(description="Whether it has begun, goes on or has ended.")
+    status: AlertStatus = Field(
+        description="firing: begins; ongoing: renewed or updated; resolved: ends."
+    )
     resolved_because: Because | None = Field(
-        description="Why it has ended: the series returned to its reference, a person accepted "
-        "the new one, the series is learnt anew, or it is no longer watched."
+        description="Reason of the end: the series returned to its reference, a person accepted "
+        "the new one, the series relearns its reference, or it is no longer watched."
     )
     fired_at: str = Field(description="Instant of the firing of this episode.")
     is_flapping: bool = Field(
         description="Whether this is the third firing within `renotify_s`: it is then resolved "
-        "only after it has been back for as long as the three took."
+        "only after it has been normal for as long as the three took."
     )
-    kind: AlertKind = Field(description="What sort of change.")
+    kind: AlertKind = Field(description="Kind of the change.")
     model_id: str = Field(description="The model.")
-    model_version: str | None = Field(description="Version of the prediction that settled it.")
+    model_version: str | None = Field(
+        description="Version of the latest prediction at the detection."
+    )
     spec_version: int = Field(description="Version of the model's spec; 0 is the defaults.")
     series: str = Field(
-        description="What changed: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; of "
-        "how events come: `predictions`, `outcomes`, `answers` or `versions`."
+        description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
+        "the arrival of events: `predictions`, `outcomes`, `answers` or `versions`."
     )
     aspect: str = Field(
-        description="What about it: level, spread, share, missing, unseen, stuck, constant, type; "
-        "of how events come: silence, late, missing, orphan, conflicting, fallback, error, unseen, "
-        "clock, refused."
+        description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "
+        "type; of the arrival of events: silence, late, missing, orphan, conflicting, fallback, "
+        "error, unseen, clock, refused."
     )
     category: str | None = Field(description="The category, where the aspect has one.")
-    segment: Segment | None = Field(description="The part of the population; null is all of it.")
-    severity: Severity = Field(description="How urgent it is.")
-    detected_at: str = Field(description="Instant of the event that settled it.")
+    segment: Segment | None = Field(description="Part of the population; null: all of it.")
+    severity: Severity = Field(description="Urgency.")
+    detected_at: str = Field(description="Instant of the event at which it was detected.")
     started_at: str = Field(description="Instant of the event at the estimated onset.")
-    detector: str = Field(description="What saw it.")
+    detector: str = Field(description="Name of the detector.")
     value: float | None = Field(
-        description="The figure since the onset; of the latest values once it is ongoing."
+        description="Figure of the values since the onset; once ongoing, of the latest values."
     )
-    baseline: float | None = Field(description="The same figure in the reference.")
+    baseline: float | None = Field(description="The same figure of the reference.")
     effect: float | None = Field(description="Size of the change, in `effect_unit`.")
     effect_unit: str = Field(description="sd: reference standard deviations; odds_ratio; ratio.")
-    direction: Literal["up", "down"] | None = Field(description="Where it went.")
+    direction: Literal["up", "down"] | None = Field(description="Direction of the change.")
     categories: tuple[CategoryShare, ...] = Field(
         strict=False,
-        description="The categories that moved, where the aspect is share: at most 5, the one "
-        "that moved most first.",
+        description="Categories whose share changed, where the aspect is share: at most 5, the "
+        "largest change first.",
     )
     followed_by: tuple[str, ...] = Field(
         strict=False,
-        description="Which of `error`, `score` and `prediction` have an open alert as well.",
+        description="Those of `error`, `score` and `prediction` that have an open alert as well.",
     )
     moved_together: tuple[Moved, ...] = Field(
         strict=False,
-        description="Other open alerts of the model that had not begun long before this one: "
-        "at most 5, the strongest first.",
+        description="Other open alerts of the model with an onset not long before this one: at "
+        "most 5, the largest effect first.",
     )
     rows_since_onset: int = Field(description="Values of the series since the estimated onset.")
     predictions_seen: int = Field(description="Predictions of the model so far.")
     series_seen: int = Field(description="Values of the series so far.")
-    acknowledged: Acknowledgement | None = Field(description="Who has taken note of it.")
-    muted_until: str | None = Field(description="Until when nobody wants to be told.")
-    runbook: str = Field(description="What to do about it: a link into the documentation.")
+    acknowledged: Acknowledgement | None = Field(description="Its acknowledgement, if any.")
+    muted_until: str | None = Field(description="End of the mute, if it is muted.")
+    runbook: str = Field(description="Link to the section of the documentation about such alerts.")
     summary: str = Field(description="One sentence for people.")
-    evidence: Evidence = Field(description="Where in `events` the proof lies.")
+    evidence: Evidence = Field(description="Range of `events` that shows it.")

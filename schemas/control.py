@@ -1,4 +1,4 @@
-"""A control: what a person, or a program for one, says about an alert."""
+"""A control: a command of a person, or of a program for one, about an alert."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,32 +8,33 @@ from schemas.wire import Id, Instant, Name, Text, Wire
 
 Verb = Literal["ack", "accept", "mute", "unmute", "mark"]
 LONGEST_MUTE_S = 366 * 86_400.0
+"""Seconds: a year. A longer mute is an alert to accept, or a feature to ignore in the spec."""
 
 
 class Control(Wire):
-    """One word about the alerts of one fingerprint.
+    """One command about the alerts of one fingerprint.
 
-    It travels in the log, and takes effect there. Unknown fields are ignored.
+    It takes effect at its place in the log. Unknown fields are ignored.
     """
 
     control_id: Id = Field(description="Names the control.")
     model_id: Id = Field(description="The model whose alert it is about.")
     verb: Verb = Field(
-        description="ack: somebody is on it; accept: the level since the alert is the new normal; "
-        "mute and unmute: say nothing more, for a while; mark: whether the alert was right."
+        description="ack: acknowledge; accept: the values since the onset are the new reference; "
+        "mute, unmute: stop and resume notifications; mark: record whether the alert was true."
     )
-    fingerprint: Id = Field(description="Which alert: its `fingerprint`.")
-    by: Name = Field(description="Who says so.")
-    at: Instant = Field(description="When it was said.")
-    because: Text | None = Field(default=None, description="Why.")
+    fingerprint: Id = Field(description="`fingerprint` of the alert.")
+    by: Name = Field(description="Author.")
+    at: Instant = Field(description="Instant of the command.")
+    because: Text | None = Field(default=None, description="Reason, in the author's words.")
     for_s: Annotated[float, Field(gt=0, le=LONGEST_MUTE_S)] | None = Field(
-        default=None, description="For mute: how many seconds of log time; null is until unmute."
+        default=None, description="For mute: seconds of log time; null: until unmute."
     )
     verdict: Literal["true", "false"] | None = Field(
         default=None, description="For mark: whether the alert was a true one."
     )
     episode: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="For mark: which episode; null is the latest."
+        default=None, description="For mark: the episode; null: the latest."
     )
 
     @model_validator(mode="after")

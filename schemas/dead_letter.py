@@ -1,4 +1,4 @@
-"""A dead letter: an input that was refused, where it was, and why."""
+"""A dead letter: a refused input, its source position, and the reason."""
 
 from typing import Literal
 
@@ -12,17 +12,17 @@ Reason = Literal["too_large", "empty", "not_utf8", "not_json", "invalid"]
 class DeadLetter(Wire):
     """One refused record of an input topic.
 
-    Its id is its source position: a record that is read again gives the same dead letter.
+    Its id is its source position, so a record that is read twice gives the same dead letter.
     """
 
     type: Literal["tidegauge.dead_letter.v1"] = "tidegauge.dead_letter.v1"
     dead_letter_id: str = Field(description="Source topic, partition and offset.")
-    reason: Reason = Field(description="Why it was refused, for programs.")
-    detail: str = Field(description="Why it was refused, for people; names fields, not values.")
+    reason: Reason = Field(description="Reason of the refusal, for programs.")
+    detail: str = Field(description="Reason for people; names fields and never holds a value.")
     topic: str = Field(description="Source topic.")
     partition: int = Field(description="Source partition.")
     offset: int = Field(description="Source offset.")
     size: int = Field(description="Size of the payload, in bytes.")
     sha256: str = Field(description="SHA-256 of the payload, in hexadecimal.")
-    value: str = Field(description="The payload's first bytes as text, for a first look.")
+    value: str = Field(description="First 512 bytes of the payload, as text.")
     is_truncated: bool = Field(description="Whether the payload is longer than `value`.")

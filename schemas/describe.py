@@ -1,7 +1,7 @@
 """Describe the wire for people and programs: JSON Schemas and tables, made from the types.
 
-Nothing here touches a disk: ``tests/regenerate.py`` writes what these functions return into docs/,
-and a test fails when docs/ says anything else.
+Nothing here touches a disk: ``tests/regenerate.py`` writes the results of these functions into
+docs/, and a test fails when docs/ differs.
 """
 
 import re
@@ -26,7 +26,6 @@ from schemas.model_spec import (
 )
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
-from schemas.report import Report
 from schemas.status import Status
 from schemas.topics import DAY_MS, MIB, Topics
 
@@ -35,7 +34,6 @@ Schema = dict[str, Any]
 INPUTS: dict[str, type[BaseModel]] = {
     "prediction": Prediction,
     "outcome": Outcome,
-    "report": Report,
     "control": Control,
     "model_spec": ModelSpec,
 }
@@ -76,12 +74,12 @@ def json_schemas() -> dict[str, str]:
 
 
 def input_schema(model: type[BaseModel]) -> Schema:
-    """Return the schema of what a service may send."""
+    """Return the schema of an input."""
     return model.model_json_schema(mode="validation")
 
 
 def output_schema(model: type[BaseModel]) -> Schema:
-    """Return the schema of what Tidegauge publishes: no field of an event is ever left out."""
+    """Return the schema of an output. Outputs have all their fields, so all are required."""
     schema = model.model_json_schema(mode="serialization")
     return schema | {"required": list(schema["properties"])}
 
@@ -91,7 +89,7 @@ def tables() -> dict[str, str]:
     written = {f"fields {name}": field_table(input_schema(m)) for name, m in INPUTS.items()}
     written |= {f"fields {name}": field_table(output_schema(m)) for name, m in OUTPUTS.items()}
     written |= {f"fields {name}": field_table(input_schema(m)) for name, m in _PARTS.items()}
-    return written | {"topics": topic_table()}
+    return written | {"topics": topic_table(), "ids": id_table()}
 
 
 def fill(document: str, sections: Mapping[str, str]) -> str:
@@ -100,7 +98,7 @@ def fill(document: str, sections: Mapping[str, str]) -> str:
     Raises
     ------
     KeyError
-        When the document asks for a section that there is not.
+        When the document has a mark of an unknown section.
 
     Examples
     --------
@@ -126,6 +124,21 @@ def topic_table() -> str:
     return _table(("topic", "holds", "key", "partitions", "kept", "largest record"), rows)
 
 
+def id_table() -> str:
+    """Return the table of ids by which consumers of an output recognise duplicates."""
+    rows = [
+        (
+            f"`{topic.name}`",
+            "the key: the last record of a key counts"
+            if topic.id_field is None
+            else f"`{topic.id_field}`",
+        )
+        for topic in Topics().table()
+        if topic.is_output or topic.id_field is not None
+    ]
+    return _table(("topic", "id"), rows)
+
+
 def field_table(schema: Schema) -> str:
     """Return the table of an event's fields."""
     required = set(schema.get("required", ()))
@@ -133,7 +146,7 @@ def field_table(schema: Schema) -> str:
         (
             f"`{name}`" + (" *" if name in required else ""),
             _type_of(field),
-            str(field.get("description", "Which type of event, and which version of it.")),
+            str(field.get("description", "Type and version of the record.")),
         )
         for name, field in schema["properties"].items()
     ]
@@ -146,7 +159,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _type_of(field: Schema) -> str:
-    """Say a field's type in words.
+    """Return a field's type in words.
 
     Examples
     --------

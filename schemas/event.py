@@ -1,21 +1,23 @@
 """A record of ``events``: a micro-batch of validated inputs, each with its source position.
 
 The bytes are lines of JSON: a header, then one line a payload. The header holds one list entry a
-payload, so that a reader skips what it has seen without decoding it, and the payload's own bytes
-travel on untouched.
+payload, so that a reader skips payloads that it has seen without decoding them, and a payload's own
+bytes are copied.
 
-A tick is a record without payloads, whose header says up to when time has passed. A reader that
-does not know ticks finds an empty record.
+A tick is a record without payloads, whose header holds an instant: time has passed up to it. A
+reader that does not know ticks finds an empty record.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import orjson
+from msgspec import Struct
 
 EventKind = Literal["prediction", "outcome", "spec", "control", "refused"]
-"""What a payload is. A spec is ``{"model_id": .., "spec": {..}}``; null instead of it removes. What
-is refused, and names its model, is ``{"model_id": .., "refused": "prediction", "reason": ..}``."""
+"""Kind of a payload. A spec is ``{"model_id": .., "spec": {..}}``; one of null removes the model.
+A refused input that names its model is ``{"model_id": .., "refused": "prediction", "reason": ..}``.
+"""
 
 _KINDS = frozenset(get_args(EventKind))
 _TYPE = "tidegauge.events.v1"
@@ -23,15 +25,17 @@ _COLUMNS = ("source_index", "source_offset", "logged_at")
 _INSTANTS = ("appended_at", "tick_ms")
 
 
-class Source(NamedTuple):
-    """One partition of an input topic.
+class Source(Struct, frozen=True, order=True, cache_hash=True, gc=False):
+    """One partition of an input topic. Its hash is kept: it is looked up for every event.
 
     Parameters
     ----------
-    kind, topic, partition
-        What it carries, and where.
+    kind
+        Kind of its events.
+    topic, partition
+        The partition.
     incarnation
-        Tells a topic from one of the same name that was deleted before: offsets begin anew then.
+        Distinguishes the topic from a deleted one of the same name, whose offsets began at 0 too.
     """
 
     kind: EventKind
@@ -64,11 +68,11 @@ class EventBatch:
     payloads
         The validated events as JSON.
     appended_at
-        When ingest appended the record, by its own clock, in epoch milliseconds. None in records of
-        versions that did not say it, and where there is no clock but the log's.
+        Instant of the append by the clock of the ingest worker, in epoch milliseconds. None in a
+        recorded log, which has no clock but its events' instants.
     tick_ms
-        What makes the record a tick: every input that lay in the input topics at this instant, in
-        epoch milliseconds, is in ``events`` before it.
+        Makes the record a tick. Every input that lay in the input topics at this instant, in epoch
+        milliseconds, is in ``events`` before this record.
     """
 
     sources: tuple[Source, ...]
@@ -81,7 +85,7 @@ class EventBatch:
 
 
 class EventRecordError(Exception):
-    """A record of ``events`` that ingest cannot have written: stop, do not guess."""
+    """A record of ``events`` that ingest cannot have written. The worker stops."""
 
 
 def encode_events(batch: EventBatch) -> bytes:
@@ -156,7 +160,7 @@ def _source(kind: EventKind, topic: str, partition: int, incarnation: str) -> So
 
 
 def _column(values: list[int], count: int) -> list[int]:
-    """Check a column of the header, at the speed of C: this runs for every record of the log."""
+    """Check a column of the header, without a loop in Python: this runs for every record."""
     if len(values) != count or not set(map(type, values)) <= {int} or min(values, default=0) < 0:
         msg = f"a column holds {count} integers from 0 up"
         raise ValueError(msg)

@@ -1,8 +1,9 @@
 """Predictions and outcomes in their plain form, read in a third of the time that pydantic takes.
 
-What is plain is a part of what `Prediction` and `Outcome` take: no unknown field, integers of at
-most 64 bits. Nothing is refused here: what is not plain is read again by those models, which alone
-decide what is refused and why. What is plain, they take too, and write in the same bytes.
+The plain form is a subset of the form that `Prediction` and `Outcome` accept: no unknown field,
+integers of at most 64 bits. Nothing is refused here: an event that is not plain is read again by
+those models, which alone decide about refusals. They accept every plain event, and write it in the
+same bytes.
 """
 
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class PlainOutcome(Struct, forbid_unknown_fields=True, gc=False):
 
 
 encode = Encoder().encode
-"""Returns an event in the one form in which it travels on."""
+"""Returns an event as JSON, in the one form in which it stands in the log."""
 
 
 def _reader(form: type[PlainPrediction | PlainOutcome]) -> Callable[[bytes], ReadEvent | None]:

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec import Raw, Struct
+from msgspec.json import Encoder
 from pydantic import Field
 
 from schemas.outcome import Outcome
@@ -21,12 +23,42 @@ class Labelled(Wire):
     """One training row for the next model."""
 
     type: Literal["tidegauge.labelled.v1"] = "tidegauge.labelled.v1"
-    labelled_id: str = Field(description="Model and row: duplicates are told by it.")
+    labelled_id: str = Field(description="Model and row: records with the same id are duplicates.")
     model_id: str = Field(description="The model.")
     row: int = Field(description="Number of the row within its model, from 1.")
     delay_s: float = Field(description="Seconds from prediction to outcome, by their instants.")
     is_error: bool | None = Field(description="Whether a class was wrong; null for a regression.")
     error: float | None = Field(description="Absolute error of a regression; null for classes.")
-    prediction: Prediction = Field(description="The prediction as it was taken in.")
-    outcome: Outcome = Field(description="The outcome as it was taken in.")
+    prediction: Prediction = Field(description="The prediction, as ingest accepted it.")
+    outcome: Outcome = Field(description="The outcome, as ingest accepted it.")
     evidence: LogPosition = Field(description="The event that completed the pair.")
+
+
+class RowPosition(Struct, frozen=True, gc=False):
+    """See `LogPosition`."""
+
+    partition: int
+    offset: int
+    index: int
+
+
+class LabelledRow(Struct, frozen=True, gc=False, tag_field="type", tag="tidegauge.labelled.v1"):
+    """A `Labelled` to be written: prediction and outcome are the bytes that ingest accepted.
+
+    Nothing is checked: the values come from the monitor. The two events are copied as they are,
+    because to decode and encode them again would take longer than all the rest of a pair's row.
+    """
+
+    labelled_id: str
+    model_id: str
+    row: int
+    delay_s: float
+    is_error: bool | None
+    error: float | None
+    prediction: Raw
+    outcome: Raw
+    evidence: RowPosition
+
+
+encode_labelled = Encoder().encode
+"""Returns a `LabelledRow` as the bytes of a record of ``labelled``."""

@@ -1,4 +1,4 @@
-"""A model's spec: what its owner wants watched, and how. Everything is optional."""
+"""A model's spec: its owner's settings for the monitor. Every field is optional."""
 
 import difflib
 from typing import Annotated, Any, Literal
@@ -8,16 +8,18 @@ from pydantic import ConfigDict, Field, ValidationError
 from schemas.wire import MAX_FEATURES, Id, Name, Wire
 
 MAX_SPEC_BYTES = 900_000
-"""The largest spec on the wire: one with a profile holds what each series has learnt."""
+"""Bytes of a spec. One with a profile holds a learnt reference for each series; the topic takes
+records of 1 MiB."""
 _SHOWN_CHARACTERS = 80
+"""Characters of a wrong value in a message."""
 
 
 class SpecError(ValueError):
-    """The operator's mistake: refuse to start, naming the field, the value and the remedy."""
+    """A mistake in a spec. The message names the field, the value and the remedy."""
 
 
 class FeatureRules(Wire):
-    """How the model's features are to be taken."""
+    """Settings of the model's features."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,7 +32,7 @@ class FeatureRules(Wire):
 
 
 class OutcomeRules(Wire):
-    """How long an outcome may take."""
+    """Limits of the wait for outcomes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,74 +42,79 @@ class OutcomeRules(Wire):
         "its prediction.",
     )
     max_waiting: Annotated[int, Field(gt=0)] = Field(
-        default=1_000_000, description="Predictions that wait at most; beyond it the oldest goes."
+        default=1_000_000,
+        description="Most predictions that may wait; beyond it the oldest one is dropped.",
     )
 
 
 class SeriesProfile(Wire):
     """The reference of one series, made offline by ``tidegauge profile``."""
 
-    reference: dict[str, Any] = Field(description="What it looks like, for people.")
-    state: str = Field(description="The watch that has learnt it, in base64.")
+    reference: dict[str, Any] = Field(description="Its figures, for people.")
+    state: str = Field(description="State of the series that has learnt it, in base64.")
 
 
 class ReferenceRules(Wire):
-    """What the model is compared with."""
+    """Settings of the reference that the model is compared with."""
 
     model_config = ConfigDict(extra="forbid")
 
     rows: Annotated[int, Field(ge=200, le=100_000)] = Field(
-        default=2_000, description="Rows after which a series is fully learnt."
+        default=2_000, description="Rows of a complete reference."
     )
     profile: dict[str, SeriesProfile] = Field(
         default={},
-        description="References made offline, by series: nothing is left to learn of these. In a "
-        "YAML file, the path of what `tidegauge profile` wrote.",
+        description="References made offline, by series: these do not learn. In a YAML file, the "
+        "path of the file that `tidegauge profile` wrote.",
     )
 
 
 class AlertRules(Wire):
-    """When the model's alerts are raised, and how often they are repeated."""
+    """When the model's alerts fire, and how often they are repeated."""
 
     model_config = ConfigDict(extra="forbid")
 
     renotify_s: Annotated[float, Field(gt=0)] = Field(
         default=86_400.0,
-        description="Seconds of log time after which an alert that goes on is said again.",
+        description="Seconds of log time after which an open alert is published again.",
     )
     hold: Annotated[int, Field(ge=0, le=100)] = Field(
         default=0,
-        description="Checks of the values after a change that must still find them away before "
-        "the alert fires; 0 fires at once.",
+        description="Checks after a change that must confirm it before the alert fires; 0: it "
+        "fires at once.",
     )
 
 
 class ModelSpec(Wire):
-    """What the owner of a model asks for."""
+    """The settings of one model."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     model_id: Id | None = Field(
         default=None,
-        description="The model; null only in a file for backtest or profile: every model.",
+        description="The model; null: every model, in a file for backtest or profile only.",
     )
-    owner: Name | None = Field(default=None, description="Who answers for the model.")
+    owner: Name | None = Field(
+        default=None, description="Person or team responsible for the model."
+    )
     task: Literal["binary", "multiclass", "regression"] | None = Field(
-        default=None, description="Null: told from the predictions."
+        default=None, description="Null: inferred from the predictions."
     )
     alert_budget: Annotated[float, Field(gt=0, le=1_000)] = Field(
         default=0.2, description="False alarms the owner accepts in 10,000 predictions."
     )
-    features: FeatureRules = Field(default=FeatureRules(), description="Which, and how.")
-    reference: ReferenceRules = Field(
-        default=ReferenceRules(), description="What the model is compared with."
+    features: FeatureRules = Field(
+        default=FeatureRules(), description="Which features are watched, and how."
     )
-    outcome: OutcomeRules = Field(default=OutcomeRules(), description="How long to wait.")
-    alerts: AlertRules = Field(default=AlertRules(), description="When to say what.")
+    reference: ReferenceRules = Field(
+        default=ReferenceRules(), description="The reference that the model is compared with."
+    )
+    outcome: OutcomeRules = Field(default=OutcomeRules(), description="The wait for outcomes.")
+    alerts: AlertRules = Field(default=AlertRules(), description="Firing and repetition of alerts.")
 
 
 def parse_spec(data: object) -> ModelSpec:
-    """Read a spec from what YAML or JSON gave.
+    """Read a spec from decoded YAML or JSON.
 
     Raises
     ------

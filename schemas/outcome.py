@@ -1,4 +1,4 @@
-"""An outcome: what turned out to be true."""
+"""An outcome: the true answer to a prediction."""
 
 from pydantic import Field
 
@@ -6,16 +6,18 @@ from schemas.wire import Id, Instant, Label, Name, Wire
 
 
 class Outcome(Wire):
-    """The truth about one prediction, however late it is known.
+    """The true answer to one prediction, however late it becomes known.
 
     Unknown fields are ignored.
     """
 
-    prediction_id: Id = Field(description="The prediction this is the truth about.")
+    prediction_id: Id = Field(description="The prediction it belongs to.")
     model_id: Id = Field(description="The model that made it.")
-    observed_at: Instant = Field(description="When the truth became known.")
-    outcome: Label = Field(description="The truth, in the type of the prediction.")
-    value: float | None = Field(default=None, description="Money won (or, negative, lost).")
+    observed_at: Instant = Field(description="Instant at which the true answer became known.")
+    outcome: Label = Field(description="The true answer, in the type of the prediction.")
+    value: float | None = Field(
+        default=None, description="Money gained by the decision; negative: lost."
+    )
     source: Name | None = Field(
-        default=None, description="Where the truth comes from: label, review ..."
+        default=None, description="Origin of the true answer: label, review ..."
     )

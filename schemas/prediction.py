@@ -1,4 +1,4 @@
-"""A prediction: what a model answered, and what it knew when it did."""
+"""A prediction: the answer of a model, with its inputs."""
 
 from typing import Annotated, Literal
 
@@ -26,7 +26,7 @@ class Prediction(Wire):
 
     prediction_id: Id = Field(description="Names the prediction; unique within its model.")
     model_id: Id = Field(description="Names the model.")
-    predicted_at: Instant = Field(description="When the model answered.")
+    predicted_at: Instant = Field(description="Instant of the answer.")
     prediction: Label = Field(
         description="The answer: a class (string, integer, boolean) or a number."
     )
@@ -36,18 +36,18 @@ class Prediction(Wire):
     scores: Annotated[dict[Name, Probability], Field(max_length=MAX_FEATURES)] | None = Field(
         default=None, description="Probability by class."
     )
-    model_version: Name | None = Field(default=None, description="Which version answered.")
+    model_version: Name | None = Field(default=None, description="Version of the model.")
     features: Annotated[dict[Name, FeatureValue], Field(max_length=MAX_FEATURES)] = Field(
-        default={}, description="What the model was given, by feature; null is missing."
+        default={}, description="Inputs of the model, by feature; null is a missing value."
     )
     segment: Segment | None = Field(
-        default=None, description="The part of the population it belongs to, by dimension."
+        default=None, description="Its part of the population, by dimension."
     )
     status: Literal["ok", "fallback", "error"] = Field(
-        default="ok", description="Who answered: the model, a fallback, or nobody."
+        default="ok", description="Source of the answer: the model, a fallback, or none (error)."
     )
     latency_ms: Annotated[float, Field(ge=0)] | None = Field(
-        default=None, description="How long the answer took, in milliseconds."
+        default=None, description="Latency of the answer in milliseconds."
     )
     explanation: Attributions | None = Field(
         default=None, description="Attribution of the answer, by feature."

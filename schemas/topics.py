@@ -1,20 +1,22 @@
 """The one table of topics: names, keys, partitions, clean-up, retention.
 
-Nothing else in the project spells a topic's name. ``topics create`` applies this table, and the
-tables in docs/wire.md are made from it.
+Nothing else in the project spells a topic's name, or lists topics of some sort. ``topics create``
+applies this table, and the table in docs/wire.md is generated from it.
 """
 
 import zlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from schemas.event import EventKind
 
 DAY_MS = 24 * 60 * 60 * 1000
+"""Milliseconds."""
 MIB = 1024 * 1024
+"""Bytes. It is also Kafka's default of ``max.message.bytes``, but for 12 bytes."""
 MAX_RECORD_BYTES = 4 * MIB
-"""The largest record any topic of ours takes. A payload of 256 KiB grows at most 4.5 times when its
-numbers are written out in full, so a valid payload always fits."""
+"""The largest record of a topic that Tidegauge owns. A payload of 256 KiB grows at most 4.5 times
+when its numbers are written out in full, so a record with any valid payload fits."""
 
 TopicRole = Literal[
     "predictions",
@@ -33,18 +35,18 @@ TopicRole = Literal[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topic:
-    """One topic as the broker is asked to keep it.
+    """One topic: its settings at the broker, and its part in the flow of records.
 
     Parameters
     ----------
     role
-        What the topic is for; stable, whatever its name.
+        Its purpose as an identifier; stable, whatever the name.
     name
         Its name at the broker.
     key
-        What the record key holds, in words.
+        Meaning of the record key, in words.
     partitions
-        How many partitions it is created with.
+        Partitions it is created with.
     cleanup
         Kafka's ``cleanup.policy``.
     retention_ms
@@ -55,9 +57,22 @@ class Topic:
         Whether retention counts from the instant a record is appended. A log that is filled from
         records of years ago would otherwise be deleted before it is read.
     purpose
-        One sentence for the docs.
+        A noun phrase for the docs.
     deletions_kept_ms
-        Kafka's ``delete.retention.ms``, where compaction must not forget too soon what was deleted.
+        Kafka's ``delete.retention.ms``, where a reader that was down must still see deletions.
+    carries
+        Kind of the events that ingest reads from it; None where ingest does not read it.
+    is_output
+        Whether the monitor publishes to it. `verify` then compares it with a replay of ``events``:
+        by ``id_field``, or by the latest record of each key where the topic is compacted.
+    is_routed
+        Whether partition n holds the records of the models of partition n of ``events``.
+    id_field
+        Field of its records that names a record: two with the same id are copies of each other.
+    is_logged
+        Whether the worker writes a log line for each record that it publishes to it.
+    is_text
+        Whether its records are JSON, which `tail` can show.
     """
 
     role: TopicRole
@@ -70,6 +85,17 @@ class Topic:
     is_kept_from_append: bool
     purpose: str
     deletions_kept_ms: int | None = None
+    carries: EventKind | None = None
+    is_output: bool = False
+    is_routed: bool = False
+    id_field: str | None = None
+    is_logged: bool = False
+    is_text: bool = True
+
+    @property
+    def is_input(self) -> bool:
+        """Whether ingest reads it."""
+        return self.carries is not None
 
     def config(self) -> dict[str, str]:
         """Return the topic's settings as Kafka spells them."""
@@ -92,7 +118,7 @@ class Topics:
     Parameters
     ----------
     prefix
-        Put before every name that Tidegauge owns.
+        First part of every name that Tidegauge owns.
     predictions, outcomes, models
         Names of the input topics, which the deployment's services and people own.
     partitions
@@ -107,10 +133,14 @@ class Topics:
     partitions: int = 4
 
     def table(self) -> tuple[Topic, ...]:
-        """Return every topic, inputs first."""
+        """Return every topic, inputs first.
+
+        Whoever needs the topics of some sort selects rows by their columns, so a new topic is a new
+        row, and nothing else has to know.
+        """
         return (
-            self._input("predictions", self.predictions, "what models answered"),
-            self._input("outcomes", self.outcomes, "what turned out to be true"),
+            self._input("predictions", "prediction", "predictions, as services publish them"),
+            self._input("outcomes", "outcome", "the true answers to predictions"),
             Topic(
                 role="models",
                 name=self.models,
@@ -121,30 +151,79 @@ class Topics:
                 max_record_bytes=MIB,
                 is_kept_from_append=False,
                 purpose="the spec of each model; a record without a value removes the model",
-                deletions_kept_ms=30 * DAY_MS,  # a worker that was away must still see a removal
+                deletions_kept_ms=30 * DAY_MS,  # a worker that was down must still see a removal
+                carries="spec",
             ),
-            self._owned("controls", 365, "what people say about alerts"),
-            self._owned("events", 30, "the one log: validated inputs with their source positions"),
-            self._owned("alerts", 90, "what changed, and how it went on"),
-            self._compacted("status", "fingerprint", "what is firing now"),
-            self._owned("feedback", 90, "what to do about it"),
-            self._owned("labelled", 30, "predictions with their outcomes, once both are known"),
-            self._owned("dead_letters", 30, "inputs that were refused, and why"),
+            self._owned(
+                "controls",
+                days=365,
+                purpose="operators' commands about alerts: acknowledge, accept, mute, mark",
+                carries="control",
+            ),
+            self._owned(
+                "events",
+                days=30,
+                purpose="the one log: validated inputs with their source positions",
+                is_routed=True,
+            ),
+            self._owned(
+                "alerts",
+                days=90,
+                purpose="transitions of alerts: firing, ongoing, resolved",
+                is_output=True,
+                is_routed=True,
+                id_field="alert_id",
+                is_logged=True,
+            ),
+            self._compacted(
+                "status",
+                key="fingerprint",
+                purpose="the latest transition of each open alert",
+                is_output=True,
+            ),
+            self._owned(
+                "feedback",
+                days=90,
+                purpose="commands for the programs that own a model",
+                is_output=True,
+                is_routed=True,
+                id_field="feedback_id",
+                is_logged=True,
+            ),
+            self._owned(
+                "labelled",
+                days=30,
+                purpose="predictions with their outcomes, once both are known",
+                is_output=True,
+                is_routed=True,
+                id_field="labelled_id",
+            ),
+            self._owned(
+                "dead_letters",
+                days=30,
+                purpose="refused inputs, each with the reason",
+                key="source topic",
+                id_field="dead_letter_id",
+            ),
             self._compacted(
                 "state",
-                "what a snapshot is of, and up to where",
-                "snapshots, so that a restart goes on where the last worker stopped",
+                key="part of a snapshot, and the offset that it covers",
+                purpose="snapshots of the models' state, from which a restarted worker continues",
+                is_text=False,
             ),
         )
 
+    def inputs(self) -> tuple[Topic, ...]:
+        """Return the topics that ingest reads."""
+        return tuple(topic for topic in self.table() if topic.is_input)
+
+    def outputs(self) -> tuple[Topic, ...]:
+        """Return the topics that the monitor publishes to."""
+        return tuple(topic for topic in self.table() if topic.is_output)
+
     def sources(self) -> dict[EventKind, str]:
-        """Return the names of the topics that ingest reads, by what they carry."""
-        return {
-            "prediction": self.predictions,
-            "outcome": self.outcomes,
-            "spec": self.models,
-            "control": self.name("controls"),
-        }
+        """Return the names of the topics that ingest reads, by the kind of their events."""
+        return {topic.carries: topic.name for topic in self.table() if topic.carries is not None}
 
     def name(self, role: TopicRole) -> str:
         """Return the name of the topic that plays ``role``."""
@@ -158,10 +237,10 @@ class Topics:
             case _:
                 return f"{self.prefix}{role}"
 
-    def _input(self, role: TopicRole, name: str, purpose: str) -> Topic:
+    def _input(self, role: TopicRole, carries: EventKind, purpose: str) -> Topic:
         return Topic(
             role=role,
-            name=name,
+            name=self.name(role),
             key="anything",
             partitions=self.partitions,
             cleanup="delete",
@@ -169,22 +248,26 @@ class Topics:
             max_record_bytes=MIB,
             is_kept_from_append=False,  # ingest puts a backlog in order by the services' own clocks
             purpose=purpose,
+            carries=carries,
         )
 
-    def _owned(self, role: TopicRole, days: int, purpose: str) -> Topic:
+    def _owned(
+        self, role: TopicRole, *, days: int, purpose: str, key: str = "model_id", **columns: Any
+    ) -> Topic:
         return Topic(
             role=role,
             name=self.name(role),
-            key="source topic" if role == "dead_letters" else "model_id",
+            key=key,
             partitions=self.partitions,
             cleanup="delete",
             retention_ms=days * DAY_MS,
             max_record_bytes=MAX_RECORD_BYTES,
             is_kept_from_append=True,
             purpose=purpose,
+            **columns,
         )
 
-    def _compacted(self, role: TopicRole, key: str, purpose: str) -> Topic:
+    def _compacted(self, role: TopicRole, *, key: str, purpose: str, **columns: Any) -> Topic:
         return Topic(
             role=role,
             name=self.name(role),
@@ -195,6 +278,8 @@ class Topics:
             max_record_bytes=MAX_RECORD_BYTES,
             is_kept_from_append=True,
             purpose=purpose,
+            is_routed=True,
+            **columns,
         )
 
 

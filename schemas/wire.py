@@ -1,4 +1,4 @@
-"""What all wire types share: strictness, limits, and the two forms of an instant.
+"""Shared by all wire types: strictness, limits, and the two forms of an instant.
 
 A value is accepted only in the type the wire asks for: ``"0.5"`` is not a number, ``1`` is not
 ``true``, and NaN, Infinity and numbers that overflow a double are refused.
@@ -11,15 +11,21 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 MAX_PAYLOAD_BYTES = 256 * 1024
+"""Bytes of a payload, unless a setting says otherwise: a quarter of Kafka's default limit of a
+record. One with ``MAX_FEATURES`` features has 260 bytes for each."""
 MAX_FEATURES = 1_000
+"""Features, classes in ``scores`` or attributions of a prediction."""
 MAX_SEGMENTS = 32
+"""Dimensions of a segment."""
 MAX_TEXT = 1_024
+"""Characters of a label, or of the text of a feature or a segment."""
 MAX_NAME = 256
+"""Characters of a name or an id."""
 
 FIRST_INSTANT_MS = 631_152_000_000
-"""1990-01-01T00:00:00Z: an earlier instant is epoch seconds sent as milliseconds."""
+"""1990-01-01T00:00:00Z. Epoch seconds of today, read as milliseconds, lie before it."""
 LAST_INSTANT_MS = 4_102_444_800_000
-"""2100-01-01T00:00:00Z: a later instant is epoch microseconds or nanoseconds."""
+"""2100-01-01T00:00:00Z. Epoch microseconds of today, read as milliseconds, lie after it."""
 
 _RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
@@ -93,7 +99,9 @@ def to_rfc3339(epoch_ms: int) -> str:
 
 
 def refuse_integer(value: object) -> object:
-    """Pass on what is not an integer: one beyond 64 bits would be rounded, and classes would merge.
+    """Return a value that is not an integer.
+
+    An integer beyond 64 bits would be read as a double, and different classes would become one.
 
     Raises
     ------
@@ -107,7 +115,7 @@ def refuse_integer(value: object) -> object:
 
 
 class Wire(BaseModel):
-    """Base of every type that travels."""
+    """Base of every type on the wire."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -134,7 +142,7 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Fraction = Annotated[float, BeforeValidator(refuse_integer)]
 Label = Annotated[bool | Int64 | Fraction | Text, Field(union_mode="left_to_right")]
-"""What a model answers: a class (string, integer, boolean) or a number."""
+"""An answer of a model: a class (string, integer, boolean) or a number."""
 FeatureValue = Annotated[bool | Int64 | float | Text | None, Field(union_mode="left_to_right")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Attributions = Annotated[dict[Name, float], Field(max_length=MAX_FEATURES)]

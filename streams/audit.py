@@ -14,14 +14,10 @@ from dataclasses import dataclass, fields
 
 import orjson
 
-from schemas.topics import TopicRole
+from schemas.topics import TopicRole, Topics
 
-ID_FIELDS: dict[TopicRole, str] = {
-    "alerts": "alert_id",
-    "feedback": "feedback_id",
-    "labelled": "labelled_id",
-}
 _DIGEST_BYTES = 12
+"""Bytes of a digest: of a billion records, two are taken for equal once in 10**11 audits."""
 
 
 @dataclass(slots=True)
@@ -63,16 +59,23 @@ class Findings:
 
 
 class Audit:
-    """The audit of one output topic: first all that was published, then all that is called for."""
+    """The audit of one output topic: first all that was published, then all that is called for.
 
-    def __init__(self, role: TopicRole) -> None:
-        self._id_field = ID_FIELDS[role]
+    Parameters
+    ----------
+    id_field
+        Field of its records that names a record.
+    """
+
+    def __init__(self, id_field: str) -> None:
+        self._id_field = id_field
         self._published: dict[str, bytes] = {}
         self._called_for: set[str] = set()
         self.findings = Findings()
 
-    def on_published(self, value: bytes) -> None:
+    def on_published(self, _key: str, value: bytes | None) -> None:
         """Take a record of the topic."""
+        value = value or b""
         name, digest = self._name(value), _digest(value)
         known = self._published.setdefault(name, digest)
         if known is digest:
@@ -82,7 +85,7 @@ class Audit:
         else:
             self.findings.differing += 1
 
-    def on_called_for(self, value: bytes, *, is_due: bool) -> None:
+    def on_called_for(self, _key: str, value: bytes, *, is_due: bool) -> None:
         """Take what the replay emits; ``is_due`` says that the commit covers it."""
         name = self._name(value)
         if name in self._called_for:
@@ -107,7 +110,7 @@ class Audit:
         return name
 
 
-class StatusAudit:
+class CompactedAudit:
     """The audit of a compacted topic: what counts is the last word on each key.
 
     While workers run, what is published may be ahead of the commit: then any word that the log
@@ -149,6 +152,17 @@ class StatusAudit:
             for key, value in self._published.items()
         )
         return found
+
+
+OutputAudits = dict[TopicRole, Audit | CompactedAudit]
+
+
+def output_audits(topics: Topics) -> OutputAudits:
+    """Return an empty audit of every topic that the monitor publishes to."""
+    return {
+        topic.role: CompactedAudit() if topic.id_field is None else Audit(topic.id_field)
+        for topic in topics.outputs()
+    }
 
 
 class InputAudit:

@@ -1,10 +1,9 @@
-"""The spec in force of one model, and how it comes there: through the log.
+"""The spec in force of one model. Specs come through the log.
 
-Rule 1. The spec that the model is met with is version 0. Every spec of the log counts one more, and
-        is in force from its place in the log on.
-Rule 2. A removal brings the first spec back. The count goes on, so that a number never names two
-        specs.
-Rule 3. What the log holds has been checked: what cannot be read there stops the worker.
+Rule 1. The spec that a model begins with is version 0. Each spec in the log has the next number,
+        and is in force from its place in the log on.
+Rule 2. A removal restores version 0. The numbers continue, so that no number names two specs.
+Rule 3. Ingest has checked the specs in the log: one that cannot be read stops the worker.
 """
 
 from typing import Any
@@ -21,14 +20,14 @@ class SpecInForce:
     Parameters
     ----------
     first
-        What it is met with.
+        The spec that the model begins with.
 
     Attributes
     ----------
     spec, version
-        What is in force now; version 0 is the first.
+        The spec in force, and its number; 0 is ``first``.
     records
-        Of the log, taken in: specs and removals.
+        Number of specs and removals of the log so far.
 
     Examples
     --------
@@ -50,12 +49,12 @@ class SpecInForce:
         self._given: bytes | None = None
 
     def take(self, given: dict[str, Any] | None) -> None:
-        """Put a spec of the log in force; None puts the first one back.
+        """Put a spec of the log in force; None is a removal.
 
         Raises
         ------
         EventRecordError
-            When it is no spec.
+            When it is not a valid spec.
         """
         self.records += 1
         if given is None:
@@ -71,14 +70,14 @@ class SpecInForce:
         self._given = orjson.dumps(given)
 
     def snapshot(self) -> dict[str, Any] | None:
-        """Return the state; None while the log has said nothing."""
+        """Return the state; None while the log has no spec of the model."""
         if not self.records:
             return None
         return {"records": self.records, "taken": self._taken, "given": self._given}
 
     @classmethod
     def restore(cls, first: ModelSpec, state: dict[str, Any] | None) -> "SpecInForce":
-        """Return the spec as it was.
+        """Return the spec that `snapshot` was taken of.
 
         Raises
         ------

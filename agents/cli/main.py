@@ -12,7 +12,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
@@ -23,9 +23,9 @@ from agents.cli.options import PIPE_WIDTH, cluster_options
 from agents.cli.recorded import COMMANDS as RECORDED
 from agents.cli.topics import topics
 from agents.errors import WorkerError
-from schemas.topics import TopicRole
+from schemas.topics import TopicRole, Topics
 
-_READABLE = [role for role in get_args(TopicRole) if role != "state"]
+_READABLE = [topic.role for topic in Topics().table() if topic.is_text]
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 _FILE = click.Path(path_type=Path)

@@ -3,10 +3,9 @@
 What is written is what would be published.
 """
 
-import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +19,19 @@ from rich.table import Table
 from agents.commands.recording import STANDARD_STREAM, Recording, Refusals, read_spec
 from agents.errors import FileError, OperatorError
 from agents.worker.assembly import tune_gc
-from agents.worker.tick import TICK_EVERY_S
 from schemas.alert import Alert
-from schemas.event import encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole, Topics
+from streams.clock import NEVER_MS
 from streams.codec import DamagedSnapshotError
 from streams.detect.budget import BUDGET_ROWS
+from streams.emission import Emission, place_of
+from streams.ingest.batches import pack_with_ticks
+from streams.ingest.records import Accepted
 from streams.join.outcome_join import JoinCounts
 from streams.monitor import Monitor
+from streams.traffic.silence import SHORTEST_MS
 
-TICKS_AT_MOST = 1_000
-"""Ticks before one record: however long nothing came, however many models were silent."""
-_TICK_EVERY_MS = int(1_000 * TICK_EVERY_S)
 _NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
 
 
@@ -108,30 +107,36 @@ class Backtest:
         self._outputs = outputs
         self._monitor = Monitor(0, Topics(), self._spec_of)
         self._offset = 0
+        self._clock_ms = 0
 
-    def apply(self, at_ms: int, record: bytes) -> None:
-        """Apply the next record of the log, whose first event came at ``at_ms``."""
-        self._tick_until(at_ms)
-        self._apply(record)
+    def take(self, events: Sequence[Accepted], *, is_predicted: bool) -> None:
+        """Apply the next events of the log, with the ticks that a live log would have among them.
 
-    def _tick_until(self, at_ms: int) -> None:
-        """Tick when a tick tells something: all others would leave no mark."""
-        for _ in range(TICKS_AT_MOST):
-            due_ms = self._monitor.tick_due_ms(at_ms)
-            tick_ms = math.ceil(due_ms / _TICK_EVERY_MS) * _TICK_EVERY_MS
-            if tick_ms >= at_ms:
-                return
-            self._apply(encode_tick(tick_ms))
+        Parameters
+        ----------
+        events
+            The events, in log order.
+        is_predicted
+            Whether the last of them is a prediction, or predictions follow. Without, there are no
+            ticks: the end of a file is no silence.
+        """
+        due_ms = self._monitor.tick_due_ms if is_predicted else _never_due
+        emissions: list[Emission] = []
+        for record in pack_with_ticks(events, self._clock_ms, due_ms, SHORTEST_MS):
+            emissions += self._monitor.gather([(self._offset, record)])
+            self._offset += 1
+        self._clock_ms = max(self._clock_ms, *(event.logged_at for event in events))
+        emissions += self._monitor.flush()
+        for emission in sorted(emissions, key=place_of):
+            self._keep(emission)
 
-    def _apply(self, record: bytes) -> None:
-        for emission in self._monitor.apply(self._offset, record):
-            if emission.role == "alerts":
-                self.replayed.take(Alert.model_validate_json(emission.value))
-            elif emission.role == "feedback":
-                self.replayed.feedback += 1
-            if (output := self._outputs.get(emission.role)) is not None:
-                output.write(emission.value + b"\n")
-        self._offset += 1
+    def _keep(self, emission: Emission) -> None:
+        if emission.role == "alerts":
+            self.replayed.take(Alert.model_validate_json(emission.value))
+        elif emission.role == "feedback":
+            self.replayed.feedback += 1
+        if (output := self._outputs.get(emission.role)) is not None:
+            output.write(emission.value + b"\n")
 
     def close(self) -> Replayed:
         """Return what came of it."""
@@ -171,9 +176,9 @@ def backtest(options: BacktestOptions, console: Console) -> int:
         ]
         on_bytes = stack.enter_context(reading(recording, console))
         try:
-            for at_ms, record in recording.records(refusals, on_bytes):
+            for events, is_predicted in recording.batches(refusals, on_bytes):
                 for each in (run, *others):
-                    each.apply(at_ms, record)
+                    each.take(events, is_predicted=is_predicted)
         except DamagedSnapshotError as error:
             msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
             raise OperatorError(msg) from error
@@ -186,6 +191,10 @@ def backtest(options: BacktestOptions, console: Console) -> int:
         console.print("No line was a prediction: are --predictions and --outcomes swapped?")
         return 1
     return 0
+
+
+def _never_due(_until_ms: int) -> int:
+    return NEVER_MS
 
 
 @contextmanager

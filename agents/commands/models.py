@@ -29,6 +29,7 @@ from schemas.topics import model_partition
 from schemas.wire import to_rfc3339
 from streams.ingest.spec_record import read_spec_record
 from streams.model import spec_of_snapshot
+from streams.series.profile import check_profile
 from streams.state import StateRecord, StateView
 
 _IN_COLUMNS = frozenset({"model_id", "owner", "task", "alert_budget"})
@@ -243,7 +244,7 @@ def _checked(path: Path) -> tuple[str, bytes]:
             "leave series out of its profile"
         )
     try:
-        read_spec_record(None, value)
+        read_spec_record(None, value, check_profile)
     except SpecError as error:
         raise OperatorError(f"{path}: {error}") from error
     return spec.model_id, value
@@ -252,7 +253,7 @@ def _checked(path: Path) -> tuple[str, bytes]:
 def _kept(name: str, record: ConsumerRecord) -> KeptSpec:
     problem = None
     try:
-        read_spec_record(record.key, record.value)
+        read_spec_record(record.key, record.value, check_profile)
     except SpecError as error:
         problem = "; ".join(str(error).splitlines())
     return KeptSpec(name, record.value, record.partition, record.offset, record.timestamp, problem)

@@ -13,6 +13,7 @@ from agents.errors import FileError, OperatorError
 from agents.worker.assembly import tune_gc
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
+from streams.ingest.batches import pack
 from streams.monitor import Monitor
 from streams.series.profile import FEWEST_VALUES, RecordingPanel
 
@@ -43,7 +44,9 @@ def make_profile(options: ProfileOptions, console: Console) -> int:
     recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
     refusals = Refusals()
     with reading(recording, console) as on_bytes:
-        for offset, (_, record) in enumerate(recording.records(refusals, on_bytes)):
+        batches = (events for events, _ in recording.batches(refusals, on_bytes))
+        records = (record for events in batches for _, _, record, _ in pack(events, 1))
+        for offset, record in enumerate(records):
             monitor.apply(offset, record)
     for refusal in refusals.first:
         console.print(f"Refused {escape(refusal)}")

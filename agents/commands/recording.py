@@ -1,4 +1,4 @@
-"""Recorded files as a log: lines of JSON, put in one order and packed as ingest would."""
+"""Recorded files as events: lines of JSON, put in one order as ingest would."""
 
 import gzip
 import json
@@ -16,15 +16,12 @@ from agents.errors import FileError, OperatorError
 from schemas.event import EventKind, Source
 from schemas.model_spec import ModelSpec, SpecError, parse_spec
 from streams.ingest.accept import accept
-from streams.ingest.batches import MAX_BATCH_EVENTS, pack
+from streams.ingest.batches import MAX_BATCH_EVENTS
 from streams.ingest.merge import TimeMerge
 from streams.ingest.records import Accepted, Raw, Refused
-from streams.traffic.silence import SHORTEST_MS
 
 LINES_AT_ONCE = 500
 SHOWN_REFUSALS = 5
-LONG_GAPS = 8
-"""Half of the mean gaps, about, that a silence lasts before it can be too long."""
 STANDARD_STREAM = "-"
 
 
@@ -64,33 +61,20 @@ class Recording:
         paths = [Path(name) for name in (self.predictions, self.outcomes) if name]
         return sum(p.stat().st_size for p in paths) if all(p.is_file() for p in paths) else None
 
-    def records(
+    def batches(
         self, refusals: Refusals, on_bytes: Callable[[int], None]
-    ) -> Iterator[tuple[int, bytes]]:
-        """Yield records of the log that ingest would have made of these files.
+    ) -> Iterator[tuple[list[Accepted], bool]]:
+        """Yield the events of both files in one order, at most ``MAX_BATCH_EVENTS`` at a time.
 
-        Each with the instant of its first event, or 0 where no prediction follows any more: that a
-        file ends is no silence. None spans a gap that is long beside the others: a silence that is
-        too long begins there.
+        Each batch comes with whether its last event is a prediction, or predictions follow. If not,
+        the file of predictions has ended, which is no silence.
 
         Parameters
         ----------
         refusals
             Counts the lines that are not events.
         on_bytes
-            Told how many more bytes have been read.
-        """
-        for batch, is_predicted in self._batches(refusals, on_bytes):
-            for part in without_gaps(batch):
-                for _, _, value, _ in pack(part, 1):
-                    yield part[0].logged_at if is_predicted else 0, value
-
-    def _batches(
-        self, refusals: Refusals, on_bytes: Callable[[int], None]
-    ) -> Iterator[tuple[list[Accepted], bool]]:
-        """Yield the events of both files in one order, ``MAX_BATCH_EVENTS`` at a time.
-
-        Each with whether predictions are among them, or follow.
+            Receives the number of bytes read since the last call.
         """
         readers = [_Reader(self.predictions, "prediction", on_bytes)]
         if self.outcomes is not None:
@@ -108,27 +92,23 @@ class Recording:
             ready += cast("list[Accepted]", merge.release(0.0, sys.maxsize))
             follow = not readers[0].is_at_end or merge.held(readers[0].source) > 0
             while len(ready) >= MAX_BATCH_EVENTS:
-                yield ready[:MAX_BATCH_EVENTS], follow or _has_prediction(ready)
-                del ready[:MAX_BATCH_EVENTS]
-        if ready:
-            yield ready, _has_prediction(ready)
+                batch, ready = ready[:MAX_BATCH_EVENTS], ready[MAX_BATCH_EVENTS:]
+                yield from _with_end(batch, follow=follow or _predictions_end(ready) > 0)
+        yield from _with_end(ready, follow=False)
 
 
-def _has_prediction(events: list[Accepted]) -> bool:
-    return any(event.source.kind == "prediction" for event in events)
+def _with_end(events: list[Accepted], *, follow: bool) -> Iterator[tuple[list[Accepted], bool]]:
+    """Cut a batch after the last prediction of the file; ``follow``: there are later ones."""
+    end = len(events) if follow else _predictions_end(events)
+    for part, is_predicted in ((events[:end], True), (events[end:], False)):
+        if part:
+            yield part, is_predicted
 
 
-def without_gaps(events: list[Accepted]) -> Iterator[list[Accepted]]:
-    """Cut a batch where nothing came for ``LONG_GAPS`` times as long as usual within it."""
-    span_ms = events[-1].logged_at - events[0].logged_at
-    long_ms = max(SHORTEST_MS, LONG_GAPS * span_ms // len(events))
-    first = 0
-    if span_ms >= long_ms:
-        for place in range(1, len(events)):
-            if events[place].logged_at - events[place - 1].logged_at >= long_ms:
-                yield events[first:place]
-                first = place
-    yield events[first:]
+def _predictions_end(events: list[Accepted]) -> int:
+    """Return the place after the last prediction; 0 where there is none."""
+    places = range(len(events), 0, -1)
+    return next((place for place in places if events[place - 1].source.kind == "prediction"), 0)
 
 
 class _Reader:

@@ -20,10 +20,8 @@ from agents.settings import Settings
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
 from schemas.topics import TopicRole
-from streams.audit import ID_FIELDS, Audit, Findings, InputAudit, StatusAudit
+from streams.audit import Findings, InputAudit, OutputAudits, output_audits
 from streams.monitor import Monitor
-
-_INPUTS: tuple[TopicRole, ...] = ("predictions", "outcomes", "models", "controls")
 
 
 async def verify(settings: Settings, console: Console) -> int:
@@ -68,31 +66,26 @@ class _Verifier:
         names = [topic.name for topic in self._topics.table()]
         self._partitions = await partition_counts(self._settings, names)
         commits = await self._commits()
-        audits = {role: Audit(role) for role in ID_FIELDS}
-        status = StatusAudit()
+        audits = output_audits(self._topics)
         inputs = InputAudit()
         for role, audit in audits.items():
             async for record in self._records(role):
-                audit.on_published(record.value)
-        async for record in self._records("status"):
-            status.on_published(record.key.decode(), record.value)
+                audit.on_published(record.key.decode(), record.value)
         async for record in self._records("dead_letters"):
             letter = DeadLetter.model_validate_json(record.value)
             inputs.on_taken(letter.dead_letter_id.rpartition("/")[0], letter.offset)
-        await self._replay(audits, status, inputs, commits)
+        await self._replay(audits, inputs, commits)
         incarnations = await input_incarnations(self._settings)
-        for role in _INPUTS:
-            async for record in self._records(role):
+        for topic in self._topics.inputs():
+            async for record in self._records(topic.role):
                 if record.offset < commits.get(TP(record.topic, record.partition), 0):
                     source = f"{record.topic}@{incarnations[record.topic]}/{record.partition}"
                     inputs.on_input(source, record.offset)
-        findings = {role: audit.close() for role, audit in audits.items()}
-        return findings | {"status": status.close()}, inputs
+        return {role: audit.close() for role, audit in audits.items()}, inputs
 
     async def _replay(
         self,
-        audits: dict[TopicRole, Audit],
-        status: StatusAudit,
+        audits: OutputAudits,
         inputs: InputAudit,
         commits: dict[TP, int],
     ) -> None:
@@ -112,10 +105,8 @@ class _Verifier:
                 events_in[record.partition] += inputs.on_taken(names[source], offset)
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             for emission in monitor.apply(record.offset, record.value):
-                if emission.role == "status":
-                    status.on_called_for(emission.key or "", emission.value, is_due=is_due)
-                else:
-                    audits[emission.role].on_called_for(emission.value, is_due=is_due)
+                key = emission.key or emission.model_id
+                audits[emission.role].on_called_for(key, emission.value, is_due=is_due)
         for partition, monitor in monitors.items():
             taken = sum(model.taken for model in monitor.models.values())
             inputs.on_replayed(events_in[partition], taken)
@@ -132,7 +123,7 @@ class _Verifier:
         group = self._settings.group
         partitions = [
             TopicPartition(topic, partition)
-            for topic in map(self._topics.name, (*_INPUTS, "events"))
+            for topic in (*self._topics.sources().values(), self._topics.name("events"))
             for partition in range(self._partitions[topic])
         ]
         found = await ask(self._settings, lambda admin: admin.committed(group, partitions))

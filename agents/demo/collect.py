@@ -12,8 +12,6 @@ from agents.kafka.read import LogReader, partitions_of
 from agents.settings import Settings
 from schemas.topics import TopicRole
 
-_READ: tuple[TopicRole, ...] = ("alerts", "feedback", "labelled", "dead_letters")
-
 
 @dataclass(slots=True)
 class Collected:
@@ -35,7 +33,7 @@ class Collected:
                 self.dead_letters += 1
             case "feedback":
                 self.feedback[event["feedback_id"]] = event
-            case _:
+            case "alerts":
                 return self._add_alert(event)
         return False
 
@@ -71,7 +69,9 @@ class Collector(threading.Thread):
         self._settings = settings
         self._on_alert = on_alert
         self._is_stopping = threading.Event()
-        self._role_of = {settings.topics.name(role): role for role in _READ}
+        self._role_of = {
+            topic.name: topic.role for topic in settings.topics.table() if topic.id_field
+        }
 
     def run(self) -> None:
         """Read until `stop`."""

@@ -11,10 +11,9 @@ from agents.kafka.admin import partition_counts
 from agents.kafka.read import Cursor, LogReader
 from agents.settings import Settings
 from schemas.event import decode_events
-from schemas.topics import TopicRole, model_partition
+from schemas.topics import model_partition
 from streams.state import StateRecord, StateView
 
-_TRACKED: tuple[TopicRole, ...] = ("events", "state")
 SourcePosition = tuple[int, int]
 """A partition, and an offset in it."""
 
@@ -30,7 +29,7 @@ async def tracking(
     OperatorError, BrokerUnreachableError
         When a topic or the broker is not there.
     """
-    topics = [settings.topics.name(role) for role in _TRACKED]
+    topics = [settings.topics.name("events"), settings.topics.name("state")]
     await partition_counts(settings, (source, *topics))
     numbers = sorted({model_partition(model_id, settings.partitions) for model_id in model_ids})
     partitions = [TopicPartition(topic, number) for topic in topics for number in numbers]

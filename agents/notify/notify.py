@@ -24,11 +24,9 @@ from agents.notify.http import Backoff, HttpSender, open_session
 from agents.notify.messages import PagerDuty, Slack, Target, Webhook
 from agents.settings import Settings
 from agents.telemetry import get_logger
-from schemas.topics import TopicRole
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 """Events API v2 for customers outside Europe."""
-_NEEDED: tuple[TopicRole, ...] = ("alerts", "status")
 _FETCH_WAIT_MS = 200
 """Milliseconds that the broker may hold an answer without records."""
 
@@ -104,8 +102,8 @@ async def require_topics(settings: Settings) -> int:
     OperatorError
         When one of the two does not exist.
     """
-    counts = await partition_counts(settings, map(settings.topics.name, _NEEDED))
-    return counts[settings.topics.name("status")]
+    alerts, status = settings.topics.name("alerts"), settings.topics.name("status")
+    return (await partition_counts(settings, (alerts, status)))[status]
 
 
 def now() -> datetime:

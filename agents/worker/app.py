@@ -14,11 +14,8 @@ from agents.settings import Settings
 from agents.worker.agent import Agent, Partitions
 from agents.worker.publish import Publisher
 from agents.worker.transport import BatchConsumer
-from schemas.topics import TopicRole
 
 PartitionsFactory = Callable[[BatchConsumer, Publisher], Partitions]
-_ROUTED: tuple[TopicRole, ...] = ("events", "alerts", "status", "feedback", "labelled", "state")
-"""Topics routed by model: partition n of each holds the same models."""
 
 
 class _WithoutProducer(BootStrategy):
@@ -84,7 +81,7 @@ class WorkerApp(faust.App):
             With the remedy.
         """
         settings = self.settings
-        routed = {settings.topics.name(role) for role in _ROUTED}
+        routed = {topic.name for topic in settings.topics.table() if topic.is_routed}
         for topic in sorted(routed & self._topics):
             if counts[topic] != settings.partitions:
                 raise other_partitions(topic, counts[topic], settings)

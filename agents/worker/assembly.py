@@ -25,6 +25,7 @@ from agents.worker.transport import BatchTransport
 from schemas.model_spec import ModelSpec
 from streams.ingest.dead_letter import DeadLetterLimit
 from streams.ingest.merge import TimeMerge
+from streams.series.profile import check_profile
 
 
 def build_app(
@@ -128,6 +129,7 @@ def ingest_agent(settings: Settings, sender: Sender) -> IngestAgent:
         time.time,
         incarnations=partial(input_incarnations, settings),
         max_payload_bytes=settings.max_payload_bytes,
+        check_profile=check_profile,
     )
 
 

@@ -36,6 +36,7 @@ from streams.ingest.batches import pack
 from streams.ingest.dead_letter import DeadLetterLimit, TooManyRefusedError
 from streams.ingest.merge import Item, TimeMerge
 from streams.ingest.records import Accepted, Refused
+from streams.ingest.spec_record import ProfileCheck, refuse_profile
 
 RELEASED_AT_ONCE = 4_000
 COMMIT_EVERY_S = 1.0
@@ -73,6 +74,8 @@ class IngestAgent(Agent):
         Gives what tells each input topic from a deleted one of the same name.
     max_payload_bytes
         Larger inputs are refused unread.
+    check_profile
+        Checks the profile of a spec that has one.
     tick_every_s
         Seconds between two ticks.
     """
@@ -87,6 +90,7 @@ class IngestAgent(Agent):
         *,
         incarnations: Incarnations,
         max_payload_bytes: int,
+        check_profile: ProfileCheck = refuse_profile,
         tick_every_s: float = TICK_EVERY_S,
     ) -> None:
         outputs = (topics.name("events"), topics.name("dead_letters"))
@@ -98,6 +102,7 @@ class IngestAgent(Agent):
         self._clock = clock
         self._incarnations = incarnations
         self._max_payload_bytes = max_payload_bytes
+        self._check_profile = check_profile
         self._kind_of: dict[str, EventKind] = {
             topic: kind for kind, topic in topics.sources().items()
         }
@@ -172,7 +177,9 @@ class IngestAgent(Agent):
             self._has_fetched = True
             self._merge.assign(self._sources.values(), now_s)
         now_ms = int(now_s * 1_000)
-        items: list[Item] = accept_all(source, fetch.records, now_ms, self._max_payload_bytes)
+        items: list[Item] = accept_all(
+            source, fetch.records, now_ms, self._max_payload_bytes, self._check_profile
+        )
         self._expected[fetch.tp] = fetch.next_offset
         has_more = fetch.next_offset < fetch.highwater
         self._merge.add(source, items, has_more=has_more, now_s=now_s)
@@ -232,8 +239,7 @@ class IngestAgent(Agent):
         outgoing += [self._dead_letter(item) for item in refused]
         await self._sender.send(outgoing)
         self._check_share(items, is_any_refused=bool(refused))
-        # A source is one object while its partition is assigned: by its id, a fifth of the time.
-        for last in {id(item.source): item for item in items}.values():
+        for last in {item.source: item for item in items}.values():
             self._done[TP(last.source.topic, last.source.partition)] = last.offset + 1
         for tp, end in self._expected.items():
             if not self._merge.held(self._sources[tp]):

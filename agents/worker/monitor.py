@@ -40,7 +40,7 @@ from agents.worker.publish import Outgoing
 from agents.worker.state import Held, Sender, StateKeeper
 from agents.worker.transport import Fetch
 from schemas.event import EventRecordError
-from schemas.topics import TopicRole, Topics
+from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
 from streams.model import ModelMonitor
@@ -57,8 +57,6 @@ LOOK_EVERY_S = 0.05
 SAY_COUNTS_EVERY_S = 60.0
 STATUS_EVERY_S = 600.0
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
-_OUTPUTS: tuple[TopicRole, ...] = ("alerts", "status", "feedback", "labelled")
-_UNSAID = frozenset[TopicRole](("labelled", "status"))
 _SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 _new_outgoing = partial(tuple.__new__, Outgoing)
 """Makes one of a tuple, in half the time of the class itself."""
@@ -96,7 +94,8 @@ class MonitorAgent(Agent):
         clock: Clock,
         save_every_s: float,
     ) -> None:
-        self._names = {role: topics.name(role) for role in _OUTPUTS}
+        self._names = {topic.role: topic.name for topic in topics.outputs()}
+        self._logged = {topic.role for topic in topics.outputs() if topic.is_logged}
         outputs = (*self._names.values(), topics.name("state"))
         super().__init__("monitor", (topics.name("events"),), outputs)
         self._sender = sender
@@ -203,7 +202,7 @@ class MonitorAgent(Agent):
         sending = self._sender.send(self._outgoing(emissions, partition))
         self._deliveries.append(asyncio.create_task(sending))
         for emission in emissions:
-            if emission.role not in _UNSAID:
+            if emission.role in self._logged:
                 self._say(emission)
         await asyncio.sleep(0)  # the loop's turn
 

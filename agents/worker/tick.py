@@ -25,8 +25,9 @@ from agents.worker.publish import Outgoing
 from agents.worker.state import Sender
 from schemas.event import encode_tick
 from schemas.topics import Topics
+from streams.ingest.batches import TICK_EVERY_MS
 
-TICK_EVERY_S = 10.0
+TICK_EVERY_S = TICK_EVERY_MS / 1_000
 LOOK_AGAIN_S = 0.5
 _ASK_S = 5.0
 _ANSWERS = 2

@@ -13,8 +13,6 @@ from schemas.topics import TopicRole
 LOOK_EVERY_S = 0.5
 ANSWER_S = 2.0
 
-_CONSUMED: tuple[TopicRole, ...] = ("predictions", "outcomes", "events")
-
 
 class Offsets:
     """Asks for offsets; never joins the group.
@@ -55,7 +53,7 @@ class Offsets:
     def behind(self) -> int:
         """Return how many records are not committed yet, of all that the workers consume."""
         missing = 0
-        for role in _CONSUMED:
+        for role in (*(each.role for each in self._settings.topics.inputs()), "events"):
             ends = self.ends(role)
             topic = self._settings.topics.name(role)
             commits = self._consumer.committed(

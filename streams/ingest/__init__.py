@@ -1,1 +1,1 @@
-"""From source records to records of ``events``."""
+"""Ingest: from records of the input topics to records of ``events``."""

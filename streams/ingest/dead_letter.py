@@ -1,4 +1,4 @@
-"""Refuse a source record, with the reason."""
+"""Refused source records: the dead letter with its reason, and a limit on their share."""
 
 import hashlib
 import math
@@ -6,6 +6,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import replace
 from typing import TypeGuard
 
+import msgspec
 import orjson
 from pydantic import ValidationError
 
@@ -15,7 +16,9 @@ from schemas.wire import MAX_NAME
 from streams.ingest.records import Accepted, Raw, Refused
 
 SHOWN_BYTES = 512
+"""Bytes of a refused payload that its dead letter holds."""
 MAX_FIELD_SHOWN = 200
+"""Characters of a field's name in a detail: names are the producer's, and may be long."""
 _ANSWER = (
     "a string of at most 1,024 characters, an integer of 64 bits, a boolean or a finite number"
 )
@@ -24,22 +27,24 @@ _ALTERNATIVES = {
     "outcome": _ANSWER,
     "features": f"an object of at most 1,000 named values, each {_ANSWER}, or null",
 }
-_TOLD = frozenset[EventKind](("prediction", "outcome"))
+_OF_MODELS = frozenset[EventKind](("prediction", "outcome"))
+"""Kinds of which a refusal is an event of the model, too."""
 
 
 class TooManyRefusedError(Exception):
-    """So large a share of a topic is refused that a producer must be at fault: stop and say so."""
+    """Too large a share of a topic is refused: a producer is at fault. The worker stops."""
 
 
 class DeadLetterLimit:
-    """Tell a producer's bad deploy from a bad record now and then.
+    """A limit on the share of refused records: beyond it, a producer's deploy is broken.
 
     Parameters
     ----------
     max_ratio
-        Share of refused records of one topic that is too much; None sets no limit.
+        Largest share of refused records of one topic, 0 to 1; None sets no limit.
     window
-        Records of a topic over which the share is taken: the latest ones, once there are as many.
+        Number of latest records of a topic over which the share is taken. There is no limit before
+        a topic has had as many.
 
     Examples
     --------
@@ -60,7 +65,7 @@ class DeadLetterLimit:
         self._refused_at: defaultdict[str, deque[int]] = defaultdict(deque)
 
     def note(self, topic: str, *, is_refused: bool) -> None:
-        """Take one more record of a topic into account.
+        """Count one more record of a topic.
 
         Raises
         ------
@@ -75,12 +80,12 @@ class DeadLetterLimit:
         self._check(topic)
 
     def note_accepted(self, topic: str, count: int) -> None:
-        """Take records that were all accepted into account: `note` for each of them, in one step.
+        """Count records that were all accepted, as `note` for each of them would.
 
         Raises
         ------
         TooManyRefusedError
-            When there are now as many records as the share is of, and it is above the limit.
+            When the window becomes full, and the share is above the limit.
         """
         missing = self._window - self._seen[topic]
         if 0 < missing <= count:
@@ -100,7 +105,8 @@ class DeadLetterLimit:
             raise TooManyRefusedError(msg)
 
 
-def _refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
+def refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
+    """Return a record as refused, with its dead letter."""
     value = raw.value or b""
     letter = DeadLetter(
         dead_letter_id=f"{raw.source.name}/{raw.offset}",
@@ -117,19 +123,19 @@ def _refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
     return Refused(raw.source, raw.offset, raw.logged_at or 0, letter)
 
 
-def _with_model(refused: Refused, value: bytes) -> Refused:
-    """Add what the model is told of it, if the input says which."""
+def with_model(refused: Refused, value: bytes) -> Refused:
+    """Add the event of its model, if the input names one."""
     try:
         given = orjson.loads(value)
     except orjson.JSONDecodeError:
         return refused
     model_id = given.get("model_id") if isinstance(given, dict) else None
-    if refused.source.kind not in _TOLD or not _is_id(model_id):
+    if refused.source.kind not in _OF_MODELS or not _is_id(model_id):
         return refused
-    told = {"model_id": model_id, "refused": refused.source.kind, "reason": refused.letter.reason}
-    source = refused.source._replace(kind="refused")
+    fact = {"model_id": model_id, "refused": refused.source.kind, "reason": refused.letter.reason}
+    source = msgspec.structs.replace(refused.source, kind="refused")
     at_ms = refused.logged_at
-    event = Accepted(source, refused.offset, at_ms, model_id, at_ms, orjson.dumps(told))
+    event = Accepted(source, refused.offset, at_ms, model_id, at_ms, orjson.dumps(fact))
     return replace(refused, event=event)
 
 
@@ -137,8 +143,8 @@ def _is_id(given: object) -> TypeGuard[str]:
     return isinstance(given, str) and 0 < len(given) <= MAX_NAME
 
 
-def _why(value: bytes, error: ValidationError) -> tuple[Reason, str]:
-    """Say what is wrong, naming the field and never the value."""
+def explain(value: bytes, error: ValidationError) -> tuple[Reason, str]:
+    """Return the reason, and a detail that names the field and never holds the value."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         try:

@@ -1,18 +1,25 @@
 """Source records, and the events accepted from them."""
 
 from dataclasses import dataclass
-from functools import partial
-from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from schemas.dead_letter import DeadLetter
 from schemas.event import Source
 
 
-class Raw(NamedTuple):
-    """A record as it lies in an input topic.
+class Raw(Struct, frozen=True, gc=False):
+    """A record of an input topic.
 
-    ``logged_at`` is what the log will give it, in epoch milliseconds; None is the event's own.
+    Parameters
+    ----------
+    source, offset
+        Its partition, and its offset there.
+    logged_at
+        The instant that the log will give it, in epoch milliseconds; None: the event's own.
+    value, key
+        Its bytes.
     """
 
     source: Source
@@ -23,7 +30,7 @@ class Raw(NamedTuple):
 
 
 class Record(Protocol):
-    """A record as Kafka gives it."""
+    """A record as a Kafka client returns it; ``timestamp`` is in epoch milliseconds."""
 
     offset: int
     timestamp: int
@@ -31,8 +38,22 @@ class Record(Protocol):
     value: Any
 
 
-class Accepted(NamedTuple):
-    """A valid event: where it was, when, whose, its own instant, and its one form."""
+class Accepted(Struct, frozen=True, gc=False):
+    """A valid event.
+
+    Parameters
+    ----------
+    source, offset
+        Its partition of an input topic, and its offset there.
+    logged_at
+        The instant that the log gives it, in epoch milliseconds.
+    model_id
+        The model that it is about.
+    at_ms
+        Its own instant, in epoch milliseconds.
+    payload
+        The event as JSON, in the one form in which it stands in the log.
+    """
 
     source: Source
     offset: int
@@ -42,16 +63,11 @@ class Accepted(NamedTuple):
     payload: bytes
 
 
-_new_accepted = partial(tuple.__new__, Accepted)
-"""Makes one of a tuple, in half the time of the class itself."""
-_payload_of = itemgetter(Accepted._fields.index("payload"))
-
-
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An input that is not an event, and the dead letter that says so.
+    """An input that is not a valid event, and its dead letter.
 
-    ``event`` is what its model is told, where it names one.
+    ``event`` informs its model of the refusal; None where the input names no model.
     """
 
     source: Source
@@ -62,10 +78,10 @@ class Refused:
 
     @property
     def at_ms(self) -> int:
-        """The event's own instant is not known: the log's stands for it."""
+        """The log's instant: the event's own is not known."""
         return self.logged_at
 
     @property
     def payload(self) -> bytes:
-        """What is held of the input."""
+        """The part of the input that is kept."""
         return self.letter.value.encode()

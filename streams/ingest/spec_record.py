@@ -1,5 +1,6 @@
-"""Read a record of ``models``."""
+"""Read a record of ``models``: the spec of a model, or its removal."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -7,9 +8,33 @@ import orjson
 from schemas.model_spec import ModelSpec, SpecError, parse_spec
 from schemas.wire import MAX_NAME
 
+ProfileCheck = Callable[[ModelSpec], None]
+"""Raises `SpecError` where a series of the spec's profile cannot be used."""
 
-def read_spec_record(key: bytes | None, value: bytes | None) -> tuple[str, bytes]:
+
+def refuse_profile(_spec: ModelSpec) -> None:
+    """Refuse any profile: one that nobody has checked could stop every worker.
+
+    Raises
+    ------
+    SpecError
+        Always.
+    """
+    msg = "reference.profile: profiles are not taken here"
+    raise SpecError(msg)
+
+
+def read_spec_record(
+    key: bytes | None, value: bytes | None, check_profile: ProfileCheck = refuse_profile
+) -> tuple[str, bytes]:
     """Read a record of the topic ``models``; return its model and the payload for the log.
+
+    Parameters
+    ----------
+    key, value
+        The record; a value of None removes the model.
+    check_profile
+        Checks the profile of a spec that has one.
 
     Raises
     ------
@@ -30,14 +55,14 @@ def read_spec_record(key: bytes | None, value: bytes | None) -> tuple[str, bytes
     spec = parse_spec(data)
     model_id = spec.model_id or named
     if model_id is None:
-        msg = "model_id: missing; the log knows no spec of all models, name one"
+        msg = "model_id: missing; a spec in the log is of one model, name it"
         raise SpecError(msg)
     if named not in {None, model_id}:
-        # Compaction goes by the key: the spec of one model would delete another's.
+        # Compaction keeps one record of each key: the spec of one model would delete another's.
         msg = f"model_id: is {model_id!r}, and the record's key {named!r}; they must be the same"
         raise SpecError(msg)
     if spec.reference.profile:
-        _check_profile(spec)
+        check_profile(spec)
     given = spec.model_copy(update={"model_id": model_id})
     return model_id, _payload(model_id, given.model_dump(mode="json", exclude_unset=True))
 
@@ -58,10 +83,3 @@ def _name_of(key: bytes | None) -> str | None:
 
 def _payload(model_id: str, spec: dict[str, Any] | None) -> bytes:
     return orjson.dumps({"model_id": model_id, "spec": spec})
-
-
-def _check_profile(spec: ModelSpec) -> None:
-    # Loaded here: an ingest that never sees a profile needs no compiler.
-    from streams.series.profile import check_profile  # noqa: PLC0415
-
-    check_profile(spec)

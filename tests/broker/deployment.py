@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +22,7 @@ from agents.demo.child import log_tail, start_child, stop_child
 from agents.kafka.topics import create_topics
 from agents.settings import PREFIX, Settings, load_settings
 from schemas.event import EventKind
-from schemas.topics import TopicRole
+from schemas.topics import TopicRole, Topics
 from tests.broker import Broker, Record
 from tests.broker.services import Sent
 
@@ -190,10 +191,7 @@ class Outputs:
 
 
 ID_OF: Mapping[TopicRole, str] = {
-    "alerts": "alert_id",
-    "feedback": "feedback_id",
-    "labelled": "labelled_id",
-    "dead_letters": "dead_letter_id",
+    topic.role: topic.id_field for topic in Topics().table() if topic.id_field is not None
 }
 
 
@@ -231,7 +229,8 @@ class Deployment:
 
     def create_topics(self) -> Self:
         """Create the topics."""
-        asyncio.run(create_topics(self.settings))
+        with ThreadPoolExecutor(1) as pool:  # a test may have a loop of its own
+            pool.submit(asyncio.run, create_topics(self.settings)).result()
         return self
 
     def start_worker(self, *, command: Sequence[str] = WORKER, **settings: str) -> Worker:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import orjson
 
 from schemas.event import decode_events
-from schemas.topics import TopicRole
+from schemas.topics import TopicRole, Topics
 from streams.monitor import Monitor
 from tests.broker import Broker, Record, read_to_end
 from tests.broker.deployment import ID_OF, Deployment
 
-EMITTED: tuple[TopicRole, ...] = ("alerts", "feedback", "labelled")
+EMITTED = tuple(topic.role for topic in Topics().outputs() if topic.id_field is not None)
 
 
 @dataclass(frozen=True, slots=True)

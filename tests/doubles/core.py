@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole, Topics
@@ -26,7 +27,7 @@ def taken_in(values: Iterable[bytes | Removal]) -> list[Accepted]:
     events = []
     for place, value in enumerate(values):
         event = accepted(value, logged_at=START_MS + 1_000 * place)
-        events.append(event._replace(offset=offsets[event.source.kind]))
+        events.append(replace(event, offset=offsets[event.source.kind]))
         offsets[event.source.kind] += 1
     return events
 

@@ -7,6 +7,7 @@ import orjson
 from schemas.event import Source
 from streams.ingest.accept import accept
 from streams.ingest.records import Accepted, Raw
+from streams.series.profile import check_profile
 
 START_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z: tests count their instants from here."""
@@ -80,7 +81,9 @@ def accepted(
     if isinstance(value, Removal):
         event = accept(Raw(source or SPECS, offset, at_ms, None, value.model_id.encode()))
     else:
-        event = accept(Raw(source or _source_of(value), offset, at_ms, value))
+        event = accept(
+            Raw(source or _source_of(value), offset, at_ms, value), check_profile=check_profile
+        )
     if not isinstance(event, Accepted):
         raise TypeError(f"a test's event was refused: {event.letter.detail}")
     return event

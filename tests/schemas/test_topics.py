@@ -1,4 +1,12 @@
-from schemas.topics import MAX_RECORD_BYTES, Topics
+from typing import get_args
+
+from schemas.alert import Alert
+from schemas.dead_letter import DeadLetter
+from schemas.event import EventKind
+from schemas.feedback import Feedback
+from schemas.labelled import Labelled
+from schemas.topics import MAX_RECORD_BYTES, TopicRole, Topics
+from schemas.wire import Wire
 
 
 def test_every_topic_has_one_name_and_one_role() -> None:
@@ -67,3 +75,44 @@ def test_a_removal_outlives_a_worker_that_is_away_for_a_month() -> None:
         "max.message.bytes": "1048576",
         "delete.retention.ms": "2592000000",
     }
+
+
+# The columns by which others select topics
+
+
+def test_every_role_has_a_row() -> None:
+    assert [topic.role for topic in Topics().table()] == list(get_args(TopicRole))
+
+
+def test_an_output_is_compared_with_a_replay_by_its_id_or_by_its_key() -> None:
+    for topic in Topics().outputs():
+        assert (topic.id_field is None) == (topic.cleanup == "compact"), topic.role
+
+
+def test_an_id_field_is_a_field_of_what_the_topic_holds() -> None:
+    fields: dict[str, type[Wire]] = {
+        "alerts": Alert,
+        "feedback": Feedback,
+        "labelled": Labelled,
+        "dead_letters": DeadLetter,
+    }
+
+    assert {topic.role: topic.id_field for topic in Topics().table() if topic.id_field} == {
+        role: next(name for name in model.model_fields if name.endswith("_id"))
+        for role, model in fields.items()
+    }
+
+
+def test_what_the_monitor_publishes_lies_in_the_partition_of_its_model() -> None:
+    assert all(topic.is_routed and not topic.is_input for topic in Topics().outputs())
+
+
+def test_alerts_and_feedback_are_logged_and_not_what_comes_with_every_pair() -> None:
+    assert [topic.role for topic in Topics().table() if topic.is_logged] == ["alerts", "feedback"]
+
+
+def test_a_source_of_each_kind_of_event_is_one_topic() -> None:
+    topics = Topics()
+
+    assert set(topics.sources()) == set(get_args(EventKind)) - {"refused"}
+    assert [topic.name for topic in topics.inputs()] == list(topics.sources().values())

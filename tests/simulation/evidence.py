@@ -16,8 +16,8 @@ from faust.types import TP
 from agents.worker.state import StateKeeper
 from schemas.dead_letter import DeadLetter
 from schemas.event import EventBatch, EventKind, Source, decode_events
-from schemas.topics import TopicRole, Topics, model_partition
-from streams.audit import ID_FIELDS, Audit, InputAudit, StatusAudit
+from schemas.topics import Topics, model_partition
+from streams.audit import InputAudit, output_audits
 from streams.ingest.accept import accept
 from streams.ingest.records import Accepted, Raw
 from streams.monitor import Monitor, SpecOf
@@ -42,8 +42,7 @@ class Evidence:
         self._topics = topics
         self._spec_of = spec_of
         self._events = topics.name("events")
-        self._audits = {role: Audit(role) for role in ID_FIELDS}
-        self._status = StatusAudit()
+        self._audits = output_audits(topics)
         self._inputs = InputAudit()
         self._oracle: dict[int, Monitor] = {}
         self._sent: dict[str, list[int]] = {}
@@ -64,9 +63,7 @@ class Evidence:
     def _take_outputs(self) -> None:
         for role, audit in self._audits.items():
             for record in self._cluster.of(self._topics.name(role)):
-                audit.on_published(record.value or b"")
-        for record in self._cluster.of(self._topics.name("status")):
-            self._status.on_published((record.key or b"").decode(), record.value)
+                audit.on_published((record.key or b"").decode(), record.value)
         for record in self._cluster.of(self._topics.name("dead_letters")):
             letter = DeadLetter.model_validate_json(record.value or b"")
             self._inputs.on_taken(f"{letter.topic}/{letter.partition}", letter.offset)
@@ -82,11 +79,8 @@ class Evidence:
                 self._take_inputs(batch)
                 self.wrong += runs.check(batch)
                 for emission in monitor.apply(record.offset, value):
-                    if emission.role == "status":
-                        key = emission.key or ""
-                        self._status.on_called_for(key, emission.value, is_due=True)
-                    else:
-                        self._audits[emission.role].on_called_for(emission.value, is_due=True)
+                    key = emission.key or emission.model_id
+                    self._audits[emission.role].on_called_for(key, emission.value, is_due=True)
 
     def _take_inputs(self, batch: EventBatch) -> None:
         for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
@@ -104,8 +98,7 @@ class Evidence:
                 self._count(Source(kind, topic, record.partition), record)
         if self._inputs.lost:
             self.wrong.append(f"{self._inputs.lost} inputs are lost")
-        audits: dict[TopicRole, Audit | StatusAudit] = {**self._audits, "status": self._status}
-        for role, audit in audits.items():
+        for role, audit in self._audits.items():
             found = audit.close()
             self.emitted[role] += found.expected
             self.repeated += found.repeated

@@ -8,7 +8,7 @@ import pytest
 from faust.types import TP
 
 from agents.worker.state import Commit, Held, Publish, StateKeeper
-from streams.audit import ID_FIELDS
+from schemas.topics import Topics
 from tests.simulation.simulation import (
     POINTS,
     CountingKeeper,
@@ -45,7 +45,9 @@ def test_schedules_hold_what_they_are_about() -> None:
     reports = [run_schedule(Schedule(seed=seed, faults=0)) for seed in (*range(6), 10, 40)]
 
     assert set().union(*(report.comings for report in reports)) == set(POINTS)
-    assert set().union(*(+report.emitted for report in reports)) == {*ID_FIELDS, "status"}
+    assert set().union(*(+report.emitted for report in reports)) == {
+        topic.role for topic in Topics().outputs()
+    }
 
 
 def test_a_schedule_follows_from_its_seed() -> None:

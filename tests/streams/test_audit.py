@@ -1,8 +1,12 @@
 """The audit itself must be able to fail."""
 
+from dataclasses import dataclass, replace
+from typing import cast
+
 import orjson
 
-from streams.audit import Audit, Findings, InputAudit, StatusAudit
+from schemas.topics import Topic, TopicRole, Topics
+from streams.audit import Audit, CompactedAudit, Findings, InputAudit, output_audits
 
 
 def row(name: str, **fields: object) -> bytes:
@@ -10,11 +14,11 @@ def row(name: str, **fields: object) -> bytes:
 
 
 def audited(published: list[bytes], called_for: list[bytes], *, is_due: bool = True) -> Audit:
-    audit = Audit("labelled")
+    audit = Audit("labelled_id")
     for value in published:
-        audit.on_published(value)
+        audit.on_published("m", value)
     for value in called_for:
-        audit.on_called_for(value, is_due=is_due)
+        audit.on_called_for("m", value, is_due=is_due)
     audit.close()
     return audit
 
@@ -94,7 +98,7 @@ def status_audited(
     due: list[tuple[str, bytes]],
     later: list[tuple[str, bytes]],
 ) -> Findings:
-    audit = StatusAudit()
+    audit = CompactedAudit()
     for key, value in published:
         audit.on_published(key, value)
     for is_due, words in ((True, due), (False, later)):
@@ -134,3 +138,34 @@ def test_beyond_the_commit_any_word_that_is_called_for_is_right() -> None:
     assert status_audited([("a", b"1")], due, later).pending == 1
     assert status_audited([("a", b"2")], due, later).is_equal
     assert status_audited([("a", b"0")], due, later).differing == 1
+
+
+# Which topics are compared
+
+
+REPORTS = cast("TopicRole", "reports")
+
+
+@dataclass(frozen=True)
+class WithReports(Topics):
+    """The table with one more output topic."""
+
+    def table(self) -> tuple[Topic, ...]:
+        (alerts,) = (topic for topic in Topics.table(self) if topic.role == "alerts")
+        name, id_field = self.name(REPORTS), "report_id"
+        return *Topics.table(self), replace(alerts, role=REPORTS, name=name, id_field=id_field)
+
+
+def test_an_output_topic_is_compared_once_it_is_a_row_of_the_table() -> None:
+    audits = output_audits(WithReports())
+    audits[REPORTS].on_called_for("m", orjson.dumps({"report_id": "r1"}), is_due=True)
+
+    assert audits.keys() == {*output_audits(Topics()), REPORTS}
+    assert audits[REPORTS].close().missing == 1
+
+
+def test_every_topic_that_the_monitor_publishes_to_is_compared_and_no_other() -> None:
+    audits = output_audits(Topics())
+
+    assert audits.keys() == {topic.role for topic in Topics().outputs()}
+    assert [r for r, audit in audits.items() if isinstance(audit, CompactedAudit)] == ["status"]

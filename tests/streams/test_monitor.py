@@ -4,6 +4,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.event import EventRecordError, Source, decode_events
 from schemas.model_spec import ModelSpec
@@ -90,7 +91,7 @@ def test_a_record_that_ingest_cannot_have_written_changes_nothing() -> None:
 
 def test_a_payload_that_is_two_events_is_refused() -> None:
     first = accepted(prediction())
-    ((_, _, record, _),) = pack([first._replace(payload=first.payload + b"," + first.payload)], 1)
+    ((_, _, record, _),) = pack([replace(first, payload=first.payload + b"," + first.payload)], 1)
 
     with pytest.raises(EventRecordError, match="1 payloads of events hold 2 events"):
         Monitor(0, Topics()).apply(0, record)

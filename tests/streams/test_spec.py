@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from schemas.event import EventRecordError
 from schemas.model_spec import ModelSpec, SpecError
@@ -450,7 +451,7 @@ def test_a_mistake_is_named_with_field_value_and_remedy(
     key: bytes | None, value: bytes | None, said: str
 ) -> None:
     with pytest.raises(SpecError) as caught:
-        read_spec_record(key, value)
+        read_spec_record(key, value, check_profile)
 
     assert said in str(caught.value)
 
@@ -470,7 +471,7 @@ def test_a_profile_of_this_version_is_let_in() -> None:
 
 def test_a_spec_that_ingest_cannot_have_written_stops_the_worker() -> None:
     event = accepted(spec(owner="risk"))
-    broken = event._replace(payload=event.payload.replace(b"owner", b"owned"))
+    broken = replace(event, payload=event.payload.replace(b"owner", b"owned"))
 
     with pytest.raises(EventRecordError, match="owned: unknown field; did you mean owner"):
         Monitor(0, Topics()).apply(0, log_of([broken])[0])

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import orjson
 
-from agents.commands.recording import without_gaps
 from agents.errors import OperatorError
 from schemas.wire import to_epoch_ms
 from tests.broker.deployment import command
-from tests.doubles.inputs import START_MS, accepted, outcome, prediction
+from tests.doubles.inputs import START_MS, outcome, prediction
 
 
 def test_what_is_pushed_out_of_a_full_room_is_said(tmp_path: Path) -> None:
@@ -150,14 +149,13 @@ def test_one_of_several_models_that_is_silent_is_told_and_the_end_of_the_files_i
     assert silences(tmp_path, *rows) == [("stopped", "firing", days + 14.8)]
 
 
-def test_records_end_at_long_gaps_and_nowhere_else() -> None:
-    minutes = [*range(100), *range(130, 300), *range(1_000, 1_200)]
-    events = [
-        accepted(value, logged_at=at_ms)
-        for minute in minutes
-        for at_ms, value in minutely("m", range(minute, minute + 1))
-    ]
+def test_a_silence_that_begins_and_ends_within_one_record_of_another_model_is_told(
+    tmp_path: Path,
+) -> None:
+    days = 2 * 1_440
+    silent = [*minutely("m", range(days)), *minutely("m", range(days + 45, days + 60))]
 
-    assert [len(part) for part in without_gaps(events)] == [100, 170, 200]
-    assert [len(part) for part in without_gaps(events[::50])] == [10]
-    assert [len(part) for part in without_gaps(events[:1])] == [1]
+    assert silences(tmp_path, *silent, *minutely("steady", range(days + 60))) == [
+        ("m", "firing", days + 14.8),
+        ("m", "resolved", days + 45.0),
+    ]

@@ -1,19 +1,17 @@
 import hashlib
-import zlib
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from schemas.event import Source, decode_events
+from schemas.event import Source
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
-from schemas.topics import MAX_RECORD_BYTES, model_partition
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.accept import accept
-from streams.ingest.batches import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, pack
-from streams.ingest.dead_letter import SHOWN_BYTES, DeadLetterLimit, TooManyRefusedError
+from streams.ingest.dead_letter import SHOWN_BYTES
 from streams.ingest.records import Accepted, Raw, Refused
 from tests.doubles import strategies
 from tests.doubles.corpus import MARK, BadInput, bad_inputs
@@ -245,209 +243,6 @@ def test_an_accepted_outcome_reads_back_to_the_same_event(event: strategies.Json
     assert accepted(payload, source=OUTCOMES).payload == payload
 
 
-# Rule 4
-
-
-@given(strategies.ids, st.integers(1, 64))
-@example("car_loan", 4)
-def test_a_model_has_one_partition_that_any_language_can_compute(
-    model_id: str, partitions: int
-) -> None:
-    assert model_partition(model_id, partitions) == zlib.crc32(model_id.encode()) % partitions
-
-
-@pytest.mark.parametrize(("model_id", "partition"), [("car_loan", 3), ("b", 1), ("modèle", 1)])
-def test_the_partition_of_a_model_never_changes(model_id: str, partition: int) -> None:
-    assert model_partition(model_id, 4) == partition
-
-
-def test_every_event_is_packed_into_its_models_partition() -> None:
-    events = [accepted(prediction(model_id=f"m{i % 7}"), offset=i) for i in range(100)]
-
-    for partition, _, value, _ in pack(events, 4):
-        models = {orjson.loads(payload)["model_id"] for payload in decode_events(value).payloads}
-
-        assert {model_partition(model, 4) for model in models} == {partition}
-
-
-# Rule 5
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=60), st.integers(1, 4))
-def test_packing_keeps_the_order_of_every_source_and_loses_nothing(
-    arrivals: list[tuple[int, int]], partitions: int
-) -> None:
-    events = [
-        accepted(
-            prediction(f"p{i}", f"m{model}"),
-            offset=i,
-            source=Source("prediction", "predictions", source),
-        )
-        for i, (source, model) in enumerate(arrivals)
-    ]
-
-    records = [(p, decode_events(value)) for p, _, value, _ in pack(events, partitions)]
-
-    for partition in range(partitions):
-        packed = [
-            (batch.sources[index].partition, offset, logged_at, payload)
-            for p, batch in records
-            if p == partition
-            for index, offset, logged_at, payload in zip(
-                batch.source_index,
-                batch.source_offset,
-                batch.logged_at,
-                batch.payloads,
-                strict=True,
-            )
-        ]
-        assert packed == [
-            (event.source.partition, event.offset, event.logged_at, event.payload)
-            for event in events
-            if model_partition(event.model_id, partitions) == partition
-        ]
-
-
-def test_a_record_is_stamped_with_its_latest_instant_and_keyed_by_a_model() -> None:
-    events = [
-        accepted(prediction(), offset=0, logged_at=START_MS + 9),
-        accepted(prediction(), offset=1, logged_at=START_MS),
-    ]
-
-    ((_, key, _, timestamp_ms),) = pack(events, 1)
-
-    assert (key, timestamp_ms) == ("m", START_MS + 9)
-
-
-def test_nothing_to_pack_makes_no_record() -> None:
-    assert pack([], 4) == []
-
-
-def test_a_record_holds_a_bounded_number_of_events() -> None:
-    events = [accepted(prediction(), offset=i) for i in range(2 * MAX_BATCH_EVENTS + 1)]
-
-    sizes = [len(decode_events(value).payloads) for _, _, value, _ in pack(events, 1)]
-
-    assert sizes == [MAX_BATCH_EVENTS, MAX_BATCH_EVENTS, 1]
-
-
-def test_large_events_make_small_batches() -> None:
-    events = [accepted(prediction(features={"f": "x" * 1_000}), offset=i) for i in range(1_000)]
-
-    sizes = [len(value) for _, _, value, _ in pack(events, 1)]
-
-    assert len(sizes) > 2
-    assert max(sizes) < MAX_BATCH_BYTES + 100_000
-
-
-def grown() -> bytes:
-    """Return the valid payload that grows most: numbers that are written out in full."""
-    head = prediction()[:-1] + b',"features":{'
-    numbers = b",".join(b'"%d":1e15' % i for i in range(1_000))
-    scores = b",".join(b'"%d":1e-4' % i for i in range(1_000))
-    return head + numbers + b'},"scores":{' + scores + b"}}"
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        grown(),
-        prediction(features={f"{i:0240}": "\x01" for i in range(990)}),
-        prediction(features={f"f{i:03}": "\x7f\x01" * 20 for i in range(1_000)}),
-        prediction(features={f"f{i:03}": "\U0001f30a" * 60 for i in range(1_000)}),
-    ],
-    ids=["numbers", "names", "control characters", "emoji"],
-)
-def test_no_valid_payload_makes_a_record_above_the_limit(value: bytes) -> None:
-    assert len(value) <= MAX_PAYLOAD_BYTES
-    long_topic = Source("prediction", "t" * 249, 2**31 - 1)
-    events = [accepted(value, offset=2**62 + i, source=long_topic) for i in range(5)]
-
-    assert max(len(record) for _, _, record, _ in pack(events, 1)) <= MAX_RECORD_BYTES
-
-
-def test_a_number_grows_at_most_four_and_a_half_times() -> None:
-    before = b"1e15,1e14,9e15,1e-5,1e16,1e-4,1e5"
-    value = prediction()[:-1] + b',"features":{%s}}' % b",".join(
-        b'"%d":%s' % (i, number) for i, number in enumerate(before.split(b","))
-    )
-    features = accepted(value).payload.partition(b'"features":{')[2].rstrip(b"}").split(b",")
-
-    for number, written in zip(before.split(b","), features, strict=True):
-        assert len(written.partition(b":")[2]) <= 4.5 * len(number)
-
-
-# The limit on dead letters
-
-
-def test_a_bad_record_now_and_then_is_within_the_limit() -> None:
-    limit = DeadLetterLimit(max_ratio=0.5, window=10)
-
-    for i in range(100):
-        limit.note("predictions", is_refused=i % 2 == 0)
-
-
-def test_a_producers_bad_deploy_is_beyond_the_limit() -> None:
-    limit = DeadLetterLimit(max_ratio=0.5, window=10)
-    for _ in range(1_000):
-        limit.note("predictions", is_refused=False)
-
-    for _ in range(5):
-        limit.note("predictions", is_refused=True)
-
-    with pytest.raises(TooManyRefusedError, match="6 of the last 10 records of predictions"):
-        limit.note("predictions", is_refused=True)
-
-
-def test_each_topic_has_its_own_limit() -> None:
-    limit = DeadLetterLimit(max_ratio=0.4, window=10)
-
-    for _ in range(4):
-        limit.note("predictions", is_refused=True)
-        limit.note("outcomes", is_refused=True)
-    for _ in range(6):
-        limit.note("predictions", is_refused=False)
-        limit.note("outcomes", is_refused=False)
-
-
-def test_without_a_limit_everything_may_be_refused() -> None:
-    limit = DeadLetterLimit(max_ratio=None, window=1)
-
-    for _ in range(100):
-        limit.note("predictions", is_refused=True)
-
-
-@given(
-    st.lists(st.one_of(st.just(-1), st.integers(0, 9)), max_size=30),
-    st.integers(1, 12),
-    st.sampled_from([0.1, 0.5, 0.8]),
-)
-def test_accepted_records_count_the_same_one_by_one_and_in_one_step(
-    runs: list[int], window: int, ratio: float
-) -> None:
-    one_by_one, in_one_step = DeadLetterLimit(ratio, window), DeadLetterLimit(ratio, window)
-    told = []
-    for run in runs:
-        said = []
-        for limit in (one_by_one, in_one_step):
-            try:
-                if run == -1:
-                    limit.note("predictions", is_refused=True)
-                elif limit is in_one_step:
-                    limit.note_accepted("predictions", run)
-                else:
-                    for _ in range(run):
-                        limit.note("predictions", is_refused=False)
-            except TooManyRefusedError as error:
-                said.append(str(error))
-        told.append(said)
-        if said:
-            break
-
-    assert all(len(said) in {0, 2} for said in told)
-    assert all(len(set(said)) <= 1 for said in told)
-
-
 # What a model is told of what is refused
 
 
@@ -456,7 +251,7 @@ def told_of(value: bytes, source: Source = PREDICTIONS) -> dict[str, object] | N
     assert isinstance(item, Refused)
     if item.event is None:
         return None
-    assert item.event.source == source._replace(kind="refused")
+    assert item.event.source == replace(source, kind="refused")
     assert item.event.source.name == source.name, "one source, one mark"
     assert item.event.offset == 7
     told: dict[str, object] = orjson.loads(item.event.payload)

@@ -3,6 +3,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.event import Source
 from streams.ingest.accept import accept
@@ -263,7 +264,7 @@ def test_a_backlog_that_arrives_in_time_comes_out_exactly_in_time_order(
 
 def test_what_is_held_is_bounded_in_bytes() -> None:
     order = merge(FIRST, SECOND)
-    large = event(FIRST, 0, 10)._replace(payload=bytes(MAX_HELD_BYTES + 1))
+    large = replace(event(FIRST, 0, 10), payload=bytes(MAX_HELD_BYTES + 1))
 
     order.add(FIRST, [large], has_more=True, now_s=0.0)
 
