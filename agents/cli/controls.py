@@ -1,4 +1,4 @@
-"""The commands with which people answer alerts."""
+"""The commands with which people respond to alerts."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _control_options(command: Command) -> Command:
     for option in (
         cluster_options,
         wait_option,
-        click.option("--by", metavar="NAME", help="Who says so; you, if left out."),
-        click.option("--because", metavar="TEXT", help="Why."),
+        click.option("--by", metavar="NAME", help="Author (default: your user name)."),
+        click.option("--because", metavar="TEXT", help="Reason."),
         click.argument("fingerprint", metavar="FINGERPRINT"),
     ):
         command = option(command)
@@ -55,7 +55,7 @@ def _send(verb: Verb, wait_s: float, flags: dict[str, Any], **fields: Any) -> No
 @click.command()
 @_control_options
 def ack(fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any) -> None:
-    """Say that somebody is on an open alert: who, when and why are in it from then on.
+    """Acknowledge an open alert: author, time and reason are part of it from then on.
 
     FINGERPRINT is the alert's, or enough of its beginning.
 
@@ -72,7 +72,7 @@ def ack(fingerprint: str, by: str | None, because: str | None, wait_s: float, **
 def accept(
     fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any
 ) -> None:
-    """Accept what a series has become as its new normal: the alert is resolved.
+    """Accept the present values of a series as its new normal: the alert is resolved.
 
     \b
     Examples:
@@ -93,7 +93,7 @@ def mute(
     wait_s: float,
     **flags: Any,
 ) -> None:
-    """Say that nobody wants to hear of an open alert, for a while or until it is unmuted.
+    """Mute an open alert, for a while or until it is unmuted.
 
     \b
     Examples:
@@ -108,7 +108,7 @@ def mute(
 def unmute(
     fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any
 ) -> None:
-    """Hear of an alert again.
+    """Unmute an alert.
 
     \b
     Examples:
@@ -129,7 +129,7 @@ def mark(
     wait_s: float,
     **flags: Any,
 ) -> None:
-    """Say whether an alert, open or over, was a true one. `rules` counts the verdicts.
+    """Mark an alert, open or resolved, as true or false. `rules` counts the verdicts.
 
     \b
     Examples:
@@ -142,10 +142,10 @@ def mark(
 @click.command()
 @cluster_options
 def rules(**flags: Any) -> None:
-    """Count how often alerts were true, by what raised them, and suggest budgets from that.
+    """Count true and false alerts by the rule that raised them, and suggest budgets.
 
-    A model whose marked alerts were false more often than one in four is told the alert_budget that
-    would make it one in four: false alarms are in proportion to the budget. Nothing is changed.
+    For a model with more than one false alert in four the command suggests the alert_budget that
+    would make it one in four: false alarms are proportional to the budget. Nothing is changed.
 
     \b
     Examples:

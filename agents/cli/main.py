@@ -1,6 +1,6 @@
-"""The command line. Every command reads its settings, calls one function, and says what came of it.
+"""The command line. Every command reads its settings, calls one function, and prints its result.
 
-What a command needs is imported when it runs: ``--help`` must not wait for a compiler to load.
+A command imports its modules when it runs: ``--help`` must not wait until a compiler is loaded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from schemas.topics import TopicRole, Topics
 
 _READABLE = [topic.role for topic in Topics().table() if topic.is_text]
 _INTERRUPTED = 130
+"""128 + SIGINT, as a shell reports it."""
 _PIPE_CLOSED = 141
+"""128 + SIGPIPE, as a shell reports it."""
 _FILE = click.Path(path_type=Path)
 
 
@@ -49,7 +51,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
     help="Show the version and exit.",
 )
 def cli() -> None:
-    """Watch machine-learning models on Kafka: what changed, since when, and what to do about it.
+    """Watch machine-learning models on Kafka: changes, when they began, and the action to take.
 
     Every setting is an environment variable, TIDEGAUGE_BROKER or TIDEGAUGE_PREFIX for example; a
     flag wins over it.
@@ -77,12 +79,14 @@ def broker(port: int) -> None:
 
 
 @cli.command()
-@click.option("--role", type=click.Choice(["ingest", "monitor", "both"]), help="What it does.")
+@click.option(
+    "--role", type=click.Choice(["ingest", "monitor", "both"]), help="The role of the worker."
+)
 @click.option("--group", metavar="TEXT", help="The consumer group.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @cluster_options
 def worker(**flags: Any) -> int:
-    """Run a worker until it is told to stop.
+    """Run a worker until a signal stops it.
 
     Workers of one group share the work; state moves with it. SIGTERM and Ctrl-C stop it cleanly.
 
@@ -98,7 +102,7 @@ def worker(**flags: Any) -> int:
 
     settings = load_settings(**flags)
     configure_logging(settings.log_level)
-    expect_sign_of_life(settings.stall_s)  # loading what a worker needs can hang already
+    expect_sign_of_life(settings.stall_s)  # loading the modules of a worker can hang
     from agents.worker.assembly import work
 
     return work(settings)
@@ -107,9 +111,9 @@ def worker(**flags: Any) -> int:
 @cli.command()
 @click.option("--rows", type=click.IntRange(min=1), help="Play only so many rows of the example.")
 @click.option("--summary", metavar="FILE", type=_FILE, help="Write the closing figures as JSON.")
-@click.option("--keep", is_flag=True, help="Stay up afterwards, to be published to.")
-@click.option("--story", is_flag=True, help="Play two made-up models, and all that befalls them.")
-@click.option("--files", metavar="FOLDER", type=_FILE, help="Only write what would be published.")
+@click.option("--keep", is_flag=True, help="Keep running afterwards, to publish to.")
+@click.option("--story", is_flag=True, help="Play four days of two simulated models.")
+@click.option("--files", metavar="FOLDER", type=_FILE, help="Only write the messages to files.")
 @cluster_options
 def demo(
     rows: int | None,
@@ -119,14 +123,14 @@ def demo(
     files: Path | None,
     **flags: Any,
 ) -> int:
-    """Watch a real model go wrong and be caught, in a minute or two.
+    """Watch the monitor detect the changes of a real model, in a minute or two.
 
     Plays 100,000 predictions of a car-loan model and their outcomes through a broker: one of its
-    own in memory, or the one that --broker names, where --prefix keeps it apart from everything
-    else. The model's world changes at row 75,000.
+    own in memory, or the one that --broker names, where --prefix keeps it apart from other
+    topics. The data of the model change at row 75,000.
 
-    With --story it plays four days of two made-up models instead, and shows each word about each
-    alert as `./tidegauge tail alerts` does.
+    With --story it plays four days of two simulated models instead, and shows each transition of
+    each alert as `./tidegauge tail alerts` does.
 
     \b
     Examples:
@@ -143,7 +147,9 @@ def demo(
 
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     if story and flags["broker"] is not None:
-        msg = "--story plays on a broker of its own: elsewhere, records of its date may age away"
+        msg = (
+            "--story needs a broker of its own: elsewhere retention may delete records of its date"
+        )
         raise click.UsageError(msg)
     if files is not None:
         write_files(files, rows, console)
@@ -166,7 +172,7 @@ def demo(
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
 @cluster_options
 def verify(**flags: Any) -> int:
-    """Compare what was published with a pure replay of the whole log; exit 0 only when equal.
+    """Check that the published records match a replay of the log; exit 0 only when equal.
 
     Reads events, alerts, feedback, labelled, dead_letters and the inputs from their beginning, and
     writes nothing: it may run beside the workers. It needs all of events, from offset 0 on, and
@@ -189,7 +195,7 @@ def verify(**flags: Any) -> int:
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
 @cluster_options
 def health(**flags: Any) -> None:
-    """Tell whether the workers are at work; exit 0 only when they are.
+    """Report whether the workers are at work; exit 0 only when they are.
 
     \b
     Examples:
@@ -203,12 +209,12 @@ def health(**flags: Any) -> None:
 
 
 @cli.command()
-@click.option("--model", metavar="MODEL_ID", help="Of this model alone.")
+@click.option("--model", metavar="MODEL_ID", help="Only alerts of this model.")
 @cluster_options
 def status(model: str | None, **flags: Any) -> int:
-    """Tell what is firing now; exit 0 when nothing is, 1 when something is.
+    """List the firing alerts; exit 0 when there is none, 1 when there is one.
 
-    A table on a terminal, one line of JSON an alert in a pipe.
+    A table on a terminal, one line of JSON for each alert in a pipe.
 
     \b
     Examples:
@@ -233,8 +239,10 @@ def status(model: str | None, **flags: Any) -> int:
 @cli.command()
 @click.argument("topic", metavar="TOPIC", type=click.Choice(_READABLE))
 @click.option("--from-beginning", is_flag=True, help="Begin with the oldest record.")
-@click.option("--no-follow", is_flag=True, help="Stop at the end as it is now.")
-@click.option("-n", "--n", "limit", type=click.IntRange(min=1), help="Stop after so many lines.")
+@click.option("--no-follow", is_flag=True, help="Stop at the present end.")
+@click.option(
+    "-n", "--n", "limit", type=click.IntRange(min=1), help="Number of lines to stop after."
+)
 @cluster_options
 def tail(
     topic: TopicRole, from_beginning: bool, no_follow: bool, limit: int | None, **flags: Any
@@ -291,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
     except BrokenPipeError:
-        # Python would complain once more when it flushes standard output at its exit.
+        # Python would report the error again when it flushes standard output at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     return result if isinstance(result, int) else 0

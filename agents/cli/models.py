@@ -16,10 +16,10 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def models() -> None:
-    """Say what is wanted of each model, without restarting anything.
+    """Configure each model, without a restart.
 
     A spec is in force from its place in the log on, and changes nothing before it. Every field is
-    optional; docs/wire.md has them all.
+    optional; docs/wire.md lists them.
     """
 
 
@@ -28,10 +28,10 @@ def models() -> None:
 @wait_option
 @cluster_options
 def apply_command(files: tuple[Path, ...], wait_s: float, **flags: Any) -> None:
-    """Check specs, put them in force, and say from where on.
+    """Check specs, put them in force, and report from which place in the log on.
 
     Each FILE is YAML and holds the spec of one model, named by its model_id. All are checked before
-    any is written: a wrong one changes nothing, and is told by field, value and remedy.
+    any is written: a wrong one changes nothing, and the error names field, value and remedy.
 
     \b
     Examples:
@@ -73,7 +73,7 @@ def list_command(**flags: Any) -> None:
 @click.argument("model", metavar="MODEL")
 @cluster_options
 def show_command(model: str, **flags: Any) -> None:
-    """Print a model's spec as YAML, and since when it is in force.
+    """Print the spec of a model as YAML, and its place in the log.
 
     \b
     Examples:
@@ -91,9 +91,9 @@ def show_command(model: str, **flags: Any) -> None:
 @wait_option
 @cluster_options
 def remove_command(model: str, wait_s: float, **flags: Any) -> None:
-    """Remove a model, its spec and what has been learnt of it.
+    """Remove a model, its spec and its state.
 
-    Its open alerts are resolved. Predictions that still come make it a new model, on the defaults.
+    Its open alerts are resolved. Later predictions make it a new model, on the defaults.
 
     \b
     Examples:
@@ -110,9 +110,9 @@ def remove_command(model: str, wait_s: float, **flags: Any) -> None:
 @click.argument("model", metavar="MODEL")
 @cluster_options
 def init_command(model: str, **flags: Any) -> None:
-    """Write a first spec of a model, from what has been seen of it, with comments.
+    """Write a first spec of a model, drafted from its data, with comments.
 
-    It goes to standard output, changes nothing as it is, and `apply` takes it as it is.
+    It goes to standard output. `apply` accepts it, and unchanged it has no effect.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ def _budgets(
     if text is None:
         return ()
     if name not in {"", "budget"}:
-        msg = f"what can be varied is the budget, as in budget=0.05,0.5; got {name!r}"
+        msg = f"only the budget can be varied, as in budget=0.05,0.5; got {name!r}"
         raise click.BadParameter(msg)
     return tuple(_BUDGET.convert(value, parameter, context) for value in values.split(","))
 
@@ -29,17 +29,17 @@ def _budgets(
 @click.command()
 @click.option("--predictions", required=True, metavar="FILE", help="JSON lines, may be gzip.")
 @click.option("--outcomes", required=True, metavar="FILE", help="JSON lines, may be gzip.")
-@click.option("--out", required=True, metavar="FILE", help="Where the alerts go, one a line.")
-@click.option("--feedback", metavar="FILE", help="Where the feedback goes.")
-@click.option("--labelled", metavar="FILE", help="Where the labelled rows go.")
-@click.option("--spec", metavar="FILE", help="A model's spec, YAML.")
-@click.option("--budget", type=_BUDGET, help="False alarms accepted in 10,000 predictions.")
+@click.option("--out", required=True, metavar="FILE", help="File for the alerts, one a line.")
+@click.option("--feedback", metavar="FILE", help="File for the feedback.")
+@click.option("--labelled", metavar="FILE", help="File for the labelled rows.")
+@click.option("--spec", metavar="FILE", help="Spec of a model, YAML.")
+@click.option("--budget", type=_BUDGET, help="False alarms accepted per 10,000 predictions.")
 @click.option("--what-if", metavar="BUDGETS", callback=_budgets, help="Compare: budget=0.05,0.5,1")
 def backtest(**options: Any) -> int:
-    """Say what would have been raised over recorded events. No broker is needed.
+    """Report the alerts that recorded events would have raised. No broker is needed.
 
-    Lines are what services publish, in the order in which they did; the two files are merged by
-    time. What is written is exactly what would be published. "-" is standard input or output.
+    Each line is one message of a service, in the order of publication; the two files are merged by
+    time. The output is exactly what a worker would publish. "-" is standard input or output.
 
     \b
     Examples:
@@ -59,14 +59,14 @@ def backtest(**options: Any) -> int:
 
 @click.command()
 @click.argument("predictions", metavar="FILE")
-@click.option("--outcomes", metavar="FILE", help="Their outcomes; without, no error is learnt.")
-@click.option("--out", required=True, metavar="FILE", type=_FILE, help="Where the profile goes.")
-@click.option("--spec", metavar="FILE", help="The model's spec, YAML.")
+@click.option("--outcomes", metavar="FILE", help="Their outcomes; without them no error is learnt.")
+@click.option("--out", required=True, metavar="FILE", type=_FILE, help="File for the profile.")
+@click.option("--spec", metavar="FILE", help="Spec of the model, YAML.")
 def profile(**options: Any) -> int:
-    """Learn a model's references from recorded events, so that nothing is left to learn live.
+    """Learn the references of a model from recorded events, so that it need not learn them live.
 
     FILE holds predictions as services publish them, JSON lines, may be gzip. Name the profile in
-    the model's spec: reference: {profile: profile.json}.
+    the spec of the model: reference: {profile: profile.json}.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ def topics() -> None:
 @topics.command("create")
 @cluster_options
 def create_command(**flags: Any) -> None:
-    """Create the topics that are missing; those that exist stay as they are.
+    """Create the missing topics; existing topics are not changed.
 
     \b
     Examples:
@@ -36,13 +36,13 @@ def create_command(**flags: Any) -> None:
         else:
             click.echo(f"{name} created, with {found.wanted.partitions} partitions.")
         for difference in found.differences:
-            click.echo(f"  Note: {difference}. It stays as it is.", err=True)
+            click.echo(f"  Note: {difference}. It is not changed.", err=True)
 
 
 @topics.command("list")
 @cluster_options
 def list_command(**flags: Any) -> None:
-    """List the topics, what they are for, and whether the cluster has them.
+    """List the topics, their purposes, and whether the cluster has them.
 
     In a pipe each topic is one line of JSON.
 

@@ -10,7 +10,7 @@ from agents.kafka.admin import explained
 from agents.settings import Settings
 
 SEND_S = 30.0
-"""Seconds until a record must be acknowledged; Kafka elects a new leader within some 10 s."""
+"""Seconds until a record must be acknowledged; Kafka replaces a dead broker after 9 s."""
 
 
 async def send_record(

@@ -17,7 +17,7 @@ from schemas.status import Status
 from schemas.topics import Topics
 
 REMEMBERED = 100_000
-"""Ids that are kept to recognise copies: some 15 MB. A worker repeats far fewer after a restart."""
+"""Ids that are kept to recognise copies: some 20 MB. A worker repeats far fewer after a restart."""
 Now = Callable[[], datetime]
 _log = get_logger(__name__)
 

@@ -19,14 +19,14 @@ PartitionsFactory = Callable[[BatchConsumer, Publisher], Partitions]
 
 
 class _WithoutProducer(BootStrategy):
-    """Faust's own producer is not idempotent and only logs what fails; see `Publisher`."""
+    """Starts without Faust's producer, which is not idempotent and only logs a failure."""
 
     enable_kafka_producer = False
     enable_web = False
 
 
 class WorkerApp(faust.App):
-    """The Faust app of a worker, with what it was built from.
+    """The Faust app of a worker, with its settings, agents and publisher.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class WorkerApp(faust.App):
         return {topic for agent in self.hosted_agents for topic in (*agent.topics, *agent.outputs)}
 
     def _check_partitions(self, counts: Mapping[str, int]) -> None:
-        """Refuse to start where a model would change its partition.
+        """Refuse to start where models would move to another partition.
 
         Raises
         ------
@@ -87,6 +87,6 @@ class WorkerApp(faust.App):
                 raise other_partitions(topic, counts[topic], settings)
 
     async def on_shutdown(self) -> None:
-        """Disconnect the publisher, after everything else has stopped."""
+        """Disconnect the publisher, after all other services have stopped."""
         await super().on_shutdown()
         await self.publisher.stop()

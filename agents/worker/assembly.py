@@ -1,4 +1,4 @@
-"""Put a worker together and run it."""
+"""Build a worker and run it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def build_app(
         publisher,
         make_partitions,
         broker=[f"kafka://{address}" for address in settings.brokers],
-        # Nothing from the environment reaches Faust past our own settings.
+        # Faust must not read settings of its own from the environment.
         env={},
         autodiscover=False,
         web_enabled=False,
@@ -65,7 +65,7 @@ def build_app(
         # Keeps Faust's own assignor, which gives partition n of every topic to one worker.
         table_standby_replicas=1,
         stream_buffer_maxsize=16,
-        # True would wait for ever at a rebalance: nothing is acknowledged to Faust.
+        # True would wait for ever at a rebalance: no message is acknowledged to Faust.
         stream_wait_empty=False,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.group_instance,
@@ -76,7 +76,7 @@ def build_app(
         broker_request_timeout=max(40.0, 2 * settings.session_timeout_s),
         # A worker without partitions would leave the group after this long, and never rejoin.
         broker_max_poll_interval=1e6,
-        # Faust warns when it commits nothing for so long; it never commits here.
+        # Faust warns after so many seconds without a commit of its own; it never commits here.
         broker_commit_livelock_soft_timeout=1e9,
         stream_processing_timeout=1e9,
     )
@@ -86,14 +86,15 @@ def build_app(
 
 
 YOUNG_OBJECTS = 300_000
-"""More than wait to be read: they are gone before anybody looks for cycles among them."""
+"""Objects allocated between two collections. Values that wait to be read are fewer, and are freed
+before a collection looks at them."""
 
 
 def tune_gc() -> None:
-    """Let the cycle collector run rarely: what waits is many, long-lived and without cycles.
+    """Let the cycle collector run rarely: waiting predictions are many, long-lived and acyclic.
 
-    At Python's defaults it took half the time of a monitor with 1,000,000 waiting predictions, and
-    six sevenths of the time to restore them.
+    With Python's defaults it took half the time of a monitor with 1,000,000 waiting predictions,
+    and six sevenths of the time to restore them (benchmarks.restart).
     """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 20, 20)
@@ -103,7 +104,7 @@ _log = get_logger(__name__)
 
 
 def work(settings: Settings) -> int:
-    """Run a worker until it is told to stop; return the exit code."""
+    """Run a worker until a signal stops it; return the exit code."""
     tune_gc()
     _log.info(
         f"Starting a worker of group {settings.group} at {settings.broker}",
@@ -120,7 +121,7 @@ def work(settings: Settings) -> int:
 
 
 def ingest_agent(settings: Settings, sender: Sender) -> IngestAgent:
-    """Return the ingest of a worker that publishes through ``sender``."""
+    """Return the ingest agent of a worker that publishes through ``sender``."""
     return IngestAgent(
         settings.topics,
         sender,
@@ -134,6 +135,6 @@ def ingest_agent(settings: Settings, sender: Sender) -> IngestAgent:
 
 
 def monitor_agent(settings: Settings, sender: Sender, reader: Reader, clock: Clock) -> MonitorAgent:
-    """Return the monitor of a worker; ``clock`` says when to save."""
+    """Return the monitor agent of a worker; ``clock`` decides when to save."""
     keeper = StateKeeper(settings.topics, sender, reader, lambda _model_id: ModelSpec())
     return MonitorAgent(settings.topics, sender, keeper, clock, settings.save_every_s)

@@ -1,25 +1,25 @@
 """The monitor agent: from ``events`` to alerts, feedback and labelled rows.
 
-All thinking is in ``streams.monitor``; here records come in, what they call for goes out, and from
-time to time the state is saved.
+The logic is in ``streams.monitor``. The agent applies records to it, publishes the emissions that
+follow from them, and saves its state from time to time.
 
-Rule 1. At an assignment every partition's state stands at the group's commit; nothing is kept from
-        the assignment before.
-Rule 2. What records call for is on its way while the next are applied: at most ``MOST_DELIVERIES``
-        times what some records, or one reading, called for. It is acknowledged before the state
-        that knows of it is saved.
+Rule 1. At an assignment the state of every partition is that at the group's commit; nothing is kept
+        from the assignment before.
+Rule 2. Emissions are in flight while the next records are applied: at most ``MOST_DELIVERIES``
+        deliveries, each with the emissions of some records or of one evaluation. They are
+        acknowledged before the state that includes them is saved.
 Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
-        It goes on a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
-        long: however much many models have learnt, no alert waits for it to be saved.
-Rule 4. Values are read many at a time, since two cost little more than one. At the end of the log
-        they are read at once, unless a partition's have just been read: then it rests first, for
-        ``READ_COST`` times as long as reading took, though not beyond ``WAIT_AT_MOST_S``, or twice
-        as long as reading all partitions takes. While a backlog lasts, of more than
-        ``BEHIND_RECORDS``, they wait ``WAIT_AT_MOST_S`` at least. Before its snapshot a model's
-        values are read. Those of a model too young to tell anything wait for that.
-Rule 5. ``save_every_s`` after an assignment, or at its end if that comes first, and then every
-        ``STATUS_EVERY_S``, `status` is said again in full: a worker that did not know that it was
-        replaced may have put an older word after a newer one.
+        It proceeds in slices. After each slice records are applied for ``SLICE_COST`` times as
+        long: no alert waits until the state of many models is saved.
+Rule 4. Values are evaluated in batches, since two cost little more than one. At the end of the log
+        they are evaluated at once, unless the partition has just been evaluated: then it waits
+        ``READ_COST`` times as long as that took, but at most ``WAIT_AT_MOST_S``, or twice as long
+        as all partitions take. During a backlog of more than ``BEHIND_RECORDS`` records they wait
+        at least ``WAIT_AT_MOST_S``. A snapshot of a model evaluates its values first. The values of
+        a model that is too young for any alert wait for that.
+Rule 5. ``save_every_s`` after an assignment, or at its end if that is earlier, and then every
+        ``STATUS_EVERY_S``, all of `status` is published again: a worker that did not know of its
+        replacement may have appended an older state after a newer one.
 """
 
 import asyncio
@@ -48,23 +48,31 @@ from streams.monitor import LogGapError, Monitor
 from streams.reading_policy import Reading
 
 RECORDS_AT_ONCE = 8
+"""Records that are applied between two turns of the loop: at most 4,000 events, some 60 ms."""
 MOST_DELIVERIES = 4
+"""Deliveries in flight (Rule 2): eight were no better, see docs/decisions/0018."""
 SAVE_COST = 20
+"""Saving takes at most one part in so many of the time (Rule 3)."""
 SLICE_COST = 3
+"""After a slice of saving, records are applied for so many times as long (Rule 3)."""
 BEHIND_RECORDS = 32
-"""A second or two of a steady flow, of which every record holds what came in some 50 ms."""
-LOOK_EVERY_S = 0.05
-SAY_COUNTS_EVERY_S = 60.0
+"""Records that count as a backlog: one or two seconds of a steady flow, of which each record holds
+the events of some 50 ms."""
+EVALUATE_EVERY_S = 0.05
+"""Seconds between two checks for values that are due; it adds to the latency of an alert."""
+LOG_COUNTS_EVERY_S = 60.0
+"""Seconds between two log lines with counts."""
 STATUS_EVERY_S = 600.0
+"""Seconds between two full publications of ``status`` (Rule 5)."""
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
-_SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
+_LOGGED_FIELDS = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 _new_outgoing = partial(tuple.__new__, Outgoing)
-"""Makes one of a tuple, in half the time of the class itself."""
+"""Makes a record from a tuple in half the time of calling the class."""
 _log = get_logger(__name__)
 
 
 class BrokenLogError(WorkerError):
-    """The log does not go on where it stopped. A restart reads it again from the commit."""
+    """The log has a gap or an unknown record. A restart reads it again from the commit."""
 
     exit_code = os.EX_TEMPFAIL
 
@@ -77,11 +85,11 @@ class MonitorAgent(Agent):
     topics
         Names and partitions.
     sender
-        What publishes.
+        Publishes records.
     keeper
-        What saves and restores state.
+        Saves and restores state.
     clock
-        Seconds since the epoch: says when to save, and nothing else.
+        Seconds since the epoch. It decides when to save and when to evaluate, and nothing else.
     save_every_s
         Seconds between two snapshots.
     """
@@ -109,13 +117,13 @@ class MonitorAgent(Agent):
         self._saving_s = 0.0
         self._readings: dict[TP, Reading] = {}
         self._next_status_s = 0.0
-        self._owes_status = False
+        self._is_status_due = False
         self._turn = asyncio.Lock()
         self._deliveries: deque[asyncio.Task[None]] = deque()
-        self._said = JoinCounts()
+        self._logged_counts = JoinCounts()
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
-        """Have the state of every assigned partition stand at its commit."""
+        """Restore the state of every assigned partition at its commit."""
         self._forget()
         for tp, commit in sorted(starts.items()):
             began_s = self._clock()
@@ -129,33 +137,33 @@ class MonitorAgent(Agent):
                     f"at offset {self._applied[tp]:,} in {self._clock() - began_s:.1f} s",
                     waiting_predictions=_waiting(held.monitor.models),
                 )
-        self._said = self._counts()
+        self._logged_counts = self._counts()
         self._next_status_s = self._clock() + self._save_every_s
-        self._owes_status = bool(self._held)
+        self._is_status_due = bool(self._held)
 
     def start_offset(self, tp: TP) -> int | None:
-        """Return where the restored state wants to go on."""
+        """Return the offset at which the restored state continues."""
         return self._applied.get(tp)
 
     async def on_fetch(self, fetch: Fetch) -> None:
-        """Apply records, publish what they call for, save the state when its time has come."""
+        """Apply records, publish their emissions, save the state when that is due."""
         async with self._turn:
             for first in range(0, len(fetch.records), RECORDS_AT_ONCE):
                 await self._apply(fetch, first)
                 await self._save_if_due()
 
     async def run(self) -> None:
-        """Save what a quiet partition left unsaved; say what the join dropped."""
-        next_say_s = self._clock() + SAY_COUNTS_EVERY_S
+        """Evaluate and save quiet partitions too; log the counts of the join."""
+        next_log_s = self._clock() + LOG_COUNTS_EVERY_S
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(EVALUATE_EVERY_S)
             async with self._turn:
                 await self._await_deliveries()
-                await self._read_what_is_due()
+                await self._evaluate_due()
                 await self._save_if_due()
-            if self._clock() >= next_say_s:
-                next_say_s = self._clock() + SAY_COUNTS_EVERY_S
-                self._say_counts()
+            if self._clock() >= next_log_s:
+                next_log_s = self._clock() + LOG_COUNTS_EVERY_S
+                self._log_counts()
 
     async def on_revoked(self, tps: set[TP]) -> None:
         """Save, then forget: the partitions belong to others."""
@@ -165,12 +173,12 @@ class MonitorAgent(Agent):
             self._forget()
 
     async def on_shutdown(self) -> None:
-        """Save, and say the last counts."""
+        """Save, and log the final counts."""
         async with self._turn:
-            if self._owes_status:
+            if self._is_status_due:
                 self._next_status_s = 0.0
             await self._save()
-        self._say_counts()
+        self._log_counts()
 
     async def _apply(self, fetch: Fetch, first: int) -> None:
         await self._await_deliveries()
@@ -180,8 +188,8 @@ class MonitorAgent(Agent):
             emissions = monitor.gather((record.offset, record.value) for record in records)
         except (LogGapError, EventRecordError) as error:
             msg = (
-                f"{error}. Restart the worker; if it says so again, records of events were deleted "
-                "before they were read, or are not ours; docs/runbook.md says what to do"
+                f"{error}. Restart the worker. If the error is repeated, records of events were "
+                "deleted before they were read, or are not ours; see docs/runbook.md"
             )
             raise BrokenLogError(msg) from error
         reading = self._readings[fetch.tp]
@@ -193,9 +201,9 @@ class MonitorAgent(Agent):
         self._applied[fetch.tp] = records[-1].offset + 1
 
     async def _publish(self, emissions: Sequence[Emission], partition: int) -> None:
-        """Put emissions on their way (Rule 2), before anything else can happen.
+        """Begin to send emissions (Rule 2), before any other task can run.
 
-        Whoever is cancelled once they count as applied must not take them along.
+        Cancelling the caller must not lose the emissions of records that count as applied.
         """
         if not emissions:
             return
@@ -203,7 +211,7 @@ class MonitorAgent(Agent):
         self._deliveries.append(asyncio.create_task(sending))
         for emission in emissions:
             if emission.role in self._logged:
-                self._say(emission)
+                self._log(emission)
         await asyncio.sleep(0)  # the loop's turn
 
     async def _publish_durably(self, emissions: Sequence[Emission], partition: int) -> None:
@@ -211,9 +219,9 @@ class MonitorAgent(Agent):
         await self._await_deliveries(0)
 
     async def _await_deliveries(self, most: int = MOST_DELIVERIES - 1) -> None:
-        """Wait until at most so many are on their way; one that has failed ends the worker.
+        """Wait until at most ``most`` are in flight; a failed one ends the worker.
 
-        Whoever is cancelled here leaves them to the next who waits.
+        A cancelled caller leaves them to the next one that waits.
         """
         deliveries = self._deliveries
         while deliveries and (len(deliveries) > most or deliveries[0].done()):
@@ -243,18 +251,18 @@ class MonitorAgent(Agent):
         self._round_began_s = self._clock()
         self._saving_s = 0.0
         if self._round_began_s >= self._next_status_s:
-            await self._say_status()
+            await self._publish_status()
         for held in self._held.values():
             self._keeper.begin(held)
 
     async def _save(self) -> None:
         """Save everything at once."""
         if self._clock() >= self._next_status_s:
-            await self._say_status()
+            await self._publish_status()
         await self._await_deliveries(0)
         await self._keeper.save(self._held, self._publish_durably, self.partitions.commit_fact)
 
-    async def _read_what_is_due(self) -> None:
+    async def _evaluate_due(self) -> None:
         readings = self._readings
         for tp, held in self._held.items():
             if held.monitor.is_anything_ready and self._is_due(readings[tp]):
@@ -266,16 +274,16 @@ class MonitorAgent(Agent):
         return reading.is_due(self._clock(), all_took_s)
 
     def _read(self, monitor: Monitor, reading: Reading) -> list[Emission]:
-        """Have the values that wait in a partition read (Rule 4)."""
+        """Evaluate the waiting values of a partition (Rule 4)."""
         began_s = self._clock()
         emissions = monitor.read()
         reading.note(began_s, self._clock())
         return emissions
 
-    async def _say_status(self) -> None:
-        """Say again what is firing, and that all else is over (Rule 5)."""
+    async def _publish_status(self) -> None:
+        """Publish the state of every alert again, firing or not (Rule 5)."""
         self._next_status_s = self._clock() + STATUS_EVERY_S
-        self._owes_status = False
+        self._is_status_due = False
         for tp, held in self._held.items():
             models = held.monitor.models.values()
             if statuses := [each for model in models for each in model.statuses()]:
@@ -289,7 +297,7 @@ class MonitorAgent(Agent):
     def applied(self) -> Mapping[TP, int]:
         """Return, for each partition of ``events``, the offset of the record to be applied next.
 
-        What the last ones called for may still be on its way.
+        Emissions of the last records may still be in flight.
         """
         return self._applied
 
@@ -302,12 +310,12 @@ class MonitorAgent(Agent):
             for _, role, model_id, value, now_ms, key in emissions
         ]
 
-    def _say(self, emission: Emission) -> None:
+    def _log(self, emission: Emission) -> None:
         event = orjson.loads(emission.value)
         if emission.role == "alerts":
             is_news = event["status"] == "firing"
             level = _SEVERITY_LEVEL[event["severity"]] if is_news else "info"
-            fields = {name: event[name] for name in _SAID}
+            fields = {name: event[name] for name in _LOGGED_FIELDS}
             getattr(_log, level)(f"Alert: {event['summary']}", **fields)
         else:
             _log.warning(f"Feedback: {event['summary']}", feedback_id=event["feedback_id"])
@@ -322,9 +330,9 @@ class MonitorAgent(Agent):
         for held in self._held.values():
             yield from held.monitor.models.values()
 
-    def _say_counts(self) -> None:
-        before, now = asdict(self._said), self._counts()
-        self._said = now
+    def _log_counts(self) -> None:
+        before, now = asdict(self._logged_counts), self._counts()
+        self._logged_counts = now
         news = {name: count - before[name] for name, count in asdict(now).items()}
         if not any(count > 0 for count in news.values()):
             return
@@ -344,8 +352,8 @@ class MonitorAgent(Agent):
         pushed_out = news["pushed_out_predictions"], news["pushed_out_outcomes"]
         if any(pushed_out):
             _log.warning(
-                f"Dropped {pushed_out[0]:,} predictions and {pushed_out[1]:,} outcomes that still "
-                "waited for their other half: a model has too many waiting"
+                f"Dropped {pushed_out[0]:,} predictions and {pushed_out[1]:,} outcomes that were "
+                "still waiting to be joined: a model has more waiting than its max_waiting"
             )
 
 

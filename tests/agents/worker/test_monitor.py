@@ -437,7 +437,9 @@ def test_what_is_pushed_out_of_a_full_room_is_said() -> None:
         asyncio.run(desk.agent.on_shutdown())
 
     [warning] = [each for each in said if each["log_level"] == "warning"]
-    assert warning["event"].startswith("Dropped 6 predictions and 0 outcomes that still waited")
+    assert warning["event"].startswith(
+        "Dropped 6 predictions and 0 outcomes that were still waiting"
+    )
 
 
 # Rule 5
