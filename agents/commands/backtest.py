@@ -109,7 +109,7 @@ class Backtest:
         self._offset = 0
         self._clock_ms = 0
 
-    def take(self, events: Sequence[Accepted], *, is_predicted: bool) -> None:
+    def apply(self, events: Sequence[Accepted], *, is_predicted: bool) -> None:
         """Apply the next events of the log, with the ticks that a live log would have among them.
 
         Parameters
@@ -138,7 +138,7 @@ class Backtest:
         if (output := self._outputs.get(emission.role)) is not None:
             output.write(emission.value + b"\n")
 
-    def close(self) -> Replayed:
+    def results(self) -> Replayed:
         """Return the results."""
         for model in self._monitor.models.values():
             self.replayed.counts.add(model.join.counts)
@@ -178,11 +178,11 @@ def backtest(options: BacktestOptions, console: Console) -> int:
         try:
             for events, is_predicted in recording.batches(refusals, on_bytes):
                 for each in (run, *others):
-                    each.take(events, is_predicted=is_predicted)
+                    each.apply(events, is_predicted=is_predicted)
         except DamagedSnapshotError as error:
             msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
             raise OperatorError(msg) from error
-    replayed = run.close()
+    replayed = run.results()
     replayed.refusals = refusals
     _print_closing(replayed, time.monotonic() - began_s, spec.alert_budget, console)
     if others:
@@ -270,7 +270,7 @@ def _what_if_table(runs: list[Backtest]) -> Table:
     for title in ("budget", "alerts", "series", "first at prediction", "by chance alone"):
         table.add_column(title, justify="right")
     for run in sorted(runs, key=lambda run: run.spec.alert_budget):
-        replayed = run.replayed if run is runs[0] else run.close()
+        replayed = run.replayed if run is runs[0] else run.results()
         alerts = replayed.alerts
         table.add_row(
             f"{run.spec.alert_budget:g}",

@@ -87,7 +87,7 @@ class Recording:
         while not all(reader.is_at_end for reader in readers):
             for reader in readers:
                 if merge.held(reader.source) < LINES_AT_ONCE and not reader.is_at_end:
-                    taken = _accepted(reader.read(), refusals)
+                    taken = _accepted(reader.next_lines(), refusals)
                     merge.add(reader.source, taken, has_more=True, now_s=0.0)
                     if reader.is_at_end:
                         merge.end(reader.source)
@@ -125,7 +125,7 @@ class _Reader:
         self._reported_bytes = 0
         self.is_at_end = False
 
-    def read(self) -> list[Raw]:
+    def next_lines(self) -> list[Raw]:
         """Return the next lines; blank ones are passed over."""
         chunk: list[Raw] = []
         while len(chunk) < LINES_AT_ONCE:

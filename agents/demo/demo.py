@@ -169,7 +169,7 @@ class _Worker:
 
 @contextmanager
 def _worker(settings: Settings, log_path: Path) -> Iterator[_Worker]:
-    """Run a worker as operators do: a process of its own, told by the environment."""
+    """Run a worker as operators do: a process of its own, configured by the environment."""
     told = settings.model_dump(mode="json", exclude_unset=True, exclude={"password"})
     env = {f"{PREFIX}{name.upper()}": str(value) for name, value in told.items()}
     command = [str(ROOT / "tidegauge"), "worker"]

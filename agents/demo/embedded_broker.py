@@ -194,8 +194,8 @@ class EmbeddedBroker:
         """Start the broker and return once it answers."""
         if self._is_port_chosen and not is_port_free(self.port):
             raise BrokerStartError(
-                f"port {self.port} of {_HOST} is taken; choose another with --port, or stop what "
-                "listens there"
+                f"port {self.port} of {_HOST} is in use; choose another with --port, or stop the "
+                "program that listens there"
             )
         if self._log_path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="tidegauge-broker-")

@@ -175,14 +175,14 @@ class LogReader:
         """
         wanted = [TopicPartition(*each) for each in partitions]
         names = ", ".join(f"{topic}-{number}" for topic, number in wanted)
-        patience = AsyncRetrying(
+        connecting = AsyncRetrying(
             retry=retry_if_exception_type(KafkaConnectionError),
             stop=stop_after_delay(self._answer_s),
             wait=wait_fixed(RETRY_S),
             reraise=True,
         )
         with explained(self._settings, f"{names} could not be read"):
-            consumer: AIOKafkaConsumer = await patience(self._connected)
+            consumer: AIOKafkaConsumer = await connecting(self._connected)
             try:
                 consumer.assign(wanted)
                 await consumer.seek_to_beginning(*wanted)

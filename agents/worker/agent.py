@@ -78,7 +78,7 @@ class Partitions:
 
 
 class Agent:
-    """One agent of the worker. Override what is needed.
+    """One agent of the worker. Override the callbacks it needs.
 
     Parameters
     ----------

@@ -196,7 +196,7 @@ class MonitorAgent(Agent):
         fetched = max(len(fetch.records) - first - RECORDS_AT_ONCE, 0)
         reading.is_behind = fetched + fetch.highwater - fetch.next_offset > BEHIND_RECORDS
         if not reading.is_behind and self._is_due(reading):
-            emissions += self._read(monitor, reading)
+            emissions += self._evaluate(monitor, reading)
         await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
 
@@ -267,13 +267,13 @@ class MonitorAgent(Agent):
         for tp, held in self._held.items():
             if held.monitor.is_anything_ready and self._is_due(readings[tp]):
                 await self._await_deliveries()
-                await self._publish(self._read(held.monitor, readings[tp]), tp.partition)
+                await self._publish(self._evaluate(held.monitor, readings[tp]), tp.partition)
 
     def _is_due(self, reading: Reading) -> bool:
         all_took_s = sum(each.took_s for each in self._readings.values())
         return reading.is_due(self._clock(), all_took_s)
 
-    def _read(self, monitor: Monitor, reading: Reading) -> list[Emission]:
+    def _evaluate(self, monitor: Monitor, reading: Reading) -> list[Emission]:
         """Evaluate the waiting values of a partition (Rule 4)."""
         began_s = self._clock()
         emissions = monitor.read()

@@ -14,7 +14,7 @@ Rule 5. A commit names its offsets. It may come too late, when the partition has
         owner commits after it, so it is no error.
 
 It depends on private parts of faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14.0:
-tests/contracts/test_transport_contract.py says which, and fails when they change.
+tests/contracts/test_transport_contract.py lists them, and fails when they change.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Fetch:
 
 
 class End(NamedTuple):
-    """Where a partition ended, and when the broker said so, in seconds since the epoch."""
+    """The end of a partition, and the instant of the broker's answer in seconds since the epoch."""
 
     offset: int
     seen_at_s: float
