@@ -12,8 +12,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.aspects import SeriesRole
 from streams.change import Change
-from streams.detect.budget import SeriesRole, shares
+from streams.codec import encode
+from streams.detect.budget import shares
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
@@ -557,7 +559,7 @@ def cost_cases(_: float) -> Iterator[Figure]:
             got=per,
             bound=1.0,
             quick_bound=3.0,
-            note=f"snapshot {len(watch.snapshot()):,} bytes",
+            note=f"snapshot {len(encode(watch)):,} bytes",
         )
 
 

@@ -26,10 +26,10 @@ from benchmarks.detection_cases import (
 )
 from benchmarks.detection_seasons import day_wave, instants
 from schemas.model_spec import AlertRules, ModelSpec
-from streams.alert.lifecycle import AlertStates
 from streams.clock import Instants
-from streams.codec import pack
-from streams.series.panel import Column, SeriesSet
+from streams.codec import encode
+from streams.series.monitored import Column, Reading
+from streams.series.series_set import SeriesSet
 from streams.values import Scalar
 
 FEATURES = 500
@@ -86,17 +86,16 @@ def feed(
     panel: SeriesSet, series: dict[str, list[Scalar]], at_ms: Instants, start: int, end: int
 ) -> float:
     """Give a panel some rows in batches; return the microseconds a value."""
-    lives = AlertStates(AlertRules())
+    reading = Reading(lambda _role, row: Arrived(0, row, 0), AlertRules())
     began_s = time.process_time()
     for row in range(start, end, BATCH_ROWS):
         stop = min(row + BATCH_ROWS, end)
-        panel.update(
+        panel.read(
             [
                 Column(name, "feature", values[row:stop], at_ms[row:stop])
                 for name, values in series.items()
             ],
-            lives,
-            lambda _role, row: Arrived(0, row, 0),
+            reading,
         )
     return (time.process_time() - began_s) / ((end - start) * len(series)) * 1e6
 
@@ -119,7 +118,7 @@ def grown(features: int, rows: int) -> Iterator[tuple[float, int, int]]:
     panel, start = SeriesSet(ModelSpec()), 0
     for (_, end), measured in zip(PHASES, held, strict=True):
         feed(panel, series, at_ms, start, end)
-        yield *measured, len(pack(panel.snapshot()))
+        yield *measured, len(encode(panel.state))
         start = end
 
 

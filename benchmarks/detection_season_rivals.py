@@ -14,7 +14,7 @@ from river.drift import ADWIN, KSWIN, PageHinkley
 from benchmarks.detection_cases import REFERENCE_ROWS, Delays, Floats, as_values, rng_of
 from benchmarks.detection_rivals import CHUNK_ROWS, is_ks_drift, is_psi_drift
 from benchmarks.detection_seasons import LEARNT_DAYS, Instants, alarm_rows, instants, seasonal
-from streams.detect.budget import SeriesRole
+from streams.aspects import SeriesRole
 
 Alarms = Callable[[Floats, Instants, SeriesRole], Iterator[int]]
 """Of values, their instants and what they are to the model: the row of each alarm."""

@@ -19,7 +19,7 @@ from benchmarks.detection_cases import (
     one_of,
     rng_of,
 )
-from streams.detect.budget import SeriesRole
+from streams.aspects import SeriesRole
 from streams.values import Scalar
 
 Instants = NDArray[np.int64]

@@ -9,9 +9,14 @@ from tests.kafka import KAFKA_VERSION
 
 def machine() -> str:
     """Return processor, cores, system, Python and broker, as one sentence's worth."""
+    return f"{computer()}, Apache Kafka {KAFKA_VERSION} on the same machine"
+
+
+def computer() -> str:
+    """Return the same without the broker."""
     return (
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, Apache Kafka {KAFKA_VERSION} on the same machine"
+        f"Python {platform.python_version()}"
     )
 
 

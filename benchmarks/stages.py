@@ -27,14 +27,14 @@ from benchmarks.rivals.job import Place
 from schemas.event import Source
 from schemas.topics import Topics
 from schemas.wire import MAX_PAYLOAD_BYTES
-from streams.alert.lifecycle import AlertStates
-from streams.alert.transition import Transition
+from streams.aspects import SeriesRole
 from streams.ingest.accept import accept_all
 from streams.ingest.batches import pack
 from streams.ingest.merge import TimeMerge
 from streams.ingest.records import Raw
 from streams.monitor import Monitor
-from streams.series.panel import Column, EventOf, SeriesSet
+from streams.series.monitored import Column, Reading, RowTransition
+from streams.series.series_set import SeriesSet
 
 PAIRS_AT_ONCE = 2_000
 LATER_MS = 1 << 60
@@ -78,19 +78,19 @@ class Clock:
         return quantiles(self.took[stage][2:], n=4)[0]
 
 
-class TimedPanel(SeriesSet):
-    """A panel that knows how long it has been reading."""
+class TimedSeries(SeriesSet):
+    """Series that know how long they have been read."""
 
     seconds = 0.0
 
-    def update(
-        self, columns: Sequence[Column], lives: AlertStates, event_of: EventOf
-    ) -> list[Transition]:
+    def read(
+        self, columns: Sequence[Column], reading: Reading
+    ) -> list[tuple[SeriesRole, RowTransition]]:
         """Read, and add how long it took."""
         began_s = time.process_time()
-        steps = super().update(columns, lives, event_of)
-        TimedPanel.seconds += time.process_time() - began_s
-        return steps
+        transitions = super().read(columns, reading)
+        TimedSeries.seconds += time.process_time() - began_s
+        return transitions
 
 
 class Stages:
@@ -99,7 +99,7 @@ class Stages:
     def __init__(self, sources: Sequence[Source]) -> None:
         self.clock = Clock()
         self._sources = sources
-        self._monitor = Monitor(0, Topics(), panel_of=TimedPanel)
+        self._monitor = Monitor(0, Topics(), series_of=TimedSeries)
         self._offset = 0
 
     def take(self, inputs: dict[Source, list[Record]]) -> None:
@@ -116,9 +116,9 @@ class Stages:
         records = clock.run(STAGES[2], lambda: pack(merged, 1))
         values = [(self._offset + number, value) for number, (_, _, value, _) in enumerate(records)]
         self._offset += len(values)
-        before_s = TimedPanel.seconds
+        before_s = TimedSeries.seconds
         clock.run(STAGES[3], lambda: self._apply(values))
-        reading_us = (TimedPanel.seconds - before_s) * 1e6 / PAIRS_AT_ONCE
+        reading_us = (TimedSeries.seconds - before_s) * 1e6 / PAIRS_AT_ONCE
         clock.took[STAGES[3]][-1] -= reading_us
         clock.took[STAGES[4]].append(reading_us)
 
@@ -132,8 +132,8 @@ class Stages:
 
     def _apply(self, values: list[tuple[int, bytes]]) -> None:
         for first in range(0, len(values), RECORDS_AT_ONCE):
-            self._monitor.gather(values[first : first + RECORDS_AT_ONCE])
-        self._monitor.flush()
+            self._monitor.ingest(values[first : first + RECORDS_AT_ONCE])
+        self._monitor.evaluate_all()
 
 
 def measure(models: int, pairs: int) -> dict[str, float]:

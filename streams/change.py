@@ -1,117 +1,137 @@
-"""The shape of a change, from the detector to the alert."""
+"""The shape of a change, from the detector to the alert.
+
+A detector returns a `Finding`, a series a `Detection`, and the alert keeps the `Change`. What is
+wrong with the arrival of events is a `Condition`. All of them carry one `Figures`.
+"""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-# River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
+from msgspec import Struct
+
 from schemas.alert import AlertKind, Severity
-from streams.season.hour_profile import HourProfile
 
+Direction = Literal["up", "down"]
+EffectUnit = Literal["sd", "odds_ratio", "ratio", "none"]
+"""Reference standard deviations, a ratio of odds, a ratio of standard deviations or durations."""
+Detector = Literal["page_hinkley", "adwin", "cusum", "rule"]
+"""What found a change; ``rule`` is a fact, without a threshold."""
 Shares = tuple[tuple[str, float, float], ...]
 """Categories, each with its share in the reference and now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A change, at ``row`` of the values just given to a detector."""
-
-    row: int
-    aspect: str
-    detector: str
-    direction: Literal["up", "down"] | None = None
-    level: int | None = None
-    value: float | None = None
-    baseline: float | None = None
-    effect: float | None = None
-    effect_unit: str = "none"
-    rows: int = 1
-    is_final: bool = True
-    """Whether the series must be learnt anew after it."""
-    crept: float = 0.0
-    """How far the series had moved this way before the change began, in deviations of chance."""
-    moved: tuple[tuple[int, float, float], ...] = ()
-    """Levels that have moved, ``level`` the first: each with its share before and since."""
-
-
-def strength(effect: float | None, unit: str) -> float:
-    """Return the size of an effect in standard deviations, so that units can be compared.
-
-    Examples
-    --------
-    >>> [round(strength(*each), 2) for each in ((0.5, "sd"), (2.5, "odds_ratio"), (None, "none"))]
-    [0.5, 0.51, 0.0]
-    """
-    if effect is None or effect <= 0:
-        return 0.0
-    if unit == "odds_ratio":
-        return abs(math.log(effect)) * math.sqrt(3) / math.pi
-    return abs(math.log(effect)) if unit == "ratio" else effect
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A change of a series, with its evidence.
+class Figures(Struct, frozen=True, gc=False, omit_defaults=True):
+    """The size of a change.
 
     Parameters
     ----------
-    index
-        Position, in the values given to this ``update()``, at which it was raised.
-    aspect
-        What changed: level, spread, share, missing, unseen, stuck, constant or type.
-    category
-        The category concerned, for a share or an unseen category.
-    detector
-        page_hinkley, adwin, cusum, or rule for what is a fact and not a guess.
     value, baseline
-        The figure now and in the reference: a mean or standard deviation in the series' own unit,
-        or a share between 0 and 1.
-    effect, effect_unit
-        The size: reference standard deviations ("sd"), "odds_ratio", or "ratio" of two deviations.
+        The figure now and in the reference: a mean, a standard deviation or a duration in the unit
+        of the series, or a share between 0 and 1.
+    effect, unit
+        The size of the difference, 0 or more, in ``unit``.
     direction
-        up or down.
+        The side to which the figure moved.
     rows
-        Estimated inputs of this series since the change began.
-    moved
-        The categories whose shares have moved, the furthest first: name, share before and now.
-    rhythm
-        What the hour adds to the series, where that is known and what has changed is its values.
-    original
-        The first reference of the series, as `describe` tells it, as it was then.
+        Estimated values of the series since the change began, 1 or more.
     """
 
-    index: int
+    value: float | None = None
+    baseline: float | None = None
+    effect: float | None = None
+    unit: EffectUnit = "none"
+    direction: Direction | None = None
+    rows: int = 1
+
+    @property
+    def strength(self) -> float:
+        """The effect in standard deviations, so that units can be compared.
+
+        The logarithm of an odds ratio, times the square root of 3 over pi, is the difference in
+        standard deviations of a logistic variable (Chinn 2000).
+
+        Examples
+        --------
+        >>> sd, odds = Figures(effect=0.5, unit="sd"), Figures(effect=2.5, unit="odds_ratio")
+        >>> round(sd.strength, 2), round(odds.strength, 2), Figures().strength
+        (0.5, 0.51, 0.0)
+        """
+        if self.effect is None or self.effect <= 0:
+            return 0.0
+        if self.unit == "odds_ratio":
+            return abs(math.log(self.effect)) * math.sqrt(3) / math.pi
+        return abs(math.log(self.effect)) if self.unit == "ratio" else self.effect
+
+
+NO_FIGURES = Figures()
+
+
+class Finding(Struct, frozen=True):
+    """A change that a detector has found.
+
+    Parameters
+    ----------
+    row
+        Its place among the values that the detector was given, from 0.
+    aspect
+        A key of `streams.aspects.ASPECTS`.
+    category_index
+        The category, by its place among those that the detector watches.
+    crept
+        Movement of the series to the same side before the change began, in standard deviations of
+        chance.
+    moved
+        Categories that have moved, ``category_index`` first: index, share before, share since.
+    """
+
+    row: int
     aspect: str
-    category: str | None
-    detector: str
-    value: float | None
-    baseline: float | None
-    effect: float | None
-    effect_unit: str
-    direction: Literal["up", "down"] | None
-    rows: int
+    detector: Detector
+    figures: Figures = NO_FIGURES
+    category_index: int | None = None
+    crept: float = 0.0
+    moved: tuple[tuple[int, float, float], ...] = ()
+
+
+class Change(Struct, frozen=True, omit_defaults=True):
+    """A change of a series.
+
+    Parameters
+    ----------
+    aspect
+        A key of `streams.aspects.ASPECTS`.
+    detector
+        What found it.
+    figures
+        Its size.
+    category
+        The category concerned, for a share or an unseen category.
+    moved
+        The categories whose shares have moved, the furthest first.
+    """
+
+    aspect: str
+    detector: Detector
+    figures: Figures = NO_FIGURES
+    category: str | None = None
     moved: Shares = ()
-    rhythm: HourProfile | None = field(default=None, compare=False, repr=False)
-    original: dict[str, Any] | None = field(default=None, repr=False)
 
 
-class Condition(NamedTuple):
-    """Something about a model that is no change of a series, such as silence.
+class Condition(Struct, frozen=True, omit_defaults=True):
+    """A fault in the arrival of a model's events, such as silence.
 
     Parameters
     ----------
     kind, series, aspect
-        What it is about, as in an alert. Series and aspect name it within its model.
+        The subject, as in an alert. Series and aspect name it within its model.
     severity
-        How urgent it is while it lasts.
-    detector
-        What saw it.
+        Its urgency while it lasts.
     says
-        What has happened, for people: it follows "Model NAME: ". Figures, never values.
+        The sentence for people while it lasts; it follows "Model NAME: ". Aggregates, no values.
     over
-        What has become of it when it is over, likewise.
-    value, baseline, effect, effect_unit, direction, rows
-        As in an alert.
+        The sentence when it is over, likewise.
+    figures
+        Its size.
     """
 
     kind: AlertKind
@@ -120,28 +140,9 @@ class Condition(NamedTuple):
     severity: Severity
     says: str
     over: str = ""
-    detector: str = "rule"
-    value: float | None = None
-    baseline: float | None = None
-    effect: float | None = None
-    effect_unit: str = "none"
-    direction: Literal["up", "down"] | None = None
-    rows: int = 1
+    figures: Figures = NO_FIGURES
 
+    @property
     def change(self) -> Change:
-        """Return its figures as those of a change."""
-        return Change(
-            index=0,
-            aspect=self.aspect,
-            category=None,
-            detector=self.detector,
-            value=self.value,
-            baseline=self.baseline,
-            effect=self.effect,
-            effect_unit=self.effect_unit,
-            direction=self.direction,
-            rows=self.rows,
-        )
-
-
-STATISTICAL = ("level", "spread", "share")
+        """The condition in the shape of a change."""
+        return Change(aspect=self.aspect, detector="rule", figures=self.figures)

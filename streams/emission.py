@@ -1,14 +1,16 @@
 """Records to publish, and the events that call for them."""
 
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from schemas.event import EventKind
 from schemas.status import Status
 from schemas.topics import TopicRole
 
 
-class Arrival(NamedTuple):
+class Arrival(Struct, frozen=True, gc=False):
     """One event of the log, decoded.
 
     Parameters
@@ -43,7 +45,7 @@ class Place(NamedTuple):
     place: int
 
 
-class Emission(NamedTuple):
+class Emission(Struct, frozen=True, gc=False, order=True):
     """One record to publish: which topic, whose, what, and the log time it belongs to.
 
     ``place`` is that of the event that called for it: the offset of its record, its place there.
@@ -59,12 +61,13 @@ class Emission(NamedTuple):
     key: str | None = None
 
 
-place_of = itemgetter(Emission._fields.index("place"))
+place_of = attrgetter("place")
+"""Gives the place of an emission: emissions are published in the order of the log."""
 
 
 def status_emission(
-    model_id: str, fingerprint: str, status: Status | None, now_ms: int
+    place: tuple[int, int], model_id: str, fingerprint: str, status: Status | None, now_ms: int
 ) -> Emission:
     """Return the record of `status` for an alert; None deletes it."""
     value = b"" if status is None else status.model_dump_json().encode()
-    return Emission((0, 0), "status", model_id, value, now_ms, fingerprint)
+    return Emission(place, "status", model_id, value, now_ms, fingerprint)

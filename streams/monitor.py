@@ -11,7 +11,6 @@ Rule 6. A model begins with its first valid event: what was refused before is no
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from itertools import count, dropwhile, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -24,15 +23,13 @@ from schemas.topics import Topics
 from streams.clock import NEVER_MS
 from streams.emission import Arrival, Emission, Place, place_of
 from streams.model import ModelMonitor, Restored
-from streams.series.panel import SeriesSet
+from streams.series.series_set import SeriesSet
 
 MAX_WAITING_BYTES = 16_000_000
 """Of payloads whose values wait to be read; decoded they hold 1.9 times as much (measured)."""
 
 SpecOf = Callable[[str], ModelSpec]
 Arrivals = defaultdict[str, list[Arrival]]
-_new_arrival = partial(tuple.__new__, Arrival)
-"""Makes one of a tuple, in half the time of the class itself."""
 _model_of = itemgetter("model_id")
 
 
@@ -58,8 +55,8 @@ class Monitor:
         Names, for what points at topics.
     spec_of
         Gives the spec of a model that is met for the first time.
-    panel_of
-        Makes the panel that watches its series.
+    series_of
+        Makes the series of such a model.
 
     Attributes
     ----------
@@ -68,7 +65,7 @@ class Monitor:
     touched
         Models that have had events since this was emptied: what the next snapshot must hold.
     waiting
-        Bytes of the payloads gathered since `flush`.
+        Bytes of the payloads gathered since `evaluate_all`.
     """
 
     def __init__(
@@ -76,7 +73,7 @@ class Monitor:
         partition: int,
         topics: Topics,
         spec_of: SpecOf = lambda _model_id: ModelSpec(),
-        panel_of: Callable[[ModelSpec], SeriesSet] = SeriesSet,
+        series_of: Callable[[ModelSpec], SeriesSet] = SeriesSet,
     ) -> None:
         self.partition = partition
         self.next_offset: int | None = None
@@ -89,20 +86,20 @@ class Monitor:
         self._due: dict[str, int] = {}
         self._labelled_topic = topics.name("labelled")
         self._spec_of = spec_of
-        self._panel_of = panel_of
+        self._series_of = series_of
 
     def apply(self, offset: int, value: bytes | None) -> list[Emission]:
         """Take in one record, and leave nothing waiting; return what to publish, in order."""
-        emissions = self.gather([(offset, value)]) + self.flush()
+        emissions = self.ingest([(offset, value)]) + self.evaluate_all()
         emissions.sort(key=place_of)
         return emissions
 
-    def gather(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
+    def ingest(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
         """Take in records, as (offset, value); return what to publish, in order.
 
-        What they tell of the series waits until `read` or `flush`, or until ``MAX_WAITING_BYTES``
-        of them do: read one or two at a time, as 10,000 models would have it, values cost ten times
-        as much. When they are read changes nothing of what is found.
+        Their values wait until `evaluate_ready` or `evaluate_all`, or until ``MAX_WAITING_BYTES``
+        of them do: read one or two at a time, as with 10,000 models, a value costs ten times as
+        much. The time of the reading changes no alert.
 
         Raises
         ------
@@ -134,7 +131,7 @@ class Monitor:
             if tick is not None:
                 emissions += self._tell(tick)
         if self.waiting >= MAX_WAITING_BYTES:
-            emissions += self.flush()
+            emissions += self.evaluate_all()
         if len(arrivals) > 1 or len(stretches) > 1:
             emissions.sort(key=place_of)
         return emissions
@@ -159,7 +156,7 @@ class Monitor:
                 size = sum([len(arrival.payload) for arrival in news])
                 self._gathering[model_id] = self._gathering.get(model_id, 0) + size
                 self._due.pop(model_id, None)
-                emissions += model.gather(self.partition, news)
+                emissions += model.ingest(news)
                 self.waiting += size
                 if not model.is_young:
                     self._telling[model_id] = None
@@ -172,7 +169,7 @@ class Monitor:
             model = self.models[model_id]
             del self._due[model_id]
             self.touched[model_id] = model
-            emissions += model.on_tick(self.partition, Place(tick.offset, 0), tick.at_ms)
+            emissions += model.on_tick(Place(tick.offset, 0), tick.at_ms)
         return emissions
 
     def _those_due(self, tick: _Tick) -> list[str]:
@@ -188,17 +185,17 @@ class Monitor:
 
     @property
     def is_anything_ready(self) -> bool:
-        """Whether something waits for `read`."""
+        """Whether something waits for `evaluate_ready`."""
         return bool(self._telling)
 
-    def read(self) -> list[Emission]:
+    def evaluate_ready(self) -> list[Emission]:
         """Update the series that may have something to tell; return what to publish.
 
         The values of young models wait on: many of them cost little more to read than a few.
         """
         return [each for model_id in list(self._telling) for each in self.evaluate(model_id)]
 
-    def flush(self) -> list[Emission]:
+    def evaluate_all(self) -> list[Emission]:
         """Update the series with all that waits; return what to publish."""
         return [each for model_id in list(self._gathering) for each in self.evaluate(model_id)]
 
@@ -206,7 +203,7 @@ class Monitor:
         """Do so for one model: before its snapshot."""
         self.waiting -= self._gathering.pop(model_id, 0)
         self._telling.pop(model_id, None)
-        return self.models[model_id].flush()
+        return self.models[model_id].evaluate()
 
     def resume(self, restored: Mapping[str, Restored], next_offset: int) -> None:
         """Go on with restored models (Rule 4), at ``next_offset``."""
@@ -221,7 +218,8 @@ class Monitor:
         events = _events(batch.payloads)
         names = [source.name for source in batch.sources]
         kinds = [source.kind for source in batch.sources]
-        columns = zip(
+        columns = map(
+            Arrival,
             repeat(offset),
             count(),
             map(names.__getitem__, batch.source_index),
@@ -233,9 +231,7 @@ class Monitor:
             # Where no clock is known, an event came when the log says so.
             batch.logged_at if batch.appended_at is None else repeat(batch.appended_at),
         )
-        for model_id, arrival in zip(
-            map(_model_of, events), map(_new_arrival, columns), strict=True
-        ):
+        for model_id, arrival in zip(map(_model_of, events), columns, strict=True):
             arrivals[model_id].append(arrival)
         return batch.tick_ms
 
@@ -243,7 +239,9 @@ class Monitor:
         model = self.models.get(model_id)
         if model is None:
             spec = self._spec_of(model_id)
-            model = ModelMonitor(model_id, spec, self._labelled_topic, self._panel_of(spec))
+            model = ModelMonitor(
+                model_id, spec, self._labelled_topic, self.partition, self._series_of
+            )
             self.models[model_id] = model
         return model
 

@@ -12,6 +12,25 @@ import orjson
 
 from schemas.event import EventRecordError
 from schemas.model_spec import ModelSpec, SpecError, parse_spec
+from streams.codec import Machine
+
+
+class SpecState(Machine):
+    """The stored state of a `SpecInForce`.
+
+    Parameters
+    ----------
+    records
+        Specs and removals of the log.
+    taken
+        Specs of the log.
+    given
+        The spec of the log that is in force, as JSON; None while it is the first one.
+    """
+
+    records: int = 0
+    taken: int = 0
+    given: bytes | None = None
 
 
 class SpecInForce:
@@ -20,14 +39,14 @@ class SpecInForce:
     Parameters
     ----------
     first
-        The spec that the model begins with.
+        The spec that the model is met with.
+    state
+        The stored state; a new one when None.
 
-    Attributes
-    ----------
-    spec, version
-        The spec in force, and its number; 0 is ``first``.
-    records
-        Number of specs and removals of the log so far.
+    Raises
+    ------
+    SpecError
+        When the stored spec cannot be read by this version.
 
     Examples
     --------
@@ -40,58 +59,39 @@ class SpecInForce:
     (0.2, 0)
     """
 
-    def __init__(self, first: ModelSpec) -> None:
-        self.spec = first
-        self.version = 0
-        self.records = 0
+    def __init__(self, first: ModelSpec, state: SpecState | None = None) -> None:
+        self.state = state or SpecState()
         self._first = first
-        self._taken = 0
-        self._given: bytes | None = None
+        given = self.state.given
+        self.spec = first if given is None else parse_spec(orjson.loads(given))
+
+    @property
+    def version(self) -> int:
+        """The number of the spec in force; 0 is the first one."""
+        return 0 if self.state.given is None else self.state.taken
+
+    @property
+    def records(self) -> int:
+        """Specs and removals of the log, taken in."""
+        return self.state.records
 
     def take(self, given: dict[str, Any] | None) -> None:
-        """Put a spec of the log in force; None is a removal.
+        """Put a spec of the log in force; None puts the first one back.
 
         Raises
         ------
         EventRecordError
-            When it is not a valid spec.
+            When it is no spec.
         """
-        self.records += 1
+        state = self.state
         if given is None:
-            self.spec, self.version, self._given = self._first, 0, None
-            return
-        try:
-            self.spec = parse_spec(given)
-        except SpecError as error:
-            msg = f"events holds a spec that this worker cannot read: {error}"
-            raise EventRecordError(msg) from error
-        self._taken += 1
-        self.version = self._taken
-        self._given = orjson.dumps(given)
-
-    def snapshot(self) -> dict[str, Any] | None:
-        """Return the state; None while the log has no spec of the model."""
-        if not self.records:
-            return None
-        return {"records": self.records, "taken": self._taken, "given": self._given}
-
-    @classmethod
-    def restore(cls, first: ModelSpec, state: dict[str, Any] | None) -> "SpecInForce":
-        """Return the spec that `snapshot` was taken of.
-
-        Raises
-        ------
-        SpecError
-            When this version cannot read it.
-        """
-        in_force = cls(first)
-        if state is None:
-            return in_force
-        in_force.records = state["records"]
-        in_force._taken = state["taken"]
-        given: bytes | None = state["given"]
-        if given is not None:
-            in_force.spec = parse_spec(orjson.loads(given))
-            in_force.version = in_force._taken
-            in_force._given = given
-        return in_force
+            self.spec, state.given = self._first, None
+        else:
+            try:
+                self.spec = parse_spec(given)
+            except SpecError as error:
+                msg = f"events holds a spec that this worker cannot read: {error}"
+                raise EventRecordError(msg) from error
+            state.taken += 1
+            state.given = orjson.dumps(given)
+        state.records += 1

@@ -10,13 +10,14 @@ Rule 3. A winner that is damaged, or that names a chunk which is missing or dama
         model begins anew at the beginning of the log. The other models keep what they have.
 Rule 4. Garbage is: manifests below the winner; chunks that the winner does not name, up to the
         last number it has given. Later ones belong to a newer snapshot that may yet be finished.
-Rule 5. Where the group has committed offset C, some model's winner covers C - 1, or a cover does:
-        a record that says that all models, and how many, are stored as they are after offset C - 1,
-        which touched none. Otherwise state is missing, as it is where there are fewer models than a
-        cover says. Whose it is cannot be told, and need not: whatever is usable is a true state,
-        and its model skips what it covers when the log is read from its beginning.
-Rule 6. When a model that begins anew has got as far as its unusable winner, it is saved, whether it
-        has had events or not, so that the winner wins no longer.
+Rule 5. Where the group has committed offset C, some model's winner covers C - 1, or a checkpoint
+        does: a record that says that all models, and how many, are stored as they are after offset
+        C - 1, which touched none. Otherwise state is missing, as it is where there are fewer models
+        than a checkpoint says. The lost models cannot be named, and need not be: every usable state
+        is a true one, and its model skips the records it covers when the log is read from its
+        beginning.
+Rule 6. When a model that begins again has got as far as its unusable winner, it is saved, whether
+        it has had events or not, so that the winner wins no longer.
 """
 
 import zlib
@@ -34,7 +35,7 @@ from streams.monitor import SpecOf
 
 PART_BYTES = 900_000
 _CHECKSUM_BYTES = 4
-_SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int], "cover": [int]}
+_SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int], "checkpoint": [int]}
 
 
 class _LostModelError(Exception):
@@ -75,11 +76,18 @@ class _ModelRecords:
 
 
 class StateView:
-    """The records of one partition of the ``state`` topic, the latest of each key."""
+    """The records of one partition of the ``state`` topic, the latest of each key.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    partition
+        The partition, of ``events`` as well: the same models are in both.
+    """
+
+    def __init__(self, partition: int = 0) -> None:
+        self._partition = partition
         self._models: dict[str, _ModelRecords] = {}
-        self._covers: dict[int, StateRecord] = {}
+        self._checkpoints: dict[int, StateRecord] = {}
 
     def take(self, record: StateRecord) -> None:
         """Take one record into account, in the order of the topic; what is not ours is nothing."""
@@ -90,10 +98,10 @@ class StateView:
             is_ours = False
         if not is_ours:
             return
-        if kind == "cover":
-            self._covers[rest[0]] = record
+        if kind == "checkpoint":
+            self._checkpoints[rest[0]] = record
             if record.value is None:
-                del self._covers[rest[0]]
+                del self._checkpoints[rest[0]]
             return
         records = self._models.setdefault(model_id, _ModelRecords())
         if kind == "chunk":
@@ -133,9 +141,9 @@ class StateView:
         restored: dict[str, Restored] = {}
         stored = StoredState()
         losses: list[str] = []
-        stored.take_covers({offset: cover.key for offset, cover in self._covers.items()})
-        covered = max(self._covers, default=-1)
-        said = int(self._covers[covered].value or 0) if self._covers else 0
+        stored.take_checkpoints({offset: each.key for offset, each in self._checkpoints.items()})
+        covered = max(self._checkpoints, default=-1)
+        said = int(self._checkpoints[covered].value or 0) if self._checkpoints else 0
         for model_id, records in self._models.items():
             offset = max(
                 (o for o, parts in records.manifests.items() if _is_whole(parts)), default=None
@@ -180,7 +188,14 @@ class StateView:
 
         manifest = _joined(records.manifests[offset])
         try:
-            return ModelMonitor.restore(model_id, spec, labelled_topic, manifest, lines_of)
+            return ModelMonitor.restore(
+                model_id,
+                spec,
+                labelled_topic,
+                self._partition,
+                snapshot=manifest,
+                chunks=lines_of,
+            )
         except DamagedSnapshotError as error:
             msg = f"the manifest of model {model_id} at offset {offset} is damaged: {error}"
             raise _LostModelError(msg) from error
@@ -192,7 +207,7 @@ class StoredState:
     Attributes
     ----------
     covered
-        Offset up to which some manifest, or a cover, covers the log.
+        Offset up to which some manifest, or a checkpoint, covers the log.
     """
 
     def __init__(self) -> None:
@@ -200,29 +215,31 @@ class StoredState:
         self._manifests: dict[str, list[bytes]] = {}
         self._chunks: dict[str, set[ChunkName]] = {}
         self._garbage: list[bytes] = []
-        self._cover: bytes | None = None
+        self._checkpoint: bytes | None = None
         self.covered = -1
 
-    def take_covers(self, covers: Mapping[int, bytes]) -> None:
-        """Take over the covers that were read: the one that covers the most is what counts."""
-        for offset in sorted(covers):
-            self._replace_cover(covers[offset])
+    def take_checkpoints(self, checkpoints: Mapping[int, bytes]) -> None:
+        """Take over the checkpoints that were read: the one that covers the most is what counts."""
+        for offset in sorted(checkpoints):
+            self._replace_checkpoint(checkpoints[offset])
             self.covered = offset
 
-    def cover(self, offset: int, models: int) -> list[StateRecord]:
+    def checkpoint(self, offset: int, models: int) -> list[StateRecord]:
         """Return what says that all models are stored as they are after ``offset`` (Rule 5)."""
-        return [] if self.covered >= offset else [StateRecord(_cover_key(offset), b"%d" % models)]
+        return (
+            [] if self.covered >= offset else [StateRecord(_checkpoint_key(offset), b"%d" % models)]
+        )
 
-    def on_covered(self, offset: int) -> None:
-        """Take note that what `cover` returned is durable."""
+    def on_checkpoint(self, offset: int) -> None:
+        """Take note that what `checkpoint` returned is durable."""
         if self.covered < offset:
             self.covered = offset
-            self._replace_cover(_cover_key(offset))
+            self._replace_checkpoint(_checkpoint_key(offset))
 
-    def _replace_cover(self, key: bytes | None) -> None:
-        if self._cover is not None:
-            self._garbage.append(self._cover)
-        self._cover = key
+    def _replace_checkpoint(self, key: bytes | None) -> None:
+        if self._checkpoint is not None:
+            self._garbage.append(self._checkpoint)
+        self._checkpoint = key
 
     def take(self, model_id: str, offset: int, model: ModelMonitor, records: _ModelRecords) -> None:
         """Take over what was read of a model; what Rule 4 calls garbage goes next time."""
@@ -264,7 +281,7 @@ class StoredState:
     def _note_covered(self, offset: int) -> None:
         if offset >= self.covered:
             self.covered = offset
-            self._replace_cover(None)
+            self._replace_checkpoint(None)
 
     def garbage(self) -> list[bytes]:
         """Return the keys that may be deleted now, once."""
@@ -316,5 +333,5 @@ def _is_whole(parts: Mapping[bytes, bytes]) -> bool:
     return bool(parts) and len(parts) == orjson.loads(next(iter(parts)))[4]
 
 
-def _cover_key(offset: int) -> bytes:
-    return orjson.dumps(["cover", "", offset])
+def _checkpoint_key(offset: int) -> bytes:
+    return orjson.dumps(["checkpoint", "", offset])

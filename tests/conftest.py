@@ -1,8 +1,9 @@
-"""The two brokers, each started once, and a topic prefix of its own for every test."""
+"""The two brokers, each started once, a topic prefix for every test, and the order of the tests."""
 
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 from collections.abc import Iterator
@@ -11,8 +12,26 @@ from hashlib import sha256
 import pytest
 
 from agents.demo.embedded_broker import EmbeddedBroker
+from agents.worker.assembly import tune_gc
 from tests.broker import Broker
 from tests.kafka import RealKafka, missing_tools
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--order-seed",
+        type=int,
+        metavar="N",
+        help="run the tests in a random order, the same for the same N",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the tests if a seed is given, after pytest has grouped those that share a fixture."""
+    seed = config.getoption("order_seed")
+    if seed is not None:
+        random.Random(seed).shuffle(items)  # noqa: S311 - an order, not a secret
 
 
 def pytest_configure() -> None:
@@ -22,6 +41,11 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Collect cycles as seldom as a worker does: stories of tests are many objects, too."""
+    tune_gc()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 
 from schemas.describe import fill, json_schemas, tables
+from tests.golden import story
 from tests.golden.examples import BAD, OUTCOME, PREDICTION, golden
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,7 @@ def _pretty(value: bytes) -> str:
 
 
 if __name__ == "__main__":
-    for path, content in kept_files().items():
+    told = "".join(f"{line}\n" for line in story.told()).encode()
+    for path, content in (kept_files() | {story.PATH: told}).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

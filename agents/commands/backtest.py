@@ -123,10 +123,10 @@ class Backtest:
         due_ms = self._monitor.tick_due_ms if is_predicted else _never_due
         emissions: list[Emission] = []
         for record in pack_with_ticks(events, self._clock_ms, due_ms, SHORTEST_MS):
-            emissions += self._monitor.gather([(self._offset, record)])
+            emissions += self._monitor.ingest([(self._offset, record)])
             self._offset += 1
         self._clock_ms = max(self._clock_ms, *(event.logged_at for event in events))
-        emissions += self._monitor.flush()
+        emissions += self._monitor.evaluate_all()
         for emission in sorted(emissions, key=place_of):
             self._keep(emission)
 

@@ -74,9 +74,9 @@ async def _delays_s(settings: Settings, model_id: str, partition: int) -> list[f
 
 
 def _lines(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> Iterator[str]:
-    spec, seen = model.in_force.spec, model.panel.describe()
+    spec, seen = model.in_force.spec, model.series.describe()
     yield f"# A spec of {_text(model.model_id)}, drafted from its events up to {place}:"
-    yield f"# {model.predictions_seen:,} predictions, {model.labelled_seen:,} of them labelled."
+    yield f"# {model.counts.predictions:,} predictions, {model.counts.labelled:,} of them labelled."
     yield "# Every field is optional. Edit the file, then run:"
     yield "#   ./tidegauge models apply FILE"
     yield _field("model_id", model.model_id)
@@ -145,7 +145,7 @@ def _kind(described: dict[str, Any]) -> str:
 
 
 def _task(model: ModelMonitor, seen: dict[str, dict[str, Any]]) -> str:
-    if model.panel.is_regression:
+    if model.series.state.is_regression:
         return "regression"
     reference = seen.get("prediction", {}).get("reference") or {}
     classes = len(reference.get("shares", ())) + reference.get("other_categories", 0)

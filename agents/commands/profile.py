@@ -15,7 +15,7 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.ingest.batches import pack
 from streams.monitor import Monitor
-from streams.series.profile import FEWEST_VALUES, RecordingPanel
+from streams.series.profile import FEWEST_VALUES, RecordingSeries
 
 _TYPE = "tidegauge.profile.v1"
 
@@ -34,10 +34,10 @@ def make_profile(options: ProfileOptions, console: Console) -> int:
     """Write the profile of the one model that the files hold; return the exit code."""
     tune_gc()
     spec = read_spec(options.spec)
-    panels: list[RecordingPanel] = []
+    panels: list[RecordingSeries] = []
 
-    def panel_of(spec: ModelSpec) -> RecordingPanel:
-        panels.append(RecordingPanel(spec))
+    def panel_of(spec: ModelSpec) -> RecordingSeries:
+        panels.append(RecordingSeries(spec))
         return panels[-1]
 
     monitor = Monitor(0, Topics(), lambda _model_id: spec, panel_of)

@@ -8,29 +8,20 @@ Rule 1. At an assignment the state of every partition is that at the group's com
 Rule 2. Emissions are in flight while the next records are applied: at most ``MOST_DELIVERIES``
         deliveries, each with the emissions of some records or of one evaluation. They are
         acknowledged before the state that includes them is saved.
-Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
-        It proceeds in slices. After each slice records are applied for ``SLICE_COST`` times as
-        long: no alert waits until the state of many models is saved.
-Rule 4. Values are evaluated in batches, since two cost little more than one. At the end of the log
-        they are evaluated at once, unless the partition has just been evaluated: then it waits
-        ``READ_COST`` times as long as that took, but at most ``WAIT_AT_MOST_S``, or twice as long
-        as all partitions take. During a backlog of more than ``BEHIND_RECORDS`` records they wait
-        at least ``WAIT_AT_MOST_S``. A snapshot of a model evaluates its values first. The values of
-        a model that is too young for any alert wait for that.
-Rule 5. ``save_every_s`` after an assignment, or at its end if that is earlier, and then every
-        ``STATUS_EVERY_S``, all of `status` is published again: a worker that did not know of its
-        replacement may have appended an older state after a newer one.
+Rule 3. `streams.reading_policy` decides when values are evaluated, state is saved, and `status` is
+        published in full. A snapshot of a model evaluates its values first. The values of a model
+        that is too young for any alert wait for that.
 """
 
 import asyncio
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 
 import orjson
 from faust.types import TP
+from msgspec.structs import asdict
 
 from agents.errors import WorkerError
 from agents.telemetry import get_logger
@@ -45,25 +36,16 @@ from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
 from streams.model import ModelMonitor
 from streams.monitor import LogGapError, Monitor
-from streams.reading_policy import Reading
+from streams.reading_policy import ReadingPolicy
 
 RECORDS_AT_ONCE = 8
 """Records that are applied between two turns of the loop: at most 4,000 events, some 60 ms."""
 MOST_DELIVERIES = 4
 """Deliveries in flight (Rule 2): eight were no better, see docs/decisions/0018."""
-SAVE_COST = 20
-"""Saving takes at most one part in so many of the time (Rule 3)."""
-SLICE_COST = 3
-"""After a slice of saving, records are applied for so many times as long (Rule 3)."""
-BEHIND_RECORDS = 32
-"""Records that count as a backlog: one or two seconds of a steady flow, of which each record holds
-the events of some 50 ms."""
 EVALUATE_EVERY_S = 0.05
 """Seconds between two checks for values that are due; it adds to the latency of an alert."""
 LOG_COUNTS_EVERY_S = 60.0
 """Seconds between two log lines with counts."""
-STATUS_EVERY_S = 600.0
-"""Seconds between two full publications of ``status`` (Rule 5)."""
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
 _LOGGED_FIELDS = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 _new_outgoing = partial(tuple.__new__, Outgoing)
@@ -109,15 +91,9 @@ class MonitorAgent(Agent):
         self._sender = sender
         self._keeper = keeper
         self._clock = clock
-        self._save_every_s = save_every_s
         self._held: dict[TP, Held] = {}
         self._applied: dict[TP, int] = {}
-        self._next_save_s = 0.0
-        self._round_began_s = 0.0
-        self._saving_s = 0.0
-        self._readings: dict[TP, Reading] = {}
-        self._next_status_s = 0.0
-        self._is_status_due = False
+        self._policy = ReadingPolicy(save_every_s)
         self._turn = asyncio.Lock()
         self._deliveries: deque[asyncio.Task[None]] = deque()
         self._logged_counts = JoinCounts()
@@ -129,7 +105,6 @@ class MonitorAgent(Agent):
             began_s = self._clock()
             held = await self._keeper.restore(tp, commit)
             self._held[tp] = held
-            self._readings[tp] = Reading(self._clock())
             self._applied[tp] = held.monitor.next_offset or 0
             if commit:
                 _log.info(
@@ -138,8 +113,7 @@ class MonitorAgent(Agent):
                     waiting_predictions=_waiting(held.monitor.models),
                 )
         self._logged_counts = self._counts()
-        self._next_status_s = self._clock() + self._save_every_s
-        self._is_status_due = bool(self._held)
+        self._policy.assign([tp.partition for tp in self._held], self._clock())
 
     def start_offset(self, tp: TP) -> int | None:
         """Return the offset at which the restored state continues."""
@@ -175,8 +149,7 @@ class MonitorAgent(Agent):
     async def on_shutdown(self) -> None:
         """Save, and log the final counts."""
         async with self._turn:
-            if self._is_status_due:
-                self._next_status_s = 0.0
+            self._policy.owe_status_now()
             await self._save()
         self._log_counts()
 
@@ -185,18 +158,18 @@ class MonitorAgent(Agent):
         monitor = self._held[fetch.tp].monitor
         records = fetch.records[first : first + RECORDS_AT_ONCE]
         try:
-            emissions = monitor.gather((record.offset, record.value) for record in records)
+            emissions = monitor.ingest((record.offset, record.value) for record in records)
         except (LogGapError, EventRecordError) as error:
             msg = (
                 f"{error}. Restart the worker. If the error is repeated, records of events were "
                 "deleted before they were read, or are not ours; see docs/runbook.md"
             )
             raise BrokenLogError(msg) from error
-        reading = self._readings[fetch.tp]
         fetched = max(len(fetch.records) - first - RECORDS_AT_ONCE, 0)
-        reading.is_behind = fetched + fetch.highwater - fetch.next_offset > BEHIND_RECORDS
-        if not reading.is_behind and self._is_due(reading):
-            emissions += self._evaluate(monitor, reading)
+        left = fetched + fetch.highwater - fetch.next_offset
+        self._policy.note_backlog(fetch.partition, left)
+        if self._policy.is_reading_due_at_the_end(fetch.partition, self._clock()):
+            emissions += self._evaluate(monitor)
         await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
 
@@ -231,7 +204,7 @@ class MonitorAgent(Agent):
             deliveries.popleft()
 
     async def _save_if_due(self) -> None:
-        if self._clock() < self._next_save_s:
+        if not self._policy.is_saving_due(self._clock()):
             return
         await self._await_deliveries(0)
         began_s = self._clock()
@@ -240,50 +213,39 @@ class MonitorAgent(Agent):
         is_over = await self._keeper.save_some(
             self._held, self._publish_durably, self.partitions.commit_fact
         )
-        now_s = self._clock()
-        self._saving_s += now_s - began_s
-        self._next_save_s = now_s + SLICE_COST * (now_s - began_s)
-        if is_over:
-            every_s = max(self._save_every_s, SAVE_COST * self._saving_s)
-            self._next_save_s = self._round_began_s + every_s
+        self._policy.note_slice(began_s, self._clock(), is_last=is_over)
 
     async def _begin_round(self) -> None:
-        self._round_began_s = self._clock()
-        self._saving_s = 0.0
-        if self._round_began_s >= self._next_status_s:
-            await self._publish_status()
+        self._policy.begin_round(self._clock())
+        await self._publish_status_if_due()
         for held in self._held.values():
             self._keeper.begin(held)
 
     async def _save(self) -> None:
         """Save everything at once."""
-        if self._clock() >= self._next_status_s:
-            await self._publish_status()
+        await self._publish_status_if_due()
         await self._await_deliveries(0)
         await self._keeper.save(self._held, self._publish_durably, self.partitions.commit_fact)
 
     async def _evaluate_due(self) -> None:
-        readings = self._readings
         for tp, held in self._held.items():
-            if held.monitor.is_anything_ready and self._is_due(readings[tp]):
+            is_due = self._policy.is_reading_due(tp.partition, self._clock())
+            if held.monitor.is_anything_ready and is_due:
                 await self._await_deliveries()
-                await self._publish(self._evaluate(held.monitor, readings[tp]), tp.partition)
+                await self._publish(self._evaluate(held.monitor), tp.partition)
 
-    def _is_due(self, reading: Reading) -> bool:
-        all_took_s = sum(each.took_s for each in self._readings.values())
-        return reading.is_due(self._clock(), all_took_s)
-
-    def _evaluate(self, monitor: Monitor, reading: Reading) -> list[Emission]:
-        """Evaluate the waiting values of a partition (Rule 4)."""
+    def _evaluate(self, monitor: Monitor) -> list[Emission]:
+        """Evaluate the waiting values of a partition."""
         began_s = self._clock()
-        emissions = monitor.read()
-        reading.note(began_s, self._clock())
+        emissions = monitor.evaluate_ready()
+        self._policy.note_reading(monitor.partition, began_s, self._clock())
         return emissions
 
-    async def _publish_status(self) -> None:
-        """Publish the state of every alert again, firing or not (Rule 5)."""
-        self._next_status_s = self._clock() + STATUS_EVERY_S
-        self._is_status_due = False
+    async def _publish_status_if_due(self) -> None:
+        """Publish the state of every alert again, where that is due; a closed one is a deletion."""
+        if not self._policy.is_status_due(self._clock()):
+            return
+        self._policy.note_status(self._clock())
         for tp, held in self._held.items():
             models = held.monitor.models.values()
             if statuses := [each for model in models for each in model.statuses()]:
@@ -291,7 +253,6 @@ class MonitorAgent(Agent):
 
     def _forget(self) -> None:
         self._held = {}
-        self._readings = {}
         self._applied = {}
 
     def applied(self) -> Mapping[TP, int]:
@@ -305,9 +266,15 @@ class MonitorAgent(Agent):
         names = self._names
         return [
             _new_outgoing(
-                (names[role], partition, (key or model_id).encode(), value or None, now_ms)
+                (
+                    names[each.role],
+                    partition,
+                    (each.key or each.model_id).encode(),
+                    each.value or None,
+                    each.now_ms,
+                )
             )
-            for _, role, model_id, value, now_ms, key in emissions
+            for each in emissions
         ]
 
     def _log(self, emission: Emission) -> None:
@@ -346,8 +313,8 @@ class MonitorAgent(Agent):
             waiting_predictions=waiting,
             duplicate_predictions=news["duplicate_predictions"],
             repeated_events=sum(each.counts.repeated_events for each in models),
-            unwatched_values=sum(each.panel.unwatched_values for each in models),
-            incomparable_outcomes=sum(each.panel.incomparable_outcomes for each in models),
+            unwatched_values=sum(each.series.state.unwatched_values for each in models),
+            incomparable_outcomes=sum(each.series.state.incomparable_outcomes for each in models),
         )
         pushed_out = news["pushed_out_predictions"], news["pushed_out_outcomes"]
         if any(pushed_out):

@@ -27,9 +27,10 @@ from agents.errors import WorkerError
 from agents.telemetry import get_logger
 from agents.worker.publish import Outgoing
 from schemas.topics import Topics
+from streams.codec import StateVersionError
 from streams.emission import Emission
 from streams.join.outcome_join import ChunkName
-from streams.model import ModelMonitor, StateVersionError
+from streams.model import ModelMonitor
 from streams.monitor import Monitor, SpecOf
 from streams.state import (
     StateRecord,
@@ -169,7 +170,7 @@ class StateKeeper:
         StateUnusableError
             When the state is of another version, or some is lost and the log is cut off.
         """
-        view = StateView()
+        view = StateView(tp.partition)
         async for records in self._reader.read(TP(self._topic, tp.partition)):
             for record in records:
                 view.take(StateRecord(record.key, record.value))
@@ -299,8 +300,8 @@ class StateKeeper:
         monitor, stored = held.monitor, held.stored
         until = (held.began_at if monitor.touched else monitor.next_offset) or 0
         if not monitor.touched:
-            await self._send(tp, stored.cover(until - 1, len(monitor.models)))
-            stored.on_covered(until - 1)  # not before: an interrupted send covers nothing
+            await self._send(tp, stored.checkpoint(until - 1, len(monitor.models)))
+            stored.on_checkpoint(until - 1)  # not before: an interrupted send covers nothing
         if stored.covered >= until - 1:
             await commit({tp: until})
         await self._send(tp, deletions(held.stored.garbage()))

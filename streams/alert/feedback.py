@@ -8,23 +8,27 @@ Rule 3. A command's id is made of the alert's id: the same log gives the same co
 
 from schemas.alert import Alert
 from schemas.feedback import Feedback, LabelledRange
-from schemas.wire import to_epoch_ms, to_rfc3339
+from schemas.wire import to_rfc3339
 from streams.alert.record import identify
+from streams.aspects import ASPECTS
 
+_OF_TRUTH = {
+    (aspect.kind(role), name)
+    for role in ("error", "outcome")
+    for name, aspect in ASPECTS.items()
+    if aspect.is_drift
+}
 VALID_MS = 7 * 24 * 60 * 60 * 1_000
 """A command nobody acted on in a week is stale: its rows no longer show the present."""
-_DRIFTS = frozenset({"level", "spread", "share"})
 
 
 def calls_for_retraining(alert: Alert) -> bool:
     """Tell whether Rule 1 applies: when the alert fires, not while it goes on."""
-    is_of_truth = alert.kind in {"performance", "labels"} and alert.aspect in _DRIFTS
-    return is_of_truth and alert.status == "firing"
+    return alert.status == "firing" and (alert.kind, alert.aspect) in _OF_TRUTH
 
 
-def retrain(alert: Alert, rows: LabelledRange) -> Feedback:
-    """Write the command to retrain because of an alert."""
-    detected_at_ms = to_epoch_ms(alert.detected_at)
+def retrain(alert: Alert, rows: LabelledRange, detected_ms: int) -> Feedback:
+    """Return the command to retrain because of an alert that was detected at an instant."""
     return Feedback(
         feedback_id=identify("feedback", "retrain", alert.alert_id),
         command="retrain",
@@ -32,7 +36,7 @@ def retrain(alert: Alert, rows: LabelledRange) -> Feedback:
         model_version=alert.model_version,
         because=(alert.alert_id,),
         issued_at=alert.detected_at,
-        expires_at=to_rfc3339(detected_at_ms + VALID_MS),
+        expires_at=to_rfc3339(detected_ms + VALID_MS),
         labelled=rows,
         summary=(
             f"Retrain model {alert.model_id}: its {alert.series} changed; {rows.rows:,} labelled "

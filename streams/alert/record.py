@@ -7,65 +7,60 @@ Rule 3. What else is open is told as of the event of the transition, not of the 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterable
+from typing import Any, cast
 
 import orjson
+from msgspec import Struct
 
 from schemas.alert import (
     Acknowledgement,
     Alert,
     AlertKind,
-    Because,
     CategoryShare,
     Evidence,
     Moved,
     Severity,
 )
-from schemas.model_spec import AlertRules
 from schemas.status import Status
-from schemas.wire import to_epoch_ms, to_rfc3339
-from streams.alert.lifecycle import AlertStates
+from schemas.wire import to_rfc3339
+from streams import codec
 from streams.alert.onset import RowPosition
 from streams.alert.summary import summary_of
-from streams.alert.transition import QUALITY_ASPECTS, OperatorNote, Transition
-from streams.change import strength
-from streams.series.watch import SeriesWatch
+from streams.alert.transition import Transition
+from streams.aspects import ASPECTS
+from streams.change import EffectUnit, Figures
+from streams.codec import Machine
 
 RUNBOOK = "docs/runbook.md"
-MAX_TOLD = 5
+MAX_MOVED = 5
+"""Other series named in an alert: the strongest ones; more are no help at a first look."""
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 FOLLOWERS = ("error", "score", "prediction")
 SMALL, LARGE = 0.2, 0.5
 """Effects, in standard deviations, below and above which a drift is more, and less, than usual."""
-_KIND_OF_ROLE: dict[str, AlertKind] = {
-    "feature": "feature_drift",
-    "prediction": "prediction_drift",
-    "score": "prediction_drift",
-    "error": "performance",
-    "outcome": "labels",
-}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransitionContext:
-    """Where and when a transition was seen.
+class TransitionContext(Struct, frozen=True, kw_only=True):
+    """The place and the time of a transition.
 
     Parameters
     ----------
     model_version
         The version that answered last.
     predictions_seen
-        Events so far, this one included.
+        Predictions of the model so far.
     at_ms
         Instant of the event that settled it.
     onset
-        The estimated beginning; needed of a firing alone.
+        The estimated beginning; for a firing of a series alone.
     partition, offset
         The record of ``events`` that settled it.
     spec_version
         Version of the model's spec then; 0 is the defaults.
+    renotify_s
+        Seconds after which an open alert is published again.
     """
 
     model_version: str | None
@@ -75,6 +70,18 @@ class TransitionContext:
     partition: int
     offset: int
     spec_version: int = 0
+    renotify_s: float = math.inf
+
+
+class OpenAlert(Machine):
+    """An open alert as it was published last, with its instants in epoch milliseconds."""
+
+    record: Alert
+    started_ms: int
+    fired_ms: int
+
+
+codec.extend(Alert, lambda alert: alert.model_dump_json().encode(), Alert.model_validate_json)
 
 
 def identify(*parts: str | int | None) -> str:
@@ -101,222 +108,162 @@ def fingerprint_of(model_id: str, series: str, aspect: str) -> str:
     return identify("fingerprint", model_id, series, aspect, None)
 
 
-class AlertWriter:
-    """The open alerts of one model, as they were published last.
+class AlertWriter(Machine):
+    """Writes the records of one model's alerts, and knows which are open.
 
     Parameters
     ----------
     model_id
         The model.
-    rules
-        What its owner asks for.
-
-    Attributes
-    ----------
-    lives
-        What decides when there is something to say.
     """
 
-    def __init__(self, model_id: str, rules: AlertRules) -> None:
-        self.model_id = model_id
-        self.lives = AlertStates(rules)
-        self._open: dict[str, Alert] = {}
-        self._closed: set[str] = set()
+    model_id: str
+    _open: dict[str, OpenAlert] = {}
+    _closed: dict[str, None] = {}
 
     def __getitem__(self, fingerprint: str) -> Alert:
         """Return the latest record of an open alert."""
-        return self._open[fingerprint]
+        return self._open[fingerprint].record
 
     def __contains__(self, fingerprint: object) -> bool:
         """Tell whether an alert is open."""
         return fingerprint in self._open
 
-    def acknowledge(self, fingerprint: str, note: OperatorNote, now_ms: int) -> list[Transition]:
-        """Take note of an open alert; of one that is not open nothing is said."""
-        return [
-            step
-            for alert in self._named(fingerprint)
-            for step in self.lives.acknowledge(alert.series, alert.aspect, note, now_ms)
-        ]
-
-    def mute(self, fingerprint: str, until_ms: int | None, now_ms: int) -> list[Transition]:
-        """Mute an open alert until an instant of log time; None is unmute."""
-        return [
-            step
-            for alert in self._named(fingerprint)
-            for step in self.lives.mute(alert.series, alert.aspect, until_ms, now_ms)
-        ]
-
-    def accept(
-        self,
-        fingerprint: str,
-        note: OperatorNote,
-        now_ms: int,
-        watch_of: Callable[[str], SeriesWatch | None],
-    ) -> list[Transition]:
-        """End an open alert: what its series has become is its reference from here on."""
-        steps: list[Transition] = []
-        for alert in self._named(fingerprint):
-            series, aspect = alert.series, alert.aspect
-            steps += self.lives.close("accepted", now_ms, series=series, aspect=aspect, note=note)
-            if (watch := watch_of(series)) is not None:
-                watch.accept()
-        return steps
-
-    def close_all(self, because: Because, now_ms: int) -> list[Transition]:
-        """End every open alert."""
-        return self.lives.close(because, now_ms)
-
-    def _named(self, fingerprint: str) -> list[Alert]:
-        alert = self._open.get(fingerprint)
-        return [] if alert is None else [alert]
-
-    def post(self, step: Transition, seen: TransitionContext) -> Alert:
-        """Write the record of a transition."""
-        fingerprint = fingerprint_of(self.model_id, step.series, step.aspect)
+    def write(self, transition: Transition, context: TransitionContext) -> OpenAlert:
+        """Return the record of a transition; it counts as published."""
+        fingerprint = fingerprint_of(self.model_id, transition.series, transition.aspect)
         began = self._open.pop(fingerprint, None)
-        followers = self._followers(step.series)
-        fields = self._figures(step, followers) | self._place(step, seen, began)
-        fields["fingerprint"] = fingerprint
-        fields["severity"] = _severity(step, followers)
-        if began is not None:  # what was urgent once stays so: it must not come and go
-            fields["severity"] = max(began.severity, fields["severity"], key=SEVERITIES.index)
-        fields["alert_id"] = identify(
-            "alert",
-            fingerprint,
-            step.episode,
-            step.sequence,
-            seen.predictions_seen,
-            step.series_seen,
+        followers = self._followers(transition.series)
+        started_ms, fired_ms, first_offset = _beginning(transition, context, began)
+        moved = self._moved_together(started_ms, fired_ms, context.renotify_s)
+        others = dict.fromkeys([*followers, *(each.series for each in moved)])
+        others.pop(transition.series, None)
+        severity = _severity(transition, followers)
+        if began is not None:  # an alert that comes and goes in severity would page twice
+            severity = max(began.record.severity, severity, key=SEVERITIES.index)
+        record = Alert(
+            **self._subject(transition),
+            **_figures(transition),
+            **_place(context),
+            fingerprint=fingerprint,
+            alert_id=identify(
+                "alert",
+                fingerprint,
+                transition.episode,
+                transition.sequence,
+                context.predictions_seen,
+                transition.series_seen,
+            ),
+            severity=severity,
+            started_at=to_rfc3339(started_ms),
+            fired_at=to_rfc3339(fired_ms),
+            followed_by=followers,
+            moved_together=moved,
+            evidence=Evidence(
+                partition=context.partition, first_offset=first_offset, last_offset=context.offset
+            ),
+            summary=summary_of(transition, self.model_id, started_ms, context.at_ms, list(others)),
         )
-        fields["moved_together"] = self._moved_together(fields["started_at"], fields["fired_at"])
-        others = [*followers, *(moved.series for moved in fields["moved_together"])]
-        fields["summary"] = summary_of(
-            step,
-            self.model_id,
-            fields["started_at"],
-            fields["detected_at"],
-            [name for name in dict.fromkeys(others) if name != step.series],
-        )
-        alert = Alert(**fields)
-        if step.status == "resolved":
-            self._closed.add(fingerprint)
+        written = OpenAlert(record, started_ms, fired_ms)
+        if transition.status == "resolved":
+            self._closed[fingerprint] = None
         else:
-            self._open[fingerprint] = alert
-            self._closed.discard(fingerprint)
-        return alert
+            self._open[fingerprint] = written
+            self._closed.pop(fingerprint, None)
+        return written
 
     def statuses(self) -> Iterable[tuple[str, Status | None]]:
-        """Give what `status` must say of every alert there has ever been; None is not open."""
+        """Give the `status` of every alert there has ever been; None is not open."""
         for fingerprint in sorted(self._closed):
             yield fingerprint, None
         for fingerprint, alert in self._open.items():
-            yield fingerprint, status_of(alert)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state."""
-        return {
-            "lives": self.lives.snapshot(),
-            "open": [alert.model_dump_json() for alert in self._open.values()],
-            "closed": sorted(self._closed),
-        }
-
-    @classmethod
-    def restore(
-        cls, model_id: str, rules: AlertRules, tree: dict[str, Any] | None
-    ) -> "AlertWriter":
-        """Return the book as it was; an empty one when there was none."""
-        book = cls(model_id, rules)
-        if tree is None:
-            return book
-        book.lives = AlertStates.restore(rules, tree["lives"])
-        alerts = map(Alert.model_validate_json, tree["open"])
-        book._open = {alert.fingerprint: alert for alert in alerts}
-        book._closed = set(tree["closed"])
-        return book
+            yield fingerprint, status_of(alert.record)
 
     def _followers(self, series: str) -> tuple[str, ...]:
-        is_open = {alert.series for alert in self._open.values()} - {series}
+        is_open = {alert.record.series for alert in self._open.values()} - {series}
         return tuple(name for name in FOLLOWERS if name in is_open)
 
-    def _moved_together(self, started_at: str, fired_at: str) -> tuple[Moved, ...]:
+    def _moved_together(
+        self, started_ms: int, fired_ms: int, renotify_s: float
+    ) -> tuple[Moved, ...]:
         """Rank the open alerts that had not begun long before this one did.
 
-        Long is longer than this one took to be seen, and than an alert takes to be said again.
+        Long is longer than this one took to be seen, and than `renotify_s`.
         """
-        started_ms = to_epoch_ms(started_at)
-        took_ms = to_epoch_ms(fired_at) - started_ms
-        first_ms = started_ms - max(took_ms, 1_000 * self.lives.rules.renotify_s)
-        others = [a for a in self._open.values() if to_epoch_ms(a.started_at) >= first_ms]
-        others.sort(key=lambda a: (-strength(a.effect, a.effect_unit), a.fingerprint))
+        first_ms = started_ms - max(fired_ms - started_ms, 1_000 * renotify_s)
+        others = [each.record for each in self._open.values() if each.started_ms >= first_ms]
+        others.sort(key=lambda alert: (-_strength(alert), alert.fingerprint))
         return tuple(
             Moved(
-                series=a.series,
-                aspect=a.aspect,
-                effect=a.effect,
-                effect_unit=a.effect_unit,
-                started_at=a.started_at,
+                series=alert.series,
+                aspect=alert.aspect,
+                effect=alert.effect,
+                effect_unit=alert.effect_unit,
+                started_at=alert.started_at,
             )
-            for a in others[:MAX_TOLD]
+            for alert in others[:MAX_MOVED]
         )
 
-    def _figures(self, step: Transition, followers: tuple[str, ...]) -> dict[str, Any]:
-        change, kind = step.change, kind_of(step)
-        is_level = step.role == "error" and step.aspect == "level"
-        note = step.acknowledged
+    def _subject(self, transition: Transition) -> dict[str, Any]:
+        kind = kind_of(transition)
         return {
-            "episode": step.episode,
-            "sequence": step.sequence,
-            "status": step.status,
-            "resolved_because": step.because,
-            "is_flapping": step.is_flapping,
-            "kind": kind,
             "model_id": self.model_id,
-            "series": step.series,
-            "aspect": step.aspect,
-            "category": None if is_level else change.category,
+            "kind": kind,
+            "series": transition.series,
+            "aspect": transition.aspect,
             "segment": None,
-            "detector": change.detector,
-            "value": change.value,
-            "baseline": change.baseline,
-            "effect": change.effect,
-            "effect_unit": change.effect_unit,
-            "direction": change.direction,
-            "categories": () if is_level else _categories(step),
-            "followed_by": followers,
-            "rows_since_onset": change.rows,
-            "series_seen": step.series_seen,
-            "acknowledged": note
-            and Acknowledgement(by=note.by, at=to_rfc3339(note.at_ms), because=note.because),
-            "muted_until": None if step.muted_until_ms is None else to_rfc3339(step.muted_until_ms),
-            "runbook": f"{RUNBOOK}#{anchor_of(kind, step.aspect)}",
+            "episode": transition.episode,
+            "sequence": transition.sequence,
+            "status": transition.status,
+            "resolved_because": transition.because,
+            "is_flapping": transition.is_flapping,
+            "runbook": f"{RUNBOOK}#{anchor_of(kind, transition.aspect)}",
         }
 
-    def _place(
-        self, step: Transition, seen: TransitionContext, began: Alert | None
-    ) -> dict[str, Any]:
-        """Say when and where: what has begun keeps its beginning."""
-        at = to_rfc3339(seen.at_ms)
-        if began is not None:
-            started_at, fired_at = began.started_at, began.fired_at
-            first_offset = began.evidence.first_offset
-        elif seen.onset is not None:
-            started_at, fired_at = to_rfc3339(seen.onset.at_ms), at
-            first_offset = seen.onset.offset
-        else:
-            started_at, fired_at = to_rfc3339(seen.at_ms - _lasted_ms(step)), at
-            first_offset = seen.offset
-        return {
-            "model_version": seen.model_version,
-            "spec_version": seen.spec_version,
-            "detected_at": at,
-            "started_at": started_at,
-            "fired_at": fired_at,
-            "predictions_seen": seen.predictions_seen,
-            "evidence": Evidence(
-                partition=seen.partition, first_offset=first_offset, last_offset=seen.offset
-            ),
-        }
+
+def _figures(transition: Transition) -> dict[str, Any]:
+    change, figures = transition.change, transition.change.figures
+    is_error = transition.role == "error" and transition.aspect == "level"
+    note = transition.acknowledged
+    muted_ms = transition.muted_until_ms
+    return {
+        "category": None if is_error else change.category,
+        "categories": () if is_error else _categories(transition),
+        "detector": change.detector,
+        "value": figures.value,
+        "baseline": figures.baseline,
+        "effect": figures.effect,
+        "effect_unit": figures.unit,
+        "direction": figures.direction,
+        "rows_since_onset": figures.rows,
+        "series_seen": transition.series_seen,
+        "acknowledged": note
+        and Acknowledgement(by=note.by, at=to_rfc3339(note.at_ms), because=note.because),
+        "muted_until": None if muted_ms is None else to_rfc3339(muted_ms),
+    }
+
+
+def _place(context: TransitionContext) -> dict[str, Any]:
+    return {
+        "model_version": context.model_version,
+        "spec_version": context.spec_version,
+        "detected_at": to_rfc3339(context.at_ms),
+        "predictions_seen": context.predictions_seen,
+    }
+
+
+def _beginning(
+    transition: Transition, context: TransitionContext, began: OpenAlert | None
+) -> tuple[int, int, int]:
+    """Return the onset, the instant of the firing, and the offset of the onset.
+
+    An alert that is open keeps its beginning.
+    """
+    if began is not None:
+        return began.started_ms, began.fired_ms, began.record.evidence.first_offset
+    if context.onset is not None:
+        return context.onset.at_ms, context.at_ms, context.onset.offset
+    return context.at_ms - _lasted_ms(transition), context.at_ms, context.offset
 
 
 def status_of(alert: Alert) -> Status | None:
@@ -332,11 +279,11 @@ def status_of(alert: Alert) -> Status | None:
     )
 
 
-def kind_of(step: Transition) -> AlertKind:
+def kind_of(transition: Transition) -> AlertKind:
     """Return what sort of change a transition is about."""
-    if step.condition is not None:
-        return step.condition.kind
-    return "data_quality" if step.aspect in QUALITY_ASPECTS else _KIND_OF_ROLE[step.role]
+    if transition.condition is not None:
+        return transition.condition.kind
+    return ASPECTS[transition.aspect].kind(transition.role)
 
 
 def anchor_of(kind: str, aspect: str) -> str:
@@ -350,32 +297,38 @@ def anchor_of(kind: str, aspect: str) -> str:
     return f"{kind}-{aspect}"
 
 
-def _lasted_ms(step: Transition) -> int:
-    """Return how long what is told now has lasted: a silence has begun with the last event."""
-    return round(1_000 * (step.change.value or 0.0)) if step.aspect == "silence" else 0
+def _lasted_ms(transition: Transition) -> int:
+    """Return the time since the onset of a condition: a silence began with the last event."""
+    if transition.aspect != "silence":
+        return 0
+    return round(1_000 * (transition.change.figures.value or 0.0))
 
 
-def _categories(step: Transition) -> tuple[CategoryShare, ...]:
-    if step.aspect != "share":
+def _categories(transition: Transition) -> tuple[CategoryShare, ...]:
+    if transition.aspect != "share":
         return ()
-    change = step.change
+    change = transition.change
     moved = change.moved
     if not moved and change.category is not None:
-        moved = ((change.category, change.baseline or 0.0, change.value or 0.0),)
+        moved = ((change.category, change.figures.baseline or 0.0, change.figures.value or 0.0),)
     return tuple(
         CategoryShare(category=name, baseline=baseline, value=value)
         for name, baseline, value in moved
     )
 
 
-def _severity(step: Transition, followers: tuple[str, ...]) -> Severity:
-    if step.condition is not None:
-        return step.condition.severity
-    if step.aspect in QUALITY_ASPECTS:
-        return "info" if step.aspect == "constant" else "warning"
-    if step.role == "error":
-        return "critical" if step.change.direction == "up" else "info"
-    size = strength(step.change.effect, step.change.effect_unit)
+def _severity(transition: Transition, followers: tuple[str, ...]) -> Severity:
+    if transition.condition is not None:
+        return transition.condition.severity
+    if not ASPECTS[transition.aspect].is_drift:
+        return ASPECTS[transition.aspect].severity
+    if transition.role == "error":
+        return "critical" if transition.change.figures.direction == "up" else "info"
+    size = transition.change.figures.strength
     if "error" in followers and size >= LARGE:
         return "critical"
     return "info" if size < SMALL and not followers else "warning"
+
+
+def _strength(alert: Alert) -> float:
+    return Figures(effect=alert.effect, unit=cast("EffectUnit", alert.effect_unit)).strength

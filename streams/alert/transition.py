@@ -5,8 +5,6 @@ from typing import NamedTuple
 from schemas.alert import AlertStatus, Because
 from streams.change import Change, Condition
 
-QUALITY_ASPECTS = frozenset({"missing", "unseen", "stuck", "constant", "type"})
-
 
 class OperatorNote(NamedTuple):
     """What a person said of an alert: who, when, and why."""
@@ -31,8 +29,8 @@ class Transition(NamedTuple):
         As in an alert.
     condition
         What it is, where it is no change of a series.
-    row, series_seen
-        Where in its column it was found, and the values of the series so far, that one included.
+    series_seen
+        Values of the series so far, the one at the transition included.
     """
 
     series: str
@@ -47,5 +45,4 @@ class Transition(NamedTuple):
     acknowledged: OperatorNote | None
     muted_until_ms: int | None
     condition: Condition | None = None
-    row: int = 0
     series_seen: int = 0

@@ -12,11 +12,11 @@ Rule 3. A short reference buys less: its share is divided by what its uncertaint
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
-SeriesRole = Literal["feature", "score", "prediction", "error", "outcome"]
+from streams.aspects import SeriesRole
+
 BUDGET_ROWS = 10_000
 """False alarms are counted per this many inputs."""
 PAGE_HINKLEY_SHARE = 0.8

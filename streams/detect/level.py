@@ -6,15 +6,19 @@ Rule 3. Thresholds come from :mod:`streams.detect.budget` alone, and follow when
 """
 
 import math
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-# River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
-from streams.change import Finding
-from streams.detect import compiled, level_kernel
-from streams.detect.adwin import _EMPTY, _ROW_CLOCK, SlowDriftDetector, _least_mean, _merged
+from streams.change import Detector, Figures, Finding
+from streams.codec import Machine
+from streams.detect import level_kernel
+from streams.detect.adwin import (
+    ROW_CLOCK,
+    SlowDrift,
+    SlowDriftDetector,
+    least_mean,
+    merged_rows,
+)
 from streams.detect.budget import (
     PAGE_HINKLEY_SHARE,
     adwin_delta,
@@ -23,7 +27,8 @@ from streams.detect.budget import (
     spread_down_threshold,
     spread_up_threshold,
 )
-from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, _away, _plain
+from streams.detect.level_kernel import SERIES, STATISTIC
+from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample
 from streams.values import Floats, finite_or_none
@@ -32,77 +37,61 @@ _SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
 _DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
 
 
-def _of_each(field: int) -> slice:
-    """Return where a field of every statistic of levels lies in a state."""
-    return slice(level_kernel.HEAD + field, level_kernel.LEVELS_SIZE, compiled.STATISTIC_SIZE)
+def _of_each(slot: int) -> slice:
+    """Return where a slot of every statistic lies in a state."""
+    return slice(level_kernel.FIRST + slot, level_kernel.HEAD, len(STATISTIC))
 
 
-_DELTA, _TOP, _THRESHOLD = map(_of_each, (compiled.DELTA, compiled.TOP, compiled.THRESHOLD))
+_TOTAL, _DELTA = _of_each(STATISTIC.total), _of_each(STATISTIC.delta)
+_TOP, _THRESHOLD = _of_each(STATISTIC.top), _of_each(STATISTIC.threshold)
 
 
-class NumericDetector:
+class NumericDetector(Machine):
     """Watch level and spread of a numeric series: Page-Hinkley statistics, and ADWIN behind them.
-
-    Parameters
-    ----------
-    reference
-        What the series looked like.
-    false_alarms
-        Per 10,000 values.
-    learnt
-        The values of the reference, which the statistics read first; without them they start at
-        the reference's mean, as if they had.
-    doubt
-        How much more slow motion a series shows than its own, where a rhythm that is not known
-        exactly was taken off it: the long-run variance of what is left.
 
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> learnt = Sample.of(rng.normal(20.0, 3.0, 2_000))
-    >>> watch = NumericDetector(NumericReference.of(learnt), 0.01, learnt)
+    >>> watch = NumericDetector.learn(Sample.of(rng.normal(20.0, 3.0, 2_000)), 0.01)
     >>> watch.run(rng.normal(20.0, 3.0, 5_000))
     >>> finding = watch.run(rng.normal(23.0, 3.0, 100))
-    >>> finding.aspect, finding.direction, finding.row < 60, round(finding.baseline)
+    >>> finding.aspect, finding.figures.direction, finding.row < 60, round(finding.figures.baseline)
     ('level', 'up', True, 20)
     """
 
-    def __init__(
-        self,
-        reference: NumericReference,
-        false_alarms: float,
-        learnt: Sample | None = None,
-        doubt: float = 1.0,
-    ) -> None:
-        self._doubt = doubt
-        self._state = np.zeros(level_kernel.LEVELS_SIZE + 2 * len(reference.knots))
-        state = self._state
-        state[level_kernel.LEARNT_ROWS] = reference.rows
-        state[level_kernel.PHI] = reference.autocorrelation
-        state[level_kernel.INNOVATION_SCALE] = 1 / reference.innovation_sd
-        state[level_kernel.SCORE_MEAN] = reference.score_mean
-        state[level_kernel.SCORE_SCALE] = 1 / reference.score_sd
-        state[level_kernel.KNOTS] = len(reference.knots)
-        state[level_kernel.LOW_SLOPE] = reference.low_slope
-        state[level_kernel.HIGH_SLOPE] = reference.high_slope
-        state[level_kernel.LEVELS_SIZE :] = np.concatenate((reference.knots, reference.scores))
-        state[_DELTA] = _DELTAS
-        self._reference = replace(reference, knots=_EMPTY, scores=_EMPTY)  # the state has them
-        self._tops = np.zeros(level_kernel.STATISTICS)
-        self._backstop = SlowDriftDetector(
+    _reference: NumericReference
+    _state: Floats
+    _slow_drift: SlowDriftDetector
+    _tops: Floats
+    _doubt: float
+
+    @classmethod
+    def learn(cls, sample: Sample, false_alarms: float, doubt: float = 1.0) -> "NumericDetector":
+        """Return a detector whose reference is a sample of at least two different numbers.
+
+        Parameters
+        ----------
+        sample
+            The values of the reference, which the statistics read first.
+        false_alarms
+            Per 10,000 values.
+        doubt
+            The long-run variance, in that of independent rows, that the removal of an hourly
+            profile leaves in the series.
+        """
+        reference = NumericReference.of(sample)
+        slow_drift = SlowDriftDetector.of(
             adwin_delta(false_alarms),
-            _ROW_CLOCK,
+            ROW_CLOCK,
             reference.rows,
-            _least_mean(doubt),
-            _merged(reference.level_inflation, 1),
+            least_mean(doubt),
+            merged_rows(reference.level_inflation, 1),
         )
-        self._adwin_scale = 1 / math.sqrt(reference.level_inflation * doubt)
-        if learnt is None:
-            state[level_kernel.COUNT] = reference.rows
-            state[level_kernel.MEAN_SQUARE] = 1.0
-        else:
-            self._read_reference(learnt)
-        self.set_budget(false_alarms)
+        tops = np.zeros(level_kernel.STATISTICS)
+        detector = cls(reference, _new_state(reference, sample, doubt), slow_drift, tops, doubt)
+        detector._read_reference(sample)
+        detector.set_budget(false_alarms)
+        return detector
 
     @property
     def is_settled(self) -> bool:
@@ -120,22 +109,21 @@ class NumericDetector:
     @property
     def is_calm(self) -> bool:
         """Whether no statistic is on its way to an alarm."""
-        sums = self._state[level_kernel.HEAD : level_kernel.LEVELS_SIZE : compiled.STATISTIC_SIZE]
-        return bool((sums < CALM * self._state[_THRESHOLD]).all())
+        return bool((self._state[_TOTAL] < CALM * self._state[_THRESHOLD]).all())
 
     def _read_reference(self, learnt: Sample) -> None:
-        state, scores = self._state, np.empty(len(learnt))
+        state, scores = self._state, learnt.clipped_scores.copy()
         state[_THRESHOLD] = 1.0
-        level_kernel.run_held(state, learnt.x, learnt.held, scores, self._adwin_scale)
+        level_kernel.run_on_scores(state, learnt.x, scores)
         self._tops = state[_TOP].copy()
-        self._backstop.learn(scores)
+        self._slow_drift.learn(scores)
 
     def _crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> float:
         """Return how far rows between the reference and the change lie away on its side."""
-        learnt = self._reference.rows
-        between = self._state[level_kernel.COUNT] - learnt - rows
-        before = self._state[mean] * self._state[level_kernel.COUNT] - usual * learnt - total
-        return _away(before - usual * between, between, learnt, variance, total - usual * rows)
+        learnt, read = self._reference.rows, self._state[SERIES.rows]
+        between = read - learnt - rows
+        before = self._state[mean] * read - usual * learnt - total
+        return crept(before - usual * between, between, learnt, variance, total - usual * rows)
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew.
@@ -161,87 +149,80 @@ class NumericDetector:
     def run(self, values: Floats) -> Finding | None:
         """Read values until something has changed."""
         before = None
-        if self._backstop.may_find(len(values)):
-            before = self._state[
-                : level_kernel.LEVELS_SIZE
-            ].copy()  # what lies behind stays as it is
+        if self._slow_drift.may_find(len(values)):
+            before = self._state[: level_kernel.HEAD].copy()  # the knots never change
         scores = np.empty(len(values))
-        alarm = level_kernel.run_levels(self._state, values, scores, self._adwin_scale)
+        alarm = level_kernel.run_page_hinkley(self._state, values, scores)
         row = alarm // level_kernel.STATISTICS if alarm >= 0 else len(values)
-        slow = self._backstop.run(scores if alarm < 0 else scores[:row])
+        slow = self._slow_drift.run(scores if alarm < 0 else scores[:row])
         if slow is not None and before is not None:
             # What is reported is as of the alarm, wherever these values happen to end.
-            self._state[: level_kernel.LEVELS_SIZE] = before
-            level_kernel.run_levels(self._state, values[: slow + 1], scores, self._adwin_scale)
+            self._state[: level_kernel.HEAD] = before
+            level_kernel.run_page_hinkley(self._state, values[: slow.place + 1], scores)
             return self._slow_finding(slow)
         return self._finding(row, alarm % level_kernel.STATISTICS) if alarm >= 0 else None
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "reference": _plain(self._reference),
-            "doubt": self._doubt,
-            "state": self._state,
-            "tops": self._tops,
-            "backstop": self._backstop.snapshot(),
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "NumericDetector":
-        """Return the detector as it was."""
-        reference = NumericReference(**tree["reference"])
-        detector = cls(reference, 1.0, doubt=tree.get("doubt", 1.0))
-        detector._state = tree["state"]
-        detector._tops = tree["tops"]
-        detector._backstop = SlowDriftDetector.restore(tree["backstop"])
-        return detector
-
     def _finding(self, row: int, statistic: int) -> Finding:
         state, at = self._state, _at(statistic)
-        rows = int(state[at + compiled.ROWS])
-        shift = state[at + compiled.SCORES] / rows - state[level_kernel.MEAN]
-        power = state[at + compiled.SQUARES] / rows
-        excess = power - state[level_kernel.MEAN_SQUARE]
+        rows = int(state[at + STATISTIC.rows])
+        shift = state[at + STATISTIC.scores] / rows - state[SERIES.mean]
+        power = state[at + STATISTIC.squares] / rows
+        excess = power - state[SERIES.mean_square]
         if statistic < level_kernel.SPREAD_UP or 2 * shift * shift > excess > 0:
             return self._level(row, "page_hinkley", shift, at)
-        ratio = math.sqrt(max(power - shift * shift, 0.0) / state[level_kernel.MEAN_SQUARE])
+        ratio = math.sqrt(max(power - shift * shift, 0.0) / state[SERIES.mean_square])
         sd = self._reference.sd
         return Finding(
             row=row,
             aspect="spread",
             detector="page_hinkley",
-            direction="up" if statistic == level_kernel.SPREAD_UP else "down",
-            value=finite_or_none(sd * ratio),
-            baseline=finite_or_none(sd),
-            effect=ratio,
-            effect_unit="ratio",
-            rows=rows,
-            crept=self._crept(
-                rows, state[at + compiled.SQUARES], level_kernel.MEAN_SQUARE, 1.0, 2.0
+            figures=Figures(
+                value=finite_or_none(sd * ratio),
+                baseline=finite_or_none(sd),
+                effect=ratio,
+                unit="ratio",
+                direction="up" if statistic == level_kernel.SPREAD_UP else "down",
+                rows=rows,
             ),
+            crept=self._crept(rows, state[at + STATISTIC.squares], SERIES.mean_square, 1.0, 2.0),
         )
 
-    def _slow_finding(self, row: int) -> Finding:
-        shift = self._backstop.mean / self._adwin_scale - self._state[level_kernel.MEAN]
-        return self._level(row, "adwin", shift, _at(0 if shift > 0 else 1))
+    def _slow_finding(self, drift: SlowDrift) -> Finding:
+        shift = drift.mean / self._state[SERIES.adwin_scale] - self._state[SERIES.mean]
+        return self._level(drift.place, "adwin", shift, _at(0 if shift > 0 else 1))
 
-    def _level(self, row: int, detector: str, shift: float, at: int) -> Finding:
+    def _level(self, row: int, detector: Detector, shift: float, at: int) -> Finding:
         phi = self._reference.autocorrelation
-        rows = max(int(self._state[at + compiled.ROWS]), 1)
+        rows = max(int(self._state[at + STATISTIC.rows]), 1)
         return Finding(
             row=row,
             aspect="level",
             detector=detector,
-            direction="up" if shift > 0 else "down",
-            value=finite_or_none(self._state[at + compiled.VALUES] / rows),
-            baseline=finite_or_none(self._reference.mean),
-            # A step d of the score moves the mean innovation by d (1 - phi).
-            effect=abs(shift) * self._reference.innovation_sd / (1 - phi),
-            effect_unit="sd",
-            rows=rows,
-            crept=self._crept(rows, self._state[at + compiled.SCORES], level_kernel.MEAN, 0.0, 1.0),
+            figures=Figures(
+                value=finite_or_none(self._state[at + STATISTIC.values] / rows),
+                baseline=finite_or_none(self._reference.mean),
+                # A step d of the score moves the mean innovation by d (1 - phi).
+                effect=float(abs(shift)) * self._reference.innovation_sd / (1 - phi),
+                unit="sd",
+                direction="up" if shift > 0 else "down",
+                rows=rows,
+            ),
+            crept=self._crept(rows, self._state[at + STATISTIC.scores], SERIES.mean, 0.0, 1.0),
         )
 
 
+def _new_state(reference: NumericReference, sample: Sample, doubt: float) -> Floats:
+    """Return the state of the kernel before the first value of the reference."""
+    head = np.zeros(level_kernel.HEAD)
+    head[SERIES.learnt_rows] = reference.rows
+    head[SERIES.autocorrelation] = reference.autocorrelation
+    head[SERIES.innovation_scale] = 1 / reference.innovation_sd
+    head[SERIES.adwin_scale] = 1 / math.sqrt(reference.level_inflation * doubt)
+    head[SERIES.score_mean] = reference.score_mean
+    head[SERIES.score_scale] = 1 / reference.score_sd
+    head[_DELTA] = _DELTAS
+    return sample.scale.table(head)
+
+
 def _at(statistic: int) -> int:
-    return level_kernel.HEAD + statistic * compiled.STATISTIC_SIZE
+    return level_kernel.FIRST + statistic * len(STATISTIC)

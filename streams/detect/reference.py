@@ -7,11 +7,11 @@ Rule 3. Everything a detector assumes (independence above all) is measured here,
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
+from msgspec import Struct
 
 from streams.detect import statistics
 from streams.detect.sample import Sample, merged
@@ -25,23 +25,32 @@ _UP_EXPONENT, _DOWN_EXPONENT = 0.2835, 0.6212
 _COARSEST = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NumericReference:
-    """The shape, the memory and the unit of a numeric series.
+class NumericReference(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The memory and the unit of a numeric series.
 
-    ``knots`` are values and ``scores`` the standard normal quantiles of their ranks: between two
-    knots a score is interpolated, beyond the ends it goes on at ``low_slope`` and ``high_slope``.
-    ``level_tail`` and ``spread_tail`` say how many times longer than a normal's thresholds must be
-    for innovations that mostly stand still, and then jump.
+    Parameters
+    ----------
+    rows
+        Values that it was made from.
+    mean, sd
+        Mean and standard deviation, in the unit of the series.
+    score_mean, score_sd
+        Mean and standard deviation of the normal scores.
+    autocorrelation
+        Correlation of a score with the one before it; 0 where it is within chance.
+    innovation_sd
+        Standard deviation of the part of a score that the one before it does not explain.
+    level_inflation, spread_inflation
+        The variance of block means of these innovations, and of their squares, in that of
+        independent rows.
+    level_tail, spread_tail
+        The factor by which thresholds exceed a normal's, for innovations that mostly stand still,
+        and then jump.
     """
 
     rows: int
     mean: float
     sd: float
-    knots: Floats
-    scores: Floats
-    low_slope: float
-    high_slope: float
     score_mean: float
     score_sd: float
     autocorrelation: float
@@ -54,9 +63,8 @@ class NumericReference:
     @classmethod
     def of(cls, sample: Sample) -> "NumericReference":
         """Summarise at least two different numbers."""
-        scale, z = sample.scale, np.empty(len(sample))
-        laid = (scale.knots, scale.scores, scale.low_slope, scale.high_slope)
-        score_mean, score_sd = statistics.standardise(sample.x, sample.order, laid, z)
+        z = np.empty(len(sample))
+        score_mean, score_sd = statistics.standardise(sample.clipped_scores, z)
         phi = autocorrelation(z)
         e, power = np.empty(len(z) - 1), np.empty(len(z) - 1)
         innovation_sd, level, spread, half_variance = statistics.innovate(z, phi, e, power)
@@ -66,10 +74,6 @@ class NumericReference:
             rows=len(sample),
             mean=mean,
             sd=sd,
-            knots=scale.knots,
-            scores=scale.scores,
-            low_slope=scale.low_slope,
-            high_slope=scale.high_slope,
             score_mean=score_mean,
             score_sd=score_sd,
             autocorrelation=phi,
@@ -146,8 +150,7 @@ def _exponent(steps: Floats) -> float:
     return max(low, 1e-3)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareReference:
+class ShareReference(Struct, frozen=True, kw_only=True):
     """The shares of a few codes among the rows, and how much they clump."""
 
     rows: int
@@ -164,10 +167,10 @@ class ShareReference:
         ``expected`` is what the hour of each row adds to the share of each code.
         """
         shares, inflations = [], []
-        for level, code in enumerate(codes):
+        for index, code in enumerate(codes):
             hits = (values == code).astype(np.float64)
             if expected is not None:
-                hits -= expected[:, level]
+                hits -= expected[:, index]
             share = (float(np.add.reduce(hits)) + 0.5) / (len(hits) + 1)
             most = (len(hits) + 0.5) / (len(hits) + 1)  # what hours take off may be below nothing
             shares.append(min(max(share, SHARE_FLOOR), most))

@@ -13,12 +13,14 @@ from statistics import NormalDist
 from typing import Any, cast
 
 import numpy as np
+from msgspec import Struct
 
 from streams.detect import compiled, run_kernel, score_kernel, statistics
+from streams.detect.score_kernel import SCALE
 from streams.values import Floats, Value
 
-MAX_LEVELS = 12
-MIN_LEVEL_SHARE = 0.01
+MAX_CATEGORIES = 12
+MIN_CATEGORY_SHARE = 0.01
 MIN_ATOM_SHARE = 0.30
 _KNOT_SCORES: Floats = np.linspace(-3.0, 3.0, 61)
 _KNOT_RANKS: Floats = np.array([NormalDist().cdf(float(score)) for score in _KNOT_SCORES])
@@ -26,8 +28,7 @@ _OUTER = (0, 10, -11, -1)
 """The knots between which the slopes beyond the ends are taken."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Categories:
+class Categories(Struct, frozen=True, kw_only=True):
     """The categories of a series: those common enough to watch, and how new ones are expected.
 
     ``watched`` have codes 0, 1, ..; every other category is ``other``, of code ``len(watched)``.
@@ -48,8 +49,10 @@ class Categories:
         rows whose category occurred once: with none of these, a new category is news.
         """
         counts = Counter(values).most_common()
-        watched = [(value, rows) for value, rows in counts if rows >= MIN_LEVEL_SHARE * len(values)]
-        kept = watched[:MAX_LEVELS]
+        watched = [
+            (value, rows) for value, rows in counts if rows >= MIN_CATEGORY_SHARE * len(values)
+        ]
+        kept = watched[:MAX_CATEGORIES]
         return cls(
             rows=len(values),
             watched=tuple(value for value, _ in kept),
@@ -76,27 +79,6 @@ class Categories:
     def codes(self) -> dict[Value, float]:
         """The code of each category that is watched; that of the others is the next one."""
         return {value: float(code) for code, value in enumerate(self.watched)}
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the levels as a tree for :func:`streams.codec.pack`."""
-        return {
-            "rows": self.rows,
-            "watched": list(self.watched),
-            "counts": list(self.counts),
-            "others": self.others,
-            "is_closed": self.is_closed,
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "Categories":
-        """Return the levels as they were."""
-        return cls(
-            rows=tree["rows"],
-            watched=tuple(tree["watched"]),
-            counts=tuple(tree["counts"]),
-            others=tree["others"],
-            is_closed=tree["is_closed"],
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +107,11 @@ class Scale:
             knots=knots, scores=scores, low_slope=_slope(least, low), high_slope=_slope(high, most)
         )
 
-    @property
-    def table(self) -> Floats:
-        """The scale as the kernels read it."""
-        head = np.zeros(score_kernel.TABLE_HEAD)
-        head[score_kernel.GRID_KNOTS] = len(self.knots)
-        head[score_kernel.GRID_LOW_SLOPE] = self.low_slope
-        head[score_kernel.GRID_HIGH_SLOPE] = self.high_slope
+    def table(self, head: Floats) -> Floats:
+        """Return the scale as the kernels read it, behind a head that begins with its slots."""
+        head[SCALE.knots] = len(self.knots)
+        head[SCALE.low_slope] = self.low_slope
+        head[SCALE.high_slope] = self.high_slope
         return np.concatenate((head, self.knots, self.scores))
 
 
@@ -155,7 +135,7 @@ class Sample:
     ----------
     values
         At least one.
-    levels
+    categories
         Their categories; without them they are numbers.
 
     Examples
@@ -165,9 +145,9 @@ class Sample:
     ([1.0, 2.0, 3.0], False)
     """
 
-    def __init__(self, values: Sequence[Value], levels: Categories | None = None) -> None:
+    def __init__(self, values: Sequence[Value], categories: Categories | None = None) -> None:
         self.values = values
-        self.levels = levels
+        self.categories = categories
 
     def __len__(self) -> int:
         return len(self.values)
@@ -211,11 +191,12 @@ class Sample:
         return Scale.of(self.ordered)
 
     @cached_property
-    def held(self) -> Floats:
+    def clipped_scores(self) -> Floats:
         """The raw normal scores of the numbers, held within bounds."""
-        held = np.empty(len(self.x))
-        score_kernel.held_in_order(self.scale.table, self.x, self.order, held)
-        return held
+        scores, head = np.empty(len(self.x)), np.zeros(len(SCALE))
+        table = self.scale.table(head)
+        score_kernel.clipped_scores(table, len(head), self.x, self.order, scores)
+        return scores
 
     @cached_property
     def moments(self) -> tuple[float, float]:
@@ -223,7 +204,7 @@ class Sample:
         return statistics.mean_and_sd(self.x, np.empty(len(self.x)))
 
     @cached_property
-    def ranks(self) -> Floats:
+    def doubled_ranks(self) -> Floats:
         """Twice the rank of each number, as a column; equal ones share theirs."""
         ranks = np.empty((len(self.x), 1))
         statistics.rank(self.ordered, self.order, ranks)
@@ -232,9 +213,9 @@ class Sample:
     @cached_property
     def codes(self) -> Floats:
         """The code of each value's category."""
-        if self.levels is None:
+        if self.categories is None:
             return self.x
-        return coded(self.values, self.levels.codes, len(self.levels.watched))
+        return coded(self.values, self.categories.codes, len(self.categories.watched))
 
     def hits(self, codes: Sequence[int]) -> Floats:
         """Return, in a column for each of these codes, 1 where a value has it."""

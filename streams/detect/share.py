@@ -1,24 +1,31 @@
 """Detect changes of the shares of a few categories."""
 
 import math
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
-from streams.change import Finding
-from streams.detect import compiled, score_kernel, share_kernel
-from streams.detect.adwin import _BLOCK_CLOCK, SlowDriftDetector, _least_mean, _merged
+from streams.change import Detector, Figures, Finding
+from streams.codec import Machine
+from streams.detect import score_kernel, share_kernel
+from streams.detect.adwin import (
+    BLOCK_CLOCK,
+    SlowDrift,
+    SlowDriftDetector,
+    least_mean,
+    merged_rows,
+)
 from streams.detect.budget import (
     PAGE_HINKLEY_SHARE,
     block_adwin_delta,
     share_statistics,
     short_reference_cost,
 )
-from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, _away, _plain
+from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import ShareReference
+from streams.detect.share_kernel import BLOCK_ROWS, CATEGORY, RUN, SHARES, STATISTICS
 from streams.values import Floats, odds_of
 
 _BURST_ODDS = 9.0
@@ -28,51 +35,68 @@ ON_ITS_WAY = 0.3
 MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
 
 
-class ShareDetector:
+class ShareDetector(Machine):
     """Watch the shares of a few codes: Bernoulli CUSUMs against several odds ratios.
 
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> learnt = (rng.random(2_000) < 0.1).astype(float)
-    >>> watch = ShareDetector(ShareReference.of(learnt, [1]), 0.1)
+    >>> watch = ShareDetector.learn((rng.random(2_000) < 0.1).astype(float), [1], 0.1)
     >>> watch.run((rng.random(5_000) < 0.1).astype(float))
     >>> finding = watch.run((rng.random(500) < 0.3).astype(float))
-    >>> finding.aspect, finding.direction, finding.row < 150
+    >>> finding.aspect, finding.figures.direction, finding.row < 150
     ('share', 'up', True)
     """
 
-    def __init__(
-        self,
-        reference: ShareReference,
+    _reference: ShareReference
+    _state: Floats
+    _slow_drifts: list[SlowDriftDetector]
+    _tops: Floats
+    _doubt: float
+
+    @classmethod
+    def learn(
+        cls,
+        values: Floats,
+        codes: Sequence[int],
         false_alarms: float,
-        learnt: Floats | None = None,
         expected: Floats | None = None,
         doubt: float = 1.0,
-    ) -> None:
-        self._reference = reference
-        self._doubt = doubt
-        levels = len(reference.codes)
-        self._state = np.zeros(share_kernel.SHARES_HEAD + levels * share_kernel.SHARE_SIZE)
-        self._state[share_kernel.LEVELS] = levels
-        for level in range(levels):
-            self._prepare(level)
-        self._tops = np.zeros(levels * share_kernel.SHARE_STATISTICS)
-        delta = block_adwin_delta(false_alarms / max(levels, 1))
-        blocks = reference.rows // share_kernel.SHARE_BLOCK_ROWS
-        self._backstops = [
-            SlowDriftDetector(
+    ) -> "ShareDetector":
+        """Return a detector whose reference are the codes of some rows.
+
+        Parameters
+        ----------
+        values
+            The code of each row.
+        codes
+            Those whose shares are watched.
+        false_alarms
+            Per 10,000 rows.
+        expected
+            The part that the hour of each row adds to the share of each code: a row for each row,
+            a column for each of ``codes``.
+        doubt
+            The long-run variance, in that of independent rows, that such an expectation leaves.
+        """
+        reference = ShareReference.of(values, codes, expected)
+        delta = block_adwin_delta(false_alarms / max(len(codes), 1))
+        blocks = reference.rows // BLOCK_ROWS
+        slow_drifts = [
+            SlowDriftDetector.of(
                 delta,
-                _BLOCK_CLOCK,
+                BLOCK_CLOCK,
                 blocks,
-                math.sqrt(share_kernel.SHARE_BLOCK_ROWS) * _least_mean(doubt),
-                _merged(inflation, share_kernel.SHARE_BLOCK_ROWS),
+                math.sqrt(BLOCK_ROWS) * least_mean(doubt),
+                merged_rows(inflation, BLOCK_ROWS),
             )
             for inflation in reference.inflations
         ]
-        if learnt is not None:
-            self._read_reference(learnt, _NOTHING_EXPECTED if expected is None else expected)
-        self.set_budget(false_alarms)
+        tops = np.zeros(len(codes) * STATISTICS)
+        detector = cls(reference, _new_state(reference, doubt), slow_drifts, tops, doubt)
+        detector._read_reference(values, _NOTHING_EXPECTED if expected is None else expected)
+        detector.set_budget(false_alarms)
+        return detector
 
     @property
     def is_settled(self) -> bool:
@@ -89,7 +113,7 @@ class ShareDetector:
     def is_calm(self) -> bool:
         """Whether no statistic is on its way to an alarm."""
         places = _places(len(self._reference.codes))
-        thresholds = self._state[places + compiled.THRESHOLD]
+        thresholds = self._state[places + RUN.threshold]
         return bool((self._state[places] < CALM * thresholds).all())
 
     @property
@@ -102,55 +126,34 @@ class ShareDetector:
         """How much more the shares vary than those of independent rows, at most."""
         return max(self._reference.inflations)
 
-    def _prepare(self, level: int) -> None:
-        share = self._reference.shares[level]
-        part = self._state[_part(level) :]
-        part[share_kernel.CODE] = self._reference.codes[level]
-        part[share_kernel.SEEN] = self._reference.rows
-        part[share_kernel.SHARE] = share
-        hit, miss = _ratios(share, _BURST_ODDS)
-        part[share_kernel.BURST_HIT], part[share_kernel.BURST_MISS] = hit, -miss
-        variance = (
-            share_kernel.SHARE_BLOCK_ROWS * share * (1 - share) * self._reference.inflations[level]
-        )
-        variance *= self._doubt
-        part[share_kernel.BLOCK_MEAN] = share_kernel.SHARE_BLOCK_ROWS * share
-        part[share_kernel.BLOCK_SCALE] = 1 / math.sqrt(variance)
-        for k, (odds, _) in enumerate(share_statistics(1.0, share)):
-            hit, miss = _ratios(share, odds)
-            at = share_kernel.SHARE_HEAD + k * share_kernel.RUN_SIZE
-            part[at + share_kernel.KAPPA] = miss / (hit + miss) - share
-
     def _read_reference(self, learnt: Floats, expected: Floats) -> None:
         """Let ADWIN know the reference, block by block; the CUSUMs start at its shares."""
-        rows = len(learnt) // share_kernel.SHARE_BLOCK_ROWS * share_kernel.SHARE_BLOCK_ROWS
+        rows = len(learnt) // BLOCK_ROWS * BLOCK_ROWS
         for level, code in enumerate(self._reference.codes):
             part = self._state[_part(level) :]
             hits = (learnt[:rows] == code).astype(np.float64)
             if len(expected):
                 hits -= expected[:rows, level]
-            hits = hits.reshape(-1, share_kernel.SHARE_BLOCK_ROWS).sum(axis=1)
-            scores = (hits - part[share_kernel.BLOCK_MEAN]) * part[share_kernel.BLOCK_SCALE]
-            if part[share_kernel.BLOCK_MEAN] < MIN_BLOCK_HITS:
-                self._backstops[level].rest()
+            hits = hits.reshape(-1, BLOCK_ROWS).sum(axis=1)
+            scores = (hits - part[CATEGORY.block_mean]) * part[CATEGORY.block_scale]
+            if part[CATEGORY.block_mean] < MIN_BLOCK_HITS:
+                self._slow_drifts[level].rest()
             held = np.maximum(np.minimum(scores, score_kernel.CLIP), -score_kernel.CLIP)
-            self._backstops[level].learn(held)
+            self._slow_drifts[level].learn(held)
         before = self._state.copy()
         places = _places(len(self._reference.codes))
-        self._state[places + compiled.THRESHOLD] = math.inf
-        share_kernel.run_shares(
+        self._state[places + RUN.threshold] = math.inf
+        share_kernel.run_bernoulli_cusums(
             self._state,
             learnt,
-            np.empty((rows // share_kernel.SHARE_BLOCK_ROWS, len(self.codes))),
+            np.empty((rows // BLOCK_ROWS, len(self.codes))),
             expected,
         )
-        self._tops = self._state[places + compiled.TOP]
+        self._tops = self._state[places + RUN.top]
         for level in range(len(self._reference.codes)):  # keep the runs, as Page-Hinkley does
             at = _part(level)
-            self._state[at : at + share_kernel.SHARE_HEAD] = before[
-                at : at + share_kernel.SHARE_HEAD
-            ]
-        self._state[share_kernel.BLOCK_FILL] = 0.0
+            self._state[at : at + len(CATEGORY)] = before[at : at + len(CATEGORY)]
+        self._state[SHARES.block_rows] = 0.0
 
     def set_budget(self, false_alarms: float) -> None:
         """Divide the budget among the levels and set their thresholds.
@@ -159,7 +162,7 @@ class ShareDetector:
         lies below what the reference did by itself.
         """
         thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
-        self._state[_places(len(self._reference.codes)) + compiled.THRESHOLD] = thresholds
+        self._state[_places(len(self._reference.codes)) + RUN.threshold] = thresholds
 
     def _thresholds(self, false_alarms: float) -> Floats:
         reference = self._reference
@@ -179,60 +182,61 @@ class ShareDetector:
         ``expected`` is what the hour of each row adds to the share of each level.
         """
         levels = len(self._reference.codes)
-        fill = int(self._state[share_kernel.BLOCK_FILL])
-        blocks = (fill + len(codes)) // share_kernel.SHARE_BLOCK_ROWS
+        fill = int(self._state[SHARES.block_rows])
+        blocks = (fill + len(codes)) // BLOCK_ROWS
         scores = np.empty((blocks, levels))
         hourly = _NOTHING_EXPECTED if expected is None else expected
         before = self._state.copy() if blocks else self._state
-        alarm = share_kernel.run_shares(self._state, codes, scores, hourly)
-        row = len(codes) if alarm < 0 else alarm // share_kernel.SHARE_STATISTICS // levels
-        finished = (fill + row) // share_kernel.SHARE_BLOCK_ROWS
-        slow = [
-            (block, level)
-            for level, backstop in enumerate(self._backstops)
-            if finished and (block := backstop.run(scores[:finished, level])) is not None
+        alarm = share_kernel.run_bernoulli_cusums(self._state, codes, scores, hourly)
+        row = len(codes) if alarm < 0 else alarm // STATISTICS // levels
+        finished = (fill + row) // BLOCK_ROWS
+        drifts = [
+            (drift.place, level, drift)
+            for level, detector in enumerate(self._slow_drifts)
+            if finished and (drift := detector.run(scores[:finished, level])) is not None
         ]
-        if slow:
-            block, level = min(slow)
-            row = (block + 1) * share_kernel.SHARE_BLOCK_ROWS - fill - 1
+        if drifts:
+            block, level, drift = min(drifts)
+            row = (block + 1) * BLOCK_ROWS - fill - 1
             self._state = before  # as of the alarm, as for levels
-            share_kernel.run_shares(self._state, codes[: row + 1], scores, hourly)
-            return self._slow_finding(row, level)
+            share_kernel.run_bernoulli_cusums(self._state, codes[: row + 1], scores, hourly)
+            return self._slow_finding(row, level, drift)
         if alarm < 0:
             return None
-        place, statistic = divmod(alarm, share_kernel.SHARE_STATISTICS)
+        place, statistic = divmod(alarm, STATISTICS)
         level = place % levels
-        at = _part(level) + share_kernel.SHARE_HEAD + statistic * share_kernel.RUN_SIZE
-        rows = int(self._state[at + compiled.ROWS])
-        share = float(self._state[at + share_kernel.HITS]) / rows
+        at = _part(level) + len(CATEGORY) + statistic * len(RUN)
+        rows = int(self._state[at + RUN.rows])
+        share = float(self._state[at + RUN.hits]) / rows
         return self._share(row, level, "cusum", share, rows)
 
-    def _slow_finding(self, row: int, level: int) -> Finding:
+    def _slow_finding(self, row: int, level: int, drift: SlowDrift) -> Finding:
         part = self._state[_part(level) :]
-        backstop = self._backstops[level]
-        rows = backstop.kept * share_kernel.SHARE_BLOCK_ROWS
-        hits = backstop.mean / part[share_kernel.BLOCK_SCALE] + part[share_kernel.BLOCK_MEAN]
-        share = min(max(float(hits) / share_kernel.SHARE_BLOCK_ROWS, 0.0), 1.0)
+        rows = drift.kept * BLOCK_ROWS
+        hits = drift.mean / part[CATEGORY.block_scale] + part[CATEGORY.block_mean]
+        share = min(max(float(hits) / BLOCK_ROWS, 0.0), 1.0)
         return self._share(row, level, "adwin", share, max(rows, 1))
 
-    def _share(self, row: int, level: int, detector: str, share: float, rows: int) -> Finding:
+    def _share(self, row: int, level: int, detector: Detector, share: float, rows: int) -> Finding:
         baseline = self._reference.shares[level]
         part = self._state[_part(level) :]
-        learnt, seen = self._reference.rows, part[share_kernel.SEEN]
-        before = part[share_kernel.SHARE] * seen - share * rows - baseline * (seen - rows)
+        learnt, seen = self._reference.rows, part[CATEGORY.rows]
+        before = part[CATEGORY.share] * seen - share * rows - baseline * (seen - rows)
         variance = baseline * (1 - baseline) * self._reference.inflations[level]
         return Finding(
             row=row,
             aspect="share",
             detector=detector,
-            direction="up" if share > baseline else "down",
-            level=level,
-            value=share,
-            baseline=baseline,
-            effect=odds_of(share, rows) / odds_of(baseline, self._reference.rows),
-            effect_unit="odds_ratio",
-            rows=rows,
-            crept=_away(before, seen - learnt - rows, learnt, variance, share - baseline),
+            figures=Figures(
+                value=share,
+                baseline=baseline,
+                effect=odds_of(share, rows) / odds_of(baseline, self._reference.rows),
+                unit="odds_ratio",
+                direction="up" if share > baseline else "down",
+                rows=rows,
+            ),
+            category_index=level,
+            crept=crept(before, seen - learnt - rows, learnt, variance, share - baseline),
             moved=((level, baseline, share), *self._also_moved(level)),
         )
 
@@ -240,57 +244,51 @@ class ShareDetector:
         """Return the other levels that are on their way to an alarm, the furthest first."""
         others = []
         for level, share in enumerate(self._reference.shares):
-            places = [_statistic(level, k) for k in range(share_kernel.SHARE_STATISTICS)]
+            places = [_statistic(level, k) for k in range(STATISTICS)]
             reach, at = max((self._reach(place), place) for place in places)
             if level != found and reach > ON_ITS_WAY:
-                now = float(self._state[at + share_kernel.HITS] / self._state[at + compiled.ROWS])
+                now = float(self._state[at + RUN.hits] / self._state[at + RUN.rows])
                 others.append((-reach, level, share, now))
         return [(level, share, now) for _, level, share, now in sorted(others)]
 
     def _reach(self, place: int) -> float:
-        return float(self._state[place] / self._state[place + compiled.THRESHOLD])
+        return float(self._state[place] / self._state[place + RUN.threshold])
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "reference": _plain(self._reference),
-            "doubt": self._doubt,
-            "state": self._state,
-            "tops": self._tops,
-            "backstops": {str(k): stop.snapshot() for k, stop in enumerate(self._backstops)},
-        }
 
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "ShareDetector":
-        """Return the detector as it was."""
-        reference = ShareReference(
-            rows=tree["reference"]["rows"],
-            codes=tuple(tree["reference"]["codes"]),
-            shares=tuple(tree["reference"]["shares"]),
-            inflations=tuple(tree["reference"]["inflations"]),
-        )
-        detector = cls(reference, 1.0, doubt=tree.get("doubt", 1.0))
-        detector._state = tree["state"]
-        detector._tops = tree["tops"]
-        detector._backstops = [
-            SlowDriftDetector.restore(tree["backstops"][str(k)])
-            for k in range(len(reference.codes))
-        ]
-        return detector
+def _new_state(reference: ShareReference, doubt: float) -> Floats:
+    """Return the state of the kernel before the first row of the reference."""
+    codes = len(reference.codes)
+    state = np.zeros(len(SHARES) + codes * share_kernel.CATEGORY_SIZE)
+    state[SHARES.categories] = codes
+    for index, share in enumerate(reference.shares):
+        part = state[_part(index) :]
+        part[CATEGORY.code] = reference.codes[index]
+        part[CATEGORY.rows] = reference.rows
+        part[CATEGORY.share] = share
+        hit, miss = _ratios(share, _BURST_ODDS)
+        part[CATEGORY.burst_hit], part[CATEGORY.burst_miss] = hit, -miss
+        variance = BLOCK_ROWS * share * (1 - share) * reference.inflations[index]
+        part[CATEGORY.block_mean] = BLOCK_ROWS * share
+        part[CATEGORY.block_scale] = 1 / math.sqrt(variance * doubt)
+        for k, (odds, _) in enumerate(share_statistics(1.0, share)):
+            hit, miss = _ratios(share, odds)
+            at = len(CATEGORY) + k * len(RUN)
+            part[at + RUN.kappa] = miss / (hit + miss) - share
+    return state
 
 
 def _part(level: int) -> int:
-    return share_kernel.SHARES_HEAD + level * share_kernel.SHARE_SIZE
+    return len(SHARES) + level * share_kernel.CATEGORY_SIZE
 
 
 def _statistic(level: int, k: int) -> int:
-    return _part(level) + share_kernel.SHARE_HEAD + k * share_kernel.RUN_SIZE
+    return _part(level) + len(CATEGORY) + k * len(RUN)
 
 
 @cache
 def _places(levels: int) -> NDArray[np.intp]:
     """Return where the statistics of so many levels lie in a state."""
-    statistics = range(share_kernel.SHARE_STATISTICS)
+    statistics = range(STATISTICS)
     return np.array([_statistic(level, k) for level in range(levels) for k in statistics], np.intp)
 
 

@@ -1,36 +1,42 @@
-"""The ids that were joined last, and the outcome that each was joined with.
+"""The ids joined last, each with its outcome.
 
 Rule 1. At least the last ``capacity`` ids are known, and at most two chunks more.
-Rule 2. Ids stand in chunks of ``CHUNK_IDS``. A full one is sealed under a number that is never
-        given again, stored once, never changed, and forgotten as a whole.
+Rule 2. Ids stand in chunks of ``CHUNK_IDS``. A full chunk is sealed under the next number, stored
+        once, never changed, and forgotten as a whole. No number is given twice.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import orjson
+from msgspec import Struct
 
+from streams.join.chunk import entries_of, lines_of
 from streams.values import Answer
 
 CHUNK_IDS = 128
-"""Of the longest ids and answers, a chunk still fits a record of the state topic."""
+"""Ids in a chunk. With the longest ids and answers that the wire allows, 1,280 characters of up to
+6 bytes each, a chunk has 983 kB and fits a record of the state topic."""
+_NO_INSTANT_MS = 0
+"""Stands in a line for the instant: an id is forgotten by its place in the order, not by time."""
 
 
-class _Chunk:
-    """Ids in the order they were joined.
+class JoinedState(Struct, frozen=True, omit_defaults=True):
+    """The stored state of `JoinedIds`, without the content of its sealed chunks.
 
-    ``count`` and ``live`` say which of its lines were read, where it is older than Rule 2.
+    Parameters
+    ----------
+    last_number
+        Number of the chunk sealed last; 0 before the first.
+    sealed
+        Sealed chunks. Their numbers are consecutive and end at ``last_number``.
+    open
+        Lines of the open chunk.
     """
 
-    __slots__ = ("count", "is_stored", "keys", "live", "number")
-
-    def __init__(self, number: int, keys: list[str]) -> None:
-        self.number = number
-        self.keys = keys
-        self.count = len(keys)
-        self.live = (1 << self.count) - 1
-        self.is_stored = False
+    last_number: int = 0
+    sealed: int = 0
+    open: bytes = b""
 
 
 class JoinedIds:
@@ -44,9 +50,9 @@ class JoinedIds:
     Attributes
     ----------
     answers
-        The outcome of each known id. To be read, not written.
+        The outcome of each known id. Read-only.
     last_number
-        Of the chunk sealed last; 0 before the first.
+        Number of the chunk sealed last; 0 before the first.
 
     Examples
     --------
@@ -61,7 +67,8 @@ class JoinedIds:
         self._capacity = capacity
         self.last_number = 0
         self.answers: dict[str, Answer] = {}
-        self._sealed: deque[_Chunk] = deque()
+        self._sealed: deque[list[str]] = deque()
+        self._unstored: dict[int, list[str]] = {}
         self._open: list[str] = []
 
     def put(self, key: str, answer: Answer) -> None:
@@ -70,75 +77,66 @@ class JoinedIds:
         self._open.append(key)
         if len(self._open) == CHUNK_IDS:
             self.last_number += 1
-            self._sealed.append(_Chunk(self.last_number, self._open))
+            self._sealed.append(self._open)
+            self._unstored[self.last_number] = self._open
             self._open = []
             self.resize(self._capacity)
 
     def resize(self, capacity: int) -> None:
-        """Remember so many from now on (Rule 1)."""
+        """Remember so many ids from now on (Rule 1)."""
         self._capacity = capacity
         sealed, answers = self._sealed, self.answers
-        while sealed and len(answers) - len(sealed[0].keys) >= capacity:
-            for key in sealed.popleft().keys:
+        while sealed and len(answers) - len(sealed[0]) >= capacity:
+            self._unstored.pop(self.numbers()[0], None)
+            for key in sealed.popleft():
                 del answers[key]
 
     def clear(self) -> None:
-        """Forget every id. The numbers go on: none is given again."""
+        """Forget every id. The numbers continue (Rule 2)."""
         self.answers = {}
         self._sealed.clear()
+        self._unstored = {}
         self._open = []
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state without what the sealed chunks hold: see `unstored`."""
-        return {
-            "last_number": self.last_number,
-            "chunks": [[chunk.number, chunk.count, f"{chunk.live:x}"] for chunk in self._sealed],
-            "open_count": len(self._open),
-            "open": self._lines(self._open),
-        }
+    def snapshot(self) -> JoinedState:
+        """Return the state without the content of the sealed chunks: see `unstored`."""
+        return JoinedState(self.last_number, len(self._sealed), self._lines(self._open))
 
     def unstored(self) -> dict[int, bytes]:
         """Return the sealed chunks that have not been stored yet, by number."""
-        return {
-            chunk.number: self._lines(chunk.keys) for chunk in self._sealed if not chunk.is_stored
-        }
+        return {number: self._lines(keys) for number, keys in self._unstored.items()}
 
     def on_stored(self, numbers: Iterable[int]) -> None:
         """Take note that these chunks are stored."""
-        stored = set(numbers)
-        for chunk in self._sealed:
-            chunk.is_stored |= chunk.number in stored
+        for number in numbers:
+            self._unstored.pop(number, None)
 
-    def numbers(self) -> list[int]:
+    def numbers(self) -> range:
         """Return the numbers of the sealed chunks that a snapshot taken now would name."""
-        return [chunk.number for chunk in self._sealed]
+        return range(self.last_number - len(self._sealed) + 1, self.last_number + 1)
 
     @classmethod
     def restore(
-        cls, capacity: int, snapshot: dict[str, Any], chunks: Callable[[int], bytes]
+        cls, capacity: int, state: JoinedState, chunks: Callable[[int], bytes]
     ) -> "JoinedIds":
-        """Return what `snapshot` returned; ``chunks`` gives the bytes of a sealed chunk."""
+        """Return the ids of a snapshot; ``chunks`` gives the bytes of a sealed chunk."""
         joined = cls(capacity)
-        joined.last_number = snapshot["last_number"]
-        for number, count, live in snapshot["chunks"]:
-            chunk = _Chunk(number, joined._read(chunks(number), int(live, 16)))
-            chunk.count, chunk.live, chunk.is_stored = count, int(live, 16), True
-            joined._sealed.append(chunk)
-        joined._open = joined._read(snapshot["open"], -1)
+        joined.last_number = state.last_number
+        first = state.last_number - state.sealed + 1
+        for number in range(first, state.last_number + 1):
+            joined._sealed.append(joined._append(chunks(number)))
+        joined._open = joined._append(state.open)
         return joined
 
     def _lines(self, keys: Iterable[str]) -> bytes:
-        """Return ids and their outcomes. The second number is one that older versions wrote."""
-        return b"\n".join(
-            b"%d 0 %b" % (place, orjson.dumps([key, self.answers[key]]))
+        return lines_of(
+            (place, _NO_INSTANT_MS, orjson.dumps([key, self.answers[key]]))
             for place, key in enumerate(keys)
         )
 
-    def _read(self, lines: bytes, live: int) -> list[str]:
+    def _append(self, lines: bytes) -> list[str]:
         keys = []
-        for line in lines.split(b"\n") if lines else ():
-            place, _, text = line.split(b" ", 2)
-            if live >> int(place) & 1:
-                key, self.answers[key] = orjson.loads(text)
-                keys.append(key)
+        for _, _, text in entries_of(lines):
+            key, self.answers[key] = orjson.loads(text)
+            keys.append(key)
         return keys

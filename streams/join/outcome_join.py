@@ -1,34 +1,37 @@
-"""Meet each prediction with its outcome, whichever comes first.
+"""Join each prediction with its outcome, whichever arrives first.
 
-Rule 1. Time is log time: the latest instant the log gave the model's events. Never the wall clock.
+Rule 1. Time is log time: the latest instant of the model's events. Never the wall clock.
 Rule 2. A prediction leaves once: joined, expired, or pushed out when too many wait.
 Rule 3. The first prediction of an id counts; another one is a duplicate and changes nothing.
-Rule 4. The first outcome of an id counts; the same again is a duplicate, another one a conflict.
-Rule 5. An outcome whose prediction does not come in time is an orphan.
-Rule 6. What is dropped is counted, under the name of the rule that dropped it.
-Rule 7. Of the joined ids the last ``remembered`` are known as joined, and few more: memory is
-        bounded.
+Rule 4. The first outcome of an id counts. The same outcome again is a duplicate, another outcome
+        is a conflict.
+Rule 5. An outcome whose prediction does not arrive in time is an orphan.
+Rule 6. Every dropped event is counted, under the name of the rule that dropped it.
+Rule 7. At least the last ``remembered`` joined ids are known as joined, and at most two chunks
+        more: memory is bounded.
 """
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
-from operator import itemgetter
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
-from streams.join.joined_ids import JoinedIds
-from streams.join.waiting_room import WaitingRoom
+from streams.join.joined_ids import JoinedIds, JoinedState
+from streams.join.waiting_room import RoomState, WaitingRoom
 from streams.values import Answer
 
 ChunkName = tuple[str, int]
-"""A sealed chunk of waiting events: its room, and its number there."""
+"""A sealed chunk: the name of its room, and its number there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JoinSpec:
-    """How long, and how many, may wait.
+    """Limits of a join.
 
     Parameters
     ----------
@@ -37,7 +40,8 @@ class JoinSpec:
     max_waiting
         Events held on each side, per model.
     remembered
-        Joined ids remembered at least, to tell a duplicate outcome from an orphan.
+        Joined ids known at least, so that a duplicate outcome is not taken for an orphan. The
+        default covers the repetitions of a producer that retries.
     """
 
     wait_s: float
@@ -53,9 +57,8 @@ class JoinSpec:
             raise ValueError(msg)
 
 
-@dataclass(slots=True)
-class JoinCounts:
-    """What became of the events of one model."""
+class JoinCounts(Struct, omit_defaults=True):
+    """The events of one model, by their fate."""
 
     predictions: int = 0
     outcomes: int = 0
@@ -70,36 +73,51 @@ class JoinCounts:
 
     def add(self, other: "JoinCounts") -> None:
         """Add the counts of another model, for a total."""
-        for name in _COUNTS:
+        for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-_COUNTS = tuple(each.name for each in fields(JoinCounts))
-"""A snapshot is made of thousands of models: `asdict` takes ten times as long."""
-
-
-class WaitingPrediction(NamedTuple):
-    """What is kept of a prediction until its outcome comes."""
+class WaitingPrediction(Struct, frozen=True, gc=False):
+    """A prediction that waits for its outcome."""
 
     payload: bytes
     prediction: Answer
     predicted_at_ms: int
 
 
-class EarlyOutcome(NamedTuple):
-    """What is kept of an outcome until its prediction comes."""
+class EarlyOutcome(Struct, frozen=True, gc=False):
+    """An outcome that waits for its prediction."""
 
     payload: bytes
     outcome: Answer
     observed_at_ms: int
 
 
-_payload_of = itemgetter(0)
-"""Gives the payload of what waits: `WaitingPrediction.payload`, `EarlyOutcome.payload`."""
+class JoinState(Struct, frozen=True, omit_defaults=True):
+    """The stored state of an `OutcomeJoin`, without the content of its sealed chunks."""
+
+    counts: JoinCounts
+    predictions: RoomState = RoomState()
+    outcomes: RoomState = RoomState()
+    joined: JoinedState = JoinedState()
+
+
+_payload_of = attrgetter("payload")
 
 
 class OutcomeJoin:
-    """The waiting rooms of one model."""
+    """The waiting rooms of one model.
+
+    Parameters
+    ----------
+    spec
+        Its limits.
+
+    Attributes
+    ----------
+    counts
+        The events by their fate. Read-only.
+    """
 
     def __init__(self, spec: JoinSpec) -> None:
         self.spec = spec
@@ -111,16 +129,11 @@ class OutcomeJoin:
 
     @property
     def waiting_predictions(self) -> int:
-        """Predictions whose outcome has not come yet."""
+        """Predictions whose outcome has not arrived yet."""
         return len(self._predictions)
 
-    @property
-    def waiting_outcomes(self) -> int:
-        """Outcomes whose prediction has not come yet."""
-        return len(self._outcomes)
-
     def is_known(self, prediction_id: str) -> bool:
-        """Tell whether a prediction of this id has been taken in (Rule 3), and count it if so."""
+        """Return whether a prediction of this id has arrived before; count it if so (Rule 3)."""
         if prediction_id in self._predictions.chunk_of or prediction_id in self._joined.answers:
             self.counts.duplicate_predictions += 1
             return True
@@ -129,11 +142,11 @@ class OutcomeJoin:
     def on_prediction(
         self, prediction_id: str, prediction: WaitingPrediction, now_ms: int
     ) -> EarlyOutcome | None:
-        """Take in a prediction that is not known yet; return its outcome if that is here."""
+        """Take in a prediction that is not known yet; return its outcome if that has arrived."""
         counts = self.counts
         counts.predictions += 1
         if prediction_id in self._outcomes.chunk_of:
-            outcome = self._outcomes.take(prediction_id)
+            outcome = self._outcomes.pop(prediction_id)
             if outcome is not None:
                 counts.pairs += 1
                 self._joined.put(prediction_id, outcome.outcome)
@@ -146,10 +159,10 @@ class OutcomeJoin:
     def on_outcome(
         self, prediction_id: str, outcome: EarlyOutcome, now_ms: int
     ) -> WaitingPrediction | None:
-        """Take in an outcome; return its prediction if that is here."""
+        """Take in an outcome; return its prediction if that waits."""
         counts = self.counts
         counts.outcomes += 1
-        prediction = self._predictions.take(prediction_id)
+        prediction = self._predictions.pop(prediction_id)
         if prediction is not None:
             counts.pairs += 1
             self._joined.put(prediction_id, outcome.outcome)
@@ -165,7 +178,7 @@ class OutcomeJoin:
         return None
 
     def respec(self, spec: JoinSpec) -> None:
-        """Go on under another spec, at once: who is one too many goes."""
+        """Put another spec in force; events beyond its limits are pushed out at once."""
         self.spec = spec
         self._wait_ms = math.ceil(spec.wait_s * 1_000)
         self.counts.pushed_out_predictions += self._predictions.resize(spec.max_waiting)
@@ -173,26 +186,26 @@ class OutcomeJoin:
         self._joined.resize(spec.remembered)
 
     def clear(self) -> None:
-        """Forget all that waits and has been joined; what has been counted stays."""
+        """Forget all waiting events and joined ids; the counts stay."""
         for room in self._rooms().values():
             room.clear()
 
     def advance(self, now_ms: int) -> None:
-        """Let log time pass: expire what has waited too long."""
+        """Let log time pass: expire the events that have waited too long."""
         before_ms = now_ms - self._wait_ms
         if self._predictions.oldest_ms < before_ms:
             self.counts.expired_predictions += self._predictions.expire(before_ms)
         if self._outcomes.oldest_ms < before_ms:
             self.counts.orphan_outcomes += self._outcomes.expire(before_ms)
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state without what the sealed chunks of its rooms hold."""
-        return {
-            "counts": {name: getattr(self.counts, name) for name in _COUNTS},
-            "predictions": self._predictions.snapshot(_payload),
-            "outcomes": self._outcomes.snapshot(_payload),
-            "joined": self._joined.snapshot(),
-        }
+    def snapshot(self) -> JoinState:
+        """Return the state without the content of the sealed chunks: see `unstored`."""
+        return JoinState(
+            replace(self.counts),
+            self._predictions.snapshot(_payload),
+            self._outcomes.snapshot(_payload),
+            self._joined.snapshot(),
+        )
 
     def unstored(self) -> dict[ChunkName, bytes]:
         """Return the sealed chunks that have not been stored yet."""
@@ -224,27 +237,27 @@ class OutcomeJoin:
 
     @classmethod
     def restore(
-        cls, spec: JoinSpec, snapshot: dict[str, Any], chunks: Callable[[ChunkName], bytes]
+        cls, spec: JoinSpec, state: JoinState, chunks: Callable[[ChunkName], bytes]
     ) -> "OutcomeJoin":
-        """Return the join as it was; ``chunks`` gives the bytes of a sealed chunk."""
+        """Return the join of a snapshot; ``chunks`` gives the bytes of a sealed chunk."""
         join = cls(spec)
-        join.counts = JoinCounts(**snapshot["counts"])
+        join.counts = replace(state.counts)
         join._predictions = WaitingRoom.restore(
             spec.max_waiting,
-            snapshot["predictions"],
+            state.predictions,
             lambda number: chunks(("predictions", number)),
             _read_prediction,
             _payload_of,
         )
         join._outcomes = WaitingRoom.restore(
             spec.max_waiting,
-            snapshot["outcomes"],
+            state.outcomes,
             lambda number: chunks(("outcomes", number)),
             _read_outcome,
             _payload_of,
         )
         join._joined = JoinedIds.restore(
-            spec.remembered, snapshot["joined"], lambda number: chunks(("joined", number))
+            spec.remembered, state.joined, lambda number: chunks(("joined", number))
         )
         return join
 

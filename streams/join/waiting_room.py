@@ -1,48 +1,79 @@
 """A room where events wait for their other half, first in first out by log time.
 
-Rule 1. An entry leaves once: taken, expired, or pushed out.
-Rule 2. Entries stand in the order they came; log time never goes back, so the front is oldest.
-Rule 3. At most ``capacity`` wait, of at most ``ROOM_BYTES``; one more pushes the oldest out.
-Rule 4. Entries stand in chunks. The last one is open; at ``CHUNK_SLOTS`` entries, or
-        ``CHUNK_BYTES``, it is sealed, under a number that is never given again, with what is left
-        in it. A sealed chunk only loses entries; when three quarters are gone, the rest is sealed
-        anew under another number, with a neighbour's where both are small. So a number names the
-        same bytes for ever, and what waits long is stored once, not with every snapshot.
+Rule 1. An entry leaves once: popped, expired, or pushed out.
+Rule 2. Entries stand in arrival order. Log time never goes back, so the first is the oldest.
+Rule 3. At most ``capacity`` entries wait, with at most ``ROOM_BYTES``; one more pushes the oldest
+        out.
+Rule 4. Entries stand in chunks. The last chunk is open. At ``CHUNK_SLOTS`` entries or
+        ``CHUNK_BYTES`` it is sealed, under the next number, with the entries left in it. A sealed
+        chunk only loses entries. When three quarters are gone, the rest is sealed again under
+        another number, together with a neighbour where both are small.
+Rule 5. No number is given twice, so a number names the same bytes for ever: an event that waits
+        long is stored once, not with every snapshot.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from streams.join.chunk import SealedChunk, entries_of, lines_of
 
 T = TypeVar("T")
 ROOM_BYTES = 1 << 30
+"""Keys and payloads of a room: 1 GiB, the memory that one model may take on each side."""
 CHUNK_SLOTS = 128
+"""Entries of a chunk. A snapshot holds the open chunk and a few bytes for each sealed one."""
 CHUNK_BYTES = 512 * 1024
-"""With the one payload that goes beyond it, a chunk still fits a record of the state topic."""
-_ALL_LIVE = (1 << CHUNK_SLOTS) - 1
+"""Bytes at which a chunk is sealed. With the payload that exceeds it, 256 KiB at most, a chunk
+still fits a record of the state topic."""
+_LIVE_BYTES = CHUNK_SLOTS // 8
 SHRUNK = 4
-"""A sealed chunk is sealed anew when at most one in so many of its entries is left."""
+"""A sealed chunk is sealed again when at most one in so many of its entries is left. An entry is
+then stored again at most once for every three that have left."""
 
 
-# An entry is a plain tuple (place in its chunk, since when in epoch ms, what): with named tuples
-# the rooms were a fifth of the time of a whole backtest.
+# An entry is a plain tuple (place in its chunk, instant of arrival in epoch ms, value): with named
+# tuples the rooms took a fifth of the time of a whole backtest.
+_Entries = dict[str, tuple[int, int, T]]
+
+
+class RoomState(Struct, frozen=True, omit_defaults=True):
+    """The stored state of a `WaitingRoom`, without the content of its sealed chunks.
+
+    Parameters
+    ----------
+    last_number
+        Number of the chunk sealed last; 0 before the first.
+    chunks
+        The sealed chunks, the oldest first.
+    open_count
+        Places given in the open chunk.
+    open
+        Lines of the open chunk.
+    """
+
+    last_number: int = 0
+    chunks: tuple[SealedChunk, ...] = ()
+    open_count: int = 0
+    open: bytes = b""
 
 
 class _Chunk(Generic[T]):
     """Some entries in order.
 
-    ``number`` is 0 while it is open; ``sealed`` is what it was sealed with, until that is stored;
-    ``live`` says which of those are left, once somebody asked.
+    ``number`` is 0 while the chunk is open. ``live`` are the bits of the places still taken; None
+    until a snapshot needs them.
     """
 
-    __slots__ = ("after", "before", "bytes", "count", "entries", "live", "number", "sealed")
+    __slots__ = ("after", "before", "bytes", "count", "entries", "live", "number")
 
     def __init__(self) -> None:
         self.number = 0
         self.count = 0
         self.bytes = 0
-        self.entries: dict[str, tuple[int, int, T]] = {}
-        self.sealed: dict[str, tuple[int, int, T]] | None = None
-        self.live: str | None = None
+        self.entries: _Entries[T] = {}
+        self.live: bytes | None = None
         self.before: _Chunk[T] | None = None
         self.after: _Chunk[T] | None = None
 
@@ -55,23 +86,23 @@ class WaitingRoom(Generic[T]):
     capacity
         Entries held at most.
     payload_of
-        Gives the bytes that a value holds, which count beside its key.
+        Returns the payload of a value; its length counts towards ``ROOM_BYTES``, as the key's.
 
     Attributes
     ----------
     chunk_of
-        The chunk of each key that waits. To be read, not written.
+        The chunk of each key that waits, in arrival order. Read-only.
     last_number
-        Of the chunk sealed last; 0 before the first.
+        Number of the chunk sealed last; 0 before the first.
     oldest_ms
-        No entry came before this instant.
+        No entry arrived before this instant.
 
     Examples
     --------
     >>> room = WaitingRoom[str](capacity=2, payload_of=str.encode)
     >>> room.put("a", 10, "first"), room.put("b", 20, "second"), room.put("c", 30, "third")
     (0, 0, 1)
-    >>> room.take("a"), room.take("b"), room.expire(31), len(room)
+    >>> room.pop("a"), room.pop("b"), room.expire(31), len(room)
     (None, 'second', 1, 0)
     """
 
@@ -81,6 +112,7 @@ class WaitingRoom(Generic[T]):
         self._bytes = 0
         self.chunk_of: dict[str, _Chunk[T]] = {}
         self.last_number = 0
+        self._unstored: dict[int, _Entries[T]] = {}
         self._open: _Chunk[T] = _Chunk()
         self._first = self._open
         self.oldest_ms = 0
@@ -89,7 +121,7 @@ class WaitingRoom(Generic[T]):
         return len(self.chunk_of)
 
     def put(self, key: str, at_ms: int, value: T) -> int:
-        """Let an entry wait; return how many were pushed out to make room."""
+        """Add an entry; return the number of entries pushed out to make room."""
         size = len(key) + len(self._payload_of(value))
         chunk_of = self.chunk_of
         pushed_out = 0
@@ -104,19 +136,19 @@ class WaitingRoom(Generic[T]):
         chunk_of[key] = chunk
         chunk.count = count + 1
         if count + 1 == CHUNK_SLOTS or chunk.bytes >= CHUNK_BYTES:
-            self._close()
+            self._seal_open()
         return pushed_out
 
     def get(self, key: str) -> T | None:
-        """Return what waits under ``key``, leaving it there."""
+        """Return the value that waits under ``key``, and leave it there."""
         chunk = self.chunk_of.get(key)
         if chunk is None:
             return None
         _, _, value = chunk.entries[key]
         return value
 
-    def take(self, key: str) -> T | None:
-        """Remove and return what waits under ``key``."""
+    def pop(self, key: str) -> T | None:
+        """Remove and return the value that waits under ``key``."""
         chunk = self.chunk_of.pop(key, None)
         if chunk is None:
             return None
@@ -130,7 +162,7 @@ class WaitingRoom(Generic[T]):
         return value
 
     def resize(self, capacity: int) -> int:
-        """Hold at most so many from now on; return how many were pushed out."""
+        """Hold at most so many from now on; return the number of entries pushed out."""
         self._capacity = capacity
         pushed_out = max(0, len(self.chunk_of) - capacity)
         for _ in range(pushed_out):
@@ -138,59 +170,53 @@ class WaitingRoom(Generic[T]):
         return pushed_out
 
     def clear(self) -> None:
-        """Remove every entry. The numbers go on: none is given again (Rule 4)."""
+        """Remove every entry. The numbers continue (Rule 5)."""
         self.chunk_of = {}
+        self._unstored = {}
         self._bytes = 0
         self._open = self._first = _Chunk()
 
     def expire(self, before_ms: int) -> int:
-        """Remove every entry that came before an instant; return how many."""
+        """Remove every entry that arrived before an instant; return their number."""
         expired = 0
         while self.oldest_ms < before_ms:
             front = self._front()
             if front is None:
-                self.oldest_ms = before_ms  # what comes later comes after it
+                self.oldest_ms = before_ms  # later entries arrive after it
                 break
             key, (_, self.oldest_ms, _) = front
             if self.oldest_ms < before_ms:
-                self.take(key)
+                self.pop(key)
                 expired += 1
         return expired
 
-    def entries(self) -> Iterator[tuple[str, int, T]]:
-        """Yield (key, instant, value) of all that wait, the oldest first."""
-        for chunk in self._chunks():
-            yield from ((key, at_ms, value) for key, (_, at_ms, value) in chunk.entries.items())
-
-    def snapshot(self, encode: Callable[[str, T], bytes]) -> dict[str, Any]:
-        """Return the room without what its sealed chunks hold: see `unstored`.
+    def snapshot(self, encode: Callable[[str, T], bytes]) -> RoomState:
+        """Return the state without the content of the sealed chunks: see `unstored`.
 
         Parameters
         ----------
         encode
             Writes a key and its value as one line.
         """
-        return {
-            "last_number": self.last_number,
-            "chunks": [[c.number, c.count, _live(c)] for c in self._chunks() if c.number],
-            "open_count": self._open.count,
-            "open": _lines(self._open.entries, encode),
-        }
+        return RoomState(
+            last_number=self.last_number,
+            chunks=tuple(
+                SealedChunk(chunk.number, chunk.count, _live(chunk))
+                for chunk in self._chunks()
+                if chunk.number
+            ),
+            open_count=self._open.count,
+            open=_lines(self._open.entries, encode),
+        )
 
     def unstored(self, encode: Callable[[str, T], bytes]) -> dict[int, bytes]:
         """Return the sealed chunks that have not been stored yet, by number."""
-        return {
-            chunk.number: _lines(chunk.sealed, encode)
-            for chunk in self._chunks()
-            if chunk.sealed is not None
-        }
+        return {number: _lines(entries, encode) for number, entries in self._unstored.items()}
 
     def on_stored(self, numbers: Iterable[int]) -> None:
-        """Take note that these chunks are stored: their bytes are not needed any more."""
-        stored = set(numbers)
-        for chunk in self._chunks():
-            if chunk.number in stored:
-                chunk.sealed = None
+        """Take note that these chunks are stored: the bytes they were sealed with may go."""
+        for number in numbers:
+            self._unstored.pop(number, None)
 
     def numbers(self) -> list[int]:
         """Return the numbers of the sealed chunks that a snapshot taken now would name."""
@@ -200,54 +226,49 @@ class WaitingRoom(Generic[T]):
     def restore(
         cls,
         capacity: int,
-        snapshot: dict[str, Any],
+        state: RoomState,
         chunks: Callable[[int], bytes],
         decode: Callable[[bytes], tuple[str, T]],
         payload_of: Callable[[T], Sized],
     ) -> "WaitingRoom[T]":
-        """Return the room as it was.
+        """Return the room of a snapshot.
 
         Parameters
         ----------
-        capacity
-            Entries held at most.
-        snapshot
-            What `snapshot` returned.
+        capacity, payload_of
+            As for the constructor.
+        state
+            The snapshot.
         chunks
-            Gives the bytes of a sealed chunk, by number.
+            Returns the bytes of a sealed chunk, by number.
         decode
             Reads a line of ``encode``.
-        payload_of
-            As for the constructor.
         """
         room = cls(capacity, payload_of)
-        room.last_number = snapshot["last_number"]
-        for number, count, live in snapshot["chunks"]:
-            room._append(number, count, int(live, 16), chunks(number), decode)
-        room._append(0, snapshot["open_count"], _ALL_LIVE, snapshot["open"], decode)
+        room.last_number = state.last_number
+        for sealed in state.chunks:
+            chunk = room._open
+            chunk.number, chunk.count = sealed.number, sealed.count
+            live = int.from_bytes(sealed.live)
+            room._fill(chunk, entries_of(chunks(sealed.number), live), decode)
+            room._open = _Chunk()
+            _link(chunk, room._open)
+        room._open.count = state.open_count
+        room._fill(room._open, entries_of(state.open), decode)
         return room
 
-    def _append(
+    def _fill(
         self,
-        number: int,
-        count: int,
-        live: int,
-        lines: bytes,
+        chunk: _Chunk[T],
+        entries: Iterable[tuple[int, int, bytes]],
         decode: Callable[[bytes], tuple[str, T]],
     ) -> None:
-        chunk = self._open
-        chunk.number, chunk.count = number, count
-        for line in lines.split(b"\n") if lines else ():
-            place, at_ms, text = line.split(b" ", 2)
-            if live >> int(place) & 1:
-                key, value = decode(text)
-                chunk.entries[key] = (int(place), int(at_ms), value)
-                self.chunk_of[key] = chunk
-                chunk.bytes += len(key) + len(self._payload_of(value))
+        for place, at_ms, text in entries:
+            key, value = decode(text)
+            chunk.entries[key] = (place, at_ms, value)
+            self.chunk_of[key] = chunk
+            chunk.bytes += len(key) + len(self._payload_of(value))
         self._bytes += chunk.bytes
-        if number:
-            self._open = _Chunk()
-            _link(chunk, self._open)
 
     def _chunks(self) -> Iterator[_Chunk[T]]:
         chunk: _Chunk[T] | None = self._first
@@ -267,12 +288,12 @@ class WaitingRoom(Generic[T]):
         chunk: _Chunk[T] | None = self._first
         while chunk is not None:
             for key in chunk.entries:
-                self.take(key)
+                self.pop(key)
                 return
             chunk = chunk.after
 
-    def _close(self) -> None:
-        """Seal the open chunk, if anything is left in it, and open another."""
+    def _seal_open(self) -> None:
+        """Seal the open chunk, if an entry is left in it, and open another."""
         chunk = self._open
         if not chunk.entries:
             chunk.count = 0
@@ -282,14 +303,15 @@ class WaitingRoom(Generic[T]):
         _link(chunk, self._open)
 
     def _seal(self, chunk: _Chunk[T]) -> None:
+        self._unstored.pop(chunk.number, None)
         self.last_number += 1
         chunk.number = self.last_number
         chunk.count = len(chunk.entries)
-        chunk.sealed = chunk.entries.copy()
         chunk.live = None
+        self._unstored[chunk.number] = chunk.entries.copy()
 
     def _shrink(self, chunk: _Chunk[T]) -> None:
-        """Seal anew what is left of a chunk, together with a neighbour where both are small."""
+        """Seal the rest of a chunk again, together with a neighbour where both are small."""
         before, after = chunk.before, chunk.after
         if not chunk.entries:
             self._unlink(chunk)
@@ -313,6 +335,7 @@ class WaitingRoom(Generic[T]):
             self.chunk_of[key] = chunk
 
     def _unlink(self, chunk: _Chunk[T]) -> None:
+        self._unstored.pop(chunk.number, None)
         before, after = chunk.before, chunk.after
         if after is not None:
             after.before = before
@@ -322,17 +345,16 @@ class WaitingRoom(Generic[T]):
             before.after = after
 
 
-def _lines(entries: dict[str, tuple[int, int, T]], encode: Callable[[str, T], bytes]) -> bytes:
-    return b"\n".join(
-        b"%d %d %b" % (place, at_ms, encode(key, value))
-        for key, (place, at_ms, value) in entries.items()
+def _lines(entries: _Entries[T], encode: Callable[[str, T], bytes]) -> bytes:
+    return lines_of(
+        (place, at_ms, encode(key, value)) for key, (place, at_ms, value) in entries.items()
     )
 
 
-def _live(chunk: _Chunk[T]) -> str:
-    """Return which places of a chunk are still taken, as bits in hexadecimal."""
+def _live(chunk: _Chunk[T]) -> bytes:
     if chunk.live is None:
-        chunk.live = f"{sum(1 << place for place, _, _ in chunk.entries.values()):x}"
+        places = sum(1 << place for place, _, _ in chunk.entries.values())
+        chunk.live = places.to_bytes(_LIVE_BYTES)
     return chunk.live
 
 

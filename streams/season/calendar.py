@@ -5,17 +5,17 @@ Rule 2. After two weeks the question is settled.
 Rule 3. What is held grows with the days that have been seen; a fortnight's hours are stored.
 """
 
-from array import array
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from msgspec import field
 
 from streams.clock import DAY_HOURS, Minutes
-from streams.detect import score_kernel
+from streams.codec import Machine
 from streams.detect.compiled import Singles
 from streams.detect.sample import MIN_ATOM_SHARE, Sample, coded
 from streams.season import hour_kernel
+from streams.season.hour_kernel import HOUR, PROFILE
 from streams.season.hour_profile import HourProfile
 from streams.season.recurrence import SURE, SURE_AFTER_ALARMS, by_day, hours_of, two_way_anova
 from streams.values import Floats, Value
@@ -27,22 +27,15 @@ MIN_SPREAD_ROWS = 8
 GUESS_SURE = 0.5
 SHARP = 2.0
 LEAST_SPREAD = 0.2
-AT_ONCE = 32
+ROWS_AT_ONCE = 32
 """So many values are counted at once: counting a few is as dear, and nobody asks before a test."""
+_BYTES = 8
+"""Of a minute, or of a number, that waits."""
 _NO_KNOTS: Floats = np.empty(0)
 
 
-class HourlyGrid:
-    """Gathers a series by the hour until it is known whether it has a rhythm.
-
-    Parameters
-    ----------
-    began
-        The minute at which its first day begins.
-    knots
-        For numbers: the table of a score, without hours.
-    names
-        For categories: those that are counted; None stands for all others.
+class HourlyGrid(Machine):
+    """Gathers a series by the hour until it is known whether it has a daily or weekly profile.
 
     Attributes
     ----------
@@ -52,21 +45,22 @@ class HourlyGrid:
         Those of its series since it began.
     """
 
-    def __init__(
-        self, began: int, *, knots: Floats | None = None, names: Sequence[Value | None] = ()
-    ) -> None:
-        self._began = began
-        self._knots = knots
-        self._names = tuple(names)
-        self._places = {name: place for place, name in enumerate(self._names)}
-        columns = 2 if knots is not None else len(self._names)
-        self._days = np.zeros((0, 1 + columns), dtype=np.float32)  # from the hour that it began on
-        self._values: list[Value] | array[float] = [] if knots is None else array("d")
-        self._minutes = array("q")
-        self._learnt_minutes = 0
-        self._late = 0
-        self.alarms = 0
-        self._pass(0)
+    _began: int
+    _columns: dict[Value | None, float] = field(default_factory=dict)
+    """Of categories: the column in which each is counted; None stands for all others."""
+    _knots: Floats | None = None
+    """Of numbers: the table of a score, without hours."""
+    _hours: bytearray = field(default_factory=bytearray)
+    """Single-precision rows of the hours reached so far, from the one in which it began."""
+    _minutes: bytearray = field(default_factory=bytearray)
+    """The minutes of the values that are not counted yet."""
+    _numbers: bytearray = field(default_factory=bytearray)
+    _categories: list[Value] = field(default_factory=list)
+    _learnt_minutes: int = 0
+    _tested_days: int = 0
+    _late: int = 0
+    due: int = 0
+    alarms: int = 0
 
     @classmethod
     def of(
@@ -79,22 +73,19 @@ class HourlyGrid:
         if not names and sample.commonest_rows > MIN_ATOM_SHARE * len(sample):
             return None
         ordered = np.sort(minutes)
-        began, latest = (
-            int(ordered[hour_kernel.LATE_ROWS - 1]),
-            int(ordered[-hour_kernel.LATE_ROWS]),
-        )
+        began = int(ordered[hour_kernel.LATE_ROWS - 1])
+        latest = int(ordered[-hour_kernel.LATE_ROWS])
+        knots = None if names else sample.scale.table(np.zeros(hour_kernel.TABLE_HEAD))
+        columns = {name: float(column) for column, name in enumerate(names)}
+        grid = cls(began, columns, knots, _learnt_minutes=max(latest - began, 0))
+        grid._reach(0)
         if names:
-            calendar = cls(began, names=names)
-            calendar._reach(0)
-            calendar._add(calendar._columns_of_sample(sample), minutes, None)
+            grid._add(grid._columns_of_sample(sample), minutes, None)
         else:
-            calendar = cls(began, knots=sample.scale.table)
-            calendar._reach(0)
-            calendar._add(sample.held, minutes, _NO_KNOTS)
-        calendar._learnt_minutes = max(latest - began, 0)
-        days = calendar._learnt_minutes // (60 * DAY_HOURS)
-        calendar._pass(max((d for d in TEST_DAYS if d <= days), default=0))
-        return calendar
+            grid._add(sample.clipped_scores, minutes, _NO_KNOTS)
+        days = grid._learnt_minutes // (60 * DAY_HOURS)
+        grid._pass(max((d for d in TEST_DAYS if d <= days), default=0))
+        return grid
 
     @property
     def is_of_numbers(self) -> bool:
@@ -142,26 +133,34 @@ class HourlyGrid:
     def _pass(self, days: int) -> None:
         """Take the tests of so many days as passed; set the minute at which the next is due."""
         self._tested_days = days
-        self._next_test = next((more for more in TEST_DAYS if more > days), LAST_DAYS)
         self.due = self._began + 60 * DAY_HOURS * self._next_test
 
-    def read(self, values: Sequence[Value], x: Floats | None, minutes: Minutes) -> None:
-        """Count values to their hours; ``x`` are the same as doubles, where they are numbers."""
-        if len(values) < AT_ONCE:
-            self._values.extend(values)  # type: ignore[arg-type] # an array where all are numbers
-            self._minutes.frombytes(minutes.tobytes())
-            if len(self._values) >= AT_ONCE:
-                self._count()
-            return
-        self._count()
-        x = self._columns_of(values) if self._knots is None or x is None else x
-        self._add(x, minutes, self._knots)
+    @property
+    def _next_test(self) -> int:
+        return next((more for more in TEST_DAYS if more > self._tested_days), LAST_DAYS)
 
-    def _count(self) -> None:
-        """Count the values that still wait for it."""
-        values, minutes = self._values, np.frombuffer(self._minutes, dtype=np.int64)
-        self._values, self._minutes = values[:0], array("q")
-        x = np.frombuffer(values) if isinstance(values, array) else self._columns_of(values)
+    def read(self, values: Sequence[Value], x: Floats | None, minutes: Minutes) -> None:
+        """Take values into account; ``x`` are the same as doubles, where they are numbers."""
+        self._minutes += minutes.tobytes()
+        if self._knots is None:
+            self._categories += values
+        elif x is not None:
+            self._numbers += x.tobytes()
+        rows = len(self._minutes) // _BYTES
+        if rows >= ROWS_AT_ONCE:  # as many as if they had come one by one
+            self._count(rows // ROWS_AT_ONCE * ROWS_AT_ONCE)
+
+    def _count(self, rows: int) -> None:
+        """Add the first of the values that wait to their hours."""
+        end = _BYTES * rows
+        minutes = np.frombuffer(self._minutes, dtype=np.int64)[:rows]
+        self._minutes = self._minutes[end:]
+        if self._knots is None:
+            x = self._columns_of(self._categories[:rows])
+            del self._categories[:rows]
+        else:
+            x = np.frombuffer(self._numbers)[:rows]
+            self._numbers = self._numbers[end:]
         self._add(x, minutes, self._knots)
 
     def _add(self, x: Floats, minutes: Minutes, knots: Floats | None) -> None:
@@ -178,18 +177,23 @@ class HourlyGrid:
 
     def _reach(self, hour: int) -> None:
         """Make room for an hour, counted from the first, and for the rest of its day."""
-        days = np.zeros(
-            (hour // DAY_HOURS * DAY_HOURS + DAY_HOURS, self._days.shape[1]), np.float32
-        )
-        days[: len(self._days)] = self._days
-        self._days = days
+        hours = hour // DAY_HOURS * DAY_HOURS + DAY_HOURS
+        rows = np.zeros((hours - len(self._days), self._days.shape[1]), dtype=np.float32)
+        self._hours = self._hours + rows.tobytes()  # a view forbids to lengthen it in place
+
+    @property
+    def _days(self) -> Singles:
+        """The hours reached so far, a row each: values, then the sums of their measures."""
+        columns = len(self._columns) if self._knots is None else 2
+        return np.frombuffer(self._hours, dtype=np.float32).reshape(-1, 1 + columns)
 
     @property
     def _grid(self) -> Singles:
         """The hours of a whole fortnight, each at its place in it."""
-        self._count()
-        grid = np.zeros((hour_kernel.GRID_HOURS, self._days.shape[1]), dtype=np.float32)
-        grid[self._places_of(len(self._days))] = self._days
+        self._count(len(self._minutes) // _BYTES)
+        days = self._days
+        grid = np.zeros((hour_kernel.GRID_HOURS, days.shape[1]), dtype=np.float32)
+        grid[self._places_of(len(days))] = days
         return grid
 
     def _places_of(self, hours: int) -> Minutes:
@@ -198,13 +202,12 @@ class HourlyGrid:
         return places
 
     def _columns_of_sample(self, sample: Sample) -> Floats:
-        levels = () if sample.levels is None else sample.levels.watched
-        return self._columns_of([*levels, None])[sample.codes.astype(np.intp)]
+        watched = () if sample.categories is None else sample.categories.watched
+        return self._columns_of([*watched, None])[sample.codes.astype(np.intp)]
 
     def _columns_of(self, values: Sequence[Value | None]) -> Floats:
         """Return the column of each category; of those that are not counted one that is not."""
-        other = len(self._names) - 1 if self._names[-1] is None else len(self._names)
-        return coded(values, self._places, other)
+        return coded(values, self._columns, self._columns.get(None, len(self._columns)))
 
     def test(self, *, may_guess: bool) -> HourProfile | None:
         """Pass the next test; return the rhythm that is known by now.
@@ -239,7 +242,7 @@ class HourlyGrid:
         if self._tested_days <= CYCLE_DAYS:
             return None
         if self._knots is None:
-            columns = [self._cells(k) for k in range(len(self._names))]
+            columns = [self._cells(k) for k in range(len(self._columns))]
         else:
             columns = [self._cells(0), self._log_spreads()]
         has_alarmed = self.alarms > 1
@@ -249,13 +252,13 @@ class HourlyGrid:
         if all(parts is None for parts in found):
             return None
         hours = max(len(parts) for parts in found if parts is not None)
-        return self._rhythm([_spread_out(parts, hours) for parts in found])
+        return self._profile([_spread_out(parts, hours) for parts in found])
 
     def _guess(self) -> HourProfile | None:
         """Believe a single cycle, where the hours differ by more than chance explains."""
         rows = self._grid[:, 0].astype(np.float64)
         if self._knots is None:
-            columns = [self._cells(k) for k in range(len(self._names))]
+            columns = [self._cells(k) for k in range(len(self._columns))]
             means = [float(np.nanmean(cells)) for cells in columns]
             noise = [mean * (1 - mean) for mean in means]
         else:
@@ -270,51 +273,26 @@ class HourlyGrid:
             found.append(pattern.parts if is_seen else None)
         if all(parts is None for parts in found):
             return None
-        return self._rhythm([_spread_out(parts, DAY_HOURS) for parts in found])
+        return self._profile([_spread_out(parts, DAY_HOURS) for parts in found])
 
-    def _rhythm(self, columns: list[Floats]) -> HourProfile:
+    def _profile(self, columns: list[Floats]) -> HourProfile:
         hours, days = len(columns[0]), self._tested_days
         if self._knots is None:
-            return HourProfile(hours, names=self._names, shares=np.column_stack(columns), days=days)
+            shares = np.column_stack(columns).ravel()
+            return HourProfile(hours=hours, days=days, names=tuple(self._columns), shares=shares)
         level, spread = columns
         head = self._knots.copy()
-        head[score_kernel.HOURS] = hours
+        head[PROFILE.hours] = hours
         grid = self._grid
-        head[score_kernel.CENTRE] = float(grid[:, 1].sum()) / float(grid[:, 0].sum())
+        head[PROFILE.centre] = float(grid[:, 1].sum()) / float(grid[:, 0].sum())
         before, after = _slopes(level)
-        parts = np.empty((hours, hour_kernel.HOUR_PARTS))
-        parts[:, hour_kernel.MIDDLE] = level
-        parts[:, hour_kernel.BEFORE] = before
-        parts[:, hour_kernel.AFTER] = after
-        parts[:, hour_kernel.SPREAD] = np.maximum(np.exp(spread), LEAST_SPREAD)
-        return HourProfile(hours, table=np.concatenate((head, parts.ravel())), days=days)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "began": self._began,
-            "knots": self._knots,
-            "names": list(self._names),
-            "grid": self._grid.tobytes(),
-            "tested_days": self._tested_days,
-            "late": self._late,
-            "learnt_minutes": self._learnt_minutes,
-            "alarms": self.alarms,
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "HourlyGrid":
-        """Return the calendar as it was."""
-        calendar = cls(tree["began"], knots=tree["knots"], names=tree["names"])
-        grid = np.frombuffer(tree["grid"], dtype=np.float32).reshape(hour_kernel.GRID_HOURS, -1)
-        days = grid[calendar._places_of(hour_kernel.GRID_HOURS)]
-        calendar._reach(int(np.flatnonzero(days[:, 0]).max(initial=0)))
-        calendar._days[:] = days[: len(calendar._days)]
-        calendar._pass(tree["tested_days"])
-        calendar._late = tree["late"]
-        calendar._learnt_minutes = tree["learnt_minutes"]
-        calendar.alarms = tree["alarms"]
-        return calendar
+        parts = np.empty((hours, len(HOUR)))
+        parts[:, HOUR.middle] = level
+        parts[:, HOUR.before] = before
+        parts[:, HOUR.after] = after
+        parts[:, HOUR.spread] = np.maximum(np.exp(spread), LEAST_SPREAD)
+        table = np.concatenate((head, parts.ravel()))
+        return HourProfile(hours=hours, days=days, table=table)
 
 
 def _spread_out(parts: Floats | None, hours: int) -> Floats:

@@ -6,12 +6,13 @@ Rule 2. A number becomes what it would be at an average hour, in its own unit; o
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from streams.clock import DAY_HOURS, Minutes
+from streams.codec import encode
 from streams.season import hour_kernel
 from streams.values import Floats, Value
 
@@ -56,36 +57,33 @@ class Timestamps:
         return self._kept
 
 
-class HourProfile:
-    """What each hour adds: taken off a number, or expected of a share.
+class HourProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The part of each hour in a series: taken off a number, or expected of a share.
 
     Parameters
     ----------
     hours
         24 or 168.
-    table
-        For a number, as :func:`streams.season.hour_kernel.adjust` reads it.
-    names, shares
-        For categories: what each hour adds to the share of each.
     days
         Days of log time that it was learnt from.
+    table
+        For a number, as :func:`streams.season.hour_kernel.adjust` reads it.
+    names
+        For categories: those whose shares it is about; None stands for all others.
+    shares
+        For categories: the part of each hour in the share of each, hour by hour.
     """
 
-    def __init__(
-        self,
-        hours: int,
-        *,
-        table: Floats | None = None,
-        names: Sequence[Value | None] = (),
-        shares: Floats | None = None,
-        days: int,
-    ) -> None:
-        self.hours = hours
-        self.days = days
-        self._table = table
-        self._names = tuple(names)
-        self._shares = shares
-        self._expected: tuple[Sequence[Value | None], Floats] | None = None  # as asked for last
+    hours: int
+    days: int
+    table: Floats | None = None
+    names: tuple[Value | None, ...] = ()
+    shares: Floats | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HourProfile) and encode(self) == encode(other)
+
+    __hash__ = None  # type: ignore[assignment] # arrays have none
 
     @property
     def is_guess(self) -> bool:
@@ -103,52 +101,27 @@ class HourProfile:
     @property
     def is_of_numbers(self) -> bool:
         """Whether values are adjusted; else shares are expected."""
-        return self._table is not None
+        return self.table is not None
 
     def adjust(self, x: Floats, minutes: Minutes) -> Floats:
         """Return what numbers would be at an average hour."""
         adjusted = x.copy()
-        if self._table is not None:
-            hour_kernel.adjust(self._table, minutes, x, adjusted)
+        if self.table is not None:
+            hour_kernel.adjust(self.table, minutes, x, adjusted)
         return adjusted
 
-    @property
-    def names(self) -> tuple[Value | None, ...]:
-        """The categories whose shares it is about; None stands for the rest."""
-        return self._names
-
     def expected(self, names: Sequence[Value | None], minutes: Minutes) -> Floats | None:
-        """Return what the hour of each row adds to the share of each category."""
-        if self._shares is None:
+        """Return the part of the hour of each row in the share of each category.
+
+        A row for each of ``minutes``, a column for each of ``names``.
+        """
+        if self.shares is None:
             return None
-        if self._expected is None or self._expected[0] is not names:
-            known = {name: place for place, name in enumerate(self._names)}
-            columns = np.zeros((self.hours, len(names)))
-            for at, name in enumerate(names):
-                if name in known:
-                    columns[:, at] = self._shares[:, known[name]]
-            self._expected = names, columns
-        made: Floats = self._expected[1][minutes // 60 % self.hours]
-        return made
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "hours": self.hours,
-            "days": self.days,
-            "table": self._table,
-            "names": list(self._names),
-            "shares": None if self._shares is None else self._shares.ravel(),
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "HourProfile":
-        """Return the rhythm as it was."""
-        shares = tree["shares"]
-        return cls(
-            tree["hours"],
-            table=tree["table"],
-            names=tree["names"],
-            shares=None if shares is None else shares.reshape(tree["hours"], -1),
-            days=tree["days"],
-        )
+        shares: Floats = self.shares.reshape(self.hours, -1)[minutes // 60 % self.hours]
+        if names == self.names:
+            return shares
+        expected = np.zeros((len(minutes), len(names)))
+        for column, name in enumerate(names):
+            if name in self.names:
+                expected[:, column] = shares[:, self.names.index(name)]
+        return expected

@@ -10,10 +10,11 @@ Rule 4. After two weeks what was gathered is dropped; an alarm makes the questio
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from streams.change import STATISTICAL, Finding
+from streams.aspects import ASPECTS
+from streams.change import Finding
 from streams.clock import Minutes
+from streams.codec import Machine
 from streams.detect.sample import Sample
 from streams.season.calendar import CYCLE_DAYS, HourlyGrid
 from streams.season.hour_profile import HourProfile
@@ -26,14 +27,13 @@ QUICKEST_MINUTES = 20
 """A day's motion cannot be told from none in less: a backlog within minutes is no day."""
 
 
-class Seasonality:
-    """What is known of the rhythm of one series, and whether it must wait to know more."""
+class Seasonality(Machine):
+    """What is known of the hourly profile of one series, and whether it must wait to know more."""
 
-    def __init__(self) -> None:
-        self.rhythm: HourProfile | None = None
-        self._calendar: HourlyGrid | None = None
-        self._is_waiting = False
-        self._is_doubted = False
+    profile: HourProfile | None = None
+    _grid: HourlyGrid | None = None
+    _is_waiting: bool = False
+    _is_doubted: bool = False
 
     def learn(
         self,
@@ -42,34 +42,34 @@ class Seasonality:
         minutes: Minutes,
     ) -> HourProfile | None:
         """Look at the values of a reference; return the rhythm to take off them, if any."""
-        is_of_numbers = sample.levels is None
-        known = self._calendar or self.rhythm
+        is_of_numbers = sample.categories is None
+        known = self._grid or self.profile
         if known is not None and known.is_of_numbers != is_of_numbers:
-            self.rhythm = self._calendar = None
-        if not self._is_doubted and self.rhythm is not None and self._calendar is None:
-            return self.rhythm
-        if self._calendar is not None and self._calendar.rows > len(sample):
-            return self.rhythm
+            self.profile = self._grid = None
+        if not self._is_doubted and self.profile is not None and self._grid is None:
+            return self.profile
+        if self._grid is not None and self._grid.rows > len(sample):
+            return self.profile
         if is_of_numbers == bool(names) or sample.is_constant:
-            return self.rhythm
-        self._calendar = HourlyGrid.of(sample, names, minutes)
-        if self._calendar is not None:
+            return self.profile
+        self._grid = HourlyGrid.of(sample, names, minutes)
+        if self._grid is not None:
             self._is_doubted = False
-            self._take(self._calendar.find())
-        return self.rhythm
+            self._take(self._grid.find())
+        return self.profile
 
     def rows_until_test(self, minutes: Minutes) -> int | None:
         """Return how many rows may be read before `test` is due; None for all of them."""
-        return None if self._calendar is None else self._calendar.rows_until_test(minutes)
+        return None if self._grid is None else self._grid.rows_until_test(minutes)
 
     @property
     def is_observed(self) -> bool:
         """Whether values are gathered, to know whether there is a rhythm."""
-        return self._calendar is not None
+        return self._grid is not None
 
     def may_test_by(self, minute: int) -> bool:
         """Tell whether `test` may be due with rows that come until then."""
-        return self._calendar is not None and minute >= self._calendar.due
+        return self._grid is not None and minute >= self._grid.due
 
     def read(
         self,
@@ -79,28 +79,28 @@ class Seasonality:
         passed: Minutes | None,
     ) -> None:
         """Gather values, and let the time of all rows pass; None: no test may be due with them."""
-        if self._calendar is not None:
-            self._calendar.read(values, x, minutes)
-            self._calendar.pass_over(passed)
+        if self._grid is not None:
+            self._grid.read(values, x, minutes)
+            self._grid.pass_over(passed)
 
     def test(self) -> bool:
         """Make the test that is due; return whether the series must be learnt anew."""
-        calendar, before, was_waiting = self._calendar, self.rhythm, self._is_waiting
-        if calendar is None:
+        grid, before, was_waiting = self._grid, self.profile, self._is_waiting
+        if grid is None:
             return False
-        found = calendar.test(may_guess=was_waiting or calendar.alarms > 1)
+        found = grid.test(may_guess=was_waiting or grid.alarms > 1)
         self._take(found)
         self._is_waiting = False
-        return was_waiting or _kind_of(before) != _kind_of(self.rhythm)
+        return was_waiting or _kind_of(before) != _kind_of(self.profile)
 
     def _take(self, found: HourProfile | None) -> None:
         """Take over what a test has found, unless more is known."""
-        calendar, before = self._calendar, self.rhythm
-        is_over = calendar is None or calendar.is_over
+        grid, before = self._grid, self.profile
+        is_over = grid is None or grid.is_over
         if is_over or before is None or before.is_guess or (found and found.days >= before.days):
-            self.rhythm = found
+            self.profile = found
         if is_over:
-            self._calendar, self._is_doubted = None, False
+            self._grid, self._is_doubted = None, False
 
     def explains(self, finding: Finding, minute: int | None, *, is_steady: bool) -> bool:
         """Tell whether a change may be the first day's rhythm; then it waits to know more.
@@ -108,54 +108,34 @@ class Seasonality:
         That is so where the series had moved that way before, or moved within its reference, and
         no day has been seen to its end.
         """
-        calendar = self._calendar
-        if calendar is None or not calendar.is_young or finding.aspect not in STATISTICAL:
+        grid = self._grid
+        if grid is None or not grid.is_young or not ASPECTS[finding.aspect].is_drift:
             return False
-        if minute is None or calendar.minutes_until(minute) < QUICKEST_MINUTES:
+        if minute is None or grid.minutes_until(minute) < QUICKEST_MINUTES:
             return False
-        enough = CREPT_AGAIN if calendar.alarms else CREPT
-        has_moved = finding.crept > enough or (calendar.has_seen_hours and not is_steady)
+        enough = CREPT_AGAIN if grid.alarms else CREPT
+        has_moved = finding.crept > enough or (grid.has_seen_hours and not is_steady)
         self._is_waiting = has_moved
         return has_moved
 
     def note(self, finding: Finding) -> None:
         """Take note of an alarm: what one day seemed to say is refuted by it."""
-        if finding.aspect not in STATISTICAL:
+        if not ASPECTS[finding.aspect].is_drift:
             return
         self._is_doubted = True
-        if self._calendar is not None:
-            self._calendar.alarms += 1
-        if self.rhythm is not None and self.rhythm.days == CYCLE_DAYS:
-            self.rhythm = None
+        if self._grid is not None:
+            self._grid.alarms += 1
+        if self.profile is not None and self.profile.days == CYCLE_DAYS:
+            self.profile = None
 
     def describe(self) -> dict[str, object]:
         """Return what is known of the rhythm, for display."""
         return {
-            "hours": self.rhythm and self.rhythm.hours,
-            "is_guess": self.rhythm is not None and self.rhythm.is_guess,
+            "hours": self.profile and self.profile.hours,
+            "is_guess": self.profile is not None and self.profile.is_guess,
             "is_observed": self.is_observed,
             "is_waiting": self._is_waiting,
         }
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "rhythm": self.rhythm and self.rhythm.snapshot(),
-            "calendar": self._calendar and self._calendar.snapshot(),
-            "is_waiting": self._is_waiting,
-            "is_doubted": self._is_doubted,
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any] | None) -> "Seasonality":
-        """Return the season as it was; without a tree, one that has seen nothing."""
-        season = cls()
-        if tree is not None:
-            season.rhythm = tree["rhythm"] and HourProfile.restore(tree["rhythm"])
-            season._calendar = tree["calendar"] and HourlyGrid.restore(tree["calendar"])
-            season._is_waiting = tree["is_waiting"]
-            season._is_doubted = tree["is_doubted"]
-        return season
 
 
 def _kind_of(rhythm: HourProfile | None) -> tuple[int, int]:

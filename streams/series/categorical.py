@@ -1,139 +1,126 @@
-"""A categorical series and its detectors."""
+"""A categorical series and its detectors.
+
+Rule 1. The categories common enough to have a share worth watching are watched one by one, the
+        rest together (`streams.detect.sample.Categories`).
+Rule 2. Of two categories only one is watched, for the other follows: of an error, that a
+        prediction was wrong; else the rarer.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from streams.aspects import SeriesRole
 from streams.change import Finding
 from streams.clock import Minutes
-from streams.detect.budget import SeriesRole
-from streams.detect.reference import ShareReference
 from streams.detect.sample import Categories, Sample, coded
 from streams.detect.share import ShareDetector
 from streams.season.hour_profile import HourProfile
+from streams.series.learnt_series import Detectors, LearntSeries
 from streams.values import OTHER, Floats, Value, text_of
 
-MAX_NUMERIC_LEVELS = 10
+MAX_NUMERIC_CATEGORIES = 10
+"""Different numbers up to which a series of numbers is categorical (docs/detection.md)."""
 MIN_TEXT_ROWS = 3
+"""Rows of the rarest word of a reference that looks complete. By Good and Turing none of one row
+would do; with three, a category that is only rare is seldom taken for unseen."""
 MIN_NUMBER_ROWS = 20
-"""A number's neighbours are expected: new ones are news only if the rarest is common."""
+"""The same of numbers. New neighbours of a number are to be expected, unless the rarest is
+common."""
+_FIRST_ROWS = (20, 100)
+"""Rows looked at first: most series of numbers show by then that they have too many."""
 Hourly = tuple[HourProfile, Minutes]
-"""A rhythm, and the minutes of the values that it is about."""
+"""An hourly profile, and the minutes of the values that it is taken off."""
 
 
-class CategorySeries:
+class CategorySeries(LearntSeries, tag="categorical", dict=True):
     """One of a few categories, each watched by its share; the rare ones together as one."""
 
-    kind = "categorical"
+    _categories: Categories
+    _shares: ShareDetector
 
-    def __init__(self, levels: Categories, shares: ShareDetector) -> None:
-        self._levels = levels
-        self._shares = shares
-        self._codes = levels.codes
-        self._watched = _names_of(levels, shares.codes)
+    def __post_init__(self) -> None:
+        self._code_of = self._categories.codes
+        self._watched = _names_of(self._categories, self._shares.codes)
 
     @classmethod
     def learn(
         cls,
         sample: Sample,
-        levels: Categories,
+        categories: Categories,
         role: SeriesRole,
         false_alarms: float,
         hourly: Hourly | None = None,
     ) -> "CategorySeries":
-        """Learn shares; of two categories only one: being wrong if it is that, else the rarer."""
-        watched = _watched_codes(levels, role)
-        codes = sample.codes
+        """Learn the shares of a sample's categories.
+
+        Parameters
+        ----------
+        false_alarms
+            Per 10,000 values.
+        hourly
+            The hourly profile to expect of the shares.
+        """
+        watched = watched_codes(categories, role)
         expected, doubt = None, 1.0
         if hourly is not None:
-            rhythm, minutes = hourly
-            expected, doubt = rhythm.expected(_names_of(levels, watched), minutes), rhythm.doubt
-        reference = ShareReference.of(codes, watched, expected)
-        return cls(levels, ShareDetector(reference, false_alarms, codes, expected, doubt))
+            profile, minutes = hourly
+            expected = profile.expected(_names_of(categories, watched), minutes)
+            doubt = profile.doubt
+        shares = ShareDetector.learn(sample.codes, watched, false_alarms, expected, doubt)
+        return cls(categories, shares)
+
+    @property
+    def detectors(self) -> Detectors:
+        """The detector of the shares."""
+        return (self._shares,)
 
     @property
     def watched(self) -> tuple[Value | None, ...]:
-        """The categories watched by their shares, in the order of levels; None for the rest."""
+        """The categories watched by their shares; None for the rest."""
         return self._watched
 
     @property
     def is_settled(self) -> bool:
-        """Whether even a short reference tells what is normal; one category may lack the others."""
-        return len(self._levels.watched) + self._levels.others > 1 and self._shares.is_settled
-
-    @property
-    def is_steady(self) -> bool:
-        """Whether the reference shows no slow motion."""
-        return self._shares.is_steady
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether no alarm is on its way."""
-        return self._shares.is_calm
-
-    def set_budget(self, false_alarms: float) -> None:
-        """Set the thresholds."""
-        self._shares.set_budget(false_alarms)
+        """Whether even a short reference shows the series; one category alone never does."""
+        return len(self._categories.watched) + self._categories.others > 1 and super().is_settled
 
     def run(
         self, values: Sequence[Value], x: Floats | None, expected: Floats | None
     ) -> Finding | None:
         """Read values until the share of a category has changed."""
-        return self._shares.run(coded(values, self._codes, len(self._codes)), expected)
+        return self._shares.run(coded(values, self._code_of, len(self._code_of)), expected)
 
-    def category(self, level: int) -> str | None:
-        """Return the category's text."""
-        code = self._shares.codes[level]
-        return text_of(self._levels.watched[code]) if code < len(self._levels.watched) else OTHER
+    def category(self, index: int) -> str | None:
+        """Return the text of a category by its place among those watched."""
+        name = self._watched[index]
+        return OTHER if name is None else text_of(name)
 
     def describe(self) -> dict[str, object]:
         """Return the reference for display."""
-        levels = self._levels
+        categories = self._categories
         shares = {
-            text_of(value): rows / levels.rows
-            for value, rows in zip(levels.watched, levels.counts, strict=True)
+            text_of(value): rows / categories.rows
+            for value, rows in zip(categories.watched, categories.counts, strict=True)
         }
-        rest = max(1.0 - sum(shares.values()), 0.0) if levels.others else 0.0
+        rest = max(1.0 - sum(shares.values()), 0.0) if categories.others else 0.0
         return {
-            "kind": self.kind,
-            "rows": levels.rows,
+            "kind": "categorical",
+            "rows": categories.rows,
             "shares": shares,
-            "other_categories": levels.others,
+            "other_categories": categories.others,
             "other_share": rest,
             "inflation": self._shares.inflation,
         }
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "kind": self.kind,
-            "levels": self._levels.snapshot(),
-            "shares": self._shares.snapshot(),
-        }
 
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "CategorySeries":
-        """Return the series as it was."""
-        return cls(Categories.restore(tree["levels"]), ShareDetector.restore(tree["shares"]))
+def categories_of(values: Sequence[Value], role: SeriesRole, kind: str) -> Categories | None:
+    """Return the categories of a series, or None if it is a number or constant.
 
-
-def watched_names(levels: Categories, role: SeriesRole) -> tuple[Value | None, ...]:
-    """Return the categories that are watched by their shares; None stands for the rare ones."""
-    return _names_of(levels, _watched_codes(levels, role))
-
-
-def _watched_codes(levels: Categories, role: SeriesRole) -> list[int]:
-    if len(levels.watched) == 2 and levels.others == 0:
-        is_error = role == "error" and True in levels.watched
-        return [levels.watched.index(True) if is_error else 1]
-    return list(range(len(levels.watched) + 1))
-
-
-def _names_of(levels: Categories, codes: Sequence[int]) -> tuple[Value | None, ...]:
-    return tuple(levels.watched[k] if k < len(levels.watched) else None for k in codes)
-
-
-def category_levels(values: Sequence[Value], role: SeriesRole, kind: str) -> Categories | None:
-    """Return the categories of a series, or None if it is a number or constant."""
+    Parameters
+    ----------
+    kind
+        As in `streams.series.watch_spec.WatchSpec`.
+    """
     if isinstance(values[0], bool) and kind != "categorical":
         return Categories.of_truth(values)
     is_text = isinstance(values[0], str) or kind == "categorical"
@@ -141,27 +128,45 @@ def category_levels(values: Sequence[Value], role: SeriesRole, kind: str) -> Cat
         return Categories.of(values, rarest_rows=MIN_TEXT_ROWS)
     if kind == "numeric" or role == "score":
         return None
-    if any(len(set(values[:few])) > MAX_NUMERIC_LEVELS for few in (20, 100)):  # mostly at once
+    if any(len(set(values[:few])) > MAX_NUMERIC_CATEGORIES for few in _FIRST_ROWS):
         return None
-    if not 1 < len(set(values)) <= MAX_NUMERIC_LEVELS:
+    if not 1 < len(set(values)) <= MAX_NUMERIC_CATEGORIES:
         return None
     return Categories.of(values, rarest_rows=MIN_NUMBER_ROWS)
 
 
+def watched_codes(categories: Categories, role: SeriesRole) -> list[int]:
+    """Return the codes of the categories that are watched by their shares (Rule 2)."""
+    if len(categories.watched) == 2 and categories.others == 0:
+        is_error = role == "error" and True in categories.watched
+        return [categories.watched.index(True) if is_error else 1]
+    return list(range(len(categories.watched) + 1))
+
+
+def watched_names(categories: Categories, role: SeriesRole) -> tuple[Value | None, ...]:
+    """Return the categories that are watched by their shares; None stands for the rare ones."""
+    return _names_of(categories, watched_codes(categories, role))
+
+
+def _names_of(categories: Categories, codes: Sequence[int]) -> tuple[Value | None, ...]:
+    watched = categories.watched
+    return tuple(watched[code] if code < len(watched) else None for code in codes)
+
+
 def shares_as_usual(
-    described: Mapping[str, Any], rhythm: HourProfile, minutes: Minutes
+    described: Mapping[str, Any], profile: HourProfile, minutes: Minutes
 ) -> dict[str, Any]:
-    """Return the shares of a reference, as `describe` tells it, as at an average hour.
+    """Return the shares of a described reference as at an average hour; {} if it has none.
 
     Parameters
     ----------
     described
-        Of values with these ``minutes``.
+        A reference, as a series describes it, of values with these ``minutes``.
     """
-    expected = rhythm.expected(rhythm.names, minutes)
+    expected = profile.expected(profile.names, minutes)
     if expected is None or "shares" not in described:
         return {}
-    added = dict(zip(rhythm.names, expected.mean(axis=0).tolist(), strict=True))
+    added = dict(zip(profile.names, expected.mean(axis=0).tolist(), strict=True))
     by_text = {text_of(name): part for name, part in added.items() if name is not None}
     shares = described["shares"].items()
     return {

@@ -1,106 +1,28 @@
-"""What comes in: which of the values given to a series are its own.
+"""Values as they come to a series, and the part of them that is its own.
 
-Rule 1. What is not finite is refused before anything has changed.
-Rule 2. Missing values and values of another type are taken out, with their places kept.
-Rule 3. What a series learns from is held small, and comes out as it went in, types included: words
-        as codes, and the minutes that series have in common once for all of them.
+Rule 1. A value that is not finite is refused before any state has changed: one NaN would blind
+        ADWIN and Page-Hinkley for good.
+Rule 2. Missing values and values of another type are taken out; the rows of the rest are kept.
 """
 
 import math
-import sys
-from array import array
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from streams.season.hour_profile import Timestamps
 from streams.values import Floats, Scalar, Value
 
-Buffer: TypeAlias = "list[Value] | array[float] | Codes"
-Types = frozenset[type]
-NUMBER: Types = frozenset((float, int))
-TEXT: Types = frozenset((str,))
-TRUTH: Types = frozenset((bool,))
-ANY = NUMBER | TEXT | TRUTH
-MAX_CODES = 256
-
-
-class Codes:
-    """Values of one type, a byte each: there are few different ones.
-
-    Examples
-    --------
-    >>> codes = Codes(str)
-    >>> codes.take(["red", "blue", "red"]), list(codes)
-    (True, ['red', 'blue', 'red'])
-    """
-
-    __slots__ = ("_codes", "_places", "kind")
-
-    def __init__(self, kind: type) -> None:
-        self.kind = kind
-        self._places: dict[Value, int] = {}
-        self._codes = bytearray()
-
-    def take(self, values: Sequence[Value]) -> bool:
-        """Add values of the type; do nothing and return False if too many are different."""
-        places = self._places
-        new = set(values).difference(places)
-        if len(places) + len(new) > MAX_CODES:
-            return False
-        if new:
-            for value in filter(new.__contains__, dict.fromkeys(values)):
-                places[sys.intern(value) if isinstance(value, str) else value] = len(places)
-        self._codes += bytes(map(places.__getitem__, values))
-        return True
-
-    def __len__(self) -> int:
-        return len(self._codes)
-
-    def __iter__(self) -> Iterator[Value]:
-        return map(list(self._places).__getitem__, self._codes)
-
-
-class MinuteLog:
-    """The minutes of the values that a series learns from.
-
-    Series of one model that begin with the same ``log`` hold it once, as long as their minutes are
-    the same: each reads only as far as its own go, and whoever differs goes on with a copy.
-
-    Examples
-    --------
-    >>> log = bytearray()
-    >>> one, other, third = MinuteLog(log), MinuteLog(log), MinuteLog(log)
-    >>> one.add(b"1234"), other.add(b"12"), other.add(b"3456"), third.add(b"129")
-    (None, None, None, None)
-    >>> bytes(one), bytes(other), bytes(third), bytes(log)
-    (b'1234', b'123456', b'129', b'123456')
-    """
-
-    __slots__ = ("_log", "_size")
-
-    def __init__(self, log: bytearray | None = None, size: int = 0) -> None:
-        self._log = log
-        self._size = size
-
-    def add(self, minutes: bytes) -> None:
-        """Add what `streams.season.hour_profile.Timestamps.kept` makes of instants."""
-        log, size = self._log, self._size
-        if log is None:
-            log = self._log = bytearray()
-        self._size = size + len(minutes)
-        if len(log) == size:
-            log += minutes
-        elif not log.startswith(minutes, size):  # as it does for all but the first of a model
-            held = log[size : self._size]
-            if minutes.startswith(held):
-                log += minutes[len(held) :]
-            else:
-                self._log = log[:size] + minutes
-
-    def __bytes__(self) -> bytes:
-        return b"" if self._log is None else bytes(self._log[: self._size])
+Family = Literal["number", "text", "truth", "any"]
+"""Types that a series takes for one."""
+TYPES: dict[Family, frozenset[type]] = {
+    "number": frozenset((float, int)),
+    "text": frozenset((str,)),
+    "truth": frozenset((bool,)),
+    "any": frozenset((float, int, str, bool)),
+}
+NUMBER = TYPES["number"]
 
 
 class NonFiniteValueError(ValueError):
@@ -108,17 +30,26 @@ class NonFiniteValueError(ValueError):
 
 
 class CleanColumn(NamedTuple):
-    """What is left of some inputs when the missing and the foreign are taken out.
+    """The inputs of a series without those that are missing or of another type.
 
     Parameters
     ----------
     rows
-        How many inputs there were.
-    values, kinds, x, moments, places
-        What is left: as it came, its types, as doubles where none is text, when, in which rows.
-    flags
-        1 where an input is missing; None where none is.
-    foreign
+        Number of inputs, with those taken out.
+    values
+        The inputs left, as they came.
+    kinds
+        Types of the values.
+    x
+        The values as doubles; None where one is text.
+    moments
+        When the values came, where that is known.
+    places
+        The row of each value.
+    missing
+        1 for a missing input, 0 for another, for each row; None where none is missing and none of
+        another type.
+    wrong_type
         The rows of inputs of another type.
     """
 
@@ -128,8 +59,8 @@ class CleanColumn(NamedTuple):
     x: Floats | None
     moments: Timestamps | None
     places: Sequence[int]
-    flags: Floats | None = None
-    foreign: Sequence[int] = ()
+    missing: Floats | None = None
+    wrong_type: Sequence[int] = ()
 
     def until(self, index: int) -> "CleanColumn":
         """Return the part that ends with the value at ``index``."""
@@ -141,12 +72,12 @@ class CleanColumn(NamedTuple):
             None if self.x is None else self.x[own],
             None if self.moments is None else self.moments.at(own),
             self.places[own],
-            None if self.flags is None else self.flags[:rows],
-            [row for row in self.foreign if row < rows],
+            None if self.missing is None else self.missing[:rows],
+            [row for row in self.wrong_type if row < rows],
         )
 
     def chosen(self, kept: Sequence[int]) -> "CleanColumn":
-        """Return it with some of its values only."""
+        """Return the column with some of its values only."""
         values = [self.values[index] for index in kept]
         return self._replace(
             values=values,
@@ -162,42 +93,13 @@ def doubles(values: Sequence[Value], kinds: set[type]) -> Floats | None:
     return None if str in kinds else np.array(values, dtype=np.float64)
 
 
-def extended(buffer: Buffer, values: Sequence[Value], kinds: set[type]) -> Buffer:
-    """Return the buffer with more values: as doubles while all are, as codes while few differ.
-
-    ``kinds`` are the values' types.
-    """
-    if kinds == {float} and not buffer:
-        return array("d", cast("Sequence[float]", values))
-    if kinds == {float} and isinstance(buffer, array):
-        buffer.extend(cast("Sequence[float]", values))
-        return buffer
-    if not kinds:
-        return buffer
-    if len(kinds) == 1 and kinds != {float}:
-        codes = _codes_for(buffer, *kinds)
-        if codes is not None and codes.take(values):
-            return codes
-    words = map(sys.intern, cast("Sequence[str]", values)) if kinds == {str} else values
-    extended: list[Value] = buffer if isinstance(buffer, list) else list(buffer)
-    extended.extend(words)
-    return extended
-
-
-def _codes_for(buffer: Buffer, kind: type) -> Codes | None:
-    """Return the codes that values of a type can be added to."""
-    if isinstance(buffer, Codes):
-        return buffer if buffer.kind is kind else None
-    return None if buffer else Codes(kind)
-
-
-def family(value: Value) -> Types:
-    """Return the types that are one with a value's."""
+def family_of(value: Value) -> Family:
+    """Return the family of a value's type."""
     kind = type(value)
-    return NUMBER if kind in NUMBER else TEXT if kind is str else TRUTH
+    return "number" if kind in NUMBER else "text" if kind is str else "truth"
 
 
-def refuse_what_is_not_finite(values: Sequence[Scalar], kinds: set[type]) -> None:
+def refuse_non_finite(values: Sequence[Scalar], kinds: set[type]) -> None:
     """Refuse values, of these types, of which one is no finite number.
 
     Raises
@@ -208,7 +110,7 @@ def refuse_what_is_not_finite(values: Sequence[Scalar], kinds: set[type]) -> Non
     if kinds.isdisjoint(NUMBER):
         return
     try:
-        if math.isfinite(sum(values)):  # type: ignore[arg-type] # what has no sum is looked at below
+        if math.isfinite(sum(values)):  # type: ignore[arg-type] # text is caught
             return
     except (TypeError, OverflowError):
         pass

@@ -1,48 +1,48 @@
-"""The rate of missing values of a series."""
+"""The missing values of a series.
+
+Rule 1. Where no value of a whole reference was missing, the first missing one is a fact.
+Rule 2. Otherwise the share of missing values is watched by a detector, within the alert budget.
+Rule 3. After either the share is learnt again. A fact needs twice as many inputs as before without
+        a missing one to be a fact again, up to ``MAX_QUIET_ROWS``.
+"""
 
 from bisect import bisect_right
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
-from streams.change import Finding
-from streams.detect.reference import ShareReference
+from streams.change import Figures, Finding
+from streams.codec import Machine
 from streams.detect.share import ShareDetector
 from streams.values import Floats
 
-MAX_SILENT_ROWS = 64_000
+MAX_QUIET_ROWS = 64_000
+"""Inputs: the default reference of 2,000, doubled five times. It bounds the flags kept."""
 
 
-class MissingRule:
-    """Watch how often a series has no usable value.
+class MissingRule(Machine):
+    """Watch how often a series has no usable value."""
 
-    Parameters
-    ----------
-    stages
-        Inputs after which the share of missing values is learnt, and learnt better.
-    """
-
-    __slots__ = ("_detector", "_flags", "_is_learning", "_is_news", "_rows", "_stages")
-
-    def __init__(self, stages: tuple[int, ...]) -> None:
-        self._stages = stages
-        self._rows = 0  # since learning began
-        self._is_learning = True
-        self._flags: bytearray | None = None  # of what is being learnt; None while none is missing
-        self._detector: ShareDetector | None = None
-        self._is_news = False
+    _stages: tuple[int, ...]
+    """Inputs after which the share of missing values is learnt, and learnt better."""
+    _rows: int = 0
+    """Inputs since learning began."""
+    _is_learning: bool = True
+    _flags: bytearray | None = None
+    """1 for each missing input since learning began, 0 for the others; None before the first."""
+    _detector: ShareDetector | None = None
+    _is_fact: bool = False
+    """Whether the next missing value is a fact."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing was ever missing in a whole reference."""
-        return self._is_news
+        """Whether no value of a whole reference was missing."""
+        return self._is_fact
 
     def passes_over(self, rows: int) -> bool:
-        """Take ``rows`` inputs into account, none missing; return whether that was all to do.
+        """Take ``rows`` inputs, none missing, where they need only be counted; else do nothing.
 
-        Nothing is to be done where none has ever been missing, up to the next stage. If it returns
-        False, nothing has been done.
+        Returns whether they were taken.
         """
         is_quiet = self.is_quiet(rows)
         if is_quiet:
@@ -50,19 +50,25 @@ class MissingRule:
         return is_quiet
 
     def is_quiet(self, rows: int) -> bool:
-        """Whether there is nothing to do with ``rows`` inputs, none missing, but to `keep` them."""
-        if self._is_news or self._detector is not None or not self._is_learning:
-            return self._is_news
+        """Whether ``rows`` inputs, none missing, need only be counted, by `keep`."""
+        if self._is_fact or self._detector is not None or not self._is_learning:
+            return self._is_fact
         return self._rows + rows < self._stages[bisect_right(self._stages, self._rows)]
 
     def keep(self, rows: int) -> None:
-        """Take ``rows`` inputs into account, none missing, that `is_quiet` is true of."""
+        """Count ``rows`` inputs, none missing, for which `is_quiet` holds."""
         self._rows += rows
         if self._flags is not None:
             self._flags += bytes(rows)
 
     def update(self, flags: Floats, false_alarms: float) -> list[Finding]:
-        """Read flags, 1 where a value is missing."""
+        """Read flags, 1 where a value is missing.
+
+        Parameters
+        ----------
+        false_alarms
+            Per 10,000 inputs.
+        """
         findings: list[Finding] = []
         at = 0
         while at < len(flags):
@@ -75,7 +81,7 @@ class MissingRule:
                 continue
             findings.append(replace(finding, row=at + finding.row))
             at += finding.row + 1
-            self._relearn()
+            self.restart()
         return findings
 
     def _rows_until_stage(self) -> int:
@@ -84,17 +90,16 @@ class MissingRule:
         return self._stages[bisect_right(self._stages, self._rows)] - self._rows
 
     def _read(self, flags: Floats) -> Finding | None:
-        if self._is_news:
+        if self._is_fact:
             hits = np.flatnonzero(flags)
             if len(hits) == 0:
                 return None
+            share = 1 / (self._rows + int(hits[0]) + 1)
             return Finding(
                 row=int(hits[0]),
                 aspect="missing",
                 detector="rule",
-                direction="up",
-                value=1 / (self._rows + int(hits[0]) + 1),
-                baseline=0.0,
+                figures=Figures(value=share, baseline=0.0, direction="up"),
             )
         if self._detector is None:
             return None
@@ -111,57 +116,29 @@ class MissingRule:
             self._flags += flags.astype(np.uint8).tobytes()
         if self._rows not in self._stages:
             return
-        seen = np.frombuffer(self._all_flags(), dtype=np.uint8).astype(np.float64)
-        if seen.any():
-            self._detector = ShareDetector(ShareReference.of(seen, [1]), false_alarms, seen)
+        if self._flags is not None:
+            learnt = np.frombuffer(self._flags, dtype=np.uint8).astype(np.float64)
+            self._detector = ShareDetector.learn(learnt, [1], false_alarms)
         if self._rows == self._stages[-1]:
-            self._is_news = not seen.any()
+            self._is_fact = self._flags is None
             self._is_learning, self._flags = False, None
 
-    def _all_flags(self) -> bytes:
-        """Return the flags of all inputs since learning began."""
-        return bytes(self._rows if self._flags is None else self._flags)
-
-    def _relearn(self) -> None:
-        if self._is_news:  # a fact that was told: it takes a longer silence to be one again
-            self._stages = (*self._stages[-2:], min(2 * self._stages[-1], MAX_SILENT_ROWS))
+    def restart(self) -> None:
+        """Learn the share again from the next value on."""
+        stages = self._stages[-2:]
+        if self._is_fact:  # Rule 3
+            stages = (self._stages[-1], min(2 * self._stages[-1], MAX_QUIET_ROWS))
+        self._stages = tuple(dict.fromkeys(stages))
         self._rows = 0
         self._is_learning, self._flags = True, None
         self._detector = None
-        self._is_news = False
-        self._stages = tuple(dict.fromkeys(self._stages[-2:]))
-
-    def restart(self) -> None:
-        """Learn the share anew from the next value on."""
-        self._relearn()
+        self._is_fact = False
 
     def settle(self, stages: tuple[int, ...]) -> None:
-        """Take what has been learnt as it is; ``stages`` are for learning anew."""
+        """Keep the share that was learnt; learn again at these stages."""
         self._stages = stages
 
     def set_budget(self, false_alarms: float) -> None:
-        """Set the thresholds."""
+        """Set the thresholds for so many false alarms per 10,000 inputs."""
         if self._detector is not None:
             self._detector.set_budget(false_alarms)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "stages": list(self._stages),
-            "rows": self._rows,
-            "flags": self._all_flags() if self._is_learning else None,
-            "detector": None if self._detector is None else self._detector.snapshot(),
-            "is_news": self._is_news,
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "MissingRule":
-        """Return the rule as it was."""
-        rule = cls(tuple(tree["stages"]))
-        rule._rows = tree["rows"]
-        rule._is_learning = tree["flags"] is not None
-        if tree["flags"] and any(tree["flags"]):
-            rule._flags = bytearray(tree["flags"])
-        rule._detector = tree["detector"] and ShareDetector.restore(tree["detector"])
-        rule._is_news = tree["is_news"]
-        return rule

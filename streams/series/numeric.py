@@ -1,141 +1,114 @@
-"""A numeric series and its detectors."""
+"""A numeric series and its detectors.
+
+Rule 1. A value that fills more than `MIN_ATOM_SHARE` of the rows (no income, no claim) is an atom:
+        it is watched by its share, and left out of the mean and the spread. The rest is smooth
+        enough for normal scores.
+Rule 2. A heap (a code, a round number, the end of a scale) is watched by its share as well: a
+        value above ``MIN_HEAP_SHARE`` of the rows that comes ``HEAP_RATIO`` times as often as its
+        neighbours on the scale.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from streams.change import Finding
 from streams.detect import statistics
 from streams.detect.level import NumericDetector
-from streams.detect.reference import NumericReference, ShareReference, coarse_knots
-from streams.detect.sample import MAX_LEVELS, MIN_ATOM_SHARE, Sample
+from streams.detect.reference import coarse_knots
+from streams.detect.sample import MAX_CATEGORIES, MIN_ATOM_SHARE, Sample
 from streams.detect.share import ShareDetector
+from streams.series.learnt_series import Detectors, LearntSeries
 from streams.values import Floats, Value, text_of
 
 MIN_HEAP_SHARE, HEAP_RATIO = 0.05, 2.0
-MIN_LEVEL_ROWS = 100
+"""Share of the rows, and ratio of frequencies (docs/detection.md): counts that rise and fall
+smoothly, a Poisson variable of mean 9 say, have no heaps."""
+MIN_SMOOTH_ROWS = 100
+"""Values that are no atoms, below which their mean and spread are not watched: half of the first
+stage of a reference."""
 _POINTS = {f"{point:g}": point for point in (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)}
+"""Ranks of the quantiles in a description, by their names there."""
 
 
-class NumericSeries:
-    """A number that varies, and the values it takes so often that they are cases of their own.
+class NumericSeries(LearntSeries, tag="numeric"):
+    """A number that varies, and the values that it takes so often that each is its own case."""
 
-    A value above 30 % of the rows (no income, no claim) is watched by its share, and left out of
-    the level: what remains is smooth enough for normal scores. A heap (a code, a round number, the
-    end of a scale) is watched by its share as well: a value above 5 % that comes twice as often as
-    its neighbours on the scale.
-    """
-
-    kind = "numeric"
-
-    watched: tuple[Value | None, ...] = ()
-
-    def __init__(
-        self,
-        atoms: Sequence[float],
-        heaps: Sequence[float],
-        level: NumericDetector | None,
-        shares: ShareDetector | None,
-        summary: dict[str, object],
-    ) -> None:
-        self._atoms = tuple(atoms)
-        self._heaps = tuple(heaps)
-        self._level = level
-        self._shares = shares
-        self._summary = summary
+    _atoms: tuple[float, ...]
+    _heaps: tuple[float, ...]
+    _numbers: NumericDetector | None
+    _shares: ShareDetector | None
+    _summary: dict[str, Any]
 
     @classmethod
     def learn(cls, sample: Sample, false_alarms: float, doubt: float = 1.0) -> "NumericSeries":
-        """Learn from numbers of which at least two differ."""
+        """Learn from numbers of which at least two differ.
+
+        Parameters
+        ----------
+        false_alarms
+            Per 10,000 values.
+        doubt
+            `HourProfile.doubt` of the profile that was taken off the numbers; 1 without one.
+        """
         atoms, heaps = _common_values(sample)
-        smooth, level, shares = sample, None, None
+        smooth, numbers, shares = sample, None, None
         if atoms or heaps:
             codes = _place_codes(sample.x, (*atoms, *heaps))
-            reference = ShareReference.of(codes, range(len(atoms) + len(heaps)))
-            shares = ShareDetector(reference, false_alarms, codes)
+            shares = ShareDetector.learn(codes, range(len(atoms) + len(heaps)), false_alarms)
             if atoms:
                 smooth = Sample.of(sample.x[~_is_atom(codes, len(atoms))])
-        if len(smooth) >= MIN_LEVEL_ROWS and smooth.ordered[0] < smooth.ordered[-1]:
-            level = NumericDetector(NumericReference.of(smooth), false_alarms, smooth, doubt)
-        series = cls(atoms, heaps, level, shares, _numeric_summary(sample, atoms, smooth))
-        if level is not None and shares is not None:
+        if len(smooth) >= MIN_SMOOTH_ROWS and smooth.ordered[0] < smooth.ordered[-1]:
+            numbers = NumericDetector.learn(smooth, false_alarms, doubt)
+        summary = _numeric_summary(sample, atoms, smooth)
+        series = cls(tuple(atoms), tuple(heaps), numbers, shares, summary)
+        if numbers is not None and shares is not None:
             series.set_budget(false_alarms)
         return series
 
     @property
-    def is_settled(self) -> bool:
-        """Whether even a short reference tells what is normal."""
-        return all(watch.is_settled for watch in (self._level, self._shares) if watch is not None)
-
-    @property
-    def is_steady(self) -> bool:
-        """Whether the reference shows no slow motion."""
-        return all(watch.is_steady for watch in (self._level, self._shares) if watch is not None)
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether no alarm is on its way."""
-        return all(watch.is_calm for watch in (self._level, self._shares) if watch is not None)
-
-    def set_budget(self, false_alarms: float) -> None:
-        """Set the thresholds; what watches the level and what watches the atoms get equal parts."""
-        watches = [watch for watch in (self._level, self._shares) if watch is not None]
-        for watch in watches:
-            watch.set_budget(false_alarms / len(watches))
+    def detectors(self) -> Detectors:
+        """The detector of mean and spread, and that of the shares of atoms and heaps."""
+        return tuple(each for each in (self._numbers, self._shares) if each is not None)
 
     def run(
         self, values: Sequence[Value], x: Floats | None, expected: Floats | None
     ) -> Finding | None:
-        """Read values until something has changed."""
+        """Read values until the mean, the spread or the share of an atom or heap has changed."""
         if x is None:
             return None
         if self._shares is None:
-            return None if self._level is None else self._level.run(x)
+            return None if self._numbers is None else self._numbers.run(x)
         codes = _place_codes(x, (*self._atoms, *self._heaps))
         share = self._shares.run(codes)
-        if self._level is None:
+        if self._numbers is None:
             return share
         rows = np.flatnonzero(~_is_atom(codes, len(self._atoms)))
-        level = self._level.run(x[rows])
-        if level is not None:
-            level = replace(level, row=int(rows[level.row]))
-        if share is None or (level is not None and level.row < share.row):
-            return level
+        number = self._numbers.run(x[rows])
+        if number is not None:
+            number = replace(number, row=int(rows[number.row]))
+        if share is None or (number is not None and number.row < share.row):
+            return number
         return share
 
-    def category(self, level: int) -> str | None:
+    def category(self, index: int) -> str | None:
         """Return the text of the atom or heap."""
-        return text_of((*self._atoms, *self._heaps)[level])
+        return text_of((*self._atoms, *self._heaps)[index])
 
     def describe(self) -> dict[str, object]:
         """Return the reference for display."""
-        return {"kind": self.kind, **self._summary}
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "kind": self.kind,
-            "atoms": list(self._atoms),
-            "heaps": list(self._heaps),
-            "level": self._level and self._level.snapshot(),
-            "shares": self._shares and self._shares.snapshot(),
-            "summary": self._summary,
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "NumericSeries":
-        """Return the series as it was."""
-        level = tree["level"] and NumericDetector.restore(tree["level"])
-        shares = tree["shares"] and ShareDetector.restore(tree["shares"])
-        return cls(tree["atoms"], tree.get("heaps", ()), level, shares, tree["summary"])
+        return {"kind": "numeric", **self._summary}
 
 
 def _common_values(sample: Sample) -> tuple[list[float], list[float]]:
-    """Return atoms and heaps; each fills one of so many evenly spaced places."""
+    """Return atoms and heaps in rising order.
+
+    A value that fills more than a part of the rows fills one of so many evenly spaced places.
+    """
     ordered = sample.ordered
     least = MIN_HEAP_SHARE * len(ordered)
     if sample.commonest_rows <= least:
@@ -152,7 +125,7 @@ def _common_values(sample: Sample) -> tuple[list[float], list[float]]:
             atoms.append(value)
         elif rows > least and HEAP_RATIO * _neighbours(ordered, start, end) / 2 < rows:
             heaps.append((rows, value))
-    most = sorted(heaps, reverse=True)[: MAX_LEVELS - len(atoms)]
+    most = sorted(heaps, reverse=True)[: MAX_CATEGORIES - len(atoms)]
     return atoms, sorted(value for _, value in most)
 
 
@@ -193,8 +166,8 @@ def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> 
 
 
 def _coarse_summary(smooth: Sample, quantiles: dict[str, float]) -> dict[str, float] | None:
-    """Say what `coarse_knots` makes of the values that are no atoms."""
-    if len(smooth) < MIN_LEVEL_ROWS:
+    """Return the figures of the scores, by `coarse_knots`, of the values that are no atoms."""
+    if len(smooth) < MIN_SMOOTH_ROWS:
         return None
     knots, scores = coarse_knots(quantiles)
     made = np.empty(len(smooth))

@@ -11,17 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
-from streams.alert.lifecycle import AlertStates
 from streams.alert.transition import Transition
+from streams.aspects import SeriesRole
 from streams.clock import Instants
-from streams.detect.budget import SeriesRole
+from streams.codec import encode
+from streams.series.monitored import Column, Reading, RowTransition
 from streams.series.offline import profile, watch_of
-from streams.series.panel import Column, EventOf, SeriesSet
+from streams.series.series_set import REGRESSION_SERIES, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec
 from streams.values import Scalar
 
 FEWEST_VALUES = FIRST_STAGES[0]
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+_UNREADABLE = (LookupError, TypeError, ValueError)
+"""Errors of a state whose checksum is right, and whose fields do not fit each other."""
 _OWN_SERIES: dict[str, SeriesRole] = {
     "prediction": "prediction",
     "score": "score",
@@ -30,37 +32,37 @@ _OWN_SERIES: dict[str, SeriesRole] = {
 }
 
 
-class RecordingPanel(SeriesSet):
-    """A panel that keeps what it is given, and watches nothing."""
+class RecordingSeries(SeriesSet):
+    """Series that keep their values and find nothing."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
         self._kept: dict[str, list[Scalar]] = {}
         self._at_ms: dict[str, list[Instants]] = {}
 
-    def update(
-        self, columns: Sequence[Column], lives: AlertStates, event_of: EventOf
-    ) -> list[Transition]:
+    def read(
+        self, columns: Sequence[Column], reading: Reading
+    ) -> list[tuple[SeriesRole, RowTransition]]:
         """Keep the columns, from the first value of each series on."""
-        for column, start in zip(columns, self._meet(columns, event_of), strict=True):
+        for column, start in zip(columns, self._meet(columns, reading.event_of), strict=True):
             if start is not None:
                 self._kept.setdefault(column.series, []).extend(column.values[start:])
                 self._at_ms.setdefault(column.series, []).append(column.at_ms[start:])
         return []
 
-    def become_regression(self) -> None:
-        """Forget what was kept of the series that begin anew."""
-        super().become_regression()
-        for series in ("prediction", "error", "outcome"):
+    def become_regression(self, now_ms: int) -> list[Transition]:
+        """Forget the values of the series that begin again."""
+        for series in REGRESSION_SERIES:
             self._kept.pop(series, None)
             self._at_ms.pop(series, None)
+        return super().become_regression(now_ms)
 
     def profiles(self) -> dict[str, SeriesProfile]:
         """Return the reference of every series that has enough values."""
         return {
             series: SeriesProfile.model_validate(
                 profile(
-                    self._watch_spec(series, self._roles[series]),
+                    self._watch_spec(series, self[series].role),
                     values,
                     at_ms=np.concatenate(self._at_ms[series]),
                 )
@@ -88,7 +90,7 @@ def check_profile(spec: ModelSpec) -> None:
             role = _OWN_SERIES[series]
         watched = WatchSpec(role=role, reference_rows=spec.reference.rows)
         try:
-            watch_of(watched, made.model_dump()).snapshot()
+            encode(watch_of(watched, made.model_dump()))
         except _UNREADABLE as error:
             msg = f"{field}.state: is not what `tidegauge profile` of this version writes: {error}"
             raise SpecError(msg) from error

@@ -1,10 +1,17 @@
-"""Check whether a series with an open alert has returned to its first reference."""
+"""Check whether a series with an open alert has returned to its first reference.
+
+Rule 1. Only series with an open alert are checked: the others cost nothing.
+Rule 2. A series is back when the latest block of values and ``BACK`` of the last ``LAST`` are.
+Rule 3. A series is never back within the ``AWAY_ROWS`` values that begin with the one that raised
+        the alert: so many can be read at once, before it must be known whether it relearns.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-from streams.change import Change
+from streams.aspects import ASPECTS
 from streams.clock import Instants
+from streams.codec import Machine
 from streams.series.recovery_measures import (
     MIN_BLOCK_ROWS,
     AbsenceMeasure,
@@ -13,34 +20,33 @@ from streams.series.recovery_measures import (
     NumberMeasure,
     ShareMeasure,
 )
+from streams.series.watch import Detection
 from streams.values import Scalar
 
 BACK, LAST = 3, 4
+"""Blocks (docs/wire.md, Alerts). One of four may be away by chance."""
 AWAY_ROWS = BACK * MIN_BLOCK_ROWS
+"""Values."""
 
 
-class RecoveryCheck:
-    """Reads blocks of a series since its alarm.
-
-    Parameters
-    ----------
-    measure
-        What to read with.
+class RecoveryCheck(Machine):
+    """Read blocks of a series since its alarm.
 
     Attributes
     ----------
+    measure
+        Measures the blocks.
     rows
         Values read so far.
-    aways
+    blocks_away
         Blocks that were away so far.
     """
 
-    def __init__(self, measure: BlockMeasure) -> None:
-        self.measure = measure
-        self.rows = 0
-        self.blocks_away = 0
-        self._filled = 0
-        self._backs: list[bool] = []
+    measure: BlockMeasure
+    rows: int = 0
+    blocks_away: int = 0
+    _filled: int = 0
+    _backs: tuple[bool, ...] = ()
 
     @property
     def due(self) -> int:
@@ -49,90 +55,69 @@ class RecoveryCheck:
 
     @property
     def is_back(self) -> bool:
-        """Whether the series is back (Rule 3)."""
+        """Whether the series is back (Rule 2)."""
         return bool(self._backs) and self._backs[-1] and sum(self._backs) >= BACK
 
     def read(self, values: Sequence[Scalar], at_ms: Instants) -> BlockResult | None:
-        """Read at most ``due`` values; return what the block says when it is full."""
+        """Read at most ``due`` values; return the result of the block when it is full."""
         self.rows += len(values)
         self._filled += self.measure.read(values, at_ms)
         if self._filled < self.measure.block_rows:
             return None
         self._filled = 0
-        reading = self.measure.close()
-        self._backs = [*self._backs, reading.is_back][-LAST:]
-        self.blocks_away += not reading.is_back
-        return reading
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        return {
-            "measure": self.measure.snapshot(),
-            "rows": self.rows,
-            "aways": self.blocks_away,
-            "filled": self._filled,
-            "backs": self._backs,
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "RecoveryCheck":
-        """Return the gauge as it was."""
-        gauge = cls(_MEASURES[tree["measure"]["kind"]](tree["measure"]))
-        gauge.rows = tree["rows"]
-        gauge.blocks_away = tree["aways"]
-        gauge._filled = tree["filled"]
-        gauge._backs = list(tree["backs"])
-        return gauge
+        result = self.measure.close()
+        self._backs = (*self._backs, result.is_back)[-LAST:]
+        self.blocks_away += not result.is_back
+        return result
 
 
-_MEASURES: dict[str, type[NumberMeasure | ShareMeasure | AbsenceMeasure]] = {
-    "number": NumberMeasure,
-    "share": ShareMeasure,
-    "absence": AbsenceMeasure,
-}
-
-
-def recovery_check_of(change: Change, value: Scalar) -> RecoveryCheck:
-    """Return a gauge for a change.
+def recovery_check_of(change: Detection, value: Scalar) -> RecoveryCheck:
+    """Return the check for a change.
 
     Parameters
     ----------
     change
-        What raised the alert.
+        The change that raised the alert.
     value
         The value at which it was raised.
 
     Examples
     --------
-    >>> told = {"effect": 4.0, "effect_unit": "odds_ratio", "direction": "up", "rows": 40}
-    >>> told |= {"detector": "cusum", "value": 0.5, "baseline": 0.2}
-    >>> told |= {"original": {"shares": {"web": 0.2, "shop": 0.8}}}
-    >>> change = Change(index=0, aspect="share", category="web", **told)
-    >>> gauge = recovery_check_of(change, "web")
     >>> import numpy as np
+    >>> from streams.change import Figures
+    >>> figures = Figures(0.5, 0.2, effect=4.0, unit="odds_ratio", direction="up", rows=40)
+    >>> reference = {"shares": {"web": 0.2, "shop": 0.8}}
+    >>> change = Detection(
+    ...     index=0, aspect="share", detector="cusum", figures=figures, category="web",
+    ...     reference=reference,
+    ... )
+    >>> check = recovery_check_of(change, "web")
     >>> at_ms = np.arange(200)
-    >>> [gauge.read(["web", "shop"] * 100, at_ms).is_back for _ in range(3)], gauge.is_back
+    >>> [check.read(["web", "shop"] * 100, at_ms).is_back for _ in range(3)], check.is_back
     ([False, False, False], False)
     >>> back = ["web", *["shop"] * 4] * 40
-    >>> [gauge.read(back, at_ms).is_back for _ in range(3)], gauge.is_back
+    >>> [check.read(back, at_ms).is_back for _ in range(3)], check.is_back
     ([True, True, True], True)
     """
-    reference = change.original or {}
-    if change.aspect in {"level", "spread"} and "quantiles" in reference:
-        return RecoveryCheck(NumberMeasure.of(change, reference))
-    if change.aspect == "share" or (change.aspect == "missing" and change.detector != "rule"):
-        return RecoveryCheck(ShareMeasure.of(change, reference))
-    if change.aspect in {"level", "spread"}:
-        return RecoveryCheck(NumberMeasure.of(change, _reference_of(change)))
-    return RecoveryCheck(AbsenceMeasure.of(change, value, reference))
+    return RecoveryCheck(_measure_of(change, value, change.reference or {}))
 
 
-def _reference_of(change: Change) -> dict[str, Any]:
-    """Make up a reference from the change itself, for a series that was no number at first."""
-    baseline = change.baseline or 0.0
-    away = abs((change.value or 0.0) - baseline)
-    unit = (away / change.effect if change.effect else away) or 1.0
+def _measure_of(change: Detection, value: Scalar, reference: dict[str, Any]) -> BlockMeasure:
+    recovery = "absence" if change.detector == "rule" else ASPECTS[change.aspect].recovery
+    if recovery == "shares":
+        return ShareMeasure.of(change, reference)
+    if recovery == "numbers":
+        has_numbers = "quantiles" in reference
+        return NumberMeasure.of(change, reference if has_numbers else _reference_of(change))
+    return AbsenceMeasure.of(change, value, reference)
+
+
+def _reference_of(change: Detection) -> dict[str, Any]:
+    """Return a reference made from the change alone, for a series that was no number at first."""
+    baseline = change.figures.baseline or 0.0
+    away = abs((change.figures.value or 0.0) - baseline)
+    unit = (away / change.figures.effect if change.figures.effect else away) or 1.0
     if change.aspect == "spread":
-        baseline, unit = 0.0, change.baseline or 1.0
+        baseline, unit = 0.0, change.figures.baseline or 1.0
     quantiles = {"0": baseline - 3 * unit, "0.5": baseline, "1": baseline + 3 * unit}
     return {"quantiles": quantiles, "mean": baseline, "sd": unit}

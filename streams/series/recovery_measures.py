@@ -1,53 +1,60 @@
-"""Measure whether a series with an open alert is still away from its first reference.
+"""Measure by blocks of values whether a series with an open alert is still away.
 
-Rule 1. Only series with an open alert are measured: the others cost nothing.
-Rule 2. Values are read in blocks, long enough to tell the reference from what raised the alert in
-        spite of chance, of the series' memory and of the waves within its reference.
-Rule 3. A series is back when the latest block and ``BACK`` of the last ``LAST`` are.
-Rule 4. What the hour adds is taken off, where that was known at the alarm.
-Rule 5. How values are cut changes nothing. A series never comes back among the next
-        ``AWAY_ROWS`` values, that which opened the gauge included: so many can be read at once,
-        without looking in between whether there is something to learn anew.
+Rule 1. Values are read in blocks, long enough to tell the first reference from the figure that
+        raised the alert, in spite of chance, of the series' memory and of waves in its reference.
+Rule 2. A block is back when its figure is nearer to the first reference than a bound.
+Rule 3. The part of the hour is taken off, where the hourly profile was known at the alarm.
+Rule 4. How values are cut changes nothing.
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import field
+from msgspec.structs import replace
 
-from streams.change import Change, Shares
+from streams.change import Change, Figures, Shares
 from streams.clock import Instants, Minutes
+from streams.codec import Machine
 from streams.detect.reference import coarse_knots
 from streams.season.hour_profile import HourProfile
-from streams.series.watch import MAX_MOVED
+from streams.series.inputs import NUMBER, family_of
+from streams.series.watch import MAX_MOVED, Detection
 from streams.values import OTHER, Floats, Scalar, finite_or_none, odds_of, text_of
 
 MIN_BLOCK_ROWS = 200
+"""Values. Three such blocks are the shortest way back: 600 values (docs/wire.md, Alerts)."""
 MAX_BLOCK_ROWS = 20_000
+"""Values: ten references. A series whose memory asks for more is judged by a wider bound."""
 ABSENCE_ROWS = 500
+"""Values. None among 500 bounds the share at 0.6 % with a confidence of 95 % (rule of three)."""
 SURE = 2.5
-"""Deviations of a block's figure between the reference and the bound."""
+"""Standard deviations of a block's figure from the reference to the bound: by chance a block of an
+unchanged series lies beyond it once in 80."""
 NEAR = 0.4
-"""The part of the way to what raised the alert up to which a block counts as back."""
+"""The bound's part of the way from the reference to the figure that raised the alert. Below one
+half, so that a block that is still away lies further from the bound than one that is back."""
 WIDEST = 0.25
-"""No block further away than this counts as back, however far the series once was."""
+"""Standard deviations: the bound at most, regardless of the size of the original change. Half the
+smallest change of a mean for which a delay is promised (docs/detection.md)."""
 NARROWEST = 0.07
-"""The reference itself is no better known than this."""
-_NUMBERS = frozenset((float, int))
+"""Standard deviations: the bound at least. A mean of 2,000 values is known to three times
+1 / sqrt(2,000), which is .067."""
+_PLAIN_SCORES = {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
+"""Scores of a reference without a summary of them: standard normal."""
 
 
 class BlockResult(NamedTuple):
-    """What a block says.
+    """The result of one block.
 
     Parameters
     ----------
     is_back
         Whether its figure is that of the reference.
-    value, baseline, effect, direction
-        As in a change.
+    figures
+        Its figure against the reference; the rows are not set.
     category
         The category furthest away, where the measure has any.
     moved
@@ -55,47 +62,22 @@ class BlockResult(NamedTuple):
     """
 
     is_back: bool
-    value: float | None
-    baseline: float | None
-    effect: float | None
-    direction: Literal["up", "down"] | None
+    figures: Figures
     category: str | None = None
     moved: Shares = ()
 
     def onto(self, change: Change, rows: int) -> Change:
-        """Return the change with the figures of this block."""
-        return replace(
-            change,
+        """Return the change with the figures of this block, ``rows`` values after its onset."""
+        return Change(
+            aspect=change.aspect,
+            detector=change.detector,
+            figures=replace(self.figures, unit=change.figures.unit, rows=rows),
             category=self.category or change.category,
-            value=self.value,
-            baseline=self.baseline,
-            effect=self.effect,
-            direction=self.direction,
-            rows=rows,
             moved=self.moved,
         )
 
 
-class BlockMeasure(Protocol):
-    """What a gauge reads blocks with."""
-
-    block_rows: int
-
-    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
-        """Take values and their instants into account; return how many of them count."""
-
-    def close(self) -> BlockResult:
-        """Return what the block says, and begin the next."""
-
-    def add_change(self, change: Change, value: Scalar) -> None:
-        """Look at what a further change of the same aspect is about, too."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-
-
-@dataclass(slots=True)
-class _Sums:
+class _Sums(Machine):
     """Sums that do not depend on how the values are cut into parts."""
 
     rows: int = 0
@@ -110,244 +92,266 @@ class _Sums:
         self.scores = _after(self.scores, scores)
         self.squares = _after(self.squares, scores * scores)
 
-    def snapshot(self) -> list[float]:
-        return [self.rows, self.values, self.scores, self.squares]
-
 
 def _after(total: float, parts: Floats) -> float:
-    """Add one by one, as if never cut: numpy's own sum adds in pairs."""
+    """Add one by one: numpy's own sum adds in pairs, so that it depends on where values are cut."""
     return float(np.add.accumulate(np.concatenate(((total,), parts)))[-1])
 
 
-class NumberMeasure:
-    """Level or spread of numbers, in normal scores of the first reference."""
+class NumberMeasure(Machine, tag="numbers"):
+    """The mean or the spread of numbers, in normal scores of the first reference.
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told = told
-        self.block_rows = int(told["block_rows"])
-        self._sums = _Sums(*told["sums"])
-        self._knots, self._ranks = coarse_knots(told["quantiles"])
-        self._rhythm = _rhythm_of(told)
+    Attributes
+    ----------
+    block_rows
+        Values in a block.
+    """
+
+    aspect: str
+    block_rows: int
+    _bound: float
+    """Standard deviations of the scores; for a spread, of their logarithm."""
+    _mean: float
+    _sd: float
+    _score_mean: float
+    _score_sd: float
+    _knots: Floats
+    """Values of the reference in rising order, and their normal scores."""
+    _knot_scores: Floats
+    _atoms: tuple[float, ...] = ()
+    """Values watched by their shares, which the mean leaves out."""
+    _profile: HourProfile | None = None
+    _sums: _Sums = field(default_factory=_Sums)
 
     @classmethod
-    def of(cls, change: Change, reference: dict[str, Any]) -> "NumberMeasure":
-        """Choose the bound and the block by how far the series went."""
-        scores = reference.get("scores") or {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
+    def of(cls, change: Detection, reference: dict[str, Any]) -> "NumberMeasure":
+        """Choose the bound and the block by the size of the change.
+
+        Parameters
+        ----------
+        reference
+            The first reference, as `streams.series.numeric.NumericSeries.describe` gives it.
+        """
+        scores = reference.get("scores") or _PLAIN_SCORES
         is_spread = change.aspect == "spread"
-        size = _log_ratio(change.effect) if is_spread else change.effect
-        bound, rows = _bound(size, scores["inflation"] / (2 if is_spread else 1))
+        size = _log_ratio(change.figures.effect) if is_spread else change.figures.effect
+        bound, rows = _bound_of(size, scores["inflation"] / (2 if is_spread else 1))
+        knots, knot_scores = coarse_knots(reference["quantiles"])
         return cls(
-            {
-                "kind": "number",
-                "aspect": change.aspect,
-                "block_rows": rows,
-                "bound": bound,
-                "quantiles": reference["quantiles"],
-                "atoms": reference.get("atoms") or [],
-                "mean": reference["mean"],
-                "sd": reference["sd"],
-                "scores": scores,
-                "sums": [0, 0.0, 0.0, 0.0],
-                **_told_of(change.rhythm, is_of_numbers=True),
-            }
+            change.aspect,
+            rows,
+            bound,
+            reference["mean"],
+            reference["sd"],
+            scores["mean"],
+            scores["sd"],
+            np.asarray(knots, dtype=np.float64),
+            np.asarray(knot_scores, dtype=np.float64),
+            tuple(reference.get("atoms") or ()),
+            _profile_of(change, is_of_numbers=True),
         )
 
     def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
         """Take values and their instants into account; return how many of them count."""
-        atoms = self._told["atoms"]
-        used = [row for row, x in enumerate(values) if type(x) in _NUMBERS and x not in atoms]
+        used = [row for row, x in enumerate(values) if type(x) in NUMBER and x not in self._atoms]
         if used:
             numbers = np.array([values[row] for row in used], dtype=np.float64)
-            if self._rhythm is not None:
-                minutes = at_ms[used] // 60_000
-                numbers = self._rhythm.adjust(numbers, minutes)
-            scores = self._told["scores"]
-            raw = np.interp(numbers, self._knots, self._ranks)
-            self._sums.add(numbers, (raw - scores["mean"]) / scores["sd"])
+            if self._profile is not None:
+                numbers = self._profile.adjust(numbers, at_ms[used] // 60_000)
+            raw = np.interp(numbers, self._knots, self._knot_scores)
+            self._sums.add(numbers, (raw - self._score_mean) / self._score_sd)
         return len(used)
 
     def close(self) -> BlockResult:
-        """Return what the block says, and begin the next."""
+        """Return the result of the block, and begin the next."""
         sums, self._sums = self._sums, _Sums()
         mean = sums.scores / sums.rows
         deviation = math.sqrt(max(sums.squares / sums.rows - mean * mean, 1e-12))
-        told = self._told
-        if told["aspect"] == "spread":
+        if self.aspect == "spread":
             size = math.log(deviation)
-            value, baseline, effect = told["sd"] * deviation, told["sd"], deviation
+            value, baseline, effect = self._sd * deviation, self._sd, deviation
         else:
             size = mean
-            value, baseline, effect = sums.values / sums.rows, told["mean"], abs(mean)
+            value, baseline, effect = sums.values / sums.rows, self._mean, abs(mean)
         return BlockResult(
-            is_back=abs(size) < told["bound"],
-            value=finite_or_none(value),
-            baseline=finite_or_none(baseline),
-            effect=effect,
-            direction="up" if size > 0 else "down",
+            is_back=abs(size) < self._bound,
+            figures=Figures(
+                value=finite_or_none(value),
+                baseline=finite_or_none(baseline),
+                effect=effect,
+                direction="up" if size > 0 else "down",
+            ),
         )
 
     def add_change(self, change: Change, value: Scalar) -> None:
-        """Do nothing: a level has no parts."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        return self._told | {"sums": self._sums.snapshot()}
+        """Do nothing: a mean has no parts."""
 
 
-class ShareMeasure:
-    """Shares of categories, of missing values, or of what should not be there at all.
+class ShareMeasure(Machine, tag="shares"):
+    """Shares of categories, or of missing values.
 
-    Each category that has raised the alert is held against its own bound, on the scale on which
-    the deviation of a share does not depend on the share.
+    Each category that raised the alert has its own bound, in angles (`_angle`).
+
+    Attributes
+    ----------
+    block_rows
+        Values in a block.
     """
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told = told
-        self.block_rows = int(told["block_rows"])
-        self._rows = int(told["rows"])
-        self._counts = Counter(dict(told["counts"]))
-        self._rhythm = _rhythm_of(told)
-        self._added = dict(told.get("added", ()))
+    aspect: str
+    block_rows: int = MIN_BLOCK_ROWS
+    _inflation: float = 1.0
+    """Variance of the shares in the reference, in that of independent rows."""
+    _shares: dict[str, float] = field(default_factory=dict)
+    """Share of each category in the reference."""
+    _bounds: tuple[tuple[str, float, float], ...] = ()
+    """Categories that raised the alert: name, share in the reference, bound."""
+    _settling: int = 0
+    """Blocks until the first that lies wholly after a further change; 0 when there was none."""
+    _rows: int = 0
+    _counts: dict[str, int] = field(default_factory=dict)
+    _expected: dict[str, float] = field(default_factory=dict)
+    """Rows of each category that the hours of the block's rows add."""
+    _profile: HourProfile | None = None
 
     @classmethod
-    def of(cls, change: Change, reference: dict[str, Any]) -> "ShareMeasure":
-        """Choose the bound and the block by how far the share went."""
+    def of(cls, change: Detection, reference: dict[str, Any]) -> "ShareMeasure":
+        """Choose the bound and the block by the size of the change.
+
+        Parameters
+        ----------
+        reference
+            The first reference, as `streams.series.categorical.CategorySeries.describe` gives it;
+            one without shares for missing values.
+        """
         shares = dict(reference.get("shares") or {})
         if reference.get("other_share"):
             shares[OTHER] = reference["other_share"]
         measure = cls(
-            {
-                "kind": "share",
-                "aspect": change.aspect,
-                "block_rows": MIN_BLOCK_ROWS,
-                "inflation": float(reference.get("inflation") or 1.0),
-                "shares": [[name, share] for name, share in shares.items()],
-                "bounds": [],
-                "settling": 0,
-                "rows": 0,
-                "counts": [],
-                **_told_of(change.rhythm, is_of_numbers=False),
-            }
+            change.aspect,
+            _inflation=float(reference.get("inflation") or 1.0),
+            _shares=shares,
+            _profile=_profile_of(change, is_of_numbers=False),
         )
         name = "" if change.aspect == "missing" else str(change.category)
-        baseline = shares.get(name, change.baseline or 0.0)
-        measure._hold(name, baseline, _angle(change.value or 0.0) - _angle(baseline))
+        baseline = shares.get(name, change.figures.baseline or 0.0)
+        measure._add_bound(name, baseline, _angle(change.figures.value or 0.0) - _angle(baseline))
         return measure
 
     def add_change(self, change: Change, value: Scalar) -> None:
-        """Hold what is away in the first whole block from here on to its bound as well."""
-        self._told["settling"] = 2
+        """Give a bound to every category that is away in the first whole block from here on."""
+        self._settling = 2
 
-    def _hold(self, name: str, baseline: float, size: float) -> None:
-        told = self._told
-        bound, rows = _bound(size, told["inflation"])
-        told["bounds"] = [*told["bounds"], [name, baseline, bound]]
-        self.block_rows = told["block_rows"] = max(self.block_rows, rows)
+    def _add_bound(self, name: str, baseline: float, size: float) -> None:
+        bound, rows = _bound_of(size, self._inflation)
+        self._bounds = (*self._bounds, (name, baseline, bound))
+        self.block_rows = max(self.block_rows, rows)
 
-    def _hold_what_is_away(self, counts: Counter[str], rows: int) -> None:
-        held = {name for name, _, _ in self._told["bounds"]}
-        chance = SURE * math.sqrt(self._told["inflation"] / rows)
-        for name, share in self._told["shares"]:
-            size = _angle(counts[name] / rows) - _angle(share)
-            if name not in held and abs(size) > 2 * chance:
-                self._hold(name, share, size)
+    def _add_bounds(self, counts: dict[str, float], rows: int) -> None:
+        bounded = {name for name, _, _ in self._bounds}
+        chance = SURE * math.sqrt(self._inflation / rows)
+        for name, share in self._shares.items():
+            size = _angle(counts.get(name, 0) / rows) - _angle(share)
+            if name not in bounded and abs(size) > 2 * chance:
+                self._add_bound(name, share, size)
 
     def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
         """Take values and their instants into account; return how many of them count."""
-        if self._told["aspect"] == "missing":
-            self._counts[""] += sum(value is None for value in values)
+        if self.aspect == "missing":
+            self._count("", sum(value is None for value in values))
             self._rows += len(values)
             return len(values)
         used = [row for row, value in enumerate(values) if value is not None]
-        texts = [text_of(values[row]) for row in used]
-        known = {name for name, _ in self._told["shares"]}
-        known |= {name for name, _, _ in self._told["bounds"]}
-        self._counts.update(text if text in known else OTHER for text in texts)
+        known = self._shares.keys() | {name for name, _, _ in self._bounds}
+        for row in used:
+            text = text_of(values[row])
+            self._count(text if text in known else OTHER, 1)
         self._rows += len(used)
-        if self._rhythm is not None and used:
-            self._add_hours(self._rhythm, at_ms[used] // 60_000)
+        if self._profile is not None and used:
+            self._expect(self._profile, at_ms[used] // 60_000)
         return len(used)
 
-    def _add_hours(self, rhythm: HourProfile, minutes: Minutes) -> None:
-        """Add up what the hours of rows add to each category."""
-        expected = rhythm.expected(rhythm.names, minutes)
+    def _count(self, name: str, rows: int) -> None:
+        self._counts[name] = self._counts.get(name, 0) + rows
+
+    def _expect(self, profile: HourProfile, minutes: Minutes) -> None:
+        """Add up the parts of the hours of rows in each category."""
+        expected = profile.expected(profile.names, minutes)
         if expected is None:
             return
-        for name, parts in zip(rhythm.names, expected.T, strict=True):
+        for name, parts in zip(profile.names, expected.T, strict=True):
             text = OTHER if name is None else text_of(name)
-            self._added[text] = _after(self._added.get(text, 0.0), parts)
+            self._expected[text] = _after(self._expected.get(text, 0.0), parts)
 
-    def _as_usual(self) -> Counter[str]:
-        """Return the counts as they would be at an average hour."""
-        counts: Counter[str] = Counter(self._counts)
-        for name, added in self._added.items():
-            counts[name] = min(max(counts[name] - added, 0.0), self._rows)
+    def _as_usual(self) -> dict[str, float]:
+        """Return the counts as at an average hour."""
+        counts: dict[str, float] = dict(self._counts)
+        for name, expected in self._expected.items():
+            counts[name] = min(max(counts.get(name, 0) - expected, 0.0), self._rows)
         return counts
 
     def close(self) -> BlockResult:
-        """Return what the block says, and begin the next."""
+        """Return the result of the block, and begin the next."""
         rows, counts = self._rows, self._as_usual()
-        self._rows, self._counts, self._added = 0, Counter(), {}
-        if self._told["settling"]:
-            self._told["settling"] -= 1
-            if not self._told["settling"]:
-                self._hold_what_is_away(counts, rows)
-        sizes = [
-            (abs(_angle(counts[name] / rows) - _angle(baseline)) / bound, name, baseline)
-            for name, baseline, bound in self._told["bounds"]
-        ]
-        furthest, name, baseline = max(sizes)
-        value = counts[name] / rows
-        moved = [(each, share, counts[each] / rows) for each, share in self._told["shares"]]
+        self._rows, self._counts, self._expected = 0, {}, {}
+        if self._settling:
+            self._settling -= 1
+            if not self._settling:
+                self._add_bounds(counts, rows)
+        furthest, name, baseline = max(
+            (abs(_angle(counts.get(name, 0) / rows) - _angle(baseline)) / bound, name, baseline)
+            for name, baseline, bound in self._bounds
+        )
+        value = counts.get(name, 0) / rows
+        moved = [(each, share, counts.get(each, 0) / rows) for each, share in self._shares.items()]
         moved.sort(key=lambda one: -abs(_angle(one[2]) - _angle(one[1])))
         return BlockResult(
             is_back=furthest < 1,
-            value=value,
-            baseline=baseline,
-            effect=odds_of(value, rows) / odds_of(baseline, rows),
-            direction="up" if value > baseline else "down",
+            figures=Figures(
+                value=value,
+                baseline=baseline,
+                effect=odds_of(value, rows) / odds_of(baseline, rows),
+                direction="up" if value > baseline else "down",
+            ),
             category=name or None,
             moved=tuple(moved[:MAX_MOVED]),
         )
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        added = {"added": list(map(list, self._added.items()))} if self._added else {}
-        counts = list(map(list, self._counts.items()))
-        return self._told | {"rows": self._rows, "counts": counts} | added
 
+class AbsenceMeasure(Machine, tag="absence"):
+    """Values that should not come: a block is back when it has none of them.
 
-class AbsenceMeasure:
-    """What should not be there: a block is back when none of it comes."""
+    Attributes
+    ----------
+    block_rows
+        Values in a block.
+    """
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told = told
-        self.block_rows = int(told["block_rows"])
-        self._rows = int(told["rows"])
-        self._hits = int(told["hits"])
-        self._run = list(told["run"])
+    aspect: str
+    block_rows: int
+    _limit: int
+    """Length of a run that is stuck, in values."""
+    _sought: tuple[Scalar, ...]
+    """The values that raised the alert; for a series that was constant, its value."""
+    _rows: int = 0
+    _hits: int = 0
+    _last: Scalar = None
+    _run: int = 0
 
     @classmethod
-    def of(cls, change: Change, value: Scalar, reference: dict[str, Any]) -> "AbsenceMeasure":
-        """Choose what to look for by the value that raised the alert."""
-        is_constant = change.aspect == "constant"
+    def of(cls, change: Detection, value: Scalar, reference: dict[str, Any]) -> "AbsenceMeasure":
+        """Choose the values sought by the value that raised the alert."""
         return cls(
-            {
-                "kind": "absence",
-                "aspect": change.aspect,
-                "block_rows": max(ABSENCE_ROWS, 2 * change.rows),
-                "limit": change.rows,
-                "sought": [reference.get("value") if is_constant else value],
-                "rows": 0,
-                "hits": 0,
-                "run": [None, 0],
-            }
+            change.aspect,
+            max(ABSENCE_ROWS, 2 * change.figures.rows),
+            change.figures.rows,
+            (reference.get("value") if change.aspect == "constant" else value,),
         )
 
     def add_change(self, change: Change, value: Scalar) -> None:
-        """Look for this value as well."""
-        if self._told["aspect"] == "unseen":
-            self._told["sought"] = [*self._told["sought"], value]
+        """Seek this unseen category as well."""
+        if self.aspect == "unseen":
+            self._sought = (*self._sought, value)
 
     def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
         """Take values and their instants into account; return how many of them count."""
@@ -356,61 +360,57 @@ class AbsenceMeasure:
         return len(values)
 
     def _is_hit(self, value: Scalar) -> bool:
-        sought = self._told["sought"]
-        match self._told["aspect"]:
+        match self.aspect:
             case "missing":
                 return value is None
             case "unseen":
-                return value in sought
+                return value in self._sought
             case "constant":
-                return value is not None and value not in sought
+                return value is not None and value not in self._sought
             case "type":
-                return value is not None and _family(value) == _family(sought[0])
+                return value is not None and _is_of_family(value, self._sought[0])
             case _:
-                last, run = self._run
-                self._run = [value, run + 1 if value == last else 1]
-                return value is not None and self._run[1] >= self._told["limit"]
+                self._run = self._run + 1 if value == self._last else 1
+                self._last = value
+                return value is not None and self._run >= self._limit
 
     def close(self) -> BlockResult:
-        """Return what the block says, and begin the next."""
+        """Return the result of the block, and begin the next."""
         rows, hits = self._rows, self._hits
         self._rows = self._hits = 0
-        is_share = self._told["aspect"] in {"missing", "unseen", "type"}
+        is_share = self.aspect in {"missing", "unseen", "type"}
         return BlockResult(
             is_back=hits == 0,
-            value=hits / rows if is_share else None,
-            baseline=0.0 if is_share else None,
-            effect=None,
-            direction="up" if is_share else None,
+            figures=Figures(
+                value=hits / rows if is_share else None,
+                baseline=0.0 if is_share else None,
+                direction="up" if is_share else None,
+            ),
         )
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        return self._told | {"rows": self._rows, "hits": self._hits, "run": self._run}
+
+BlockMeasure = NumberMeasure | ShareMeasure | AbsenceMeasure
 
 
-def _family(value: Scalar) -> str:
-    return "number" if type(value) in _NUMBERS else type(value).__name__
+def _is_of_family(value: Scalar, other: Scalar) -> bool:
+    return value is not None and other is not None and family_of(value) == family_of(other)
 
 
-def _told_of(rhythm: HourProfile | None, *, is_of_numbers: bool) -> dict[str, Any]:
-    if rhythm is None or rhythm.is_of_numbers != is_of_numbers:
-        return {}
-    kept = rhythm.snapshot()
-    lists = {name: kept[name].tolist() for name in ("table", "shares") if kept[name] is not None}
-    return {"rhythm": kept | lists}
+def _profile_of(change: Detection, *, is_of_numbers: bool) -> HourProfile | None:
+    profile = change.profile
+    return profile if profile is not None and profile.is_of_numbers == is_of_numbers else None
 
 
-def _rhythm_of(told: dict[str, Any]) -> HourProfile | None:
-    if "rhythm" not in told:
-        return None
-    kept = told["rhythm"]
-    arrays = {name: np.array(kept[name]) for name in ("table", "shares") if kept[name] is not None}
-    return HourProfile.restore(kept | arrays)
+def _bound_of(size: float | None, inflation: float) -> tuple[float, int]:
+    """Return the distance from the reference up to which a block is back, and the block's rows.
 
-
-def _bound(size: float | None, inflation: float) -> tuple[float, int]:
-    """Return how far from the reference a block counts as back, and how long it must be."""
+    Parameters
+    ----------
+    size
+        Size of the change, in standard deviations of one value; None where it is unknown.
+    inflation
+        Variance of a block's figure, in that of independent values.
+    """
     bound = min(max(NEAR * abs(size or 1.0), NARROWEST), WIDEST)
     rows = math.ceil((SURE / bound) ** 2 * inflation)
     rows = min(max(rows, MIN_BLOCK_ROWS), MAX_BLOCK_ROWS)
@@ -418,6 +418,10 @@ def _bound(size: float | None, inflation: float) -> tuple[float, int]:
 
 
 def _angle(share: float) -> float:
+    """Return the angle of a share: its standard deviation, 1 / sqrt(rows), is the same for all.
+
+    The transform of Cohen's effect size h (1988).
+    """
     return 2 * math.asin(math.sqrt(min(max(share, 0.0), 1.0)))
 
 

@@ -1,21 +1,26 @@
-"""A limit on the repetition of alarms of one kind."""
+"""A limit on the repetition of one fact.
+
+Rule 1. The first alarm passes. Each one that passes doubles the wait for the next.
+"""
+
+from streams.codec import Machine
+
+_NEVER = 2**62
+"""An input's number beyond any log."""
 
 
-class RepeatLimit:
-    """Let the first alarm of a kind through, the next after ``rows`` inputs, then after twice that.
+class RepeatLimit(Machine):
+    """Pass the first alarm about a fact, the next after ``rows`` inputs, then after twice that.
 
     Examples
     --------
-    >>> hush = RepeatLimit(100)
-    >>> [row for row in range(1_000) if hush.lets_through(row)]
+    >>> limit = RepeatLimit(100)
+    >>> [row for row in range(1_000) if limit.lets_through(row)]
     [0, 100, 300, 700]
     """
 
-    __slots__ = ("_next", "_rows")
-
-    def __init__(self, rows: int, next_row: int = 0) -> None:
-        self._rows = rows
-        self._next = next_row
+    _rows: int
+    _next: int = 0
 
     def lets_through(self, row: int) -> bool:
         """Return whether an alarm at this input may be raised; if so, it counts as raised."""
@@ -27,9 +32,5 @@ class RepeatLimit:
 
     @classmethod
     def silent(cls) -> "RepeatLimit":
-        """Return one that lets nothing through."""
-        return cls(1, 2**62)
-
-    def snapshot(self) -> list[int]:
-        """Return what ``RepeatLimit(*snapshot)`` continues from."""
-        return [self._rows, self._next]
+        """Return one that passes nothing."""
+        return cls(1, _NEVER)

@@ -1,55 +1,55 @@
-"""Rules about the values themselves: missing, of another type, never seen before, stuck.
+"""A value that has stuck.
 
-They cost nothing of the alert budget, because each is a fact and not a guess.
-
-Rule 1. A value that was never missing in a whole reference is news when it is missing once.
-Rule 2. A category is news only where the reference left no room for new ones.
-Rule 3. The same news waits twice as long each time: a flood of it is one alarm, then silence.
-Rule 4. A stuck value is said once, and its repetitions are nobody's new reference. Where the runs
-        of the reference are so long that it has but a few of them, none is too long.
+Rule 1. A run is too long when neither the reference's own runs, three times over, nor chance at the
+        share of the commonest value explain it.
+Rule 2. A stuck value is raised once a run. Its repetitions are excluded from learning.
+Rule 3. Where the longest run fills a quarter of the reference, no run is too long: the reference
+        has too few of them to tell which are usual.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from streams.codec import Machine
 from streams.detect import compiled, run_kernel
 from streams.detect.budget import longest_chance_run
 from streams.detect.sample import Sample
 from streams.values import Floats, Value
 
 SHORTEST_STUCK_RUN = 20
+"""Values. No shorter run is stuck, whatever its chance: an operator would not call it so."""
+RUN_MARGIN = 3
+"""A run is believed up to so many times the longest of the reference."""
 FEWEST_RUNS = 4
+"""Longest runs that a reference must have room for (Rule 3)."""
 COMMON_SHARE = 0.05
+"""A share of the commonest value from which chance makes long runs, so that the limit rests on it;
+also the share from which a value is a heap (`streams.series.numeric.MIN_HEAP_SHARE`)."""
 DOUBT = 5
+"""The factor of the limit while such a share is learnt again: five times the limit by chance at a
+share p is the limit at p ** (1/5), which is .55 for .05."""
 _NO_RUNS: compiled.Runs = np.empty(0, dtype=np.int64)
 
 
-class StuckRule:
-    """Notice a value that has stuck, and leave its repetitions out.
-
-    A run is too long when neither the reference's own runs, three times over, nor chance at the
-    share of the commonest value explain it.
+class StuckRule(Machine):
+    """Raise a value that has stuck, and leave its repetitions out.
 
     Attributes
     ----------
     limit
-        Equal values in a row that are one too many; 0 before it is learnt.
+        Length of the shortest run that is too long, in values; 0 before it is learnt.
     """
 
-    __slots__ = ("_last", "_run", "_top_share", "limit")
-
-    def __init__(self) -> None:
-        self._last: Value | None = None
-        self._run = 0
-        self._top_share = 0.0
-        self.limit = 0
+    limit: int = 0
+    _run: int = 0
+    _last: Value | None = None
+    _top_share: float = 0.0
 
     def learn(self, sample: Sample, false_alarms: float) -> None:
-        """Set the longest run that is still believed."""
-        if sample.levels is None:
+        """Set the limit from a reference and the budget, in false alarms per 10,000 values."""
+        if sample.categories is None:
             codes, commonest_rows = sample.x, sample.commonest_rows
         else:
             is_text = str in map(type, sample.values)
@@ -62,14 +62,14 @@ class StuckRule:
             self.limit = 0
             return
         chance = longest_chance_run(top, false_alarms)
-        self.limit = max(SHORTEST_STUCK_RUN, 3 * longest, chance)
+        self.limit = max(SHORTEST_STUCK_RUN, RUN_MARGIN * longest, chance)
 
     def filter(
         self, values: Sequence[Value], x: Floats | None
     ) -> tuple[list[int], list[int] | None]:
         """Read values; return the rows where one has stuck, and the rows to keep if not all.
 
-        A run's ``limit``-th value has stuck; what repeats it after that is not to be kept either.
+        The ``limit``-th value of a run has stuck. Its later repetitions are not kept either.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class StuckRule:
         return stuck.tolist(), kept.tolist()
 
     def passes_over(self, values: Sequence[Value], x: Floats | None) -> bool:
-        """Read values among which none has stuck; if one has, do nothing and return False."""
+        """Read values of which none has stuck; if one has, do nothing and return False."""
         if self.limit == 0 or not values:
             return True
         codes, last = _codes(values, x, self._last)
@@ -97,38 +97,24 @@ class StuckRule:
         return True
 
     def doubt(self) -> None:
-        """Believe longer runs while the shares that the limit rests on are being learnt anew."""
+        """Believe longer runs while the shares that the limit rests on are learnt again."""
         if self._top_share >= COMMON_SHARE:
             self.limit *= DOUBT
             self._top_share = 0.0
 
     def mark(self) -> tuple[int, Value | None]:
-        """Return what :meth:`rewind` goes back to."""
+        """Return the position for :meth:`rewind`."""
         return self._run, self._last
 
     def rewind(self, mark: tuple[int, Value | None]) -> None:
-        """Go back to where :meth:`mark` was called."""
+        """Return to the position at which :meth:`mark` was called."""
         self._run, self._last = mark
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        state = np.array([0.0, self._run, self.limit])
-        return {"state": state, "last": self._last, "top_share": self._top_share}
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "StuckRule":
-        """Return the rule as it was."""
-        rule = cls()
-        rule._run, rule.limit = map(int, tree["state"][1:])
-        rule._last = tree["last"]
-        rule._top_share = tree["top_share"]
-        return rule
 
 
 def _codes(values: Sequence[Value], x: Floats | None, last: Value | None) -> tuple[Floats, float]:
-    """Return numbers that are equal where values are, and the number that stands for ``last``.
+    """Return numbers that are equal where values are, and the number of ``last``.
 
-    They stand for words within one batch only.
+    The numbers of words differ from batch to batch.
     """
     if x is not None and not isinstance(last, str):
         return x, math.nan if last is None else float(last)

@@ -1,94 +1,87 @@
-"""Categories that the reference does not contain."""
+"""Categories that the reference does not contain.
+
+Rule 1. A category is unseen only where the reference looked complete.
+Rule 2. Each unseen category is raised once, under a `RepeatLimit`.
+Rule 3. After ``MAX_RAISED`` alarms, or with more than ``MAX_KNOWN_CATEGORIES``, the series counts
+        as open: no further category is unseen.
+"""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from streams.codec import Machine
 from streams.series.repeat_limit import RepeatLimit
 from streams.values import Value
 
 MAX_KNOWN_CATEGORIES = 256
-MAX_NEWS = 3
+"""Categories kept for a series: as many as have a byte each in its learning buffer."""
+MAX_RAISED = 3
+"""Alarms. A closed set of categories seldom grows; a third new one shows that it was open."""
 
 
-class UnseenRule:
-    """Say when a category comes that the reference did not have.
+class UnseenRule(Machine):
+    """Raise a category that the reference did not contain."""
 
-    Parameters
-    ----------
-    known
-        The categories of the reference.
-    is_closed
-        Whether the reference looked complete.
-    hush_rows
-        Inputs between the first and the second alarm.
-    """
+    _known: dict[Value, None] | None
+    """In the order in which they came; None for an open series."""
+    _limit: RepeatLimit
+    _rows: int = 0
+    _raised: int = 0
 
-    __slots__ = ("_hush", "_known", "_rows", "_said")
+    @classmethod
+    def of(cls, known: Iterable[Value], *, is_closed: bool, repeat_rows: int) -> "UnseenRule":
+        """Return the rule for a reference.
 
-    def __init__(self, known: Iterable[Value], *, is_closed: bool, hush_rows: int) -> None:
-        self._known: set[Value] | None = set(known) if is_closed else None
-        self._hush = RepeatLimit(hush_rows)
-        self._rows = 0
-        self._said = 0
+        Parameters
+        ----------
+        known
+            The categories of the reference.
+        is_closed
+            Whether the reference looked complete.
+        repeat_rows
+            Inputs between the first and the second alarm.
+        """
+        return cls(dict.fromkeys(known) if is_closed else None, RepeatLimit(repeat_rows))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether new categories are expected, so that none is raised."""
+        return self._known is None
 
     def learn(self, values: Iterable[Value]) -> None:
-        """Add categories without a word."""
+        """Add categories to the reference."""
         if self._known is not None:
-            self._known.update(values)
-            self._bound()
+            self._known.update(dict.fromkeys(values))
+            self._open_if_unbounded()
 
-    def _bound(self) -> None:
-        """Stop where categories prove to be without number, or new ones are nothing new."""
+    def _open_if_unbounded(self) -> None:
         if self._known is None:
             return
-        if len(self._known) > MAX_KNOWN_CATEGORIES or self._said >= MAX_NEWS:
+        if len(self._known) > MAX_KNOWN_CATEGORIES or self._raised >= MAX_RAISED:
             self._known = None
 
     def knows(self, values: Sequence[Value]) -> bool:
-        """Whether none of these values is news."""
-        return self._known is None or self._known.issuperset(values)
+        """Whether none of these values is unseen."""
+        return self._known is None or not set(values).difference(self._known)
 
     def keep(self, rows: int) -> None:
-        """Take so many values into account that are no news."""
+        """Count so many values, all of them known."""
         self._rows += rows
 
     def update(self, values: Sequence[Value]) -> list[tuple[int, Value]]:
-        """Read values; return place and category of what is news."""
+        """Read values; return the place and the category of each that is raised."""
         known = self._known
         start, self._rows = self._rows, self._rows + len(values)
         if known is None or self.knows(values):
             return []
-        news: list[tuple[int, Value]] = []
+        raised: list[tuple[int, Value]] = []
         for row, value in enumerate(values):
             if value in known:
                 continue
-            known.add(value)
-            if self._hush.lets_through(start + row):
-                self._said += 1
-                news.append((row, value))
-            self._bound()
+            known[value] = None
+            if self._limit.lets_through(start + row):
+                self._raised += 1
+                raised.append((row, value))
+            self._open_if_unbounded()
             if self._known is None:
                 break
-        return news
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as a tree for :func:`streams.codec.pack`."""
-        return {
-            "known": None if self._known is None else sorted(self._known, key=_order),
-            "hush": self._hush.snapshot(),
-            "rows": self._rows,
-            "said": self._said,
-        }
-
-    @classmethod
-    def restore(cls, tree: dict[str, Any]) -> "UnseenRule":
-        """Return the rule as it was."""
-        rule = cls(tree["known"] or (), is_closed=tree["known"] is not None, hush_rows=1)
-        rule._hush = RepeatLimit(*tree["hush"])
-        rule._rows = tree["rows"]
-        rule._said = tree["said"]
-        return rule
-
-
-def _order(value: Value) -> tuple[str, str]:
-    return type(value).__name__, str(value)
+        return raised

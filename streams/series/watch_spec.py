@@ -1,16 +1,17 @@
 """The settings of a monitored series."""
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from streams.detect.budget import SeriesRole
+from msgspec import Struct
+
+from streams.aspects import SeriesRole
 
 FIRST_STAGES = (200, 500, 1_000)
+"""Values after which a series is watched, and its reference made better (docs/detection.md)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchSpec:
+class WatchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a series is watched.
 
     Parameters
@@ -44,7 +45,7 @@ class WatchSpec:
 
     @property
     def season_stages(self) -> tuple[int, ...]:
-        """Values after which the reference is made that follows the finding of a rhythm."""
+        """Values after which a reference is made once an hourly profile is known."""
         return tuple(sorted({FIRST_STAGES[0], self.reference_rows // 2, self.reference_rows}))
 
     def later_stages(self, patience: int) -> tuple[int, ...]:

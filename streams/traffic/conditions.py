@@ -1,12 +1,19 @@
-"""What each fact about a model's events is called, and how it is said.
+"""The conditions of a model's events: one row each, with the alert that reports it.
 
-Rule 1. A sentence has figures of many rows, never what a row says.
+Rule 1. A new condition is a row here, and the place in `streams.traffic.traffic` that raises it.
+Rule 2. A sentence has aggregates only, never a value of one row: it goes to the log.
+Rule 3. A sentence reads after "Model NAME: ". The summary of its alert ends it, and has at most
+        200 characters with a name of 40. The advice stands last.
 """
 
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from schemas.alert import AlertKind, Severity
-from streams.change import Condition
+from streams.change import Condition, EffectUnit, Figures
+from streams.clock import duration_text
 
 ConditionKind = Literal[
     "fallback",
@@ -25,210 +32,205 @@ ConditionKind = Literal[
 ]
 
 
-class ConditionWording(NamedTuple):
-    """How a fact is named, and said: while it is so, and when it is over."""
+class ConditionState(NamedTuple):
+    """A condition with its present figures, and whether it lasts."""
+
+    condition: Condition
+    is_on: bool
+
+
+class ConditionRow(Struct, frozen=True, kw_only=True):
+    """One condition.
+
+    Parameters
+    ----------
+    kind, series, aspect, severity
+        Those of its alert. Series and aspect name the condition within a model.
+    unit
+        The unit of its effect.
+    lasts
+        The sentence while it lasts, with ``{value}``, ``{normal}`` and ``{rows}``, and ``{also}``
+        for a silence of predictions. Value and normal are durations where the unit is a ratio, and
+        shares elsewhere.
+    over
+        The clause when it is over; the duration follows it.
+    """
 
     kind: AlertKind
     series: str
     aspect: str
     severity: Severity
-    effect_unit: str
-    says: str
+    unit: EffectUnit = "odds_ratio"
+    lasts: str
     over: str
 
 
-CONDITIONS: dict[ConditionKind, ConditionWording] = {
-    "fallback": ConditionWording(
-        "service",
-        "answers",
-        "fallback",
-        "warning",
-        "odds_ratio",
-        "{value:.1%} of its last {rows:,} answers come from a fallback, usually {baseline:.1%}",
-        "its answers come from the model again, and no more from a fallback than usual",
+CONDITIONS: dict[ConditionKind, ConditionRow] = {
+    "fallback": ConditionRow(
+        kind="service",
+        series="answers",
+        aspect="fallback",
+        severity="warning",
+        lasts="{value} of the last {rows} answers came from a fallback, normally {normal}. "
+        "Check the model service",
+        over="the share of fallback answers is back to normal",
     ),
-    "error": ConditionWording(
-        "service",
-        "answers",
-        "error",
-        "critical",
-        "odds_ratio",
-        "{value:.1%} of its last {rows:,} predictions have the status error, usually "
-        "{baseline:.1%}",
-        "its predictions have the status error no more than usual",
+    "error": ConditionRow(
+        kind="service",
+        series="answers",
+        aspect="error",
+        severity="critical",
+        lasts="{value} of the last {rows} predictions failed with status error, normally "
+        "{normal}. Check the model service",
+        over="the share of failed predictions is back to normal",
     ),
-    "version": ConditionWording(
-        "service",
-        "versions",
-        "unseen",
-        "info",
-        "none",
-        "a version answers that has never answered before",
-        "the version that was new has answered for some time",
+    "version": ConditionRow(
+        kind="service",
+        series="versions",
+        aspect="unseen",
+        severity="info",
+        unit="none",
+        lasts="a model version answers for the first time. If no deployment was planned, find out "
+        "who deployed it",
+        over="the model version is no longer new",
     ),
-    "prediction_clock": ConditionWording(
-        "service",
-        "predictions",
-        "clock",
-        "warning",
-        "odds_ratio",
-        "{value:.1%} of its last {rows:,} predictions say that they were made more than a minute "
-        "after they came: the clock of their producer is ahead",
-        "the clock of what sends predictions is right again",
+    "prediction_clock": ConditionRow(
+        kind="service",
+        series="predictions",
+        aspect="clock",
+        severity="warning",
+        lasts="{value} of the last {rows} predictions are dated more than 1 min in the future, "
+        "normally {normal}. Check the clock of their producer",
+        over="the timestamps of predictions are right again",
     ),
-    "outcome_clock": ConditionWording(
-        "service",
-        "outcomes",
-        "clock",
-        "warning",
-        "odds_ratio",
-        "{value:.1%} of its last {rows:,} outcomes say that they were observed more than a minute "
-        "after they came: the clock of their producer is ahead",
-        "the clock of what sends outcomes is right again",
+    "outcome_clock": ConditionRow(
+        kind="service",
+        series="outcomes",
+        aspect="clock",
+        severity="warning",
+        lasts="{value} of the last {rows} outcomes are dated more than 1 min in the future, "
+        "normally {normal}. Check the clock of their producer",
+        over="the timestamps of outcomes are right again",
     ),
-    "prediction_silence": ConditionWording(
-        "silence",
-        "predictions",
-        "silence",
-        "critical",
-        "ratio",
-        "no predictions for {elapsed}, at this hour of the week usually {usual} at most; {also}",
-        "predictions come again",
+    "prediction_silence": ConditionRow(
+        kind="silence",
+        series="predictions",
+        aspect="silence",
+        severity="critical",
+        unit="ratio",
+        lasts="no predictions for {value}, normally at most {normal} at this hour{also}. "
+        "Check the prediction service",
+        over="predictions arrive again",
     ),
-    "outcome_silence": ConditionWording(
-        "labels",
-        "outcomes",
-        "silence",
-        "warning",
-        "ratio",
-        "no outcomes for {elapsed}, at this hour of the week usually {usual} at most, while "
-        "predictions go on: what sends outcomes is down",
-        "outcomes come again",
+    "outcome_silence": ConditionRow(
+        kind="labels",
+        series="outcomes",
+        aspect="silence",
+        severity="warning",
+        unit="ratio",
+        lasts="no outcomes for {value}, normally at most {normal} at this hour; predictions still "
+        "arrive. Check the source of outcomes",
+        over="outcomes arrive again",
     ),
-    "late": ConditionWording(
-        "labels",
-        "outcomes",
-        "late",
-        "warning",
-        "ratio",
-        "a tenth of the last day's outcomes came more than {elapsed} after their prediction, "
-        "on no day before more than {usual}",
-        "outcomes come as soon as they used to",
+    "late": ConditionRow(
+        kind="labels",
+        series="outcomes",
+        aspect="late",
+        severity="warning",
+        unit="ratio",
+        lasts="10 % of the last day's outcomes took longer than {value} after their prediction, "
+        "normally at most {normal}. Check the source of outcomes",
+        over="outcomes arrive as fast as normal again",
     ),
-    "missing": ConditionWording(
-        "labels",
-        "outcomes",
-        "missing",
-        "warning",
-        "odds_ratio",
-        "{value:.1%} of {rows:,} predictions had no outcome in the time that they wait for one, "
-        "on no day before more than {baseline:.1%}",
-        "predictions get their outcomes again",
+    "missing": ConditionRow(
+        kind="labels",
+        series="outcomes",
+        aspect="missing",
+        severity="warning",
+        lasts="{value} of {rows} predictions got no outcome in time, normally at most {normal}. "
+        "Check the source of outcomes",
+        over="predictions get their outcomes in time again",
     ),
-    "orphan": ConditionWording(
-        "labels",
-        "outcomes",
-        "orphan",
-        "warning",
-        "odds_ratio",
-        "{value:.1%} of {rows:,} outcomes are of predictions that never came, on no day before "
-        "more than {baseline:.1%}",
-        "outcomes are of known predictions again",
+    "orphan": ConditionRow(
+        kind="labels",
+        series="outcomes",
+        aspect="orphan",
+        severity="warning",
+        lasts="{value} of {rows} outcomes have no prediction, normally at most {normal}. Check "
+        "that ids match and all predictions are published",
+        over="outcomes find their predictions again",
     ),
-    "conflicting": ConditionWording(
-        "labels",
-        "outcomes",
-        "conflicting",
-        "warning",
-        "odds_ratio",
-        "{value:.1%} of its last {rows:,} outcomes contradict an earlier one of the same "
-        "prediction, usually {baseline:.1%}",
-        "outcomes contradict each other no more than usual",
+    "conflicting": ConditionRow(
+        kind="labels",
+        series="outcomes",
+        aspect="conflicting",
+        severity="warning",
+        lasts="{value} of the last {rows} outcomes contradict an earlier outcome of the same "
+        "prediction, normally {normal}. Check the source of outcomes",
+        over="the share of conflicting outcomes is back to normal",
     ),
-    "prediction_refused": ConditionWording(
-        "service",
-        "predictions",
-        "refused",
-        "critical",
-        "odds_ratio",
-        "{value:.1%} of the last {rows:,} predictions that were sent for it are refused, usually "
-        "{baseline:.1%}: what sends them has changed; the dead letters say what is wrong",
-        "predictions are refused no more than usual",
+    "prediction_refused": ConditionRow(
+        kind="service",
+        series="predictions",
+        aspect="refused",
+        severity="critical",
+        lasts="{value} of the last {rows} predictions were refused, normally {normal}. Read the "
+        "dead letters and check the last deployment of their producer",
+        over="the share of refused predictions is back to normal",
     ),
-    "outcome_refused": ConditionWording(
-        "labels",
-        "outcomes",
-        "refused",
-        "warning",
-        "odds_ratio",
-        "{value:.1%} of the last {rows:,} outcomes that were sent for it are refused, usually "
-        "{baseline:.1%}: what sends them has changed; the dead letters say what is wrong",
-        "outcomes are refused no more than usual",
+    "outcome_refused": ConditionRow(
+        kind="labels",
+        series="outcomes",
+        aspect="refused",
+        severity="warning",
+        lasts="{value} of the last {rows} outcomes were refused, normally {normal}. Read the "
+        "dead letters and check the last deployment of their producer",
+        over="the share of refused outcomes is back to normal",
     ),
 }
 
-
-class Figures(NamedTuple):
-    """A figure now, and as it usually is; ``rows`` is what it was taken of."""
-
-    value: float
-    baseline: float
-    effect: float
-    rows: int
+_KINDS: dict[tuple[str, str], ConditionKind] = {
+    (row.series, row.aspect): kind for kind, row in CONDITIONS.items()
+}
 
 
-def condition_of(fact: ConditionKind, figures: Figures | None = None, also: str = "") -> Condition:
-    """Say a fact.
+def kind_of(series: str, aspect: str) -> ConditionKind | None:
+    """Return the condition that has this series and aspect; None for those of a series' alert."""
+    return _KINDS.get((series, aspect))
+
+
+def condition_of(kind: ConditionKind, figures: Figures | None = None, also: str = "") -> Condition:
+    """Return a condition with its figures and its sentences.
 
     Parameters
     ----------
     figures
-        None where there are none: a version is new, or it is not.
+        Value and baseline in seconds, or as shares; None for a version, which has none.
     also
-        Of a silence of predictions: what else is known.
+        A clause that follows the figures of a silence of predictions.
 
     Examples
     --------
-    >>> condition_of("fallback", Figures(0.34, 0.005, 103.0, 120)).says
-    '34.0% of its last 120 answers come from a fallback, usually 0.5%'
+    >>> condition_of("fallback", Figures(0.34, 0.005, effect=103.0, rows=120)).says
+    '34.0 % of the last 120 answers came from a fallback, normally 0.5 %. Check the model service'
     """
-    kind, series, aspect, severity, effect_unit, says, over = CONDITIONS[fact]
+    row = CONDITIONS[kind]
     if figures is None:
-        return Condition(kind, series, aspect, severity, says, over)
-    value, baseline, effect, rows = figures
-    said = says.format(
-        value=value,
-        baseline=baseline,
-        rows=rows,
+        return Condition(row.kind, row.series, row.aspect, row.severity, row.lasts, row.over)
+    text = _duration if row.unit == "ratio" else _percent
+    says = row.lasts.format(
+        value=text(figures.value or 0.0),
+        normal=text(figures.baseline or 0.0),
+        rows=f"{figures.rows:,}",
         also=also,
-        elapsed=lasting(value),
-        usual=lasting(baseline),
     )
-    return Condition(
-        kind,
-        series,
-        aspect,
-        severity,
-        said,
-        over,
-        value=value,
-        baseline=baseline,
-        effect=effect,
-        effect_unit=effect_unit,
-        direction="up",
-        rows=max(rows, 1),
-    )
+    kept = replace(figures, unit=row.unit, direction="up", rows=max(figures.rows, 1))
+    return Condition(row.kind, row.series, row.aspect, row.severity, says, row.over, kept)
 
 
-def lasting(seconds: float) -> str:
-    """Say how long something takes, in one figure.
+def _duration(seconds: float) -> str:
+    return duration_text(1_000 * seconds)
 
-    Examples
-    --------
-    >>> [lasting(seconds) for seconds in (0.25, 59, 119, 3 * 3_600, 6.4 * 86_400)]
-    ['0.2 s', '59 s', '2.0 min', '3.0 h', '6.4 d']
-    """
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,92 +1,105 @@
-"""Hold a figure of each day against the same figure of the days before.
+"""Compare the figure of a day with the same figure of the days before.
 
-For what has the rhythm of people: labels that are made in office hours, or in one run a night.
+For events that follow working hours: labels made in an office, or in one run a night.
 
-Rule 1. A day has enough rows, or it lasts until it has.
-Rule 2. Nothing is said before a week of days.
-Rule 3. A day is away when its figure is ``FACTOR`` times the highest of the days before, and more
-        than chance makes of so many rows. For shares the factor is one of odds.
-Rule 4. A day that is away counts as the highest that would not have been: what stays is told less
-        and less.
+Rule 1. A day without enough rows lasts until it has enough; the caller decides.
+Rule 2. No day is anomalous before a week of days.
+Rule 3. A day is anomalous when its figure is ``FACTOR`` times the highest of the days before, and
+        larger than chance makes it in so many rows. For shares the factor is one of odds.
+Rule 4. An anomalous day enters the history capped at its limit: a change that persists becomes
+        normal within some days.
 """
 
 import math
-from collections import deque
-from typing import Any
+
+from msgspec import field
+
+from streams.codec import Machine
 
 FACTOR = 2.0
-FIRST_DAYS, KEPT_DAYS = 7, 14
+"""An anomalous day has this many times the highest figure: days of a week differ by less."""
+FIRST_DAYS = 7
+"""Days before a day can be anomalous: each day of the week once."""
+KEPT_DAYS = 14
+"""Days of the history: each day of the week twice, so that one holiday is not its only one."""
 LEAST_SHARE = 0.01
+"""Smallest share taken as the highest of the days before, so that the first hit is no anomaly."""
 DEVIATIONS = 5.0
+"""Binomial standard deviations above the limit that chance is allowed: once in 3.5 million days."""
+QUANTILE = 0.9
+"""Part of a day's delays that do not exceed its figure: the slowest tenth is left to chance."""
+LEAST_DELAY_S = 1.0
+"""Smallest limit of a delay, in seconds: shorter delays are latency of the pipeline."""
+_BUCKETS = 64
+"""Buckets of delays: powers of two of a millisecond, as many as an instant has bits."""
 
 
-class DailyShare:
+class DailyShare(Machine):
     """The share of a day's rows that are hits.
 
     Attributes
     ----------
     is_on
-        Whether the last day was away.
-    share, rows, odds_ratio
-        Of the last day; its odds against those of the highest day before.
+        Whether the last day was anomalous.
+    share, normal, rows
+        The last day's share, the highest share of the days before, and the last day's rows.
 
     Examples
     --------
     >>> share = DailyShare()
     >>> for _ in range(7):
-    ...     share.take(30, 1_000)
-    >>> share.take(40, 1_000)
+    ...     share.close_day(30, 1_000)
+    >>> share.close_day(40, 1_000)
     >>> share.is_on
     False
-    >>> share.take(400, 1_000)
-    >>> share.is_on, share.usual
+    >>> share.close_day(400, 1_000)
+    >>> share.is_on, share.normal
     (True, 0.04)
     """
 
-    def __init__(self) -> None:
-        self.is_on = False
-        self.share = self.usual = 0.0
-        self.rows = 0
-        self._shares: deque[float] = deque(maxlen=KEPT_DAYS)
+    is_on: bool = False
+    share: float = 0.0
+    normal: float = 0.0
+    rows: int = 0
+    _shares: list[float] = field(default_factory=list)
 
-    def take(self, hits: int, rows: int) -> None:
-        """Take in a day."""
+    def close_day(self, hits: int, rows: int) -> None:
+        """Take in a day of 1 or more rows."""
         self.share, self.rows = hits / rows, rows
         self.is_on = False
-        counted = self.share
+        kept = self.share
         if len(self._shares) >= FIRST_DAYS:
-            self.usual = max(self._shares)
-            limit = _times(max(self.usual, LEAST_SHARE), FACTOR)
+            self.normal = max(self._shares)
+            limit = _times_odds(max(self.normal, LEAST_SHARE), FACTOR)
             by_chance = DEVIATIONS * math.sqrt(rows * limit * (1 - limit))
             self.is_on = hits > rows * limit + by_chance
-            counted = min(counted, limit)
-        self._shares.append(counted)
+            kept = min(kept, limit)
+        _remember(self._shares, kept)
 
     @property
     def odds_ratio(self) -> float:
-        """The odds of the last day against those of the highest before."""
-        return _odds(self.share) / _odds(max(self.usual, LEAST_SHARE))
+        """The odds of the last day, relative to those of the highest day before."""
+        return _odds(self.share) / _odds(max(self.normal, LEAST_SHARE))
 
     def relearn(self) -> None:
-        """Take the last day for a usual one."""
-        self._shares.append(self.share)
+        """Take the last day as normal."""
+        _remember(self._shares, self.share)
         self.is_on = False
 
-    def snapshot(self) -> list[Any]:
-        """Return the state as plain values."""
-        return [self.is_on, self.share, self.usual, self.rows, list(self._shares)]
 
-    def restore(self, tree: list[Any]) -> None:
-        """Go on from what `snapshot` returned."""
-        self.is_on, self.share, self.usual, self.rows, shares = tree
-        self._shares.extend(shares)
+class DailyDelay(Machine):
+    """The 90 % quantile of a day's delays.
 
+    Delays are counted by powers of two of a millisecond, and the quantile is interpolated: exact to
+    some tens of a percent, in 64 numbers.
 
-class DailyDelay:
-    """The delay that nine of ten of a day's rows do not exceed.
-
-    Delays are counted by powers of two of a millisecond, and read off between them: exact to some
-    tens of a percent, and in 64 numbers whatever they are.
+    Attributes
+    ----------
+    is_on
+        Whether the last day was anomalous.
+    value_s, normal_s, rows
+        The last day's quantile, the highest of the days before, both in seconds, and the last
+        day's rows.
 
     Examples
     --------
@@ -94,65 +107,53 @@ class DailyDelay:
     >>> for day in range(8):
     ...     for minute in range(1_000):
     ...         delay.on_row(60_000 * minute)
-    ...     delay.take()
+    ...     delay.close_day()
     >>> delay.is_on, 800 < delay.value_s / 60 < 1_000
     (False, True)
     >>> for minute in range(1_000):
     ...     delay.on_row(240_000 * minute)
-    >>> delay.take()
-    >>> delay.is_on, 3 < delay.value_s / delay.usual_s < 5
+    >>> delay.close_day()
+    >>> delay.is_on, 3 < delay.value_s / delay.normal_s < 5
     (True, True)
     """
 
-    QUANTILE = 0.9
-
-    def __init__(self) -> None:
-        self.is_on = False
-        self.value_s = self.usual_s = 0.0
-        self.rows = 0
-        self._counts = [0] * 64
-        self._days: deque[float] = deque(maxlen=KEPT_DAYS)
+    is_on: bool = False
+    value_s: float = 0.0
+    normal_s: float = 0.0
+    rows: int = 0
+    _counts: list[int] = field(default_factory=lambda: [0] * _BUCKETS)
+    _days: list[float] = field(default_factory=list)
 
     def on_row(self, delay_ms: int) -> None:
-        """Count a delay; one that is negative is none."""
+        """Count a delay; a negative delay counts as none."""
         self._counts[delay_ms.bit_length() if delay_ms > 0 else 0] += 1
 
     @property
-    def counted(self) -> int:
+    def rows_today(self) -> int:
         """Rows of the present day."""
         return sum(self._counts)
 
-    def take(self) -> None:
-        """End the day."""
-        self.rows = self.counted
+    def close_day(self) -> None:
+        """End the present day."""
+        self.rows = self.rows_today
         self.value_s = self._quantile_ms() / 1_000
-        self._counts = [0] * 64
+        self._counts = [0] * _BUCKETS
         self.is_on = False
-        counted = self.value_s
+        kept = self.value_s
         if len(self._days) >= FIRST_DAYS:
-            self.usual_s = max(self._days)
-            limit_s = max(FACTOR * self.usual_s, 1.0)
+            self.normal_s = max(self._days)
+            limit_s = max(FACTOR * self.normal_s, LEAST_DELAY_S)
             self.is_on = self.value_s > limit_s
-            counted = min(counted, limit_s)
-        self._days.append(counted)
+            kept = min(kept, limit_s)
+        _remember(self._days, kept)
 
     def relearn(self) -> None:
-        """Take the last day for a usual one."""
-        self._days.append(self.value_s)
+        """Take the last day as normal."""
+        _remember(self._days, self.value_s)
         self.is_on = False
 
-    def snapshot(self) -> list[Any]:
-        """Return the state as plain values."""
-        figures = [self.is_on, self.value_s, self.usual_s, self.rows]
-        return [*figures, self._counts, list(self._days)]
-
-    def restore(self, tree: list[Any]) -> None:
-        """Go on from what `snapshot` returned."""
-        self.is_on, self.value_s, self.usual_s, self.rows, self._counts, days = tree
-        self._days.extend(days)
-
     def _quantile_ms(self) -> float:
-        wanted = self.QUANTILE * self.rows
+        wanted = QUANTILE * self.rows
         for bits, count in enumerate(self._counts):
             if count and wanted <= count:
                 low = 2.0 ** (bits - 1) if bits else 0.0
@@ -161,11 +162,16 @@ class DailyDelay:
         return 0.0
 
 
+def _remember(days: list[float], figure: float) -> None:
+    days.append(figure)
+    del days[:-KEPT_DAYS]
+
+
 def _odds(share: float) -> float:
     return share / max(1 - share, 1e-9)
 
 
-def _times(share: float, odds_ratio: float) -> float:
+def _times_odds(share: float, odds_ratio: float) -> float:
     """Return the share of so many times the odds."""
     odds = odds_ratio * _odds(share)
     return odds / (1 + odds)

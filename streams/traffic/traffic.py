@@ -1,115 +1,134 @@
-"""What is wrong with how a model's events come: not at all, too late, twice, from somebody else.
+"""Faults in the arrival of a model's events: none, too late, twice, refused, from a wrong clock.
 
-Rule 1. What is said rests on the model's own events, and on the log's time.
-Rule 2. At an event there are comparisons and nothing else; what is learnt of a time is learnt when
-        its hour, or its day, is over.
+Rule 1. A condition rests on the model's own events and on log time.
+Rule 2. An event costs comparisons and nothing else; times are learned when their hour or day ends.
 Rule 3. How the log is cut into records changes nothing.
-Rule 4. A fact is given when it begins, when it ends, and once an hour with its present figures: the
-        life of its alert decides what is heard of that.
-Rule 5. What rests on chance has a twentieth of the model's alert budget, in equal parts, beside
-        what the series have. A version is a fact, and a day that is twice the highest of a week no
-        chance: they have no part of it.
-Rule 6. Outcomes are missed only while predictions come, and are counted anew when predictions are
-        back after a silence, from when the first of these may be known.
-Rule 7. That predictions are silent only a tick can tell: the end of a recording is no outage. What
-        has been told is told no more by a tick, but renewed when its alert is due.
-Rule 8. What never comes within the time that events wait can be counted only when a model is older
-        than that.
+Rule 4. A condition is returned when it begins, when it ends, and once an hour with its present
+        figures: the state of its alert decides whether it is published.
+Rule 5. Conditions that rest on chance have a twentieth of the model's alert budget, in equal parts,
+        beside that of the series. A version is a fact, and a day at twice the highest of a week is
+        no chance: they need no budget.
+Rule 6. Outcomes can be silent only while predictions arrive. After a silence of predictions they
+        are waited for from the instant at which the first outcome may be known.
+Rule 7. Only a tick reports that predictions are silent: the end of a recording is no outage. A tick
+        does not report the same silence twice; its renewal follows Rule 4.
+Rule 8. Events that expire are counted only once the model is older than the time they wait.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
 
-from streams.change import Condition
+from msgspec import field
+
+from schemas.event import EventKind
+from streams.change import Figures
 from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
+from streams.codec import Machine
 from streams.detect.budget import BUDGET_ROWS
 from streams.join.outcome_join import JoinCounts
-from streams.traffic.conditions import ConditionKind, Figures, condition_of
+from streams.traffic.conditions import ConditionKind, ConditionState, condition_of, kind_of
 from streams.traffic.daily import DailyDelay, DailyShare
 from streams.traffic.event_rate import EventRate
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
 from streams.traffic.versions import Versions
 
 BUDGET_SHARE = 0.05
+"""Part of the model's alert budget for Rule 5. The series leave it: they have 0.5 and 0.9 x 0.5."""
 FEWEST_ROWS = 200
+"""Rows of a day, at least: a share of 1 % has 2 hits among them. A shorter day continues."""
 AHEAD_MS = 60_000
+"""Milliseconds that an instant may lie ahead of log time: more is no jitter, but a wrong clock."""
 NEVER_ROW = 1 << 62
+"""A row that no model reaches."""
 OF_PREDICTIONS: tuple[ConditionKind, ...] = ("fallback", "error", "prediction_clock")
 OF_OUTCOMES: tuple[ConditionKind, ...] = ("outcome_clock", "conflicting")
-REFUSED: dict[str, ConditionKind] = {
+REFUSED: dict[EventKind, ConditionKind] = {
     "prediction": "prediction_refused",
     "outcome": "outcome_refused",
 }
-RULES = len(OF_PREDICTIONS) + len(OF_OUTCOMES) + 2  # and two silences
+RULES = len(OF_PREDICTIONS) + len(OF_OUTCOMES) + 2
+"""Conditions that share the budget: those of rates, and two silences. Refused events have the same
+part without a share of it: a producer that is never refused has none to spend."""
 
 
-class ConditionState(NamedTuple):
-    """Whether something is so, with its figures."""
-
-    condition: Condition
-    is_on: bool
-
-
-class TrafficMonitor:
-    """How the events of one model come.
-
-    Parameters
-    ----------
-    alert_budget
-        False alarms per 10,000 predictions, for the whole model.
-    wait_s
-        Seconds that an event waits for its other half.
-    counts
-        What the model's join counts.
+class TrafficMonitor(Machine):
+    """The arrival of one model's events.
 
     Attributes
     ----------
     due_ms
-        Log time at which `advance` wants to be called, before what comes then is taken in.
+        Log time at which `advance` must be called, before the events of that time are taken in.
     silent_ms
-        Since when predictions have been silent too long, where no tick has told it yet.
-    late
-        Takes in how long each outcome took.
+        Instant from which predictions are silent too long, until a tick has reported it.
     """
 
-    def __init__(self, alert_budget: float, wait_s: float, counts: JoinCounts) -> None:
-        self.due_ms = 0
-        self.silent_ms = NEVER_MS
-        self._is_silence_told = False
-        self._counts = counts
-        self._wait_s = wait_s
-        self._first_ms = self._hour = self._day = 0
-        self._predictions = ArrivalPattern(counts.predictions)
-        self._outcomes = ArrivalPattern(counts.outcomes)
-        self._rare: dict[ConditionKind, EventRate] = {
-            **{fact: EventRate(counts.predictions) for fact in OF_PREDICTIONS},
-            **{fact: EventRate(counts.outcomes) for fact in OF_OUTCOMES},
-        }
-        self._refused: dict[str, int] = {}  # no more than a good producer costs: nothing
-        self._daily: dict[ConditionKind, DailyShare] = {
-            "missing": DailyShare(),
-            "orphan": DailyShare(),
-        }
-        self._marks = self._daily_counts()
-        self.late = DailyDelay()
-        self._versions = Versions()
-        self._due_prediction = self._due_outcome = NEVER_ROW
-        self.respec(alert_budget, wait_s)
+    due_ms: int = 0
+    silent_ms: int = NEVER_MS
+    _is_silence_reported: bool = False
+    _false_alarms: float = 0.0
+    _wait_s: float = 0.0
+    _first_ms: int = 0
+    _hour: int = 0
+    _day: int = 0
+    _predictions: ArrivalPattern = field(default_factory=ArrivalPattern)
+    _outcomes: ArrivalPattern = field(default_factory=ArrivalPattern)
+    _rates: dict[ConditionKind, EventRate] = field(default_factory=dict)
+    _refused: dict[EventKind, int] = field(default_factory=dict)
+    _daily: dict[ConditionKind, DailyShare] = field(default_factory=dict)
+    _day_counts: dict[ConditionKind, tuple[int, int]] = field(default_factory=dict)
+    _late: DailyDelay = field(default_factory=DailyDelay)
+    _versions: Versions = field(default_factory=Versions)
+    _due_prediction: int = NEVER_ROW
+    _due_outcome: int = NEVER_ROW
+
+    @classmethod
+    def of(cls, alert_budget: float, wait_s: float, counts: JoinCounts) -> "TrafficMonitor":
+        """Return the monitor of a model.
+
+        Parameters
+        ----------
+        alert_budget
+            False alarms per 10,000 predictions, for the whole model.
+        wait_s
+            Seconds that an event waits for its other half.
+        counts
+            The events that the model's join has counted before.
+        """
+        traffic = cls(
+            _predictions=ArrivalPattern(counts.predictions),
+            _outcomes=ArrivalPattern(counts.outcomes),
+            _rates={
+                **{kind: EventRate(counts.predictions) for kind in OF_PREDICTIONS},
+                **{kind: EventRate(counts.outcomes) for kind in OF_OUTCOMES},
+            },
+            _daily={"missing": DailyShare(), "orphan": DailyShare()},
+            _day_counts=_hits_and_rows(counts),
+        )
+        traffic.respec(alert_budget, wait_s)
+        return traffic
 
     def respec(self, alert_budget: float, wait_s: float) -> None:
-        """Go on with another budget, and another wait."""
+        """Put another budget and another wait in force."""
         self._false_alarms = false_alarms = BUDGET_SHARE * alert_budget / RULES
         self._wait_s = wait_s
         self._predictions.nats = self._outcomes.nats = math.log(BUDGET_ROWS / false_alarms)
-        for share in self._rare.values():
-            share.set_budget(false_alarms)
+        for rate in self._rates.values():
+            rate.set_budget(false_alarms)
 
     def on_prediction(
-        self, status: str | None, version: str | None, at_ms: int, now_ms: int
+        self, *, row: int, status: str | None, version: str | None, at_ms: int, now_ms: int
     ) -> Sequence[ConditionState]:
-        """Take in a prediction that the join will count next: who answered, and when."""
-        row = self._counts.predictions + 1
+        """Take in a prediction that no earlier one has the id of.
+
+        Parameters
+        ----------
+        row
+            Its number among the model's predictions, from 1.
+        status, version
+            Its fields.
+        at_ms, now_ms
+            Its own instant, and log time.
+        """
         ends = self._predictions.on_event(now_ms, row - 1)
         if (
             (status is None or status == "ok")
@@ -119,264 +138,263 @@ class TrafficMonitor:
             and not ends
         ):
             return ()
-        verdicts: list[ConditionState] = []
+        states: list[ConditionState] = []
         if ends:
-            self._outcomes.excuse(now_ms + round(1_000 * self.late.value_s))  # Rule 6
+            self._outcomes.excuse(now_ms + round(1_000 * self._late.value_s))  # Rule 6
             self.due_ms = 0
-            verdicts.append(self._verdict("prediction_silence", now_ms))
-        was_news = self._versions.due_row is not None
-        if version != self._versions.latest:
-            self._versions.on_change(version, row)
-        self._versions.advance(row)
-        if was_news != (self._versions.due_row is not None):
-            verdicts.append(self._verdict("version", now_ms))
-        hits = (status == "fallback", status == "error", at_ms - now_ms > AHEAD_MS)
-        verdicts += self._read(OF_PREDICTIONS, hits, row, now_ms)
-        verdicts += self._read_refused("prediction", row, now_ms)
+            states.append(self._state_of("prediction_silence", now_ms))
+        if self._update_version(version, row):
+            states.append(self._state_of("version", now_ms))
+        hits: dict[ConditionKind, bool] = {
+            "fallback": status == "fallback",
+            "error": status == "error",
+            "prediction_clock": at_ms - now_ms > AHEAD_MS,
+        }
+        states += self._update_rates(hits, row, now_ms)
+        states += self._on_valid("prediction", row, now_ms)
         self._set_due_rows()
-        return verdicts
+        return states
 
     def on_outcome(
-        self, at_ms: int, now_ms: int, *, is_conflicting: bool
+        self, *, row: int, at_ms: int, now_ms: int, is_conflicting: bool
     ) -> Sequence[ConditionState]:
-        """Take in an outcome that the join has counted."""
-        row = self._counts.outcomes
+        """Take in an outcome.
+
+        Parameters
+        ----------
+        row
+            Its number among the model's outcomes, from 1.
+        at_ms, now_ms
+            As for `on_prediction`.
+        is_conflicting
+            Whether it contradicts an earlier outcome of its prediction.
+        """
         ends = self._outcomes.on_event(now_ms, row - 1)
         is_ahead = at_ms - now_ms > AHEAD_MS
         if not (ends or is_ahead or is_conflicting or row >= self._due_outcome):
             return ()
-        verdicts: list[ConditionState] = []
+        states: list[ConditionState] = []
         if ends:
             self.due_ms = 0
-            verdicts.append(self._verdict("outcome_silence", now_ms))
-        verdicts += self._read(OF_OUTCOMES, (is_ahead, is_conflicting), row, now_ms)
-        verdicts += self._read_refused("outcome", row, now_ms)
+            states.append(self._state_of("outcome_silence", now_ms))
+        hits: dict[ConditionKind, bool] = {"outcome_clock": is_ahead, "conflicting": is_conflicting}
+        states += self._update_rates(hits, row, now_ms)
+        states += self._on_valid("outcome", row, now_ms)
         self._set_due_rows()
-        return verdicts
+        return states
 
-    def on_refused(self, kind: str, now_ms: int) -> Sequence[ConditionState]:
-        """Take in a prediction, or an outcome, that was refused."""
+    def on_pair(self, delay_ms: int) -> None:
+        """Take in the time between a prediction and its outcome, in milliseconds."""
+        self._late.on_row(delay_ms)
+
+    def on_refused(self, kind: EventKind, *, rows: int, now_ms: int) -> Sequence[ConditionState]:
+        """Take in a refused prediction or outcome; ``rows`` of its kind were valid so far."""
         if kind not in self._refused:
             self._refused[kind] = 0
-            self._rare[REFUSED[kind]] = EventRate(0, self._false_alarms)
+            self._rates[REFUSED[kind]] = EventRate(0, self._false_alarms)
         self._refused[kind] += 1
-        verdicts = self._read((REFUSED[kind],), (True,), self._sent(kind), now_ms)
+        states = self._update_rates({REFUSED[kind]: True}, rows + self._refused[kind], now_ms)
         self._set_due_rows()
-        return verdicts
+        return states
 
-    def advance(self, now_ms: int, *, is_tick: bool = False) -> list[ConditionState]:
-        """Let log time pass: up to what comes now, or because nothing comes (Rule 7)."""
-        verdicts: list[ConditionState] = []
+    def advance(
+        self, now_ms: int, *, counts: JoinCounts, is_tick: bool = False
+    ) -> list[ConditionState]:
+        """Let log time pass.
+
+        Parameters
+        ----------
+        now_ms
+            The instant of the next event, or of a tick (Rule 7).
+        counts
+            The events that the model's join has counted so far.
+        is_tick
+            Whether a tick makes time pass.
+        """
+        states: list[ConditionState] = []
         hour = now_ms // HOUR_MS
         if hour > self._hour:
             if not self._hour:
                 self._first_ms, self._day = now_ms, hour
             self._hour = hour
             if self._is_any_on:
-                verdicts += self._renewed(now_ms)
+                states += self._renewed(now_ms)
             if hour - self._day >= DAY_HOURS:
                 self._day = hour
-                verdicts += self._end_day(now_ms)
-        return verdicts + self._listen(now_ms, is_tick=is_tick)
+                states += self._close_day(now_ms, counts)
+        return states + self._check_silence(now_ms, is_tick=is_tick)
 
     @property
-    def is_silence_told(self) -> bool:
-        """Whether predictions are silent, and a tick has told it."""
-        return self._is_silence_told and self._predictions.is_silent
+    def is_silence_reported(self) -> bool:
+        """Whether predictions are silent, and a tick has reported it."""
+        return self._is_silence_reported and self._predictions.is_silent
 
     def tick_due_ms(self, now_ms: int) -> int:
-        """Return from when on a tick tells that predictions are silent.
+        """Return the instant from which a tick reports that predictions are silent.
 
-        Nothing is changed. Where ``now_ms`` is not late enough, what is returned may be too early,
-        though later than ``now_ms``: what is sure costs less than the figure itself.
+        It changes nothing. Before that instant the result may be too early, though later than
+        ``now_ms``: a lower bound costs less than the instant itself.
         """
         predictions = self._predictions
         if predictions.is_silent:
-            return NEVER_MS if self._is_silence_told else self.silent_ms
+            return NEVER_MS if self._is_silence_reported else self.silent_ms
         at_first_ms = predictions.last_ms + SHORTEST_MS
         return at_first_ms if now_ms < at_first_ms else predictions.deadline_ms()
 
     def accept(self, series: str, aspect: str, now_ms: int) -> None:
-        """Take a fact, as it is now, for what is usual."""
-        for fact in (*self._rare, *self._daily, "late", "prediction_silence", "outcome_silence"):
-            condition = condition_of(fact, Figures(0.0, 0.0, 0.0, 0))
-            if (condition.series, condition.aspect) != (series, aspect):
-                continue
-            if fact.endswith("_silence"):
-                rhythm = self._predictions if fact[0] == "p" else self._outcomes
-                rhythm.excuse(now_ms)
-                self.due_ms = 0
-                continue
-            what: EventRate | DailyShare | DailyDelay = (
-                self._rare.get(fact) or self._daily.get(fact) or self.late
-            )
-            what.relearn()
+        """Take a condition, as it is now, as normal; nothing happens where it is none of these."""
+        kind = kind_of(series, aspect)
+        if kind is None:
+            return
+        if kind in {"prediction_silence", "outcome_silence"}:
+            self._pattern_of(kind).excuse(now_ms)
+            self.due_ms = 0
+        elif kind == "late":
+            self._late.relearn()
+        elif kind in self._daily:
+            self._daily[kind].relearn()
+        elif kind in self._rates:
+            self._rates[kind].relearn()
         self._set_due_rows()
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state."""
-        return {
-            "is_silence_told": self._is_silence_told,
-            "times": [self.due_ms, self.silent_ms, self._first_ms, self._hour, self._day],
-            "predictions": self._predictions.snapshot(),
-            "outcomes": self._outcomes.snapshot(),
-            "rare": {fact: share.snapshot() for fact, share in self._rare.items()},
-            "daily": {fact: share.snapshot() for fact, share in self._daily.items()},
-            "marks": self._marks,
-            "late": self.late.snapshot(),
-            "versions": self._versions.snapshot(),
-            **({"refused": self._refused} if self._refused else {}),
-        }
-
-    def restore(self, tree: dict[str, Any]) -> None:
-        """Go on from what `snapshot` returned."""
-        self._is_silence_told = tree["is_silence_told"]
-        self.due_ms, self.silent_ms, self._first_ms, self._hour, self._day = tree["times"]
-        self._predictions.restore(tree["predictions"])
-        self._outcomes.restore(tree["outcomes"])
-        self._refused = tree.get("refused", {})
-        for kind in self._refused:
-            self._rare[REFUSED[kind]] = EventRate(0, self._false_alarms)
-        for fact, share in self._rare.items():
-            share.restore(tree["rare"][fact])
-        for fact, daily in self._daily.items():
-            daily.restore(tree["daily"][fact])
-        self._marks = tree["marks"]
-        self.late.restore(tree["late"])
-        self._versions.restore(tree["versions"])
-        self._set_due_rows()
-
-    def _listen(self, now_ms: int, *, is_tick: bool) -> list[ConditionState]:
-        """Tell a silence that has become too long; see how long the next one may be."""
+    def _check_silence(self, now_ms: int, *, is_tick: bool) -> list[ConditionState]:
+        """Return silences that are too long; set the time of the next check."""
         predictions, outcomes = self._predictions, self._outcomes
-        verdicts: list[ConditionState] = []
+        states: list[ConditionState] = []
         silent_ms = unanswered_ms = NEVER_MS
         if not predictions.is_silent:
-            self._is_silence_told = False
+            self._is_silence_reported = False
             silent_ms = self.silent_ms = predictions.deadline_ms()
             if now_ms >= silent_ms:
                 predictions.fall_silent()
                 silent_ms = NEVER_MS
         if is_tick and predictions.is_silent:
-            self._is_silence_told = True
+            self._is_silence_reported = True
             self.silent_ms = NEVER_MS
-            verdicts.append(self._verdict("prediction_silence", now_ms))
+            states.append(self._state_of("prediction_silence", now_ms))
         if not (predictions.is_silent or outcomes.is_silent):
             unanswered_ms = outcomes.deadline_ms()
             if predictions.last_ms >= unanswered_ms:  # Rule 6
                 outcomes.fall_silent()
                 unanswered_ms = NEVER_MS
-                verdicts.append(self._verdict("outcome_silence", now_ms))
+                states.append(self._state_of("outcome_silence", now_ms))
         hours = 1 if self._is_any_on else DAY_HOURS
         next_ms = min(self._hour + hours, self._day + DAY_HOURS) * HOUR_MS
         self.due_ms = min(next_ms, silent_ms, unanswered_ms)
-        return verdicts
+        return states
 
     @property
     def _is_any_on(self) -> bool:
-        """Whether something is to be renewed by the hour."""
+        """Whether a condition must be renewed by the hour."""
         are_on = self._due_prediction < NEVER_ROW or self._due_outcome < NEVER_ROW
         return are_on or self._predictions.is_silent or self._outcomes.is_silent
 
     def _renewed(self, now_ms: int) -> list[ConditionState]:
-        """Give what is so once more (Rule 4); a day's figures are renewed by the day."""
-        on: list[ConditionKind] = [fact for fact, share in self._rare.items() if share.is_on]
-        if self._predictions.is_silent and self._is_silence_told:
+        """Return the lasting conditions (Rule 4); figures of a day are renewed by the day."""
+        on: list[ConditionKind] = [kind for kind, rate in self._rates.items() if rate.is_on]
+        if self.is_silence_reported:
             on.append("prediction_silence")
         if self._outcomes.is_silent:
             on.append("outcome_silence")
-        return [self._verdict(fact, now_ms) for fact in on]
+        return [self._state_of(kind, now_ms) for kind in on]
 
-    def _end_day(self, now_ms: int) -> list[ConditionState]:
+    def _close_day(self, now_ms: int, counts: JoinCounts) -> list[ConditionState]:
         changed: list[ConditionKind] = []
-        marks = self._daily_counts()
+        day_counts = _hits_and_rows(counts)
         is_old = now_ms - self._first_ms >= 1_000 * self._wait_s  # Rule 8
-        for fact, share in self._daily.items():
-            hits, rows = (
-                now - mark for now, mark in zip(marks[fact], self._marks[fact], strict=True)
-            )
-            if is_old and rows < FEWEST_ROWS:
+        for kind, share in self._daily.items():
+            hits, rows = day_counts[kind]
+            hits_before, rows_before = self._day_counts[kind]
+            if is_old and rows - rows_before < FEWEST_ROWS:
                 continue
-            self._marks[fact] = marks[fact]
+            self._day_counts[kind] = day_counts[kind]
             if is_old:
                 was_on = share.is_on
-                share.take(hits, rows)
-                changed += [fact] if was_on or share.is_on else []
-        if self.late.counted >= FEWEST_ROWS:
-            was_on = self.late.is_on
-            self.late.take()
-            changed += ["late"] if was_on or self.late.is_on else []
-        return [self._verdict(fact, now_ms) for fact in changed]
+                share.close_day(hits - hits_before, rows - rows_before)
+                changed += [kind] if was_on or share.is_on else []
+        if self._late.rows_today >= FEWEST_ROWS:
+            was_on = self._late.is_on
+            self._late.close_day()
+            changed += ["late"] if was_on or self._late.is_on else []
+        return [self._state_of(kind, now_ms) for kind in changed]
 
-    def _daily_counts(self) -> dict[str, list[int]]:
-        """Return hits and rows so far of what is counted by the day."""
-        counts = self._counts
-        expired, orphans = counts.expired_predictions, counts.orphan_outcomes
-        return {
-            "missing": [expired, expired + counts.pairs],
-            "orphan": [orphans, orphans + counts.pairs],
-        }
+    def _update_version(self, version: str | None, row: int) -> bool:
+        """Take in the version of a prediction; return whether a version becomes new or known."""
+        versions = self._versions
+        was_new = versions.due_row is not None
+        if version != versions.latest:
+            versions.on_change(version, row)
+        versions.advance(row)
+        return was_new != (versions.due_row is not None)
 
-    def _sent(self, kind: str) -> int:
-        """Return how many predictions, or outcomes, producers have sent, refused ones included."""
-        counts = self._counts
-        taken = counts.predictions if kind == "prediction" else counts.outcomes
-        return taken + self._refused[kind]
-
-    def _read_refused(self, kind: str, row: int, now_ms: int) -> list[ConditionState]:
-        """Take a prediction, or an outcome, for one that was not refused."""
+    def _on_valid(self, kind: EventKind, row: int, now_ms: int) -> list[ConditionState]:
+        """Count an event as one that was not refused, for a producer that has been refused any."""
         if kind not in self._refused:
             return []
-        return self._read((REFUSED[kind],), (False,), row + self._refused[kind], now_ms)
+        return self._update_rates({REFUSED[kind]: False}, row + self._refused[kind], now_ms)
 
-    def _read(
-        self, facts: Sequence[ConditionKind], hits: Sequence[bool], row: int, now_ms: int
+    def _update_rates(
+        self, hits: Mapping[ConditionKind, bool], row: int, now_ms: int
     ) -> list[ConditionState]:
-        verdicts = []
-        for fact, is_hit in zip(facts, hits, strict=True):
-            share = self._rare[fact]
-            was_on = share.is_on
+        """Take in a row; return the conditions that begin or end with it."""
+        states = []
+        for kind, is_hit in hits.items():
+            rate = self._rates[kind]
+            was_on = rate.is_on
             if is_hit:
-                share.on_hit(row)
-            elif share.due_row is not None and row >= share.due_row:
-                share.advance(row)
-            if share.is_on != was_on:
+                rate.on_hit(row)
+            elif rate.due_row is not None and row >= rate.due_row:
+                rate.advance(row)
+            if rate.is_on != was_on:
                 self.due_ms = 0
-                verdicts.append(self._verdict(fact, now_ms))
-        return verdicts
+                states.append(self._state_of(kind, now_ms))
+        return states
 
     def _set_due_rows(self) -> None:
-        rows = {fact: share.due_row or NEVER_ROW for fact, share in self._rare.items()}
-        for kind, refused in self._refused.items():
-            rows[REFUSED[kind]] -= refused  # counted in rows that were not refused
-        news = self._versions.due_row or NEVER_ROW
-        of_predictions, of_outcomes = (rows.get(fact, NEVER_ROW) for fact in REFUSED.values())
-        self._due_prediction = min(news, of_predictions, *(rows[fact] for fact in OF_PREDICTIONS))
-        self._due_outcome = min(of_outcomes, *(rows[fact] for fact in OF_OUTCOMES))
+        """Set the rows that end an episode, numbered among valid events."""
+        due = {kind: rate.due_row for kind, rate in self._rates.items() if rate.due_row is not None}
+        for event, refused in self._refused.items():
+            if REFUSED[event] in due:
+                due[REFUSED[event]] -= refused
+        of_predictions = (*OF_PREDICTIONS, REFUSED["prediction"])
+        of_outcomes = (*OF_OUTCOMES, REFUSED["outcome"])
+        known = self._versions.due_row or NEVER_ROW
+        self._due_prediction = min(known, *(due.get(kind, NEVER_ROW) for kind in of_predictions))
+        self._due_outcome = min(due.get(kind, NEVER_ROW) for kind in of_outcomes)
 
-    def _verdict(self, fact: ConditionKind, now_ms: int) -> ConditionState:
-        if fact == "version":
-            return ConditionState(condition_of(fact), is_on=self._versions.due_row is not None)
-        if fact in {"prediction_silence", "outcome_silence"}:
-            return self._silence(fact, now_ms)
-        if fact == "late":
-            late = self.late
-            ratio = late.value_s / max(late.usual_s, 0.001)
-            figures = Figures(late.value_s, late.usual_s, ratio, late.rows)
-            return ConditionState(condition_of(fact, figures), late.is_on)
-        share = self._rare.get(fact) or self._daily[fact]
-        figures = Figures(share.share, share.usual, share.odds_ratio, share.rows)
-        return ConditionState(condition_of(fact, figures), share.is_on)
+    def _state_of(self, kind: ConditionKind, now_ms: int) -> ConditionState:
+        if kind == "version":
+            return ConditionState(condition_of(kind), is_on=self._versions.due_row is not None)
+        if kind in {"prediction_silence", "outcome_silence"}:
+            return self._silence(kind, now_ms)
+        if kind == "late":
+            late = self._late
+            ratio = late.value_s / max(late.normal_s, 0.001)
+            figures = Figures(late.value_s, late.normal_s, ratio, rows=late.rows)
+            return ConditionState(condition_of(kind, figures), late.is_on)
+        share = self._rates.get(kind) or self._daily[kind]
+        figures = Figures(share.share, share.normal, share.odds_ratio, rows=share.rows)
+        return ConditionState(condition_of(kind, figures), share.is_on)
 
-    def _silence(self, fact: ConditionKind, now_ms: int) -> ConditionState:
-        rhythm = self._predictions if fact == "prediction_silence" else self._outcomes
-        elapsed_ms = now_ms - rhythm.last_ms
-        usual_ms = rhythm.usual_ms(now_ms // HOUR_MS)
-        also = "outcomes do not come either"
+    def _silence(self, kind: ConditionKind, now_ms: int) -> ConditionState:
+        pattern = self._pattern_of(kind)
+        elapsed_ms = now_ms - pattern.last_ms
+        normal_ms = pattern.normal_ms(now_ms // HOUR_MS)
+        also = "; no outcomes arrive either" if self._outcomes.last_ms else ""
         if self._outcomes.last_ms > self._predictions.last_ms + SHORTEST_MS:
-            also = "outcomes still come: what sends predictions is down"
-        elif not self._outcomes.last_ms:
-            also = "what sends them is down, or has nothing to ask"
-        ratio = elapsed_ms / max(usual_ms, 1)
-        figures = Figures(elapsed_ms / 1_000, usual_ms / 1_000, ratio, 1)
-        return ConditionState(condition_of(fact, figures, also), rhythm.is_silent)
+            also = "; outcomes still arrive"
+        ratio = elapsed_ms / max(normal_ms, 1)
+        figures = Figures(elapsed_ms / 1_000, normal_ms / 1_000, ratio)
+        return ConditionState(condition_of(kind, figures, also), pattern.is_silent)
+
+    def _pattern_of(self, kind: ConditionKind) -> ArrivalPattern:
+        return self._predictions if kind == "prediction_silence" else self._outcomes
+
+
+def _hits_and_rows(counts: JoinCounts) -> dict[ConditionKind, tuple[int, int]]:
+    """Return hits and rows so far, for the conditions that are counted by the day."""
+    expired, orphans = counts.expired_predictions, counts.orphan_outcomes
+    return {
+        "missing": (expired, expired + counts.pairs),
+        "orphan": (orphans, orphans + counts.pairs),
+    }

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from faust.types import TP
 
 from agents.errors import WorkerError
 from agents.settings import load_settings
+from agents.telemetry import configure_logging
 from agents.worker.agent import Agent
 from agents.worker.assembly import build_app
 from agents.worker.publish import Publisher
@@ -154,12 +154,14 @@ KINDS = {
     )
 }
 
+STALL_S = {"Stuck": 2.0, "StuckInALibrary": 2.0, "WithoutItsThread": 2.0}
+"""Short for those that the watch must find; the first rebalance of a new broker takes seconds."""
+
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING)
+    configure_logging("warning")
     kind, broker, group, topic = sys.argv[1:]
     settings = load_settings(broker=broker, group=group, session_timeout_s=6.0)
-    stall_s = 60.0 if kind == "WaitingForItsThread" else 2.0
-    settings = settings.model_copy(update={"stall_s": stall_s})
+    settings = settings.model_copy(update={"stall_s": STALL_S.get(kind, 60.0)})
     publisher = Publisher(settings.connection())
     app = build_app(settings, [KINDS[kind]("odd", [topic])], publisher)
     sys.exit(run_worker(app, stop_s=5.0))

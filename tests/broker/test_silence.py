@@ -64,7 +64,7 @@ def test_a_service_that_is_silent_is_told_and_one_whose_records_are_yet_to_be_re
         ("stopped", "predictions", "resolved"),
     ], [each["summary"] for each in found]
     fired, over = found
-    assert "outcomes still come: what sends predictions is down" in fired["summary"]
+    assert "; outcomes still arrive. " in fired["summary"]
     assert (over["status"], over["resolved_because"]) == ("resolved", "returned")
     assert worker.terminate() == 0
     log = read_to_end(broker, deployment.settings.topics.name("events"))

@@ -93,8 +93,8 @@ def play_gathering(
     emissions: list[Emission] = []
     for first in range(0, len(log), read_every):
         for record in enumerate(log[first : first + read_every], first):
-            emissions += monitor.gather([record])
-        emissions += monitor.flush()
+            emissions += monitor.ingest([record])
+        emissions += monitor.evaluate_all()
     return Played(monitor, emissions)
 
 
@@ -143,7 +143,14 @@ def _restored(model: ModelMonitor, stored: Store, spec: ModelSpec) -> ModelMonit
             raise ValueError(msg)
     model.join.on_stored(list(fresh))
     topic = Topics().name("labelled")
-    return ModelMonitor.restore(model.model_id, spec, topic, model.snapshot(), lines_of)
+    return ModelMonitor.restore(
+        model.model_id,
+        spec,
+        topic,
+        model.partition,
+        snapshot=model.snapshot(),
+        chunks=lines_of,
+    )
 
 
 def watch(values: Iterable[bytes | Removal], **spec: Any) -> Played:

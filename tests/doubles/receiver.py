@@ -17,7 +17,7 @@ class Answer(NamedTuple):
 
     status: int = 200
     text: str = ""
-    headers: dict[str, str] = {}  # noqa: RUF012 - never written to
+    headers: dict[str, str] = {}
 
 
 class Post(NamedTuple):

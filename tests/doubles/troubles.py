@@ -51,7 +51,7 @@ def _value(rng: np.random.Generator, kind: str, troubles: set[str]) -> object:
     values: dict[str, object] = {
         "number": float(number),
         "heap": 0.0 if is_common else float(abs(number)),
-        "word": "a" if is_common else str(rng.choice(["b", "c"])),
+        "word": "a" if is_common else "bc"[int(rng.random() < 0.5)],
         "truth": bool(is_common),
     }
     return values[kind]

@@ -3,13 +3,12 @@
 from schemas.alert import Alert, Moved
 from schemas.event import Source
 from schemas.feedback import LabelledRange
-from schemas.model_spec import AlertRules
 from schemas.wire import to_epoch_ms
 from streams.alert.feedback import retrain
 from streams.alert.onset import RowPosition
 from streams.alert.record import AlertWriter, TransitionContext, status_of
 from streams.alert.transition import Transition
-from streams.change import Change
+from streams.change import Change, Figures
 from streams.ingest.accept import accept
 from streams.ingest.records import Raw, Refused
 from tests.doubles.core import log_of, play
@@ -33,6 +32,7 @@ BAD = (
     b'{"prediction_id": "75002", "model_id": "car_loan",'
     b' "predicted_at": 1534745537, "prediction": 1}'
 )
+DETECTED_MS = to_epoch_ms("2018-08-26T09:41:52.480Z")
 
 
 def golden() -> dict[str, bytes]:
@@ -58,18 +58,14 @@ def _log() -> list[bytes]:
 
 def _alert() -> Alert:
     change = Change(
-        index=17,
         aspect="share",
         category="true",
         detector="cusum",
-        value=0.0842,
-        baseline=0.0561,
-        effect=1.547,
-        effect_unit="odds_ratio",
-        direction="up",
-        rows=1_064,
+        figures=Figures(
+            0.0842, 0.0561, effect=1.547, unit="odds_ratio", direction="up", rows=1_064
+        ),
     )
-    fired = _posted(AlertWriter("car_loan", AlertRules()), change, "error", "level")
+    fired = _posted(AlertWriter("car_loan"), change, "error", "level")
     moved = Moved(
         series="feature/car_value",
         aspect="level",
@@ -93,18 +89,17 @@ def _posted(book: AlertWriter, change: Change, role: str, aspect: str) -> Alert:
         is_flapping=False,
         acknowledged=None,
         muted_until_ms=None,
-        row=17,
         series_seen=76_064,
     )
     seen = TransitionContext(
         model_version="2018-01",
         predictions_seen=77_064,
-        at_ms=to_epoch_ms("2018-08-26T09:41:52.480Z"),
+        at_ms=DETECTED_MS,
         onset=RowPosition(75_001, to_epoch_ms("2018-08-23T06:33:20.152Z"), 1_204),
         partition=3,
         offset=1_221,
     )
-    return book.post(step, seen)
+    return book.write(step, seen).record
 
 
 def _status() -> bytes:
@@ -122,7 +117,7 @@ def _feedback() -> bytes:
         first_offset=1_204,
         last_offset=1_221,
     )
-    return retrain(_alert(), rows).model_dump_json().encode()
+    return retrain(_alert(), rows, DETECTED_MS).model_dump_json().encode()
 
 
 def _dead_letter() -> bytes:

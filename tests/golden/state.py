@@ -16,7 +16,7 @@ import orjson
 
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.model import STATE_VERSION
+from streams.codec import STATE_VERSION
 from streams.monitor import Monitor
 from streams.state import StateRecord, chunk_record, manifest_records
 from tests.doubles.core import log_of, taken_in

@@ -217,7 +217,7 @@ def test_duplicates_conflicts_and_orphans_change_nothing_but_the_counts() -> Non
     assert counts.duplicate_predictions > 0
     assert counts.duplicate_outcomes > 0
     assert counts.conflicting_outcomes > 0
-    assert loud.monitor.models["m"].join.waiting_outcomes > 0
+    assert loud.monitor.models["m"].join.snapshot().outcomes.open
     assert [alert["alert_id"] for alert in loud.of("alerts")] == [
         alert["alert_id"] for alert in quiet.of("alerts")
     ]

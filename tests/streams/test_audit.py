@@ -1,12 +1,10 @@
 """The audit itself must be able to fail."""
 
-from dataclasses import dataclass, replace
-from typing import cast
-
 import orjson
 
-from schemas.topics import Topic, TopicRole, Topics
+from schemas.topics import Topics
 from streams.audit import Audit, CompactedAudit, Findings, InputAudit, output_audits
+from tests.doubles.topics import REPORTS, WithReports
 
 
 def row(name: str, **fields: object) -> bytes:
@@ -141,19 +139,6 @@ def test_beyond_the_commit_any_word_that_is_called_for_is_right() -> None:
 
 
 # Which topics are compared
-
-
-REPORTS = cast("TopicRole", "reports")
-
-
-@dataclass(frozen=True)
-class WithReports(Topics):
-    """The table with one more output topic."""
-
-    def table(self) -> tuple[Topic, ...]:
-        (alerts,) = (topic for topic in Topics.table(self) if topic.role == "alerts")
-        name, id_field = self.name(REPORTS), "report_id"
-        return *Topics.table(self), replace(alerts, role=REPORTS, name=name, id_field=id_field)
 
 
 def test_an_output_topic_is_compared_once_it_is_a_row_of_the_table() -> None:

@@ -84,7 +84,7 @@ def test_of_an_alert_that_is_not_open_nothing_is_said(verb: str) -> None:
     early, strange = told(verb, at=100), told(verb, "0" * 32)
 
     assert len(early.emissions) == len(strange.emissions) == len(UNTOUCHED.emissions)
-    assert strange.monitor.models["m"].controls_seen == 1
+    assert strange.monitor.models["m"].counts.controls == 1
 
 
 def test_a_mark_is_counted_elsewhere_and_changes_nothing() -> None:
@@ -169,4 +169,4 @@ def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
     assert again.emissions == steady.emissions
     assert again.monitor.models["m"].snapshot() == steady.monitor.models["m"].snapshot()
     assert {alert["status"] for alert in steady.of("alerts")} == {"firing", "ongoing", "resolved"}
-    assert again.monitor.models["m"].controls_seen == 12
+    assert again.monitor.models["m"].counts.controls == 12

@@ -7,8 +7,17 @@ import pytest
 from schemas.model_spec import ModelSpec
 from streams.detect.budget import shares
 from streams.model import ModelMonitor
-from streams.series.panel import MAX_SERIES
-from tests.doubles.core import Json, Played, log_of, play, taken_in, watch
+from streams.series.series_set import MAX_SERIES
+from tests.doubles.core import (
+    Json,
+    Played,
+    log_of,
+    play,
+    play_gathering,
+    snapshots,
+    taken_in,
+    watch,
+)
 from tests.doubles.inputs import START_MS, outcome, prediction
 
 
@@ -71,7 +80,7 @@ def test_a_repeated_event_changes_nothing_but_its_count() -> None:
     again = play(log_of([*events, *events, *events[:1]]))
 
     model = model_of(again)
-    assert (model.predictions_seen, model.labelled_seen) == (2, 2)
+    assert (model.counts.predictions, model.counts.labelled) == (2, 2)
     assert model.counts.repeated_events == 5
     assert model.join.counts.duplicate_predictions == 0
 
@@ -132,7 +141,7 @@ def test_only_pairs_are_values_of_the_error_and_the_outcome() -> None:
 def test_a_duplicate_prediction_is_no_value() -> None:
     played = watch([prediction("p"), prediction("p", features={"f": 1}), outcome("p")])
 
-    assert model_of(played).predictions_seen == 1
+    assert model_of(played).counts.predictions == 1
     assert "features" not in played.of("labelled")[0]["prediction"]
 
 
@@ -199,7 +208,7 @@ def test_an_outcome_that_is_no_number_cannot_be_compared_with_one() -> None:
 
     (row,) = played.of("labelled")
     assert (row["is_error"], row["error"]) == (None, None)
-    assert model_of(played).panel.incomparable_outcomes == 1
+    assert model_of(played).series.state.incomparable_outcomes == 1
 
 
 def test_rows_are_numbered_from_one_as_they_are_completed() -> None:
@@ -246,6 +255,31 @@ def test_a_model_that_turns_out_to_be_a_regression_is_learnt_anew_without_an_ala
     assert alerts[0]["predictions_seen"] == alerts[0]["series_seen"] + 1_000
 
 
+@pytest.mark.parametrize(
+    ("codes", "changes"),
+    [
+        ([row % 5 for row in range(700)], []),
+        (
+            [row % 5 for row in range(700)] + [4] * 100,
+            [("prediction", "share"), ("outcome", "share")],
+        ),
+    ],
+    ids=["steady", "moved"],
+)
+def test_values_before_a_model_turns_out_to_be_a_regression_are_read_as_classes(
+    codes: list[int], changes: list[tuple[str, str]]
+) -> None:
+    prices = [1_000.0 + value for value in normal(100)]
+    # Fewer than the 2,000 events that are read at once at most: no limit hides the change.
+    log = log_of(taken_in(pairs((value, value) for value in [*codes, *prices])), 1)
+
+    one_by_one, at_once = play(log), play_gathering(log, len(log))
+
+    assert at_once.changes() == changes
+    assert sorted(at_once.emissions) == sorted(one_by_one.emissions)
+    assert snapshots(at_once.monitor) == snapshots(one_by_one.monitor)
+
+
 # Rule 5
 
 
@@ -255,7 +289,7 @@ def test_beyond_the_limit_features_are_counted_and_not_watched() -> None:
 
     played = watch(with_features(rows))
 
-    assert model_of(played).panel.unwatched_values == 51
+    assert model_of(played).series.state.unwatched_values == 51
 
 
 # The budget
@@ -266,7 +300,7 @@ def ids_of(played: Played) -> list[str]:
 
 
 def budgets(played: Played) -> list[float]:
-    return [series._false_alarms for series in model_of(played).panel._watches.values()]
+    return [series.watch._false_alarms for series in model_of(played).series]
 
 
 def test_the_budget_is_divided_among_the_series_there_are() -> None:
@@ -391,13 +425,13 @@ def test_a_slow_change_is_told_alike_however_the_log_is_cut(seed: int) -> None:
 def test_numbers_at_the_edge_of_a_double_do_not_stop_the_monitor(values: list[float]) -> None:
     played = watch(with_features({"f": value} for value in values))
 
-    assert model_of(played).predictions_seen == len(values)
+    assert model_of(played).counts.predictions == len(values)
 
 
 def test_misses_at_the_edge_of_a_double_do_not_stop_the_monitor() -> None:
     rows = [(0.5 * (-1) ** i * 1e308 * (i % 3), 1.7e308 * (-1) ** (i // 2)) for i in range(3_000)]
 
-    assert model_of(watch(pairs([(0.5, 0.5), *rows]))).labelled_seen == 3_001
+    assert model_of(watch(pairs([(0.5, 0.5), *rows]))).counts.labelled == 3_001
 
 
 def test_a_feature_that_changes_its_type_or_sticks_is_told() -> None:
@@ -442,4 +476,4 @@ def test_how_events_come_has_alerts_that_live_wherever_the_log_is_cut(size: int)
     ]
     firing, resolved = played
     assert (firing["predictions_seen"], resolved["predictions_seen"]) == (2_012, 2_103)
-    assert "answers come from a fallback, usually 0.0%" in firing["summary"]
+    assert "answers came from a fallback, normally 0.0 %" in firing["summary"]

@@ -1,14 +1,17 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.event import EventRecordError, Source, decode_events
+from schemas.event import EventRecordError, Source, decode_events, encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
+from streams.alert.record import fingerprint_of
 from streams.emission import Emission
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
@@ -29,7 +32,7 @@ from tests.doubles.core import (
     snapshots,
     taken_in,
 )
-from tests.doubles.inputs import START_MS, accepted, outcome, prediction, raw
+from tests.doubles.inputs import START_MS, accepted, control, outcome, prediction, raw
 from tests.doubles.story import story
 from tests.doubles.troubles import troubled
 
@@ -159,25 +162,31 @@ def test_what_a_record_calls_for_stands_in_the_order_of_its_events() -> None:
         assert places[0] == (offset, 1)
 
 
+@cache
+def two_models() -> tuple[list[bytes], Played]:
+    others = taken_in(story(model_id="another"))
+    both = [event for pair in zip(STORY, others, strict=True) for event in pair]
+    log = log_of(both, 7)
+    return log, play(log)
+
+
 @pytest.mark.parametrize(("at_once", "flushed_every"), [(1, 3), (2, 50), (8, 8), (1_000, 1_000)])
 def test_when_the_series_read_what_was_gathered_changes_nothing(
     at_once: int, flushed_every: int
 ) -> None:
-    others = taken_in(story(model_id="another"))
-    both = [event for pair in zip(STORY, others, strict=True) for event in pair]
-    log = list(enumerate(log_of(both, 7)))
-    expected = play([value for _, value in log])
+    values, expected = two_models()
+    log = list(enumerate(values))
     monitor = Monitor(0, Topics())
 
     emissions: list[Emission] = []
     for first in range(0, len(log), at_once):
-        emissions += monitor.gather(log[first : first + at_once])
-        emissions += monitor.read()
+        emissions += monitor.ingest(log[first : first + at_once])
+        emissions += monitor.evaluate_ready()
         assert not monitor.is_anything_ready
         if first % flushed_every == 0:
-            emissions += monitor.flush()
+            emissions += monitor.evaluate_all()
             assert monitor.waiting == 0
-    emissions += monitor.flush()
+    emissions += monitor.evaluate_all()
 
     assert sorted(emissions) == sorted(expected.emissions)
     assert snapshots(monitor) == snapshots(expected.monitor)
@@ -194,13 +203,133 @@ def test_whatever_befalls_a_model_how_much_is_read_at_once_changes_nothing(seed:
     assert snapshots(at_once.monitor) == snapshots(expected.monitor)
 
 
+STEP_MS = 600_000
+"""Ten minutes: a silence is judged after a day, and 710 predictions take five."""
+MOVED, FOUND = 700, 710
+"""The row at which the feature moves, and a row by which its alert has fired.
+
+With its outcomes that is fewer than the 2,000 events of a model that are read at once at most:
+all values from row 200 on still wait.
+"""
+
+
+def at_ms(row: int) -> int:
+    return START_MS + STEP_MS * row
+
+
+def drifting(rows: int, fields: Callable[[int], Json] = lambda _row: {}) -> list[Accepted]:
+    """Predictions, one in ten minutes, whose feature moves."""
+    values = np.random.default_rng(1).normal(size=rows) + 3.0 * (np.arange(rows) >= MOVED)
+    return [
+        accepted(
+            prediction(f"p{row}", features={"f": value}, predicted_at=at_ms(row), **fields(row)),
+            row,
+            logged_at=at_ms(row),
+        )
+        for row, value in enumerate(values.tolist())
+    ]
+
+
+def answered(rows: int, ahead_ms: Callable[[int], int]) -> list[Accepted]:
+    """Outcomes at the instants of their predictions, by clocks that are ahead."""
+    return [
+        accepted(
+            outcome(f"p{row}", observed_at=at_ms(row) + ahead_ms(row)), row, logged_at=at_ms(row)
+        )
+        for row in range(rows)
+    ]
+
+
+def new_version() -> list[bytes]:
+    return log_of(drifting(FOUND + 20, lambda row: {"model_version": str(row // FOUND)}), 1)
+
+
+def outcome_clock() -> list[bytes]:
+    outcomes = answered(FOUND + 40, lambda row: 120_000 * (row >= FOUND))
+    pairs = zip(drifting(FOUND + 40), outcomes, strict=True)
+    return log_of([event for pair in pairs for event in pair], 1)
+
+
+def refused_predictions() -> list[bytes]:
+    return log_of([*drifting(FOUND), *(refused(FOUND + row) for row in range(20))], 1)
+
+
+def missing_outcomes() -> list[bytes]:
+    predictions, outcomes = drifting(FOUND + 40), answered(FOUND, lambda _row: 0)
+    pairs = zip(predictions[:FOUND], outcomes, strict=True)
+    return log_of([*(event for pair in pairs for event in pair), *predictions[FOUND:]], 1)
+
+
+def silent_predictions() -> list[bytes]:
+    return [*log_of(drifting(FOUND), 1), encode_tick(at_ms(FOUND + 20))]
+
+
+def flapping_fallback(rows: int) -> list[bytes]:
+    """Write a log in which the third alert about a fallback is flapping while the feature moves."""
+
+    def fields(row: int) -> Json:
+        is_fallback = any(first <= row < first + 15 for first in (515, 560, 605))
+        return {"status": "fallback" if is_fallback else "ok"}
+
+    return log_of(drifting(rows, fields), 1)
+
+
+def calm_fallback() -> list[bytes]:
+    return flapping_fallback(FOUND + 20)
+
+
+def calm_fallback_at_a_tick() -> list[bytes]:
+    return [*flapping_fallback(FOUND), encode_tick(at_ms(FOUND + 12))]
+
+
+@pytest.mark.parametrize(
+    ("log_with", "status", "series"),
+    [
+        (new_version, "firing", "versions"),
+        (outcome_clock, "firing", "outcomes"),
+        (refused_predictions, "firing", "predictions"),
+        (missing_outcomes, "firing", "outcomes"),
+        (silent_predictions, "firing", "predictions"),
+        (calm_fallback, "resolved", "answers"),
+        (calm_fallback_at_a_tick, "resolved", "answers"),
+    ],
+)
+def test_an_alert_of_a_series_is_published_before_a_later_one_about_how_events_come(
+    log_with: Callable[[], list[bytes]], status: str, series: str
+) -> None:
+    log = log_with()
+    one_by_one, at_once = play(log), play_gathering(log, len(log))
+
+    *_, first, second = at_once.of("alerts")
+    assert (first["status"], first["series"]) == ("firing", "feature/f")
+    assert (second["status"], second["series"]) == (status, series)
+    assert [moved["series"] for moved in second["moved_together"]] == ["feature/f"]
+    for role in ("alerts", "status"):
+        assert at_once.bytes_of(role) == one_by_one.bytes_of(role)
+    assert snapshots(at_once.monitor) == snapshots(one_by_one.monitor)
+
+
+@pytest.mark.parametrize(("verb", "status"), [("ack", "ongoing"), ("accept", "resolved")])
+def test_a_control_finds_the_alerts_of_all_values_before_it(verb: str, status: str) -> None:
+    order = control(verb, fingerprint_of("m", "feature/f", "level"))
+    events = drifting(FOUND + 100)
+    events.insert(FOUND, accepted(order, logged_at=at_ms(FOUND)))
+    log = log_of(events, 1)
+
+    one_by_one, at_once = play(log), play_gathering(log, len(log))
+
+    assert [alert["status"] for alert in at_once.of("alerts")] == ["firing", status]
+    assert at_once.emissions == one_by_one.emissions
+    assert snapshots(at_once.monitor) == snapshots(one_by_one.monitor)
+
+
 def test_values_wait_while_no_series_can_have_a_reference() -> None:
     monitor = Monitor(0, Topics())
 
-    monitor.gather(enumerate(log_of(STORY[:398], 500)))
-    young = monitor.is_anything_ready, monitor.read(), monitor.waiting
+    monitor.ingest(enumerate(log_of(STORY[:398], 500)))
+    young = monitor.is_anything_ready, monitor.evaluate_ready(), monitor.waiting
     monitor.next_offset = None
-    monitor.gather([(1, log_of(STORY[398:402], 500)[0])])
+    monitor.ingest([(1, log_of(STORY[398:402], 500)[0])])
 
     assert young == (False, [], sum(len(event.payload) for event in STORY[:398]))
     assert monitor.is_anything_ready
@@ -217,11 +346,11 @@ def test_series_begin_in_the_order_of_events_however_many_are_read_at_once() -> 
     one_by_one = play(log_of(taken_in(rows), 1))
     monitor = Monitor(0, Topics())
 
-    monitor.gather(enumerate(log_of(taken_in(rows), 1)))
-    monitor.flush()
+    monitor.ingest(enumerate(log_of(taken_in(rows), 1)))
+    monitor.evaluate_all()
 
     assert snapshots(monitor) == snapshots(one_by_one.monitor)
-    assert list(monitor.models["m"].panel.describe()) == [
+    assert list(monitor.models["m"].series.describe()) == [
         "feature/a",
         "prediction",
         "error",
@@ -238,9 +367,9 @@ def test_a_model_with_a_profile_is_never_too_young_to_tell_something() -> None:
     monitor = Monitor(0, Topics(), lambda _model_id: spec)
     wild = [accepted(prediction(f"{row}", features={"a": 1e6}), row) for row in range(100)]
 
-    monitor.gather([(0, log_of(wild)[0])])
+    monitor.ingest([(0, log_of(wild)[0])])
 
-    assert {each.role for each in monitor.read()} == {"alerts", "status"}
+    assert {each.role for each in monitor.evaluate_ready()} == {"alerts", "status"}
 
 
 def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,19 +378,30 @@ def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> Non
     monitor = Monitor(0, Topics())
 
     for record in enumerate(log_of(STORY, 500)):
-        monitor.gather([record])
+        monitor.ingest([record])
         assert monitor.waiting < most
+
+
+@pytest.mark.parametrize(("rows", "changes"), [(2_198, []), (2_199, [("feature/f", "level")])])
+def test_no_more_than_2000_rows_of_a_model_wait_after_the_199_in_which_it_is_young(
+    rows: int, changes: list[tuple[str, str]]
+) -> None:
+    monitor = Monitor(0, Topics())
+
+    emissions = monitor.ingest(enumerate(log_of(drifting(rows), 100)))
+
+    assert Played(monitor, emissions).changes() == changes
 
 
 def test_of_records_gathered_at_once_a_restored_model_skips_those_that_it_covers() -> None:
     log = list(enumerate(log_of(STORY, 100)))
     expected = play([value for _, value in log])
     ahead = Monitor(0, Topics())
-    early = [*ahead.gather(log[:20]), *ahead.flush()]
+    early = [*ahead.ingest(log[:20]), *ahead.evaluate_all()]
     restored = restarted(ahead, {})
     restored.next_offset = 10
 
-    late = [*restored.gather(log[10:]), *restored.flush()]
+    late = [*restored.ingest(log[10:]), *restored.evaluate_all()]
 
     assert sorted(early + late) == sorted(expected.emissions)
     assert restored.models["m"].counts.repeated_events == 0
@@ -302,21 +442,24 @@ def with_late_outcomes(values: list[bytes]) -> list[bytes]:
     return [value for row, value in enumerate(late) if row % 37 or b"predicted_at" in value]
 
 
-LATE = log_of(taken_in(with_late_outcomes(story())), 100)
+@cache
+def late() -> tuple[list[bytes], Played]:
+    log = log_of(taken_in(with_late_outcomes(story())), 100)
+    return log, play(log)
 
 
 @pytest.mark.parametrize("records_between", [1, 7, 23])
 def test_a_restart_between_any_two_records_changes_no_byte(records_between: int) -> None:
+    log, steady = late()
     monitor = Monitor(0, Topics())
     stored: Store = {}
     emissions: list[Emission] = []
 
-    for offset, record in enumerate(LATE):
+    for offset, record in enumerate(log):
         emissions += monitor.apply(offset, record)
         if offset % records_between == 0:
             monitor = restarted(monitor, stored)
 
-    steady = play(LATE)
     assert emissions == steady.emissions
     assert monitor.models["m"].snapshot() == steady.monitor.models["m"].snapshot()
     assert len(stored) > 5
@@ -337,7 +480,7 @@ def test_a_restored_model_skips_the_records_that_its_snapshot_covers() -> None:
 
     assert [e.model_id for e in emissions] == ["n"]
     assert covering.counts.repeated_events == 0
-    assert covering.labelled_seen == 1
+    assert covering.counts.labelled == 1
 
 
 # Repetitions: several writers of ingest, each of which writes a contiguous run of every source
@@ -396,7 +539,7 @@ def test_an_event_of_another_source_with_the_same_offset_is_another_event() -> N
 
     played = play(log_of(events))
 
-    assert played.monitor.models["m"].predictions_seen == 3
+    assert played.monitor.models["m"].counts.predictions == 3
 
 
 # What was refused, and names its model (Rule 6)
@@ -444,7 +587,7 @@ def test_no_model_begins_with_what_was_refused() -> None:
     assert play(log_of(early)).monitor.models == {}
     for played in (apart, together):
         model = played.monitor.models["m"]
-        assert (model.predictions_seen, model.hygiene.snapshot().get("refused")) == (1, None)
+        assert (model.counts.predictions, model.traffic._refused) == (1, {})
 
 
 def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> None:
@@ -453,7 +596,7 @@ def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> 
     monitor = play(log_of([*events, *events, accepted(prediction("later"), 5)])).monitor
 
     model = monitor.models["m"]
-    assert model.predictions_seen == 4
+    assert model.counts.predictions == 4
     assert model.counts.repeated_events == 5
-    assert model.hygiene.snapshot()["refused"] == {"prediction": 2}
+    assert model.traffic._refused == {"prediction": 2}
     assert model.taken == 4

@@ -8,17 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 from msgspec.structs import replace
 
 from schemas.event import EventRecordError
-from schemas.model_spec import ModelSpec, SpecError
+from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.ingest.spec_record import read_spec_record
 from streams.monitor import Monitor
 from streams.series.offline import profile
-from streams.series.profile import check_profile
 from streams.series.watch_spec import WatchSpec
 from streams.spec import SpecInForce
 from tests.doubles.core import Json, Played, log_of, play, play_restarting, snapshots, taken_in
@@ -88,8 +85,8 @@ def test_a_feature_that_is_ignored_ends_and_may_come_back_as_a_new_one() -> None
     back = [*ignoring, spec(), *(prediction(f"q{row}", features={"a": 3.0}) for row in range(9))]
 
     assert [series for series, _, _ in alerts(play(cut(ignoring)))] == ["error"]
-    watched = play(cut(back)).monitor.models["m"].panel.snapshot()
-    assert list(watched["series"]) == [
+    watched = play(cut(back)).monitor.models["m"].series
+    assert [series.name for series in watched] == [
         "feature/b",
         "prediction",
         "error",
@@ -107,8 +104,7 @@ def test_what_an_ignored_feature_had_of_the_budget_goes_to_the_others() -> None:
     ]
 
     def budget_of(played: Played) -> float:
-        panel = played.monitor.models["m"].panel
-        return panel._watches["feature/f0"]._false_alarms
+        return played.monitor.models["m"].series["feature/f0"].watch._false_alarms
 
     ignored = play(cut([*values, spec(features={"ignore": names[1:]})], ()))
 
@@ -154,10 +150,10 @@ def test_rows_to_learn_from_are_for_what_is_learnt_from_now_on() -> None:
 def test_a_series_that_is_learnt_again_takes_the_rows_of_the_spec_in_force() -> None:
     played = play(cut(with_spec(spec(reference={"rows": 20_000}))))
 
-    first, now = (each.monitor.models["m"].panel._watches for each in (UNCHANGED, played))
-    assert first["feature/a"]._stages[0] == 1_000
-    assert now["feature/a"]._stages[0] == 10_000
-    assert not now["feature/b"].is_learning
+    first, now = (each.monitor.models["m"].series for each in (UNCHANGED, played))
+    assert first["feature/a"].watch._learning._stages[0] == 1_000
+    assert now["feature/a"].watch._learning._stages[0] == 10_000
+    assert not now["feature/b"].watch.is_learning
 
 
 def test_a_profile_replaces_what_was_learnt_at_once() -> None:
@@ -251,17 +247,17 @@ def test_another_task_takes_the_answers_for_what_they_are_from_its_place_on(
     rows = played.of("labelled")
     assert {row["error"] is None for row in rows[:300]} == {before != "regression"}
     assert {row["error"] is None for row in rows[300:]} == {are_classes}
-    panel = played.monitor.models["m"].panel
+    series = played.monitor.models["m"].series
     begins_anew = (before == "regression") == are_classes
-    assert {panel._watches[s].seen for s in ("prediction", "error", "outcome")} == {
+    assert {series[s].watch.seen for s in ("prediction", "error", "outcome")} == {
         300 if begins_anew else 600
     }
 
 
 def test_a_model_that_is_told_from_its_answers_again_may_become_a_regression() -> None:
     fraction = prediction("f", prediction=0.5)
-    binary = play(cut([spec(task="binary"), fraction], ())).monitor.models["m"].panel
-    told = play(cut([spec(task="binary"), spec(), fraction], ())).monitor.models["m"].panel
+    binary = play(cut([spec(task="binary"), fraction], ())).monitor.models["m"].series
+    told = play(cut([spec(task="binary"), spec(), fraction], ())).monitor.models["m"].series
 
     assert not binary.is_regression
     assert told.is_regression
@@ -278,8 +274,8 @@ def test_a_removed_model_is_forgotten_and_met_anew_with_the_defaults() -> None:
 
     model = played.monitor.models["m"]
     assert model.in_force.spec == ModelSpec()
-    assert {watch.seen for watch in model.panel._watches.values()} == {1_000}
-    assert "feature/b" in model.panel._watches
+    assert {series.watch.seen for series in model.series} == {1_000}
+    assert "feature/b" in model.series
     assert played.of("alerts") == []
 
 
@@ -288,7 +284,8 @@ def test_nothing_waits_of_a_removed_model() -> None:
 
     model = play(cut(values, ())).monitor.models["m"]
 
-    assert (model.join.waiting_predictions, model.join.waiting_outcomes) == (0, 0)
+    assert model.join.waiting_predictions == 0
+    assert model.join.snapshot().outcomes.open == b""
     assert model.join.chunk_names() == set()
     assert model.join.last_numbers()["predictions"] == 2
     assert len(model.snapshot()) < 2_500
@@ -314,7 +311,7 @@ def test_what_was_taken_before_the_removal_is_not_taken_again() -> None:
 
     assert model.counts.repeated_events == 101
     assert model.taken == 101
-    assert model.panel._watches == {}
+    assert list(model.series) == []
 
 
 def test_a_version_never_names_two_specs() -> None:
@@ -390,83 +387,6 @@ def test_how_the_log_is_cut_changes_nothing_but_the_evidence(seed: int) -> None:
     events = taken_in(values)
 
     assert told(play(log_of(events, 1 + seed))) == told(play(log_of(events, 500)))
-
-
-# What is read of the topic
-
-
-def read(value: object, key: bytes | None = b"m") -> Json:
-    data = orjson.dumps(value)
-    model_id, payload = read_spec_record(key, data)
-    event: Json = orjson.loads(payload)
-    assert event["model_id"] == model_id
-    return event
-
-
-def test_a_spec_travels_with_what_was_given_and_no_more() -> None:
-    event = read({"alert_budget": 1, "features": {"ignore": ["row_id"]}})
-
-    assert event == {
-        "model_id": "m",
-        "spec": {"alert_budget": 1.0, "features": {"ignore": ["row_id"]}, "model_id": "m"},
-    }
-
-
-@pytest.mark.parametrize("key", [None, b"", b"m"])
-def test_a_spec_may_name_its_model_itself(key: bytes | None) -> None:
-    assert read({"model_id": "m"}, key)["model_id"] == "m"
-
-
-def test_a_record_without_a_value_removes_the_model_of_its_key() -> None:
-    assert read_spec_record(b"m", None) == ("m", b'{"model_id":"m","spec":null}')
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "said"),
-    [
-        (b"m", b"{", "the spec is not JSON"),
-        (b"m", b"", "the spec is not JSON"),
-        (b"m", b'{"alert_budget": NaN}', "the spec is not JSON"),
-        (b"m", b'{"alert_budget": -1}', "alert_budget: Input should be greater than 0, got -1"),
-        (b"m", b'{"alert_bugdet": 1}', "alert_bugdet: unknown field; did you mean alert_budget?"),
-        (b"m", b'{"model_id": "n"}', "model_id: is 'n', and the record's key 'm'"),
-        (b"m", b"[]", "the spec: Input should be a valid dictionary"),
-        (None, b"{}", "model_id: missing"),
-        (None, None, "its key must name the model"),
-        (b"\xff", None, "the record's key is not UTF-8"),
-        (b"m" * 257, None, "the record's key has 257 characters"),
-        (
-            b"m",
-            b'{"reference": {"profile": {"feature/a": {"reference": {}, "state": "x"}}}}',
-            "reference.profile.feature/a.state: is not what",
-        ),
-        (
-            b"m",
-            b'{"reference": {"profile": {"age": {"reference": {}, "state": "x"}}}}',
-            "reference.profile.age: no such series",
-        ),
-    ],
-)
-def test_a_mistake_is_named_with_field_value_and_remedy(
-    key: bytes | None, value: bytes | None, said: str
-) -> None:
-    with pytest.raises(SpecError) as caught:
-        read_spec_record(key, value, check_profile)
-
-    assert said in str(caught.value)
-
-
-def test_a_long_value_is_not_repeated_in_full() -> None:
-    with pytest.raises(SpecError) as caught:
-        read_spec_record(b"m", orjson.dumps({"task": "x" * 100_000}))
-
-    assert len(str(caught.value)) < 300
-
-
-def test_a_profile_of_this_version_is_let_in() -> None:
-    made = profile(WatchSpec(role="error"), [0.0, 1.0] * 200)
-
-    check_profile(ModelSpec.model_validate({"reference": {"profile": {"error": made}}}))
 
 
 def test_a_spec_that_ingest_cannot_have_written_stops_the_worker() -> None:

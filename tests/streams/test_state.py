@@ -113,7 +113,7 @@ def test_of_two_manifests_the_one_that_covers_more_wins() -> None:
     restored = shelf.view().restore(4, default_spec, LABELLED).models
 
     assert restored["m"].offset == 3
-    assert restored["m"].model.predictions_seen == 40
+    assert restored["m"].model.counts.predictions == 40
 
 
 def test_a_manifest_that_is_written_late_does_not_win() -> None:
@@ -292,7 +292,7 @@ def test_a_snapshot_that_is_taken_twice_at_one_offset_stays() -> None:
 
     shelf.restart(len(shelf.log))
 
-    assert shelf.monitor.models["m"].predictions_seen == 40
+    assert shelf.monitor.models["m"].counts.predictions == 40
 
 
 # Rule 5
@@ -472,7 +472,9 @@ def test_a_waiting_room_that_restarts_seals_the_same_chunks(
         assert room.snapshot(encode) == kept.snapshot(encode)
 
     assert stored == sealed
-    assert list(room.entries()) == list(kept.entries())
+    assert [(key, room.get(key)) for key in room.chunk_of] == [
+        (key, kept.get(key)) for key in kept.chunk_of
+    ]
 
 
 def _move(room: WaitingRoom[str], move: str, number: int, now_ms: int) -> None:
@@ -481,8 +483,8 @@ def _move(room: WaitingRoom[str], move: str, number: int, now_ms: int) -> None:
             for at_ms in range(now_ms, now_ms + number):
                 room.put(f"k{at_ms}", at_ms, f"v{at_ms}")
         case "take":
-            for key in [key for key, _, _ in room.entries() if hash_of(key, number) % 4]:
-                room.take(key)
+            for key in [key for key in room.chunk_of if hash_of(key, number) % 4]:
+                room.pop(key)
         case "expire":
             room.expire(now_ms - number)
         case _:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -158,7 +159,8 @@ def test_a_worker_error_ends_the_process_with_one_sentence(
         _, errors = worker.communicate(timeout=30)
 
     assert worker.returncode == os.EX_SOFTWARE
-    assert errors.strip().splitlines()[-1].startswith("CRITICAL:agents.worker.exit:")
+    last = json.loads(errors.splitlines()[-1])
+    assert (last["level"], last["logger"]) == ("critical", "agents.worker.exit")
     assert "Traceback" not in errors
 
 
@@ -269,7 +271,11 @@ def test_a_flush_that_fails_at_the_end_is_not_a_stop_in_order(
         _, errors = worker.communicate(timeout=10)
 
     assert worker.returncode == os.EX_SOFTWARE
-    assert errors == "CRITICAL:agents.worker.exit:The last snapshot could not be written\n"
+    (event,) = map(json.loads, errors.splitlines())
+    assert (event["level"], event["message"]) == (
+        "critical",
+        "The last snapshot could not be written",
+    )
 
 
 def test_a_worker_that_still_looks_for_its_broker_stops_at_once() -> None:

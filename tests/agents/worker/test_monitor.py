@@ -10,9 +10,7 @@ from faust.types import TP
 
 from agents.errors import PublishError
 from agents.worker.monitor import (
-    BEHIND_RECORDS,
     MOST_DELIVERIES,
-    STATUS_EVERY_S,
     BrokenLogError,
     MonitorAgent,
 )
@@ -21,11 +19,12 @@ from agents.worker.state import StateKeeper
 from agents.worker.transport import Fetch
 from schemas.model_spec import ModelSpec, OutcomeRules
 from schemas.topics import Topics
-from streams.reading_policy import WAIT_AT_MOST_S, Reading
+from streams.reading_policy import BEHIND_RECORDS, STATUS_EVERY_S, WAIT_AT_MOST_S
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import outcome, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender, fetch_of
 from tests.doubles.story import story
+from tests.doubles.topics import REPORTS, WithReports
 from tests.simulation.simulation import silence
 
 TOPICS = Topics()
@@ -104,6 +103,15 @@ def test_what_is_published_is_what_a_replay_calls_for(desk: Desk) -> None:
 
     assert desk.labelled() == play(LOG).bytes_of("labelled")
     assert {(each.partition, each.key) for each in desk.sender.to(LABELLED)} == {(0, b"m")}
+
+
+def test_a_worker_publishes_to_every_output_topic_of_the_table() -> None:
+    topics, sender = WithReports(), ListSender(None, [])
+    keeper = StateKeeper(topics, sender, ListReader(), lambda _model_id: ModelSpec())
+
+    agent = MonitorAgent(topics, sender, keeper, lambda: 0.0, SAVE_EVERY_S)
+
+    assert set(agent.outputs) - set(Desk().agent.outputs) == {topics.name(REPORTS)}
 
 
 # Rule 1
@@ -338,28 +346,6 @@ def test_a_few_more_records_are_no_backlog(desk: Desk, log_with_an_alert: list[b
     take_before(desk, log_with_an_alert, BEHIND_RECORDS)
 
     assert desk.sender.to(ALERTS) != []
-
-
-@pytest.mark.parametrize(
-    ("took_s", "all_took_s", "rest_s"),
-    [(0.01, 0.01, 0.09), (0.1, 0.1, WAIT_AT_MOST_S), (0.1, 0.3, 0.6), (0.01, 0.3, 0.09)],
-)
-def test_reading_all_partitions_takes_a_third_of_the_time_at_most(
-    took_s: float, all_took_s: float, rest_s: float
-) -> None:
-    reading = Reading(at_s=1.0, took_s=took_s)
-
-    assert not reading.is_due(0.999 + rest_s, all_took_s)
-    assert reading.is_due(1.001 + rest_s, all_took_s)
-
-
-def test_one_long_reading_does_not_hold_up_the_next() -> None:
-    reading = Reading(at_s=0.0)
-    reading.note(1.0, 1.1)
-    reading.note(2.0, 3.0)
-
-    assert reading.at_s == 3.0
-    assert reading.took_s == pytest.approx(0.2)
 
 
 def test_at_the_end_of_the_log_nothing_waits(desk: Desk, log_with_an_alert: list[bytes]) -> None:

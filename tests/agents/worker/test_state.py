@@ -15,9 +15,8 @@ from agents.worker.state import SLICE_S, Held, StateKeeper, StateUnusableError
 from schemas.event import encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
-from streams.codec import pack, unpack
+from streams.codec import STATE_VERSION
 from streams.emission import Emission
-from streams.model import STATE_VERSION
 from streams.monitor import Monitor
 from streams.state import StoredState, manifest_records
 from tests.doubles.core import log_of, play, taken_in
@@ -202,23 +201,23 @@ def ticked(log: list[bytes] = TICKED, until: int = len(TICKED)) -> Desk:
     return desk
 
 
-def test_where_nobody_is_touched_a_cover_is_stored_before_the_commit_and_no_model() -> None:
+def test_where_nobody_is_touched_a_checkpoint_is_stored_before_the_commit_and_no_model() -> None:
     desk = ticked()
 
-    assert kinds(desk.sender.sent)[-2:] == ["manifest", "cover"]
+    assert kinds(desk.sender.sent)[-2:] == ["manifest", "checkpoint"]
     assert desk.journal[-2:] == [STATE.topic, "commit"]
     assert desk.partitions.commits == [{EVENTS: len(LOG)}, {EVENTS: len(TICKED)}]
     held = desk.restore(len(TICKED))
     assert held.set_back_to is None
     assert held.monitor.next_offset == len(TICKED)
-    assert held.monitor.models["m"].predictions_seen == MANY
+    assert held.monitor.models["m"].counts.predictions == MANY
 
 
-def test_a_cover_is_deleted_when_more_is_covered() -> None:
+def test_a_checkpoint_is_deleted_when_more_is_covered() -> None:
     desk = ticked(until=len(LOG) + 1)
     desk.play(len(LOG) + 2)
     desk.save()
-    assert kinds(desk.sender.sent)[-2:] == ["cover", "deletion"]
+    assert kinds(desk.sender.sent)[-2:] == ["checkpoint", "deletion"]
 
     desk.held = desk.restore(len(LOG) + 2)
     desk.log = [*TICKED[: len(LOG) + 2], *log_of(taken_in([prediction("q", "n")]))]
@@ -226,7 +225,7 @@ def test_a_cover_is_deleted_when_more_is_covered() -> None:
     desk.save()
 
     assert kinds(desk.sender.sent)[-2:] == ["manifest", "deletion"]
-    assert not [r for r in latest(desk) if r.startswith(b'["cover"')]
+    assert not [r for r in latest(desk) if r.startswith(b'["checkpoint"')]
 
 
 def latest(desk: Desk) -> list[bytes]:
@@ -241,11 +240,11 @@ def test_a_partition_of_ticks_alone_is_covered_too() -> None:
     desk.save()
     desk.save()
 
-    assert kinds(desk.sender.sent) == ["cover"]
+    assert kinds(desk.sender.sent) == ["checkpoint"]
     assert desk.restore(3).set_back_to is None
 
 
-def test_a_cover_whose_sending_was_cut_short_is_sent_again_and_not_taken_for_stored() -> None:
+def test_a_checkpoint_whose_sending_was_cut_short_is_sent_again_and_not_taken_for_stored() -> None:
     desk = Desk(log=TICKED[len(LOG) :], fails_at=0)
     desk.play(3)
 
@@ -256,7 +255,7 @@ def test_a_cover_whose_sending_was_cut_short_is_sent_again_and_not_taken_for_sto
     assert desk.partitions.commits == []
 
 
-def test_a_cover_does_not_hide_that_a_model_is_missing() -> None:
+def test_a_checkpoint_does_not_hide_that_a_model_is_missing() -> None:
     desk = ticked()
 
     desk.change(b'["manifest"', None)
@@ -264,7 +263,7 @@ def test_a_cover_does_not_hide_that_a_model_is_missing() -> None:
     assert desk.restore(len(TICKED)).set_back_to == 0
 
 
-def test_a_round_during_which_somebody_is_touched_is_no_cover() -> None:
+def test_a_round_during_which_somebody_is_touched_is_no_checkpoint() -> None:
     desk = ticked(until=len(LOG))
     desk.play(len(LOG) + 1)
     desk.keeper.begin(desk.held)
@@ -273,7 +272,7 @@ def test_a_round_during_which_somebody_is_touched_is_no_cover() -> None:
 
     assert desk.save_some()
 
-    assert "cover" not in kinds(desk.sender.sent)
+    assert "checkpoint" not in kinds(desk.sender.sent)
     assert desk.partitions.commits == [{EVENTS: len(LOG)}]
     desk.save()
     assert desk.partitions.commits[-1] == {EVENTS: len(LOG) + 2}
@@ -391,7 +390,7 @@ def test_what_a_model_has_to_say_is_published_before_its_state() -> None:
     log = log_of(taken_in(story()), 100)
     alerts = [each for each in play(log).emissions if each.role == "alerts"]
     desk = Desk(log=log)
-    desk.held.monitor.gather(enumerate(log[: alerts[0].place[0] + 2]))
+    desk.held.monitor.ingest(enumerate(log[: alerts[0].place[0] + 2]))
 
     desk.save()
 
@@ -424,7 +423,7 @@ def test_state_that_cannot_be_used_is_rebuilt_from_the_log(
     desk.held = held
     desk.play()
     desk.save()
-    assert desk.restore(3).monitor.models["m"].predictions_seen == MANY
+    assert desk.restore(3).monitor.models["m"].counts.predictions == MANY
 
 
 TWO_MODELS = log_of(
@@ -454,7 +453,7 @@ def test_only_the_damaged_model_is_rebuilt() -> None:
     assert desk.held.monitor.touched.keys() == {"silent"}
     assert desk.held.monitor.models["m"].snapshot() == kept
     desk.play(len(TWO_MODELS))
-    assert desk.held.monitor.models["m"].predictions_seen == 9
+    assert desk.held.monitor.models["m"].counts.predictions == 9
 
 
 def test_a_rebuild_that_is_cut_short_begins_anew() -> None:
@@ -471,7 +470,7 @@ def test_a_rebuild_that_is_cut_short_begins_anew() -> None:
     assert begins_at == 0
     held = desk.restore(len(TWO_MODELS))
     assert held.monitor.next_offset == len(TWO_MODELS)
-    assert held.monitor.models["m"].predictions_seen == 9
+    assert held.monitor.models["m"].counts.predictions == 9
 
 
 def test_a_rebuild_is_said_once_with_what_is_wrong() -> None:
@@ -537,8 +536,8 @@ def test_where_the_log_is_cut_off_the_worker_stops() -> None:
 
 def test_state_of_a_later_version_stops_the_worker_and_is_left_as_it_is() -> None:
     desk = saved()
-    manifest = unpack(desk.held.monitor.models["m"].snapshot())
-    later = pack(manifest | {"version": STATE_VERSION + 1, "what nobody knows yet": 1})
+    snapshot = desk.held.monitor.models["m"].snapshot()
+    later = snapshot[:4] + (STATE_VERSION + 1).to_bytes(2, "little") + snapshot[6:]
     [record] = manifest_records("m", 5, later)
     desk.reader.keep([Outgoing(*STATE, record.key, record.value, None)])
     before = list(desk.reader.logs[STATE])
@@ -547,7 +546,7 @@ def test_state_of_a_later_version_stops_the_worker_and_is_left_as_it_is() -> Non
         desk.restore(3)
 
     assert str(caught.value) == (
-        f"the state of model m has version {STATE_VERSION + 1}, this worker reads version "
+        f"model m: the state has version {STATE_VERSION + 1}, this worker reads version "
         f"{STATE_VERSION}: start the worker version that wrote it, or a later one"
     )
     assert caught.value.exit_code == 65

@@ -55,6 +55,7 @@ ROWS = LabelledRange(
 
 
 # Rule 1
+DETECTED_MS = to_epoch_ms(ALERT.detected_at)
 
 
 @pytest.mark.parametrize("kind", ["performance", "labels"])
@@ -82,7 +83,7 @@ def test_outcomes_that_only_come_late_call_for_nothing() -> None:
 
 
 def test_the_command_names_the_labelled_rows() -> None:
-    command = retrain(ALERT, ROWS)
+    command = retrain(ALERT, ROWS, DETECTED_MS)
 
     assert command.labelled == ROWS
     assert command.evidence == ALERT.evidence
@@ -94,14 +95,17 @@ def test_the_command_names_the_labelled_rows() -> None:
 def test_one_row_is_one_row() -> None:
     one = ROWS.model_copy(update={"rows": 1})
 
-    assert "1 labelled row since" in retrain(ALERT, one).summary
+    assert "1 labelled row since" in retrain(ALERT, one, DETECTED_MS).summary
 
 
 # Rule 3
 
 
 def test_the_same_alert_gives_the_same_command() -> None:
-    assert retrain(ALERT, ROWS).model_dump_json() == retrain(ALERT, ROWS).model_dump_json()
+    assert (
+        retrain(ALERT, ROWS, DETECTED_MS).model_dump_json()
+        == retrain(ALERT, ROWS, DETECTED_MS).model_dump_json()
+    )
 
 
 def test_the_id_is_made_of_the_alerts_id() -> None:
@@ -110,13 +114,19 @@ def test_the_id_is_made_of_the_alerts_id() -> None:
     )
     other = ALERT.model_copy(update={"alert_id": "a2"})
 
-    assert retrain(elsewhere, ROWS).feedback_id == retrain(ALERT, ROWS).feedback_id
-    assert retrain(other, ROWS).feedback_id != retrain(ALERT, ROWS).feedback_id
-    assert retrain(other, ROWS).because == ("a2",)
+    assert (
+        retrain(elsewhere, ROWS, DETECTED_MS).feedback_id
+        == retrain(ALERT, ROWS, DETECTED_MS).feedback_id
+    )
+    assert (
+        retrain(other, ROWS, DETECTED_MS).feedback_id
+        != retrain(ALERT, ROWS, DETECTED_MS).feedback_id
+    )
+    assert retrain(other, ROWS, DETECTED_MS).because == ("a2",)
 
 
 def test_a_command_goes_stale() -> None:
-    command = retrain(ALERT, ROWS)
+    command = retrain(ALERT, ROWS, DETECTED_MS)
 
     assert command.issued_at == ALERT.detected_at
     assert to_epoch_ms(command.expires_at) - to_epoch_ms(command.issued_at) == VALID_MS

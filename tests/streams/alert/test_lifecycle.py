@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 from functools import cache
 
 import numpy as np
 import pytest
 
-from schemas.model_spec import AlertRules, ModelSpec
-from streams.alert.lifecycle import AlertStates
-from streams.alert.transition import OperatorNote, Transition
-from streams.change import Condition
+from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules
 from streams.ingest.records import Accepted
 from tests.doubles.core import (
     Json,
@@ -24,21 +22,15 @@ from tests.doubles.core import (
     taken_in,
     watch,
 )
-from tests.doubles.inputs import START_MS, accepted, outcome, prediction
+from tests.doubles.inputs import START_MS, accepted, control, outcome, prediction
 
 MINUTE_MS = 60_000
 ROWS = 12_700
 FLAPS = frozenset(row for start in (2_100, 4_400, 6_700) for row in range(start, start + 300))
 Told = tuple[str, str, str, int, int]
-RULES = AlertRules(renotify_s=3_600.0)
+BRIEF = OutcomeRules(wait_s=3_600.0)
+"""An hour, so that a restart does not read thousands of waiting predictions again."""
 HELD = {"alerts": AlertRules(hold=2)}
-SILENT = Condition(
-    kind="silence",
-    series="predictions",
-    aspect="silence",
-    severity="critical",
-    says="no prediction has come for 40 min; its longest pause was 2 min",
-)
 
 
 @cache
@@ -76,7 +68,8 @@ def story() -> tuple[Accepted, ...]:
 
 def spec_of(model_id: str) -> ModelSpec:
     week_s = 7 * 86_400.0
-    return ModelSpec(alerts=AlertRules(renotify_s=week_s if model_id == "price" else 86_400.0))
+    rules = AlertRules(renotify_s=week_s if model_id == "price" else 86_400.0)
+    return ModelSpec(alerts=rules, outcome=BRIEF)
 
 
 @cache
@@ -153,15 +146,27 @@ def test_every_transition_has_its_own_id_and_every_firing_of_the_error_its_comma
     assert len(told_at_once().of("feedback")) == 1
 
 
-@pytest.mark.parametrize("events_per_record", [1, 77])
-def test_how_the_log_is_cut_changes_no_transition(events_per_record: int) -> None:
-    again = play(log_of(story(), events_per_record), spec_of)
+def cut_by_chance() -> list[bytes]:
+    """Cut the log at random: every 100 rows in another way, around transitions between events."""
+    chance, events = random.Random(1), story()  # noqa: S311 - test data
+    stretch = 3 * 100
+    turns = {3 * alert["predictions_seen"] // stretch for alert in told_at_once().of("alerts")}
+    log: list[bytes] = []
+    for number, first in enumerate(range(0, len(events), stretch)):
+        size = 1 if number in turns else chance.choice((1, 7, 7, 77, 77, stretch))
+        log += log_of(events[first : first + stretch], size)
+    return log
 
-    assert without_evidence(again) == without_evidence(told_at_once())
+
+def test_how_the_log_is_cut_changes_no_transition() -> None:
+    evenly, by_chance = play(log_of(story(), 77), spec_of), play(cut_by_chance(), spec_of)
+
+    assert without_evidence(evenly) == without_evidence(told_at_once())
+    assert without_evidence(by_chance) == without_evidence(told_at_once())
 
 
 def test_a_restart_after_every_record_changes_nothing() -> None:
-    log = log_of(story(), 150)
+    log = log_of(story(), 200)
     steady = play(log, spec_of)
 
     again = play_restarting(log, spec_of)
@@ -201,9 +206,18 @@ def waves(category: bool) -> tuple[Accepted, ...]:
     return tuple(accepted(value, row, logged_at=at_ms) for value, row, at_ms in values)
 
 
+def brief(_model_id: str) -> ModelSpec:
+    return ModelSpec(outcome=BRIEF)
+
+
+@cache
+def waves_told(category: bool) -> Played:
+    return play(log_of(waves(category), 150), brief)
+
+
 @pytest.mark.parametrize("category", [False, True])
 def test_a_series_with_a_rhythm_is_over_within_hours_of_its_return(category: bool) -> None:
-    played = play(log_of(waves(category), 200))
+    played = waves_told(category)
 
     aspect = "share" if category else "level"
     told = [a for a in played.of("alerts") if a["aspect"] == aspect and a["status"] != "ongoing"]
@@ -216,7 +230,7 @@ def test_a_series_with_a_rhythm_is_over_within_hours_of_its_return(category: boo
 
 
 def test_what_was_told_before_a_rhythm_was_known_is_over_when_it_is() -> None:
-    played = play(log_of(waves(True), 200))
+    played = waves_told(True)
 
     fired, over = (a for a in played.of("alerts")[:3] if a["status"] != "ongoing")
 
@@ -226,93 +240,17 @@ def test_what_was_told_before_a_rhythm_was_known_is_over_when_it_is() -> None:
 
 @pytest.mark.parametrize("category", [False, True])
 def test_what_the_hour_adds_survives_a_restart_and_any_cut(category: bool) -> None:
-    log = log_of(waves(category), 150)
+    steady = waves_told(category)
 
-    again = play_restarting(log)
-    cut = play(log_of(waves(category), 77))
+    again = play_restarting(log_of(waves(category), 150), brief)
+    cut = play(log_of(waves(category), 77), brief)
 
-    assert again.emissions == play(log).emissions
+    assert again.emissions == steady.emissions
+    assert snapshots(again.monitor) == snapshots(steady.monitor)
     assert without_evidence(cut) == without_evidence(again)
 
 
-# Conditions and people
-
-
-def lives_with(**condition: object) -> tuple[AlertStates, list[Transition]]:
-    lives = AlertStates(RULES)
-    fields: dict[str, object] = dict(condition)
-    return lives, lives.on_condition(SILENT._replace(**fields), is_on=True, now_ms=0)  # type: ignore[arg-type]
-
-
-def statuses(steps: list[Transition]) -> list[str]:
-    return [step.status for step in steps]
-
-
-def test_a_condition_fires_once_is_said_again_and_is_over() -> None:
-    lives, fired = lives_with()
-
-    meanwhile = lives.on_condition(SILENT, is_on=True, now_ms=3_599_999)
-    reminded = lives.on_condition(SILENT, is_on=True, now_ms=3_600_000)
-    over = lives.on_condition(SILENT, is_on=False, now_ms=3_700_000)
-    again = lives.on_condition(SILENT, is_on=False, now_ms=3_800_000)
-
-    assert [statuses(each) for each in (fired, meanwhile, reminded, over, again)] == [
-        ["firing"],
-        [],
-        ["ongoing"],
-        ["resolved"],
-        [],
-    ]
-    assert over[0].because == "returned"
-
-
-def test_the_third_firing_within_the_time_is_flapping_and_must_stay_away_as_long() -> None:
-    lives, _ = lives_with()
-    said = []
-
-    for minute in (1, 2, 3, 4, 5, 6, 7):
-        is_on = minute in (2, 4)
-        said += lives.on_condition(SILENT, is_on=is_on, now_ms=MINUTE_MS * minute)
-    early = lives.on_condition(SILENT, is_on=False, now_ms=MINUTE_MS * 8)
-    over = lives.on_condition(SILENT, is_on=False, now_ms=MINUTE_MS * 9)
-
-    assert statuses(said) == ["resolved", "firing", "resolved", "firing"]
-    assert [step.is_flapping for step in said] == [False, False, False, True]
-    assert (early, statuses(over)) == ([], ["resolved"])
-
-
-def test_who_takes_note_or_mutes_is_told_and_kept_until_it_is_over() -> None:
-    lives, _ = lives_with()
-
-    noted = lives.acknowledge("predictions", "silence", OperatorNote("anna", 5, "deploy"), 10)
-    muted = lives.mute("predictions", "silence", 60_000, 20)
-    unmuted = lives.mute("predictions", "silence", None, 30)
-
-    assert statuses([*noted, *muted, *unmuted]) == ["ongoing"] * 3
-    assert [step.sequence for step in (*noted, *muted, *unmuted)] == [1, 2, 3]
-    assert unmuted[0].acknowledged == OperatorNote("anna", 5, "deploy")
-    assert (muted[0].muted_until_ms, unmuted[0].muted_until_ms) == (60_000, None)
-
-
-def test_nothing_is_said_of_an_alert_that_is_not_open() -> None:
-    lives = AlertStates(RULES)
-    note = OperatorNote("anna", 5, None)
-
-    assert lives.acknowledge("score", "level", note, 10) == []
-    assert lives.mute("score", "level", 60_000, 10) == []
-    assert lives.close("removed", 10) == []
-
-
-def test_all_that_is_open_ends_with_its_reason() -> None:
-    lives, _ = lives_with()
-    lives.on_condition(SILENT._replace(series="outcomes"), is_on=True, now_ms=0)
-
-    steps = lives.close("removed", 10)
-
-    assert [(step.series, step.because) for step in steps] == [
-        ("outcomes", "removed"),
-        ("predictions", "removed"),
-    ]
+# People, and blocks
 
 
 def test_an_alert_that_is_held_fires_when_blocks_agree_and_not_for_a_burst() -> None:
@@ -332,7 +270,9 @@ def test_an_alert_that_is_held_fires_when_blocks_agree_and_not_for_a_burst() -> 
     assert alert["status"] == "firing"
     assert 2_900 < alert["predictions_seen"] < 3_000
     assert burst.of("alerts") == []
-    assert burst.monitor.models["m"].book.lives.dropped == 1
+    state = burst.monitor.models["m"].series.alert("feature/x", "level")
+    assert state is not None
+    assert (state.state, state.episode) == ("quiet", 0)
 
 
 def test_what_a_person_accepts_is_the_reference_from_there_on() -> None:
@@ -341,15 +281,13 @@ def test_what_a_person_accepts_is_the_reference_from_there_on() -> None:
         prediction(f"p{row}", features={"x": float(rng.normal(2.0 * (2_500 <= row < 9_000)))})
         for row in range(12_000)
     ]
-    events = taken_in(values)
-    played = play(log_of(events[:6_000], 100))
-    model = played.monitor.models["m"]
-    (alert,) = played.of("alerts")
+    events = taken_in(values)[:6_000]
+    (alert,) = play(log_of(events, 100)).of("alerts")
 
-    steps = model.book.accept(
-        alert["fingerprint"], OperatorNote("anna", 5, "ok"), 10, model.panel.watch
-    )
+    word = control("accept", alert["fingerprint"], because="ok")
+    played = play(log_of([*events, *taken_in([word])], 100))
 
-    assert [(step.status, step.because) for step in steps] == [("resolved", "accepted")]
-    original = model.panel.describe()["feature/x"]["original"]
+    (_, over) = played.of("alerts")
+    assert (over["status"], over["resolved_because"]) == ("resolved", "accepted")
+    original = played.monitor.models["m"].series.describe()["feature/x"]["original"]
     assert original["mean"] == pytest.approx(2.0, abs=0.1)

@@ -1,4 +1,3 @@
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +10,7 @@ from streams.alert.onset import (
     RowIndex,
     RowPosition,
 )
+from streams.codec import decode, encode
 
 
 def walked(rows: int) -> RowIndex:
@@ -24,8 +24,8 @@ def go_on(trail: RowIndex, rows: range) -> None:
     trail.note(rows.start, [RowPosition(row, 1_000 * row, row // 10) for row in rows])
 
 
-def test_a_trail_without_rows_has_no_marks() -> None:
-    with pytest.raises(LookupError, match="a trail without rows"):
+def test_an_index_without_rows_has_no_positions() -> None:
+    with pytest.raises(LookupError, match="an index without rows"):
         RowIndex().find(1, now_row=1)
 
 
@@ -75,7 +75,7 @@ def test_only_the_latest_rows_are_remembered() -> None:
 def test_a_restored_trail_finds_what_the_first_one_found(rows: int) -> None:
     trail = walked(rows)
 
-    restored = RowIndex.restore(orjson.loads(orjson.dumps(trail.snapshot())))
+    restored = decode(encode(trail), RowIndex)
 
     latest = rows + 49
     for other in (trail, restored):

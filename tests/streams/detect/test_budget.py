@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from streams.aspects import SeriesRole
 from streams.detect import budget, share_kernel
 
 
@@ -13,7 +14,7 @@ def test_half_of_the_budget_is_the_errors_and_the_rest_is_shared_alike() -> None
 
 
 def test_the_shares_stay_within_the_budget() -> None:
-    many: list[budget.SeriesRole] = ["score", "error"]
+    many: list[SeriesRole] = ["score", "error"]
     many.extend("feature" for _ in range(500))
 
     assert 0.18 < sum(budget.shares(0.2, many)) < 0.2
@@ -74,5 +75,5 @@ def test_the_statistics_on_a_share_are_as_many_as_the_kernel_runs() -> None:
     for share in (0.01, 0.4, 0.95):
         odds = [odds for odds, _ in budget.share_statistics(0.1, share)]
 
-        assert len(odds) == share_kernel.SHARE_STATISTICS
+        assert len(odds) == share_kernel.STATISTICS
         assert [ratio < 1 for ratio in odds].index(True) == share_kernel.DOWN

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from streams.change import Finding
+from streams.codec import decode, encode
 from streams.detect.adwin import SlowDriftDetector
 from streams.detect.level import NumericDetector
-from streams.detect.reference import NumericReference, ShareReference
+from streams.detect.reference import ShareReference
 from streams.detect.sample import Sample
 from streams.detect.share import ShareDetector
 
@@ -16,13 +17,11 @@ def level_detector(seed: int = 1, false_alarms: float = 0.01) -> NumericDetector
 
 
 def learnt_from(x: Floats, false_alarms: float) -> NumericDetector:
-    sample = Sample.of(x)
-    return NumericDetector(NumericReference.of(sample), false_alarms, sample)
+    return NumericDetector.learn(Sample.of(x), false_alarms)
 
 
 def share_detector(share: float, seed: int = 1, false_alarms: float = 0.1) -> ShareDetector:
-    learnt = hits(share, 2_000, seed)
-    return ShareDetector(ShareReference.of(learnt, [1]), false_alarms, learnt)
+    return ShareDetector.learn(hits(share, 2_000, seed), [1], false_alarms)
 
 
 def hits(share: float, rows: int, seed: int) -> Floats:
@@ -52,7 +51,7 @@ def test_a_change_is_named_for_what_it_is(
 
     finding = found(level_detector().run(later))
 
-    assert (finding.aspect, finding.direction) == (aspect, direction)
+    assert (finding.aspect, finding.figures.direction) == (aspect, direction)
     assert finding.row < 150
 
 
@@ -61,11 +60,11 @@ def test_the_evidence_is_in_the_units_of_the_series() -> None:
 
     finding = found(level_detector().run(later))
 
-    assert finding.baseline == pytest.approx(10.0, abs=0.2)
-    assert finding.value == pytest.approx(12.0, abs=1.0)
-    assert finding.effect == pytest.approx(1.0, abs=0.5)
-    assert finding.effect_unit == "sd"
-    assert 1 <= finding.rows <= finding.row + 20
+    assert finding.figures.baseline == pytest.approx(10.0, abs=0.2)
+    assert finding.figures.value == pytest.approx(12.0, abs=1.0)
+    assert finding.figures.effect == pytest.approx(1.0, abs=0.5)
+    assert finding.figures.unit == "sd"
+    assert 1 <= finding.figures.rows <= finding.row + 20
 
 
 def test_the_spread_is_told_as_a_ratio_of_deviations() -> None:
@@ -73,9 +72,9 @@ def test_the_spread_is_told_as_a_ratio_of_deviations() -> None:
 
     finding = found(level_detector().run(later))
 
-    assert finding.effect_unit == "ratio"
-    assert finding.effect == pytest.approx(2.0, abs=0.6)
-    assert finding.baseline == pytest.approx(2.0, abs=0.1)
+    assert finding.figures.unit == "ratio"
+    assert finding.figures.effect == pytest.approx(2.0, abs=0.6)
+    assert finding.figures.baseline == pytest.approx(2.0, abs=0.1)
 
 
 def test_neighbours_that_resemble_each_other_are_no_alarm() -> None:
@@ -122,8 +121,8 @@ def test_a_share_that_doubles_or_halves_its_odds_is_found(share: float, directio
 
     finding = found(detector.run(hits(odds / (1 + odds), 3_000, 9)))
 
-    assert finding.direction == direction
-    assert finding.baseline == pytest.approx(share, abs=0.04)
+    assert finding.figures.direction == direction
+    assert finding.figures.baseline == pytest.approx(share, abs=0.04)
 
 
 def test_a_small_lasting_change_of_a_share_is_found_by_adwin() -> None:
@@ -171,7 +170,7 @@ def test_errors_that_come_in_clumps_need_more_of_them() -> None:
     reference = ShareReference.of(clumps, [1])
 
     assert reference.inflations[0] > 5
-    assert ShareDetector(reference, 0.1, clumps).run(clumps[::-1]) is None
+    assert ShareDetector.learn(clumps, [1], 0.1).run(clumps[::-1]) is None
 
 
 def test_a_budget_can_change_without_forgetting() -> None:
@@ -184,7 +183,7 @@ def test_a_budget_can_change_without_forgetting() -> None:
 
 
 def test_adwin_is_not_asked_where_it_cuts_the_reference() -> None:
-    backstop = SlowDriftDetector(0.002, 32, 2_000)
+    backstop = SlowDriftDetector.of(0.002, 32, 2_000)
     backstop.learn(np.repeat([0.0, 2.0], 1_000))
 
     assert backstop.run(np.full(3_000, 5.0)) is None
@@ -197,7 +196,7 @@ def test_a_detector_restored_in_the_middle_goes_on_to_the_last_bit(cut: int) -> 
     expected = found(whole.run(later))
 
     early = first.run(later[:cut])
-    again = NumericDetector.restore(first.snapshot())
+    again = decode(encode(first), NumericDetector)
     late = again.run(later[cut:]) if early is None else None
 
     rows = early.row if early is not None else found(late).row + cut
@@ -207,12 +206,16 @@ def test_a_detector_restored_in_the_middle_goes_on_to_the_last_bit(cut: int) -> 
 def test_a_share_that_changes_names_the_others_that_have_moved_the_found_one_first() -> None:
     rng = np.random.default_rng(3)
     learnt = rng.choice([0.0, 1.0, 2.0, 3.0], size=2_000, p=[0.4, 0.3, 0.2, 0.1])
-    watch = ShareDetector(ShareReference.of(learnt, [0, 1, 2, 3]), 0.1)
+    watch = ShareDetector.learn(learnt, [0, 1, 2, 3], 0.1)
 
     finding = watch.run(rng.choice([0.0, 1.0, 2.0, 3.0], size=2_000, p=[0.25, 0.3, 0.35, 0.1]))
 
     assert finding is not None
-    assert finding.moved[0] == (finding.level, finding.baseline, finding.value)
+    assert finding.moved[0] == (
+        finding.category_index,
+        finding.figures.baseline,
+        finding.figures.value,
+    )
     assert {level for level, _, _ in finding.moved} == {0, 2}
     shares = {level: (before, now) for level, before, now in finding.moved}
     assert shares[0][0] > 1.2 * shares[0][1]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from streams.detect.reference import NumericReference, ShareReference, autocorrelation
+from streams.detect.reference import ShareReference, autocorrelation
 from streams.detect.sample import Categories, Sample
 from streams.detect.statistics import block_inflation
 
@@ -9,11 +9,11 @@ from streams.detect.statistics import block_inflation
 def test_knots_rise_and_so_do_their_scores() -> None:
     values = np.round(np.random.default_rng(1).exponential(3.0, 2_000))
 
-    reference = NumericReference.of(Sample.of(values))
+    scale = Sample.of(values).scale
 
-    assert (np.diff(reference.knots) > 0).all()
-    assert (np.diff(reference.scores) > 0).all()
-    assert len(reference.knots) <= 61
+    assert (np.diff(scale.knots) > 0).all()
+    assert (np.diff(scale.scores) > 0).all()
+    assert len(scale.knots) <= 61
 
 
 def test_independent_rows_have_no_memory() -> None:

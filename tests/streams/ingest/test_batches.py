@@ -337,7 +337,7 @@ def live(events: Sequence[Accepted], spec: ModelSpec) -> list[dict[str, object]]
             log.append(encode_tick(tick_ms))
             tick_ms += TICK_EVERY_MS
         log += [value for _, _, value, _ in pack([event], 1)]
-    emissions = monitor.gather(enumerate(log)) + monitor.flush()
+    emissions = monitor.ingest(enumerate(log)) + monitor.evaluate_all()
     return alerts_of(sorted(emissions, key=lambda each: each.place))
 
 

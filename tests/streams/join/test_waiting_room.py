@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.join.waiting_room import CHUNK_BYTES, ROOM_BYTES, WaitingRoom
+from streams import codec
+from streams.join.chunk import entries_of
+from streams.join.waiting_room import CHUNK_BYTES, ROOM_BYTES, RoomState, WaitingRoom
+
+Stored = dict[int, bytes]
 
 
 def nothing(_: object) -> bytes:
@@ -20,14 +24,35 @@ def filled(count: int, capacity: int = 10_000) -> WaitingRoom[int]:
     return room
 
 
+def encode(key: str, value: int) -> bytes:
+    return f"{key} {value}".encode()
+
+
+def decode(line: bytes) -> tuple[str, int]:
+    key, value = line.split(b" ")
+    return key.decode(), int(value)
+
+
+def waiting(room: WaitingRoom[int], stored: Stored | None = None) -> list[tuple[int, str]]:
+    """Return the instant and the key of all that wait, in the order of the stored form."""
+    chunks = (stored or {}) | room.unstored(encode)
+    state = room.snapshot(encode)
+    lines = [
+        entry
+        for each in state.chunks
+        for entry in entries_of(chunks[each.number], int.from_bytes(each.live))
+    ]
+    return [(at_ms, decode(text)[0]) for _, at_ms, text in [*lines, *entries_of(state.open)]]
+
+
 # Rule 1
 
 
 def test_what_was_taken_is_gone() -> None:
     room = filled(3)
 
-    assert room.take("1") == 1
-    assert room.take("1") is None
+    assert room.pop("1") == 1
+    assert room.pop("1") is None
     assert room.get("1") is None
     assert room.expire(100) == 2
 
@@ -36,14 +61,14 @@ def test_what_has_expired_is_gone() -> None:
     room = filled(3)
 
     assert room.expire(2) == 2
-    assert room.take("0") is None
-    assert room.take("2") == 2
+    assert room.pop("0") is None
+    assert room.pop("2") == 2
 
 
 def test_what_was_pushed_out_is_gone() -> None:
     room = filled(3, capacity=2)
 
-    assert room.take("0") is None
+    assert room.pop("0") is None
     assert room.expire(100) == 2
 
 
@@ -63,11 +88,9 @@ def test_to_look_is_not_to_take() -> None:
 def test_entries_stand_in_the_order_they_came(taken: list[str]) -> None:
     room = filled(300)
     for key in taken:
-        room.take(key)
+        room.pop(key)
 
-    assert [key for key, _, _ in room.entries()] == [
-        str(i) for i in range(300) if str(i) not in taken
-    ]
+    assert waiting(room) == [(i, str(i)) for i in range(300) if str(i) not in taken]
 
 
 def test_an_entry_expires_only_when_it_came_before_the_instant() -> None:
@@ -85,15 +108,16 @@ def test_one_more_than_there_is_room_for_pushes_the_oldest_out() -> None:
     room = filled(2, capacity=2)
 
     assert room.put("2", 2, 2) == 1
-    assert [key for key, _, _ in room.entries()] == ["1", "2"]
+    assert waiting(room) == [(1, "1"), (2, "2")]
 
 
 def test_a_key_that_was_taken_may_come_again() -> None:
     room = filled(2)
-    room.take("0")
+    room.pop("0")
     room.put("0", 5, 7)
 
-    assert [value for _, _, value in room.entries()] == [1, 7]
+    assert waiting(room) == [(1, "1"), (5, "0")]
+    assert room.get("0") == 7
 
 
 # Rule 4
@@ -107,7 +131,7 @@ def test_memory_follows_what_waits_and_not_what_has_passed(stays: int) -> None:
     for i in range(50_000):
         room.put(str(i), i, 0)
         if i % stays:
-            room.take(str(i))
+            room.pop(str(i))
     used_bytes, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -139,7 +163,7 @@ def test_the_room_behaves_like_an_ordered_dictionary(
             model[key] = now
             assert room.put(key, now, now) == pushed_out
         elif verb == "take":
-            assert room.take(key) == model.pop(key, None)
+            assert room.pop(key) == model.pop(key, None)
         elif verb == "expire":
             old = [k for k, at in model.items() if at < now - number]
             assert room.expire(now - number) == len(old)
@@ -147,26 +171,18 @@ def test_the_room_behaves_like_an_ordered_dictionary(
                 del model[k]
 
         assert len(room) == len(model)
-        assert [(k, at) for k, at, _ in room.entries()] == list(model.items())
+        assert waiting(room) == [(at, k) for k, at in model.items()]
 
 
-def encode(key: str, value: int) -> bytes:
-    return f"{key} {value}".encode()
-
-
-def decode(line: bytes) -> tuple[str, int]:
-    key, value = line.split(b" ")
-    return key.decode(), int(value)
-
-
-def restarted(room: WaitingRoom[int], stored: dict[int, bytes], capacity: int) -> WaitingRoom[int]:
+def restarted(room: WaitingRoom[int], stored: Stored, capacity: int) -> WaitingRoom[int]:
     """Store what is new, as a worker does, and restore the room from what is stored."""
     fresh = room.unstored(encode)
     for number, lines in fresh.items():
         assert stored.setdefault(number, lines) == lines, "a number names the same bytes for ever"
     room.on_stored(fresh)
     assert room.unstored(encode) == {}
-    return WaitingRoom.restore(capacity, room.snapshot(encode), stored.__getitem__, decode, nothing)
+    kept = codec.decode(codec.encode(room.snapshot(encode)), RoomState)
+    return WaitingRoom.restore(capacity, kept, stored.__getitem__, decode, nothing)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -174,28 +190,32 @@ def test_a_restart_at_any_time_changes_nothing(seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     capacity = [200, 1_000, 100_000][seed % 3]
     steady, interrupted = WaitingRoom[int](capacity, nothing), WaitingRoom[int](capacity, nothing)
-    of_steady: dict[int, bytes] = {}
-    of_interrupted: dict[int, bytes] = {}
-    waiting: list[str] = []
+    of_steady: Stored = {}
+    of_interrupted: Stored = {}
+    keys: list[str] = []
 
     for now in range(4_000):
-        if rng.random() < 0.55 or not waiting:
-            waiting.append(str(now))
+        if rng.random() < 0.55 or not keys:
+            keys.append(str(now))
             assert steady.put(str(now), now, now) == interrupted.put(str(now), now, now)
         else:
-            at = rng.randrange(len(waiting)) if rng.random() < 0.3 else -1
-            key = waiting.pop(at)
-            assert steady.take(key) == interrupted.take(key)
+            at = rng.randrange(len(keys)) if rng.random() < 0.3 else -1
+            key = keys.pop(at)
+            assert steady.pop(key) == interrupted.pop(key)
         if now % 100 == 0:
             assert steady.expire(now - 3_000) == interrupted.expire(now - 3_000)
         if rng.random() < 0.01:
             interrupted = restarted(interrupted, of_interrupted, capacity)
-        of_steady |= steady.unstored(encode)
+            of_steady |= steady.unstored(encode)
 
-    assert list(interrupted.entries()) == list(steady.entries())
+    assert waiting(interrupted, of_interrupted) == waiting(steady, of_steady)
     assert interrupted.snapshot(encode) == steady.snapshot(encode)
     assert interrupted.last_number == steady.last_number > 5
     assert of_interrupted.items() <= of_steady.items()
+    assert [interrupted.expire(at) for at in range(4_001)] == [
+        steady.expire(at) for at in range(4_001)
+    ]
+    assert len(interrupted) == len(steady) == 0
 
 
 def test_a_number_is_never_given_again() -> None:
@@ -203,7 +223,7 @@ def test_a_number_is_never_given_again() -> None:
     sealed = set(room.numbers())
 
     for i in range(300):
-        room.take(str(i))
+        room.pop(str(i))
     for i in range(300):
         room.put(f"again{i}", i, i)
 
@@ -226,4 +246,4 @@ def test_a_room_is_bounded_in_bytes() -> None:
     pushed_out = [room.put(str(i), i, ROOM_BYTES // 2 - 1) for i in range(4)]
 
     assert pushed_out == [0, 0, 1, 1]
-    assert [key for key, _, _ in room.entries()] == ["2", "3"]
+    assert waiting(room) == [(2, "2"), (3, "3")]

@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from streams.change import Change
 from streams.clock import Instants
+from streams.codec import decode, encode
 from streams.detect.sample import Categories, Sample
 from streams.season.calendar import HourlyGrid
 from streams.season.hour_kernel import GRID_HOURS
 from streams.season.recurrence import SURE, two_way_anova
-from streams.series.watch import SeriesWatch
+from streams.series.watch import Detection, SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
 
@@ -47,7 +47,7 @@ def read(
     spec: WatchSpec | None = None,
     budget: float = BUDGET,
     restart_every: int = 10**9,
-) -> tuple[list[tuple[int, Change]], SeriesWatch]:
+) -> tuple[list[tuple[int, Detection]], SeriesWatch]:
     """Read values in batches of the sizes, over and over; return changes with their rows."""
     spec = spec or WatchSpec(role="feature")
     watch = SeriesWatch(spec)
@@ -60,7 +60,7 @@ def read(
         found += [(start + change.index, replace(change, index=0)) for change in changes]
         start, batch = end, batch + 1
         if batch % restart_every == 0:
-            watch = SeriesWatch.restore(spec, watch.snapshot())
+            watch = decode(encode(watch), SeriesWatch)
     return found, watch
 
 
@@ -120,7 +120,7 @@ def test_a_change_on_top_of_a_rhythm_is_found(rows_a_day: int) -> None:
 
     [first] = [(row, change) for row, change in found if row >= change_at][:1]
     assert first[0] < change_at + 150
-    assert (first[1].aspect, first[1].direction) == ("level", "up")
+    assert (first[1].aspect, first[1].figures.direction) == ("level", "up")
 
 
 def test_weekends_are_learnt_in_two_weeks() -> None:
@@ -207,7 +207,7 @@ def test_batch_edges_and_restarts_change_nothing_of_a_rhythm() -> None:
     found, parts = read(values, at_ms, sizes=(1, 7, 180, 3, 1_000), restart_every=3)
 
     assert found == expected
-    assert parts.snapshot() == whole.snapshot()
+    assert encode(parts) == encode(whole)
 
 
 def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
@@ -216,11 +216,10 @@ def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
     values: list[str | float | bool] = ["a"] * len(minutes)
     sample = Sample(values, Categories.of(values, rarest_rows=3))
 
-    calendar = HourlyGrid.of(sample, ["a", None], minutes)
-    assert calendar is not None
-    calendar = HourlyGrid.restore(calendar.snapshot())
+    grid = HourlyGrid.of(sample, ["a", None], minutes)
+    assert grid is not None
 
-    stored = np.frombuffer(calendar.snapshot()["grid"], dtype=np.float32).reshape(GRID_HOURS, 3)
+    stored = decode(encode(grid), HourlyGrid)._grid
     expected = np.bincount(minutes // 60 % GRID_HOURS, minlength=GRID_HOURS)
     assert stored[:, 0].tolist() == expected.tolist()
     assert stored[:, 1].tolist() == expected.tolist()

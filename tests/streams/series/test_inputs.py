@@ -1,67 +1,54 @@
-"""What a series learns from, as it is held."""
-
-from itertools import pairwise
-
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streams.series.inputs import MAX_CODES, Buffer, Codes, MinuteLog, extended
-from streams.values import Value
-
-
-def _held(*batches: list[Value]) -> Buffer:
-    buffer: Buffer = []
-    for batch in batches:
-        buffer = extended(buffer, batch, set(map(type, batch)))
-    return buffer
+from streams.season.hour_profile import Timestamps
+from streams.series.inputs import (
+    CleanColumn,
+    NonFiniteValueError,
+    doubles,
+    family_of,
+    refuse_non_finite,
+)
+from streams.values import Scalar, Value
 
 
-@given(st.lists(st.sampled_from([[True, False], [1, 0], [1.0, -0.0], ["1", "x"], [1, True, "x"]])))
-def test_values_come_out_as_they_went_in_types_included(batches: list[list[Value]]) -> None:
-    given_values = [value for batch in batches for value in batch]
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400])
+def test_the_first_value_that_is_not_finite_is_named(value: float) -> None:
+    values: list[Scalar] = ["a", None, 1e308, 1e308, value]
 
-    assert list(map(repr, _held(*batches))) == list(map(repr, given_values))
-
-
-@pytest.mark.parametrize("batch", [["a", "b"], [True, False], [3, 10**30]])
-def test_a_few_values_of_one_type_take_a_byte_each(batch: list[Value]) -> None:
-    assert isinstance(_held(batch, batch), Codes)
+    with pytest.raises(NonFiniteValueError, match="value 4 of 5"):
+        refuse_non_finite(values, set(map(type, values)))
 
 
-def test_too_many_different_words_are_held_as_they_are() -> None:
-    words: list[Value] = [f"word {k}" for k in range(MAX_CODES + 1)]
-
-    held = _held(words[:-1], words[-1:])
-
-    assert isinstance(held, list)
-    assert held == words
+def test_numbers_whose_sum_is_infinite_are_finite() -> None:
+    refuse_non_finite([1e308, 1e308, 2**62], {float, int})
 
 
-_cuts = st.lists(st.integers(0, 40), max_size=6).map(lambda at: sorted({0, 40, *at}))
-_minutes = st.sampled_from([bytes(range(40)), bytes(20) + bytes(range(20)), b"\x01" * 40])
+@pytest.mark.parametrize(
+    ("value", "family"), [(1, "number"), (1.5, "number"), (True, "truth"), ("1", "text")]
+)
+def test_integers_and_doubles_are_one_family(value: Value, family: str) -> None:
+    assert family_of(value) == family
 
 
-@given(st.lists(st.tuples(_minutes, _cuts), min_size=1, max_size=4))
-def test_minutes_that_are_held_together_are_each_series_own(
-    series: list[tuple[bytes, list[int]]],
-) -> None:
-    log = bytearray()
-    logs = [MinuteLog(log) for _ in series]
-    parts = [[minutes[a:b] for a, b in pairwise(cuts)] for minutes, cuts in series]
+def test_a_column_is_cut_and_chosen_with_rows_and_moments() -> None:
+    values: list[Value] = [1.0, 2.0, 3.0]
+    column = CleanColumn(
+        rows=6,
+        values=values,
+        kinds={float},
+        x=doubles(values, {float}),
+        moments=Timestamps(np.array([10, 12, 15])),
+        places=[0, 2, 5],
+        missing=np.array([0.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
+        wrong_type=[3, 4],
+    )
 
-    for turn in range(max(map(len, parts))):
-        for held, own in zip(logs, parts, strict=True):
-            held.add(b"".join(own[turn : turn + 1]))
+    until, chosen = column.until(1), column.chosen([0, 2])
 
-    assert [bytes(held) for held in logs] == [minutes for minutes, _ in series]
-
-
-def test_series_with_the_same_minutes_hold_them_once() -> None:
-    log = bytearray()
-    logs = [MinuteLog(log) for _ in range(3)]
-
-    for held in logs:
-        held.add(b"123")
-
-    assert log == b"123"
+    assert (until.rows, until.values, until.places, until.wrong_type) == (3, [1.0, 2.0], [0, 2], [])
+    assert until.missing is not None
+    assert until.missing.tolist() == [0.0, 1.0, 0.0]
+    assert (chosen.values, chosen.places) == ([1.0, 3.0], [0, 5])
+    assert chosen.moments is not None
+    assert chosen.moments.minutes.tolist() == [10, 15]

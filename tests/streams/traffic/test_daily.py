@@ -1,6 +1,6 @@
-import orjson
 import pytest
 
+from streams.codec import decode, encode
 from streams.traffic.daily import FIRST_DAYS, KEPT_DAYS, DailyDelay, DailyShare
 
 
@@ -8,7 +8,7 @@ def watched(hits: list[int], rows: int = 1_000) -> tuple[DailyShare, list[bool]]
     share = DailyShare()
     said = []
     for each in hits:
-        share.take(each, rows)
+        share.close_day(each, rows)
         said.append(share.is_on)
     return share, said
 
@@ -58,22 +58,21 @@ def test_what_a_person_accepts_is_usual() -> None:
     share, _ = watched([10] * FIRST_DAYS + [500])
 
     share.relearn()
-    share.take(510, 1_000)
+    share.close_day(510, 1_000)
 
     assert not share.is_on
 
 
 def test_days_remembered_are_bounded_and_a_restart_changes_nothing() -> None:
     share, _ = watched([10] * 50)
-    again = DailyShare()
 
-    again.restore(orjson.loads(orjson.dumps(share.snapshot())))
-    share.take(300, 1_000)
-    again.take(300, 1_000)
+    again = decode(encode(share), DailyShare)
+    share.close_day(300, 1_000)
+    again.close_day(300, 1_000)
 
     assert share.is_on
-    assert again.snapshot() == share.snapshot()
-    assert len(share.snapshot()[-1]) == KEPT_DAYS
+    assert encode(again) == encode(share)
+    assert len(share._shares) == KEPT_DAYS
 
 
 # Delays
@@ -82,7 +81,7 @@ def test_days_remembered_are_bounded_and_a_restart_changes_nothing() -> None:
 def day(delay: DailyDelay, seconds: range) -> bool:
     for each in seconds:
         delay.on_row(1_000 * each)
-    delay.take()
+    delay.close_day()
     return delay.is_on
 
 
@@ -112,12 +111,12 @@ def test_an_outcome_that_was_known_before_its_prediction_took_no_time() -> None:
 
 
 def test_a_restart_in_the_middle_of_a_day_changes_nothing() -> None:
-    delay, again = DailyDelay(), DailyDelay()
+    delay = DailyDelay()
     for _ in range(FIRST_DAYS):
         day(delay, range(1_000))
     delay.on_row(5_000)
 
-    again.restore(orjson.loads(orjson.dumps(delay.snapshot())))
+    again = decode(encode(delay), DailyDelay)
 
     assert day(again, range(0, 9_000, 9)) == day(delay, range(0, 9_000, 9)) == True  # noqa: E712
-    assert again.snapshot() == delay.snapshot()
+    assert encode(again) == encode(delay)

@@ -1,9 +1,9 @@
 import random
 
-import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.codec import decode, encode
 from streams.traffic.event_rate import FIRST_ROWS, MOST_ROWS, EventRate
 
 
@@ -73,7 +73,7 @@ def test_a_larger_share_is_seen_and_told_with_its_figures() -> None:
     assert 5_000 < changed[0] < 5_100
     assert share.is_on
     assert 0.2 < share.share < 0.4
-    assert 0.005 < share.usual < 0.015
+    assert 0.005 < share.normal < 0.015
     assert share.odds_ratio > 20
 
 
@@ -112,7 +112,7 @@ def test_an_episode_counts_for_the_usual_share_but_for_a_tenth_at_most() -> None
     read(share, [False] * 5_000 + [True] * 4_000 + [False] * 100)
 
     assert not share.is_on
-    assert 0.05 < share.usual < 0.1
+    assert 0.05 < share.normal < 0.1
 
 
 def test_what_a_person_accepts_is_usual_from_then_on() -> None:
@@ -122,7 +122,7 @@ def test_what_a_person_accepts_is_usual_from_then_on() -> None:
     share.relearn()
 
     assert not share.is_on
-    assert 0.3 < share.usual < 0.5
+    assert 0.3 < share.normal < 0.5
     assert read(share, drawn(0.4, 5_000, seed=9), 6_001) == []
 
 
@@ -131,8 +131,8 @@ def test_what_is_remembered_is_bounded() -> None:
 
     read(share, drawn(0.3, 3 * MOST_ROWS))
 
-    assert len(share.snapshot()) == 11
-    assert 0.25 < share.usual < 0.35
+    assert share._normal_rows == MOST_ROWS
+    assert 0.25 < share.normal < 0.35
 
 
 def test_a_restart_in_the_middle_changes_nothing() -> None:
@@ -141,8 +141,8 @@ def test_a_restart_in_the_middle_changes_nothing() -> None:
     changed = read(whole, hits)
 
     for cut in (200, 3_004, 3_100, 3_310):
-        first, then = EventRate(), EventRate()
+        first = EventRate()
         before = read(first, hits[:cut])
-        then.restore(orjson.loads(orjson.dumps(first.snapshot())))
+        then = decode(encode(first), EventRate)
         assert before + read(then, hits[cut:], cut + 1) == changed
-        assert then.snapshot() == whole.snapshot()
+        assert encode(then) == encode(whole)

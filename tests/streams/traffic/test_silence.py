@@ -1,9 +1,8 @@
 import random
 from collections.abc import Iterable
 
-import orjson
-
 from streams.clock import HOUR_MS, NEVER_MS
+from streams.codec import decode, encode
 from streams.traffic.silence import FIRST_EVENTS, SHORTEST_MS, ArrivalPattern
 
 MINUTE_MS = 60_000
@@ -171,11 +170,10 @@ def test_a_restart_in_the_middle_changes_nothing() -> None:
 
     half = ArrivalPattern()
     listen(half, instants[:2_000])
-    then = ArrivalPattern()
-    then.restore(orjson.loads(orjson.dumps(half.snapshot())))
+    then = decode(encode(half), ArrivalPattern)
     for count, at_ms in enumerate(instants[2_000:], 2_000):
         if not then.is_silent and at_ms >= then.deadline_ms():
             then.fall_silent()
         then.on_event(at_ms, count)
 
-    assert then.snapshot() == whole.snapshot()
+    assert encode(then) == encode(whole)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
-from streams.alert.lifecycle import AlertStates
-from streams.series.panel import SeriesSet
+from streams.series.monitored import Reading
+from streams.series.series_set import SeriesSet
 from streams.values import Scalar
 
 Row = dict[str, Scalar]
@@ -30,11 +30,8 @@ def columns_of(panel: SeriesSet, rows: list[Row]) -> dict[str, list[Scalar]]:
 
 
 def read(panel: SeriesSet, rows: list[Row]) -> None:
-    panel.update(
-        panel.feature_columns(rows, np.arange(len(rows))),
-        AlertStates(AlertRules()),
-        lambda _role, row: Arrived(0, row, 1_000 * row),
-    )
+    reading = Reading(lambda _role, row: Arrived(0, row, 1_000 * row), AlertRules())
+    panel.read(panel.feature_columns(rows, np.arange(len(rows))), reading)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +60,8 @@ def test_a_feature_that_is_not_ignored_any_more_begins_again() -> None:
     panel = SeriesSet(ModelSpec())
     read(panel, [row])
     begun = panel.begins_feature(row)
-    panel.respec(ModelSpec.model_validate({"features": {"ignore": ["a"]}}))
-    panel.respec(ModelSpec())
+    panel.respec(ModelSpec.model_validate({"features": {"ignore": ["a"]}}), 0)
+    panel.respec(ModelSpec(), 0)
 
     assert not begun
     assert panel.begins_feature(row)

@@ -1,0 +1,201 @@
+"""The reference of a series: all that its values are compared with.
+
+Rule 1. A reference is made from values in log order, each as at an average hour where the hourly
+        profile is known.
+Rule 2. Values that wander have no reference (`streams.series.kinds.wanders`).
+Rule 3. A reference that replaces another is not made while an alarm may be near: the cause of the
+        alarm would become part of it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec import field
+
+from streams.change import Finding
+from streams.clock import Minutes
+from streams.codec import Machine
+from streams.detect.sample import Categories, Sample
+from streams.season.hour_profile import Timestamps
+from streams.season.seasonality import Seasonality
+from streams.series.categorical import Hourly, categories_of, watched_names
+from streams.series.inputs import CleanColumn
+from streams.series.kinds import Series, learn_series, wanders
+from streams.series.stuck import StuckRule
+from streams.series.unseen import UnseenRule
+from streams.series.watch_spec import WatchSpec
+from streams.values import Floats, Value
+
+TRUSTED_RUN_ROWS = 1_000
+"""Values from which the longest run of a reference is known well enough to call a run stuck: half
+of a reference at the default `WatchSpec.reference_rows`."""
+_EPISODIC = ("error", "outcome")
+"""Roles in which long runs of one value are ordinary."""
+
+
+class Budget(NamedTuple):
+    """False alarms that a series may raise per 10,000 inputs.
+
+    Parameters
+    ----------
+    total
+        For the series.
+    values
+        The part of the detectors on its values; the rest is for its missing values.
+    """
+
+    total: float
+    values: float
+
+
+class Learnt(NamedTuple):
+    """A reference just made.
+
+    Parameters
+    ----------
+    series
+        The kind of the series, with its detectors.
+    categories
+        Its categories; None for a number.
+    hourly
+        The hourly profile taken off, and the minutes of the values.
+    """
+
+    series: Series
+    categories: Categories | None
+    hourly: Hourly | None
+
+
+class SeriesReference(Machine):
+    """What is known of a series.
+
+    Attributes
+    ----------
+    series
+        Its kind, with its detectors; None while it is learnt.
+    unseen
+        The rule for categories that the reference does not contain; None for a number.
+    """
+
+    series: Series | None = None
+    unseen: UnseenRule | None = None
+    stuck: StuckRule = field(default_factory=StuckRule)
+    season: Seasonality = field(default_factory=Seasonality)
+
+    @property
+    def needs_numbers(self) -> bool:
+        """Whether anything reads the values as doubles."""
+        return self.series is not None or self.stuck.limit > 0 or self.season.is_observed
+
+    def is_test_due(self, moments: Timestamps | None) -> bool:
+        """Tell whether a test for an hourly profile may be due by these moments."""
+        return moments is not None and self.season.may_test_by(moments.latest)
+
+    def knows(self, values: Sequence[Value]) -> bool:
+        """Whether none of these values is an unseen category."""
+        return self.unseen is None or self.unseen.knows(values)
+
+    def run(
+        self, values: Sequence[Value], x: Floats | None, moments: Timestamps | None
+    ) -> Finding | None:
+        """Compare values, each as at an average hour, until they reveal a change.
+
+        Parameters
+        ----------
+        x
+            The values as doubles; None where one is text.
+        """
+        series, profile = self.series, self.season.profile
+        if series is None:
+            return None
+        if profile is None or moments is None:
+            return series.run(values, x, None)
+        if x is not None and profile.is_of_numbers:
+            x = profile.adjust(x, moments.minutes)
+            values = x.tolist()
+        return series.run(values, x, profile.expected(series.watched, moments.minutes))
+
+    def keep(self, values: Sequence[Value], x: Floats | None, moments: Timestamps | None) -> None:
+        """Count values that reveal nothing, and gather them by the hour."""
+        if self.unseen is not None:
+            self.unseen.keep(len(values))
+        if moments is not None:
+            self.season.read(values, x, moments.minutes, None)
+
+    def gather(self, column: CleanColumn, passed: Timestamps | None) -> None:
+        """Gather values by the hour.
+
+        Parameters
+        ----------
+        passed
+            The moments of all rows, where a test may be due with them.
+        """
+        if column.moments is not None:
+            rest = None if passed is None else passed.minutes[: column.rows]
+            self.season.read(column.values, column.x, column.moments.minutes, rest)
+
+    def category(self, index: int | None) -> str | None:
+        """Return the category that a finding names by its place."""
+        return None if index is None or self.series is None else self.series.category(index)
+
+    def learn(
+        self,
+        values: Sequence[Value],
+        minutes: Minutes | None,
+        spec: WatchSpec,
+        budget: Budget,
+        *,
+        is_last: bool,
+        may_wander: bool,
+    ) -> Learnt | None:
+        """Make the reference from these values; return None where they wander.
+
+        Parameters
+        ----------
+        is_last
+            Whether this is the last stage. Before it a reference that shows slow motion is not
+            taken for one.
+        may_wander
+            Whether the order of the values says nothing.
+        """
+        categories = categories_of(values, spec.role, spec.kind)
+        sample = Sample(values, categories)
+        as_usual, hourly = self._as_usual(sample, minutes, spec)
+        if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
+            self.stuck.learn(sample, budget.total)
+        is_calm = self.series is None or self.series.is_calm
+        if is_calm and not may_wander and wanders(as_usual, spec.role, hourly):
+            self.series = None
+            return None
+        series = learn_series(as_usual, spec.role, budget.values, hourly)
+        if self.series is None:
+            self.series = series if is_last or series.is_settled else None
+        elif is_calm:  # Rule 3
+            self.series = series
+        return Learnt(series, categories, hourly)
+
+    def _as_usual(
+        self, sample: Sample, minutes: Minutes | None, spec: WatchSpec
+    ) -> tuple[Sample, Hourly | None]:
+        """Return the values as at an average hour, and the profile taken off."""
+        if minutes is None:
+            return sample, None
+        categories = sample.categories
+        names = () if categories is None else watched_names(categories, spec.role)
+        profile = self.season.learn(sample, names, minutes)
+        if profile is None:
+            return sample, None
+        if categories is not None:
+            return sample, (profile, minutes)
+        return Sample(profile.adjust(sample.x, minutes).tolist()), (profile, minutes)
+
+    def doubt(self) -> None:
+        """Drop what a change has made obsolete: the detectors, and the limit of a run."""
+        self.stuck.doubt()
+        self.series = None
+
+    def forget(self) -> None:
+        """Drop everything, as for a series that begins."""
+        self.series = self.unseen = None
+        self.stuck = StuckRule()
+        self.season = Seasonality()

@@ -1,0 +1,390 @@
+"""The monitored series of one model: which there are, what each may cost, what changes.
+
+Rule 1. Each prediction is one value of every feature, of the prediction and of the score; each pair
+        is one value of the error and of the outcome.
+Rule 2. A series begins at its first value; the budget is divided again among all when one begins.
+Rule 3. Predictions with a fractional part make the model a regression; until then, numbers are
+        classes. From there on the prediction, the error and the outcome are new series.
+Rule 4. At most ``MAX_SERIES`` features are monitored; values of further ones are counted.
+Rule 5. A series for which the spec brings a profile has nothing to learn at its beginning.
+Rule 6. Another spec takes effect at once: the budget is divided again; a feature that is ignored
+        ends; one that is read otherwise, and the answers of another task, begin again; a new
+        profile replaces the learned reference. A series in the middle of learning goes on with the
+        number of rows it began with.
+Rule 7. The alerts of a series that ends or begins again are over. Their numbering goes on.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal
+
+from schemas.model_spec import ModelSpec
+from streams.alert.states import AlertState
+from streams.alert.transition import Transition
+from streams.aspects import SeriesRole
+from streams.clock import Instants
+from streams.codec import Machine
+from streams.detect.budget import shares
+from streams.season.hour_profile import Timestamps
+from streams.series.monitored import Column, EventOf, MonitoredSeries, Reading, RowTransition
+from streams.series.offline import watch_of
+from streams.series.watch import SeriesWatch
+from streams.series.watch_spec import WatchSpec
+from streams.values import Answer, Scalar
+
+MAX_SERIES = 1_000
+"""Features of one model: twice the widest table that was measured (500), so that a model that
+invents names costs a bounded amount of memory."""
+REGRESSION_SERIES = ("prediction", "error", "outcome")
+"""Series that are quantities, and no classes, once a model turns out to be a regression."""
+
+SeriesKind = Literal["auto", "numeric", "categorical"]
+
+
+class SeriesSetState(Machine):
+    """The stored state of a `SeriesSet`.
+
+    Parameters
+    ----------
+    is_regression
+        Whether the error is a distance; a mismatch otherwise.
+    unwatched_values
+        Values of features beyond Rule 4.
+    incomparable_outcomes
+        Pairs of a regression of which one half is text.
+    feature_series
+        The series of each feature; an empty name is not monitored.
+    series
+        The monitored series, in the order in which they began.
+    ended_alerts
+        The alert states of series that have ended (Rule 7).
+    """
+
+    is_regression: bool
+    may_become_regression: bool
+    unwatched_values: int = 0
+    incomparable_outcomes: int = 0
+    feature_series: dict[str, str] = {}
+    series: dict[str, MonitoredSeries] = {}
+    ended_alerts: dict[str, dict[str, AlertState]] = {}
+
+
+class SeriesSet:
+    """The series of one model.
+
+    Parameters
+    ----------
+    spec
+        The model's spec.
+    state
+        The stored state; a new one when None.
+    """
+
+    def __init__(self, spec: ModelSpec, state: SeriesSetState | None = None) -> None:
+        self.state = state or SeriesSetState(spec.task == "regression", spec.task is None)
+        self._spec = spec
+        self._ignored = frozenset(spec.features.ignore)
+        self._usual_names: tuple[str, ...] = ()
+        self._minutes: dict[bytes, bytearray] = {}  # of the series that began together
+        series = self.state.series
+        for name, each in series.items():
+            each.watch.spec = self._watch_spec(name, each.role)
+            each.watch.share_minutes(self._minutes)
+        named = self.state.feature_series.items()
+        self._begun = {name for name, series_name in named if series_name in series}
+
+    def __getitem__(self, series: str) -> MonitoredSeries:
+        """Return a series that has begun."""
+        return self.state.series[series]
+
+    def __contains__(self, series: object) -> bool:
+        """Tell whether a series has begun."""
+        return series in self.state.series
+
+    def __iter__(self) -> Iterator[MonitoredSeries]:
+        """Yield the series in the order in which they began."""
+        return iter(self.state.series.values())
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the error is a distance; a mismatch otherwise."""
+        return self.state.is_regression
+
+    def respec(self, spec: ModelSpec, now_ms: int) -> list[Transition]:
+        """Go on under another spec; end the alerts of series that begin again, or end, with it."""
+        before, self._spec = self._spec, spec
+        self._ignored = frozenset(spec.features.ignore)
+        ended = self._ignore() | self._retask(before.task)
+        for name in set(before.features.categorical) ^ set(spec.features.categorical):
+            ended |= self._drop(f"feature/{name}")
+        for name, series in self.state.series.items():
+            made = spec.reference.profile.get(name)
+            if made is not None and made != before.reference.profile.get(name):
+                series.watch = self._new_watch(name, series.role)
+                ended.add(name)
+            series.watch.spec = self._watch_spec(name, series.role)
+        if self.state.series:
+            self._divide_budget()
+        return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
+
+    def becomes_regression(self, answer: Answer) -> bool:
+        """Tell whether this answer shows that the model is a regression (Rule 3)."""
+        if not self.state.may_become_regression:
+            return False
+        return isinstance(answer, float) and not answer.is_integer()
+
+    def become_regression(self, now_ms: int) -> list[Transition]:
+        """Begin the prediction, the error and the outcome again, as quantities."""
+        self.state.is_regression, self.state.may_become_regression = True, False
+        ended = {series for name in REGRESSION_SERIES for series in self._drop(name)}
+        return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
+
+    def compare(self, prediction: Answer, outcome: Answer) -> tuple[bool | None, float | None]:
+        """Return (is_error, error): the first for classes, the second for a regression."""
+        if not self.state.is_regression:
+            return prediction != outcome, None
+        if isinstance(prediction, str) or isinstance(outcome, str):
+            self.state.incomparable_outcomes += 1
+            return None, None
+        # Two doubles may lie further apart than a double can say.
+        return None, min(abs(float(prediction) - float(outcome)), sys.float_info.max)
+
+    def begins_with_prediction(self, score: Scalar, features: Mapping[str, Scalar]) -> bool:
+        """Tell whether a value is the first of its series: rows before it are judged without it."""
+        if tuple(features) != self._usual_names and self.begins_feature(features):
+            return True
+        series = self.state.series
+        return "prediction" not in series or (score is not None and "score" not in series)
+
+    def begins_with_pair(self, error: Scalar) -> bool:
+        """Tell the same of the two series that have a value a pair."""
+        series = self.state.series
+        return "outcome" not in series or (error is not None and "error" not in series)
+
+    def begins_feature(self, features: Mapping[str, Scalar]) -> bool:
+        """Tell whether any of these values is the first of its feature."""
+        if features.keys() <= self._begun:
+            self._usual_names = tuple(features)
+            return False
+        return any(
+            value is not None and self._may_begin(name)
+            for name, value in features.items()
+            if name not in self._begun
+        )
+
+    def feature_columns(
+        self, rows: Sequence[Mapping[str, Scalar]], at_ms: Instants
+    ) -> list[Column]:
+        """Return the columns of the monitored features; a feature without a value is missing."""
+        known = self.state.feature_series
+        shapes = set(map(tuple, rows))
+        if len(shapes) == 1 and rows[0].keys() <= known.keys():
+            # All rows name the same features in the same order, as nearly always: turned over as a
+            # whole, values of 500 features take an eighth of the time of looking each of them up.
+            names, values = shapes.pop(), zip(*map(_values_of, rows), strict=True)
+            by_name = dict(zip(names, values, strict=True))
+            nothing = (None,) * len(rows)
+            return [
+                Column(series, "feature", by_name.get(name, nothing), at_ms)
+                for name, series in known.items()
+                if series
+            ]
+        for features in rows:
+            if not features.keys() <= known.keys():
+                self._meet_features(features)
+        return [
+            Column(series, "feature", [features.get(name) for features in rows], at_ms)
+            for name, series in known.items()
+            if series
+        ]
+
+    def read(
+        self, columns: Sequence[Column], reading: Reading
+    ) -> list[tuple[SeriesRole, RowTransition]]:
+        """Read columns; return the transitions of alerts, by column.
+
+        Parameters
+        ----------
+        columns
+            At most one of each series.
+        reading
+            The events of their rows, and the alert rules in force.
+        """
+        starts = self._meet(columns, reading.event_of)
+        transitions: list[tuple[SeriesRole, RowTransition]] = []
+        at_ms: Instants | None = None
+        for column, start in zip(columns, starts, strict=True):
+            if start is None:
+                continue
+            if column.at_ms is not at_ms:  # all features share theirs
+                at_ms = column.at_ms
+                timestamps = Timestamps.of(at_ms)
+            series, values = self.state.series[column.series], column.values
+            if start:
+                when = timestamps.at(slice(start, None))
+                found = series.read(values[start:], at_ms[start:], when, start, reading)
+            else:
+                found = series.read(values, at_ms, timestamps, 0, reading)
+            if found:
+                transitions += [(column.role, each) for each in found]
+        return transitions
+
+    def alert(self, series: str, aspect: str) -> AlertState | None:
+        """Return the state of an alert of a series that has begun."""
+        monitored = self.state.series.get(series)
+        return None if monitored is None else monitored.alert(aspect)
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return, for display, the references of each series, by name."""
+        return {name: series.watch.describe() for name, series in self.state.series.items()}
+
+    def successor(self, spec: ModelSpec) -> "SeriesSet":
+        """Return the series of the model after its removal: none, but their alerts' numbering."""
+        for name in list(self.state.series):
+            self._drop(name)
+        successor = SeriesSet(spec)
+        successor.state.ended_alerts = self.state.ended_alerts
+        return successor
+
+    def _end_alerts(self, series: str, now_ms: int) -> list[Transition]:
+        """End the alerts of a series that begins again, or is no longer monitored."""
+        rules = self._spec.alerts
+        monitored = self.state.series.get(series)
+        if monitored is not None:
+            aspects = [state.aspect for state in monitored.alerts()]
+            return [
+                each
+                for aspect in aspects
+                for each in monitored.end(aspect, "relearned", now_ms, rules)
+            ]
+        ended = self.state.ended_alerts.get(series, {})
+        return [
+            each
+            for aspect in sorted(ended)
+            for each in ended[aspect].end("relearned", now_ms, rules)
+        ]
+
+    def _ignore(self) -> set[str]:
+        """End the features that are ignored now; meet those again that no longer are."""
+        ended: set[str] = set()
+        for name, series in list(self.state.feature_series.items()):
+            if name in self._ignored:
+                self.state.feature_series[name] = ""
+                ended |= self._drop(series)
+            elif not series:
+                del self.state.feature_series[name]
+        return ended
+
+    def _retask(self, before: str | None) -> set[str]:
+        """Begin the answers again where classes have become quantities, or the reverse."""
+        task, was_regression = self._spec.task, self.state.is_regression
+        if task is not None:
+            self.state.is_regression = task == "regression"
+        elif before == "regression":
+            self.state.is_regression = False
+        self.state.may_become_regression = task is None and not self.state.is_regression
+        if self.state.is_regression == was_regression:
+            return set()
+        return {series for answer in REGRESSION_SERIES for series in self._drop(answer)}
+
+    def _drop(self, name: str) -> set[str]:
+        """Forget the references of a series; return its name, if it was monitored."""
+        series = self.state.series.pop(name, None)
+        if series is None:
+            return set()
+        if series.role == "feature":
+            self._begun.discard(name.removeprefix("feature/"))
+            self._usual_names = ()
+        states = {state.aspect: state for state in series.alerts()}
+        if states:
+            self.state.ended_alerts[name] = states
+        return {name}
+
+    def _may_begin(self, name: str) -> bool:
+        if name in self.state.feature_series:
+            return bool(self.state.feature_series[name])
+        return name not in self._ignored and len(self.state.feature_series) < MAX_SERIES
+
+    def _meet_features(self, features: Mapping[str, Scalar]) -> None:
+        known = self.state.feature_series
+        for name in features:
+            if name in known:
+                continue
+            if len(known) >= MAX_SERIES:
+                self.state.unwatched_values += 1
+            else:
+                known[name] = "" if name in self._ignored else f"feature/{name}"
+
+    def _meet(self, columns: Sequence[Column], event_of: EventOf) -> list[int | None]:
+        """Return from which row on each column is monitored; None where it has no value yet.
+
+        Series begin in the order of the events, however many of these are read at once.
+        """
+        is_new = [column.series not in self.state.series for column in columns]
+        if not any(is_new):
+            return [0] * len(columns)
+        starts = [
+            _first_value(column.values) if new else 0
+            for column, new in zip(columns, is_new, strict=True)
+        ]
+        begins = []
+        for number, start in enumerate(starts):
+            if is_new[number] and start is not None:
+                event = event_of(columns[number].role, start)
+                begins.append((event.offset, event.place, number))
+        self._minutes = {}
+        for _, _, number in sorted(begins):
+            self._begin(columns[number].series, columns[number].role)
+        if begins:
+            self._divide_budget()
+        return starts
+
+    def _begin(self, name: str, role: SeriesRole) -> None:
+        alerts = self.state.ended_alerts.pop(name, {})
+        watch = self._new_watch(name, role)
+        self.state.series[name] = MonitoredSeries(name, role, watch, alerts)
+        if role == "feature":
+            self._begun.add(name.removeprefix("feature/"))
+
+    def _new_watch(self, series: str, role: SeriesRole) -> SeriesWatch:
+        spec = self._watch_spec(series, role)
+        made = self._spec.reference.profile.get(series)
+        if made is not None:
+            return watch_of(spec, made.model_dump())
+        watch = SeriesWatch(spec)
+        watch.share_minutes(self._minutes)
+        return watch
+
+    def _watch_spec(self, series: str, role: SeriesRole) -> WatchSpec:
+        return _watch_spec(role, self._kind(series, role), self._spec.reference.rows)
+
+    def _kind(self, series: str, role: SeriesRole) -> SeriesKind:
+        match role:
+            case "feature":
+                coded = series.removeprefix("feature/") in self._spec.features.categorical
+                return "categorical" if coded else "auto"
+            case "score":
+                return "numeric"
+            case _:
+                return "numeric" if self.state.is_regression else "categorical"
+
+    def _divide_budget(self) -> None:
+        series = self.state.series.values()
+        budgets = shares(self._spec.alert_budget, [each.role for each in series])
+        for each, budget in zip(series, budgets, strict=True):
+            each.watch.set_budget(budget)
+
+
+def _first_value(values: Sequence[Scalar]) -> int | None:
+    return next((row for row, value in enumerate(values) if value is not None), None)
+
+
+def _values_of(features: Mapping[str, Scalar]) -> Iterable[Scalar]:
+    return features.values()
+
+
+@cache
+def _watch_spec(role: SeriesRole, kind: SeriesKind, reference_rows: int) -> WatchSpec:
+    """Return one spec for all the series that are monitored alike."""
+    return WatchSpec(role=role, kind=kind, reference_rows=reference_rows)

@@ -1,0 +1,50 @@
+from streams.codec import decode, encode
+from streams.series.unseen import UnseenRule
+from streams.values import Value
+
+
+def rule_of(*known: str, is_closed: bool = True, repeat_rows: int = 100) -> UnseenRule:
+    return UnseenRule.of(known, is_closed=is_closed, repeat_rows=repeat_rows)
+
+
+def test_a_category_that_the_reference_did_not_have_is_raised_at_its_first_row() -> None:
+    rule = rule_of("a", "b", repeat_rows=2_000)
+
+    assert rule.update(["a", "b", "c", "c"]) == [(2, "c")]
+    assert rule.update(["c", "a"]) == []
+
+
+def test_a_flood_of_new_categories_is_two_alarms_and_an_open_series() -> None:
+    rule = rule_of("a", "b")
+    ids: list[Value] = [f"id {row}" for row in range(10_000)]
+
+    assert len(rule.update(ids)) == 2
+    assert rule.is_open
+
+
+def test_a_reference_with_too_many_categories_is_open() -> None:
+    rule = rule_of("a", "b")
+
+    rule.learn([f"id {row}" for row in range(254)])
+    assert not rule.is_open
+    rule.learn(["one more"])
+    assert rule.is_open
+
+
+def test_where_the_reference_left_room_for_new_categories_none_is_raised() -> None:
+    assert rule_of("a", "b", is_closed=False).update(["x", "y", "z"]) == []
+
+
+def test_a_restart_between_two_unseen_categories_changes_nothing() -> None:
+    whole, restarted = rule_of("a", "b"), rule_of("a", "b")
+    inputs: list[list[Value]] = [["a", "c"], ["b", True], ["a"] * 200, ["d", "c", 3, 1.5]]
+
+    expected = [whole.update(values) for values in inputs]
+    got = []
+    for values in inputs:
+        restarted = decode(encode(restarted), UnseenRule)
+        got.append(restarted.update(values))
+
+    assert expected[0] == [(1, "c")]
+    assert got == expected
+    assert encode(restarted) == encode(whole)
