@@ -73,11 +73,8 @@ async def _show_life(stall_s: float) -> None:
     while True:
         try:
             expect_sign_of_life(stall_s)
-        except (
-            RuntimeError,
-            MemoryError,
-        ) as error:  # without memory for the timer nothing would watch
-            fail(error)
+        except (RuntimeError, MemoryError) as error:
+            fail(error)  # without memory for the timer nothing would watch
         await asyncio.sleep(watch_every_s(stall_s))
 
 
