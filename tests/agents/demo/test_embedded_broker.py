@@ -21,7 +21,7 @@ from agents.demo.embedded_broker import (
 
 PARENT = """
 import time
-from agents.embedded import EmbeddedBroker
+from agents.demo.embedded_broker import EmbeddedBroker
 broker = EmbeddedBroker().start()
 print(broker.bootstrap, broker.process.pid, flush=True)
 time.sleep(60)
