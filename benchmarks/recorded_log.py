@@ -43,7 +43,7 @@ MODEL = "mixed"
 
 
 class Firing(NamedTuple):
-    """A firing, and the number of events up to the one that called for it."""
+    """A firing, and the number of events up to its own; at a tick, up to the next one."""
 
     position: int
     model_id: str

@@ -180,6 +180,7 @@ def test_a_log_has_full_records_and_ticks_only_where_a_silence_is_found() -> Non
     assert {len(batch.payloads) for batch in steady_batches[:-1]} == {MAX_BATCH_EVENTS}
     assert any(decode_events(value).tick_ms is not None for value in silent.records)
     assert len(silent.firings) == len(steady.firings) + 1
+    assert silent.firings[-1].position == 2 * 24 * 60 * 2 + 1
 
 
 def test_an_operated_log_has_every_command_after_its_firing_and_the_model_begins_again() -> None:
