@@ -45,8 +45,6 @@ ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-9
 """Relative: a sum of 100,000 terms in another order moves by 1e-11, a changed rule by far more."""
 WORDING = frozenset({"summary", "runbook"})
-RELEARNED = frozenset({"prediction", "error", "outcome"})
-"""Series that begin again when a model turns out to be a regression."""
 MIXED, MIXED_QUICK = 20, 4
 OPERATED, OPERATED_QUICK = 8, 2
 """Mixed streams of which an operated log is made, too."""
@@ -58,7 +56,7 @@ SHOWN_DIFFERENCES = 5
 PIPE_WIDTH = 120
 TITLES = (
     *("input", "events", "records", "alerts base", "alerts here", "feedback", "labelled"),
-    *("apart", "equal", "largest deviation"),
+    *("equal", "largest deviation"),
 )
 
 Scalar = str | int | float | bool | None
@@ -252,43 +250,24 @@ def start(pool: ThreadPoolExecutor, folder: Path, kept: Path, *, is_quick: bool)
         yield Pair(log._replace(data=b""), base, here, runs)
 
 
-def split_relearned(
-    base: Sequence[Record], here: Sequence[Record]
-) -> tuple[list[Record], list[Record]]:
-    """Split the records of here: those to compare, and those that only a relearning has added.
-
-    A base that is older than the rule leaves alerts of `RELEARNED` open when a model turns out to
-    be a regression. Only a record that the base does not have is set apart.
-    """
-    known = {record["alert_id"] for record in base}
-    compared: list[Record] = []
-    apart: list[Record] = []
-    for record in here:
-        is_relearned = record["resolved_because"] == "relearned" and record["series"] in RELEARNED
-        is_new = is_relearned and record["alert_id"] not in known
-        (apart if is_new else compared).append(record)
-    return compared, apart
-
-
-def settle(pair: Pair, table: Table, *, is_apart: bool) -> list[str]:
-    """Wait for both runs, add a line to the table; return the differences in words.
-
-    ``is_apart`` sets the records of `split_relearned` apart.
-    """
+def settle(pair: Pair, table: Table) -> list[str]:
+    """Wait for both runs, add a line to the table; return the differences in words."""
     for run in pair.runs:
         run.result()
     base, here = ({name: records(out, name) for name in OUTPUTS} for out in (pair.base, pair.here))
-    alerts = len(here["alerts"])
-    apart: list[Record] = []
-    if is_apart:
-        here["alerts"], apart = split_relearned(base["alerts"], here["alerts"])
     found = [compare(name.removesuffix("s"), base[name], here[name]) for name in OUTPUTS]
     labelled = [orjson.loads((out / "labelled.json").read_bytes()) for out in pair[1:3]]
     found.append(compare("labelled rows", labelled[:1], labelled[1:]))
     differences = [each for comparison in found for each in comparison.differences]
     log, deviation = pair.log, max(comparison.deviation for comparison in found)
-    counts = (log.events, log.records, len(base["alerts"]), alerts, len(here["feedback"]))
-    numbers = [f"{number:,}" for number in (*counts, labelled[1]["rows"], len(apart))]
+    counts = (
+        log.events,
+        log.records,
+        len(base["alerts"]),
+        len(here["alerts"]),
+        len(here["feedback"]),
+    )
+    numbers = [f"{number:,}" for number in (*counts, labelled[1]["rows"])]
     table.add_row(log.name, *numbers, "NO" if differences else "yes", f"{deviation:.1g}")
     return list(sentences(log.name, differences))
 
@@ -310,13 +289,7 @@ def sentences(name: str, differences: Sequence[Difference]) -> Iterator[str]:
     metavar="DIR",
     help="Keep the base's alerts here, by commit and log, and use those that are here.",
 )
-@click.option(
-    "--allow-relearned",
-    is_flag=True,
-    help="Count, and do not compare, alerts that end here, and not at the base, because their "
-    "model turned out to be a regression.",
-)
-def main(base: str, quick: bool, keep: Path | None, allow_relearned: bool) -> None:
+def main(base: str, quick: bool, keep: Path | None) -> None:
     """Compare the alerts of this checkout with those of a commit, for the same logs."""
     commit = commit_of(base)
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -333,14 +306,10 @@ def main(base: str, quick: bool, keep: Path | None, allow_relearned: bool) -> No
         kept = (keep.resolve() if keep else folder / "kept") / commit
         check_out(commit, kept / "checkout")
         for pair in list(start(pool, folder, kept, is_quick=quick)):
-            different += settle(pair, table, is_apart=allow_relearned)
+            different += settle(pair, table)
     command = " ".join(sys.argv[1:])
     console.print(f"`python -m benchmarks.same_alerts {command}`: {computer()}.", soft_wrap=True)
     console.print(table)
-    if allow_relearned:
-        console.print(
-            "apart: alerts ended as relearned when the model became a regression; not compared."
-        )
     for sentence in different:
         console.print(sentence, markup=False, soft_wrap=True)
     sys.exit(1 if different else 0)

@@ -15,7 +15,6 @@ from benchmarks.same_alerts import (
     Record,
     compare,
     sentences,
-    split_relearned,
 )
 from schemas.event import decode_events
 from streams.ingest.batches import MAX_BATCH_EVENTS
@@ -121,18 +120,6 @@ def test_the_first_differences_are_sentences_and_the_rest_a_count() -> None:
 def test_a_seed_gives_one_stream() -> None:
     assert mixed_stream(3) == mixed_stream(3)
     assert mixed_stream(3).predictions != mixed_stream(4).predictions
-
-
-def test_only_a_relearning_that_the_base_does_not_have_is_set_apart() -> None:
-    fields: Record = {"series": "error", "resolved_because": "relearned"}
-    both, only_here = changed(**fields), changed(**fields, alert_id="a2")
-    returned = changed(alert_id="a3", series="error", resolved_because="returned")
-    feature = changed(alert_id="a4", resolved_because="relearned")
-
-    compared, apart = split_relearned([both], [both, only_here, returned, feature])
-
-    assert compared == [both, returned, feature]
-    assert apart == [only_here]
 
 
 def test_the_parts_of_a_log_file_come_back_as_they_were() -> None:
