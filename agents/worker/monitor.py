@@ -105,6 +105,7 @@ class MonitorAgent(Agent):
             began_s = self._clock()
             held = await self._keeper.restore(tp, commit)
             self._held[tp] = held
+            self._policy.add(tp.partition, self._clock())
             self._applied[tp] = held.monitor.next_offset or 0
             if commit:
                 _log.info(
@@ -113,7 +114,7 @@ class MonitorAgent(Agent):
                     waiting_predictions=_waiting(held.monitor.models),
                 )
         self._logged_counts = self._counts()
-        self._policy.assign([tp.partition for tp in self._held], self._clock())
+        self._policy.note_assignment(self._clock())
 
     def start_offset(self, tp: TP) -> int | None:
         """Return the offset at which the restored state continues."""
@@ -252,6 +253,7 @@ class MonitorAgent(Agent):
                 await self._sender.send(self._outgoing(statuses, tp.partition))
 
     def _forget(self) -> None:
+        self._policy.clear()
         self._held = {}
         self._applied = {}
 

@@ -76,7 +76,7 @@ def test_a_taken_port_is_refused_with_its_number() -> None:
         other.listen()
         port = other.getsockname()[1]
 
-        with pytest.raises(BrokerStartError, match=f"port {port} of 127.0.0.1 is taken"):
+        with pytest.raises(BrokerStartError, match=f"port {port} of 127.0.0.1 is in use"):
             EmbeddedBroker(port).start()
 
 

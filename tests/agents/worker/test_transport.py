@@ -312,7 +312,7 @@ def test_records_deleted_before_they_were_read_are_an_error_in_the_log_not_a_hal
 
     assert after.assignments == [{TP(topic, 0): 60}]
     assert after.records()[0].offset == 60
-    assert f"Offsets 10 to 59 of {topic}-0 are gone" in caplog.text
+    assert f"Offsets 10 to 59 of {topic}-0 were deleted before they were read" in caplog.text
 
 
 def test_a_record_of_the_largest_size_is_delivered(kafka: RealKafka, prefix: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from streams.clock import Instants
+from streams.codec import decode, encode
 from streams.series.watch import Detection, SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
