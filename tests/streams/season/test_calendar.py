@@ -102,7 +102,7 @@ def test_a_grid_grows_with_the_days_it_has_seen() -> None:
 
 
 @pytest.mark.parametrize(("alarms", "hours"), [(0, None), (1, None), (2, 24)])
-def test_a_weak_rhythm_is_believed_sooner_where_it_has_cost_two_alarms(
+def test_a_weak_profile_is_believed_sooner_where_it_has_cost_two_alarms(
     alarms: int, hours: int | None
 ) -> None:
     minutes = minutes_of(2.01, 4_000)

@@ -2,19 +2,18 @@ import numpy as np
 import pytest
 
 from streams.season.recurrence import SURE, hourly_effects, two_way_anova
-from streams.values import Floats
 
 EVENING = np.sin(np.arange(24) * 2 * np.pi / 24)
 
 
-def fortnight(daily: Floats, weekday: Floats) -> Floats:
+def fortnight(daily: np.ndarray, weekday: np.ndarray) -> np.ndarray:
     """Return the cells of two weeks: the hours of a day, raised by day of the week, and noise."""
     noise = np.random.default_rng(1).normal(0.0, 0.1, 336)
-    cells: Floats = np.tile(daily, 14) + np.repeat(np.tile(weekday, 2), 24) + noise
+    cells: np.ndarray = np.tile(daily, 14) + np.repeat(np.tile(weekday, 2), 24) + noise
     return cells
 
 
-def test_a_change_that_stays_is_no_rhythm() -> None:
+def test_a_change_that_stays_does_not_recur() -> None:
     cells = np.zeros((2, 24))
     cells[0, 12:] = cells[1] = 1.0
 

@@ -1,4 +1,4 @@
-"""The rhythm of a series: believed when it comes back, and never taken for a change."""
+"""Hourly profiles of a series: believed when they recur, and never taken for a change."""
 
 import math
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def test_without_instants_evenings_are_alarms() -> None:
     assert len(found) > 4
 
 
-def test_before_a_day_is_over_a_series_that_creeps_is_learning() -> None:
+def test_before_its_first_day_is_over_a_series_that_creeps_is_learning() -> None:
     at_ms = instants(0.8, 100_000)
 
     found, watch = read((noise(at_ms) + evening(at_ms)).tolist(), at_ms)
@@ -95,7 +95,7 @@ def test_before_a_day_is_over_a_series_that_creeps_is_learning() -> None:
     assert season_of(watch)["is_waiting"]
 
 
-def test_a_drift_that_was_taken_for_a_rhythm_is_told_a_day_later_at_the_latest() -> None:
+def test_a_drift_that_was_taken_for_the_days_motion_is_found_on_the_second_day() -> None:
     at_ms = instants(2.2, 100_000)
     drift = np.clip((np.arange(len(at_ms)) - 2_000) / 50_000, 0, 1)
 
@@ -106,7 +106,7 @@ def test_a_drift_that_was_taken_for_a_rhythm_is_told_a_day_later_at_the_latest()
 
 
 @pytest.mark.parametrize("rows_a_day", [1_000, 10_000])
-def test_a_change_on_top_of_a_rhythm_is_found(rows_a_day: int) -> None:
+def test_a_change_on_top_of_a_profile_is_found(rows_a_day: int) -> None:
     at_ms = instants(9, rows_a_day)
     change_at = 8 * rows_a_day
     values = noise(at_ms) + evening(at_ms)
@@ -157,7 +157,7 @@ def test_a_spread_that_breathes_with_the_day_is_no_alarm() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_has_no_rhythm_is_given_none(seed: int) -> None:
+def test_a_series_without_a_profile_is_given_none(seed: int) -> None:
     at_ms = instants(15, 1_000)
     x = noise(at_ms, seed)
     if seed % 2:
@@ -187,7 +187,7 @@ def test_one_instant_from_the_future_ends_no_day() -> None:
     assert season_of(read(values, astray)[1])["hours"] == 24
 
 
-def test_batch_edges_and_restarts_change_nothing_of_a_rhythm() -> None:
+def test_batch_edges_and_restarts_change_nothing_of_a_profile() -> None:
     at_ms = instants(4, 3_000)
     values: list[Scalar] = (noise(at_ms) + evening(at_ms)).tolist()
     values[100::97] = [None] * len(values[100::97])
@@ -199,7 +199,7 @@ def test_batch_edges_and_restarts_change_nothing_of_a_rhythm() -> None:
     assert encode(parts) == encode(whole)
 
 
-def test_a_profile_carries_the_rhythm() -> None:
+def test_a_reference_made_offline_has_the_hourly_profile() -> None:
     at_ms = instants(18, 1_000)
     values = (noise(at_ms) + evening(at_ms)).tolist()
     rows = 15_000
