@@ -38,9 +38,10 @@ from streams.aspects import ASPECTS, SeriesRole
 from streams.change import Change, Condition
 from streams.clock import NEVER_MS, Instants
 from streams.codec import decode, encode
+from streams.series.detection import Detection
 from streams.series.recovery import AWAY_ROWS, RecoveryCheck, recovery_check_of
 from streams.series.recovery_measures import BlockResult
-from streams.series.watch import Detection, SeriesWatch
+from streams.series.watch import SeriesWatch
 from streams.values import Scalar
 
 FLAPS = 3

@@ -13,7 +13,8 @@ from streams.detect.sample import Categories, Sample
 from streams.season.calendar import HourlyGrid
 from streams.season.hour_kernel import GRID_HOURS
 from streams.season.recurrence import SURE, two_way_anova
-from streams.series.watch import Detection, SeriesWatch
+from streams.series.detection import Detection
+from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
 
