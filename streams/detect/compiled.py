@@ -1,17 +1,18 @@
-"""The inner loops: CUSUM statistics over float64 arrays, compiled.
+"""Compiled loops, and the names of the places in their state.
 
-Rule 1. A kernel's whole state is one float64 array: a snapshot is its bytes.
-Rule 2. A kernel reads one value after the other and stops at the first alarm, so where a batch ends
+Rule 1. The whole state of a kernel is one float64 array: a stored kernel is its bytes.
+Rule 2. A kernel reads one value after the other and stops at the first alarm: where a batch ends
         changes nothing, not even the last bit (no fast-math, no reordering).
-Rule 3. A kernel never refuses a value: what cannot be used was left out by the caller.
+Rule 3. A kernel refuses no value: its caller has left out the unusable ones.
+Rule 4. Each place in a state has a name, and `slots` numbers the names: no two share a place.
 
-River's PageHinkley with ``alpha=1`` is the same statistic as :func:`run_levels`; it costs ten times
-as much a value because each of its objects is called from Python. The contract tests hold the two
-against each other, row for row.
+River's PageHinkley with ``alpha=1`` is the same statistic as
+`streams.detect.level_kernel.run_page_hinkley`; it costs ten times as much a value, because each of
+its objects is called from Python. The contract tests compare the two row for row.
 """
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -21,21 +22,23 @@ Singles = NDArray[np.float32]
 Runs = NDArray[np.int64]
 Places = NDArray[np.intp]
 _Kernel = TypeVar("_Kernel", bound=Callable[..., object])
+_Layout = TypeVar("_Layout", bound=NamedTuple)
 
 
 def compiled(function: _Kernel) -> _Kernel:
-    """Compile a function, once a machine: what is compiled is kept on disk."""
+    """Compile a function, once a machine: numba keeps the result on disk."""
     return cast("_Kernel", numba.njit(cache=True, error_model="numpy")(function))
 
 
-SUM, THRESHOLD, DELTA, ROWS, VALUES, SCORES, SQUARES, TOP, STATISTIC_SIZE = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-)
+def slots(layout: type[_Layout], start: int = 0) -> _Layout:
+    """Return consecutive places in a state, one for each name of a layout.
+
+    Examples
+    --------
+    >>> class Sums(NamedTuple):
+    ...     values: int
+    ...     squares: int
+    >>> slots(Sums, start=3)
+    Sums(values=3, squares=4)
+    """
+    return layout._make(range(start, start + len(layout._fields)))

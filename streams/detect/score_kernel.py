@@ -1,11 +1,43 @@
 """Normal scores by interpolation between the knots of a reference, compiled."""
 
-from streams.detect.compiled import Places, compiled
+from typing import NamedTuple
+
+from streams.detect.compiled import Places, compiled, slots
 from streams.values import Floats
 
 CLIP = 3.5
-"""Scores are held within this many standard deviations: one wild value must not page anyone."""
-_RAW_CLIP = 2 * CLIP
+"""Largest standardised score, in standard deviations: one wild value must not raise an alert.
+
+A normal value is beyond it once in 2,149. The exponents of `streams.detect.budget.PAGE_HINKLEY`
+depend on it.
+"""
+RAW_CLIP = 2 * CLIP
+"""Largest score before it is standardised: one value of 1e300 must not be the whole mean."""
+
+
+class ScaleSlots(NamedTuple):
+    """The beginning of a table that holds a scale.
+
+    Parameters
+    ----------
+    knots
+        Number of knots. They stand behind the head of the table, and behind them their scores.
+    low_slope, high_slope
+        Scores per unit of value below the first knot and above the last one.
+    """
+
+    knots: int
+    low_slope: int
+    high_slope: int
+
+
+SCALE = slots(ScaleSlots)
+
+
+@compiled
+def clipped(x: float, limit: float) -> float:
+    """Return a number, held between ``-limit`` and ``limit``."""
+    return max(-limit, min(limit, x))
 
 
 @compiled
@@ -29,63 +61,43 @@ def _on_line(x: float, low: float, high: float, low_score: float, high_score: fl
 
 
 @compiled
-def _raw(table: Floats, knots_at: int, first: int, x: float) -> float:
+def raw_score(table: Floats, head: int, x: float) -> float:
     """Return the score of a value: interpolated between knots, extended beyond them.
 
-    At ``knots_at`` the table says how many knots there are, then the slopes below and above them.
-    They stand from ``first`` on, and after them their scores.
+    ``head`` is the size of the table's head: the knots stand behind it.
     """
-    knots = int(table[knots_at])
-    last = first + knots - 1
-    if x <= table[first]:
-        return float(table[first + knots] + (x - table[first]) * table[knots_at + 1])
+    knots = int(table[SCALE.knots])
+    last = head + knots - 1
+    if x <= table[head]:
+        return float(table[head + knots] + (x - table[head]) * table[SCALE.low_slope])
     if x >= table[last]:
-        return float(table[last + knots] + (x - table[last]) * table[knots_at + 2])
-    low = place_below(table, first, last, x)
+        return float(table[last + knots] + (x - table[last]) * table[SCALE.high_slope])
+    low = place_below(table, head, last, x)
     high = low + 1
     return float(_on_line(x, table[low], table[high], table[low + knots], table[high + knots]))
 
 
 @compiled
-def _hold(raw: float) -> float:
-    return max(-_RAW_CLIP, min(_RAW_CLIP, raw))
+def clipped_score(table: Floats, head: int, x: float) -> float:
+    """Return the `raw_score` of a value, held within bounds."""
+    return clipped(raw_score(table, head, x), RAW_CLIP)
 
 
 @compiled
-def _standard(raw: float, mean: float, scale: float) -> float:
-    return max(-CLIP, min(CLIP, (raw - mean) * scale))
-
-
-HOURS, GRID_KNOTS, GRID_LOW_SLOPE, GRID_HIGH_SLOPE, CENTRE, TABLE_HEAD = 0, 1, 2, 3, 4, 5
-
-
-@compiled
-def raw_score(table: Floats, x: float) -> float:
-    """Return where a value lies between the knots of a table, going on beyond them."""
-    return _raw(table, GRID_KNOTS, TABLE_HEAD, x)
-
-
-@compiled
-def held_score(table: Floats, x: float) -> float:
-    """Return the raw score of a value, held within bounds."""
-    return _hold(raw_score(table, x))
-
-
-@compiled
-def held_in_order(table: Floats, values: Floats, order: Places, held: Floats) -> None:
-    """Write the `held_score` of each value, in an eighth of the time.
+def clipped_scores(table: Floats, head: int, values: Floats, order: Places, scores: Floats) -> None:
+    """Write the `clipped_score` of each value, in an eighth of the time.
 
     ``order`` are the places of the values from the least to the greatest: no knot is looked for.
     """
-    knots = int(table[GRID_KNOTS])
-    low, last = TABLE_HEAD, TABLE_HEAD + knots - 1
+    knots = int(table[SCALE.knots])
+    low, last = head, head + knots - 1
     for row in order:
         x = values[row]
-        if x <= table[TABLE_HEAD] or x >= table[last]:
-            raw = raw_score(table, x)
+        if x <= table[head] or x >= table[last]:
+            raw = raw_score(table, head, x)
         else:
             while table[low + 1] <= x:
                 low += 1
             at, high = low + knots, low + 1
             raw = _on_line(x, table[low], table[high], table[at], table[at + 1])
-        held[row] = _hold(raw)
+        scores[row] = clipped(raw, RAW_CLIP)

@@ -1,143 +1,223 @@
 """Bernoulli CUSUMs of category shares, compiled."""
 
 import math
+from typing import NamedTuple
 
-from streams.detect.compiled import ROWS, SUM, THRESHOLD, TOP, compiled
-from streams.detect.score_kernel import CLIP
+from streams.detect.compiled import compiled, slots
+from streams.detect.score_kernel import CLIP, clipped
 from streams.values import Floats
 
-# State of run_shares: the number of levels, the rows of the open block, then a part for each level.
-LEVELS, BLOCK_FILL, SHARES_HEAD = 0, 1, 2
-CODE = 0
-SEEN = 1
-SHARE = 2  # running mean of the indicator
-BURST_HIT, BURST_MISS = 3, 4  # log-likelihood ratio of a burst, for a hit and for a miss
-BLOCK_HITS, BLOCK_MEAN, BLOCK_SCALE = 5, 6, 7
-SHARE_HEAD = 8
-SHARE_BLOCK_ROWS = 16
-SHARE_STATISTICS = 3  # up, far up, down
+
+class SharesSlots(NamedTuple):
+    """The head of a state: the number of categories, and the rows of the open block."""
+
+    categories: int
+    block_rows: int
+
+
+class CategorySlots(NamedTuple):
+    """The head of the part of one category.
+
+    Parameters
+    ----------
+    code
+        The code that is a hit.
+    rows
+        Rows read, the reference included.
+    share
+        Running mean of the hits, less what the hours add.
+    burst_hit, burst_miss
+        Log-likelihood ratio of a burst for a hit and for a miss, in nats.
+    block_hits
+        Hits of the open block, less what the hours add.
+    block_mean, block_scale
+        Mean, and 1 over the standard deviation, of the hits of a block of the reference.
+    """
+
+    code: int
+    rows: int
+    share: int
+    burst_hit: int
+    burst_miss: int
+    block_hits: int
+    block_mean: int
+    block_scale: int
+
+
+class RunSlots(NamedTuple):
+    """One CUSUM of a category. All but ``threshold``, ``kappa`` and ``top`` are of its present run.
+
+    Parameters
+    ----------
+    total
+        The CUSUM, in hits: 0 between runs.
+    threshold
+        It alarms above this.
+    kappa
+        What the share must exceed its running mean by to add to it.
+    rows, hits
+        Rows since it was 0, and the hits among them.
+    ending
+        A CUSUM for the return to the usual share, in nats.
+    peak
+        The highest total of the run.
+    top
+        The highest total so far.
+    """
+
+    total: int
+    threshold: int
+    kappa: int
+    rows: int
+    hits: int
+    ending: int
+    peak: int
+    top: int
+
+
+SHARES = slots(SharesSlots)
+CATEGORY = slots(CategorySlots)
+RUN = slots(RunSlots)
+STATISTICS = 3
+"""A rise of the odds, a large rise, a fall."""
 DOWN = 2
 BURST = 3
-KAPPA, HITS, RETURN, RUN_TOP, RUN_SIZE = 2, 4, 5, 6, 8  # TOP is 7, as above
-SHARE_SIZE = SHARE_HEAD + (SHARE_STATISTICS + 1) * RUN_SIZE
+"""The run behind them: a burst. It never alarms."""
+CATEGORY_SIZE = len(CATEGORY) + (STATISTICS + 1) * len(RUN)
+BLOCK_ROWS = 16
+"""Rows that make one score for ADWIN: a burst of 50 rows is three clipped scores (decision 11)."""
 BURST_ROWS = 64
-_BURST_SEEN = 8.0
-_RETURNED = 8.0
-_RETURNING = 0.4
+"""A burst's longest duration, in rows.
+
+With `_BURST_PEAK`, `_STRONG_ODDS`, `_ENDING` and `_ENDED` set by simulation: of runs with a burst
+of 50 rows, .1 to .5, at most a fifth may alarm (case 8 of `benchmarks.detection`).
+"""
+_BURST_PEAK = 8.0
+"""Nats that a burst's CUSUM must have seen before it holds an alarm back."""
+_STRONG_ODDS = 6.0
+"""Times the usual odds that a young run must exceed to be taken for a burst."""
+_ENDING = 0.4
+"""Nats for a return to the usual share that hold an alarm back."""
+_ENDED = 8.0
+"""Nats for a return to the usual share that end a run: a likelihood ratio of 3,000."""
 _LEAST_SHARE = 1e-6
+"""The hours can take a share to 0 or below, where no logarithm is."""
 
 
 @compiled
 def _clear(state: Floats, at: int) -> None:
-    for k in (SUM, ROWS, HITS, RETURN, RUN_TOP):
-        state[at + k] = 0.0
+    state[at + RUN.total] = 0.0
+    state[at + RUN.rows] = 0.0
+    state[at + RUN.hits] = 0.0
+    state[at + RUN.ending] = 0.0
+    state[at + RUN.peak] = 0.0
 
 
 @compiled
 def _advance(state: Floats, at: int, step: float, hit: float) -> None:
-    total = state[at] + step
+    total = state[at + RUN.total] + step
     if total <= 0.0:
         _clear(state, at)
         return
-    state[at] = total
-    state[at + ROWS] += 1.0
-    state[at + HITS] += hit
-    state[at + RUN_TOP] = max(state[at + RUN_TOP], total)
-    state[at + TOP] = max(state[at + TOP], total)
+    state[at + RUN.total] = total
+    state[at + RUN.rows] += 1.0
+    state[at + RUN.hits] += hit
+    state[at + RUN.peak] = max(state[at + RUN.peak], total)
+    state[at + RUN.top] = max(state[at + RUN.top], total)
 
 
 @compiled
-def _weigh_return(state: Floats, at: int, share: float, hit: float, start: float) -> None:
-    """Advance the CUSUM that asks whether a run of hits is over."""
-    if state[at + RUN_TOP] < start:
-        state[at + RETURN] = 0.0
+def _weigh_ending(state: Floats, at: int, share: float, hit: float, start: float) -> None:
+    """Advance the CUSUM for the end of a run; it starts once the run has reached ``start``."""
+    if state[at + RUN.peak] < start:
+        state[at + RUN.ending] = 0.0
         return
     low = 1.5 * share if 1.5 * share <= 0.9 else (1.0 + share) / 2
-    odd = max(low, min(0.999, state[at + HITS] / state[at + ROWS]))
+    odd = max(low, min(0.999, state[at + RUN.hits] / state[at + RUN.rows]))
     step = math.log(share / odd) if hit > 0 else math.log((1.0 - share) / (1.0 - odd))
-    state[at + RETURN] = max(0.0, state[at + RETURN] + step)
+    state[at + RUN.ending] = max(0.0, state[at + RUN.ending] + step)
 
 
 @compiled
 def _is_burst(state: Floats, at: int, share: float) -> bool:
-    """Whether what is seen may be a burst that passes: a strong run, still short or ending."""
-    if state[at + RUN_TOP] <= _BURST_SEEN:
+    """Whether a run may be a burst that passes: a strong run, still short or ending."""
+    if state[at + RUN.peak] <= _BURST_PEAK:
         return False
-    odds = 6.0 * share / (1.0 - share)
-    is_strong: bool = state[at + HITS] > state[at + ROWS] * odds / (1.0 + odds)
-    is_young: bool = state[at + ROWS] < BURST_ROWS
-    is_ending: bool = state[at + RETURN] >= _RETURNING
+    odds = _STRONG_ODDS * share / (1.0 - share)
+    is_strong: bool = state[at + RUN.hits] > state[at + RUN.rows] * odds / (1.0 + odds)
+    is_young: bool = state[at + RUN.rows] < BURST_ROWS
+    is_ending: bool = state[at + RUN.ending] >= _ENDING
     return (is_young and is_strong) or is_ending
 
 
 @compiled
-def _read_share(state: Floats, block: int, hit: float, expected: float) -> int:
-    """Advance one level by one row; return the statistic that alarms, or -1.
+def _read_hit(state: Floats, category: int, hit: float, expected: float) -> int:
+    """Advance one category by one row; return the statistic that alarms, or -1.
 
-    ``expected`` is what the hour of the row adds to the usual share.
+    ``expected`` is the part of the row's hour in the share.
     """
-    share = state[block + SHARE]
+    share = state[category + CATEGORY.share]
     surprise = hit - expected
     likely = max(_LEAST_SHARE, min(1.0 - _LEAST_SHARE, share + expected))
-    first = block + SHARE_HEAD
-    burst = first + BURST * RUN_SIZE
+    first = category + len(CATEGORY)
+    burst = first + BURST * len(RUN)
     reach = 0.0
-    for k in range(SHARE_STATISTICS):
-        at = first + k * RUN_SIZE
-        step = surprise - share - state[at + KAPPA]
+    for k in range(STATISTICS):
+        at = first + k * len(RUN)
+        step = surprise - share - state[at + RUN.kappa]
         _advance(state, at, step if k < DOWN else -step, hit)
-        reach = max(reach, state[at] / state[at + THRESHOLD])
-    _advance(state, burst, state[block + BURST_HIT] if hit > 0 else state[block + BURST_MISS], hit)
-    _weigh_return(state, burst, likely, hit, _BURST_SEEN / 2)
-    is_over = state[burst + RUN_TOP] > _BURST_SEEN and state[burst + RETURN] > _RETURNED
+        reach = max(reach, state[at + RUN.total] / state[at + RUN.threshold])
+    nats = CATEGORY.burst_hit if hit > 0 else CATEGORY.burst_miss
+    _advance(state, burst, state[category + nats], hit)
+    _weigh_ending(state, burst, likely, hit, _BURST_PEAK / 2)
+    is_over = state[burst + RUN.peak] > _BURST_PEAK and state[burst + RUN.ending] > _ENDED
     if is_over:
         _clear(state, burst)
-    state[block + SEEN] += 1.0
-    state[block + SHARE] += (surprise - share) / state[block + SEEN]
+    state[category + CATEGORY.rows] += 1.0
+    state[category + CATEGORY.share] += (surprise - share) / state[category + CATEGORY.rows]
     for k in range(DOWN):
-        at = first + k * RUN_SIZE
-        _weigh_return(state, at, likely, hit, state[at + THRESHOLD] / 2)
-        if is_over or state[at + RETURN] > _RETURNED:
+        at = first + k * len(RUN)
+        _weigh_ending(state, at, likely, hit, state[at + RUN.threshold] / 2)
+        if is_over or state[at + RUN.ending] > _ENDED:
             _clear(state, at)
     if reach <= 1.0:
         return -1
-    return _first_alarm(state, block, likely)
+    return _first_alarm(state, first, likely)
 
 
 @compiled
-def _first_alarm(state: Floats, block: int, share: float) -> int:
-    first = block + SHARE_HEAD
-    is_held = _is_burst(state, first + BURST * RUN_SIZE, share)
-    for k in range(SHARE_STATISTICS):
-        at = first + k * RUN_SIZE
-        if state[at] <= state[at + THRESHOLD]:
+def _first_alarm(state: Floats, first: int, share: float) -> int:
+    is_held = _is_burst(state, first + BURST * len(RUN), share)
+    for k in range(STATISTICS):
+        at = first + k * len(RUN)
+        if state[at + RUN.total] <= state[at + RUN.threshold]:
             continue
-        if k == DOWN or (not is_held and state[at + RETURN] < _RETURNING):
+        if k == DOWN or (not is_held and state[at + RUN.ending] < _ENDING):
             return k
     return -1
 
 
 @compiled
-def run_shares(state: Floats, codes: Floats, scores: Floats, expected: Floats) -> int:
-    """Read codes until the share of a level has changed.
+def run_bernoulli_cusums(state: Floats, codes: Floats, scores: Floats, expected: Floats) -> int:
+    """Read codes until the share of a category has changed.
 
-    ``expected`` is what the hour of each row adds to the share of each level, or has no rows.
-    Writes to each row of ``scores`` the standardised hits of a finished block, level by level.
-    Returns ``(row * levels + level) * SHARE_STATISTICS + statistic``, or -1.
+    ``expected`` is the part of each row's hour in the share of each category, or has no rows.
+    Writes to each row of ``scores`` the standardised hits of a finished block, by category.
+    Returns ``(row * categories + category) * STATISTICS + statistic``, or -1.
     """
-    levels = int(state[LEVELS])
+    categories = int(state[SHARES.categories])
     finished = 0
     for row in range(len(codes)):
-        state[BLOCK_FILL] += 1.0
-        for level in range(levels):
-            block = SHARES_HEAD + level * SHARE_SIZE
-            hit = 1.0 if codes[row] == state[block + CODE] else 0.0
-            rhythm = expected[row, level] if len(expected) > 0 else 0.0
-            state[block + BLOCK_HITS] += hit - rhythm
-            statistic = _read_share(state, block, hit, rhythm)
+        state[SHARES.block_rows] += 1.0
+        for index in range(categories):
+            category = len(SHARES) + index * CATEGORY_SIZE
+            hit = 1.0 if codes[row] == state[category + CATEGORY.code] else 0.0
+            hourly = expected[row, index] if len(expected) > 0 else 0.0
+            state[category + CATEGORY.block_hits] += hit - hourly
+            statistic = _read_hit(state, category, hit, hourly)
             if statistic >= 0:
-                return (row * levels + level) * SHARE_STATISTICS + statistic
-        if state[BLOCK_FILL] == SHARE_BLOCK_ROWS:
+                return (row * categories + index) * STATISTICS + statistic
+        if state[SHARES.block_rows] == BLOCK_ROWS:
             _finish_block(state, scores[finished])
             finished += 1
     return -1
@@ -145,9 +225,9 @@ def run_shares(state: Floats, codes: Floats, scores: Floats, expected: Floats) -
 
 @compiled
 def _finish_block(state: Floats, scores: Floats) -> None:
-    state[BLOCK_FILL] = 0.0
-    for level in range(len(scores)):
-        block = SHARES_HEAD + level * SHARE_SIZE
-        z = (state[block + BLOCK_HITS] - state[block + BLOCK_MEAN]) * state[block + BLOCK_SCALE]
-        scores[level] = max(-CLIP, min(CLIP, z))
-        state[block + BLOCK_HITS] = 0.0
+    state[SHARES.block_rows] = 0.0
+    for index in range(len(scores)):
+        category = len(SHARES) + index * CATEGORY_SIZE
+        away = state[category + CATEGORY.block_hits] - state[category + CATEGORY.block_mean]
+        scores[index] = clipped(away * state[category + CATEGORY.block_scale], CLIP)
+        state[category + CATEGORY.block_hits] = 0.0

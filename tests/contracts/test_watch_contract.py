@@ -16,9 +16,10 @@ from river.drift import ADWIN, PageHinkley
 
 from streams.aspects import SeriesRole
 from streams.codec import DamagedSnapshotError, StateVersionError, decode, encode
-from streams.detect import compiled, level_kernel
+from streams.detect import level_kernel
 from streams.detect.adwin import AWAY_DEVIATIONS, SlowDriftDetector
 from streams.detect.level import NumericDetector
+from streams.detect.level_kernel import SERIES, STATISTIC
 from streams.detect.sample import Sample
 from streams.series.detection import Detection
 from streams.series.inputs import NonFiniteValueError
@@ -297,14 +298,14 @@ def plain_page_hinkleys(detector: NumericDetector, rows: int) -> list[PageHinkle
     return [
         PageHinkley(
             min_instances=rows + 1,
-            delta=float(state[at + compiled.DELTA]),
-            threshold=float(state[at + compiled.THRESHOLD]),
+            delta=float(state[at + STATISTIC.delta]),
+            threshold=float(state[at + STATISTIC.threshold]),
             alpha=1,
             mode=mode,
         )
         for mode, at in zip(
             modes,
-            range(level_kernel.HEAD, level_kernel.LEVELS_SIZE, compiled.STATISTIC_SIZE),
+            range(level_kernel.FIRST, level_kernel.HEAD, len(STATISTIC)),
             strict=True,
         )
     ]
@@ -321,7 +322,7 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
     plain = plain_page_hinkleys(detector, rows)
     innovations = scores_of(detector, np.concatenate((learnt, later)))
 
-    alarm = level_kernel.run_levels(detector._state, later, np.empty_like(later), 1.0)
+    alarm = level_kernel.run_page_hinkley(detector._state, later, np.empty_like(later))
 
     assert (None if alarm < 0 else alarm // level_kernel.STATISTICS) == first_alarm(
         plain, innovations, rows
@@ -331,10 +332,11 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
 def scores_of(detector: NumericDetector, values: np.ndarray) -> np.ndarray:
     """Return what the detector's statistics are fed with, from the first row of the reference."""
     state = detector._state.copy()
-    state[level_kernel.PREVIOUS] = 0.0
-    state[level_kernel.LEARNT_ROWS] = math.inf
+    state[SERIES.previous] = 0.0
+    state[SERIES.learnt_rows] = math.inf
+    state[SERIES.adwin_scale] = 1.0
     innovations = np.empty_like(values)
-    level_kernel.run_levels(state, values, innovations, 1.0)
+    level_kernel.run_page_hinkley(state, values, innovations)
     return innovations
 
 

@@ -9,10 +9,6 @@ from msgspec.structs import replace
 
 from streams.clock import Instants
 from streams.codec import decode, encode
-from streams.detect.sample import Categories, Sample
-from streams.season.calendar import HourlyGrid
-from streams.season.hour_kernel import GRID_HOURS
-from streams.season.recurrence import SURE, two_way_anova
 from streams.series.detection import Detection
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
@@ -174,13 +170,6 @@ def test_what_has_no_rhythm_is_given_none(seed: int) -> None:
     assert not season_of(watch)["is_observed"]
 
 
-def test_a_change_that_stays_is_no_rhythm() -> None:
-    cells = np.zeros((2, 24))
-    cells[0, 12:] = cells[1] = 1.0
-
-    assert two_way_anova(cells + np.random.default_rng(1).normal(0, 0.01, (2, 24))).sureness < SURE
-
-
 @pytest.mark.parametrize("step_ms", [0, 1, 20])
 def test_instants_within_minutes_change_nothing(step_ms: int) -> None:
     at_ms = MONDAY_MS + np.arange(40_000, dtype=np.int64) * step_ms
@@ -209,36 +198,6 @@ def test_batch_edges_and_restarts_change_nothing_of_a_rhythm() -> None:
 
     assert found == expected
     assert encode(parts) == encode(whole)
-
-
-def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
-    rng = np.random.default_rng(3)
-    minutes = MONDAY_MS // 60_000 + rng.integers(0, 60 * GRID_HOURS, 3_000)
-    values: list[str | float | bool] = ["a"] * len(minutes)
-    sample = Sample(values, Categories.of(values, rarest_rows=3))
-
-    grid = HourlyGrid.of(sample, ["a", None], minutes)
-    assert grid is not None
-
-    stored = decode(encode(grid), HourlyGrid)._grid
-    expected = np.bincount(minutes // 60 % GRID_HOURS, minlength=GRID_HOURS)
-    assert stored[:, 0].tolist() == expected.tolist()
-    assert stored[:, 1].tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize(("alarms", "hours"), [(0, None), (1, None), (2, 24)])
-def test_a_weak_rhythm_is_believed_sooner_where_it_has_cost_two_alarms(
-    alarms: int, hours: int | None
-) -> None:
-    at_ms = instants(2.01, 4_000)
-    values = (noise(at_ms) + 0.13 * evening(at_ms)).tolist()
-    calendar = HourlyGrid.of(Sample(values), (), at_ms // 60_000)
-    assert calendar is not None
-    calendar.alarms = alarms
-
-    rhythm = calendar.find()
-
-    assert (rhythm and rhythm.hours) == hours
 
 
 def test_a_profile_carries_the_rhythm() -> None:
