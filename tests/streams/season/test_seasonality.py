@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from streams.clock import Instants
 from streams.codec import decode, encode
-from streams.series.watch import Detection, SeriesWatch
+from streams.series.detection import Detection
+from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
 
