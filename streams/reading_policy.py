@@ -56,7 +56,7 @@ class ReadingPolicy:
     A reading that took 10 ms is followed by 90 ms of rest:
 
     >>> policy = ReadingPolicy(save_every_s=2.0)
-    >>> policy.add(0, now_s=100.0)
+    >>> policy.assign([0], now_s=100.0)
     >>> policy.note_reading(0, began_s=100.0, now_s=100.01)
     >>> policy.is_reading_due(0, 100.05), policy.is_reading_due(0, 100.11)
     (False, True)
@@ -71,17 +71,9 @@ class ReadingPolicy:
         self._next_status_s = 0.0
         self._owes_status = False
 
-    def clear(self) -> None:
-        """Forget all partitions."""
-        self._partitions = {}
-        self._owes_status = False
-
-    def add(self, partition: int, now_s: float) -> None:
-        """Go on with one more partition, the values of which have just been read."""
-        self._partitions[partition] = _Partition(now_s)
-
-    def note_assignment(self, now_s: float) -> None:
-        """Take note that all partitions of an assignment have been added."""
+    def assign(self, partitions: Iterable[int], now_s: float) -> None:
+        """Begin with these partitions, the values of which have just been read."""
+        self._partitions = {partition: _Partition(now_s) for partition in partitions}
         self._next_status_s = now_s + self._save_every_s
         self._owes_status = bool(self._partitions)
 

@@ -101,20 +101,22 @@ class MonitorAgent(Agent):
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
         """Restore the state of every assigned partition at its commit."""
         self._forget()
+        restored: dict[TP, Held] = {}
         for tp, commit in sorted(starts.items()):
             began_s = self._clock()
-            held = await self._keeper.restore(tp, commit)
-            self._held[tp] = held
-            self._policy.add(tp.partition, self._clock())
-            self._applied[tp] = held.monitor.next_offset or 0
+            held = restored[tp] = await self._keeper.restore(tp, commit)
             if commit:
                 _log.info(
                     f"Restored {len(held.monitor.models):,} models of {tp.topic}-{tp.partition} "
-                    f"at offset {self._applied[tp]:,} in {self._clock() - began_s:.1f} s",
+                    f"at offset {held.monitor.next_offset or 0:,} in "
+                    f"{self._clock() - began_s:.1f} s",
                     waiting_predictions=_waiting(held.monitor.models),
                 )
+        # All together: `run` continues meanwhile, and must not see a part of the assignment.
+        self._held = restored
+        self._applied = {tp: held.monitor.next_offset or 0 for tp, held in restored.items()}
+        self._policy.assign([tp.partition for tp in restored], self._clock())
         self._logged_counts = self._counts()
-        self._policy.note_assignment(self._clock())
 
     def start_offset(self, tp: TP) -> int | None:
         """Return the offset at which the restored state continues."""
@@ -253,7 +255,6 @@ class MonitorAgent(Agent):
                 await self._sender.send(self._outgoing(statuses, tp.partition))
 
     def _forget(self) -> None:
-        self._policy.clear()
         self._held = {}
         self._applied = {}
 

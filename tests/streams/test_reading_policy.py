@@ -12,9 +12,7 @@ from streams.reading_policy import (
 
 def policy_of(*partitions: int, save_every_s: float = 2.0) -> ReadingPolicy:
     policy = ReadingPolicy(save_every_s)
-    for partition in partitions:
-        policy.add(partition, 100.0)
-    policy.note_assignment(100.0)
+    policy.assign(partitions, 100.0)
     return policy
 
 
