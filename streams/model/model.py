@@ -3,7 +3,8 @@
 Rule 1. A model is monitored from its first event, without any configuration.
 Rule 2. An event is taken once: a source offset at or below the mark of its source is a repetition.
 Rule 3. How the log is cut into records changes nothing but the evidence, and how many are applied
-        at once changes nothing: `streams.pending` is the only way to the series and their alerts.
+        at once changes nothing: `streams.model.pending` is the only way to the series and their
+        alerts.
 Rule 4. A spec is in force from its place in the log on, and changes nothing before it.
 Rule 5. A removal frees the references and all that waits. The counts stay, and so do the marks of
         Rule 2: no id is given twice, and no event is taken again.
@@ -30,7 +31,6 @@ from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.alert.transition import Transition
 from streams.codec import StateVersionError, decode, encode
-from streams.controls import Moment, apply_control
 from streams.emission import Arrival, Emission, EventRow, Place
 from streams.join.outcome_join import (
     ChunkName,
@@ -39,17 +39,20 @@ from streams.join.outcome_join import (
     OutcomeJoin,
     WaitingPrediction,
 )
-from streams.model_state import ModelCounts, ModelState
-from streams.pending import PendingRows
-from streams.publication import Publication, RowIndexes
+from streams.model.controls import Moment, apply_control
+from streams.model.pending import PendingRows
+from streams.model.publication import Publication, RowIndexes
+from streams.model.spec import SpecInForce
+from streams.model.state import ModelCounts, ModelState
 from streams.series.series_set import SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
-from streams.spec import SpecInForce
 from streams.traffic.conditions import ConditionState
 from streams.traffic.traffic import TrafficMonitor
 
 OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
 """Kinds of events that move no clock: not from the model's services, or unreadable."""
+
+
 _NO_FEATURES: dict[str, Any] = {}
 
 

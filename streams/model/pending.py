@@ -17,7 +17,7 @@ from schemas.model_spec import AlertRules
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.emission import EventRow
-from streams.publication import OF_PAIRS, RowIndexes
+from streams.model.publication import OF_PAIRS, RowIndexes
 from streams.series.monitored import Column, Reading
 from streams.series.series_set import SeriesSet
 from streams.values import Answer, Scalar

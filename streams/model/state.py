@@ -7,9 +7,9 @@ from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.codec import Machine, decode
 from streams.join.outcome_join import JoinState
-from streams.publication import RowIndexes
+from streams.model.publication import RowIndexes
+from streams.model.spec import SpecInForce, SpecState
 from streams.series.series_set import SeriesSetState
-from streams.spec import SpecInForce, SpecState
 from streams.traffic.traffic import TrafficMonitor
 
 

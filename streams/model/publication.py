@@ -12,7 +12,7 @@ from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, stat
 from streams.alert.transition import Transition
 from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
-from streams.spec import SpecInForce
+from streams.model.spec import SpecInForce
 
 OF_PAIRS = frozenset({"error", "outcome"})
 """Roles of series that have a value a pair; the others have one a prediction."""
