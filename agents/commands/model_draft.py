@@ -13,6 +13,7 @@ from agents.kafka.read import read_whole
 from agents.settings import Settings
 from schemas.model_spec import ModelSpec
 from schemas.topics import model_partition
+from streams.clock import duration_text
 from streams.model.model import ModelMonitor
 
 LATEST_LABELLED = 5_000
@@ -20,7 +21,6 @@ LATEST_LABELLED = 5_000
 5,000 rows rests on 50 of them."""
 _SHOWN_CATEGORIES = 3
 """Categories of a series that are named in its comment; more do not fit on a line."""
-_UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0))
 
 
 async def draft_spec(settings: Settings, model_id: str) -> str:
@@ -100,12 +100,12 @@ def _rules(model: ModelMonitor, delays_s: Sequence[float]) -> Iterator[str]:
     rules = spec.alerts
     yield "\noutcome:"
     yield f"  # {_delay_text(delays_s)}"
-    yield f"  # Seconds that a prediction waits for its outcome ({_span(spec.outcome.wait_s)})."
+    yield f"  # Seconds that a prediction waits for its outcome ({duration_text(1_000 * spec.outcome.wait_s)})."
     yield _field("  wait_s", spec.outcome.wait_s)
     yield f"  # Most predictions that wait; {model.join.waiting_predictions:,} do now."
     yield _field("  max_waiting", spec.outcome.max_waiting)
     yield "\nalerts:"
-    span = _span(rules.renotify_s)
+    span = duration_text(1_000 * rules.renotify_s)
     yield f"  # Seconds after which an alert that is still firing is published again ({span})."
     yield _field("  renotify_s", rules.renotify_s)
     yield "  # Further checks that must confirm a change before its alert fires; 0 fires at once."
@@ -157,16 +157,9 @@ def _delay_text(delays_s: Sequence[float]) -> str:
         return "No outcome has been joined with its prediction yet."
     half, most = (delays_s[int(share * (len(delays_s) - 1))] for share in (0.5, 0.99))
     return (
-        f"Of the latest {len(delays_s):,} outcomes half came within {_span(half)}, 99% within "
-        f"{_span(most)}."
+        f"Of the latest {len(delays_s):,} outcomes half came within {duration_text(1_000 * half)}, 99% within "
+        f"{duration_text(1_000 * most)}."
     )
-
-
-def _span(seconds: float) -> str:
-    for unit, length_s in _UNITS:
-        if seconds >= length_s:
-            return f"{seconds / length_s:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _kept_profile(spec: ModelSpec) -> str:

@@ -35,8 +35,8 @@ NEAR = 0.4
 """The bound's part of the way from the reference to the figure that raised the alert. Below one
 half, so that a block that is still away lies further from the bound than one that is back."""
 WIDEST = 0.25
-"""Standard deviations: the bound at most, regardless of the size of the original change. Half the
-smallest change of a mean for which a delay is promised (docs/detection.md)."""
+"""Standard deviations: the bound at most, regardless of the size of the original change. Chosen:
+half of the smallest change of a mean whose delay docs/detection.md states."""
 NARROWEST = 0.07
 """Standard deviations: the bound at least. A mean of 2,000 values is known to three times
 1 / sqrt(2,000), which is .067."""
