@@ -17,6 +17,7 @@ Rule 4. `status` is published in full ``save_every_s`` after an assignment, or a
         replaced may have put an older record after a newer one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 READ_COST = 9

@@ -13,7 +13,7 @@ from agents.kafka.read import read_whole
 from agents.settings import Settings
 from schemas.model_spec import ModelSpec
 from schemas.topics import model_partition
-from streams.model import ModelMonitor
+from streams.model.model import ModelMonitor
 
 LATEST_LABELLED = 5_000
 """Labelled rows of a partition from which the delays of outcomes are taken. The 99th percentile of

@@ -28,7 +28,7 @@ from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError, parse_spec
 from schemas.topics import model_partition
 from schemas.wire import to_rfc3339
 from streams.ingest.spec_record import read_spec_record
-from streams.model import spec_of_snapshot
+from streams.model.state import spec_of_snapshot
 from streams.series.profile import check_profile
 from streams.state import StateRecord, StateView
 

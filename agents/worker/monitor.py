@@ -34,7 +34,7 @@ from schemas.event import EventRecordError
 from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
-from streams.model import ModelMonitor
+from streams.model.model import ModelMonitor
 from streams.monitor import LogGapError, Monitor
 from streams.reading_policy import ReadingPolicy
 

@@ -30,7 +30,7 @@ from schemas.topics import Topics
 from streams.codec import StateVersionError
 from streams.emission import Emission
 from streams.join.outcome_join import ChunkName
-from streams.model import ModelMonitor
+from streams.model.model import ModelMonitor
 from streams.monitor import Monitor, SpecOf
 from streams.state import (
     StateRecord,
