@@ -100,7 +100,8 @@ def _rules(model: ModelMonitor, delays_s: Sequence[float]) -> Iterator[str]:
     rules = spec.alerts
     yield "\noutcome:"
     yield f"  # {_delay_text(delays_s)}"
-    yield f"  # Seconds that a prediction waits for its outcome ({duration_text(1_000 * spec.outcome.wait_s)})."
+    wait = duration_text(1_000 * spec.outcome.wait_s)
+    yield f"  # Seconds that a prediction waits for its outcome ({wait})."
     yield _field("  wait_s", spec.outcome.wait_s)
     yield f"  # Most predictions that wait; {model.join.waiting_predictions:,} do now."
     yield _field("  max_waiting", spec.outcome.max_waiting)
@@ -157,8 +158,8 @@ def _delay_text(delays_s: Sequence[float]) -> str:
         return "No outcome has been joined with its prediction yet."
     half, most = (delays_s[int(share * (len(delays_s) - 1))] for share in (0.5, 0.99))
     return (
-        f"Of the latest {len(delays_s):,} outcomes half came within {duration_text(1_000 * half)}, 99% within "
-        f"{duration_text(1_000 * most)}."
+        f"Of the latest {len(delays_s):,} outcomes half came within "
+        f"{duration_text(1_000 * half)}, 99 % within {duration_text(1_000 * most)}."
     )
 
 
