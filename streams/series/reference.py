@@ -102,13 +102,6 @@ class SeriesReference(Machine):
             values = x.tolist()
         return series.run(values, x, profile.expected(series.watched, moments.minutes))
 
-    def keep(self, values: Sequence[Value], x: Floats | None, moments: Timestamps | None) -> None:
-        """Count values that reveal nothing, and gather them by the hour."""
-        if self.unseen is not None:
-            self.unseen.keep(len(values))
-        if moments is not None:
-            self.season.read(values, x, moments.minutes, None)
-
     def gather(self, column: CleanColumn, passed: Timestamps | None) -> None:
         """Gather values by the hour.
 

@@ -30,6 +30,8 @@ also the share from which a value is a heap (`streams.series.numeric.MIN_HEAP_SH
 DOUBT = 5
 """The factor of the limit while such a share is learnt again: five times the limit by chance at a
 share p is the limit at p ** (1/5), which is .55 for .05."""
+Mark = tuple[int, Value | None]
+"""A position: the length of the present run, and its value."""
 _NO_RUNS: compiled.Runs = np.empty(0, dtype=np.int64)
 
 
@@ -76,7 +78,7 @@ class StuckRule(Machine):
         x
             The values as doubles; None where one is text.
         """
-        if self.passes_over(values, x):
+        if self.pass_over(values, x) is not None:
             return [], None
         codes, last = _codes(values, x, self._last)
         runs = np.empty(len(codes), dtype=np.int64)
@@ -85,16 +87,20 @@ class StuckRule(Machine):
         stuck, kept = np.flatnonzero(runs == self.limit), np.flatnonzero(runs < self.limit)
         return stuck.tolist(), kept.tolist()
 
-    def passes_over(self, values: Sequence[Value], x: Floats | None) -> bool:
-        """Read values of which none has stuck; if one has, do nothing and return False."""
+    def pass_over(self, values: Sequence[Value], x: Floats | None) -> Mark | None:
+        """Read values of which none has stuck; return the position before, for :meth:`rewind`.
+
+        If one has stuck, do nothing and return None.
+        """
+        mark = self._run, self._last
         if self.limit == 0 or not values:
-            return True
+            return mark
         codes, last = _codes(values, x, self._last)
         longest, run = run_kernel.run_equal(codes, last, self._run, _NO_RUNS)
         if longest >= self.limit:
-            return False
+            return None
         self._run, self._last = run, values[-1]
-        return True
+        return mark
 
     def doubt(self) -> None:
         """Believe longer runs while the shares that the limit rests on are learnt again."""
@@ -102,11 +108,11 @@ class StuckRule(Machine):
             self.limit *= DOUBT
             self._top_share = 0.0
 
-    def mark(self) -> tuple[int, Value | None]:
+    def mark(self) -> Mark:
         """Return the position for :meth:`rewind`."""
         return self._run, self._last
 
-    def rewind(self, mark: tuple[int, Value | None]) -> None:
+    def rewind(self, mark: Mark) -> None:
         """Return to the position at which :meth:`mark` was called."""
         self._run, self._last = mark
 

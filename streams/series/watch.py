@@ -218,8 +218,8 @@ class SeriesWatch(Machine):
         )
         needs_numbers = reference.series is not None or stuck.limit > 0 or season.is_observed
         x = doubles(values, kinds) if is_plain and needs_numbers else None
-        mark = stuck.mark()
-        if not (is_plain and stuck.passes_over(values, x)):
+        mark = stuck.pass_over(values, x) if is_plain else None
+        if mark is None:
             return 0
         finding = reference.run(values, x, moments)
         if finding is not None:
@@ -232,7 +232,10 @@ class SeriesWatch(Machine):
         self._missing.keep(rows)
         if self._learning.buffer is not None:
             self._learning.buffer.add(values, kinds, moments)
-        reference.keep(values, x, moments)
+        if unseen is not None:
+            unseen.keep(rows)
+        if moments is not None:
+            season.read(values, x, moments.minutes, None)
         return rows
 
     def _test_season(self) -> None:
