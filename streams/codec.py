@@ -61,7 +61,14 @@ class Machine(msgspec.Struct, rename=_public, omit_defaults=True, eq=False):
     """
 
 
-_WRITERS: dict[type, Callable[[Any], bytes]] = {np.ndarray: lambda array: array.tobytes()}
+def _write_array(array: np.ndarray) -> bytes:
+    if array.dtype != np.float64 or array.ndim != 1:  # it would be read as other numbers
+        msg = f"a snapshot holds rows of float64, not {array.dtype} in {array.ndim} dimensions"
+        raise TypeError(msg)
+    return array.tobytes()
+
+
+_WRITERS: dict[type, Callable[[Any], bytes]] = {np.ndarray: _write_array}
 _READERS: dict[type, Callable[[bytes], Any]] = {np.ndarray: lambda data: np.frombuffer(data).copy()}
 
 

@@ -116,7 +116,8 @@ class SeriesSet:
         before, self._spec = self._spec, spec
         self._ignored = frozenset(spec.features.ignore)
         ended = self._ignore() | self._retask(before.task)
-        for name in set(before.features.categorical) ^ set(spec.features.categorical):
+        # Sorted: the order in which series end is part of the state.
+        for name in sorted(set(before.features.categorical) ^ set(spec.features.categorical)):
             ended |= self._drop(f"feature/{name}")
         for name, series in self.state.series.items():
             made = spec.reference.profile.get(name)
