@@ -24,8 +24,7 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from schemas.event import EventKind
-from schemas.labelled import LabelledRow, encode_labelled
-from schemas.labelled import RowPosition as LabelledPosition
+from schemas.labelled import LabelledRow, PairPosition, encode_labelled
 from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
@@ -153,8 +152,8 @@ class ModelMonitor:
     def on_tick(self, at: Place, tick_ms: int) -> list[Emission]:
         """Take in a tick that has a consequence (Rule 7); return the emissions."""
         self._now_ms = max(self._now_ms, tick_ms - self._behind_ms)
-        verdicts = self.traffic.advance(self._now_ms, counts=self.join.counts, is_tick=True)
-        self._on_conditions(verdicts, at)
+        conditions = self.traffic.advance(self._now_ms, counts=self.join.counts, is_tick=True)
+        self._on_conditions(conditions, at)
         self._settle_conditions(at)
         self.join.advance(self._now_ms)
         return self._publication.taken()
@@ -226,7 +225,7 @@ class ModelMonitor:
         StateVersionError
             When a worker of another version wrote it.
         DamagedSnapshotError
-            When the bytes are not what was written.
+            When the bytes were changed.
         """
         model = cls(model_id, spec, labelled_topic, partition)
         try:
@@ -261,8 +260,8 @@ class ModelMonitor:
         self._now_ms = arrival.logged_at
         self._behind_ms = max(0, arrival.appended_at - self._now_ms)
         if self._now_ms >= self.traffic.due_ms:
-            verdicts = self.traffic.advance(self._now_ms, counts=self.join.counts)
-            self._on_conditions(verdicts, arrival)
+            conditions = self.traffic.advance(self._now_ms, counts=self.join.counts)
+            self._on_conditions(conditions, arrival)
             self._settle_conditions(arrival)
         self.join.advance(self._now_ms)
 
@@ -272,12 +271,12 @@ class ModelMonitor:
         if join.is_known(prediction_id):
             return
         if arrival.logged_at < now_ms:
-            # It moves no clock, yet its producer is alive.
+            # It moves no clock, yet its producer is running: the lag is that of this event.
             self._behind_ms = max(0, arrival.appended_at - now_ms)
         answer, at_ms = event["prediction"], event["predicted_at"]
         version = event.get("model_version")
         self.counts.predictions += 1
-        verdicts = self.traffic.on_prediction(
+        conditions = self.traffic.on_prediction(
             row=self.counts.predictions,
             status=event.get("status"),
             version=version,
@@ -285,8 +284,8 @@ class ModelMonitor:
             now_ms=now_ms,
         )
         self._version = version
-        if verdicts:
-            self._on_conditions(verdicts, arrival)
+        if conditions:
+            self._on_conditions(conditions, arrival)
         if type(answer) is float and self._pending.as_read.becomes_regression(answer):
             ended = self._pending.settled().become_regression(now_ms)
             self._publish(ended, self._row(arrival, at_ms))
@@ -309,11 +308,11 @@ class ModelMonitor:
         if prediction is not None:
             self._on_pair(prediction, outcome, arrival)
         is_conflicting = counts.conflicting_outcomes > conflicts
-        verdicts = self.traffic.on_outcome(
+        conditions = self.traffic.on_outcome(
             row=counts.outcomes, at_ms=at_ms, now_ms=now_ms, is_conflicting=is_conflicting
         )
-        if verdicts:
-            self._on_conditions(verdicts, arrival)
+        if conditions:
+            self._on_conditions(conditions, arrival)
 
     def _on_pair(
         self, prediction: WaitingPrediction, outcome: EarlyOutcome, arrival: Arrival
@@ -340,7 +339,7 @@ class ModelMonitor:
                 error,
                 Raw(prediction.payload),
                 Raw(outcome.payload),
-                LabelledPosition(self.partition, arrival.offset, arrival.place),
+                PairPosition(self.partition, arrival.offset, arrival.place),
             )
         )
         place = arrival.offset, arrival.place
@@ -352,8 +351,8 @@ class ModelMonitor:
             refused: EventKind = arrival.event["refused"]
             counts = self.join.counts
             rows = counts.predictions if refused == "prediction" else counts.outcomes
-            verdicts = self.traffic.on_refused(refused, rows=rows, now_ms=self._now_ms)
-            self._on_conditions(verdicts, arrival)
+            conditions = self.traffic.on_refused(refused, rows=rows, now_ms=self._now_ms)
+            self._on_conditions(conditions, arrival)
         elif arrival.kind == "spec":
             self._on_spec(arrival)
         else:
@@ -378,7 +377,7 @@ class ModelMonitor:
         self._publish(transitions, self._row(arrival, arrival.logged_at))
 
     def _on_spec(self, arrival: Arrival) -> None:
-        """Go on under another spec; None removes the model."""
+        """Put another spec in force; None removes the model."""
         given: dict[str, Any] | None = arrival.event["spec"]
         row = self._row(arrival, arrival.logged_at)
         self._pending.settled()
@@ -410,11 +409,11 @@ class ModelMonitor:
 
     # Alerts
 
-    def _on_conditions(self, verdicts: Sequence[ConditionState], at: Arrival | Place) -> None:
+    def _on_conditions(self, conditions: Sequence[ConditionState], at: Arrival | Place) -> None:
         """Publish the transitions of alerts about the arrival of events."""
         transitions = [
             transition
-            for condition, is_on in verdicts
+            for condition, is_on in conditions
             for transition in self._condition_alerts.on_condition(
                 condition, self._now_ms, self._rules(), is_on=is_on
             )

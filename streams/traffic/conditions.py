@@ -194,7 +194,7 @@ _KINDS: dict[tuple[str, str], ConditionKind] = {
 }
 
 
-def kind_of(series: str, aspect: str) -> ConditionKind | None:
+def condition_kind(series: str, aspect: str) -> ConditionKind | None:
     """Return the condition that has this series and aspect; None for those of a series' alert."""
     return _KINDS.get((series, aspect))
 

@@ -26,7 +26,7 @@ from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
 from streams.codec import Machine
 from streams.detect.budget import BUDGET_ROWS
 from streams.join.outcome_join import JoinCounts
-from streams.traffic.conditions import ConditionKind, ConditionState, condition_of, kind_of
+from streams.traffic.conditions import ConditionKind, ConditionState, condition_kind, condition_of
 from streams.traffic.daily import DailyDelay, DailyShare
 from streams.traffic.event_rate import EventRate
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
@@ -243,7 +243,7 @@ class TrafficMonitor(Machine):
 
     def accept(self, series: str, aspect: str, now_ms: int) -> None:
         """Take a condition, as it is now, as normal; nothing happens where it is none of these."""
-        kind = kind_of(series, aspect)
+        kind = condition_kind(series, aspect)
         if kind is None:
             return
         if kind in {"prediction_silence", "outcome_silence"}:
