@@ -1,4 +1,4 @@
-"""Publish what becomes of one model's alerts: records, status, and commands.
+"""Publish the transitions of one model's alerts: records, status, and commands.
 
 Rule 1. A transition is published as of its event: with the model's counts, version and spec there.
 Rule 2. Emissions are returned in the order of the events that call for them.

@@ -58,7 +58,7 @@ class ModelState(Machine):
 
 
 class _SpecOnly(Struct):
-    """The part of `ModelState` that says which spec was in force."""
+    """The part of `ModelState` with the spec that was in force."""
 
     spec: SpecState
 

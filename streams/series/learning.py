@@ -1,4 +1,4 @@
-"""Learn a series: when its reference is made, from which values, and what is the first of all.
+"""Learn a series: when its reference is made, from which values, and which one is the first.
 
 Rule 1. A series is learnt from its first values, watched from the 200th on with a divided budget,
         and better at each stage until ``reference_rows``. A short reference with slow motion in it
@@ -200,7 +200,7 @@ class Learning(Machine):
         self.buffer = None
 
     def leave_reference(self) -> None:
-        """Take note of an alarm: what is learnt next is not the first reference."""
+        """Take note of an alarm: the next reference is not the first one."""
         self.is_away, self._adopts = True, False
 
     def accept(self, described: dict[str, Any] | None) -> None:

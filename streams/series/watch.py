@@ -129,7 +129,7 @@ class SeriesWatch(Machine):
         return self._reference.series is None
 
     def share_minutes(self, logs: dict[bytes, bytearray]) -> None:
-        """Hold the minutes of what is learnt in common with the other series of the model.
+        """Hold the minutes of the learnt values in common with the other series of the model.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class SeriesWatch(Machine):
         return self.read(values, None if at_ms is None else Timestamps.of(at_ms))
 
     def read(self, values: Sequence[Scalar], moments: Timestamps | None) -> list[Detection]:
-        """Do what `update` does, with moments that other series share."""
+        """Do as `update` does, with moments that other series share."""
         kinds = set(map(type, values))
         refuse_non_finite(values, kinds)
         changes: list[Detection] = []
@@ -239,7 +239,7 @@ class SeriesWatch(Machine):
         return rows
 
     def _test_season(self) -> None:
-        """Test for an hourly profile; relearn where the result differs from what was known."""
+        """Test for an hourly profile; relearn where the result differs from the known one."""
         season = self._reference.season
         had_profile = season.profile is not None
         if not season.test():
