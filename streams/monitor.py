@@ -132,8 +132,7 @@ class Monitor:
                 emissions += self._on_tick(tick)
         if self.waiting >= MAX_WAITING_BYTES:
             emissions += self.evaluate_all()
-        if len(arrivals) > 1 or len(stretches) > 1:
-            emissions.sort(key=place_of)
+        emissions.sort(key=place_of)
         return emissions
 
     def tick_due_ms(self, until_ms: int) -> int:

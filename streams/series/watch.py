@@ -117,7 +117,9 @@ class SeriesWatch(Machine):
         watch.set_budget(false_alarms)
         watch._learning = Learning.of_table(usable)
         watch._missing = MissingRule((len(values),))
-        watch.update(values, at_ms)
+        rows = 1 + max(row for row, value in enumerate(values) if value is not None)
+        watch.update(values[:rows], None if at_ms is None else at_ms[:rows])
+        watch.update(values[rows:])  # without instants: a test would drop the reference just made
         watch._learning.end_table(spec, watch._described)
         watch._missing.settle(spec.first_stages)
         watch.seen = 0

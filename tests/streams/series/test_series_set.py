@@ -71,7 +71,9 @@ def test_series_that_end_with_one_spec_are_stored_in_the_order_of_their_names() 
     names = [f"f{number}" for number in range(9)]
     reference = {"rows": 200}
     panel = SeriesSet(ModelSpec.model_validate({"reference": reference}))
-    read(panel, [dict.fromkeys(names, 1.0)] * 200 + [dict.fromkeys(names, 2.0)])
+    usual: Row = dict.fromkeys(names, 1.0)
+    other: Row = dict.fromkeys(names, 2.0)
+    read(panel, [usual] * 200 + [other])
     codes = {"categorical": names}
 
     panel.respec(ModelSpec.model_validate({"reference": reference, "features": codes}), 0)
