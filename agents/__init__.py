@@ -1,1 +1,1 @@
-"""Where it touches the world: thin. Read, call streams, send."""
+"""The processes: thin. They read from Kafka, call ``streams``, and send."""

@@ -1,4 +1,4 @@
-"""Why a worker ends, by the reaction each reason calls for."""
+"""The errors that end a process, by the reaction that each one needs."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 
 
 class WorkerError(Exception):
-    """The worker must end now; the message is one sentence for the operator, without a traceback.
+    """The process must end now. The message is one sentence for the operator, without a traceback.
 
-    The exit codes are those of sysexits.h, so that a supervisor can tell what a restart may heal.
+    The exit codes are those of sysexits.h, so that a supervisor can tell whether a restart helps.
     """
 
     exit_code = os.EX_SOFTWARE
 
 
 class OperatorError(WorkerError):
-    """Configuration or cluster are not as they must be. A restart alone does not help."""
+    """The configuration or the cluster is wrong. A restart alone does not help."""
 
     exit_code = os.EX_CONFIG
 
 
 class FileError(WorkerError):
-    """A file the operator named cannot be used: the message says which and why."""
+    """A file that the operator named cannot be used: the message names it and the cause."""
 
     exit_code = os.EX_NOINPUT
 
@@ -39,6 +39,6 @@ class PublishError(WorkerError):
 
 
 class StalledError(WorkerError):
-    """A partition stands still while its log grows. Restart the worker."""
+    """A partition makes no progress while its log grows. Restart the worker."""
 
     exit_code = os.EX_TEMPFAIL

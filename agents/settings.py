@@ -1,4 +1,4 @@
-"""What an operator can set: checked in full before anything starts.
+"""The settings of an operator, all checked before anything starts.
 
 Every setting is an environment variable ``TIDEGAUGE_<NAME>``; a flag on the command line wins.
 """
@@ -33,6 +33,7 @@ WorkerRole = Literal["ingest", "monitor", "both"]
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _TOPIC_NAME_MAX = 249
+"""Characters of a topic's name at most, as Kafka has it."""
 _LONGEST_ROLE = max(map(len, get_args(TopicRole)))
 
 
@@ -46,7 +47,7 @@ def _addresses(value: str) -> str:
 
 def _name(value: str) -> str:
     if not _LEGAL_NAME.fullmatch(value):
-        msg = "Kafka's names consist of letters, digits, '.', '_' and '-'"
+        msg = "a name in Kafka consists of letters, digits, '.', '_' and '-'"
         raise ValueError(msg)
     return value
 
@@ -64,14 +65,14 @@ ReadableFile = Annotated[Path, AfterValidator(_readable)]
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. The description of each field is its remedy in error messages."""
+    """All settings. The description of each field is the remedy in its error messages."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, validate_default=True
     )
 
     broker: Annotated[str, AfterValidator(_addresses)] = Field(
-        "127.0.0.1:9092", description="Kafka's addresses, as host:port or host:port,host:port"
+        "127.0.0.1:9092", description="Addresses of Kafka, as host:port or host:port,host:port"
     )
     group: Name = Field(
         "tidegauge", max_length=200, description="The consumer group; one for each deployment"
@@ -79,13 +80,13 @@ class Settings(BaseSettings):
     group_instance: Name | None = Field(
         None,
         max_length=200,
-        description="A name of this worker that outlives its restarts, unique in the group; "
-        "back within session_timeout_s, it then has its partitions at once",
+        description="A name of this worker that is unique in the group and survives restarts; a "
+        "worker that returns within session_timeout_s keeps its partitions",
     )
     prefix: Name = Field(
         "tidegauge.",
         max_length=_TOPIC_NAME_MAX - _LONGEST_ROLE,
-        description="What the names of all topics owned by Tidegauge begin with",
+        description="The prefix of the names of all topics owned by Tidegauge",
     )
     predictions: Name = Field(
         "predictions", max_length=_TOPIC_NAME_MAX, description="The topic with predictions"
@@ -96,7 +97,9 @@ class Settings(BaseSettings):
     models: Name = Field(
         "models", max_length=_TOPIC_NAME_MAX, description="The topic with the models' specs"
     )
-    role: WorkerRole = Field("both", description="What this worker does: ingest, monitor, or both")
+    role: WorkerRole = Field(
+        "both", description="The role of this worker: ingest, monitor, or both"
+    )
     partitions: int = Field(
         4,
         ge=1,
@@ -108,13 +111,13 @@ class Settings(BaseSettings):
         262_144,
         ge=1_024,
         le=900_000,
-        description="Larger inputs are refused unread; from 1024 to 900000 bytes",
+        description="Size of an input above which it is refused; from 1024 to 900000 bytes",
     )
     idle_s: float = Field(
         1.0,
         ge=0.0,
         le=60.0,
-        description="How long ingest waits for a partition that may hold older records; 0 to 60 s",
+        description="Seconds that ingest waits for partitions with older records; 0 to 60",
     )
     dead_letter_ratio: float | None = Field(
         0.75,
@@ -127,7 +130,7 @@ class Settings(BaseSettings):
         20_000,
         ge=1,
         le=1_000_000,
-        description="Inputs of one topic over which that share is taken, at least 1",
+        description="Inputs of one topic over which that share is computed, at least 1",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="One of PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL"
@@ -155,21 +158,21 @@ class Settings(BaseSettings):
         2.0,
         ge=0.1,
         le=60.0,
-        description="How often the monitors' state is saved; 0.1 to 60 s",
+        description="Seconds between two saves of the monitors' state; 0.1 to 60",
     )
     session_timeout_s: float = Field(
         10.0,
         ge=6.0,
         le=300.0,
-        description="After so long without a sign of life a worker's partitions go to others; "
-        "6 to 300 s",
+        description="Seconds without a heartbeat after which a worker's partitions go to others; "
+        "6 to 300",
     )
     stall_s: float = Field(
         600.0,
         ge=10.0,
         le=86_400.0,
-        description="A partition that stands still for so long while its log grows ends the "
-        "worker; 10 to 86400 s",
+        description="Seconds without progress of a partition whose log grows, after which the "
+        "worker ends; 10 to 86400",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="One of debug, info, warning and error"
@@ -192,7 +195,7 @@ class Settings(BaseSettings):
     def _security_is_complete(self) -> Self:
         if self._uses_sasl:
             if self.sasl_mechanism == "PLAIN" and self.security_protocol != "SASL_SSL":
-                msg = "sasl_mechanism PLAIN shows the password; set security_protocol SASL_SSL"
+                msg = "sasl_mechanism PLAIN reveals the password; set security_protocol SASL_SSL"
                 raise ValueError(msg)
             if self.username is None or self._password is None:
                 raise ValueError(
@@ -200,7 +203,7 @@ class Settings(BaseSettings):
                     "password_file"
                 )
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            msg = "tls_cert_file and tls_key_file come together: set both or neither"
+            msg = "tls_cert_file and tls_key_file belong together: set both or neither"
             raise ValueError(msg)
         inputs = {name: getattr(self, name) for name in ("predictions", "outcomes", "models")}
         for (name, topic), (other, same) in combinations(inputs.items(), 2):
@@ -247,14 +250,14 @@ class Settings(BaseSettings):
                 context.load_cert_chain(self.tls_cert_file, self.tls_key_file)
         except ssl.SSLError as error:
             raise OperatorError(
-                "the TLS files do not fit together or are not PEM "
+                "the TLS files do not match or are not PEM "
                 f"(tls_ca_file={self.tls_ca_file}, tls_cert_file={self.tls_cert_file}, "
                 f"tls_key_file={self.tls_key_file}): {error.reason}"
             ) from error
         return context
 
     def connection(self) -> dict[str, Any]:
-        """Return the connection arguments of a Kafka client, aiokafka's or kafka-python's.
+        """Return the connection arguments of a Kafka client; kafka-python has the same ones.
 
         They hold the password: never log them.
         """
@@ -272,12 +275,12 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Return the settings from the environment, with what is given here and not None over them.
+    """Return the settings from the environment, overridden by the arguments that are not None.
 
     Raises
     ------
     OperatorError
-        One line a problem: what is wrong with which value, and what it should be.
+        One line for each problem: the value, the error, and the remedy.
     """
     _refuse_misspelt_variables()
     try:
@@ -289,7 +292,7 @@ def load_settings(**overrides: Any) -> Settings:
 def _refuse_misspelt_variables() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ):
-        # The prefix alone could be anybody's; a near miss of one of our names is a slip.
+        # Another program may share the prefix; a near miss of one of our names is a typing error.
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             if near:

@@ -1,7 +1,7 @@
-"""What a worker says while it runs: sentences for people, fields beside them for machines.
+"""The log of a process: sentences for people, with fields beside them for programs.
 
-On a terminal each event is a readable line; in a pipe it is one line of JSON. What libraries log
-takes the same form, and only from WARNING up.
+On a terminal each event is a readable line; in a pipe it is one line of JSON. Records of libraries
+take the same form, from WARNING up.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ HIDDEN = "(hidden)"
 _UNPRINTABLE = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
 _LIBRARIES = ("aiohttp", "aiokafka", "asyncio", "faust", "kafka", "mode", "numba")
 _LIBRARIES_EVERY_S = 10.0
+"""Seconds between two records of one line of code; aiokafka logs a lost broker 80 times in one."""
 _SECRET_WORDS = ("password", "secret", "token", "credential", "private_key", "api_key")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a module.
 
-    The message is a whole sentence, with ``%s`` arguments or formatted; what a program wants to
-    read goes beside it: ``log.warning("Alert: %s", summary, alert_id=alert_id)``.
+    The message is a whole sentence, with ``%s`` arguments or formatted. Fields for programs are
+    keyword arguments: ``log.warning("Alert: %s", summary, alert_id=alert_id)``.
     """
     return structlog.stdlib.get_logger(name)
 
@@ -41,11 +42,11 @@ def configure_logging(level: str = "info", stream: IO[str] | None = None) -> Non
     Parameters
     ----------
     level
-        The least level that is said: debug, info, warning or error. Libraries stay at warning
+        The lowest level that is logged: debug, info, warning or error. Libraries stay at warning
         unless this is higher.
     stream
-        A terminal is written lines for people, in colour unless ``NO_COLOR`` is set; anything else
-        lines of JSON.
+        A terminal receives readable lines, in colour unless ``NO_COLOR`` is set; any other stream
+        receives lines of JSON.
     """
     out = sys.stderr if stream is None else stream
     shared: list[Processor] = [
@@ -93,9 +94,9 @@ def printable(text: str) -> str:
 
 def _is_news(record: logging.LogRecord) -> bool:
     message = str(record.msg)
-    if message.startswith("[^"):  # mode's services log each step of their lives, as our modules
+    if message.startswith("[^"):  # mode logs each step of a service, under our modules' names
         return record.levelno >= logging.WARNING
-    # Normal at the first start of a cluster, and tried again at once.
+    # Normal at the first start of a cluster; aiokafka tries again at once.
     return not (
         record.name.startswith("aiokafka")
         and message.startswith("Group Coordinator Request failed")
@@ -109,7 +110,7 @@ def _for_people() -> list[Processor]:
         structlog.dev.ConsoleRenderer(
             colors="NO_COLOR" not in os.environ,
             pad_event_to=0,
-            # The renderer's own choice prints local variables, and with them whatever they hold.
+            # The default formatter prints local variables, which may hold secrets.
             exception_formatter=structlog.dev.plain_traceback,
         ),
     ]
@@ -161,42 +162,42 @@ def _is_secret(name: str) -> bool:
 
 
 class RateLimit:
-    """Lets one event a code through every ``every_s`` seconds, and counts the others.
+    """Admits one event of each code every ``every_s`` seconds, and counts the others.
 
-    Codes are kept for good, so they are of a fixed set: reasons, not ids.
+    Codes are kept for good, so they must come from a fixed set: reasons, not ids.
 
     Examples
     --------
     >>> limit = RateLimit(every_s=10.0)
-    >>> [limit.take("not_json", now_s) for now_s in (0.0, 1.0, 2.0, 10.0)]
+    >>> [limit.admit("not_json", now_s) for now_s in (0.0, 1.0, 2.0, 10.0)]
     [0, None, None, 2]
     """
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
-        self._said_at_s: dict[str, float] = {}
+        self._admitted_at_s: dict[str, float] = {}
         self._suppressed: dict[str, int] = {}
 
-    def take(self, code: str, now_s: float) -> int | None:
-        """Return how many were held back since the last one that got through, or None to be silent.
+    def admit(self, code: str, now_s: float) -> int | None:
+        """Return the events suppressed since the last admitted one; None suppresses this one too.
 
         Parameters
         ----------
         code
-            What is repeated.
+            The kind of event.
         now_s
             The caller's clock; one that is set back lets the next event through.
         """
-        said_at_s = self._said_at_s.get(code)
-        if said_at_s is not None and 0.0 <= now_s - said_at_s < self._every_s:
+        admitted_at_s = self._admitted_at_s.get(code)
+        if admitted_at_s is not None and 0.0 <= now_s - admitted_at_s < self._every_s:
             self._suppressed[code] = self._suppressed.get(code, 0) + 1
             return None
-        self._said_at_s[code] = now_s
+        self._admitted_at_s[code] = now_s
         return self._suppressed.pop(code, 0)
 
 
 class _LibraryLimit(logging.Filter):
-    """Lets a library say each thing once in a while: a lost broker is told 80 times a second."""
+    """Limits each line of code of a library that logs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +206,7 @@ class _LibraryLimit(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.partition(".")[0] not in _LIBRARIES:
             return True
-        suppressed = self._limit.take(f"{record.pathname}:{record.lineno}", record.created)
+        suppressed = self._limit.admit(f"{record.pathname}:{record.lineno}", record.created)
         if suppressed:
             record.suppressed = suppressed
         return suppressed is not None

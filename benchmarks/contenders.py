@@ -1,5 +1,6 @@
 """Who takes part: how each is installed and started, and where it publishes its pairs."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -177,7 +178,7 @@ class Stage:
         """Create the topics that the contender publishes to; return that of its pairs."""
         if contender.is_ours:
             settings = load_settings(broker=self.broker, **self._ours())
-            create_topics(settings)
+            asyncio.run(create_topics(settings))
             return settings.topics.name("labelled")
         # Kafka's own clock on what is published tells when the first and the last pair came.
         config = {"message.timestamp.type": "LogAppendTime"}

@@ -132,7 +132,7 @@ class Contest:
                 predictions=f"{inputs}predictions",
                 outcomes=f"{inputs}outcomes",
             )
-            create_topics(settings)
+            asyncio.run(create_topics(settings))
             asyncio.run(publish(settings, events(given, job.models, features=job.features)))
         return inputs
 

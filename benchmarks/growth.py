@@ -100,7 +100,7 @@ def start(broker: str, name: str, workers: int, folder: Path) -> Fleet:
         "outcomes": f"{name}.outcomes",
     }
     settings = load_settings(**own)
-    create_topics(settings)
+    asyncio.run(create_topics(settings))
     env = {**os.environ, **{f"TIDEGAUGE_{key.upper()}": value for key, value in own.items()}}
     log_paths = [folder / f"{name}-{number}.log" for number in range(workers)]
     command = [str(ROOT / "tidegauge"), "worker"]

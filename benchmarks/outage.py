@@ -84,9 +84,9 @@ def main() -> None:
     options = parser.parse_args()
     with RealKafka() as broker:
         settings = load_settings(broker=broker.bootstrap)
-        create_topics(settings)
+        asyncio.run(create_topics(settings))
         found = measure(broker, settings, options.pairs, options.away_s)
-        exit_code = verify(settings, Console(width=120))
+        exit_code = asyncio.run(verify(settings, Console(width=120)))
     print(f"\n{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
     print(f"Away for {options.away_s:.0f} s; the worker stopped with {found.exit_code}.")
     print(

@@ -157,7 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     with RealKafka() as broker, tempfile.TemporaryDirectory() as name:
         settings, folder = load_settings(broker=broker.bootstrap), Path(name)
-        create_topics(settings)
+        asyncio.run(create_topics(settings))
         idle_mb = idle_need_mb(settings, folder)
         print(f"Idle: {idle_mb:,.0f} MB private. Publishing {options.records:,} ...", flush=True)
         asyncio.run(publish(settings, events(options.records // 2, MODELS)))
@@ -167,7 +167,7 @@ def main() -> None:
         began_s = time.monotonic()
         samples = take(settings, folder, idle_mb + options.room_mb, options.records)
         took_s = time.monotonic() - began_s
-        exit_code = verify(settings, Console(width=120))
+        exit_code = asyncio.run(verify(settings, Console(width=120)))
     print(f"\n{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
     print(f"Limit: {idle_mb + options.room_mb:,.0f} MB private; all saved after {took_s:.0f} s.")
     print("| of the time | resident | private |")

@@ -72,7 +72,7 @@ async def publish_outcome(settings: Settings) -> None:
 
 def measure(settings: Settings, waiting: int, folder: Path) -> Restart:
     """Let a worker take the predictions, kill it, and time the next one."""
-    create_topics(settings)
+    asyncio.run(create_topics(settings))
     first_log, second_log = folder / f"{waiting}-1.log", folder / f"{waiting}-2.log"
     worker = _start(settings, first_log)
     _wait_for_line(worker, first_log, "Assigned")

@@ -1,11 +1,12 @@
-"""Show that two commits raise the same alerts on the same input.
+"""Show that two commits raise the same alerts for the same log.
 
-Every input is made once, with the code of this checkout: the car-loan example, its variant with
-faulty values, the story of the demo, and seeded mixed streams. Then the base commit, in a temporary
-folder, and this checkout, as it is on disk, each run their own ``./tidegauge backtest`` on it, both
-with this checkout's interpreter. Alerts and feedback are compared one by one, field by field: all
-fields but the wording, floating-point figures within ``TOLERANCE``. The exit code is 1 where
-anything differs.
+Every log is made once, with the code of this checkout: of the car-loan example, its variant with
+faulty values, the story of the demo, and seeded mixed streams, of which some are operated: specs,
+controls of alerts and a removal are among their events. Then the core of the base commit and that
+of this checkout, as it is on disk, each apply it, both with this checkout's interpreter. Alerts and
+feedback are compared one by one, field by field: all fields but the wording, floating-point figures
+within ``TOLERANCE``. Labelled rows are compared by their bytes. The exit code is 1 where anything
+differs.
 
     python -m benchmarks.same_alerts --base main                     # a few minutes
     python -m benchmarks.same_alerts --base main --quick             # a minute
@@ -14,11 +15,12 @@ anything differs.
 
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import zip_longest
@@ -33,15 +35,19 @@ from rich.table import Table
 from agents.demo.car_loan import DATA
 from agents.demo.car_loan import published as car_loan_published
 from agents.demo.story import published as story_published
+from benchmarks import apply_log
+from benchmarks.apply_log import OUTPUTS, framed
 from benchmarks.machine import computer
 from benchmarks.mixed_streams import Stream, mixed_stream
+from benchmarks.recorded_log import events_of, operated, record_log
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-9
 """Relative: a sum of 100,000 terms in another order moves by 1e-11, a changed rule by far more."""
 WORDING = frozenset({"summary", "runbook"})
-OUTPUTS = ("alerts", "feedback")
 MIXED, MIXED_QUICK = 20, 4
+OPERATED, OPERATED_QUICK = 8, 2
+"""Mixed streams of which an operated log is made, too."""
 CAR_LOAN_QUICK = range(60_000, 90_000)
 """Rows of the car-loan example; it changes at row 75,000."""
 AT_ONCE = 2
@@ -49,7 +55,7 @@ AT_ONCE = 2
 SHOWN_DIFFERENCES = 5
 PIPE_WIDTH = 120
 TITLES = (
-    *("input", "rows", "alerts base", "alerts here", "feedback base", "feedback here"),
+    *("input", "events", "records", "alerts base", "alerts here", "feedback", "labelled"),
     *("equal", "largest deviation"),
 )
 
@@ -126,16 +132,26 @@ def _title(record: Record | None) -> str:
     return " ".join(str(record[name]) for name in names if record and name in record)
 
 
-def inputs(*, is_quick: bool) -> Iterator[Stream]:
+class Log(NamedTuple):
+    """An input: a log and its spec, framed as `benchmarks.apply_log` reads them."""
+
+    name: str
+    events: int
+    records: int
+    data: bytes
+
+
+def inputs(*, is_quick: bool) -> Iterator[Log]:
     """Yield every input."""
     for name in ("car_loan", "car_loan_dq"):
-        yield _car_loan(name, CAR_LOAN_QUICK if is_quick else None)
+        yield from _logs(_car_loan(name, CAR_LOAN_QUICK if is_quick else None))
     lines: dict[str, list[bytes]] = {"prediction": [], "outcome": []}
     for event in story_published():
         lines[event.kind].append(event.payload)
-    yield Stream("story", lines["prediction"], lines["outcome"], {})
+    yield from _logs(Stream("story", lines["prediction"], lines["outcome"], {}))
+    operated_streams = OPERATED_QUICK if is_quick else OPERATED
     for seed in range(MIXED_QUICK if is_quick else MIXED):
-        yield mixed_stream(seed)
+        yield from _logs(mixed_stream(seed), is_operated=seed < operated_streams)
 
 
 def _car_loan(name: str, rows: range | None) -> Stream:
@@ -147,19 +163,19 @@ def _car_loan(name: str, rows: range | None) -> Stream:
     return Stream(name, lines["prediction"], lines["outcome"], {})
 
 
-def write(stream: Stream, folder: Path) -> str:
-    """Write the files of a backtest's input; return the hash of their bytes."""
-    folder.mkdir()
-    files = {
-        "predictions.jsonl": b"".join(line + b"\n" for line in stream.predictions),
-        "outcomes.jsonl": b"".join(line + b"\n" for line in stream.outcomes),
-        "spec.json": orjson.dumps(stream.spec),
-    }
-    digest = hashlib.sha256()
-    for name, text in files.items():
-        (folder / name).write_bytes(text)
-        digest.update(hashlib.sha256(text).digest())
-    return digest.hexdigest()[:16]
+def _logs(stream: Stream, *, is_operated: bool = False) -> Iterator[Log]:
+    """Yield the log of a stream, and the one of the stream as operated."""
+    events = events_of(stream)
+    recorded = record_log(events, stream.spec)
+    yield _log(stream.name, len(events), recorded.records, stream.spec)
+    if is_operated:
+        events = operated(events, recorded.firings, stream.spec)
+        records = record_log(events, stream.spec).records
+        yield _log(f"{stream.name}, operated", len(events), records, stream.spec)
+
+
+def _log(name: str, events: int, records: list[bytes], spec: Mapping[str, object]) -> Log:
+    return Log(name, events, len(records), framed([orjson.dumps(spec), *records]))
 
 
 def commit_of(revision: str) -> str:
@@ -172,80 +188,88 @@ def commit_of(revision: str) -> str:
 
 
 def check_out(commit: str, folder: Path) -> None:
-    """Put a commit's files into a folder, with this interpreter's environment beside them."""
+    """Put a commit's files into a folder, unless it is there from an earlier run."""
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
     command = ["git", "archive", "--format=tar", commit]
     archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extractall(folder, filter="data")
-    (folder / ".venv").symlink_to(sys.prefix)
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as part,
+        tarfile.open(fileobj=io.BytesIO(archive)) as files,
+    ):
+        files.extractall(part, filter="data")
+        Path(part).rename(folder)
 
 
-def backtest(root: Path, recorded: Path, out: Path) -> None:
-    """Run a checkout's backtest over an input, unless ``out`` is there from an earlier run."""
+def apply(root: Path, log: Path, out: Path) -> None:
+    """Apply a log with the core of a checkout, unless ``out`` is there from an earlier run."""
     if out.exists():
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     # An interrupted run must not leave half of its alerts under the name of all of them.
     with tempfile.TemporaryDirectory(dir=out.parent, ignore_cleanup_errors=True) as part:
-        command = [
-            *(str(root / "tidegauge"), "backtest"),
-            *("--predictions", str(recorded / "predictions.jsonl")),
-            *("--outcomes", str(recorded / "outcomes.jsonl")),
-            *("--spec", str(recorded / "spec.json")),
-            *("--out", f"{part}/alerts.jsonl", "--feedback", f"{part}/feedback.jsonl"),
-        ]
-        run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        # -P: the folder of the program must not be on the path, only the checkout. Compiled code is
+        # kept beside its source, so each checkout has its own.
+        command = [sys.executable, "-P", apply_log.__file__, str(log), part, str(root)]
+        environment = os.environ | {"PYTHONPATH": str(root)}
+        run = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
         if run.returncode:
             sys.exit(f"{' '.join(command)}\n{run.stderr}")
-        if not out.exists():
-            Path(part).rename(out)
+        Path(part).rename(out)
 
 
-def records(out: Path) -> dict[str, list[Record]]:
-    """Read what a backtest has written."""
-    return {
-        name: [orjson.loads(line) for line in (out / f"{name}.jsonl").read_bytes().splitlines()]
-        for name in OUTPUTS
-    }
+def records(out: Path, name: str) -> list[Record]:
+    """Read the records of one output that a run has written."""
+    return [orjson.loads(line) for line in (out / f"{name}.jsonl").read_bytes().splitlines()]
 
 
 class Pair(NamedTuple):
     """An input and where each of the two runs over it writes."""
 
-    name: str
-    rows: int
+    log: Log
     base: Path
     here: Path
     runs: tuple[Future[None], Future[None]]
 
 
-def start(pool: ThreadPoolExecutor, folder: Path, kept: Path, *, is_quick: bool) -> list[Pair]:
-    """Make the inputs and start both runs over each."""
-    pairs: list[Pair] = []
-    for number, stream in enumerate(inputs(is_quick=is_quick)):
-        recorded = folder / f"input-{number}"
-        digest = write(stream, recorded)
+def start(pool: ThreadPoolExecutor, folder: Path, kept: Path, *, is_quick: bool) -> Iterator[Pair]:
+    """Make the inputs; start both runs over each, and yield it."""
+    program = Path(apply_log.__file__).read_bytes()
+    for number, log in enumerate(inputs(is_quick=is_quick)):
+        path = folder / f"{number}.log"
+        path.write_bytes(log.data)
+        digest = hashlib.sha256(framed([program, log.data])).hexdigest()[:16]
         base, here = kept / digest, folder / "here" / digest
         runs = (
-            pool.submit(backtest, folder / "base", recorded, base),
-            pool.submit(backtest, ROOT, recorded, here),
+            pool.submit(apply, kept / "checkout", path, base),
+            pool.submit(apply, ROOT, path, here),
         )
-        pairs.append(Pair(stream.name, len(stream.predictions), base, here, runs))
-    return pairs
+        yield Pair(log._replace(data=b""), base, here, runs)
 
 
-def settle(pair: Pair, table: Table) -> list[Difference]:
-    """Wait for both runs, add a line to the table; return the differences."""
+def settle(pair: Pair, table: Table) -> list[str]:
+    """Wait for both runs, add a line to the table; return the differences in words."""
     for run in pair.runs:
         run.result()
-    base, here = records(pair.base), records(pair.here)
+    base, here = ({name: records(out, name) for name in OUTPUTS} for out in (pair.base, pair.here))
     found = [compare(name.removesuffix("s"), base[name], here[name]) for name in OUTPUTS]
+    labelled = [orjson.loads((out / "labelled.json").read_bytes()) for out in pair[1:3]]
+    found.append(compare("labelled rows", labelled[:1], labelled[1:]))
     differences = [each for comparison in found for each in comparison.differences]
-    counts = [f"{len(each[name])}" for name in OUTPUTS for each in (base, here)]
-    deviation = max(comparison.deviation for comparison in found)
-    verdict = "NO" if differences else "yes"
-    table.add_row(pair.name, f"{pair.rows:,}", *counts, verdict, f"{deviation:.1g}")
-    return differences
+    log, deviation = pair.log, max(comparison.deviation for comparison in found)
+    counts = (
+        log.events,
+        log.records,
+        len(base["alerts"]),
+        len(here["alerts"]),
+        len(here["feedback"]),
+    )
+    numbers = [f"{number:,}" for number in (*counts, labelled[1]["rows"])]
+    table.add_row(log.name, *numbers, "NO" if differences else "yes", f"{deviation:.1g}")
+    return list(sentences(log.name, differences))
 
 
 def sentences(name: str, differences: Sequence[Difference]) -> Iterator[str]:
@@ -263,10 +287,10 @@ def sentences(name: str, differences: Sequence[Difference]) -> Iterator[str]:
     "--keep",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Keep the base's alerts here, by commit and input, and use those that are here.",
+    help="Keep the base's alerts here, by commit and log, and use those that are here.",
 )
 def main(base: str, quick: bool, keep: Path | None) -> None:
-    """Compare the alerts of this checkout with those of a commit, on the same inputs."""
+    """Compare the alerts of this checkout with those of a commit, for the same logs."""
     commit = commit_of(base)
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     table = Table(title=f"This checkout and {commit[:12]}")
@@ -279,10 +303,10 @@ def main(base: str, quick: bool, keep: Path | None) -> None:
     ):
         folder, pool = Path(name), ThreadPoolExecutor(AT_ONCE)
         stack.callback(pool.shutdown, cancel_futures=True)
-        check_out(commit, folder / "base")
         kept = (keep.resolve() if keep else folder / "kept") / commit
-        for pair in start(pool, folder, kept, is_quick=quick):
-            different += sentences(pair.name, settle(pair, table))
+        check_out(commit, kept / "checkout")
+        for pair in list(start(pool, folder, kept, is_quick=quick)):
+            different += settle(pair, table)
     command = " ".join(sys.argv[1:])
     console.print(f"`python -m benchmarks.same_alerts {command}`: {computer()}.", soft_wrap=True)
     console.print(table)

@@ -89,7 +89,7 @@ def alerts_of(settings: Settings) -> int:
 def measure(broker: RealKafka, pairs: int, name: str, folder: Path, *, is_read: bool) -> Round:
     """Run one worker over the job, with or without a slow reader."""
     settings = load_settings(broker=broker.bootstrap, group=name, prefix=f"{name}.")
-    create_topics(settings)
+    asyncio.run(create_topics(settings))
     reader = SlowReader(settings) if is_read else None
     if reader is not None:
         reader.start()
@@ -114,7 +114,7 @@ def main() -> None:
     with RealKafka() as broker, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inputs = load_settings(broker=broker.bootstrap, prefix="inputs.")
-        create_topics(inputs)
+        asyncio.run(create_topics(inputs))
         asyncio.run(publish(inputs, events(options.pairs)))
         measure(broker, options.pairs, "warm-up", folder, is_read=False)
         for number in range(options.rounds):

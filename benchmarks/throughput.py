@@ -171,14 +171,14 @@ def main() -> None:
     rounds: dict[str, list[Round]] = {name: [] for name in SNAPSHOTS}
     with RealKafka() as broker, tempfile.TemporaryDirectory() as folder:
         inputs = load_settings(broker=broker.bootstrap, prefix="inputs.")
-        create_topics(inputs)
+        asyncio.run(create_topics(inputs))
         print(f"Publishing {2 * options.pairs:,} events of {options.models} models ...", flush=True)
         asyncio.run(publish(inputs, events(options.pairs, options.models)))
         for number in range(options.rounds + 1):
             for name, save_every_s in SNAPSHOTS.items():
                 group = f"round-{number}-{name}"
                 settings = load_settings(broker=broker.bootstrap, group=group, prefix=f"{group}.")
-                create_topics(settings)
+                asyncio.run(create_topics(settings))
                 took = run_worker(settings, save_every_s, options.pairs, Path(folder))
                 if number:
                     rounds[name].append(took)

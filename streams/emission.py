@@ -45,6 +45,32 @@ class Place(NamedTuple):
     place: int
 
 
+class EventRow(Struct, frozen=True, gc=False):
+    """An event as an alert at it must describe it, and the values that it gives to series.
+
+    Parameters
+    ----------
+    offset, place
+        Its record in ``events``, and its place there.
+    now_ms, at_ms
+        The model's log time at it, and its own instant.
+    predictions_seen, labelled_seen, version
+        The model's counts and version at it.
+    values
+        Features, score and answer of a prediction; error, outcome and instant of the answer of a
+        pair.
+    """
+
+    offset: int
+    place: int
+    now_ms: int
+    at_ms: int
+    predictions_seen: int
+    labelled_seen: int
+    version: str | None
+    values: tuple[Any, ...] = ()
+
+
 class Emission(Struct, frozen=True, gc=False, order=True):
     """One record to publish: which topic, whose, what, and the log time it belongs to.
 

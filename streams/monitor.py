@@ -22,7 +22,7 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.clock import NEVER_MS
 from streams.emission import Arrival, Emission, Place, place_of
-from streams.model import ModelMonitor, Restored
+from streams.model.model import ModelMonitor, Restored
 from streams.series.series_set import SeriesSet
 
 MAX_WAITING_BYTES = 16_000_000

@@ -30,7 +30,7 @@ import orjson
 from schemas.model_spec import ModelSpec
 from streams.codec import DamagedSnapshotError
 from streams.join.outcome_join import ChunkName
-from streams.model import ModelMonitor, Restored
+from streams.model.model import ModelMonitor, Restored
 from streams.monitor import SpecOf
 
 PART_BYTES = 900_000

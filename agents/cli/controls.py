@@ -1,7 +1,8 @@
-"""The commands with which people answer alerts."""
+"""The commands with which people respond to alerts."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -31,29 +32,30 @@ class Duration(click.ParamType):
         return float(found[1]) * _SECONDS[found[2]]
 
 
-def _word(command: Command) -> Command:
+def _control_options(command: Command) -> Command:
     for option in (
         cluster_options,
         wait_option,
-        click.option("--by", metavar="NAME", help="Who says so; you, if left out."),
-        click.option("--because", metavar="TEXT", help="Why."),
+        click.option("--by", metavar="NAME", help="Author (default: your user name)."),
+        click.option("--because", metavar="TEXT", help="Reason."),
         click.argument("fingerprint", metavar="FINGERPRINT"),
     ):
         command = option(command)
     return command
 
 
-def _speak(verb: Verb, wait_s: float, flags: dict[str, Any], **said: Any) -> None:
+def _send(verb: Verb, wait_s: float, flags: dict[str, Any], **fields: Any) -> None:
     from agents.commands.controls import ControlRequest, send_control
     from agents.settings import load_settings
 
-    send_control(load_settings(**flags), ControlRequest(verb=verb, **said), wait_s, click.echo)
+    wanted = ControlRequest(verb=verb, **fields)
+    asyncio.run(send_control(load_settings(**flags), wanted, wait_s, click.echo))
 
 
 @click.command()
-@_word
+@_control_options
 def ack(fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any) -> None:
-    """Say that somebody is on an open alert: who, when and why are in it from then on.
+    """Acknowledge an open alert: author, time and reason are part of it from then on.
 
     FINGERPRINT is the alert's, or enough of its beginning.
 
@@ -62,27 +64,27 @@ def ack(fingerprint: str, by: str | None, because: str | None, wait_s: float, **
       ./tidegauge ack 3f9c2a71
       ./tidegauge ack 3f9c2a71 --because "the new loan form went live"
     """
-    _speak("ack", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+    _send("ack", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
 
 
 @click.command()
-@_word
+@_control_options
 def accept(
     fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any
 ) -> None:
-    """Accept what a series has become as its new normal: the alert is resolved.
+    """Accept the present values of a series as its new normal: the alert is resolved.
 
     \b
     Examples:
       ./tidegauge accept 3f9c2a71
       ./tidegauge accept 3f9c2a71 --because "prices were raised" --by ann
     """
-    _speak("accept", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+    _send("accept", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
 
 
 @click.command()
 @click.option("--for", "for_s", type=Duration(), metavar="TIME", help="90s, 30m, 2h, 7d ...")
-@_word
+@_control_options
 def mute(
     fingerprint: str,
     by: str | None,
@@ -91,33 +93,33 @@ def mute(
     wait_s: float,
     **flags: Any,
 ) -> None:
-    """Say that nobody wants to hear of an open alert, for a while or until it is unmuted.
+    """Mute an open alert, for a while or until it is unmuted.
 
     \b
     Examples:
       ./tidegauge mute 3f9c2a71 --for 2h
       ./tidegauge mute 3f9c2a71 --because "known until the next release"
     """
-    _speak("mute", wait_s, flags, fingerprint=fingerprint, by=by, because=because, for_s=for_s)
+    _send("mute", wait_s, flags, fingerprint=fingerprint, by=by, because=because, for_s=for_s)
 
 
 @click.command()
-@_word
+@_control_options
 def unmute(
     fingerprint: str, by: str | None, because: str | None, wait_s: float, **flags: Any
 ) -> None:
-    """Hear of an alert again.
+    """Unmute an alert.
 
     \b
     Examples:
       ./tidegauge unmute 3f9c2a71
       ./tidegauge unmute 3f9c2a71 --by ann
     """
-    _speak("unmute", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
+    _send("unmute", wait_s, flags, fingerprint=fingerprint, by=by, because=because)
 
 
 @click.command()
-@_word
+@_control_options
 @click.argument("verdict", metavar="VERDICT", type=click.Choice(["true", "false"]))
 def mark(
     fingerprint: str,
@@ -127,23 +129,23 @@ def mark(
     wait_s: float,
     **flags: Any,
 ) -> None:
-    """Say whether an alert, open or over, was a true one. `rules` counts the verdicts.
+    """Mark an alert, open or resolved, as true or false. `rules` counts the verdicts.
 
     \b
     Examples:
       ./tidegauge mark 3f9c2a71 true
       ./tidegauge mark 3f9c2a71 false --because "a test of the loan form"
     """
-    _speak("mark", wait_s, flags, fingerprint=fingerprint, by=by, because=because, verdict=verdict)
+    _send("mark", wait_s, flags, fingerprint=fingerprint, by=by, because=because, verdict=verdict)
 
 
 @click.command()
 @cluster_options
 def rules(**flags: Any) -> None:
-    """Count how often alerts were true, by what raised them, and suggest budgets from that.
+    """Count true and false alerts by the rule that raised them, and suggest budgets.
 
-    A model whose marked alerts were false more often than one in four is told the alert_budget that
-    would make it one in four: false alarms are in proportion to the budget. Nothing is changed.
+    For a model with more than one false alert in four the command suggests the alert_budget that
+    would make it one in four: false alarms are proportional to the budget. Nothing is changed.
 
     \b
     Examples:
@@ -155,7 +157,7 @@ def rules(**flags: Any) -> None:
     from agents.commands.controls import show_rules
     from agents.settings import load_settings
 
-    table = show_rules(load_settings(**flags), click.echo)
+    table = asyncio.run(show_rules(load_settings(**flags), click.echo))
     if table is not None:
         Console().print(table)
 

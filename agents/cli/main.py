@@ -1,10 +1,12 @@
-"""The command line. Every command reads its settings, calls one function, and says what came of it.
+"""The command line. Every command reads its settings, calls one function, and prints its result.
 
-What a command needs is imported when it runs: ``--help`` must not wait for a compiler to load.
+A command imports its modules when it runs: ``--help`` must not wait until a compiler is loaded.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import sys
 import tomllib
@@ -14,18 +16,20 @@ from typing import Any
 
 import click
 
-from agents.cli.controls import COMMANDS as PEOPLE
+from agents.cli.controls import COMMANDS as CONTROLS
 from agents.cli.models import models
 from agents.cli.notify import notify
-from agents.cli.options import cluster_options
+from agents.cli.options import PIPE_WIDTH, cluster_options
+from agents.cli.recorded import COMMANDS as RECORDED
+from agents.cli.topics import topics
 from agents.errors import WorkerError
 from schemas.topics import TopicRole, Topics
 
 _READABLE = [topic.role for topic in Topics().table() if topic.is_text]
 _INTERRUPTED = 130
-_PIPE_WIDTH = 120
+"""128 + SIGINT, as a shell reports it."""
 _PIPE_CLOSED = 141
-_BUDGET = click.FloatRange(min=0.0, min_open=True, max=1_000.0)
+"""128 + SIGPIPE, as a shell reports it."""
 _FILE = click.Path(path_type=Path)
 
 
@@ -35,18 +39,6 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
     click.echo(f"tidegauge {project['project']['version']}")
     context.exit()
-
-
-def _budgets(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> tuple[float, ...]:
-    name, _, values = (text or "").rpartition("=")
-    if text is None:
-        return ()
-    if name not in {"", "budget"}:
-        msg = f"what can be varied is the budget, as in budget=0.05,0.5; got {name!r}"
-        raise click.BadParameter(msg)
-    return tuple(_BUDGET.convert(value, parameter, context) for value in values.split(","))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -59,7 +51,7 @@ def _budgets(
     help="Show the version and exit.",
 )
 def cli() -> None:
-    """Watch machine-learning models on Kafka: what changed, since when, and what to do about it.
+    """Watch machine-learning models on Kafka: changes, when they began, and the action to take.
 
     Every setting is an environment variable, TIDEGAUGE_BROKER or TIDEGAUGE_PREFIX for example; a
     flag wins over it.
@@ -86,66 +78,15 @@ def broker(port: int) -> None:
     serve(port, click.echo)
 
 
-@cli.group()
-def topics() -> None:
-    """Create and list the topics that Tidegauge works with."""
-
-
-@topics.command("create")
-@cluster_options
-def create_command(**flags: Any) -> None:
-    """Create the topics that are missing; those that exist stay as they are.
-
-    \b
-    Examples:
-      ./tidegauge topics create
-      ./tidegauge topics create --broker kafka-1:9092,kafka-2:9092 --prefix staging.
-    """
-    from agents.kafka.topics import create_topics
-    from agents.settings import load_settings
-
-    for found in create_topics(load_settings(**flags)):
-        name = found.wanted.name
-        if found.exists:
-            click.echo(f"{name} exists, with {found.partitions} partitions.")
-        else:
-            click.echo(f"{name} created, with {found.wanted.partitions} partitions.")
-        for difference in found.differences:
-            click.echo(f"  Note: {difference}. It stays as it is.", err=True)
-
-
-@topics.command("list")
-@cluster_options
-def list_command(**flags: Any) -> None:
-    """List the topics, what they are for, and whether the cluster has them.
-
-    In a pipe each topic is one line of JSON.
-
-    \b
-    Examples:
-      ./tidegauge topics list
-      ./tidegauge topics list | jq -r .name
-    """
-    from agents.kafka.topics import as_json_line, as_table, find_topics
-    from agents.settings import load_settings
-
-    found = find_topics(load_settings(**flags))
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        Console().print(as_table(found))
-        return
-    for each in found:
-        click.echo(as_json_line(each))
-
-
 @cli.command()
-@click.option("--role", type=click.Choice(["ingest", "monitor", "both"]), help="What it does.")
+@click.option(
+    "--role", type=click.Choice(["ingest", "monitor", "both"]), help="The role of the worker."
+)
 @click.option("--group", metavar="TEXT", help="The consumer group.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @cluster_options
 def worker(**flags: Any) -> int:
-    """Run a worker until it is told to stop.
+    """Run a worker until a signal stops it.
 
     Workers of one group share the work; state moves with it. SIGTERM and Ctrl-C stop it cleanly.
 
@@ -161,7 +102,7 @@ def worker(**flags: Any) -> int:
 
     settings = load_settings(**flags)
     configure_logging(settings.log_level)
-    expect_sign_of_life(settings.stall_s)  # loading what a worker needs can hang already
+    expect_sign_of_life(settings.stall_s)  # loading the modules of a worker can hang
     from agents.worker.assembly import work
 
     return work(settings)
@@ -170,9 +111,9 @@ def worker(**flags: Any) -> int:
 @cli.command()
 @click.option("--rows", type=click.IntRange(min=1), help="Play only so many rows of the example.")
 @click.option("--summary", metavar="FILE", type=_FILE, help="Write the closing figures as JSON.")
-@click.option("--keep", is_flag=True, help="Stay up afterwards, to be published to.")
-@click.option("--story", is_flag=True, help="Play two made-up models, and all that befalls them.")
-@click.option("--files", metavar="FOLDER", type=_FILE, help="Only write what would be published.")
+@click.option("--keep", is_flag=True, help="Keep running afterwards, to publish to.")
+@click.option("--story", is_flag=True, help="Play four days of two simulated models.")
+@click.option("--files", metavar="FOLDER", type=_FILE, help="Only write the messages to files.")
 @cluster_options
 def demo(
     rows: int | None,
@@ -182,14 +123,14 @@ def demo(
     files: Path | None,
     **flags: Any,
 ) -> int:
-    """Watch a real model go wrong and be caught, in a minute or two.
+    """Watch the monitor detect the changes of a real model, in a minute or two.
 
     Plays 100,000 predictions of a car-loan model and their outcomes through a broker: one of its
-    own in memory, or the one that --broker names, where --prefix keeps it apart from everything
-    else. The model's world changes at row 75,000.
+    own in memory, or the one that --broker names, where --prefix keeps it apart from other
+    topics. The data of the model change at row 75,000.
 
-    With --story it plays four days of two made-up models instead, and shows each word about each
-    alert as `./tidegauge tail alerts` does.
+    With --story it plays four days of two simulated models instead, and shows each transition of
+    each alert as `./tidegauge tail alerts` does.
 
     \b
     Examples:
@@ -204,9 +145,11 @@ def demo(
     from agents.demo.demo import DemoOptions, demonstrate, write_files
     from agents.settings import load_settings
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     if story and flags["broker"] is not None:
-        msg = "--story plays on a broker of its own: elsewhere, records of its date may age away"
+        msg = (
+            "--story needs a broker of its own: elsewhere retention may delete records of its date"
+        )
         raise click.UsageError(msg)
     if files is not None:
         write_files(files, rows, console)
@@ -226,65 +169,10 @@ def demo(
 
 
 @cli.command()
-@click.option("--predictions", required=True, metavar="FILE", help="JSON lines, may be gzip.")
-@click.option("--outcomes", required=True, metavar="FILE", help="JSON lines, may be gzip.")
-@click.option("--out", required=True, metavar="FILE", help="Where the alerts go, one a line.")
-@click.option("--feedback", metavar="FILE", help="Where the feedback goes.")
-@click.option("--labelled", metavar="FILE", help="Where the labelled rows go.")
-@click.option("--spec", metavar="FILE", help="A model's spec, YAML.")
-@click.option("--budget", type=_BUDGET, help="False alarms accepted in 10,000 predictions.")
-@click.option("--what-if", metavar="BUDGETS", callback=_budgets, help="Compare: budget=0.05,0.5,1")
-def backtest(**options: Any) -> int:
-    """Say what would have been raised over recorded events. No broker is needed.
-
-    Lines are what services publish, in the order in which they did; the two files are merged by
-    time. What is written is exactly what would be published. "-" is standard input or output.
-
-    \b
-    Examples:
-      ./tidegauge demo --files recorded
-      ./tidegauge backtest --predictions recorded/predictions.jsonl.gz \\
-        --outcomes recorded/outcomes.jsonl.gz --out alerts.jsonl --what-if budget=0.05,1
-      zcat p.jsonl.gz | ./tidegauge backtest --predictions - --outcomes o.jsonl --out alerts.jsonl
-    """
-    from rich.console import Console
-
-    from agents.commands.backtest import BacktestOptions
-    from agents.commands.backtest import backtest as run
-
-    width = None if sys.stderr.isatty() else _PIPE_WIDTH
-    return run(BacktestOptions(**options), Console(stderr=True, width=width))
-
-
-@cli.command()
-@click.argument("predictions", metavar="FILE")
-@click.option("--outcomes", metavar="FILE", help="Their outcomes; without, no error is learnt.")
-@click.option("--out", required=True, metavar="FILE", type=_FILE, help="Where the profile goes.")
-@click.option("--spec", metavar="FILE", help="The model's spec, YAML.")
-def profile(**options: Any) -> int:
-    """Learn a model's references from recorded events, so that nothing is left to learn live.
-
-    FILE holds predictions as services publish them, JSON lines, may be gzip. Name the profile in
-    the model's spec: reference: {profile: profile.json}.
-
-    \b
-    Examples:
-      ./tidegauge profile may.jsonl.gz --out profile.json
-      ./tidegauge profile may.jsonl.gz --outcomes may-outcomes.jsonl.gz --out profile.json
-    """
-    from rich.console import Console
-
-    from agents.commands.profile import ProfileOptions, make_profile
-
-    width = None if sys.stderr.isatty() else _PIPE_WIDTH
-    return make_profile(ProfileOptions(**options), Console(stderr=True, width=width))
-
-
-@cli.command()
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
 @cluster_options
 def verify(**flags: Any) -> int:
-    """Compare what was published with a pure replay of the whole log; exit 0 only when equal.
+    """Check that the published records match a replay of the log; exit 0 only when equal.
 
     Reads events, alerts, feedback, labelled, dead_letters and the inputs from their beginning, and
     writes nothing: it may run beside the workers. It needs all of events, from offset 0 on, and
@@ -300,14 +188,14 @@ def verify(**flags: Any) -> int:
     from agents.commands.verify import verify as run
     from agents.settings import load_settings
 
-    return run(load_settings(**flags), Console())
+    return asyncio.run(run(load_settings(**flags), Console()))
 
 
 @cli.command()
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
 @cluster_options
 def health(**flags: Any) -> None:
-    """Tell whether the workers are at work; exit 0 only when they are.
+    """Report whether the workers are at work; exit 0 only when they are.
 
     \b
     Examples:
@@ -317,16 +205,16 @@ def health(**flags: Any) -> None:
     from agents.commands.health import check_group
     from agents.settings import load_settings
 
-    click.echo(check_group(load_settings(**flags)))
+    click.echo(asyncio.run(check_group(load_settings(**flags))))
 
 
 @cli.command()
-@click.option("--model", metavar="MODEL_ID", help="Of this model alone.")
+@click.option("--model", metavar="MODEL_ID", help="Only alerts of this model.")
 @cluster_options
 def status(model: str | None, **flags: Any) -> int:
-    """Tell what is firing now; exit 0 when nothing is, 1 when something is.
+    """List the firing alerts; exit 0 when there is none, 1 when there is one.
 
-    A table on a terminal, one line of JSON an alert in a pipe.
+    A table on a terminal, one line of JSON for each alert in a pipe.
 
     \b
     Examples:
@@ -336,7 +224,7 @@ def status(model: str | None, **flags: Any) -> int:
     from agents.commands.status import as_table, firing
     from agents.settings import load_settings
 
-    found = firing(load_settings(**flags), model)
+    found = asyncio.run(firing(load_settings(**flags), model))
     if sys.stdout.isatty():
         from rich.console import Console
 
@@ -351,8 +239,10 @@ def status(model: str | None, **flags: Any) -> int:
 @cli.command()
 @click.argument("topic", metavar="TOPIC", type=click.Choice(_READABLE))
 @click.option("--from-beginning", is_flag=True, help="Begin with the oldest record.")
-@click.option("--no-follow", is_flag=True, help="Stop at the end as it is now.")
-@click.option("-n", "--n", "limit", type=click.IntRange(min=1), help="Stop after so many lines.")
+@click.option("--no-follow", is_flag=True, help="Stop at the present end.")
+@click.option(
+    "-n", "--n", "limit", type=click.IntRange(min=1), help="Number of lines to stop after."
+)
 @cluster_options
 def tail(
     topic: TopicRole, from_beginning: bool, no_follow: bool, limit: int | None, **flags: Any
@@ -386,15 +276,18 @@ def tail(
             sys.stdout.buffer.flush()
 
     options = TailOptions(from_beginning=from_beginning, follows=not no_follow, limit=limit)
-    follow(load_settings(**flags), topic, options, write)
+    asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 
-for each in (models, notify, *PEOPLE):
+for each in (topics, models, notify, *CONTROLS, *RECORDED):
     cli.add_command(each)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; return the exit code."""
+    # A command without a log of its own reports a failure once, by its last sentence.
+    for name in ("aiokafka", "agents"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         result = cli.main(arguments, prog_name="tidegauge", standalone_mode=False)
     except click.ClickException as error:
@@ -406,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
     except BrokenPipeError:
-        # Python would complain once more when it flushes standard output at its exit.
+        # Python would report the error again when it flushes standard output at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     return result if isinstance(result, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def models() -> None:
-    """Say what is wanted of each model, without restarting anything.
+    """Configure each model, without a restart.
 
     A spec is in force from its place in the log on, and changes nothing before it. Every field is
-    optional; docs/wire.md has them all.
+    optional; docs/wire.md lists them.
     """
 
 
@@ -27,10 +28,10 @@ def models() -> None:
 @wait_option
 @cluster_options
 def apply_command(files: tuple[Path, ...], wait_s: float, **flags: Any) -> None:
-    """Check specs, put them in force, and say from where on.
+    """Check specs, put them in force, and report from which place in the log on.
 
     Each FILE is YAML and holds the spec of one model, named by its model_id. All are checked before
-    any is written: a wrong one changes nothing, and is told by field, value and remedy.
+    any is written: a wrong one changes nothing, and the error names field, value and remedy.
 
     \b
     Examples:
@@ -40,7 +41,7 @@ def apply_command(files: tuple[Path, ...], wait_s: float, **flags: Any) -> None:
     from agents.commands.models import apply_specs
     from agents.settings import load_settings
 
-    apply_specs(load_settings(**flags), files, wait_s, click.echo)
+    asyncio.run(apply_specs(load_settings(**flags), files, wait_s, click.echo))
 
 
 @models.command("list")
@@ -56,7 +57,7 @@ def list_command(**flags: Any) -> None:
     from agents.commands.models import as_json_line, as_table, find_specs
     from agents.settings import load_settings
 
-    found = find_specs(load_settings(**flags))
+    found = asyncio.run(find_specs(load_settings(**flags)))
     if not sys.stdout.isatty():
         for kept in found:
             click.echo(as_json_line(kept))
@@ -72,7 +73,7 @@ def list_command(**flags: Any) -> None:
 @click.argument("model", metavar="MODEL")
 @cluster_options
 def show_command(model: str, **flags: Any) -> None:
-    """Print a model's spec as YAML, and since when it is in force.
+    """Print the spec of a model as YAML, and its place in the log.
 
     \b
     Examples:
@@ -82,7 +83,7 @@ def show_command(model: str, **flags: Any) -> None:
     from agents.commands.models import show_model
     from agents.settings import load_settings
 
-    click.echo(show_model(load_settings(**flags), model), nl=False)
+    click.echo(asyncio.run(show_model(load_settings(**flags), model)), nl=False)
 
 
 @models.command("remove")
@@ -90,9 +91,9 @@ def show_command(model: str, **flags: Any) -> None:
 @wait_option
 @cluster_options
 def remove_command(model: str, wait_s: float, **flags: Any) -> None:
-    """Remove a model, its spec and what has been learnt of it.
+    """Remove a model, its spec and its state.
 
-    Its open alerts are resolved. Predictions that still come make it a new model, on the defaults.
+    Its open alerts are resolved. Later predictions make it a new model, on the defaults.
 
     \b
     Examples:
@@ -102,16 +103,16 @@ def remove_command(model: str, wait_s: float, **flags: Any) -> None:
     from agents.commands.models import remove_model
     from agents.settings import load_settings
 
-    remove_model(load_settings(**flags), model, wait_s, click.echo)
+    asyncio.run(remove_model(load_settings(**flags), model, wait_s, click.echo))
 
 
 @models.command("init")
 @click.argument("model", metavar="MODEL")
 @cluster_options
 def init_command(model: str, **flags: Any) -> None:
-    """Write a first spec of a model, from what has been seen of it, with comments.
+    """Write a first spec of a model, drafted from its data, with comments.
 
-    It goes to standard output, changes nothing as it is, and `apply` takes it as it is.
+    It goes to standard output. `apply` accepts it, and unchanged it has no effect.
 
     \b
     Examples:
@@ -121,4 +122,4 @@ def init_command(model: str, **flags: Any) -> None:
     from agents.commands.model_draft import draft_spec
     from agents.settings import load_settings
 
-    click.echo(draft_spec(load_settings(**flags), model), nl=False)
+    click.echo(asyncio.run(draft_spec(load_settings(**flags), model)), nl=False)

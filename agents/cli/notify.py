@@ -1,7 +1,8 @@
-"""The command that tells people and programs."""
+"""The command that sends alerts to people and programs."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import click
@@ -17,15 +18,15 @@ def _address(_context: click.Context, _parameter: click.Parameter, text: str | N
 
 
 @click.command()
-@click.option("--to", "targets", multiple=True, required=True, metavar="KIND=WHERE", help="Whom.")
-@click.option("--dry-run", is_flag=True, help="Print what would be sent first, as JSON; send none.")
+@click.option("--to", "targets", multiple=True, required=True, metavar="KIND=WHERE", help="Target.")
+@click.option("--dry-run", is_flag=True, help="Print the first requests as JSON; send none.")
 @click.option(
     "--links",
     metavar="URL",
     callback=_address,
-    help="Links to the runbook begin so: .../main, say.",
+    help="Base URL for runbook links.",
 )
-@click.option("--pagerduty-url", metavar="URL", help="Where PagerDuty takes events.")
+@click.option("--pagerduty-url", metavar="URL", help="PagerDuty's Events API.")
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @cluster_options
@@ -36,18 +37,18 @@ def notify(
     pagerduty_url: str | None,
     **flags: Any,
 ) -> int:
-    """Tell Alertmanager, PagerDuty, Slack or a program of yours what fires, until told to stop.
+    """Send alerts to Alertmanager, PagerDuty, Slack or a program of yours, until a signal comes.
 
     \b
     --to may be given several times; KIND=WHERE is one of
       alertmanager=URL   Alertmanager's own address, without /api/v2
       pagerduty=FILE     a file with the integration key of Events API v2
       slack=URL          an incoming webhook; its address is a secret: slack=FILE
-      webhook=URL        is given each alert as it stands in the topic
+      webhook=URL        receives each alert as it is in the topic
 
     Instead of a URL, WHERE may be a file that holds it, or env:NAME for a variable that does.
-    A target that is away is tried again for as long as it takes, and nothing is lost meanwhile. A
-    target that was never told anything begins with what is firing now.
+    An unavailable target is tried again without limit, and no alert is lost meanwhile. A new
+    target begins with the alerts that are firing now.
 
     \b
     Examples:
@@ -71,7 +72,7 @@ def notify(
     if dry_run:
         from agents.notify.dry_run import preview
 
-        preview(settings, options, click.echo)
+        asyncio.run(preview(settings, options, click.echo))
         return 0
     configure_logging(settings.log_level)
-    return run(settings, options)
+    return asyncio.run(run(settings, options))

@@ -1,6 +1,6 @@
 """Run the monitor over recorded files: the same core, no broker.
 
-What is written is what would be published.
+The output files hold the records that a worker would publish.
 """
 
 import sys
@@ -37,14 +37,14 @@ _NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestOptions:
-    """What the operator asked for: paths, where "-" is standard input or output.
+    """The options of the command: paths, where "-" is standard input or output.
 
     Parameters
     ----------
     budget
-        Instead of the spec's alert budget.
+        Replaces the alert budget of the spec.
     what_if
-        Other budgets, to be compared.
+        Other budgets, for comparison.
     """
 
     predictions: str
@@ -59,20 +59,20 @@ class BacktestOptions:
 
 @dataclass(slots=True)
 class Replayed:
-    """What came of a backtest.
+    """The results of a backtest.
 
     Attributes
     ----------
     counts
-        What the join did, over all models.
+        The counts of the join, over all models.
     refusals
         Lines that are not events.
     alerts
         The firings, in the order in which they were raised.
     resolved
-        How many of them are over.
+        The number of resolved alerts.
     feedback
-        How many commands were given.
+        The number of feedback commands.
     """
 
     counts: JoinCounts = field(default_factory=JoinCounts)
@@ -81,8 +81,8 @@ class Replayed:
     resolved: int = 0
     feedback: int = 0
 
-    def take(self, alert: Alert) -> None:
-        """Take a transition of an alert."""
+    def add(self, alert: Alert) -> None:
+        """Add a transition of an alert."""
         if alert.status == "firing":
             self.alerts.append(alert)
         self.resolved += alert.status == "resolved"
@@ -94,9 +94,9 @@ class Backtest:
     Parameters
     ----------
     spec
-        Of the model it names, or of every model when it names none.
+        The spec of the model that it names, or of every model when it names none.
     outputs
-        Where the lines of each output topic go; topics not named here are not written.
+        The file of each output topic; other topics are not written.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Backtest:
         self._offset = 0
         self._clock_ms = 0
 
-    def take(self, events: Sequence[Accepted], *, is_predicted: bool) -> None:
+    def apply(self, events: Sequence[Accepted], *, is_predicted: bool) -> None:
         """Apply the next events of the log, with the ticks that a live log would have among them.
 
         Parameters
@@ -132,14 +132,14 @@ class Backtest:
 
     def _keep(self, emission: Emission) -> None:
         if emission.role == "alerts":
-            self.replayed.take(Alert.model_validate_json(emission.value))
+            self.replayed.add(Alert.model_validate_json(emission.value))
         elif emission.role == "feedback":
             self.replayed.feedback += 1
         if (output := self._outputs.get(emission.role)) is not None:
             output.write(emission.value + b"\n")
 
-    def close(self) -> Replayed:
-        """Return what came of it."""
+    def results(self) -> Replayed:
+        """Return the results."""
         for model in self._monitor.models.values():
             self.replayed.counts.add(model.join.counts)
         return self.replayed
@@ -154,9 +154,9 @@ def backtest(options: BacktestOptions, console: Console) -> int:
     Parameters
     ----------
     options
-        What to read and write.
+        The options of the command.
     console
-        Where to say things; never standard output, which may carry lines.
+        Receives progress and tables; never standard output, which may carry records.
     """
     tune_gc()
     spec = read_spec(options.spec, alert_budget=options.budget)
@@ -178,11 +178,11 @@ def backtest(options: BacktestOptions, console: Console) -> int:
         try:
             for events, is_predicted in recording.batches(refusals, on_bytes):
                 for each in (run, *others):
-                    each.take(events, is_predicted=is_predicted)
+                    each.apply(events, is_predicted=is_predicted)
         except DamagedSnapshotError as error:
             msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
             raise OperatorError(msg) from error
-    replayed = run.close()
+    replayed = run.results()
     replayed.refusals = refusals
     _print_closing(replayed, time.monotonic() - began_s, spec.alert_budget, console)
     if others:
@@ -199,7 +199,7 @@ def _never_due(_until_ms: int) -> int:
 
 @contextmanager
 def reading(recording: Recording, console: Console) -> Iterator[Callable[[int], None]]:
-    """Show how far the reading has come; give what is to be told of more bytes."""
+    """Show the progress of reading; return a function that adds bytes to it."""
     columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=recording.total_bytes())
@@ -214,7 +214,7 @@ def _print_closing(replayed: Replayed, seconds: float, budget: float, console: C
         console.print(_alert_table(replayed.alerts))
     console.print(
         f"{counts.predictions:,} predictions, {counts.outcomes:,} outcomes, {counts.pairs:,} pairs,"
-        f" {len(replayed.alerts)} alerts ({replayed.resolved} of them over),"
+        f" {len(replayed.alerts)} alerts ({replayed.resolved} of them resolved),"
         f" {replayed.feedback} feedback in {seconds:.1f} s"
         f" ({counts.pairs / max(seconds, 1e-9):,.0f} pairs/s).",
         soft_wrap=True,
@@ -230,12 +230,12 @@ def _print_closing(replayed: Replayed, seconds: float, budget: float, console: C
         "conflicting outcomes": counts.conflicting_outcomes,
         "expired predictions": counts.expired_predictions,
         "orphan outcomes": counts.orphan_outcomes,
-        "predictions that too many others pushed out": counts.pushed_out_predictions,
-        "outcomes that too many others pushed out": counts.pushed_out_outcomes,
+        "predictions dropped because too many waited": counts.pushed_out_predictions,
+        "outcomes dropped because too many waited": counts.pushed_out_outcomes,
         "refused lines": replayed.refusals.by_reason.total(),
     }
-    if said := [f"{count:,} {name}" for name, count in dropped.items() if count]:
-        console.print(f"Left out: {', '.join(said)}.", soft_wrap=True)
+    if parts := [f"{count:,} {name}" for name, count in dropped.items() if count]:
+        console.print(f"Left out: {', '.join(parts)}.", soft_wrap=True)
 
 
 def _expected(budget: float, counts: JoinCounts) -> float:
@@ -247,19 +247,19 @@ def _alert_table(alerts: list[Alert]) -> Table:
     for alert in alerts:
         by_series.setdefault((alert.model_id, alert.series), []).append(alert)
     table = Table(title="Alerts")
-    for title in ("model", "series", "alerts", "first at prediction", "what", "effect"):
+    for title in ("model", "series", "alerts", "first at prediction", "aspect", "effect"):
         is_number = title in {"alerts", "first at prediction", "effect"}
         table.add_column(title, justify="right" if is_number else "left")
     for (model_id, series), found in by_series.items():
         first = found[0]
-        what = first.aspect if first.category is None else f"{first.aspect} of {first.category!r}"
+        aspect = first.aspect if first.category is None else f"{first.aspect} of {first.category!r}"
         effect = "" if first.effect is None else f"{first.effect:.2f} {first.effect_unit}"
         table.add_row(
             escape(model_id),
             escape(series),
             str(len(found)),
             f"{first.predictions_seen:,}",
-            escape(what),
+            escape(aspect),
             effect,
         )
     return table
@@ -270,7 +270,7 @@ def _what_if_table(runs: list[Backtest]) -> Table:
     for title in ("budget", "alerts", "series", "first at prediction", "by chance alone"):
         table.add_column(title, justify="right")
     for run in sorted(runs, key=lambda run: run.spec.alert_budget):
-        replayed = run.replayed if run is runs[0] else run.close()
+        replayed = run.replayed if run is runs[0] else run.results()
         alerts = replayed.alerts
         table.add_row(
             f"{run.spec.alert_budget:g}",

@@ -1,11 +1,11 @@
-"""What people say about alerts: find the alert, write the control, say from where on it holds."""
+"""Controls of alerts: find the alert, write the control, report where it is in force."""
 
 from __future__ import annotations
 
 import getpass
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from agents.commands.models import find_specs
+from agents.commands.models import Write, find_specs
 from agents.errors import OperatorError, WorkerError
-from agents.kafka.read import last_values, read_whole, send_record
-from agents.kafka.track import following
+from agents.kafka.read import last_values, read_whole
+from agents.kafka.send import send_record
+from agents.kafka.track import tracking
 from agents.settings import Settings
 from schemas.control import Control, Verb
 from schemas.model_spec import ModelSpec, parse_spec
@@ -33,7 +34,6 @@ from streams.alert.marks import (
     suggested_budget,
 )
 
-Say = Callable[[str], object]
 _DONE: dict[Verb, str] = {
     "ack": "Acknowledged",
     "accept": "Accepted as the new normal",
@@ -44,25 +44,25 @@ _DONE: dict[Verb, str] = {
 
 
 class UnknownAlertError(WorkerError):
-    """There is no such alert: the operator names another."""
+    """There is no such alert: the operator must name another."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ControlRequest:
-    """What is said, about which alert.
+    """A control that an operator asks for.
 
     Parameters
     ----------
     verb
-        What is to be done.
+        The action.
     fingerprint
-        Which alert: its fingerprint, or enough of its beginning.
+        The fingerprint of the alert, or enough of its beginning.
     by
-        Who says so; None is the user of this terminal.
+        The author; None is the user of this terminal.
     because, for_s, verdict
-        As in a control.
+        As in `Control`.
     """
 
     verb: Verb
@@ -73,67 +73,71 @@ class ControlRequest:
     verdict: str | None = None
 
 
-def send_control(settings: Settings, word: ControlRequest, wait_s: float, say: Say) -> None:
-    """Write a control, and say from where on it holds.
+async def send_control(
+    settings: Settings, wanted: ControlRequest, wait_s: float, write: Write
+) -> None:
+    """Write a control, and report from which place in the log on it is in force.
 
     Raises
     ------
     UnknownAlertError
         When no such alert is open; for mark, when none has ever been raised.
     OperatorError
-        When the word cannot be said like that.
+        When the control is not valid.
     """
-    alert = _find(settings, word)
+    alert = await _find(settings, wanted)
     controls, model_id = settings.topics.name("controls"), str(alert["model_id"])
     fields: dict[str, Any] = {
         "control_id": uuid.uuid4().hex,
         "model_id": model_id,
-        "verb": word.verb,
+        "verb": wanted.verb,
         "fingerprint": alert["fingerprint"],
-        "by": word.by or getpass.getuser(),
+        "by": wanted.by or getpass.getuser(),
         "at": int(datetime.now(UTC).timestamp() * 1_000),
-        "because": word.because,
-        "for_s": word.for_s,
-        "verdict": word.verdict,
-        "episode": alert["episode"] if word.verb == "mark" else None,
+        "because": wanted.because,
+        "for_s": wanted.for_s,
+        "verdict": wanted.verdict,
+        "episode": alert["episode"] if wanted.verb == "mark" else None,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     try:
         Control.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or word.verb
+        field = ".".join(map(str, first["loc"])) or wanted.verb
         raise OperatorError(f"{field}: {first['msg']}, got {first['input']!r}") from error
-    with following(settings, controls, (model_id,)) as follower:
-        position = send_record(settings, controls, model_id, orjson.dumps(given))
+    async with tracking(settings, controls, (model_id,)) as tracker:
+        position = await send_record(settings, controls, model_id.encode(), orjson.dumps(given))
         deadline_s = time.monotonic() + wait_s
-        while (place := follower.place(position)) is None and time.monotonic() < deadline_s:
-            follower.poll()
+        while (place := tracker.place(position)) is None and time.monotonic() < deadline_s:
+            await tracker.poll()
     if place is None:
-        say(f"Written: no worker has taken it in {wait_s:g} s; it waits for one.")
+        write(f"Written, but no worker has read it within {wait_s:g} s; it waits for one.")
     else:
-        say(f"{_DONE[word.verb]} from {place} on, by {fields['by']}: {alert['summary']}")
+        write(f"{_DONE[wanted.verb]} from {place} on, by {fields['by']}: {alert['summary']}")
 
 
-def show_rules(settings: Settings, say: Say) -> Table | None:
-    """Return how often each rule was right, and say which budgets that speaks for."""
-    counted = count_marks(_values(settings, "controls"), _values(settings, "alerts"))
+async def show_rules(settings: Settings, write: Write) -> Table | None:
+    """Return the share of true alerts of each rule, and write which budgets it suggests."""
+    controls = [each async for each in _values(settings, "controls")]
+    alerts = [each async for each in _values(settings, "alerts")]
+    counted = count_marks(controls, alerts)
     if not counted:
-        say("No alert has been marked yet: `./tidegauge mark FINGERPRINT true` or `false`.")
+        write("No alert has been marked yet: `./tidegauge mark FINGERPRINT true` or `false`.")
         return None
-    budgets = {kept.model_id: parse_spec(kept.fields) for kept in find_specs(settings)}
+    budgets = {kept.model_id: parse_spec(kept.fields) for kept in await find_specs(settings)}
     for model_id, verdicts in by_model(counted).items():
         budget = budgets.get(model_id, ModelSpec()).alert_budget
         suggested = suggested_budget(budget, verdicts)
         if suggested is not None:
-            say(
+            write(
                 f"{model_id}: {verdicts.false} of {verdicts.marked} marked alerts were false; "
                 f"alert_budget {suggested:g} instead of {budget:g} would make it one in "
                 f"{TOLERATED}: {budget:g} x true / ({TOLERATED - 1} x false), at least a tenth. "
-                "Nothing is changed: `./tidegauge models apply` does."
+                "Nothing has been changed: apply a spec with `./tidegauge models apply`."
             )
         elif verdicts.marked < FEWEST_MARKS:
-            say(f"{model_id}: a budget is suggested once {FEWEST_MARKS} alerts are marked.")
+            write(f"{model_id}: a budget is suggested once {FEWEST_MARKS} alerts are marked.")
     return _as_table(counted)
 
 
@@ -149,38 +153,38 @@ def _as_table(counted: dict[RuleName, Verdicts]) -> Table:
     return table
 
 
-def _find(settings: Settings, word: ControlRequest) -> dict[str, Any]:
-    """Return the latest record of the one alert that is meant."""
+async def _find(settings: Settings, wanted: ControlRequest) -> dict[str, Any]:
+    """Return the latest record of the alert whose fingerprint begins as given."""
     found = {
         fingerprint: alert
-        for fingerprint, alert in _alerts(settings, word.verb).items()
-        if fingerprint.startswith(word.fingerprint)
+        for fingerprint, alert in (await _alerts(settings, wanted.verb)).items()
+        if fingerprint.startswith(wanted.fingerprint)
     }
     if len(found) == 1:
         return next(iter(found.values()))
     if found:
         raise UnknownAlertError(
-            f"{len(found)} alerts begin with {word.fingerprint!r}: give more of the fingerprint"
+            f"{len(found)} alerts begin with {wanted.fingerprint!r}: give more of the fingerprint"
         )
-    what, where = "is open", "status"
-    if word.verb == "mark":
-        what, where = "was ever raised", "tail alerts --from-beginning --no-follow"
+    state, command = "is open", "status"
+    if wanted.verb == "mark":
+        state, command = "was ever raised", "tail alerts --from-beginning --no-follow"
     raise UnknownAlertError(
-        f"no alert {word.fingerprint!r} {what} at {settings.broker}: `./tidegauge {where}` "
-        "names the others"
+        f"no alert {wanted.fingerprint!r} {state} at {settings.broker}: `./tidegauge {command}` "
+        "lists the others"
     )
 
 
-def _alerts(settings: Settings, verb: Verb) -> dict[str, dict[str, Any]]:
-    """Return the alerts that a verb may be about, by fingerprint."""
-    if verb == "mark":  # a verdict may come long after the alert is over
-        return {alert["fingerprint"]: alert for alert in _values(settings, "alerts")}
-    now = last_values(settings, settings.topics.name("status"))
+async def _alerts(settings: Settings, verb: Verb) -> dict[str, dict[str, Any]]:
+    """Return the alerts that a verb may refer to, by fingerprint."""
+    if verb == "mark":  # a verdict may come long after the alert is resolved
+        return {alert["fingerprint"]: alert async for alert in _values(settings, "alerts")}
+    now = await last_values(settings, settings.topics.name("status"))
     return {fingerprint: orjson.loads(value)["alert"] for fingerprint, value in now.items()}
 
 
-def _values(settings: Settings, role: TopicRole) -> Iterator[dict[str, Any]]:
-    for record in read_whole(settings, settings.topics.name(role)):
+async def _values(settings: Settings, role: TopicRole) -> AsyncIterator[dict[str, Any]]:
+    async for record in read_whole(settings, settings.topics.name(role)):
         try:
             yield (
                 Control.model_validate_json(record.value).model_dump()

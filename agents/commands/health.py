@@ -1,35 +1,36 @@
-"""Whether the workers are at work, as the cluster sees it: for a container's health check."""
+"""The state of the workers' consumer group: for the health check of a container."""
 
 from __future__ import annotations
 
 from agents.errors import WorkerError
-from agents.kafka.topics import connected_admin
+from agents.kafka.admin import Admin, ask
 from agents.settings import Settings
 
 _STABLE = "Stable"
-_UNTOLD = "Unknown"
+"""Kafka's state of a group whose members have their partitions."""
+_UNREPORTED = "Unknown"
+"""The embedded broker reports this state for every group."""
 
 
 class UnhealthyError(WorkerError):
-    """The group is not at work. The operator looks at the workers' logs."""
+    """The group is not at work. The operator should read the workers' logs."""
 
     exit_code = 1
 
 
-def check_group(settings: Settings) -> str:
+async def check_group(settings: Settings) -> str:
     """Return a sentence about the consumer group when it is at work.
 
     Raises
     ------
     UnhealthyError
         When the group has no members, or they have no partitions yet; always on the embedded
-        broker, which does not tell.
+        broker, which does not report the state of a group.
     """
-    with connected_admin(settings) as admin:
-        states = {group["group_id"]: group["group_state"] for group in admin.list_groups()}
+    states = await ask(settings, Admin.group_states)
     state = states.get(settings.group, "Missing")
-    if state == _UNTOLD:
-        msg = "This broker does not tell the state of a group: health works on Apache Kafka only."
+    if state == _UNREPORTED:
+        msg = "This broker does not report the state of a group: health needs Apache Kafka."
         raise UnhealthyError(msg)
     if state != _STABLE:
         raise UnhealthyError(

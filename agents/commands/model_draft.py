@@ -1,4 +1,4 @@
-"""A first spec of a model, written from what has been seen of it."""
+"""A first spec of a model, drafted from its data."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from agents.kafka.read import read_whole
 from agents.settings import Settings
 from schemas.model_spec import ModelSpec
 from schemas.topics import model_partition
-from streams.model import ModelMonitor
+from streams.clock import duration_text
+from streams.model.model import ModelMonitor
 
 LATEST_LABELLED = 5_000
+"""Labelled rows of a partition from which the delays of outcomes are taken. The 99th percentile of
+5,000 rows rests on 50 of them."""
 _SHOWN_CATEGORIES = 3
-_UNITS = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0))
+"""Categories of a series that are named in its comment; more do not fit on a line."""
 
 
-def draft_spec(settings: Settings, model_id: str) -> str:
-    """Return a spec as YAML with comments; applied as it is, it changes nothing.
+async def draft_spec(settings: Settings, model_id: str) -> str:
+    """Return a spec as YAML with comments; applied unchanged, it has no effect.
 
     Raises
     ------
@@ -29,64 +32,65 @@ def draft_spec(settings: Settings, model_id: str) -> str:
         When no worker has saved anything of the model.
     """
     topics = settings.topics
-    found = view_of(settings, model_id).restore(
-        0, lambda _model_id: ModelSpec(), topics.name("labelled")
-    )
+    view = await view_of(settings, model_id)
+    found = view.restore(0, lambda _model_id: ModelSpec(), topics.name("labelled"))
     if model_id not in found.models:
         lost = f" ({'; '.join(found.losses)})" if found.losses else ""
         raise UnknownModelError(
             f"no worker has saved anything of a model {model_id!r} at {settings.broker}{lost}: a "
-            "spec needs nothing but a model_id, docs/wire.md has its fields"
+            "spec needs only a model_id, and docs/wire.md lists its fields"
         )
     model, offset = found.models[model_id]
     partition = model_partition(model_id, settings.partitions)
     place = f"{topics.name('events')}-{partition} offset {offset:,}"
-    return write_draft(model, place, _delays_s(settings, model_id, partition))
+    return write_draft(model, place, await _delays_s(settings, model_id, partition))
 
 
 def write_draft(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> str:
-    """Return the spec in force of a model as YAML, with what has been seen as comments.
+    """Return the spec in force of a model as YAML, with its data described in comments.
 
     Parameters
     ----------
     model
         The model.
     place
-        The place in the log up to which it was seen, in words.
+        The place in the log up to which it was read, in words.
     delays_s
-        How late its latest outcomes were, the least late first.
+        Delays of its latest outcomes in seconds, ascending.
     """
     return "\n".join(_lines(model, place, delays_s)) + "\n"
 
 
-def _delays_s(settings: Settings, model_id: str, partition: int) -> list[float]:
-    """Return how late the latest outcomes were, the least late first."""
+async def _delays_s(settings: Settings, model_id: str, partition: int) -> list[float]:
+    """Return the delays of the latest outcomes in seconds, ascending."""
     labelled = settings.topics.name("labelled")
     return sorted(
-        orjson.loads(record.value)["delay_s"]
-        for record in read_whole(settings, labelled, partition, latest=LATEST_LABELLED)
-        if record.key == model_id.encode()
+        [
+            orjson.loads(record.value)["delay_s"]
+            async for record in read_whole(settings, labelled, partition, latest=LATEST_LABELLED)
+            if record.key == model_id.encode()
+        ]
     )
 
 
 def _lines(model: ModelMonitor, place: str, delays_s: Sequence[float]) -> Iterator[str]:
     spec, seen = model.in_force.spec, model.series.describe()
-    yield f"# A spec of {_text(model.model_id)}, from what had been seen of it up to {place}:"
+    yield f"# A spec of {_text(model.model_id)}, drafted from its events up to {place}:"
     yield f"# {model.counts.predictions:,} predictions, {model.counts.labelled:,} of them labelled."
-    yield "# Every field may be left out. Change what you like, then:"
+    yield "# Every field is optional. Edit the file, then run:"
     yield "#   ./tidegauge models apply FILE"
     yield _field("model_id", model.model_id)
-    yield "\n# Who answers for the model."
+    yield "\n# The person or team that is responsible for the model."
     yield _field("owner", spec.owner) if spec.owner else "# owner: a name"
-    yield "\n# binary, multiclass or regression; without it, told from the predictions."
+    yield "\n# binary, multiclass or regression; by default inferred from the predictions."
     task = _field("task", spec.task or _task(model, seen))
     yield task if spec.task else f"# {task}"
-    yield "\n# False alarms accepted in 10,000 predictions, over all series together."
+    yield "\n# False alarms accepted per 10,000 predictions, over all series together."
     yield _field("alert_budget", spec.alert_budget)
     yield from _features(spec, seen)
-    yield "\nreference:\n  # Rows after which a series is fully learnt."
+    yield "\nreference:\n  # Rows from which the reference of a series is learnt."
     yield _field("  rows", spec.reference.rows)
-    yield "  # References made offline by `./tidegauge profile`: nothing is left to learn of these."
+    yield "  # References learnt offline by `./tidegauge profile`: these need not learn live."
     yield f"  # profile: profile.json{_kept_profile(spec)}"
     yield from _rules(model, delays_s)
 
@@ -95,21 +99,22 @@ def _rules(model: ModelMonitor, delays_s: Sequence[float]) -> Iterator[str]:
     spec = model.in_force.spec
     rules = spec.alerts
     yield "\noutcome:"
-    yield f"  # {_lateness(delays_s)}"
-    yield f"  # A prediction waits so many seconds for its outcome ({_span(spec.outcome.wait_s)})."
+    yield f"  # {_delay_text(delays_s)}"
+    wait = duration_text(1_000 * spec.outcome.wait_s)
+    yield f"  # Seconds that a prediction waits for its outcome ({wait})."
     yield _field("  wait_s", spec.outcome.wait_s)
-    yield f"  # Predictions that wait at most; {model.join.waiting_predictions:,} do now."
+    yield f"  # Most predictions that wait; {model.join.waiting_predictions:,} do now."
     yield _field("  max_waiting", spec.outcome.max_waiting)
     yield "\nalerts:"
-    span = _span(rules.renotify_s)
-    yield f"  # An alert that goes on is said again after so many seconds ({span})."
+    span = duration_text(1_000 * rules.renotify_s)
+    yield f"  # Seconds after which an alert that is still firing is published again ({span})."
     yield _field("  renotify_s", rules.renotify_s)
-    yield "  # Checks that must still find a change there before its alert fires; 0 fires at once."
+    yield "  # Further checks that must confirm a change before its alert fires; 0 fires at once."
     yield _field("  hold", rules.hold)
 
 
 def _features(spec: ModelSpec, seen: dict[str, dict[str, Any]]) -> Iterator[str]:
-    yield "\n# The series, and how each is taken:"
+    yield "\n# The series, and the type of each:"
     width = max((len(_text(series)) for series in seen), default=0)
     for series, described in seen.items():
         yield f"#   {_text(series):<{width}}  {_kind(described)}"
@@ -125,7 +130,7 @@ def _features(spec: ModelSpec, seen: dict[str, dict[str, Any]]) -> Iterator[str]
 def _kind(described: dict[str, Any]) -> str:
     reference = described["reference"] or described["original"]
     if reference is None:
-        return f"still being learnt, {described['seen']:,} values"
+        return f"still learning, {described['seen']:,} values"
     match reference["kind"]:
         case "numeric":
             return f"numbers, {reference['mean']:.6g} on average, sd {reference['sd']:.3g}"
@@ -137,7 +142,7 @@ def _kind(described: dict[str, Any]) -> str:
         case "constant":
             return "always the same value"
         case _:
-            return f"text that hardly repeats, {reference['distinct']:,} different; not watched"
+            return f"text with few repetitions, {reference['distinct']:,} values; not watched"
 
 
 def _task(model: ModelMonitor, seen: dict[str, dict[str, Any]]) -> str:
@@ -148,26 +153,19 @@ def _task(model: ModelMonitor, seen: dict[str, dict[str, Any]]) -> str:
     return "multiclass" if classes > 2 else "binary"
 
 
-def _lateness(delays_s: Sequence[float]) -> str:
+def _delay_text(delays_s: Sequence[float]) -> str:
     if not delays_s:
-        return "No outcome has met its prediction yet."
+        return "No outcome has been joined with its prediction yet."
     half, most = (delays_s[int(share * (len(delays_s) - 1))] for share in (0.5, 0.99))
     return (
-        f"Of the latest {len(delays_s):,} outcomes half came within {_span(half)}, 99 in 100 "
-        f"within {_span(most)}."
+        f"Of the latest {len(delays_s):,} outcomes half came within "
+        f"{duration_text(1_000 * half)}, 99 % within {duration_text(1_000 * most)}."
     )
-
-
-def _span(seconds: float) -> str:
-    for unit, length_s in _UNITS:
-        if seconds >= length_s:
-            return f"{seconds / length_s:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _kept_profile(spec: ModelSpec) -> str:
     kept = len(spec.reference.profile)
-    return f"   # in force: one of {kept} series; name its file to keep it" if kept else ""
+    return f"   # in force: one with {kept} series; name its file to keep it" if kept else ""
 
 
 def _field(name: str, value: object) -> str:
@@ -177,5 +175,5 @@ def _field(name: str, value: object) -> str:
 
 
 def _text(name: str) -> str:
-    """Return a name that stays on its line, in a comment."""
+    """Return a name without line breaks, for a comment."""
     return name if name.isprintable() else repr(name)

@@ -1,7 +1,7 @@
 """The specs of live models: apply, list, show, remove.
 
-A spec is a record of the topic ``models``, under the model's name. A worker takes it into the log,
-and it is in force from its place there on; what a command says about that is read from the log.
+A spec is a record of the topic ``models``, under the model's name. A worker appends it to the log,
+and it is in force from its place there on. The commands read that place from the log.
 """
 
 from __future__ import annotations
@@ -14,35 +14,49 @@ from typing import Any
 
 import orjson
 import yaml
+from aiokafka import ConsumerRecord
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from agents.commands.recording import read_spec
 from agents.errors import OperatorError, WorkerError
-from agents.kafka.read import read_whole, send_record
-from agents.kafka.track import RecordTracker, SourcePosition, following
+from agents.kafka.read import read_whole
+from agents.kafka.send import send_record
+from agents.kafka.track import RecordTracker, SourcePosition, tracking
 from agents.settings import Settings
 from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError, parse_spec
 from schemas.topics import model_partition
 from schemas.wire import to_rfc3339
 from streams.ingest.spec_record import read_spec_record
-from streams.model import spec_of_snapshot
+from streams.model.state import spec_of_snapshot
 from streams.series.profile import check_profile
 from streams.state import StateRecord, StateView
 
 _IN_COLUMNS = frozenset({"model_id", "owner", "task", "alert_budget"})
-Say = Callable[[str], object]
+"""Fields with a column of their own in the table."""
+Write = Callable[[str], object]
+"""Writes a line for the operator."""
 
 
 class UnknownModelError(WorkerError):
-    """There is no such model: the operator names another."""
+    """There is no such model: the operator must name another."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
 class KeptSpec:
-    """The latest record of a model in the topic ``models``; ``problem`` is why it is refused."""
+    """The latest record of a model in the topic ``models``.
+
+    Parameters
+    ----------
+    model_id, value, partition, offset
+        The record.
+    written_ms
+        Its timestamp, epoch milliseconds.
+    problem
+        The reason why ingest refuses it; None when it is a spec.
+    """
 
     model_id: str
     value: bytes
@@ -53,12 +67,14 @@ class KeptSpec:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What it says, by field; nothing where it cannot be read."""
+        """The fields of the spec; empty where it cannot be read."""
         return {} if self.problem else dict(orjson.loads(self.value))
 
 
-def apply_specs(settings: Settings, paths: Sequence[Path], wait_s: float, say: Say) -> None:
-    """Check specs, all before any is written; write them; say where each is in force.
+async def apply_specs(
+    settings: Settings, paths: Sequence[Path], wait_s: float, write: Write
+) -> None:
+    """Check specs, all before any is written; write them; report where each is in force.
 
     Parameters
     ----------
@@ -67,14 +83,14 @@ def apply_specs(settings: Settings, paths: Sequence[Path], wait_s: float, say: S
     paths
         YAML files, each with the spec of one model.
     wait_s
-        How long to wait for a worker to take them in.
-    say
-        Says a sentence.
+        Seconds to wait for a worker to append them to the log.
+    write
+        Writes a line for the operator.
 
     Raises
     ------
     OperatorError
-        When a file is no spec of one model, naming field, value and remedy.
+        When a file is no spec of one model, with field, value and remedy.
     """
     values: dict[str, bytes] = {}
     for path in paths:
@@ -82,38 +98,41 @@ def apply_specs(settings: Settings, paths: Sequence[Path], wait_s: float, say: S
         if model_id in values:
             raise OperatorError(f"{path}: model_id: there is another spec of {model_id!r}")
         values[model_id] = value
-    with following(settings, settings.models, values) as follower:
-        written = {}
-        for model_id, value in values.items():
-            written[model_id] = send_record(settings, settings.models, model_id, value)
+    async with tracking(settings, settings.models, values) as tracker:
+        written = {
+            model_id: await send_record(settings, settings.models, model_id.encode(), value)
+            for model_id, value in values.items()
+        }
         for model_id, (partition, offset) in written.items():
-            say(f"{model_id}: written to {settings.models}-{partition} at offset {offset}.")
-        _follow(follower, written, wait_s, say)
+            write(f"{model_id}: written to {settings.models}-{partition} at offset {offset}.")
+        await _report(tracker, written, wait_s, write)
 
 
-def remove_model(settings: Settings, model_id: str, wait_s: float, say: Say) -> None:
-    """Remove a model and its spec; say from where on it is gone.
+async def remove_model(settings: Settings, model_id: str, wait_s: float, write: Write) -> None:
+    """Remove a model and its spec; report from which place in the log on it is gone.
 
     Raises
     ------
     UnknownModelError
-        When nobody has heard of it.
+        When the model has neither a spec nor state.
     """
-    if find_spec(settings, model_id) is None and state_of(settings, model_id) is None:
+    if await find_spec(settings, model_id) is None and await state_of(settings, model_id) is None:
         raise _unknown(settings, model_id)
-    with following(settings, settings.models, (model_id,)) as follower:
-        partition, offset = send_record(settings, settings.models, model_id, None)
-        say(f"{model_id}: removal written to {settings.models}-{partition} at offset {offset}.")
-        _follow(follower, {model_id: (partition, offset)}, wait_s, say)
+    async with tracking(settings, settings.models, (model_id,)) as tracker:
+        position = await send_record(settings, settings.models, model_id.encode(), None)
+        partition, offset = position
+        write(f"{model_id}: removal written to {settings.models}-{partition} at offset {offset}.")
+        await _report(tracker, {model_id: position}, wait_s, write)
 
 
-def find_specs(settings: Settings) -> list[KeptSpec]:
+async def find_specs(settings: Settings) -> list[KeptSpec]:
     """Return the latest spec of every model that has one, by name."""
     latest: dict[str, KeptSpec | None] = {}
     written_ms: dict[str, int] = {}
-    for record in read_whole(settings, settings.models):
+    async for record in read_whole(settings, settings.models):
         name = (record.key or b"").decode(errors="replace")
-        # A client with another partitioner may have left an older one in another partition.
+        # Partitions have no order between them, and a client with another partitioner may have
+        # left an older record in another partition.
         if record.timestamp < written_ms.get(name, 0):
             continue
         written_ms[name] = record.timestamp
@@ -121,35 +140,36 @@ def find_specs(settings: Settings) -> list[KeptSpec]:
     return sorted((kept for kept in latest.values() if kept), key=lambda kept: kept.model_id)
 
 
-def find_spec(settings: Settings, model_id: str) -> KeptSpec | None:
+async def find_spec(settings: Settings, model_id: str) -> KeptSpec | None:
     """Return the latest spec of one model."""
-    return next((kept for kept in find_specs(settings) if kept.model_id == model_id), None)
+    found = await find_specs(settings)
+    return next((kept for kept in found if kept.model_id == model_id), None)
 
 
-def state_of(settings: Settings, model_id: str) -> tuple[int, bytes] | None:
+async def state_of(settings: Settings, model_id: str) -> tuple[int, bytes] | None:
     """Return the newest snapshot of a model, after the offset of ``events`` that it covers."""
-    return view_of(settings, model_id).newest(model_id)
+    return (await view_of(settings, model_id)).newest(model_id)
 
 
-def view_of(settings: Settings, model_id: str) -> StateView:
-    """Return what the ``state`` topic holds of one model."""
+async def view_of(settings: Settings, model_id: str) -> StateView:
+    """Return the records of one model in the topic ``state``."""
     view = StateView()
     partition = model_partition(model_id, settings.partitions)
-    for record in read_whole(settings, settings.topics.name("state"), partition):
+    async for record in read_whole(settings, settings.topics.name("state"), partition):
         if _is_of(model_id, record.key):
             view.take(StateRecord(record.key, record.value))
     return view
 
 
-def show_model(settings: Settings, model_id: str) -> str:
-    """Return a model's spec as YAML that `apply_specs` takes, with what is known about it.
+async def show_model(settings: Settings, model_id: str) -> str:
+    """Return a model's spec as YAML that `apply_specs` accepts, with its history as comments.
 
     Raises
     ------
     UnknownModelError
-        When nobody has heard of it.
+        When the model has neither a spec nor state.
     """
-    kept, state = find_spec(settings, model_id), state_of(settings, model_id)
+    kept, state = await find_spec(settings, model_id), await state_of(settings, model_id)
     if kept is None and state is None:
         raise _unknown(settings, model_id)
     events = f"{settings.topics.name('events')}-{model_partition(model_id, settings.partitions)}"
@@ -170,7 +190,7 @@ def show_model(settings: Settings, model_id: str) -> str:
             f"{to_rfc3339(kept.written_ms)}."
         )
     if kept is not None and kept.problem is not None:
-        lines.append(f"That one is refused ({kept.problem}); what follows stays in force.")
+        lines.append(f"It is refused ({kept.problem}); the spec below stays in force.")
         fields = in_force.model_dump(mode="json", exclude_unset=True)
     else:
         fields = {} if kept is None else kept.fields
@@ -182,7 +202,7 @@ def as_table(found: Sequence[KeptSpec]) -> Table:
     """Return specs as a table for a terminal."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column("model", no_wrap=True)
-    for heading in ("owner", "task", "budget", "says something about", "written"):
+    for heading in ("owner", "task", "budget", "other fields", "written"):
         table.add_column(heading)
     for kept in found:
         spec = ModelSpec() if kept.problem else parse_spec(kept.fields)
@@ -213,7 +233,7 @@ def as_json_line(kept: KeptSpec) -> str:
 
 
 def _checked(path: Path) -> tuple[str, bytes]:
-    """Read a file as ingest will read what comes of it."""
+    """Return the model of a file and the record made of it, checked as ingest will check it."""
     spec = read_spec(str(path))
     if spec.model_id is None:
         raise OperatorError(f"{path}: model_id: missing; name the model that the spec is for")
@@ -230,7 +250,7 @@ def _checked(path: Path) -> tuple[str, bytes]:
     return spec.model_id, value
 
 
-def _kept(name: str, record: Any) -> KeptSpec:
+def _kept(name: str, record: ConsumerRecord) -> KeptSpec:
     problem = None
     try:
         read_spec_record(record.key, record.value, check_profile)
@@ -249,27 +269,30 @@ def _is_of(model_id: str, key: bytes | None) -> bool:
 
 def _unknown(settings: Settings, model_id: str) -> UnknownModelError:
     return UnknownModelError(
-        f"nobody has heard of a model {model_id!r} at {settings.broker}: "
-        "`./tidegauge models list` names those with a spec"
+        f"no model {model_id!r} is known at {settings.broker}: `./tidegauge models list` names the "
+        "models with a spec"
     )
 
 
-def _follow(
-    follower: RecordTracker, written: Mapping[str, SourcePosition], wait_s: float, say: Say
+async def _report(
+    tracker: RecordTracker, written: Mapping[str, SourcePosition], wait_s: float, write: Write
 ) -> None:
-    """Say what becomes of records of ``models``; after ``wait_s`` say how far they are."""
+    """Report for each record of ``models`` the place from which on it is in force.
+
+    After ``wait_s`` seconds report how far the other records are.
+    """
     waiting = dict(written)
     deadline_s = time.monotonic() + wait_s
     while waiting and time.monotonic() < deadline_s:
-        follower.poll()
+        await tracker.poll()
         for model_id, position in list(waiting.items()):
-            if (snapshot := follower.snapshot(model_id, position)) is not None:
+            if (snapshot := tracker.snapshot(model_id, position)) is not None:
                 version = spec_of_snapshot(snapshot).version
-                said = f"version {version} of its spec is in force" if version else "it is gone"
-                say(f"{model_id}: {said} from {follower.place(position)} on.")
+                effect = f"version {version} of its spec is in force" if version else "it is gone"
+                write(f"{model_id}: {effect} from {tracker.place(position)} on.")
                 del waiting[model_id]
     for model_id, position in waiting.items():
-        if place := follower.place(position):
-            say(f"{model_id}: in force from {place} on.")
+        if place := tracker.place(position):
+            write(f"{model_id}: in force from {place} on.")
         else:
-            say(f"{model_id}: no worker has taken it in {wait_s:g} s; it waits for one.")
+            write(f"{model_id}: no worker has read it within {wait_s:g} s; it waits for one.")

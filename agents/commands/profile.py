@@ -1,4 +1,4 @@
-"""Make a model's references from recorded events, so that it has nothing left to learn live."""
+"""Learn the references of a model from recorded events, so that it need not learn them live."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ _TYPE = "tidegauge.profile.v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileOptions:
-    """What the operator asked for."""
+    """The options of the command."""
 
     predictions: str
     outcomes: str | None
@@ -52,7 +52,7 @@ def make_profile(options: ProfileOptions, console: Console) -> int:
         console.print(f"Refused {escape(refusal)}")
     if len(panels) != 1:
         found = ", ".join(sorted(monitor.models)) or "none"
-        msg = f"a profile is of one model; the files hold {len(panels)}: {found}"
+        msg = f"a profile describes one model; the files hold {len(panels)}: {found}"
         raise OperatorError(msg)
     profiles = panels[0].profiles()
     made = {

@@ -21,7 +21,9 @@ from streams.ingest.merge import TimeMerge
 from streams.ingest.records import Accepted, Raw, Refused
 
 LINES_AT_ONCE = 500
+"""Lines of one chunk: one full record of ``events``."""
 SHOWN_REFUSALS = 5
+"""Refused lines that are shown in words; the others are counted."""
 STANDARD_STREAM = "-"
 
 
@@ -32,15 +34,15 @@ class Refusals:
     Attributes
     ----------
     by_reason
-        How many, by reason code.
+        Their number, by reason code.
     first
-        A few of them in words.
+        The first few of them in words.
     """
 
     by_reason: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
 
-    def take(self, refused: Refused) -> None:
+    def add(self, refused: Refused) -> None:
         """Count one line."""
         letter = refused.letter
         self.by_reason[letter.reason] += 1
@@ -57,7 +59,7 @@ class Recording:
     outcomes: str | None
 
     def total_bytes(self) -> int | None:
-        """Return the size of both as they lie on disk, where that can be known."""
+        """Return the size of both on disk; None where it is not known."""
         paths = [Path(name) for name in (self.predictions, self.outcomes) if name]
         return sum(p.stat().st_size for p in paths) if all(p.is_file() for p in paths) else None
 
@@ -85,7 +87,7 @@ class Recording:
         while not all(reader.is_at_end for reader in readers):
             for reader in readers:
                 if merge.held(reader.source) < LINES_AT_ONCE and not reader.is_at_end:
-                    taken = _accepted(reader.read(), refusals)
+                    taken = _accepted(reader.next_lines(), refusals)
                     merge.add(reader.source, taken, has_more=True, now_s=0.0)
                     if reader.is_at_end:
                         merge.end(reader.source)
@@ -120,10 +122,10 @@ class _Reader:
         self._on_bytes = on_bytes
         self._raw, self._lines = _open(name)
         self._line_number = 0
-        self._told = 0
+        self._reported_bytes = 0
         self.is_at_end = False
 
-    def read(self) -> list[Raw]:
+    def next_lines(self) -> list[Raw]:
         """Return the next lines; blank ones are passed over."""
         chunk: list[Raw] = []
         while len(chunk) < LINES_AT_ONCE:
@@ -139,14 +141,14 @@ class _Reader:
                 if text := line.strip():
                     chunk.append(Raw(self.source, number, None, text))
             self._line_number += len(lines)
-        self._tell()
+        self._report_progress()
         return chunk
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         if self._raw.seekable():
             position = self._raw.tell()
-            self._on_bytes(position - self._told)
-            self._told = position
+            self._on_bytes(position - self._reported_bytes)
+            self._reported_bytes = position
 
 
 def read_spec(path: str | None, **overrides: object) -> ModelSpec:
@@ -155,9 +157,9 @@ def read_spec(path: str | None, **overrides: object) -> ModelSpec:
     Parameters
     ----------
     path
-        The file. A path in its ``reference.profile`` is read too, as seen from its folder.
+        The file. A path in its ``reference.profile`` is read too, relative to its folder.
     overrides
-        Fields that win over the file's; None does not.
+        Fields that replace those of the file, unless they are None.
 
     Raises
     ------
@@ -182,7 +184,7 @@ def read_spec(path: str | None, **overrides: object) -> ModelSpec:
 
 def _load(path: Path) -> dict[str, object]:
     try:
-        # JSON is YAML too, but a profile is large and the YAML reader slow.
+        # JSON is YAML too, but a profile is large and the YAML reader is slow.
         load = json.loads if path.suffix == ".json" else yaml.safe_load
         data = load(path.read_bytes())
     except OSError as error:
@@ -200,18 +202,18 @@ def _load(path: Path) -> dict[str, object]:
 
 
 def _accepted(lines: list[Raw], refusals: Refusals) -> list[Accepted | Refused]:
-    taken: list[Accepted | Refused] = []
+    events: list[Accepted | Refused] = []
     for raw in lines:
         event = accept(raw)
         if isinstance(event, Accepted):
-            taken.append(event)
+            events.append(event)
         else:
-            refusals.take(event)
-    return taken
+            refusals.add(event)
+    return events
 
 
 def _open(name: str) -> tuple[IO[bytes], IO[bytes]]:
-    """Return a file as it lies on disk, for its position, and its lines, unzipped."""
+    """Return a file as it is on disk, for its position, and the same file unzipped."""
     if name == STANDARD_STREAM:
         return sys.stdin.buffer, sys.stdin.buffer
     try:

@@ -1,4 +1,4 @@
-"""What is firing now: a table for people, JSON lines in a pipe."""
+"""The alerts that are firing now: a table for people, JSON lines in a pipe."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _RANK: tuple[Severity, ...] = ("critical", "warning", "info")
 _STYLE: dict[Severity, str] = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
-def firing(settings: Settings, model_id: str | None) -> list[Status]:
-    """Return what is firing, of one model or of all, the most urgent first.
+async def firing(settings: Settings, model_id: str | None) -> list[Status]:
+    """Return the firing alerts of one model or of all, the most urgent first.
 
     Raises
     ------
     OperatorError, BrokerUnreachableError
         When the topic or the broker is not there.
     """
-    values = last_values(settings, settings.topics.name("status")).values()
-    found = [Status.model_validate_json(value) for value in values]
+    values = await last_values(settings, settings.topics.name("status"))
+    found = [Status.model_validate_json(value) for value in values.values()]
     wanted = [each for each in found if model_id in {None, each.alert.model_id}]
     return sorted(wanted, key=_order)
 
@@ -39,7 +39,7 @@ def _order(status: Status) -> tuple[int, str, str]:
 def as_table(firing: Iterable[Status]) -> Table:
     """Return the alerts as a table."""
     table = Table()
-    for title in ("severity", "since", "model", "what", "fingerprint", "noted"):
+    for title in ("severity", "since", "model", "summary", "fingerprint", "notes"):
         table.add_column(title, overflow="fold")
     for status in firing:
         alert = status.alert
@@ -50,12 +50,12 @@ def as_table(firing: Iterable[Status]) -> Table:
             escape(alert.model_id),
             escape(alert.summary.removeprefix(f"Model {alert.model_id}: ")),
             status.fingerprint,
-            escape(_noted(status)),
+            escape(_notes(status)),
         )
     return table
 
 
-def _noted(status: Status) -> str:
+def _notes(status: Status) -> str:
     by = [] if status.acknowledged is None else [f"by {status.acknowledged.by}"]
     muted = [] if status.muted_until is None else [f"muted until {_when(status.muted_until)}"]
     return ", ".join(by + muted)

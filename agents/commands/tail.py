@@ -1,37 +1,38 @@
-"""Follow a topic: lines for people on a terminal, the records themselves in a pipe."""
+"""Follow a topic: readable lines on a terminal, the records themselves in a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from rich.text import Text
 
-from agents.kafka.read import POLL_MS, connected_consumer, ends_of, partitions_of, refuse_missing
+from agents.kafka.read import Cursor, LogReader, partitions_of
 from agents.settings import Settings
 from agents.telemetry import printable
 from schemas.event import decode_events
 from schemas.topics import TopicRole
 
 _SHOWN_CHARACTERS = 300
+"""Characters that are shown of an entry that is not one of our events."""
 _STYLE_OF_SEVERITY = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TailOptions:
-    """What part of a topic is wanted.
+    """The part of a topic that is wanted.
 
     Parameters
     ----------
     from_beginning
         Whether to begin with the oldest record instead of the next one.
     follows
-        Whether to wait for more at the end.
+        Whether to wait for more records at the end.
     limit
-        Stop after so many lines; None for no limit.
+        The number of lines to stop after; None for no limit.
     """
 
     from_beginning: bool
@@ -39,23 +40,22 @@ class TailOptions:
     limit: int | None = None
 
 
-def tail(
+async def tail(
     settings: Settings, role: TopicRole, options: TailOptions, write: Callable[[bytes], None]
 ) -> None:
-    """Hand each entry of a topic to ``write``, in the order they arrive.
+    """Hand each entry of a topic to ``write``, in the order of arrival.
 
-    A record of ``events`` has many entries, one of the other topics is one.
+    A record of ``events`` has many entries, a record of another topic is one entry.
 
     Raises
     ------
     OperatorError, BrokerUnreachableError
         When the topic or the broker is not there.
     """
-    topic = settings.topics.name(role)
-    refuse_missing(settings, (topic,))
+    partitions = await partitions_of(settings, settings.topics.name(role))
     written = 0
-    with connected_consumer(settings) as consumer:
-        for record in _records(consumer, topic, options):
+    async with LogReader(settings).open(partitions) as cursor:
+        async for record in _records(cursor, options):
             for entry in entries(role, record.value):
                 if options.limit is not None and written >= options.limit:
                     return
@@ -74,28 +74,27 @@ def entries(role: TopicRole, value: bytes | None) -> Sequence[bytes]:
     return (value.replace(b"\r", b" ").replace(b"\n", b" "),)
 
 
-def _records(consumer: KafkaConsumer, topic: str, options: TailOptions) -> Iterator[Any]:
-    partitions = partitions_of(consumer, topic)
-    consumer.assign(partitions)
-    ends = ends_of(consumer, partitions)
-    for partition, end in ends.items():
-        consumer.seek(partition, end)
+async def _records(cursor: Cursor, options: TailOptions) -> AsyncIterator[ConsumerRecord]:
+    ends = await cursor.seek_to_ends()
     if options.from_beginning:
-        consumer.seek_to_beginning(*partitions)
-    while options.follows or any(
-        consumer.position(partition) < end for partition, end in ends.items()
-    ):
-        fetched = [record for batch in consumer.poll(POLL_MS).values() for record in batch]
-        # Partitions have no order between them; within a fetch, their timestamps are the best one.
-        fetched.sort(key=lambda record: (record.timestamp, record.partition, record.offset))
-        for record in fetched:
-            is_past = record.offset >= ends[TopicPartition(topic, record.partition)]
-            if options.follows or not is_past:
+        await cursor.seek_to_beginnings()
+    if options.follows:
+        while True:
+            for record in _by_time(await cursor.fetch()):
+                yield record
+    async for records in cursor.read_to_ends(ends):
+        for record in _by_time(records):
+            if record.offset < ends[TopicPartition(record.topic, record.partition)]:
                 yield record
 
 
+def _by_time(records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
+    """Return the records of a fetch by timestamp: partitions have no order between them."""
+    return sorted(records, key=lambda each: (each.timestamp, each.partition, each.offset))
+
+
 def describe(role: TopicRole, entry: bytes) -> Text:
-    """Return an entry as one line for people."""
+    """Return an entry as one readable line."""
     try:
         parts = _line(role, orjson.loads(entry))
     except (orjson.JSONDecodeError, KeyError, TypeError):

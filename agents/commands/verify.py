@@ -1,26 +1,21 @@
-"""Check the promise on a cluster: what was published equals a pure replay of the log.
+"""Check on a cluster that the published records equal a pure replay of the log.
 
-The order matters while workers run: first the commits, then what was published, then the log. So
-whatever a commit covers must have been published, and whatever was published the log must call for.
+The order of reading matters while workers run: first the commits, then the published records, then
+the log. So every record that a commit covers must have been published, and every published record
+must follow from the log.
 """
 
-import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, NotCoordinatorError
 from faust.types import TP
 from rich.console import Console
 from rich.table import Table
 
-from agents.errors import BrokerUnreachableError, OperatorError
-from agents.kafka.log_reader import LogReader
-from agents.kafka.topics import input_incarnations, partition_counts
+from agents.errors import OperatorError
+from agents.kafka.admin import ask, input_incarnations, partition_counts
+from agents.kafka.read import LogReader
 from agents.settings import Settings
 from schemas.dead_letter import DeadLetter
 from schemas.event import decode_events
@@ -28,45 +23,48 @@ from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit, OutputAudits, output_audits
 from streams.monitor import Monitor
 
-_COORDINATOR_TRIES = 20
-_COORDINATOR_PAUSE_S = 0.5
 
+async def verify(settings: Settings, console: Console) -> int:
+    """Audit the deployment and print a table; return 0 only when everything is equal.
 
-def verify(settings: Settings, console: Console) -> int:
-    """Audit the deployment and print a table; return 0 only when everything is equal."""
-    findings, inputs = audit(settings, console)
+    Raises
+    ------
+    OperatorError
+        When a topic is missing, nothing is committed, or the log does not begin at offset 0.
+    BrokerUnreachableError
+        When Kafka does not answer.
+    """
+    findings, inputs = await audit(settings, console)
     console.print(_as_table(findings))
     console.print(
         f"{inputs.inputs:,} inputs are committed, {inputs.lost:,} of them are lost. Of the events "
-        f"in the log {inputs.passed_over:,} are passed over, {inputs.taken_twice:,} taken twice; "
+        f"in the log {inputs.passed_over:,} are skipped, {inputs.taken_twice:,} applied twice; "
         f"{inputs.repeated:,} repetitions are dropped."
     )
     is_equal = all(each.is_equal for each in findings.values()) and inputs.is_equal
-    verdict = "Equal: nothing is lost, nothing was made up." if is_equal else "Not equal."
+    verdict = "Equal: no record is missing, and none is unexpected." if is_equal else "Not equal."
     console.print(verdict)
     return 0 if is_equal else 1
 
 
-def audit(settings: Settings, console: Console) -> tuple[dict[TopicRole, Findings], InputAudit]:
-    """Audit the deployment; return what was found, by output topic and of the inputs."""
-    try:
-        return asyncio.run(_Verifier(settings, console).run())
-    except KafkaError as error:
-        msg = f"Kafka at {settings.broker} cannot be read: {error}"
-        raise BrokerUnreachableError(msg) from error
+async def audit(
+    settings: Settings, console: Console
+) -> tuple[dict[TopicRole, Findings], InputAudit]:
+    """Audit the deployment; return the findings by output topic, and those of the inputs."""
+    return await _Verifier(settings, console).audit()
 
 
 class _Verifier:
     def __init__(self, settings: Settings, console: Console) -> None:
         self._settings = settings
         self._topics = settings.topics
-        self._reader = LogReader(settings.connection())
+        self._reader = LogReader(settings)
         self._console = console
         self._partitions: dict[str, int] = {}
 
-    async def run(self) -> tuple[dict[TopicRole, Findings], InputAudit]:
-        # Asked before any is named: the broker in memory makes a topic that a client names.
-        self._partitions = await asyncio.to_thread(partition_counts, self._settings)
+    async def audit(self) -> tuple[dict[TopicRole, Findings], InputAudit]:
+        names = [topic.name for topic in self._topics.table()]
+        self._partitions = await partition_counts(self._settings, names)
         commits = await self._commits()
         audits = output_audits(self._topics)
         inputs = InputAudit()
@@ -77,7 +75,7 @@ class _Verifier:
             letter = DeadLetter.model_validate_json(record.value)
             inputs.on_taken(letter.dead_letter_id.rpartition("/")[0], letter.offset)
         await self._replay(audits, inputs, commits)
-        incarnations = await asyncio.to_thread(input_incarnations, self._settings)
+        incarnations = await input_incarnations(self._settings)
         for topic in self._topics.inputs():
             async for record in self._records(topic.role):
                 if record.offset < commits.get(TP(record.topic, record.partition), 0):
@@ -103,7 +101,7 @@ class _Verifier:
             names = [source.name for source in batch.sources]
             for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
                 if batch.sources[source].kind == "refused":
-                    continue  # it is counted among the dead letters
+                    continue  # counted among the dead letters
                 events_in[record.partition] += inputs.on_taken(names[source], offset)
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             for emission in monitor.apply(record.offset, record.value):
@@ -116,40 +114,26 @@ class _Verifier:
     def _refuse_cut_log(self, record: ConsumerRecord) -> None:
         if record.offset > 0:
             msg = (
-                f"{record.topic}-{record.partition} begins at offset {record.offset}: what came "
-                "before is gone by retention, so nothing can be compared"
+                f"{record.topic}-{record.partition} begins at offset {record.offset}: retention "
+                "has deleted the records before it, so nothing can be compared"
             )
             raise OperatorError(msg)
 
     async def _commits(self) -> dict[TP, int]:
-        # Named one by one: the broker in memory hangs up on who asks for all of a group.
-        asked = [
+        group = self._settings.group
+        partitions = [
             TopicPartition(topic, partition)
             for topic in (*self._topics.sources().values(), self._topics.name("events"))
             for partition in range(self._partitions[topic])
         ]
-        known = await self._known_commits(asked)
-        commits = {TP(*tp): each.offset for tp, each in known.items() if each.offset >= 0}
-        if not commits:
+        found = await ask(self._settings, lambda admin: admin.committed(group, partitions))
+        if not found:
             msg = (
-                f"group {self._settings.group!r} has committed nothing at {self._settings.broker}, "
-                "so there is nothing to check: name the workers' group with --group"
+                f"group {group!r} has committed nothing at {self._settings.broker}, so there is "
+                "nothing to check: name the workers' group with --group"
             )
             raise OperatorError(msg)
-        return commits
-
-    async def _known_commits(self, asked: list[TopicPartition]) -> dict[TopicPartition, Any]:
-        for _ in range(_COORDINATOR_TRIES):
-            # A cluster that has never had a group makes the groups' own topic when asked first.
-            with contextlib.suppress(CoordinatorNotAvailableError, NotCoordinatorError):
-                async with self._admin() as admin:
-                    known: dict[TopicPartition, Any] = await admin.list_consumer_group_offsets(
-                        self._settings.group, partitions=asked
-                    )
-                    return known
-            await asyncio.sleep(_COORDINATOR_PAUSE_S)
-        msg = f"Kafka at {self._settings.broker} does not say who coordinates its groups: try again"
-        raise BrokerUnreachableError(msg)
+        return {TP(*partition): offset for partition, offset in found.items()}
 
     async def _records(self, role: TopicRole) -> AsyncIterator[ConsumerRecord]:
         """Yield every record of a topic, one partition after the other."""
@@ -159,15 +143,6 @@ class _Verifier:
             async for records in self._reader.read(TP(topic, partition)):
                 for record in records:
                     yield record
-
-    @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(**self._settings.connection())
-        try:
-            await admin.start()
-            yield admin
-        finally:
-            await admin.close()
 
 
 def _as_table(findings: dict[TopicRole, Findings]) -> Table:

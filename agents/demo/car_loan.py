@@ -17,8 +17,11 @@ from schemas.event import EventKind
 
 MODEL_ID = "car_loan"
 CHANGED_FROM = 75_000
+"""The row at which the data of the example change."""
 OUTCOME_LAG = 1_000
+"""Predictions between a prediction and its outcome."""
 ROW_MS = 523_152
+"""Mean milliseconds between two rows of the example."""
 CHANGED_SERIES = (
     "feature/car_value",
     "feature/loan_length",
@@ -38,7 +41,7 @@ _TEXTS = ("salary_range", "size_of_downpayment")
 
 
 class LoanMessage(NamedTuple):
-    """One message of a service: which topic's kind, under which id, what."""
+    """One message of a service: its kind, the id of its prediction, its bytes."""
 
     kind: EventKind
     prediction_id: str
@@ -46,7 +49,7 @@ class LoanMessage(NamedTuple):
 
 
 def published(path: Path = DATA, rows: int | None = None) -> Iterator[LoanMessage]:
-    """Yield what the services publish, in the order in which they do."""
+    """Yield the messages of the services, in the order of publication."""
     outcomes: list[tuple[str, int]] = []
     at_ms = 0
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:

@@ -1,8 +1,8 @@
 """Child processes that never outlive the process that started them.
 
 A broker or a worker left behind by a killed parent holds its port and its group membership, and the
-next run then fails for a reason nobody can see. On Linux the kernel ends the child with its parent,
-``kill -9`` included; elsewhere a parent that exits normally ends it through its own clean-up.
+next run fails without a visible cause. On Linux the kernel ends the child with its parent, also
+after ``kill -9``; elsewhere a parent that exits normally ends it in its own clean-up.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+"""From <sys/prctl.h>."""
 
 
 def _die_with_parent() -> Callable[[], None] | None:
@@ -60,7 +61,7 @@ def start_child(
 
 
 def stop_child(process: subprocess.Popen[bytes], *, grace_s: float) -> int:
-    """Ask ``process`` to end, insist after ``grace_s`` seconds; return its exit code."""
+    """Terminate ``process``, kill it after ``grace_s`` seconds; return its exit code."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -71,6 +72,6 @@ def stop_child(process: subprocess.Popen[bytes], *, grace_s: float) -> int:
 
 
 def log_tail(log_path: Path, lines: int = 15) -> str:
-    """Return the last lines of a child's log, for the message that says why it did not start."""
+    """Return the last lines of a child's log, for an error message."""
     text = log_path.read_text(encoding="utf-8", errors="replace") if log_path.exists() else ""
     return "\n".join(text.splitlines()[-lines:])

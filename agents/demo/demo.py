@@ -1,9 +1,11 @@
-"""The demo: a real model goes wrong and is caught, through a real broker.
+"""The demo: the monitor detects the changes of a real model, through a real broker.
 
-It starts a broker (or uses one), creates the topics, starts a worker as its own process, plays the
-car-loan example as its services would publish it, and reads every alert back from its topic.
+It starts a broker or uses one, creates the topics, starts a worker as a process of its own, plays
+the car-loan example as its services would publish it, and reads every alert back from its topic.
+kafka-python plays the services: they use a client of their own.
 """
 
+import asyncio
 import gzip
 import os
 import tempfile
@@ -16,7 +18,7 @@ from subprocess import Popen
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -28,39 +30,51 @@ from agents.demo.car_loan import (
 from agents.demo.child import log_tail, start_child, stop_child
 from agents.demo.collect import Collector
 from agents.demo.embedded_broker import EmbeddedBroker
-from agents.demo.show import _print_alert, _print_closing, _print_story, _show_nothing, summarise
+from agents.demo.show import (
+    print_alert,
+    print_closing,
+    print_nothing,
+    print_story,
+    summarise,
+)
 from agents.errors import FileError, OperatorError, WorkerError
+from agents.kafka.read import LogReader, partitions_of, read_whole
+from agents.kafka.send import send_record
 from agents.kafka.topics import create_topics
 from agents.settings import PREFIX, Settings
 from schemas.event import decode_events
 
 ROOT = Path(__file__).resolve().parents[2]
 STALL_S = 90.0
+"""Seconds without a new pair after which the demo has failed."""
 PATIENT_IDLE_S = 5.0
-"""Producer, broker, worker and reader share one machine here: who is slow is not silent."""
+"""Seconds that ingest waits for a partition. Producer, broker, worker and reader share one machine
+here, so a slow partition is not an idle one."""
 SETTLE_S = 1.5
+"""Seconds after the last pair in which late alerts arrive."""
 STOP_S = 30.0
+"""Seconds for a worker to stop cleanly; it ends itself after 20."""
 Event = LoanMessage | story.StoryMessage
 
 
 class DemoError(WorkerError):
-    """The demo did not come to its end: say why."""
+    """The demo did not reach its end. The message has the cause."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What the operator asked for.
+    """The options of the command.
 
     Parameters
     ----------
     rows
-        Rows of the example that are played; None is all of them.
+        Rows of the example that are played; None for all.
     has_own_broker
-        Whether to start the embedded broker instead of using the one of the settings.
+        Whether to start the embedded broker instead of using that of the settings.
     keeps
-        Whether to stay up afterwards.
+        Whether to keep running afterwards.
     summary
         File for the closing figures.
     is_story
@@ -78,10 +92,9 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
     """Run the demo; return the exit code."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegauge-demo-")))
-        settings = _on_stage(settings, options, stack, console)
-        create_topics(settings)
-        _refuse_used_topics(settings)
-        show = _show_nothing if options.is_story else _print_alert
+        settings = _with_broker(settings, options, stack, console)
+        asyncio.run(_prepare_topics(settings))
+        show = print_nothing if options.is_story else print_alert
         collector = Collector(settings, lambda alert: show(console, alert))
         collector.start()
         stack.callback(collector.stop)
@@ -99,40 +112,44 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
         if options.summary is not None:
             options.summary.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
         if options.is_story:
-            _print_story(console, collector.collected, figures)
+            print_story(console, collector.collected, figures)
         else:
-            _print_closing(console, figures)
+            print_closing(console, figures)
         if options.keeps:
             _keep(settings, play.worker, console)
     return 0 if figures["pairs"] == figures["predictions"] else DemoError.exit_code
 
 
-def _on_stage(
+def _with_broker(
     settings: Settings, options: DemoOptions, stack: ExitStack, console: Console
 ) -> Settings:
-    """Start a broker where none was named; return the settings to play with."""
+    """Start a broker where none was named; return the settings of the demo."""
     changed: dict[str, object] = {}
     if options.has_own_broker:
         changed["broker"] = stack.enter_context(EmbeddedBroker()).bootstrap
         console.print(f"Started the embedded broker at {changed['broker']}.")
     if "idle_s" not in settings.model_fields_set:
         changed["idle_s"] = PATIENT_IDLE_S
-    if options.is_story:  # one order of all alerts: that of time
+    if options.is_story:  # one partition orders all alerts by time
         changed["partitions"] = 1
     return settings.model_copy(update=changed)
 
 
-def _refuse_used_topics(settings: Settings) -> None:
+async def _prepare_topics(settings: Settings) -> None:
+    """Create the topics.
+
+    Raises
+    ------
+    OperatorError
+        When ``events`` holds records already.
+    """
+    await create_topics(settings)
     events = settings.topics.name("events")
-    consumer = KafkaConsumer(**settings.connection())
-    try:
-        partitions = [TopicPartition(events, n) for n in range(settings.partitions)]
-        is_used = any(consumer.end_offsets(partitions).values())
-    finally:
-        consumer.close()
+    async with LogReader(settings).open(await partitions_of(settings, events)) as cursor:
+        is_used = any((await cursor.seek_to_ends()).values())
     if is_used:
         msg = (
-            f"Topic {events!r} at {settings.broker} already holds records, and the demo wants "
+            f"Topic {events!r} at {settings.broker} already holds records, and the demo needs "
             "topics of its own: run it again with another --prefix."
         )
         raise OperatorError(msg)
@@ -152,7 +169,7 @@ class _Worker:
 
 @contextmanager
 def _worker(settings: Settings, log_path: Path) -> Iterator[_Worker]:
-    """Run a worker as operators do: a process of its own, told by the environment."""
+    """Run a worker as operators do: a process of its own, configured by the environment."""
     told = settings.model_dump(mode="json", exclude_unset=True, exclude={"password"})
     env = {f"{PREFIX}{name.upper()}": str(value) for name, value in told.items()}
     command = [str(ROOT / "tidegauge"), "worker"]
@@ -185,11 +202,11 @@ class _Play:
         Parameters
         ----------
         events
-            What is published.
+            The messages of the services.
         start
             Starts a worker.
         is_behind
-            Whether it starts when everything has been published.
+            Whether the worker starts only when all messages are published.
         """
         began_s = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -215,8 +232,8 @@ class _Play:
     def run_story(self, start: Callable[[], _Worker]) -> dict[str, Any]:
         """Play the story; return the closing figures.
 
-        Each part is published before a worker runs: who publishes instants of the past is not
-        waited for.
+        Each part is published before a worker runs: with instants of the past, a running worker
+        would not wait for the slower of two partitions.
         """
         events = list(story.published())
         before = [event for event in events if event.at_ms < story.DOWN.end_ms]
@@ -224,27 +241,19 @@ class _Play:
         if self.worker is not None:
             stop_child(self.worker.process, grace_s=STOP_S)
             self.worker = None
-        self._pass_outage()
+        asyncio.run(self._append_outage())
         figures = self.run(iter(events[len(before) :]), start, is_behind=True)
         return figures | {"seconds": round(first["seconds"] + figures["seconds"], 1)}
 
-    def _pass_outage(self) -> None:
-        """Append the tick that says that hours have passed in which nothing came."""
-        partition = TopicPartition(self._settings.topics.name("events"), 0)
-        consumer = KafkaConsumer(**self._settings.connection(), enable_auto_commit=False)
-        last, is_at_end = b"", False
-        try:
-            consumer.assign([partition])
-            consumer.seek_to_beginning(partition)
-            while not is_at_end:
-                records = consumer.poll(timeout_ms=1_000).get(partition, [])
-                filled = [each.value for each in records if decode_events(each.value).payloads]
-                last, is_at_end = (filled or [last])[-1], bool(last) and not records
-        finally:
-            consumer.close()
-        producer = KafkaProducer(**self._settings.connection(), acks="all")
-        producer.send(partition.topic, story.tick_of_outage(last), partition=0).get(STALL_S)
-        producer.close()
+    async def _append_outage(self) -> None:
+        """Append the tick at the end of the outage."""
+        events = self._settings.topics.name("events")
+        last = b""
+        async for record in read_whole(self._settings, events, partition=0):
+            if decode_events(record.value).payloads:
+                last = record.value
+        tick = story.tick_of_outage(last)
+        await send_record(self._settings, events, None, tick, partition=0)
 
     def _publish(self, events: Iterator[Event]) -> Iterator[int]:
         producer = KafkaProducer(**self._settings.connection(), linger_ms=20, acks="all")
@@ -267,7 +276,7 @@ class _Play:
             producer.close()
 
     def _wait_for_pairs(self) -> Iterator[int]:
-        """Yield the pairs so far until all are there and a moment has passed, or none come."""
+        """Yield the number of pairs, until all have settled or none has come for `STALL_S`."""
         pairs, moved_s = self._pairs(), time.monotonic()
         while True:
             time.sleep(0.1)
@@ -292,11 +301,11 @@ class _Play:
 
 
 def write_files(folder: Path, rows: int | None, console: Console) -> None:
-    """Write what the services publish as two files that `backtest` reads."""
+    """Write the messages of the services as two files that `backtest` reads."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"{folder}: cannot be made a folder: {error.strerror}"
+        msg = f"{folder}: the folder cannot be made: {error.strerror}"
         raise FileError(msg) from error
     paths = {kind: folder / f"{kind}s.jsonl.gz" for kind in ("prediction", "outcome")}
     with ExitStack() as stack:
@@ -313,7 +322,7 @@ def _keep(settings: Settings, worker: _Worker | None, console: Console) -> None:
     topics = settings.topics
     console.print(
         f"\nStill running at {settings.broker}. Publish predictions to {topics.predictions!r} and "
-        f"outcomes to {topics.outcomes!r}; docs/wire.md says what they look like.\n"
+        f"outcomes to {topics.outcomes!r}; docs/wire.md describes their fields.\n"
         f"  ./tidegauge tail alerts --broker {settings.broker}\n"
         "Ctrl-C stops it."
     )

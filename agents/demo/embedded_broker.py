@@ -1,7 +1,9 @@
 """A Kafka-compatible broker of our own process tree: memory only, ready in milliseconds.
 
-For the demo, the tests and a first look. It keeps nothing: when it stops, its topics are gone. What
-Apache Kafka does and it does not: docs/decisions/0002-the-embedded-broker-and-its-limits.md.
+For the demo, the tests and a first look. It keeps nothing: when it stops, its topics are gone. Its
+limits: docs/decisions/0002-the-embedded-broker-and-its-limits.md.
+
+It starts synchronously, also within a running event loop, so it is asked by kafka-python.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from agents.demo.child import log_tail, start_child
 from agents.errors import WorkerError
 
 _LOOK_EVERY_S = 0.2
+"""Seconds between two looks at the broker's process."""
 
 
 class _Stop(Exception):  # noqa: N818 - a request, not an error
@@ -35,7 +38,7 @@ def _ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
     raise _Stop
 
 
-def serve(port: int, say: Callable[[str], None]) -> None:
+def serve(port: int, write: Callable[[str], None]) -> None:
     """Run the embedded broker until SIGTERM or Ctrl-C.
 
     Raises
@@ -46,20 +49,20 @@ def serve(port: int, say: Callable[[str], None]) -> None:
     before = signal.signal(signal.SIGTERM, _ask_to_stop)
     try:
         with EmbeddedBroker(port) as broker:
-            say(
+            write(
                 f"The embedded broker answers at {broker.bootstrap}. It keeps everything in "
                 "memory: when it stops, topics and records are gone."
             )
-            say(f"Point Tidegauge at it:   export TIDEGAUGE_BROKER={broker.bootstrap}")
-            say(f"Point your services at:  bootstrap_servers={broker.bootstrap}")
-            say("Ctrl-C stops it.")
+            write(f"Point Tidegauge at it:   export TIDEGAUGE_BROKER={broker.bootstrap}")
+            write(f"Point your services at:  bootstrap_servers={broker.bootstrap}")
+            write("Ctrl-C stops it.")
             while broker.process.poll() is None:
                 time.sleep(_LOOK_EVERY_S)
             raise BrokerStartError(
                 f"The embedded broker ended by itself, with code {broker.process.returncode}."
             )
     except _Stop:
-        say("The embedded broker has stopped.")
+        write("The embedded broker has stopped.")
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -76,7 +79,7 @@ class BrokerStartError(WorkerError):
 def free_ports(count: int) -> list[int]:
     """Return different TCP ports that are free on the loopback interface right now."""
     with ExitStack() as stack:
-        # All are held at once: a port that has been let go may be the next one given.
+        # All are held at once: a released port may be assigned again.
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
             probe.bind((_HOST, 0))
@@ -112,7 +115,7 @@ def accepts_connections(bootstrap: str) -> bool:
 def answers_metadata(bootstrap: str) -> bool:
     """Return whether a Kafka broker at ``bootstrap`` answers a metadata request with itself in it.
 
-    The port is tried first, because a client that finds nobody there logs a page of errors.
+    The port is tried first, because a client without a broker logs a page of errors.
     """
     if not accepts_connections(bootstrap):
         return False
@@ -151,7 +154,7 @@ class EmbeddedBroker:
     Parameters
     ----------
     port
-        Where to listen; a free port when None.
+        The port to listen on; a free one when None.
     log_path
         File that receives the broker's own output; a temporary file when None.
 
@@ -191,13 +194,13 @@ class EmbeddedBroker:
         """Start the broker and return once it answers."""
         if self._is_port_chosen and not is_port_free(self.port):
             raise BrokerStartError(
-                f"port {self.port} of {_HOST} is taken; choose another with --port, or stop what "
-                "listens there"
+                f"port {self.port} of {_HOST} is in use; choose another with --port, or stop the "
+                "program that listens there"
             )
         if self._log_path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="tidegauge-broker-")
             self._log_path = Path(self._folder.name) / "broker.log"
-        # No environment: the broker would take its options from names as common as CLUSTER_ID.
+        # No environment: the broker reads options from variables as common as CLUSTER_ID.
         # Both addresses are given: by default it listens on every interface.
         url = f"tcp://{self.bootstrap}"
         command = [
@@ -216,7 +219,7 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """End the broker; a second call does nothing."""
         if self._process is not None:
-            # Not terminate(): it then waits 5 s for its connections, and has nothing to save.
+            # Not terminate(): it would wait 5 s for its connections, and it has nothing to save.
             self._process.kill()
             self._process.wait()
             self._process = None

@@ -17,7 +17,7 @@ from agents.demo.collect import Collected
 
 
 def row_of(alert: dict[str, Any]) -> int:
-    """Return the row at which an alert was raised: labelled rows for what needs an outcome."""
+    """Return the row at which an alert was raised; labelled rows where it needs outcomes."""
     counter = "series_seen" if alert["series"] in {"error", "outcome"} else "predictions_seen"
     row: int = alert[counter]
     return row
@@ -46,11 +46,12 @@ def summarise(collected: Collected, published: dict[str, int], seconds: float) -
     }
 
 
-def _print_alert(console: Console, alert: dict[str, Any]) -> None:
+def print_alert(console: Console, alert: dict[str, Any]) -> None:
+    """Print a firing or a resolution as one line."""
     colour = {"critical": "bold red", "warning": "yellow"}.get(alert["severity"], "cyan")
     word = alert["severity"].upper()
     if alert["status"] == "resolved":
-        colour, word = "green", "OVER"
+        colour, word = "green", "RESOLVED"
     console.print(
         f"[{colour}]{word:8}[/] {escape(alert['summary'])}",
         highlight=False,
@@ -58,7 +59,8 @@ def _print_alert(console: Console, alert: dict[str, Any]) -> None:
     )
 
 
-def _print_closing(console: Console, figures: dict[str, Any]) -> None:
+def print_closing(console: Console, figures: dict[str, Any]) -> None:
+    """Print the series that changed, the delays of their alerts, and the counts."""
     rows: dict[str, list[int]] = {}
     for alert in figures["alerts"]:
         rows.setdefault(alert["series"], []).append(alert["row"])
@@ -80,21 +82,21 @@ def _print_closing(console: Console, figures: dict[str, Any]) -> None:
         table.add_row(series, changed, "no" if first is None else "yes", late)
     console.print(table)
     counts = ("predictions", "outcomes", "pairs", "dead_letters", "feedback")
-    said = ", ".join(f"{figures[name]:,} {name.replace('_', ' ')}" for name in counts)
+    counted = ", ".join(f"{figures[name]:,} {name.replace('_', ' ')}" for name in counts)
     closing = (
-        f"{said}, {len(figures['alerts'])} alerts, {figures['resolved']} of them over, in "
+        f"{counted}, {len(figures['alerts'])} alerts, {figures['resolved']} of them resolved, in "
         f"{figures['seconds']} s."
     )
     console.print(closing, soft_wrap=True)
 
 
-def _show_nothing(console: Console, alert: dict[str, Any]) -> None:
-    """Wait: alerts of several models come in no order, and are shown in that of time."""
+def print_nothing(console: Console, alert: dict[str, Any]) -> None:
+    """Print nothing: alerts of several models arrive unordered, and are printed at the end."""
 
 
-def _print_story(console: Console, collected: Collected, figures: dict[str, Any]) -> None:
-    """Show each word about each alert as `tail alerts` does."""
-    for alert in collected.words():
+def print_story(console: Console, collected: Collected, figures: dict[str, Any]) -> None:
+    """Show each transition of each alert as `tail alerts` does."""
+    for alert in collected.transitions():
         line = describe("alerts", orjson.dumps(alert))
         console.print(line, highlight=False, soft_wrap=True)
     fired = len(figures["alerts"])

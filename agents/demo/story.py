@@ -1,11 +1,11 @@
-"""A story of two models, as their services would have published it: what a monitor must notice.
+"""A story of two models, as messages of their services, with changes that a monitor must detect.
 
-`loan` lends money, `price` sets prices; each answers every 15 seconds, and what was right is known
-a minute later. For a while all is well. Then baskets become fuller for an hour, three times; those
-who ask for loans become richer for more than a day, and the model errs more often; customers go
-online for ten hours; the outcomes of loans do not come for four; and at last what sends all the
-predictions is down for two. In the end all is well. Whoever reads the alerts should be able to tell
-this story.
+`loan` decides on loans, `price` sets prices. Each predicts every 15 seconds, and its outcome is
+known a minute later. After a normal period baskets become fuller for an hour, three times.
+Applicants for loans become richer for more than a day, and the model errs more often. Customers go
+online for ten hours. The outcomes of loans are missing for four hours. At last the service that
+sends all predictions is down for two. Then all is normal again. A reader of the alerts should be
+able to reconstruct this story.
 """
 
 import random
@@ -20,13 +20,16 @@ from schemas.event import EventKind, decode_events, encode_tick
 START_MS = 1_772_409_600_000
 """2026-03-02T00:00:00Z, a Monday."""
 ROW_MS = 15_000
+"""Milliseconds between two predictions of a model."""
 ROWS = 20_400
+"""Predictions of each model: 85 hours."""
 LABELLED_AFTER_MS = 60_000
+"""Milliseconds from a prediction to its outcome."""
 _HOUR_MS = 3_600_000
 
 
 class StoryMessage(NamedTuple):
-    """One message of a service: which topic's kind, under which id, what, and when."""
+    """One message of a service: its kind, the id of its prediction, its bytes, its instant."""
 
     kind: EventKind
     prediction_id: str
@@ -36,13 +39,13 @@ class StoryMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """Something that happens, in hours since the story's beginning."""
+    """A period, in hours since the beginning of the story."""
 
     start: float
     end: float
 
     def holds(self, at_ms: int) -> bool:
-        """Tell whether an instant lies in it."""
+        """Return whether an instant lies in it."""
         return self.start <= (at_ms - START_MS) / _HOUR_MS < self.end
 
     @property
@@ -52,7 +55,7 @@ class Spell:
 
     @property
     def end_ms(self) -> int:
-        """The instant at which it is over."""
+        """The instant at which it ends."""
         return START_MS + round(self.end * _HOUR_MS)
 
 
@@ -61,13 +64,11 @@ WRONG = Spell(31, 56)
 UNLABELLED = Spell(64, 68)
 ONLINE = Spell(36, 46)
 DOWN = Spell(76, 78)
-CHAPTERS = tuple(START_MS + hours * _HOUR_MS for hours in (27, 43, 59, 77))
-"""Instants that part the story: what comes and goes; what comes; what stays, goes; what stops."""
 FLAPS = (Spell(10.0, 11.0), Spell(19.5, 20.5), Spell(29.0, 30.0))
 
 
 def published() -> Iterator[StoryMessage]:
-    """Yield what both services publish, in the order of time."""
+    """Yield the messages of both services, in the order of time."""
     events = [*_loan(), *_price()]
     events.sort(key=lambda event: event.at_ms)
     yield from events
@@ -135,9 +136,9 @@ def _outcome(model_id: str, row: int, at_ms: int, outcome: bool | float) -> Stor
 
 
 def tick_of_outage(last: bytes) -> bytes:
-    """Return the tick that says that nothing came while what sends predictions was down.
+    """Return the tick at the end of the outage of the service that sends predictions.
 
-    A worker ticks by the clock; in the story two hours have to pass in none.
+    A worker ticks by the wall clock; in the story two hours must pass at once.
 
     Parameters
     ----------
@@ -145,5 +146,5 @@ def tick_of_outage(last: bytes) -> bytes:
         The last record of ``events`` with events in it, before the last chapter is published.
     """
     appended_at = decode_events(last).appended_at or 0
-    # What was right is known for a minute longer: time passes from the last of that on.
+    # Outcomes arrive for one minute longer: time passes from the last of them on.
     return encode_tick(appended_at + DOWN.end_ms - DOWN.start_ms - LABELLED_AFTER_MS)

@@ -1,68 +1,73 @@
-"""Follow what becomes of a record that a command has written: its place in the log, the state."""
+"""Track a record that a command has written: its place in the log, and the state that covers it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
-from kafka import KafkaConsumer, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
-from agents.kafka.read import POLL_MS, connected_consumer, ends_of, refuse_missing
+from agents.kafka.admin import partition_counts
+from agents.kafka.read import Cursor, LogReader
 from agents.settings import Settings
 from schemas.event import decode_events
 from schemas.topics import model_partition
 from streams.state import StateRecord, StateView
 
 SourcePosition = tuple[int, int]
-"""A partition, and an offset there."""
+"""A partition, and an offset in it."""
 
 
-@contextmanager
-def following(settings: Settings, source: str, model_ids: Iterable[str]) -> Iterator[RecordTracker]:
-    """Follow what becomes of records of a topic that are about these models, from now on."""
+@asynccontextmanager
+async def tracking(
+    settings: Settings, source: str, model_ids: Iterable[str]
+) -> AsyncIterator[RecordTracker]:
+    """Track the records about these models that are written to a topic in the block.
+
+    Raises
+    ------
+    OperatorError, BrokerUnreachableError
+        When a topic or the broker is not there.
+    """
     topics = [settings.topics.name("events"), settings.topics.name("state")]
-    refuse_missing(settings, (source, *topics))
+    await partition_counts(settings, (source, *topics))
     numbers = sorted({model_partition(model_id, settings.partitions) for model_id in model_ids})
-    with connected_consumer(settings) as consumer:
-        partitions = [TopicPartition(topic, number) for topic in topics for number in numbers]
-        consumer.assign(partitions)
-        for partition, end in ends_of(consumer, partitions).items():
-            consumer.seek(partition, end)
-        yield RecordTracker(settings, source, consumer)
+    partitions = [TopicPartition(topic, number) for topic in topics for number in numbers]
+    async with LogReader(settings).open(partitions) as cursor:
+        await cursor.seek_to_ends()
+        yield RecordTracker(settings, source, cursor)
 
 
 class RecordTracker:
-    """Knows what has become of records.
+    """Knows the place in the log of records, and the snapshots that cover them.
 
     Parameters
     ----------
     settings
         Which cluster.
     source
-        The topic that they were written to.
-    consumer
+        The topic that they are written to.
+    cursor
         Stands where the log and the state ended before they were written.
     """
 
-    def __init__(self, settings: Settings, source: str, consumer: KafkaConsumer) -> None:
+    def __init__(self, settings: Settings, source: str, cursor: Cursor) -> None:
         self._source = source
         self._events = settings.topics.name("events")
-        self._consumer = consumer
+        self._cursor = cursor
         self._view = StateView()
         self._places: dict[SourcePosition, SourcePosition] = {}
 
-    def poll(self) -> None:
-        """Take note of what has happened, or wait for it a moment."""
-        for partition, records in self._consumer.poll(POLL_MS).items():
-            for record in records:
-                if partition.topic == self._events:
-                    self._take(record)
-                else:
-                    self._view.take(StateRecord(record.key, record.value))
+    async def poll(self) -> None:
+        """Read the records that have arrived, or wait for some for a moment."""
+        for record in await self._cursor.fetch():
+            if record.topic == self._events:
+                self._on_events(record)
+            else:
+                self._view.take(StateRecord(record.key, record.value))
 
     def place(self, position: SourcePosition) -> str | None:
-        """Return where in the log a record stands, in words; None while it does not."""
+        """Return the place in the log of a record, in words; None while it has none."""
         if position not in self._places:
             return None
         partition, offset = self._places[position]
@@ -73,7 +78,7 @@ class RecordTracker:
         place, newest = self._places.get(position), self._view.newest(model_id)
         return newest[1] if place and newest and newest[0] >= place[1] else None
 
-    def _take(self, record: Any) -> None:
+    def _on_events(self, record: ConsumerRecord) -> None:
         batch = decode_events(record.value)
         for index, offset in zip(batch.source_index, batch.source_offset, strict=True):
             source = batch.sources[index]

@@ -1,24 +1,26 @@
-"""Keep an Alertmanager told of what is firing, from the compacted topic ``status``.
+"""Post the firing alerts to an Alertmanager, from the compacted topic ``status``.
 
-Rule 1. What fires is posted at once and again every ``resend_s``, each time as firing for four
-        times that long: when nobody posts any more, Alertmanager lets it go by itself.
-Rule 2. What fires no more, is muted, or has other labels than before is posted as ended, for a
-        quarter of an hour: an Alertmanager that restarts has forgotten what was open.
-Rule 3. Every try is made from `status` as it is then: an outage of any length ends with the truth.
-Rule 4. All is read from `status` at the start; nothing is committed, there is nothing to lose.
+Rule 1. A firing alert is posted at once and again every ``resend_s``, each time as firing for four
+        times that long: without further posts Alertmanager resolves it by itself.
+Rule 2. An alert that is resolved, is muted, or has other labels than before is posted as ended, for
+        a quarter of an hour: an Alertmanager that restarts has forgotten which alerts were open.
+Rule 3. Every attempt is made from `status` as it is then: after an outage of any length
+        Alertmanager has the present state.
+Rule 4. All of `status` is read at the start. Nothing is committed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import SecretStr
 
+from agents.kafka.read import Cursor, LogReader
 from agents.notify.firing import FiringAlerts, Now
 from agents.notify.http import HttpSender, Rejection, Request
 from agents.notify.messages import alertmanager_alert, alertmanager_labels
@@ -26,25 +28,30 @@ from agents.telemetry import RateLimit, get_logger
 from schemas.alert import Alert
 
 RESEND_S = 60.0
+"""Seconds between two posts, as Prometheus resends by default (rules.alert.resend-delay)."""
 _FIRING_FOR_RESENDS = 4
+"""Posts after which an alert would end by itself, as in Prometheus."""
 _ENDED_FOR = timedelta(minutes=15)
+"""How long an end is posted, as in Prometheus (resolvedRetention)."""
 _POLL_S = 0.5
-_COMPLAINS_EVERY_S = 3_600.0
+"""Seconds of one poll of ``status`` at most; a change arrives at once."""
+_LOG_EVERY_S = 3_600.0
+"""Seconds between two log lines about the same status code of a rejection."""
 _PATH = "/api/v2/alerts"
 _log = get_logger(__name__)
 
 
 class AlertmanagerBook:
-    """What an Alertmanager has been told, and is to be told next.
+    """The alerts that were posted to an Alertmanager, and those to post next.
 
     Parameters
     ----------
     url
-        Alertmanager's address, without its API's path.
+        Alertmanager's address, without the path of its API.
     links
-        What links to the runbook begin with; None leaves them out.
+        The base URL of links to the runbook; None leaves them out.
     resend_s
-        How often it is told what fires.
+        Seconds between two posts of a firing alert.
     """
 
     def __init__(self, url: SecretStr, links: str | None, resend_s: float = RESEND_S) -> None:
@@ -52,13 +59,13 @@ class AlertmanagerBook:
         self._links = links
         self.resend_s = resend_s
         self._firing_for = timedelta(seconds=_FIRING_FOR_RESENDS * resend_s)
-        self._told: dict[bytes, Alert] = {}
+        self._posted: dict[bytes, Alert] = {}
         self._ended: dict[bytes, tuple[Alert, datetime]] = {}
 
     def request(self, firing: list[Alert], now: datetime) -> Request | None:
-        """Return what to post now; None when nothing fires and nothing has just ended."""
+        """Return the next post; None when no alert fires and none has just ended."""
         wanted = {_labels_key(alert): alert for alert in firing}
-        for key, alert in self._told.items():
+        for key, alert in self._posted.items():
             if key not in wanted:
                 self._ended.setdefault(key, (alert, now))
         self._ended = {
@@ -66,14 +73,14 @@ class AlertmanagerBook:
             for key, (alert, ended_at) in self._ended.items()
             if key not in wanted and now - ended_at < _ENDED_FOR
         }
-        self._told = wanted
-        posted = [self._posted(alert, now + self._firing_for, now) for alert in wanted.values()]
-        posted += [self._posted(alert, at, now) for alert, at in self._ended.values()]
+        self._posted = wanted
+        posted = [self._entry(alert, now + self._firing_for, now) for alert in wanted.values()]
+        posted += [self._entry(alert, at, now) for alert, at in self._ended.values()]
         return Request(url=self._url, body=orjson.dumps(posted)) if posted else None
 
-    def _posted(self, alert: Alert, ends_at: datetime, now: datetime) -> Mapping[str, Any]:
-        posted: Mapping[str, Any] = alertmanager_alert(alert, ends_at, now, self._links)
-        return posted
+    def _entry(self, alert: Alert, ends_at: datetime, now: datetime) -> Mapping[str, Any]:
+        entry: Mapping[str, Any] = alertmanager_alert(alert, ends_at, now, self._links)
+        return entry
 
 
 def _labels_key(alert: Alert) -> bytes:
@@ -85,80 +92,66 @@ class Refresher:
 
     Parameters
     ----------
-    consumer
-        Of no group, not yet started.
+    reader
+        Reads partitions.
     partitions
         Those of ``status``.
     book
-        What to post.
-    courier
-        How.
+        Makes the requests.
+    sender
+        Sends them.
     now
         The clock.
     """
 
     def __init__(
         self,
-        consumer: AIOKafkaConsumer,
+        reader: LogReader,
         partitions: Sequence[TopicPartition],
         book: AlertmanagerBook,
-        courier: HttpSender,
+        sender: HttpSender,
         now: Now,
     ) -> None:
-        self._consumer = consumer
+        self._reader = reader
         self._partitions = partitions
         self._book = book
-        self._courier = courier
+        self._sender = sender
         self._now = now
-        self._board = FiringAlerts()
-        self._refusals = RateLimit(_COMPLAINS_EVERY_S)
+        self._firing = FiringAlerts()
+        self._rejections = RateLimit(_LOG_EVERY_S)
 
     async def run(self) -> None:
         """Follow and post until cancelled."""
         loop = asyncio.get_running_loop()
-        try:
-            await self._consumer.start()
-            self._consumer.assign(self._partitions)
-            await self._consumer.seek_to_beginning(*self._partitions)
-            while not await self._has_caught_up():
-                await self._read(_POLL_S)
-            _log.info(f"{len(self._board.open)} alerts are firing", firing=len(self._board.open))
+        async with self._reader.open(self._partitions) as cursor:
+            async for records in cursor.read_to_ends():
+                self._apply(records)
+            _log.info(f"{len(self._firing.open)} alerts are firing", firing=len(self._firing.open))
             while True:
-                await self._post()
+                await self._post(cursor)
                 due_s = loop.time() + self._book.resend_s
                 while (left_s := due_s - loop.time()) > 0:
-                    if await self._read(min(_POLL_S, left_s)):
+                    if records := await cursor.fetch(min(_POLL_S, left_s)):
+                        self._apply(records)
                         break
-        finally:
-            await self._consumer.stop()
 
-    async def _has_caught_up(self) -> bool:
-        for partition in self._partitions:
-            # The high watermark of a fetch: the embedded broker's end offsets lag.
-            end = self._consumer.highwater(partition)
-            if end is None or await self._consumer.position(partition) < end:
-                return False
-        return True
+    def _apply(self, records: Iterable[ConsumerRecord]) -> None:
+        for record in records:
+            self._firing.apply(record.key, record.value)
 
-    async def _read(self, timeout_s: float) -> int:
-        fetched = await self._consumer.getmany(timeout_ms=int(timeout_s * 1_000))
-        for records in fetched.values():
-            for record in records:
-                self._board.take(record.key, record.value)
-        return sum(map(len, fetched.values()))
+    async def _post(self, cursor: Cursor) -> None:
+        async def make() -> Request | None:
+            # Each attempt posts the alerts as they are then, however long the target was away.
+            while records := await cursor.fetch(0.0):
+                self._apply(records)
+            now = self._now()
+            return self._book.request(self._firing.firing(now), now)
 
-    async def _post(self) -> None:
-        refusal = await self._courier.deliver(self._make)
-        if refusal is not None:
-            self._say_refused(refusal)
+        rejection = await self._sender.deliver(make)
+        if rejection is not None:
+            self._log_rejection(rejection)
 
-    async def _make(self) -> Request | None:
-        while await self._read(0.0):
-            pass
-        now = self._now()
-        return self._book.request(self._board.firing(now), now)
-
-    def _say_refused(self, refusal: Rejection) -> None:
+    def _log_rejection(self, rejection: Rejection) -> None:
         now_s = asyncio.get_running_loop().time()
-        if self._refusals.take(str(refusal.status), now_s) is not None:
-            _log.error(f"Alertmanager refuses what it is told ({refusal.status}): {refusal.text}")
+        if self._rejections.admit(str(rejection.status), now_s) is not None:
+            _log.error(f"Alertmanager rejects a request ({rejection.status}): {rejection.text}")

@@ -1,7 +1,7 @@
-"""Read ``--to KIND=WHERE``: who is to be told, and the secret that this takes.
+"""Read ``--to KIND=WHERE``: a target, and its secret.
 
-WHERE is an address, a file that holds it, or ``env:NAME``, a variable that holds it. A value that
-may be a secret is never repeated in a message.
+WHERE is an address, a file that holds it, or ``env:NAME``, a variable that holds it. A message
+never repeats a value that may be a secret.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _NAMES: dict[TargetKind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Who is to be told.
+    """A target of notify.
 
     Parameters
     ----------
     kind
-        In what language.
+        Its protocol.
     secret
         The address; for PagerDuty the key.
     url
-        The address without anything that may be a secret: its origin.
+        The origin of the address, which is no secret.
     label
-        Short, stable for as long as --to is spelt alike, also when the secret behind it changes:
-        the consumer group ends with it.
+        The end of the consumer group's name. It depends on the spelling of --to alone, so that it
+        survives a change of the secret in a file.
     is_exposed
-        Whether a secret stands on the command line, where every user of the machine can read it.
+        Whether a secret is on the command line, where every user of the machine can read it.
     """
 
     kind: TargetKind
@@ -60,17 +60,17 @@ class Destination:
 
     @property
     def name(self) -> str:
-        """The target as messages name it."""
+        """The target's name in messages."""
         return f"{_NAMES[self.kind]} at {self.url}"
 
 
 def read_destinations(texts: Sequence[str], pagerduty_url: str) -> list[Destination]:
-    """Return what each ``--to TEXT`` asks for; see `read_destination`.
+    """Return the target of each ``--to TEXT``; see `read_destination`.
 
     Raises
     ------
     ValueError
-        Also when two of them are the same: they would share a consumer group.
+        When a text is wrong, or two are the same: they would share a consumer group.
     """
     destinations = [read_destination(text, pagerduty_url) for text in texts]
     if len({each.label for each in destinations}) < len(destinations):
@@ -80,21 +80,21 @@ def read_destinations(texts: Sequence[str], pagerduty_url: str) -> list[Destinat
 
 
 def read_destination(text: str, pagerduty_url: str) -> Destination:
-    """Return what ``--to TEXT`` asks for.
+    """Return the target of one ``--to TEXT``.
 
     Parameters
     ----------
     text
         ``KIND=WHERE``.
     pagerduty_url
-        Where PagerDuty takes events; its customers in Europe have another address.
+        The address of PagerDuty's Events API; customers in Europe have another one.
 
     Raises
     ------
     ValueError
-        When it is no such text, with a sentence for the operator.
+        When the text has another form, with a sentence for the operator.
     OperatorError, FileError
-        When what it names is not there, or not what it should be.
+        When the file, the variable or its value is missing or wrong.
     """
     name, equals, where = text.partition("=")
     kind = next((each for each in get_args(TargetKind) if each == name), None)
@@ -132,7 +132,7 @@ def _spelling(where: str) -> str:
 
 
 def _held(kind: TargetKind, where: str) -> str:
-    """Return the address or key itself."""
+    """Return the address or the key."""
     if where.startswith(_ENVIRONMENT):
         name = where.removeprefix(_ENVIRONMENT)
         if not (held := os.environ.get(name, "").strip()):
@@ -150,9 +150,9 @@ def _read(kind: TargetKind, where: str) -> str:
     path = Path(where)
     if not path.exists() and not _is_surely_a_path(path):
         raise FileError(
-            f"--to {kind}: no such file. It is not repeated here, since it may be a secret: put a "
-            f"key or an address that is secret into a file, and name the file: {kind}=FILE. An "
-            "address begins with http:// or https://."
+            f"--to {kind}: no such file. The value is not repeated here, since it may be a secret: "
+            f"put a secret key or address into a file, and name the file: {kind}=FILE. An address "
+            "begins with http:// or https://."
         )
     try:
         held = path.read_text(encoding="utf-8").strip()
@@ -179,6 +179,6 @@ def _origin(kind: TargetKind, address: str) -> str:
     except ValueError:
         pass  # its message repeats the address
     raise OperatorError(
-        f"--to {kind}: what it names is not an address like https://host:port/path (it is not "
-        "repeated here, since it may be a secret)"
+        f"--to {kind}: the value is not an address like https://host:port/path (it is not repeated "
+        "here, since it may be a secret)"
     )

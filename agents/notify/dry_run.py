@@ -1,15 +1,14 @@
-"""Show what notify would begin with: it joins no group, commits and sends nothing."""
+"""Show the first requests of notify: it joins no group, commits nothing and sends nothing."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from faust.types import TP
+from aiokafka import TopicPartition
 
-from agents.kafka.log_reader import LogReader
+from agents.kafka.admin import ask, explained
+from agents.kafka.read import LogReader
 from agents.notify.alertmanager import AlertmanagerBook
 from agents.notify.destinations import Destination
 from agents.notify.firing import StartPoints, read_notice
@@ -17,17 +16,16 @@ from agents.notify.http import Request
 from agents.notify.messages import Notice
 from agents.notify.notify import (
     NotifyOptions,
-    count_partitions,
     group_of,
-    kafka_in_words,
     now,
+    require_topics,
     target_of,
 )
 from agents.settings import Settings
 from agents.telemetry import HIDDEN
 
 
-def preview(settings: Settings, options: NotifyOptions, write: Callable[[str], None]) -> None:
+async def preview(settings: Settings, options: NotifyOptions, write: Callable[[str], None]) -> None:
     """Write each request that `notify` would begin with, one line of JSON each.
 
     Raises
@@ -35,11 +33,11 @@ def preview(settings: Settings, options: NotifyOptions, write: Callable[[str], N
     OperatorError
         When topics are missing.
     BrokerUnreachableError
-        When Kafka cannot be asked.
+        When Kafka does not answer.
     """
-    partitions = range(count_partitions(settings))
-    with kafka_in_words(settings):
-        asyncio.run(_Preview(settings, options, partitions, write).run())
+    partitions = range(await require_topics(settings))
+    with explained(settings, "notify could not read"):
+        await _Preview(settings, options, partitions, write).write_all()
 
 
 class _Preview:
@@ -54,46 +52,37 @@ class _Preview:
         self._options = options
         self._partitions = partitions
         self._write = write
-        self._openings = StartPoints(LogReader(settings.connection()), settings.topics, now)
+        self._reader = LogReader(settings)
+        self._start_points = StartPoints(self._reader, settings.topics, now)
 
-    async def run(self) -> None:
-        """Write what each target would be told first."""
+    async def write_all(self) -> None:
+        """Write the first requests to each target."""
         for destination in self._options.destinations:
             if destination.kind == "alertmanager":
-                board = await self._openings.read_board(*self._partitions)
+                firing = await self._start_points.read_firing(*self._partitions)
                 book = AlertmanagerBook(destination.secret, self._options.links)
-                self._show(destination, book.request(board.firing(now()), now()))
+                self._show(destination, book.request(firing.firing(now()), now()))
                 continue
             target = target_of(destination, self._options)
             async for notice in self._notices(group_of(self._settings, destination)):
                 self._show(destination, target.request(notice))
 
     async def _notices(self, group: str) -> AsyncIterator[Notice]:
-        for partition, committed in (await self._commits(group)).items():
-            opening = await self._openings.read(partition, committed)
+        topic = self._settings.topics.name("alerts")
+        alerts = [TopicPartition(topic, partition) for partition in self._partitions]
+        commits = await ask(self._settings, lambda admin: admin.committed(group, alerts))
+        for each in alerts:
+            committed = commits.get(each)
+            start = await self._start_points.read(each.partition, committed)
             if committed is None:
-                for notice in opening.notices:
+                for notice in start.notices:
                     yield notice
                 continue
-            alerts = TP(self._settings.topics.name("alerts"), partition)
-            async for records in self._openings.reader.read(alerts):
-                unread = (each for each in records if each.offset >= committed)
+            async for records in self._reader.read(each):
+                unread = (record for record in records if record.offset >= committed)
                 for notice in filter(None, map(read_notice, unread)):
-                    if opening.seen.take(notice.alert.alert_id):
+                    if start.seen.add(notice.alert.alert_id):
                         yield notice
-
-    async def _commits(self, group: str) -> dict[int, int | None]:
-        consumer = AIOKafkaConsumer(
-            **self._settings.connection(), group_id=group, enable_auto_commit=False
-        )
-        alerts = self._settings.topics.name("alerts")
-        try:
-            await consumer.start()
-            return {
-                n: await consumer.committed(TopicPartition(alerts, n)) for n in self._partitions
-            }
-        finally:
-            await consumer.stop()
 
     def _show(self, destination: Destination, request: Request | None) -> None:
         if request is None:

@@ -1,4 +1,4 @@
-"""What is firing now, as ``status`` and ``alerts`` have it."""
+"""The alerts that are firing now, from ``status`` and ``alerts``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from schemas.status import Status
 from schemas.topics import Topics
 
 REMEMBERED = 100_000
+"""Ids that are kept to recognise copies: some 20 MB. A worker repeats far fewer after a restart."""
 Now = Callable[[], datetime]
 _log = get_logger(__name__)
 
 
 @dataclass(slots=True)
 class FiringAlerts:
-    """What is open, by fingerprint: `status` read up to somewhere."""
+    """The open alerts by fingerprint: `status` up to the record that was applied last."""
 
     open: dict[bytes, Status] = field(default_factory=dict)
     unreadable: int = 0
 
-    def take(self, key: bytes | None, value: bytes | None) -> None:
-        """Take one record into account."""
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Apply one record of ``status``."""
         if key is None:
             return
         if value is None:
@@ -39,12 +40,12 @@ class FiringAlerts:
             self.open[key] = _read_status(value)
         except ValueError:
             self.unreadable += 1
-            _log.error("A record of status cannot be read by this version; it is passed over")
+            _log.error("A record of status cannot be read by this version and is skipped")
 
     def firing(self, now: datetime) -> list[Alert]:
-        """Return the open alerts that nobody has muted, as they stand."""
+        """Return the open alerts that are not muted, in their present state."""
         return [
-            standing(status)
+            present_state(status)
             for status in self.open.values()
             if not is_muted(status.muted_until, now)
         ]
@@ -58,10 +59,10 @@ def _read_status(value: bytes) -> Status:
     return status
 
 
-def standing(status: Status) -> Alert:
-    """Return the last transition of an alert with what people have said since."""
-    told = {"acknowledged": status.acknowledged, "muted_until": status.muted_until}
-    return status.alert.model_copy(update=told)
+def present_state(status: Status) -> Alert:
+    """Return the last transition of an alert, with the controls that came after it."""
+    controls = {"acknowledged": status.acknowledged, "muted_until": status.muted_until}
+    return status.alert.model_copy(update=controls)
 
 
 def is_muted(muted_until: str | None, at: datetime) -> bool:
@@ -81,16 +82,16 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StartPoint:
-    """A partition of ``alerts`` up to where a target goes on.
+    """The place in a partition of ``alerts`` at which a target starts.
 
     Parameters
     ----------
     notices
-        What was firing there, oldest first.
+        The alerts that were firing there, oldest first.
     next_offset
-        Where it goes on; what lies below is in ``notices`` or over.
+        Offset of the next record to deliver. Alerts below it are in ``notices`` or resolved.
     seen
-        The ids of the transitions below.
+        The ids of the transitions below it.
     """
 
     notices: Sequence[Notice]
@@ -104,7 +105,7 @@ class RecentIds:
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
 
-    def take(self, alert_id: str) -> bool:
+    def add(self, alert_id: str) -> bool:
         """Remember an id; return whether it is new."""
         if alert_id in self._ids:
             return False
@@ -116,14 +117,14 @@ class RecentIds:
 
 @dataclass(frozen=True, slots=True)
 class StartPoints:
-    """Reads what is firing.
+    """Reads start points.
 
     Parameters
     ----------
     reader
         Reads partitions to their ends.
     topics
-        Where alerts and status are.
+        Names of topics.
     now
         The clock.
     """
@@ -141,34 +142,34 @@ class StartPoints:
         async for records in self.reader.read(alerts):
             below = [each for each in records if committed is None or each.offset < committed]
             for notice in filter(None, map(read_notice, below)):
-                if seen.take(notice.alert.alert_id):
+                if seen.add(notice.alert.alert_id):
                     last.pop(notice.alert.fingerprint, None)  # oldest first: it moves to the end
                     last[notice.alert.fingerprint] = notice
             next_offset = records[-1].offset + 1
-        board = await self.read_board(partition)
-        firing = [each for each in last.values() if each.alert.status != "resolved"]
+        firing = await self.read_firing(partition)
+        open_notices = [each for each in last.values() if each.alert.status != "resolved"]
         return StartPoint(
-            [_as_it_stands(each, board, self.now()) for each in firing],
+            [_in_present_state(each, firing, self.now()) for each in open_notices],
             next_offset if committed is None else committed,
             seen,
         )
 
-    async def read_board(self, *partitions: int) -> FiringAlerts:
-        """Read what ``status`` says now, with what people have said since the last transition."""
-        board = FiringAlerts()
+    async def read_firing(self, *partitions: int) -> FiringAlerts:
+        """Read the firing alerts from partitions of ``status``, to their ends."""
+        firing = FiringAlerts()
         for partition in partitions:
             async for records in self.reader.read(TP(self.topics.name("status"), partition)):
                 for record in records:
-                    board.take(record.key, record.value)
-        return board
+                    firing.apply(record.key, record.value)
+        return firing
 
 
-def _as_it_stands(notice: Notice, board: FiringAlerts, at: datetime) -> Notice:
-    status = board.open.get(notice.alert.fingerprint.encode())
+def _in_present_state(notice: Notice, firing: FiringAlerts, at: datetime) -> Notice:
+    status = firing.open.get(notice.alert.fingerprint.encode())
     if status is None or status.alert.alert_id != notice.alert.alert_id:
         return notice
     return Notice(
-        alert=standing(status),
+        alert=present_state(status),
         record=notice.record,
         is_muted=is_muted(status.muted_until, at),
     )
@@ -182,7 +183,7 @@ def read_notice(record: ConsumerRecord) -> Notice | None:
     except ValueError:
         _log.error(
             f"{record.topic}-{record.partition} offset {record.offset} cannot be read by this "
-            "version and is passed over"
+            "version and is skipped"
         )
         return None
     return Notice(alert=alert, record=record.value, is_muted=muted)

@@ -1,12 +1,12 @@
-"""Hand requests to an HTTP server that may be away, slow, busy or the wrong one.
+"""Send requests to an HTTP server that may be down, slow, busy or misconfigured.
 
-Rule 1. Taken (2xx) is done.
-Rule 2. Away or busy (no connection, no answer in time, 408, 425, 429, 5xx) is tried again for ever,
-        later and later, and never sooner than ``Retry-After`` asks for, within a bound.
-Rule 3. Nobody here by that address or key (3xx, 401, 403, 404, 405, 407, 410) is the operator's to
-        mend: the process ends, and what was to be said is said at the next start.
-Rule 4. Refused otherwise: this request is wrong, the next may not be. The caller says it, goes on.
-Rule 5. No address beyond the origin, no key and no header is ever in a message.
+Rule 1. A 2xx answer is success.
+Rule 2. A target that is unavailable (no connection, no answer in time, 408, 425, 429, 5xx) is tried
+        again without limit, after growing pauses that honour ``Retry-After`` within a bound.
+Rule 3. A wrong address or key (3xx, 401, 403, 404, 405, 407, 410) needs the operator: the process
+        ends, and the request is sent again at the next start.
+Rule 4. Any other answer rejects this request alone. The caller logs it and continues.
+Rule 5. No log line or error contains a key, a header, or more of an address than its origin.
 """
 
 from __future__ import annotations
@@ -27,23 +27,27 @@ from agents.errors import OperatorError
 from agents.telemetry import HIDDEN, RateLimit, get_logger, printable
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30.0)
+"""Seconds for one request; PagerDuty and Slack answer within a few."""
 _BUSY = frozenset({408, 425, 429})
-_NOBODY = frozenset({401, 403, 404, 405, 407, 410})
+_MISCONFIGURED = frozenset({401, 403, 404, 405, 407, 410})
 _SHOWN_CHARACTERS = 200
+"""Characters of an answer that a log line shows."""
 _READ_BYTES = 4_096
-_COMPLAINS_EVERY_S = 60.0
+"""Bytes that are read of an answer, which may be a long page of HTML."""
+_LOG_EVERY_S = 60.0
+"""Seconds between two log lines about a target that stays unavailable."""
 _log = get_logger(__name__)
 
 
-class TargetAwayError(Exception):
-    """The target took nothing, now. The courier tries again.
+class TargetUnavailableError(Exception):
+    """The target accepts nothing at present. The sender tries again.
 
     Parameters
     ----------
     reason
-        What an operator is told.
+        The cause, for a log line.
     asked_s
-        The pause that the target asks for.
+        The pause that the target asks for, in seconds.
     """
 
     def __init__(self, reason: str, asked_s: float = 0.0) -> None:
@@ -59,11 +63,11 @@ class Request:
     Parameters
     ----------
     url
-        Where to; whoever knows it may often post there, so it is kept out of messages.
+        The address. It is often a secret by itself, so it is kept out of messages.
     body
         JSON.
     headers
-        Beside the content's type.
+        Headers besides the content type.
     """
 
     url: SecretStr
@@ -73,7 +77,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """A request that the target will never take: what it answered."""
+    """The answer to a request that the target will never accept."""
 
     status: int
     text: str
@@ -81,14 +85,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """How long to wait before another try.
+    """Pauses between attempts, in seconds.
 
     Parameters
     ----------
     first_s, longest_s
-        The first pause, and the one that pauses grow to.
+        The first pause, and the bound of the later ones, which double.
     longest_asked_s
-        Of what a target asks for, no more than this is granted.
+        The bound of a pause that a target asks for.
     """
 
     first_s: float = 1.0
@@ -97,7 +101,7 @@ class Backoff:
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Return a session for couriers; the usual proxy variables of the environment apply."""
+    """Return a session for senders; the usual proxy variables of the environment apply."""
     headers = {"Content-Type": "application/json", "User-Agent": "tidegauge"}
     return aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers, trust_env=True)
 
@@ -108,13 +112,13 @@ class HttpSender:
     Parameters
     ----------
     session
-        Open for as long as the courier works.
+        Open for as long as the sender is used.
     name
-        The target as messages name it.
+        The target's name in messages.
     secret
-        What must not be repeated when the target's answer does.
-    patience
-        How long to wait before another try.
+        Text that is hidden when the target's answer repeats it.
+    backoff
+        Pauses between attempts.
     """
 
     def __init__(
@@ -122,43 +126,43 @@ class HttpSender:
         session: aiohttp.ClientSession,
         name: str,
         secret: SecretStr,
-        patience: Backoff | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self._session = session
         self.name = name
         self._secret = secret
-        self._patience = patience or Backoff()
-        self._grow = wait_exponential_jitter(
-            multiplier=self._patience.first_s,
-            max=self._patience.longest_s,
-            jitter=self._patience.first_s,
+        self._backoff = backoff or Backoff()
+        self._growing_pause = wait_exponential_jitter(
+            multiplier=self._backoff.first_s,
+            max=self._backoff.longest_s,
+            jitter=self._backoff.first_s,
         )
-        self._complaints = RateLimit(_COMPLAINS_EVERY_S)
-        self._away_since_s: float | None = None
+        self._log_limit = RateLimit(_LOG_EVERY_S)
+        self._unavailable_since_s: float | None = None
         self.retries = 0
 
     async def deliver(self, make: Callable[[], Awaitable[Request | None]]) -> Rejection | None:
-        """Return once the target has taken a request, or refused it for good.
+        """Return once the target has accepted a request, or rejected it for good.
 
         Parameters
         ----------
         make
-            Makes the request anew for every try, since time passes between them; None when there is
-            nothing to say any more.
+            Makes the request for each attempt, since time passes between them; None when there is
+            nothing to send any more.
 
         Raises
         ------
         OperatorError
-            When there is nobody at this address, or not for this key.
+            When the address or the key is wrong (Rule 3).
         """
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TargetAwayError),
+            retry=retry_if_exception_type(TargetUnavailableError),
             wait=self._pause_s,
-            before_sleep=self._say_away,
+            before_sleep=self._log_unavailable,
         )
-        refusal: Rejection | None = await retrying(self._attempt, make)
-        self._say_back()
-        return refusal
+        rejection: Rejection | None = await retrying(self._attempt, make)
+        self._log_recovery()
+        return rejection
 
     async def _attempt(self, make: Callable[[], Awaitable[Request | None]]) -> Rejection | None:
         request = await make()
@@ -171,61 +175,63 @@ class HttpSender:
                 headers=request.headers,
                 allow_redirects=False,
             ) as response:
-                return await self._judge(response)
+                return await self._rejection_of(response)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise TargetAwayError(_without_address(error)) from None
+            raise TargetUnavailableError(_without_address(error)) from None
 
-    async def _judge(self, response: aiohttp.ClientResponse) -> Rejection | None:
+    async def _rejection_of(self, response: aiohttp.ClientResponse) -> Rejection | None:
         status = response.status
         if 200 <= status < 300:
             return None
         if status in _BUSY or status >= 500:
-            raise TargetAwayError(f"it answers {status}", _asked_s(response.headers))
+            raise TargetUnavailableError(f"it answers {status}", _asked_s(response.headers))
         text = await self._excerpt(response)
-        if status in _NOBODY or status < 400:
+        if status in _MISCONFIGURED or status < 400:
             raise OperatorError(
-                f"{self.name} answers {status}: the address or the key is wrong, or has no rights "
-                f"there. Correct what --to names and start again: nothing is lost. It says: {text}"
+                f"{self.name} answers {status}: the address or the key is wrong, or lacks rights. "
+                f"Correct the value of --to and start again: nothing is lost. It answered: {text}"
             )
         return Rejection(status=status, text=text)
 
     async def _excerpt(self, response: aiohttp.ClientResponse) -> str:
-        told = (await response.content.read(_READ_BYTES)).decode("utf-8", "replace")
-        return printable(told.replace(self._secret.get_secret_value(), HIDDEN))[:_SHOWN_CHARACTERS]
+        answer = (await response.content.read(_READ_BYTES)).decode("utf-8", "replace")
+        return printable(answer.replace(self._secret.get_secret_value(), HIDDEN))[
+            :_SHOWN_CHARACTERS
+        ]
 
     def _pause_s(self, state: RetryCallState) -> float:
-        granted_s = min(_cause(state).asked_s, self._patience.longest_asked_s)
-        return max(float(self._grow(state)), granted_s)
+        granted_s = min(_cause(state).asked_s, self._backoff.longest_asked_s)
+        return max(float(self._growing_pause(state)), granted_s)
 
-    def _say_away(self, state: RetryCallState) -> None:
+    def _log_unavailable(self, state: RetryCallState) -> None:
         now_s = asyncio.get_running_loop().time()
-        if self._away_since_s is None:
-            self._away_since_s = now_s
+        if self._unavailable_since_s is None:
+            self._unavailable_since_s = now_s
         self.retries += 1
-        if self._complaints.take("away", now_s) is not None:
+        if self._log_limit.admit("unavailable", now_s) is not None:
             _log.warning(
-                f"{self.name} takes nothing: {_cause(state).reason}. Try "
-                f"{state.attempt_number + 1} comes in {state.upcoming_sleep:.0f} s",
-                tries=state.attempt_number,
+                f"{self.name} is unavailable: {_cause(state).reason}. Attempt "
+                f"{state.attempt_number + 1} follows in {state.upcoming_sleep:.0f} s",
+                attempts=state.attempt_number,
             )
 
-    def _say_back(self) -> None:
-        if self._away_since_s is not None:
-            away_s = asyncio.get_running_loop().time() - self._away_since_s
-            _log.info(f"{self.name} is back after {away_s:.0f} s")
-            self._away_since_s = None
+    def _log_recovery(self) -> None:
+        if self._unavailable_since_s is not None:
+            outage_s = asyncio.get_running_loop().time() - self._unavailable_since_s
+            _log.info(f"{self.name} is available again after {outage_s:.0f} s")
+            self._unavailable_since_s = None
 
 
-def _cause(state: RetryCallState) -> TargetAwayError:
+def _cause(state: RetryCallState) -> TargetUnavailableError:
     error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, TargetAwayError):
-        msg = "only a target that is away is tried again"
+    if not isinstance(error, TargetUnavailableError):
+        msg = "only an unavailable target is tried again"
         raise TypeError(msg)
     return error
 
 
 def _without_address(error: aiohttp.ClientError | TimeoutError) -> str:
-    """Say what happened to a connection; many of aiohttp's messages hold the whole URL."""
+    """Return the cause of a failed connection; many of aiohttp's messages hold the whole URL."""
     if isinstance(error, TimeoutError):
         return "it does not answer in time"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

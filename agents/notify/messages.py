@@ -1,4 +1,4 @@
-"""What each target is told of an alert, and in which words.
+"""The request that each target receives for a transition of an alert.
 
 ============  ==================  ==================  ================  =====================
               firing              ongoing             acknowledged      muted
@@ -9,8 +9,8 @@ pagerduty     trigger             trigger, same key   acknowledge       the reso
 alertmanager  posted each minute  posted each minute  an annotation     posted no more
 ============  ==================  ==================  ================  =====================
 
-Resolved: the alert, a message, resolve, and an end. Who keeps a book of what is open is always told
-that something has closed: a page that was sent before the mute would stay open for ever.
+Resolved: the alert, a message, resolve, and an end. A target that keeps a list of open alerts
+always receives the resolution: a page that was sent before the mute would otherwise stay open.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from schemas.alert import Alert
 from schemas.wire import to_epoch_ms
 
 _PAGERDUTY_SUMMARY_CHARACTERS = 1_024
+"""Most characters of a summary that Events API v2 accepts."""
 _COLOURS = {"critical": "#c0392b", "warning": "#e67e22", "info": "#2980b9"}
 _RESOLVED_COLOUR = "#27ae60"
 _SLACK_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -36,7 +37,7 @@ _SLACK_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A transition to be told.
+    """A transition to be delivered.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class Notice:
     record
         Its bytes in ``alerts``.
     is_muted
-        Whether a person has asked for silence about it.
+        Whether the alert was muted at the instant of the transition.
     """
 
     alert: Alert
@@ -57,17 +58,17 @@ class Target(Protocol):
     """Turns notices into requests."""
 
     def request(self, notice: Notice) -> Request | None:
-        """Return what the target is told; None when it is told nothing."""
+        """Return the request for a transition; None when the target receives none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A program of the operator's: it is given the record of ``alerts``, byte for byte."""
+    """A program of the operator's. It receives the record of ``alerts``, byte for byte."""
 
     url: SecretStr
 
     def request(self, notice: Notice) -> Request | None:
-        """Return the alert itself; its id tells a copy."""
+        """Return the alert itself; a copy has the same id."""
         if notice.is_muted and notice.alert.status != "resolved":
             return None
         headers = {"Idempotency-Key": notice.alert.alert_id}
@@ -83,14 +84,14 @@ class Slack:
     url
         The webhook, which is a secret.
     links
-        What links to the runbook begin with; None leaves them out.
+        The base URL of links to the runbook; None leaves them out.
     """
 
     url: SecretStr
     links: str | None
 
     def request(self, notice: Notice) -> Request | None:
-        """Return a message: what, how much, since when, and what to do."""
+        """Return a message: the change, its size, its beginning, and the action to take."""
         alert = notice.alert
         if notice.is_muted or (alert.status == "ongoing" and alert.acknowledged):
             return None
@@ -116,16 +117,16 @@ class Slack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagerDuty:
-    """Events API v2 of PagerDuty. One fingerprint is one incident: the key dedupes, and resolves.
+    """Events API v2 of PagerDuty. One fingerprint, which is the dedup key, is one incident.
 
     Parameters
     ----------
     url
-        Where events are taken.
+        The address that accepts events.
     key
         The integration key.
     links
-        What links to the runbook begin with; None leaves them out.
+        The base URL of links to the runbook; None leaves them out.
     """
 
     url: SecretStr
@@ -152,7 +153,7 @@ class PagerDuty:
 
     def _trigger(self, alert: Alert) -> dict[str, Any]:
         link = runbook_link(alert, self.links)
-        # A category is a value of a prediction: it stays in the house.
+        # A category is a value of a prediction: it is not sent to another company.
         return {
             "event_action": "trigger",
             "payload": {
@@ -172,7 +173,7 @@ class PagerDuty:
 
 
 def alertmanager_labels(alert: Alert) -> dict[str, str]:
-    """Return what names the alert to Alertmanager; other labels are another alert."""
+    """Return the labels that identify the alert in Alertmanager."""
     return {
         "alertname": "Tidegauge" + alert.kind.title().replace("_", ""),
         "model_id": alert.model_id,
@@ -185,11 +186,11 @@ def alertmanager_labels(alert: Alert) -> dict[str, str]:
 
 
 def alertmanager_alert(alert: Alert, ends_at: datetime, now: datetime, links: str | None) -> Any:
-    """Return an alert as Alertmanager's API v2 takes it, firing until ``ends_at``."""
+    """Return an alert in the form of Alertmanager's API v2, firing until ``ends_at``."""
     annotations = {"summary": alert.summary, "description": "\n".join(details(alert))}
     if alert.runbook:
         annotations["runbook"] = runbook_link(alert, links) or alert.runbook
-    # A start that lies ahead, by a producer's clock, would lie behind the end: it is refused.
+    # Alertmanager rejects a start after the end. A producer's clock may be ahead of ours.
     starts_at = min(read_instant(alert.fired_at), now)
     posted = {
         "labels": alertmanager_labels(alert),
@@ -203,26 +204,26 @@ def alertmanager_alert(alert: Alert, ends_at: datetime, now: datetime, links: st
 
 
 def details(alert: Alert) -> Sequence[str]:
-    """Return what is to be known beyond the summary, a line each."""
+    """Return the details beside the summary, one a line."""
     lines = [f"Model {alert.model_id}, version {alert.model_version or 'unknown'}, {alert.series}"]
     if alert.segment:
         lines.append(", ".join(f"{name}: {value}" for name, value in sorted(alert.segment.items())))
-    lines.append(f"Since {alert.started_at}, seen {alert.fired_at}")
+    lines.append(f"Since {alert.started_at}, detected {alert.fired_at}")
     if alert.followed_by:
-        lines.append(f"Alerts are open as well on: {', '.join(alert.followed_by)}")
+        lines.append(f"Alerts are also open on: {', '.join(alert.followed_by)}")
     if alert.is_flapping:
-        lines.append("It comes and goes: told less often until it is steady")
+        lines.append("Flapping: notified less often until it is steady")
     if alert.acknowledged:
-        taken = alert.acknowledged
-        because = f": {taken.because}" if taken.because else ""
-        lines.append(f"Acknowledged by {taken.by} at {taken.at}{because}")
+        ack = alert.acknowledged
+        because = f": {ack.because}" if ack.because else ""
+        lines.append(f"Acknowledged by {ack.by} at {ack.at}{because}")
     if alert.resolved_because:
         lines.append(f"Resolved: {alert.resolved_because}")
     return lines
 
 
 def runbook_link(alert: Alert, links: str | None) -> str | None:
-    """Return a link that a browser can follow, where the operator has said what it begins with."""
+    """Return a link to the runbook, where the operator has given its base URL."""
     return urljoin(f"{links.rstrip('/')}/", alert.runbook) if links and alert.runbook else None
 
 
@@ -232,13 +233,13 @@ def read_instant(text: str) -> datetime:
     Raises
     ------
     ValueError
-        When it is none.
+        When the text is no instant.
     """
     return datetime.fromtimestamp(to_epoch_ms(text) / 1_000, UTC)
 
 
 def _escaped(text: str) -> str:
-    # Without it, a model called "<!channel>" would wake everybody.
+    # Without it, a model called "<!channel>" would notify the whole channel.
     return text.translate(_SLACK_ESCAPES)
 
 

@@ -1,24 +1,21 @@
-"""Tell the world what is firing: a process of its own, a consumer group for each target."""
+"""Send alerts to targets: a process of its own, with a consumer group for each target."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
 
-from agents.errors import BrokerUnreachableError, OperatorError
-from agents.kafka.log_reader import LogReader
-from agents.kafka.topics import find_topics
+from agents.kafka.admin import explained, partition_counts
+from agents.kafka.read import LogReader, partitions_of
 from agents.notify.alertmanager import AlertmanagerBook, Refresher
 from agents.notify.delivery import Delivery
 from agents.notify.destinations import Destination
@@ -29,50 +26,53 @@ from agents.settings import Settings
 from agents.telemetry import get_logger
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
+"""Events API v2 for customers outside Europe."""
 _FETCH_WAIT_MS = 200
+"""Milliseconds that the broker may hold an answer without records."""
 
 
-# A target may be away for days: its member must not be taken for dead, and its heartbeats go on.
 _LONGEST_OUTAGE_MS = 2**31 - 1
+"""max.poll.interval.ms at its largest: a target may be unavailable for days, and its member sends
+heartbeats meanwhile."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyOptions:
-    """Who is told, and how.
+    """The targets, and the form of the requests.
 
     Parameters
     ----------
     destinations
-        Whom to tell.
+        The targets.
     pagerduty_url
-        Where PagerDuty takes events.
+        The address of PagerDuty's Events API.
     links
-        What links to the runbook begin with; None leaves them out.
-    patience
-        How long to wait before a target that is away is tried again.
+        The base URL of links to the runbook; None leaves them out.
+    backoff
+        Pauses before an unavailable target is tried again.
     """
 
     destinations: Sequence[Destination]
     pagerduty_url: str = PAGERDUTY_URL
     links: str | None = None
-    patience: Backoff = field(default_factory=Backoff)
+    backoff: Backoff = field(default_factory=Backoff)
 
 
-def notify(settings: Settings, options: NotifyOptions) -> int:
-    """Tell every target what is firing and what follows, until told to stop.
+async def notify(settings: Settings, options: NotifyOptions) -> int:
+    """Send every target the firing alerts and all later transitions, until a signal comes.
 
     Raises
     ------
     OperatorError
-        When topics are missing, or a target knows neither the address nor the key.
+        When topics are missing, or a target rejects the address or the key.
     BrokerUnreachableError
-        When Kafka cannot be asked.
+        When Kafka does not answer.
     """
-    partitions = count_partitions(settings)
-    with kafka_in_words(settings):
-        asyncio.run(_Notifier(settings, options, partitions).run())
+    await require_topics(settings)
+    with explained(settings, "notify could not read"):
+        await _Notifier(settings, options).run()
     _log.info("Stopped")
     return os.EX_OK
 
@@ -83,7 +83,7 @@ def group_of(settings: Settings, destination: Destination) -> str:
 
 
 def target_of(destination: Destination, options: NotifyOptions) -> Target:
-    """Return the target that reads transitions one by one."""
+    """Return the maker of requests for a target that receives each transition."""
     match destination.kind:
         case "slack":
             return Slack(url=destination.secret, links=options.links)
@@ -94,22 +94,16 @@ def target_of(destination: Destination, options: NotifyOptions) -> Target:
             return Webhook(url=destination.secret)
 
 
-def count_partitions(settings: Settings) -> int:
-    """Return how many partitions alerts and status have.
+async def require_topics(settings: Settings) -> int:
+    """Return the number of partitions of ``alerts`` and ``status``.
 
     Raises
     ------
     OperatorError
-        When one of them is missing.
+        When one of the two does not exist.
     """
-    found = {each.wanted.role: each.partitions for each in find_topics(settings)}
-    missing = [settings.topics.name(role) for role in ("alerts", "status") if found[role] is None]
-    if missing:
-        raise OperatorError(
-            f"{' and '.join(missing)}: no such topic at {settings.broker}. `./tidegauge topics "
-            "create` makes it; is --prefix the workers'?"
-        )
-    return found["status"] or 0
+    alerts, status = settings.topics.name("alerts"), settings.topics.name("status")
+    return (await partition_counts(settings, (alerts, status)))[status]
 
 
 def now() -> datetime:
@@ -117,33 +111,22 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@contextlib.contextmanager
-def kafka_in_words(settings: Settings) -> Iterator[None]:
-    """Turn what Kafka's client raises in the block into a sentence for the operator."""
-    try:
-        yield
-    except KafkaError as error:
-        msg = f"Kafka at {settings.broker} does not serve what notify asks for: {error}"
-        raise BrokerUnreachableError(msg) from error
-
-
 class _Notifier:
     """All targets, each in a task of its own."""
 
-    def __init__(self, settings: Settings, options: NotifyOptions, partitions: int) -> None:
+    def __init__(self, settings: Settings, options: NotifyOptions) -> None:
         self._settings = settings
         self._options = options
-        self._partitions = partitions
 
     async def run(self) -> None:
-        """Run until a signal comes, or a target can never be told anything."""
+        """Run until a signal comes, or a target fails for good."""
         stop = asyncio.Event()
         for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with open_session() as session:
             tasks = [asyncio.create_task(stop.wait())]
             tasks += [
-                asyncio.create_task(self._tell(each, session))
+                asyncio.create_task(self._serve(each, session))
                 for each in self._options.destinations
             ]
             done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -153,49 +136,43 @@ class _Notifier:
         for task in done:
             task.result()
 
-    def _tell(
+    def _serve(
         self, destination: Destination, session: aiohttp.ClientSession
     ) -> Coroutine[Any, Any, Any]:
-        courier = HttpSender(session, destination.name, destination.secret, self._options.patience)
+        sender = HttpSender(session, destination.name, destination.secret, self._options.backoff)
         if destination.is_exposed:
             _log.warning(
-                f"{destination.name}: its address is a secret, and everybody on this machine can "
+                f"{destination.name}: its address is a secret, and every user of this machine can "
                 "read it in the list of processes; put it into a file, or name a variable as "
                 f"{destination.kind}=env:NAME"
             )
         if destination.kind == "alertmanager":
-            _log.info(f"{destination.name} is told what fires, every minute")
-            return self._refresher(destination, courier).run()
+            _log.info(f"{destination.name} receives the firing alerts every minute")
+            return self._refresh(destination, sender)
         group = group_of(self._settings, destination)
-        _log.info(f"{destination.name} is told of alerts, as group {group}", group=group)
-        return self._delivery(destination, group, courier).run()
+        _log.info(f"{destination.name} receives transitions, as group {group}", group=group)
+        return self._deliver(destination, group, sender)
 
-    def _refresher(self, destination: Destination, courier: HttpSender) -> Refresher:
-        topic = self._settings.topics.name("status")
-        return Refresher(
-            AIOKafkaConsumer(**_consuming(self._settings)),
-            [TopicPartition(topic, n) for n in range(self._partitions)],
-            AlertmanagerBook(destination.secret, self._options.links),
-            courier,
-            now,
-        )
+    async def _refresh(self, destination: Destination, sender: HttpSender) -> None:
+        partitions = await partitions_of(self._settings, self._settings.topics.name("status"))
+        book = AlertmanagerBook(destination.secret, self._options.links)
+        await Refresher(LogReader(self._settings), partitions, book, sender, now).run()
 
-    def _delivery(self, destination: Destination, group: str, courier: HttpSender) -> Delivery:
-        consumer = AIOKafkaConsumer(
-            **_consuming(self._settings),
-            group_id=group,
-            session_timeout_ms=int(self._settings.session_timeout_s * 1_000),
-            max_poll_interval_ms=_LONGEST_OUTAGE_MS,
-        )
-        openings = StartPoints(LogReader(self._settings.connection()), self._settings.topics, now)
-        return Delivery(consumer, openings, target_of(destination, self._options), courier)
+    async def _deliver(self, destination: Destination, group: str, sender: HttpSender) -> None:
+        consumer = AIOKafkaConsumer(**_consuming(self._settings, group))
+        start_points = StartPoints(LogReader(self._settings), self._settings.topics, now)
+        target = target_of(destination, self._options)
+        await Delivery(consumer, start_points, target, sender).run()
 
 
-def _consuming(settings: Settings) -> dict[str, Any]:
+def _consuming(settings: Settings, group: str) -> dict[str, Any]:
     return {
         **settings.connection(),
         "client_id": "tidegauge-notify",
+        "group_id": group,
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "fetch_max_wait_ms": _FETCH_WAIT_MS,
+        "session_timeout_ms": int(settings.session_timeout_s * 1_000),
+        "max_poll_interval_ms": _LONGEST_OUTAGE_MS,
     }

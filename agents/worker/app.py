@@ -1,46 +1,54 @@
-"""Puts a worker together, settings, agents, publisher and Faust, and runs it."""
+"""The Faust app of a worker."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import faust
 from faust.app.base import BootStrategy
 
-from agents.kafka.cluster import check_cluster
+from agents.kafka.admin import partition_counts
 from agents.kafka.topics import other_partitions
 from agents.settings import Settings
-from agents.worker.agent import Agent
+from agents.worker.agent import Agent, Partitions
 from agents.worker.publish import Publisher
 from agents.worker.transport import BatchConsumer
 
+PartitionsFactory = Callable[[BatchConsumer, Publisher], Partitions]
+
 
 class _WithoutProducer(BootStrategy):
-    """Faust's own producer is not idempotent and only logs what fails; see `Publisher`."""
+    """Starts without Faust's producer, which is not idempotent and only logs a failure."""
 
     enable_kafka_producer = False
     enable_web = False
 
 
 class WorkerApp(faust.App):
-    """The Faust app of a worker, with what it was built from.
+    """The Faust app of a worker, with its settings, agents and publisher.
 
     Parameters
     ----------
-    settings, agents, publisher
-        See `build_app`.
+    settings, agents, publisher, make_partitions
+        See `agents.worker.assembly.build_app`.
     """
 
     BootStrategy = _WithoutProducer
 
     def __init__(
-        self, settings: Settings, agents: Sequence[Agent], publisher: Publisher, **options: Any
+        self,
+        settings: Settings,
+        agents: Sequence[Agent],
+        publisher: Publisher,
+        make_partitions: PartitionsFactory,
+        **options: Any,
     ) -> None:
         super().__init__(settings.group, **options)
         self.settings = settings
         self.hosted_agents = tuple(agents)
         self.publisher = publisher
+        self._make_partitions = make_partitions
         self.owns_process = False
 
     @property
@@ -49,23 +57,23 @@ class WorkerApp(faust.App):
         return cast(BatchConsumer, self.consumer)
 
     def _create_directories(self) -> None:
-        """Faust would make a data directory; there is nothing to put there."""
+        """Make no data directory, as Faust would: no file is kept."""
 
     async def on_start(self) -> None:
-        """Find the cluster as it must be, connect the publisher, prepare the agents."""
+        """Check the cluster, connect the publisher, give the agents their partitions."""
         await super().on_start()
-        await check_cluster(self.settings, self._topics)
+        self._check_partitions(await partition_counts(self.settings, self._topics))
         await self.publisher.start()
-        await self._check_partitions()
+        partitions = self._make_partitions(self.batches, self.publisher)
         for agent in self.hosted_agents:
-            await agent.on_start()
+            agent.attach(partitions)
 
     @property
     def _topics(self) -> set[str]:
         return {topic for agent in self.hosted_agents for topic in (*agent.topics, *agent.outputs)}
 
-    async def _check_partitions(self) -> None:
-        """Refuse to start where a model would change its partition.
+    def _check_partitions(self, counts: Mapping[str, int]) -> None:
+        """Refuse to start where models would move to another partition.
 
         Raises
         ------
@@ -75,11 +83,10 @@ class WorkerApp(faust.App):
         settings = self.settings
         routed = {topic.name for topic in settings.topics.table() if topic.is_routed}
         for topic in sorted(routed & self._topics):
-            found = await self.publisher.partitions(topic)
-            if found != settings.partitions:
-                raise other_partitions(topic, found, settings)
+            if counts[topic] != settings.partitions:
+                raise other_partitions(topic, counts[topic], settings)
 
     async def on_shutdown(self) -> None:
-        """Disconnect the publisher, after everything else has stopped."""
+        """Disconnect the publisher, after all other services have stopped."""
         await super().on_shutdown()
         await self.publisher.stop()

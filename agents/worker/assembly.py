@@ -1,20 +1,20 @@
-"""Put a worker together and run it."""
+"""Build a worker and run it."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from mode.supervisors import CrashingSupervisor
 
-from agents.kafka.log_reader import LogReader
-from agents.kafka.topics import input_incarnations
+from agents.kafka.admin import input_incarnations
+from agents.kafka.read import LogReader
 from agents.settings import Settings
 from agents.telemetry import get_logger
 from agents.worker.agent import Agent, Partitions
-from agents.worker.app import WorkerApp
+from agents.worker.app import PartitionsFactory, WorkerApp
 from agents.worker.faust_bridge import FaustBridge
 from agents.worker.ingest import Clock, IngestAgent
 from agents.worker.monitor import MonitorAgent
@@ -28,7 +28,12 @@ from streams.ingest.merge import TimeMerge
 from streams.series.profile import check_profile
 
 
-def build_app(settings: Settings, agents: Sequence[Agent], publisher: Publisher) -> WorkerApp:
+def build_app(
+    settings: Settings,
+    agents: Sequence[Agent],
+    publisher: Publisher,
+    make_partitions: PartitionsFactory = Partitions,
+) -> WorkerApp:
     """Return the worker's app; nothing is connected before it runs.
 
     Parameters
@@ -36,16 +41,19 @@ def build_app(settings: Settings, agents: Sequence[Agent], publisher: Publisher)
     settings
         Checked settings.
     agents
-        What the worker does.
+        The agents of the worker.
     publisher
-        What the agents publish with; the app starts and stops it.
+        Publishes for the agents; the app starts and stops it.
+    make_partitions
+        Makes the partitions that the agents use.
     """
     app = WorkerApp(
         settings,
         agents,
         publisher,
+        make_partitions,
         broker=[f"kafka://{address}" for address in settings.brokers],
-        # Nothing from the environment reaches Faust past our own settings.
+        # Faust must not read settings of its own from the environment.
         env={},
         autodiscover=False,
         web_enabled=False,
@@ -57,7 +65,7 @@ def build_app(settings: Settings, agents: Sequence[Agent], publisher: Publisher)
         # Keeps Faust's own assignor, which gives partition n of every topic to one worker.
         table_standby_replicas=1,
         stream_buffer_maxsize=16,
-        # True would wait for ever at a rebalance: nothing is acknowledged to Faust.
+        # True would wait for ever at a rebalance: no message is acknowledged to Faust.
         stream_wait_empty=False,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.group_instance,
@@ -68,26 +76,25 @@ def build_app(settings: Settings, agents: Sequence[Agent], publisher: Publisher)
         broker_request_timeout=max(40.0, 2 * settings.session_timeout_s),
         # A worker without partitions would leave the group after this long, and never rejoin.
         broker_max_poll_interval=1e6,
-        # Faust warns when it commits nothing for so long; it never commits here.
+        # Faust warns after so many seconds without a commit of its own; it never commits here.
         broker_commit_livelock_soft_timeout=1e9,
         stream_processing_timeout=1e9,
     )
     app.transport = BatchTransport(app, settings.connection())
-    for agent in agents:
-        agent.partitions = Partitions(app)
     FaustBridge(app)
     return app
 
 
 YOUNG_OBJECTS = 300_000
-"""More than wait to be read: they are gone before anybody looks for cycles among them."""
+"""Objects allocated between two collections. Values that wait to be read are fewer, and are freed
+before a collection looks at them."""
 
 
 def tune_gc() -> None:
-    """Let the cycle collector run rarely: what waits is many, long-lived and without cycles.
+    """Let the cycle collector run rarely: waiting predictions are many, long-lived and acyclic.
 
-    At Python's defaults it took half the time of a monitor with 1,000,000 waiting predictions, and
-    six sevenths of the time to restore them.
+    With Python's defaults it took half the time of a monitor with 1,000,000 waiting predictions,
+    and six sevenths of the time to restore them (benchmarks.restart).
     """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 20, 20)
@@ -97,7 +104,7 @@ _log = get_logger(__name__)
 
 
 def work(settings: Settings) -> int:
-    """Run a worker until it is told to stop; return the exit code."""
+    """Run a worker until a signal stops it; return the exit code."""
     tune_gc()
     _log.info(
         f"Starting a worker of group {settings.group} at {settings.broker}",
@@ -109,27 +116,25 @@ def work(settings: Settings) -> int:
     if settings.role in {"ingest", "both"}:
         agents.append(ingest_agent(settings, publisher))
     if settings.role in {"monitor", "both"}:
-        agents.append(
-            monitor_agent(settings, publisher, LogReader(settings.connection()), time.time)
-        )
+        agents.append(monitor_agent(settings, publisher, LogReader(settings), time.time))
     return run_worker(build_app(settings, agents, publisher))
 
 
 def ingest_agent(settings: Settings, sender: Sender) -> IngestAgent:
-    """Return the ingest of a worker that publishes through ``sender``."""
+    """Return the ingest agent of a worker that publishes through ``sender``."""
     return IngestAgent(
         settings.topics,
         sender,
         TimeMerge(settings.idle_s),
         DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_window),
         time.time,
-        incarnations=lambda: asyncio.to_thread(input_incarnations, settings),
+        incarnations=partial(input_incarnations, settings),
         max_payload_bytes=settings.max_payload_bytes,
         check_profile=check_profile,
     )
 
 
 def monitor_agent(settings: Settings, sender: Sender, reader: Reader, clock: Clock) -> MonitorAgent:
-    """Return the monitor of a worker; ``clock`` says when to save."""
+    """Return the monitor agent of a worker; ``clock`` decides when to save."""
     keeper = StateKeeper(settings.topics, sender, reader, lambda _model_id: ModelSpec())
     return MonitorAgent(settings.topics, sender, keeper, clock, settings.save_every_s)

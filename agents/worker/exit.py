@@ -1,4 +1,4 @@
-"""How a worker ends: exit codes and last words."""
+"""The end of a worker: its last log line and its exit code."""
 
 from __future__ import annotations
 

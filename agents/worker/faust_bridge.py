@@ -26,12 +26,14 @@ from agents.worker.watchdog import Watchdog, watch_every_s
 _log = logging.getLogger(__name__)
 
 _REVOKE_S = 3.0
+"""Seconds for a flush at a rebalance. The group waits for it, and the shortest session is 6 s."""
 _SHUTDOWN_S = 8.0
+"""Seconds for the last flush of all agents: docker stop allows 10 s for the whole process."""
 _T = TypeVar("_T")
 
 
 class FaustBridge:
-    """Between Faust's signals and the agents."""
+    """Connects the signals of Faust to the callbacks of the agents."""
 
     def __init__(self, app: WorkerApp) -> None:
         self._app = app
@@ -72,9 +74,9 @@ class FaustBridge:
         return run
 
     async def _guarded(self, work: Awaitable[_T]) -> _T:
-        """Do ``work``; at a failure the process ends here and now, before any other task runs.
+        """Do ``work``; after a failure end the process at once, before any other task runs.
 
-        What failed half-way must not be saved, by nobody: not by the task beside, not by a flush.
+        Work that failed half-way must not be saved, neither by another task nor by a flush.
         """
         try:
             return await work
@@ -100,7 +102,7 @@ class FaustBridge:
         consumer = self._app.batches
         assigned = consumer.assignment()
         starts = await consumer.first_offsets(assigned)
-        _say_assignment(assigned)
+        _log_assignment(assigned)
         for agent in self._app.hosted_agents:
             mine = {tp: offset for tp, offset in starts.items() if tp.topic in agent.topics}
             async with self._busy[agent.name]:
@@ -132,7 +134,7 @@ class FaustBridge:
     async def _undisturbed(
         self, agent: Agent, callback: Callable[[], Awaitable[None]], within_s: float
     ) -> None:
-        """Call back between two fetches if that is possible in time."""
+        """Call back between two fetches, if that is possible in time."""
         busy = self._busy[agent.name]
         try:
             async with asyncio.timeout(within_s):
@@ -150,10 +152,10 @@ class FaustBridge:
         stall_s = app.settings.stall_s
         watchdog = Watchdog(stall_s)
         pause_s = watch_every_s(stall_s)
-        ends: dict[TP, int] = {}  # what is known stays known while the broker cannot be asked
+        ends: dict[TP, int] = {}  # the last known ones stay while the broker does not answer
         while not app.should_stop:
             await app.sleep(pause_s)
-            await self._guarded(_check_thread(app.batches))
+            await self._guarded(_check_thread_is_alive(app.batches))
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(pause_s):
                     ends.update(await app.batches.end_offsets())
@@ -163,8 +165,8 @@ class FaustBridge:
             await self._guarded(_checked(watchdog, applied, ends))
 
 
-async def _check_thread(consumer: BatchConsumer) -> None:
-    if not consumer.has_thread():  # whoever asks it anything would wait for ever
+async def _check_thread_is_alive(consumer: BatchConsumer) -> None:
+    if not consumer.has_thread():  # a request to it would wait for ever
         msg = "the thread that talks to Kafka has ended: restart the worker"
         raise StalledError(msg)
 
@@ -173,7 +175,7 @@ async def _checked(watchdog: Watchdog, applied: Mapping[TP, int], ends: Mapping[
     watchdog.check(asyncio.get_running_loop().time(), applied, ends)
 
 
-def _say_assignment(assigned: set[TP]) -> None:
+def _log_assignment(assigned: set[TP]) -> None:
     if not assigned:
         _log.warning("This worker has no partitions: the group has more workers than partitions")
         return

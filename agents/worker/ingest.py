@@ -1,14 +1,14 @@
 """IngestAgent: from the input topics to the one log, ``events``.
 
-It holds no state that matters: a crash reads again from the last commit, and the monitor drops what
-it has seen by the source positions. What must hold (docs/design.md, "Exactness"):
+It keeps no durable state: after a crash it reads again from the last commit, and the monitor drops
+repeated events by their source positions. Its rules (docs/design.md, "Exactness"):
 
-Rule 1. Of each source partition, a run without holes is published, starting at the commit.
-Rule 2. The next events go out only after all earlier ones are acknowledged.
+Rule 1. Of each source partition a run without gaps is published, starting at the commit.
+Rule 2. The next events are sent only after all earlier ones are acknowledged.
 Rule 3. An offset is committed only when everything before it is acknowledged.
-Rule 4. After a failed send nothing is published any more: the process ends.
-Rule 5. When too much is refused the process ends too, with the dead letters of its last batch
-        published and their offsets not committed: an operator says whether to leave them behind.
+Rule 4. After a failed send no more is published: the process ends.
+Rule 5. When the share of refused inputs is too high the process ends too. The dead letters of its
+        last batch are published, their offsets are not committed: an operator decides to skip them.
 Rule 6. A partition far ahead of the others is fetched no further until they have caught up.
 Rule 7. The worker that holds partition 0 of the first input topic also appends ticks (`Ticker`).
 """
@@ -39,41 +39,46 @@ from streams.ingest.records import Accepted, Refused
 from streams.ingest.spec_record import ProfileCheck, refuse_profile
 
 RELEASED_AT_ONCE = 4_000
+"""Events that are published and acknowledged together: eight full records of ``events``."""
 COMMIT_EVERY_S = 1.0
-LOOK_EVERY_S = 0.05
+"""Seconds between two commits: a crash repeats at most so much work."""
+FLUSH_EVERY_S = 0.05
+"""Seconds between two flushes without a fetch; it adds to the latency of an alert."""
 HELD_AT_MOST = 50_000
-"""Events held over all source partitions before those far ahead are fetched no further. Well below
-what `TimeMerge` holds at most: beyond that it would let events go out of their order."""
+"""Events held over all source partitions before those far ahead are paused. Well below the bound of
+`TimeMerge`, beyond which it would release events out of order."""
+_LOG_EVERY_S = 10.0
+"""Seconds between two log lines about refusals of the same reason."""
 Clock = Callable[[], float]
 Incarnations = Callable[[], Awaitable[Mapping[str, str]]]
 _log = get_logger(__name__)
 
 
 class SourceRecreatedError(WorkerError):
-    """An input topic was created anew under a running worker. Restart it."""
+    """An input topic was deleted and created again under a running worker. Restart it."""
 
     exit_code = os.EX_TEMPFAIL
 
 
 class IngestAgent(Agent):
-    """The ingest of one worker.
+    """The ingest agent of one worker.
 
     Parameters
     ----------
     topics
         Names and partitions.
     sender
-        What publishes.
+        Publishes records.
     merge
-        What puts the source partitions in order.
+        Puts the events of the source partitions in order.
     limit
-        What stops the worker when too much is refused.
+        Stops the worker when the share of refused inputs is too high.
     clock
         Seconds since the epoch.
     incarnations
-        Gives what tells each input topic from a deleted one of the same name.
+        Returns the id of each input topic, which a topic created again does not share.
     max_payload_bytes
-        Larger inputs are refused unread.
+        Size of an input above which it is refused unread.
     check_profile
         Checks the profile of a spec that has one.
     tick_every_s
@@ -114,11 +119,11 @@ class IngestAgent(Agent):
         self._has_fetched = False
         self._turn = asyncio.Lock()
         self._paused: set[TP] = set()
-        self._refusals = RateLimit(every_s=10.0)
+        self._refusals = RateLimit(_LOG_EVERY_S)
         self._ticker = Ticker(topics, sender, clock, tick_every_s)
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
-        """Start anew at these offsets; what was held is read again."""
+        """Start at these offsets; events that were held are read again."""
         incarnations = await self._incarnations()
         self._sources = {
             tp: Source(self._kind_of[tp.topic], *tp, incarnations.get(tp.topic, ""))
@@ -133,19 +138,19 @@ class IngestAgent(Agent):
         self._ticker.assign(starts)
 
     async def on_fetch(self, fetch: Fetch) -> None:
-        """Check what a fetch brought, hold it until its turn comes, publish what may go."""
-        self._take(fetch)
+        """Validate the records of a fetch, hold them, and publish the events that are due."""
+        self._hold(fetch)
         await self._flush()
 
     async def run(self) -> None:
-        """Publish what has waited long enough for other partitions, and that time has passed."""
+        """Publish events that have waited long enough for other partitions, and ticks."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(FLUSH_EVERY_S)
             await self._flush()
-            await self._ticker.turn(self.partitions)
+            await self._ticker.tick_if_due(self.partitions)
 
     async def on_revoked(self, tps: set[TP]) -> None:
-        """Commit what is acknowledged; what is held is read again by the next owner."""
+        """Commit the acknowledged offsets; the next owner reads the held events again."""
         await self.on_shutdown()
         self._expected = {}
         self._done = {}
@@ -154,26 +159,26 @@ class IngestAgent(Agent):
         self._ticker.assign(())
 
     async def on_shutdown(self) -> None:
-        """Commit what is acknowledged."""
+        """Commit the acknowledged offsets."""
         async with self._turn:
             await self._commit()
 
     def applied(self) -> Mapping[TP, int]:
-        """Return, for each source partition, the offset up to which all is published."""
+        """Return, for each source partition, the offset up to which all events are published."""
         return {tp: end for tp, end in self._done.items() if tp in self._expected}
 
-    def _take(self, fetch: Fetch) -> None:
+    def _hold(self, fetch: Fetch) -> None:
         source = self._sources[fetch.tp]
         if fetch.start_offset < self._expected[fetch.tp]:
             msg = (
-                f"{source.name} goes on at offset {fetch.start_offset} after "
-                f"{self._expected[fetch.tp]}: the topic was deleted and created anew; the worker "
-                "ends so that the next one takes it for the new topic it is"
+                f"{source.name} continues at offset {fetch.start_offset} after "
+                f"{self._expected[fetch.tp]}: the topic was deleted and created again; the worker "
+                "ends, and after a restart it reads the new topic"
             )
             raise SourceRecreatedError(msg)
         now_s = self._clock()
         if not self._has_fetched:
-            # Restoring state may have taken longer than partitions wait for each other.
+            # Restoring state may have taken longer than `idle_s`.
             self._has_fetched = True
             self._merge.assign(self._sources.values(), now_s)
         now_ms = int(now_s * 1_000)
@@ -192,17 +197,17 @@ class IngestAgent(Agent):
         return HELD_AT_MOST // max(1, len(self._sources))
 
     def _resume(self) -> None:
-        """Fetch again from the partitions that the others have caught up with."""
+        """Fetch again from paused partitions that the others have caught up with."""
         for tp in sorted(self._paused):
             source = self._sources[tp]
-            # It is known to hold more, however long ago it was heard: nobody passes it by.
+            # It is known to hold more records: the merge must not treat it as idle.
             self._merge.add(source, [], has_more=True, now_s=self._clock())
             if self._merge.held(source) <= self._room // 2:
                 self._paused.remove(tp)
                 self.partitions.resume([tp])
 
     def _note_ends(self) -> None:
-        """Tell the merge who has been read to the end, so that nobody waits for them."""
+        """Note in the merge the partitions that are read to the end: no other waits for them."""
         for tp, end in self.partitions.known_ends().items():
             if end.offset == self._expected.get(tp):
                 self._merge.note_end(self._sources[tp], end.seen_at_s)
@@ -219,7 +224,7 @@ class IngestAgent(Agent):
                 await self._commit()
 
     async def _commit(self) -> None:
-        """Commit what has been acknowledged (Rule 3)."""
+        """Commit the acknowledged offsets (Rule 3)."""
         self._next_commit_s = self._clock() + COMMIT_EVERY_S
         news = {tp: end for tp, end in self._done.items() if end != self._committed.get(tp)}
         if news:
@@ -228,7 +233,7 @@ class IngestAgent(Agent):
 
     async def _publish(self, items: list[Item]) -> None:
         refused = [item for item in items if isinstance(item, Refused)]
-        accepted = _told(items) if refused else cast("list[Accepted]", items)
+        accepted = _accepted(items) if refused else cast("list[Accepted]", items)
         events = self._topics.name("events")
         outgoing = [
             Outgoing(events, partition, key.encode(), value, timestamp_ms)
@@ -246,7 +251,7 @@ class IngestAgent(Agent):
                 self._done[tp] = end
 
     def _check_share(self, items: list[Item], *, is_any_refused: bool) -> None:
-        """End the worker when too much is refused (Rule 5)."""
+        """End the worker when the share of refused inputs is too high (Rule 5)."""
         try:
             if is_any_refused:
                 for item in items:
@@ -256,14 +261,14 @@ class IngestAgent(Agent):
                     self._limit.note_accepted(topic, count)
         except TooManyRefusedError as error:
             raise OperatorError(
-                f"{error}, so the worker stops here. Read why with `./tidegauge tail dead_letters "
-                "--from-beginning` and have the producer mended; to leave such records behind, "
-                "start again with a higher TIDEGAUGE_DEAD_LETTER_RATIO, or with none"
+                f"{error}, so the worker stops. `./tidegauge tail dead_letters --from-beginning` "
+                "shows the reasons. Correct the producer; to skip these records, start again with "
+                "a higher TIDEGAUGE_DEAD_LETTER_RATIO, or with none"
             ) from error
 
     def _dead_letter(self, refused: Refused) -> Outgoing:
         letter = refused.letter
-        self._say(letter)
+        self._log_refusal(letter)
         return Outgoing(
             self._topics.name("dead_letters"),
             None,
@@ -272,8 +277,8 @@ class IngestAgent(Agent):
             refused.logged_at,
         )
 
-    def _say(self, letter: DeadLetter) -> None:
-        suppressed = self._refusals.take(letter.reason, self._clock())
+    def _log_refusal(self, letter: DeadLetter) -> None:
+        suppressed = self._refusals.admit(letter.reason, self._clock())
         if suppressed is not None:
             _log.warning(
                 f"Refused {letter.topic}-{letter.partition} offset {letter.offset}: "
@@ -283,7 +288,7 @@ class IngestAgent(Agent):
             )
 
 
-def _told(items: Iterable[Item]) -> list[Accepted]:
-    """Return what the models are told of these, in their order."""
-    told = (item.event if isinstance(item, Refused) else item for item in items)
-    return [event for event in told if isinstance(event, Accepted)]
+def _accepted(items: Iterable[Item]) -> list[Accepted]:
+    """Return the events for the log, in order; some refused inputs leave one too."""
+    events = (item.event if isinstance(item, Refused) else item for item in items)
+    return [event for event in events if isinstance(event, Accepted)]

@@ -1,16 +1,16 @@
 """The monitor agent: from ``events`` to alerts, feedback and labelled rows.
 
-All thinking is in ``streams.monitor``; here records come in, what they call for goes out, and from
-time to time the state is saved.
+The logic is in ``streams.monitor``. The agent applies records to it, publishes the emissions that
+follow from them, and saves its state from time to time.
 
-Rule 1. At an assignment every partition's state stands at the group's commit; nothing is kept from
-        the assignment before.
-Rule 2. What records call for is on its way while the next are applied: at most ``MOST_DELIVERIES``
-        times what some records, or one reading, called for. It is acknowledged before the state
-        that knows of it is saved.
-Rule 3. `streams.reading_policy` tells when values are read, state is saved, and `status` published
-        in full. Before its snapshot a model's values are read. Those of a model that is too young
-        to raise an alert wait for that.
+Rule 1. At an assignment the state of every partition is that at the group's commit; nothing is kept
+        from the assignment before.
+Rule 2. Emissions are in flight while the next records are applied: at most ``MOST_DELIVERIES``
+        deliveries, each with the emissions of some records or of one evaluation. They are
+        acknowledged before the state that includes them is saved.
+Rule 3. `streams.reading_policy` decides when values are evaluated, state is saved, and `status` is
+        published in full. A snapshot of a model evaluates its values first. The values of a model
+        that is too young for any alert wait for that.
 """
 
 import asyncio
@@ -34,23 +34,27 @@ from schemas.event import EventRecordError
 from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
-from streams.model import ModelMonitor
+from streams.model.model import ModelMonitor
 from streams.monitor import LogGapError, Monitor
 from streams.reading_policy import ReadingPolicy
 
 RECORDS_AT_ONCE = 8
+"""Records that are applied between two turns of the loop: at most 4,000 events, some 60 ms."""
 MOST_DELIVERIES = 4
-LOOK_EVERY_S = 0.05
-SAY_COUNTS_EVERY_S = 60.0
+"""Deliveries in flight (Rule 2): eight were no better, see docs/decisions/0018."""
+EVALUATE_EVERY_S = 0.05
+"""Seconds between two checks for values that are due; it adds to the latency of an alert."""
+LOG_COUNTS_EVERY_S = 60.0
+"""Seconds between two log lines with counts."""
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
-_SAID = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
+_LOGGED_FIELDS = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 _new_outgoing = partial(tuple.__new__, Outgoing)
-"""Makes one of a tuple, in half the time of the class itself."""
+"""Makes a record from a tuple in half the time of calling the class."""
 _log = get_logger(__name__)
 
 
 class BrokenLogError(WorkerError):
-    """The log does not go on where it stopped. A restart reads it again from the commit."""
+    """The log has a gap or an unknown record. A restart reads it again from the commit."""
 
     exit_code = os.EX_TEMPFAIL
 
@@ -63,11 +67,11 @@ class MonitorAgent(Agent):
     topics
         Names and partitions.
     sender
-        What publishes.
+        Publishes records.
     keeper
-        What saves and restores state.
+        Saves and restores state.
     clock
-        Seconds since the epoch: says when to save, and nothing else.
+        Seconds since the epoch. It decides when to save and when to evaluate, and nothing else.
     save_every_s
         Seconds between two snapshots.
     """
@@ -92,48 +96,51 @@ class MonitorAgent(Agent):
         self._policy = ReadingPolicy(save_every_s)
         self._turn = asyncio.Lock()
         self._deliveries: deque[asyncio.Task[None]] = deque()
-        self._said = JoinCounts()
+        self._logged_counts = JoinCounts()
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
-        """Have the state of every assigned partition stand at its commit."""
+        """Restore the state of every assigned partition at its commit."""
         self._forget()
+        restored: dict[TP, Held] = {}
         for tp, commit in sorted(starts.items()):
             began_s = self._clock()
-            held = await self._keeper.restore(tp, commit)
-            self._held[tp] = held
-            self._applied[tp] = held.monitor.next_offset or 0
+            held = restored[tp] = await self._keeper.restore(tp, commit)
             if commit:
                 _log.info(
                     f"Restored {len(held.monitor.models):,} models of {tp.topic}-{tp.partition} "
-                    f"at offset {self._applied[tp]:,} in {self._clock() - began_s:.1f} s",
+                    f"at offset {held.monitor.next_offset or 0:,} in "
+                    f"{self._clock() - began_s:.1f} s",
                     waiting_predictions=_waiting(held.monitor.models),
                 )
-        self._said = self._counts()
-        self._policy.assign([tp.partition for tp in self._held], self._clock())
+        # All together: `run` continues meanwhile, and must not see a part of the assignment.
+        self._held = restored
+        self._applied = {tp: held.monitor.next_offset or 0 for tp, held in restored.items()}
+        self._policy.assign([tp.partition for tp in restored], self._clock())
+        self._logged_counts = self._counts()
 
     def start_offset(self, tp: TP) -> int | None:
-        """Return where the restored state wants to go on."""
+        """Return the offset at which the restored state continues."""
         return self._applied.get(tp)
 
     async def on_fetch(self, fetch: Fetch) -> None:
-        """Apply records, publish what they call for, save the state when its time has come."""
+        """Apply records, publish their emissions, save the state when that is due."""
         async with self._turn:
             for first in range(0, len(fetch.records), RECORDS_AT_ONCE):
                 await self._apply(fetch, first)
                 await self._save_if_due()
 
     async def run(self) -> None:
-        """Save what a quiet partition left unsaved; say what the join dropped."""
-        next_say_s = self._clock() + SAY_COUNTS_EVERY_S
+        """Evaluate and save quiet partitions too; log the counts of the join."""
+        next_log_s = self._clock() + LOG_COUNTS_EVERY_S
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(EVALUATE_EVERY_S)
             async with self._turn:
                 await self._await_deliveries()
-                await self._read_what_is_due()
+                await self._evaluate_due()
                 await self._save_if_due()
-            if self._clock() >= next_say_s:
-                next_say_s = self._clock() + SAY_COUNTS_EVERY_S
-                self._say_counts()
+            if self._clock() >= next_log_s:
+                next_log_s = self._clock() + LOG_COUNTS_EVERY_S
+                self._log_counts()
 
     async def on_revoked(self, tps: set[TP]) -> None:
         """Save, then forget: the partitions belong to others."""
@@ -143,11 +150,11 @@ class MonitorAgent(Agent):
             self._forget()
 
     async def on_shutdown(self) -> None:
-        """Save, and say the last counts."""
+        """Save, and log the final counts."""
         async with self._turn:
             self._policy.owe_status_now()
             await self._save()
-        self._say_counts()
+        self._log_counts()
 
     async def _apply(self, fetch: Fetch, first: int) -> None:
         await self._await_deliveries()
@@ -157,22 +164,22 @@ class MonitorAgent(Agent):
             emissions = monitor.ingest((record.offset, record.value) for record in records)
         except (LogGapError, EventRecordError) as error:
             msg = (
-                f"{error}. Restart the worker; if it says so again, records of events were deleted "
-                "before they were read, or are not ours; docs/runbook.md says what to do"
+                f"{error}. Restart the worker. If the error is repeated, records of events were "
+                "deleted before they were read, or are not ours; see docs/runbook.md"
             )
             raise BrokenLogError(msg) from error
         fetched = max(len(fetch.records) - first - RECORDS_AT_ONCE, 0)
         left = fetched + fetch.highwater - fetch.next_offset
         self._policy.note_backlog(fetch.partition, left)
         if self._policy.is_reading_due_at_the_end(fetch.partition, self._clock()):
-            emissions += self._read(monitor)
+            emissions += self._evaluate(monitor)
         await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
 
     async def _publish(self, emissions: Sequence[Emission], partition: int) -> None:
-        """Put emissions on their way (Rule 2), before anything else can happen.
+        """Begin to send emissions (Rule 2), before any other task can run.
 
-        Whoever is cancelled once they count as applied must not take them along.
+        Cancelling the caller must not lose the emissions of records that count as applied.
         """
         if not emissions:
             return
@@ -180,7 +187,7 @@ class MonitorAgent(Agent):
         self._deliveries.append(asyncio.create_task(sending))
         for emission in emissions:
             if emission.role in self._logged:
-                self._say(emission)
+                self._log(emission)
         await asyncio.sleep(0)  # the loop's turn
 
     async def _publish_durably(self, emissions: Sequence[Emission], partition: int) -> None:
@@ -188,9 +195,9 @@ class MonitorAgent(Agent):
         await self._await_deliveries(0)
 
     async def _await_deliveries(self, most: int = MOST_DELIVERIES - 1) -> None:
-        """Wait until at most so many are on their way; one that has failed ends the worker.
+        """Wait until at most ``most`` are in flight; a failed one ends the worker.
 
-        Whoever is cancelled here leaves them to the next who waits.
+        A cancelled caller leaves them to the next one that waits.
         """
         deliveries = self._deliveries
         while deliveries and (len(deliveries) > most or deliveries[0].done()):
@@ -223,22 +230,22 @@ class MonitorAgent(Agent):
         await self._await_deliveries(0)
         await self._keeper.save(self._held, self._publish_durably, self.partitions.commit_fact)
 
-    async def _read_what_is_due(self) -> None:
+    async def _evaluate_due(self) -> None:
         for tp, held in self._held.items():
             is_due = self._policy.is_reading_due(tp.partition, self._clock())
             if held.monitor.is_anything_ready and is_due:
                 await self._await_deliveries()
-                await self._publish(self._read(held.monitor), tp.partition)
+                await self._publish(self._evaluate(held.monitor), tp.partition)
 
-    def _read(self, monitor: Monitor) -> list[Emission]:
-        """Have the values that wait in a partition read."""
+    def _evaluate(self, monitor: Monitor) -> list[Emission]:
+        """Evaluate the waiting values of a partition."""
         began_s = self._clock()
         emissions = monitor.evaluate_ready()
         self._policy.note_reading(monitor.partition, began_s, self._clock())
         return emissions
 
     async def _publish_status_if_due(self) -> None:
-        """Publish the status of every alert that there has been: open, or deleted."""
+        """Publish the state of every alert again, where that is due; a closed one is a deletion."""
         if not self._policy.is_status_due(self._clock()):
             return
         self._policy.note_status(self._clock())
@@ -254,7 +261,7 @@ class MonitorAgent(Agent):
     def applied(self) -> Mapping[TP, int]:
         """Return, for each partition of ``events``, the offset of the record to be applied next.
 
-        What the last ones called for may still be on its way.
+        Emissions of the last records may still be in flight.
         """
         return self._applied
 
@@ -273,12 +280,12 @@ class MonitorAgent(Agent):
             for each in emissions
         ]
 
-    def _say(self, emission: Emission) -> None:
+    def _log(self, emission: Emission) -> None:
         event = orjson.loads(emission.value)
         if emission.role == "alerts":
             is_news = event["status"] == "firing"
             level = _SEVERITY_LEVEL[event["severity"]] if is_news else "info"
-            fields = {name: event[name] for name in _SAID}
+            fields = {name: event[name] for name in _LOGGED_FIELDS}
             getattr(_log, level)(f"Alert: {event['summary']}", **fields)
         else:
             _log.warning(f"Feedback: {event['summary']}", feedback_id=event["feedback_id"])
@@ -293,9 +300,9 @@ class MonitorAgent(Agent):
         for held in self._held.values():
             yield from held.monitor.models.values()
 
-    def _say_counts(self) -> None:
-        before, now = asdict(self._said), self._counts()
-        self._said = now
+    def _log_counts(self) -> None:
+        before, now = asdict(self._logged_counts), self._counts()
+        self._logged_counts = now
         news = {name: count - before[name] for name, count in asdict(now).items()}
         if not any(count > 0 for count in news.values()):
             return
@@ -315,8 +322,8 @@ class MonitorAgent(Agent):
         pushed_out = news["pushed_out_predictions"], news["pushed_out_outcomes"]
         if any(pushed_out):
             _log.warning(
-                f"Dropped {pushed_out[0]:,} predictions and {pushed_out[1]:,} outcomes that still "
-                "waited for their other half: a model has too many waiting"
+                f"Dropped {pushed_out[0]:,} predictions and {pushed_out[1]:,} outcomes that were "
+                "still waiting to be joined: a model has more waiting than its max_waiting"
             )
 
 

@@ -1,14 +1,14 @@
-"""Records into Kafka: all of a call is acknowledged, or nothing more is ever sent.
+"""Publish records to Kafka: a call is acknowledged in full, or no further record is ever sent.
 
-Rule 1. `Publisher.send` returns when every record it was given is durable, and raises otherwise.
-Rule 2. The records of one call for one partition keep their order, whatever is retried.
-Rule 3. After the first failure every call is refused. A record may be missing then, and whatever
-        followed it would hide the hole; a new process starts again from the last commit.
-Rule 4. Stopping does not send what is waiting. Whoever still waits for it is told that it failed.
+Rule 1. `Publisher.send` returns when every record of the call is durable, and raises otherwise.
+Rule 2. The records of one call for one partition keep their order, also when they are retried.
+Rule 3. After the first failure every call is refused. A record may be missing then, and later ones
+        would hide the gap; a new process starts again from the last commit.
+Rule 4. Stopping does not send the waiting records. Their senders receive an error.
 
-One batch at a time for each partition is on its way, so a retry cannot overtake what follows it.
-That a retried batch is stored once needs an idempotent producer, which Apache Kafka offers and the
-embedded broker does not.
+Each partition has one batch in flight, so a retry cannot overtake a later batch. A retried batch is
+stored once only by an idempotent producer, which Apache Kafka offers and the embedded broker does
+not.
 """
 
 from __future__ import annotations
@@ -29,35 +29,39 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from agents.errors import BrokerUnreachableError, OperatorError, PublishError
+from agents.errors import BrokerUnreachableError, PublishError
+from agents.kafka.admin import missing_topics
 from schemas.topics import MAX_RECORD_BYTES, key_partition
 
 _BATCH_BYTES = 512 * 1024
+"""Bytes of a batch: half of Kafka's default max.message.bytes."""
 _REQUEST_TIMEOUT_MS = 10_000
-
-
-# The embedded broker answers with an unknown error. Kafka may do so too, but not three times.
+"""Milliseconds for one answer; aiokafka then retries. Kafka replaces a dead broker after 9 s
+(broker.session.timeout.ms)."""
 _IDEMPOTENCE_TRIES = 3
+"""Attempts to start an idempotent producer. The embedded broker always answers with an unknown
+error; Kafka may do so while it starts, but not three times."""
 _REQUEST_GRACE_S = 0.2
+"""Seconds between two cancellations of aiokafka's sender; each one ends a further layer."""
 _Target = tuple[str, int]
 _log = logging.getLogger(__name__)
 _SENDER_LOG = logging.getLogger("aiokafka.producer.sender")
 
 
 async def _disconnect(producer: AIOKafkaProducer) -> None:
-    """Close a producer. Its own stop() sends first whatever waits, for as long as that takes."""
+    """Close a producer at once. Its own stop() first sends all waiting records."""
     producer._closed = True
     sender = producer._sender.sender_task
     while not sender.done():
-        # The first cancel ends its loop; a further one ends the requests it then waits for.
+        # The first cancel ends its loop; a further one ends the requests in flight.
         sender.cancel()
         await asyncio.wait([sender], timeout=_REQUEST_GRACE_S)
     await producer.client.close()
 
 
 @contextlib.contextmanager
-def _unsaid(logger: logging.Logger) -> Iterator[None]:
-    """Keep ``logger`` quiet: what it would say is said better by us."""
+def _silenced(logger: logging.Logger) -> Iterator[None]:
+    """Drop the records of ``logger``: our own sentence follows."""
 
     def refuse(_: logging.LogRecord) -> bool:
         return False
@@ -75,7 +79,7 @@ class Outgoing(NamedTuple):
     Parameters
     ----------
     partition
-        None: by the key, see `key_partition`.
+        None: chosen by the key, see `key_partition`.
     value
         None deletes the key from a compacted topic.
     timestamp_ms
@@ -97,7 +101,7 @@ class Publisher:
     connection
         aiokafka's connection arguments: addresses, security.
     acknowledged_within_s
-        A broker may be away for so long; then `send` fails.
+        Seconds without an acknowledgement after which `send` fails.
     """
 
     def __init__(
@@ -113,7 +117,7 @@ class Publisher:
         self.is_idempotent = True
 
     async def start(self) -> None:
-        """Connect, and find out whether the broker keeps order under retries.
+        """Connect, and find out whether the broker has an idempotent producer.
 
         Raises
         ------
@@ -121,7 +125,10 @@ class Publisher:
             When no broker answers.
         """
         for _ in range(_IDEMPOTENCE_TRIES):
-            with contextlib.suppress(IncompatibleBrokerVersion, UnknownError), _unsaid(_SENDER_LOG):
+            with (
+                contextlib.suppress(IncompatibleBrokerVersion, UnknownError),
+                _silenced(_SENDER_LOG),
+            ):
                 self._producer = await self._connect(is_idempotent=True)
                 break
         else:
@@ -150,12 +157,12 @@ class Publisher:
         except KafkaError as error:
             await producer.stop()
             raise BrokerUnreachableError(
-                f"Kafka takes no records from this worker: {error}"
+                f"Kafka accepts no records from this worker: {error}"
             ) from error
         return producer
 
     async def partitions(self, topic: str) -> int:
-        """Return how many partitions ``topic`` has; asked of the broker once.
+        """Return the number of partitions of ``topic``; it is asked of the broker once.
 
         Raises
         ------
@@ -166,21 +173,20 @@ class Publisher:
             try:
                 self._partitions[topic] = len(await self._ready().partitions_for(topic))
             except UnknownTopicOrPartitionError as error:
-                raise OperatorError(
-                    f"topic {topic!r} does not exist; run `./tidegauge topics create`"
-                ) from error
+                broker = ",".join(self._connection["bootstrap_servers"])
+                raise missing_topics([topic], broker) from error
         return self._partitions[topic]
 
     async def send(self, batch: Iterable[Outgoing]) -> None:
         """Publish; return once every in-sync replica has acknowledged all of it.
 
-        Cancelling the caller does not cancel the delivery: it goes on, in its order, and a failure
-        shows at the next call.
+        A cancelled caller does not cancel the delivery: it continues in its order, and a failure is
+        raised by the next call.
 
         Raises
         ------
         PublishError
-            When any record may be missing, and at every call after such a one.
+            When any record may be missing, and at every later call.
         """
         packed = await self._pack(batch)
         delivery = asyncio.create_task(self._deliver_all(packed))
@@ -196,7 +202,7 @@ class Publisher:
     def _forget(self, delivery: asyncio.Task[None]) -> None:
         self._deliveries.discard(delivery)
         if not delivery.cancelled():
-            delivery.exception()  # its caller may be gone; `_refuse` has kept the reason
+            delivery.exception()  # marks it as retrieved; `_refuse` has kept the reason
 
     async def _pack(self, batch: Iterable[Outgoing]) -> dict[_Target, list[BatchBuilder]]:
         producer = self._ready()
@@ -247,8 +253,8 @@ class Publisher:
                     )
                     await acknowledgement
             except KafkaError as error:
-                # While it is still its turn: whoever waits for the next one must find it refused.
-                raise self._refuse(f"Kafka did not take a record: {error!r}") from error
+                # Within the lock: the next delivery to this partition must find sending refused.
+                raise self._refuse(f"Kafka did not accept a record: {error!r}") from error
 
     def _ready(self) -> AIOKafkaProducer:
         if self._refusal is not None or self._producer is None:
@@ -256,12 +262,12 @@ class Publisher:
         return self._producer
 
     def _refuse(self, reason: str) -> PublishError:
-        """Publish nothing from now on; return the error that says so, with the first reason."""
+        """Publish nothing from now on; return the error, with the first reason."""
         self._refusal = self._refusal or reason
         return PublishError(f"nothing can be published: {self._refusal}")
 
     async def stop(self) -> None:
-        """Disconnect at once; what is not yet acknowledged may or may not have arrived."""
+        """Disconnect at once; records in flight may or may not have arrived."""
         self._refuse("the publisher was stopped")
         for delivery in self._deliveries:
             delivery.cancel()

@@ -1,19 +1,19 @@
-"""Keep the monitors' state in the ``state`` topic, and bring it back.
+"""Save the state of the monitors in the topic ``state``, and restore it.
 
-Every write is a true fact about a prefix of ``events``, under a key that names the prefix; the
-commit of the group says that snapshots cover it.
+Every write is a true fact about a prefix of ``events``, under a key that names the prefix. The
+group's commit marks the prefix that snapshots cover.
 
 Rule 1. The order is: outputs, chunks, manifests, commit, deletions; each is acknowledged before the
         next begins.
 Rule 2. A round of saving stores every model that has changed, a few at a time; records may be
-        applied in between. A manifest names the offset at which its own model was taken. When the
-        round is over, what is committed is the offset at which it began: whoever has changed since
-        was stored at that offset or later, and is stored again by the next round.
-Rule 3. A model whose state cannot be used is rebuilt from the log, which publishes again what it
-        published before, to the byte; the partition's other models keep their state, and skip what
-        it covers. Where the log no longer has its beginning, the worker stops. The commit is set
-        back before anything is stored: what is stored then, of some models and up to any offset,
-        would else hide from the next restore that others are missing.
+        applied in between. A manifest names the offset of its own model's snapshot. At the end of
+        the round the offset at which it began is committed: a model that has changed since was
+        stored at that offset or later, and is stored again by the next round.
+Rule 3. A model whose state cannot be used is rebuilt from the log, which publishes the same records
+        again, byte for byte. The other models of the partition keep their state, and skip the
+        records that it covers. Where the beginning of the log is gone, the worker stops. The commit
+        is set back before anything is stored: a snapshot of some models would otherwise hide from
+        the next restore that others are missing.
 """
 
 import time
@@ -30,7 +30,7 @@ from schemas.topics import Topics
 from streams.codec import StateVersionError
 from streams.emission import Emission
 from streams.join.outcome_join import ChunkName
-from streams.model import ModelMonitor
+from streams.model.model import ModelMonitor
 from streams.monitor import Monitor, SpecOf
 from streams.state import (
     StateRecord,
@@ -42,14 +42,18 @@ from streams.state import (
 )
 
 SLICE_S = 0.02
+"""Seconds of one slice of saving: an alert waits little longer, see docs/decisions/0015."""
 SLICE_BYTES = 1_000_000
+"""Bytes of one slice: the records of one slice wait for their acknowledgement together."""
 RECORDS_AT_ONCE = 1_000
+"""Records of one call of the sender."""
 _LOSSES_SHOWN = 3
+"""Damaged parts of the state that an error names."""
 _log = get_logger(__name__)
 Commit = Callable[[Mapping[TP, int]], Awaitable[bool]]
 """Commits; returns whether it was accepted."""
 Publish = Callable[[Sequence[Emission], int], Awaitable[None]]
-"""Publishes what records of a partition called for; returns when it is durable."""
+"""Publishes emissions of a partition; returns when they are durable."""
 
 
 class StateUnusableError(WorkerError):
@@ -59,7 +63,7 @@ class StateUnusableError(WorkerError):
 
 
 class Sender(Protocol):
-    """What publishes, and returns when all of it is durable."""
+    """Publishes records, and returns when all of them are durable."""
 
     async def send(self, batch: list[Outgoing]) -> None:
         """Publish."""
@@ -73,7 +77,7 @@ class KeyedRecord(Protocol):
 
 
 class Reader(Protocol):
-    """What reads a partition from its beginning to its end."""
+    """Reads a partition from its beginning to its end."""
 
     async def beginning(self, tp: TP) -> int:
         """Return the offset of the oldest record that is kept."""
@@ -84,18 +88,18 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Held:
-    """The monitor of one partition, what is stored of it, and the round of saving that goes on.
+    """The monitor of one partition, its stored state, and the present round of saving.
 
     Parameters
     ----------
     monitor, stored
-        The monitor, and what is stored of it.
+        The monitor, and its stored state.
     unsaved
         Models that the round still has to store.
     began_at
-        Offset at which the round began; None while none goes on.
+        Offset at which the round began; None between rounds.
     set_back_to
-        Where the commit has to be set back to before anything is stored (Rule 3).
+        Offset to which the commit must be set back before anything is stored (Rule 3).
     """
 
     monitor: Monitor
@@ -106,12 +110,12 @@ class Held:
 
     @property
     def is_saving(self) -> bool:
-        """Whether a round of saving goes on."""
+        """Whether a round of saving is under way."""
         return self.began_at is not None
 
 
 class _Snapshot(NamedTuple):
-    """One model as it is to be stored."""
+    """One model in the form that is stored."""
 
     model: ModelMonitor
     chunks: dict[ChunkName, bytes]
@@ -126,15 +130,15 @@ class StateKeeper:
     topics
         Names and partitions.
     sender
-        What publishes.
+        Publishes records.
     reader
-        What reads the ``state`` topic.
+        Reads the topic ``state``.
     spec_of
-        Gives a model's spec.
+        Returns the spec of a model.
     clock
-        Seconds: says when a slice of saving is over, and nothing else.
+        Monotonic seconds. It ends a slice of saving, and decides nothing else.
     slice_s
-        How long a slice takes models; it takes one at least.
+        Seconds after which a slice ends; it stores one model at least.
     """
 
     def __init__(
@@ -158,8 +162,8 @@ class StateKeeper:
     async def restore(self, tp: TP, commit: int) -> Held:
         """Return the monitor of a partition of ``events`` as it stood at the group's commit.
 
-        The monitor's ``next_offset`` says where to go on: at the commit, or at the beginning of the
-        log when state has to be rebuilt.
+        The monitor continues at its ``next_offset``: the commit, or the beginning of the log when
+        state has to be rebuilt.
 
         Raises
         ------
@@ -180,7 +184,7 @@ class StateKeeper:
             await self._refuse_cut_log(tp, found.losses)
             _log.error(
                 f"State of {tp.topic}-{tp.partition} cannot be used ({_shown(found.losses)}): it "
-                "is rebuilt from the whole log, and what was published is published again with the "
+                "is rebuilt from the whole log, which publishes the same records again, with the "
                 f"same ids; {len(found.models):,} other models keep their state"
             )
         monitor.resume(found.models, 0 if found.losses else commit)
@@ -191,16 +195,16 @@ class StateKeeper:
         if beginning > 0:
             msg = (
                 f"state of {tp.topic}-{tp.partition} cannot be used ({_shown(losses)}) and cannot "
-                f"be rebuilt, because the log begins at offset {beginning}: to begin anew and lose "
-                "what was waiting, choose another TIDEGAUGE_GROUP and TIDEGAUGE_PREFIX; "
-                "docs/runbook.md says more"
+                f"be rebuilt, because the log begins at offset {beginning}: to start from nothing "
+                "and lose the waiting predictions, choose another TIDEGAUGE_GROUP and "
+                "TIDEGAUGE_PREFIX; see docs/runbook.md"
             )
             raise StateUnusableError(msg)
 
     def begin(self, held: Held) -> None:
-        """Begin a round of saving, if the log has gone on; one that goes on begins anew.
+        """Begin a round of saving, if the log has advanced; one under way begins again.
 
-        What that one has not stored yet is still to be stored.
+        The models that it has not stored yet remain to be stored.
         """
         monitor = held.monitor
         if monitor.next_offset is None:
@@ -211,15 +215,15 @@ class StateKeeper:
         monitor.touched = {}
         held.began_at = monitor.next_offset
         for model_id in held.stored.outgrown(monitor.next_offset - 1):
-            # One that is silent since would else keep its damaged manifest for good.
+            # A model without further events would otherwise keep its damaged manifest.
             if model := monitor.models.get(model_id):
                 held.unsaved[model_id] = model
 
     async def save_some(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> bool:
-        """Go on with the rounds of saving for one slice of time; return whether all are over.
+        """Continue the rounds of saving for one slice of time; return whether all are over.
 
-        A round that is over commits what it covers. Nothing may be applied to the monitors until
-        this returns.
+        A round that is over commits the offset that it covers. Nothing may be applied to the
+        monitors until this returns.
         """
         until_s = self._clock() + self._slice_s
         for tp, each in held.items():
@@ -232,14 +236,14 @@ class StateKeeper:
         return True
 
     async def save(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> None:
-        """Store all that has changed, and commit what that covers, to the last record applied."""
+        """Store all models that have changed, and commit up to the last record applied."""
         for each in held.values():
             self.begin(each)
         while not await self.save_some(held, publish, commit):
             pass
 
     async def _is_set_back(self, tp: TP, held: Held, commit: Commit) -> bool:
-        """Set the commit back where that is due (Rule 3); if it is refused, give up the round."""
+        """Set the commit back where needed (Rule 3); if that is refused, give up the round."""
         if held.set_back_to is None or await commit({tp: held.set_back_to}):
             held.set_back_to = None
             return True
@@ -268,7 +272,7 @@ class StateKeeper:
             del held.unsaved[each.model.model_id]
 
     def _snapshots(self, held: Held, until_s: float) -> tuple[list[Emission], list[_Snapshot]]:
-        """Take models of the round as they are now; return them, and what they had to say first."""
+        """Take snapshots of models of the round; return their last emissions, and the snapshots."""
         monitor, stored = held.monitor, held.stored
         offset = (monitor.next_offset or 0) - 1
         emissions: list[Emission] = []
@@ -288,15 +292,16 @@ class StateKeeper:
         return emissions, snapshots
 
     async def _end(self, tp: TP, held: Held, commit: Commit) -> None:
-        """Commit what the round covers (Rule 2), and delete what it has replaced.
+        """Commit the offset that the round covers (Rule 2), and delete replaced records.
 
-        Ticks touch nobody. Uncommitted, they would be read again, and one day be deleted unread.
+        Ticks change no model. Without a commit they would be read again at every restart, until
+        retention deletes them.
         """
         monitor, stored = held.monitor, held.stored
         until = (held.began_at if monitor.touched else monitor.next_offset) or 0
         if not monitor.touched:
             await self._send(tp, stored.checkpoint(until - 1, len(monitor.models)))
-            stored.on_checkpoint(until - 1)  # not before: a send that is cut short says nothing
+            stored.on_checkpoint(until - 1)  # not before: an interrupted send covers nothing
         if stored.covered >= until - 1:
             await commit({tp: until})
         await self._send(tp, deletions(held.stored.garbage()))

@@ -1,15 +1,16 @@
-"""Say in the log that time has passed: what a silence is told by.
+"""Append ticks to the log: records that show that time has passed, by which silences are detected.
 
-A tick carries an instant, and says: every input that lay in the input topics at that instant is in
-``events`` before this record. That is a fact about the log, whoever writes it and however often.
+A tick carries an instant. It states that every input that was in the input topics at that instant
+is in ``events`` before this record. The statement is true of the log, whichever worker appends it
+and however often.
 
-Rule 1. The instant is read before the ends of all input partitions are, whoever holds these.
-Rule 2. The tick is appended when the group's commits have reached all these ends. Ingest commits
-        what is acknowledged in ``events`` or refused; so while a backlog lasts no tick comes.
-Rule 3. A commit beyond an end is of a topic that was deleted and created anew: no tick then.
-Rule 4. The broker in memory cannot be asked for ends. There, the ends are those that it tells with
-        its answers to fetches, so a worker that holds all input partitions ticks, and no other. An
-        answer counts when it is the second since the instant: the first may have been on its way.
+Rule 1. The instant is read before the ends of all input partitions, whichever workers hold these.
+Rule 2. The tick is appended when the group's commits have reached all these ends. Ingest commits an
+        input once it is acknowledged in ``events`` or refused, so no tick comes during a backlog.
+Rule 3. A commit beyond an end belongs to a topic that was deleted and created again: no tick then.
+Rule 4. The embedded broker answers ListOffsets wrongly. There the ends are those of its answers to
+        fetches, so only a worker that holds all input partitions ticks. An answer counts when it is
+        the second one since the instant: the first may have been on its way.
 Rule 5. The worker that holds the first input partition ticks.
 """
 
@@ -28,9 +29,12 @@ from schemas.topics import Topics
 from streams.ingest.batches import TICK_EVERY_MS
 
 TICK_EVERY_S = TICK_EVERY_MS / 1_000
-LOOK_AGAIN_S = 0.5
+RETRY_S = 0.5
+"""Seconds until commits are compared again that have not reached the ends."""
 _ASK_S = 5.0
+"""Seconds for the answers of one attempt."""
 _ANSWERS = 2
+"""Answers after the instant until an end counts (Rule 4)."""
 
 
 class Ticker:
@@ -41,7 +45,7 @@ class Ticker:
     topics
         Names and partitions.
     sender
-        What publishes.
+        Publishes records.
     clock
         Seconds since the epoch.
     every_s
@@ -63,42 +67,42 @@ class Ticker:
         self._answers: dict[TP, list[float]] = {}
 
     def assign(self, tps: Iterable[TP]) -> None:
-        """Go on with these partitions; what was under way is given up."""
+        """Continue with these partitions; an attempt under way is given up."""
         self._held = frozenset(tps)
         self._at_s = None
 
-    async def turn(self, partitions: Partitions) -> None:
-        """Append a tick, if its time has come and it is true."""
+    async def tick_if_due(self, partitions: Partitions) -> None:
+        """Append a tick, if one is due and its statement is true."""
         held = self._held
         if self._clock() < self._next_s or TP(self._topics.predictions, 0) not in held:
             return
-        self._next_s = self._clock() + min(LOOK_AGAIN_S, self._every_s)
+        self._next_s = self._clock() + min(RETRY_S, self._every_s)
         at_s = None
-        # While the broker does not answer there is nothing to say.
+        # Without an answer of the broker the statement cannot be checked.
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(_ASK_S):
-                at_s = await self._look(partitions)
+                at_s = await self._true_instant(partitions)
         if at_s is not None and self._held is held:
             self._at_s = None
             self._next_s = self._clock() + self._every_s
             await self._append(int(at_s * 1_000))
 
-    async def _look(self, partitions: Partitions) -> float | None:
-        """Return the instant that a tick may carry now, if there is one."""
+    async def _true_instant(self, partitions: Partitions) -> float | None:
+        """Return the instant that a tick may carry now; None when there is none."""
         commits = await partitions.progress(self._sources)
         if not commits:
             return None
         if self._at_s is None:
-            await self._begin(partitions, commits)
+            await self._read_ends(partitions, commits)
         if not partitions.can_ask_ends:
-            self._hear(partitions)
+            self._note_answers(partitions)
         is_reached = all(
             tp in self._ends and commit >= self._ends[tp] for tp, commit in commits.items()
         )
         return self._at_s if is_reached else None
 
-    async def _begin(self, partitions: Partitions, commits: Mapping[TP, int]) -> None:
-        """Read the instant, and then the ends (Rule 1)."""
+    async def _read_ends(self, partitions: Partitions, commits: Mapping[TP, int]) -> None:
+        """Read the instant, then the ends (Rule 1)."""
         at_s = self._clock()
         self._ends = {}
         self._answers = {
@@ -111,8 +115,8 @@ class Ticker:
             self._ends = ends
         self._at_s = at_s
 
-    def _hear(self, partitions: Partitions) -> None:
-        """Take the ends from the broker's answers to fetches (Rule 4)."""
+    def _note_answers(self, partitions: Partitions) -> None:
+        """Note the ends in the broker's answers to fetches (Rule 4)."""
         for tp, end in partitions.known_ends().items():
             answers = self._answers.setdefault(tp, [])
             if end.seen_at_s not in answers[-1:]:

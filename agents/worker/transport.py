@@ -4,17 +4,17 @@ Faust creates four tasks for every message it delivers. This transport delivers 
 message, and owns the positions, because the driver's own handling of them loses records.
 
 Rule 1. A partition delivers only after it was positioned in its present assignment.
-Rule 2. Every start is explicit: what the application decides, else the commit, else the
-        beginning. The driver does not seek where nothing is committed, and so skips records.
-Rule 3. A partition's delivery begins where its last one ended: every take names the offset it
-        expects, and seeks when the partition stands elsewhere.
-Rule 4. The generation is read before the take. What a take brings across a rebalance is dropped,
-        and by rule 3 read again: waiting for the next fetch to show the hole could be for ever.
+Rule 2. Every start is explicit: the application's choice, else the commit, else the beginning. The
+        driver does not seek where nothing is committed, and so skips records.
+Rule 3. A partition's delivery begins where its last one ended: every take names the offset that it
+        expects, and seeks when the partition is elsewhere.
+Rule 4. The generation is read before the take. Records taken across a rebalance are dropped, and
+        by rule 3 read again: the next fetch, which would show the gap, may never come.
 Rule 5. A commit names its offsets. It may come too late, when the partition has a new owner: that
         owner commits after it, so it is no error.
 
-It stands on private parts of faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14.0:
-tests/contracts/test_transport_contract.py says which, and fails when they change.
+It depends on private parts of faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14.0:
+tests/contracts/test_transport_contract.py lists them, and fails when they change.
 """
 
 from __future__ import annotations
@@ -35,15 +35,19 @@ from faust.types import TP, AppT, ConsumerMessage, EventT, Message
 RECORDS_PER_FETCH = 2_000
 """Most records of one partition in one delivery: a deep partition must not starve the others."""
 _FETCH_WAIT_MS = 100
+"""Milliseconds that the broker may hold an answer. It holds up the partitions that became empty
+after the request, and its end is the proof that a quiet partition holds nothing older."""
 _REASSIGNMENT_POLL_S = 0.05
+"""Seconds between two looks for the end of a rebalance."""
 _ANSWER_S = 5.0
-"""A broker that is away is asked again and again; the thread could not end before it is back."""
+"""Seconds for one question. aiokafka repeats it while the broker is down, and the thread could not
+end before the broker is back."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What one fetch brought from one partition.
+    """The records of one fetch from one partition.
 
     Parameters
     ----------
@@ -70,7 +74,7 @@ class Fetch:
 
 
 class End(NamedTuple):
-    """Where a partition ended, and when the broker said so, in seconds since the epoch."""
+    """The end of a partition, and the instant of the broker's answer in seconds since the epoch."""
 
     offset: int
     seen_at_s: float
@@ -110,8 +114,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             max_poll_records=RECORDS_PER_FETCH,
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            # A waiting fetch holds up the partitions that became empty after it was sent, and its
-            # answer is what says that a quiet partition has nothing older to come.
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
@@ -122,14 +124,14 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     async def on_thread_stop(self) -> None:
         """Disconnect.
 
-        Where the broker is away, aiokafka cancels a fetch that waits to be tried again, and is
-        itself cancelled by that: this thread would end there, and whoever stops it wait in vain.
+        While the broker is down, aiokafka cancels a fetch that waits for its next attempt, and this
+        cancels aiokafka itself: the thread would end here, and the caller would wait for ever.
         """
         with contextlib.suppress(asyncio.CancelledError):
             await super().on_thread_stop()
 
     async def take(self, expected: Mapping[TP, int], wait_s: float) -> dict[TP, Fetch]:
-        """Take what has arrived for these partitions, each from its offset; else wait for more."""
+        """Take the records that have arrived, each partition from its offset, or wait for some."""
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
@@ -173,7 +175,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     async def _is_placed(
         self, consumer: AIOKafkaConsumer, key: TopicPartition, state: Any, offset: int
     ) -> bool:
-        """Return whether the partition is read from ``offset``, or from what is left beyond it."""
+        """Return whether the partition is read from ``offset``, or from the next record left."""
         tp = TP(*key)
         if state.has_valid_position and state.position == offset:
             return True
@@ -189,7 +191,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             return False
         _log.error(
             "%s-%d continues at offset %d instead of %d: its records were deleted by retention, "
-            "or the topic was created anew",
+            "or the topic was created again",
             *tp,
             state.position,
             offset,
@@ -211,7 +213,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         return End(state.highwater, seen_at_s)
 
     async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Return where each partition starts: at the commit, else at its beginning."""
+        """Return the start of each partition: its commit, else its beginning."""
         keys = [TopicPartition(*tp) for tp in tps]
         if not keys:
             return {}
@@ -224,8 +226,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             committed = commits[key].offset if key in commits else -1
             if 0 <= committed < beginning:
                 _log.error(
-                    "Offsets %d to %d of %s-%d are gone before they were read: the topic's "
-                    "retention is shorter than this worker was away",
+                    "Offsets %d to %d of %s-%d were deleted before they were read: the retention "
+                    "of the topic is shorter than the downtime of this worker",
                     committed,
                     beginning - 1,
                     key.topic,
@@ -235,7 +237,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         return starts
 
     async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
-        """Return up to where the group has come in every partition of these topics, whoever's.
+        """Return the group's commit in every partition of these topics, whoever holds it.
 
         Empty where a topic is not known yet; TimeoutError where the broker does not answer.
         """
@@ -254,13 +256,13 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         }
 
     async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Ask the broker where these partitions end, whoever's they are."""
+        """Ask the broker for the ends of these partitions, whoever holds them."""
         async with asyncio.timeout(_ANSWER_S):
             ends = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
         return {TP(*key): end for key, end in ends.items()}
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit what is still ours to commit; return whether all of it was accepted."""
+        """Commit the partitions that are still held; return whether all were accepted."""
         consumer = self._ensure_consumer()
         held = {TopicPartition(*tp) for tp in self.assignment()}
         facts = {
@@ -290,37 +292,37 @@ class BatchConsumer(driver.Consumer):
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Return where each partition starts: at the commit, else at its beginning. One read."""
+        """Return the start of each partition: its commit, else its beginning. One request."""
         offsets: dict[TP, int] = await self._thread.call_thread(
             self._thread.first_offsets, list(tps)
         )
         return offsets
 
     async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
-        """Return up to where the group has come in every partition of these topics, whoever's.
+        """Return the group's commit in every partition of these topics, whoever holds it.
 
-        What retention has deleted counts as done. Empty where a topic is not known yet.
+        Records that retention has deleted count as done. Empty where a topic is not known yet.
         """
-        self._refuse_at_the_end()
+        self._refuse_when_stopping()
         commits: dict[TP, int] = await self._thread.call_thread(self._thread.progress, list(topics))
         return commits
 
     async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Ask the broker where these partitions end, whoever's they are.
+        """Ask the broker for the ends of these partitions, whoever holds them.
 
-        The broker in memory answers with the first offset of its last batch, and one: too low.
+        The embedded broker's answer is too low: one past the start of the last batch.
         """
-        self._refuse_at_the_end()
+        self._refuse_when_stopping()
         ends: dict[TP, int] = await self._thread.call_thread(self._thread.ask_ends, list(tps))
         return ends
 
-    def _refuse_at_the_end(self) -> None:
-        """Refuse to ask what ends: its thread may be gone, and would not answer.
+    def _refuse_when_stopping(self) -> None:
+        """Refuse a request to a thread that is ending: it would not answer.
 
         Raises
         ------
         KafkaError
-            From when on this consumer has been told to stop.
+            Once this consumer is stopping.
         """
         if self.should_stop:
             msg = "the consumer is stopping"
@@ -333,7 +335,7 @@ class BatchConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Let every assigned partition deliver from its start; Faust calls this after a rebalance.
 
-        The thread seeks when it takes: that also mends what an older fetch leaves behind.
+        The thread seeks when it takes, which also corrects positions left by an older fetch.
         """
         assigned = self.assignment()
         self._next = {tp: start for tp, start in self._planned.items() if tp in assigned}
@@ -358,7 +360,7 @@ class BatchConsumer(driver.Consumer):
                 or not self.flow_active
                 or generation != self.app.consumer_generation_id
             ):
-                return  # what is left here is read again: the next take expects the same offsets
+                return  # the rest is read again: the next take expects the same offsets
             if self._next.get(tp) == expected[tp]:
                 self._next[tp] = fetch.next_offset
                 yield tp, _message(fetch, generation)
@@ -369,7 +371,7 @@ class BatchConsumer(driver.Consumer):
                 self._thread.take, expected, wait_s
             )
             return taken
-        # The driver sleeps a full second here, and a lone partition with a full queue lands here.
+        # The driver would sleep a full second here, also for a lone partition with a full queue.
         self._may_take.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._may_take.wait(), wait_s)

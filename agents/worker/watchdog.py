@@ -1,10 +1,10 @@
-"""Ends a worker that looks healthy and does nothing.
+"""End a worker that makes no progress although it looks healthy.
 
-A consumer can stop fetching for good while it keeps its partitions and answers heartbeats. Only the
-offsets tell: what is applied stands still while the log is ahead of it.
+A consumer can stop fetching for good while it keeps its partitions and sends heartbeats. Only the
+offsets show it: the applied offset does not move while the log is ahead of it.
 
-Or a library never returns, and lets no other thread run Python meanwhile: nothing written in Python
-can end that, no task, no thread and no signal handler.
+A call into a library can also hang while it holds the interpreter's lock. No Python code can end
+such a process, neither a task nor a thread nor a signal handler.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from faust.types import TP
 from agents.errors import StalledError
 
 WATCH_EVERY_S = 5.0
-"""Seconds between two looks at the offsets, at most. A stall is then found 5 s late at worst."""
+"""Seconds between two checks at most: a stall is found 5 s late at worst."""
 
 
 def watch_every_s(stall_s: float) -> float:
-    """Return the seconds between two looks: four at least within ``stall_s``."""
+    """Return the seconds between two checks: at least four checks within ``stall_s``."""
     return min(WATCH_EVERY_S, stall_s / 4)
 
 
 def expect_sign_of_life(within_s: float) -> None:
     """End the process, with exit code 1, unless this is called again in time.
 
-    OpenBLAS asks for memory again and again where it gets none, holding the interpreter's lock.
-    The timer is one of C, which needs neither that lock nor memory; before it ends the process it
-    writes to stderr where each thread stands.
+    OpenBLAS, for example, retries an allocation for ever while it holds the interpreter's lock. The
+    timer is a C thread, which needs neither that lock nor memory. Before it ends the process it
+    writes the stack of each thread to standard error.
     """
     faulthandler.dump_traceback_later(within_s, exit=True)
 
 
 class Watchdog:
-    """Looks at offsets; the caller brings them, and the time.
+    """Compares offsets. The caller supplies the offsets and the time.
 
     Parameters
     ----------
     stall_s
-        Seconds that a partition may stand still while its log is ahead.
+        Seconds without progress that a partition may have while its log is ahead.
     """
 
     def __init__(self, stall_s: float) -> None:
@@ -49,21 +49,21 @@ class Watchdog:
         self._behind: dict[TP, tuple[int, float]] = {}
 
     def check(self, now_s: float, applied: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
-        """Compare with what was seen before.
+        """Compare with the offsets of earlier calls.
 
         Parameters
         ----------
         now_s
-            A clock that never goes back.
+            A monotonic clock, in seconds.
         applied
-            Offset up to which each assigned partition is done.
+            The offset up to which each assigned partition is done.
         ends
-            Offset after the last record of each partition, as far as it could be asked.
+            The offset after the last record of each partition, where it is known.
 
         Raises
         ------
         StalledError
-            When a partition has stood still for too long.
+            When a partition has made no progress for ``stall_s``.
         """
         self._behind = {tp: seen for tp, seen in self._behind.items() if tp in applied}
         for tp, offset in applied.items():

@@ -14,20 +14,21 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 
 import click
 from faust.types import TP
 
 from agents.errors import WorkerError
-from agents.kafka.log_reader import LogReader
+from agents.kafka.read import LogReader
 from agents.settings import Settings, load_settings
 from agents.telemetry import configure_logging
 from agents.worker.agent import Partitions
-from agents.worker.app import WorkerApp
 from agents.worker.assembly import build_app, ingest_agent, monitor_agent, tune_gc
 from agents.worker.publish import Outgoing, Publisher
 from agents.worker.run import run_worker
 from agents.worker.state import KeyedRecord, Reader, Sender
+from agents.worker.transport import BatchConsumer
 
 OUTPUT_SHARE = 0.04
 """Of the sends of events and outputs that wait; there are many of them."""
@@ -109,8 +110,10 @@ class SlowReader:
 class SlowPartitions(Partitions):
     """Commits, with waits around it."""
 
-    def __init__(self, app: WorkerApp, disturbance: Disturbance) -> None:
-        super().__init__(app)
+    def __init__(
+        self, consumer: BatchConsumer, publisher: Publisher, disturbance: Disturbance
+    ) -> None:
+        super().__init__(consumer, publisher)
         self._disturbance = disturbance
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
@@ -126,15 +129,13 @@ def work_slowly(settings: Settings, disturbance: Disturbance) -> int:
     tune_gc()
     publisher = Publisher(settings.connection())
     sender = SlowSender(publisher, disturbance, settings.topics.name("state"))
-    reader = SlowReader(LogReader(settings.connection()), disturbance)
+    reader = SlowReader(LogReader(settings), disturbance)
     agents = [
         ingest_agent(settings, sender),
         monitor_agent(settings, sender, reader, disturbance.working_time),
     ]
-    app = build_app(settings, agents, publisher)
-    for agent in agents:
-        agent.partitions = SlowPartitions(app, disturbance)
-    return run_worker(app)
+    make_partitions = partial(SlowPartitions, disturbance=disturbance)
+    return run_worker(build_app(settings, agents, publisher, make_partitions))
 
 
 @click.command()

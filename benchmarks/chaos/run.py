@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections import Counter
@@ -11,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
+from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from rich.console import Console
 
 from agents.commands.verify import audit
 from agents.demo.child import log_tail
 from agents.demo.embedded_broker import answers_metadata, free_ports
-from agents.kafka.topics import connected_admin, create_topics
+from agents.kafka.topics import create_topics
 from agents.settings import PREFIX, Settings, load_settings
 from benchmarks.chaos.fleet import Fleet, Tally
 from benchmarks.chaos.logs import LogSummary, summarise
@@ -153,7 +155,7 @@ class _Run:
             for port, node in zip(ports, self._cluster.nodes, strict=True)
         ]
         self._settings = load_settings(broker=self._cluster.bootstrap, **_WORKER)
-        create_topics(self._settings)
+        asyncio.run(create_topics(self._settings))
         _keep_state_short(self._settings)
         told = _WORKER | {"broker": ",".join(f"127.0.0.1:{port}" for port in ports)}
         waits = (options.seed, options.max_wait_s) if options.max_wait_s else None
@@ -186,7 +188,7 @@ class _Run:
         self._say("The traffic has ended; the workers finish what is left.")
         has_drained = self._until(lambda: self._behind() == 0, DRAIN_S)
         self._fleet.stop()
-        findings, inputs = audit(self._settings, Console(quiet=True))
+        findings, inputs = asyncio.run(audit(self._settings, Console(quiet=True)))
         return ChaosResult(
             faults=self._faults,
             controllers_killed=self._controllers_killed,
@@ -311,5 +313,5 @@ class _Run:
 def _keep_state_short(settings: Settings) -> None:
     """Have the state topic compacted within seconds: short segments, short-lived tombstones."""
     name = settings.topics.name("state")
-    with connected_admin(settings) as admin:
+    with KafkaAdminClient(bootstrap_servers=settings.brokers) as admin:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=_STATE)])

@@ -1,4 +1,4 @@
-"""ADWIN behind the CUSUMs, for drift that is too slow for them."""
+"""ADWIN (Bifet and Gavalda 2007) behind the CUSUMs, for drift that is too slow for them."""
 
 import math
 from typing import NamedTuple
@@ -14,13 +14,23 @@ from streams.values import Floats
 
 _EMPTY: Floats = np.empty(0)
 ROW_CLOCK, BLOCK_CLOCK = 32, 8
+"""ADWIN tests after so many rows, or blocks of 16 rows. 32 is River's default; 8 blocks are 128
+rows. The confidences of `streams.detect.budget` were simulated with them."""
 AWAY_DEVIATIONS = 0.5
+"""Standard errors by which the mean of the kept scores must differ from the reference's. ADWIN cuts
+as well where a wave has dropped one side and kept the usual one. By judgement."""
 LEAST_MEAN = 0.1
-MEMORIES, MOST_MERGED = 4.0, 256
+"""Smallest mean reported where an hourly profile is taken off, in standard deviations: over 50,000
+rows ADWIN sees hundredths, which no estimated profile takes away (decision 13)."""
+MEMORIES = 4.0
+"""Scores are merged over this many times their memory: then they are nearly independent. By
+judgement; checked by the cases with memory of `benchmarks.detection`."""
+MOST_MERGED = 256
+"""Scores merged at most: a reference of 2,000 rows makes 7 of them. By judgement."""
 
 
-def _new_window(delta: float = 0.002, clock: int = 32) -> AdaptiveWindowing:
-    return AdaptiveWindowing(
+def _new_window(delta: float = 0.002, clock: int = ROW_CLOCK) -> AdaptiveWindowing:
+    return AdaptiveWindowing(  # all else is River's default
         delta=delta, clock=clock, max_buckets=5, min_window_length=5, grace_period=10
     )
 
@@ -55,9 +65,17 @@ class SlowDrift(NamedTuple):
 class SlowDriftDetector(Machine):
     """ADWIN behind the CUSUMs, for drift that is too slow for them.
 
-    It reads scores whose mean and deviation in the reference are 0 and 1. Where it cuts within the
-    reference (a wave, clumps), it would cut again and again, and is not asked. It takes scores for
-    independent: those that resemble their neighbours are read together, as one.
+    It reads scores whose mean and standard deviation in the reference are 0 and 1. Where it cuts
+    within the reference (a wave, clumps), it would cut again and again: it is stopped. ADWIN takes
+    scores for independent: scores that resemble their neighbours are merged.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> detector = SlowDriftDetector.of(delta=0.002, clock=32, learnt=2_000)
+    >>> detector.learn(rng.normal(size=2_000))
+    >>> detector.run(rng.normal(0.3, 1.0, 2_000)).place < 500
+    True
     """
 
     _delta: float
@@ -67,7 +85,7 @@ class SlowDriftDetector(Machine):
     _merged: int
     _window: AdaptiveWindowing
     _pending: Floats
-    _is_asked: bool = True
+    _is_running: bool = True
 
     @classmethod
     def of(
@@ -84,31 +102,33 @@ class SlowDriftDetector(Machine):
         learnt
             Scores in the reference.
         least
-            A smaller mean than this, in deviations, is not reported.
+            Smallest mean reported, in standard deviations of a score.
         merged
-            Scores that are read as one.
+            Scores that are merged into one.
         """
         clock = max(clock // merged, 1)
         return cls(delta, clock, learnt, least, merged, _new_window(delta, clock), _EMPTY)
 
     def learn(self, scores: Floats) -> None:
         """Read the scores of the reference."""
-        if self._is_asked and any(map(self._window.update, self._merge(scores).tolist())):
-            self.rest()
+        if self._is_running and any(map(self._window.update, self._merge(scores).tolist())):
+            self.stop()
 
-    def rest(self) -> None:
-        """Ask it no more."""
-        self._is_asked = False
+    def stop(self) -> None:
+        """Read no more scores."""
+        self._is_running = False
 
     def may_find(self, scores: int) -> bool:
-        """Tell whether it may find something in the next so many scores."""
+        """Tell whether the next so many scores contain a test."""
         more = (len(self._pending) + scores) // self._merged
-        # The window is as wide as it has read: after a cut there is another.
-        return self._is_asked and int(self._window.get_width()) % self._clock + more >= self._clock
+        # Until its first cut a window is as wide as the number of its scores.
+        return (
+            self._is_running and int(self._window.get_width()) % self._clock + more >= self._clock
+        )
 
     def run(self, scores: Floats) -> SlowDrift | None:
         """Read scores until their mean has changed."""
-        if not self._is_asked:
+        if not self._is_running:
             return None
         pending, scores_read = len(self._pending), 0
         left = self._merge(scores).tolist()
@@ -126,7 +146,7 @@ class SlowDriftDetector(Machine):
         return None
 
     def _merge(self, scores: Floats) -> Floats:
-        """Return what is read as one score each; the rest waits for more."""
+        """Return the merged scores; those that are too few for another wait."""
         if self._merged == 1:
             return scores
         pending = np.concatenate((self._pending, scores))
@@ -149,13 +169,21 @@ class SlowDriftDetector(Machine):
 
 
 def merged_rows(inflation: float, rows: int) -> int:
-    """Return how many scores of so many rows are read as one: several times their memory."""
+    """Return how many scores are merged into one.
+
+    Parameters
+    ----------
+    inflation
+        Long-run variance of a row in that of independent rows: its memory in rows.
+    rows
+        Rows of a score.
+    """
     return min(math.ceil(MEMORIES * inflation / rows), MOST_MERGED) if inflation > 1 else 1
 
 
 def least_mean(doubt: float) -> float:
-    """Return the mean, in deviations of a row, that ADWIN may report where a profile is taken off.
+    """Return the smallest mean reported, in standard deviations of a row.
 
-    Over many rows it sees the rest that no estimate of an hourly profile takes away.
+    ``doubt`` is above 1 where an hourly profile is taken off.
     """
     return LEAST_MEAN if doubt > 1 else 0.0

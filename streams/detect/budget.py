@@ -1,17 +1,18 @@
 """Turn one number, the alert budget of a model, into the thresholds of all its detectors.
 
-The budget ``b`` is the number of false alarms a model may raise per 10,000 predictions. Half of it
-belongs to the error, because the error is what the model is paid for; nine tenths of the other half
-are divided equally among all other series. What a series gets, the detectors on it divide again.
+The budget is the number of false alarms that a model may raise per 10,000 predictions. Half of it
+belongs to the error, the purpose of the model; nine tenths of the other half are divided equally
+among all other series. The detectors of a series divide its part again.
 
-Rule 1. Every threshold follows from a share of the budget, by one formula of this module.
-Rule 2. A series on its own never gets more than its half: silence elsewhere is not spent here.
-Rule 3. A short reference buys less: its share is divided by what its uncertainty costs.
+Rule 1. Every threshold follows from a part of the budget, by one formula of this module.
+Rule 2. A series never gets more than its half, however few other series there are.
+Rule 3. A short reference costs false alarms: its part of the budget is divided by that cost.
 """
 
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,14 +20,17 @@ from streams.aspects import SeriesRole
 
 BUDGET_ROWS = 10_000
 """False alarms are counted per this many inputs."""
-PAGE_HINKLEY_SHARE = 0.8
-"""Part of a series' budget for the CUSUM statistics; ADWIN has the rest."""
-BRIEF_CHANGE_COST = 1.166
+CUSUM_SHARE = 0.8
+"""Part of a series' budget for its CUSUM statistics; ADWIN has the rest. By judgement."""
+OVERSHOOT = 1.166
 """Mean overshoot of both barriers of a Gaussian CUSUM, 2 x 0.583 (Siegmund 1985, section 10.2)."""
 HEADROOM = 0.9
-"""Part of the others' half that is spent: a model of many kinds has surprises."""
+"""Part of the others' half that is spent. Of the rest, half is for the arrival of events, half for
+false alarms beyond the formulas (docs/detection.md)."""
 _SHORT_COST = ((200, 2.0), (500, 1.3), (1_000, 1.1), (2_000, 1.0))
 _SHORT_SPREAD_COST = ((200, 300.0), (300, 40.0), (500, 8.0), (1_000, 2.0), (2_000, 1.0))
+"""Rows of a reference, and the factor by which false alarms exceed those of 2,000 rows: simulated
+on normal scores and on indicators."""
 
 
 def shares(model_budget: float, roles: Sequence[SeriesRole]) -> list[float]:
@@ -62,8 +66,8 @@ def shares(model_budget: float, roles: Sequence[SeriesRole]) -> list[float]:
 def short_reference_cost(reference_rows: int, *, is_spread: bool = False) -> float:
     """Return how many times its budget a statistic would spend on so short a reference.
 
-    Measured on normal scores and on indicators, and interpolated on logarithmic scales. Levels and
-    shares correct their reference as they go; the spread of so few rows is a guess for long.
+    Interpolated on logarithmic scales. A running mean corrects a level or a share that few rows
+    have misjudged; a misjudged spread takes far longer to correct.
 
     Examples
     --------
@@ -90,11 +94,11 @@ def gaussian_run_length(threshold: float, delta: float) -> float:
     >>> round(gaussian_run_length(5.0, 0.5))
     938
     """
-    barrier = 2 * delta * (threshold + BRIEF_CHANGE_COST)
+    barrier = 2 * delta * (threshold + OVERSHOOT)
     return (math.exp(barrier) - 1 - barrier) / (2 * delta * delta)
 
 
-@lru_cache(maxsize=1_024)  # the features of a model share their budget: a sixth of all learning
+@lru_cache(maxsize=1_024)  # the features of a model have one budget: a sixth of all learning
 def gaussian_threshold(false_alarms: float, delta: float) -> float:
     """Invert :func:`gaussian_run_length`: the threshold that costs so many per 10,000 rows.
 
@@ -116,55 +120,94 @@ def gaussian_threshold(false_alarms: float, delta: float) -> float:
     return (low + high) / 2
 
 
-def spread_up_threshold(false_alarms: float) -> float:
-    """Return the threshold of the CUSUM on squared scores with delta .46, for an increase.
+class PageHinkley(NamedTuple):
+    """A Page-Hinkley statistic ``S := max(0, S + step - delta)`` of normal scores (Page 1954).
 
-    Fitted by simulation: the tail of a CUSUM is exponential in its threshold, and .2835 is the
-    exponent at which ``E exp(a (x^2 - 1.46))`` is one for a score clipped at 3.5.
+    A step is the difference of an innovation from its running mean, or for the spread that of its
+    square; downwards with the other sign. The exponent ``a`` solves ``E exp(a (step - delta)) = 1``
+    (Wald 1947): the frequency of false alarms falls with ``exp(-a threshold)``.
 
-    Examples
-    --------
-    >>> round(spread_up_threshold(0.001), 2)
-    48.36
+    Parameters
+    ----------
+    is_spread
+        Whether it is of squares.
+    sign
+        1 upwards, -1 downwards.
+    delta
+        Slack, in standard deviations of an innovation, or for the spread in its variance. A mean's
+        is half the change that it finds soonest.
+    exponent
+        ``a`` for independent normal scores, clipped at 3.5.
+    frequency
+        False alarms per 10,000 rows at a threshold of 0, by the fitted exponential; None for a
+        mean: its formula is Siegmund's.
     """
-    return math.log(900 / false_alarms) / 0.2835
+
+    is_spread: bool
+    sign: int
+    delta: float
+    exponent: float
+    frequency: float | None = None
+
+    def threshold(self, false_alarms: float) -> float:
+        """Return the threshold that costs so many false alarms per 10,000 rows.
+
+        Examples
+        --------
+        >>> [round(statistic.threshold(0.001), 2) for statistic in PAGE_HINKLEY]
+        [36.01, 36.01, 14.26, 14.26, 48.36, 22.89]
+        """
+        if self.frequency is None:
+            return gaussian_threshold(false_alarms, self.delta)
+        return math.log(self.frequency / false_alarms) / self.exponent
 
 
-def spread_down_threshold(false_alarms: float) -> float:
-    """Return the threshold of the CUSUM on squared scores with delta .35, for a decrease.
+_SLOW, _FAST = 0.18, 0.50
+"""Slack for changes of the mean by about a third of a standard deviation, and by one."""
+PAGE_HINKLEY = (
+    PageHinkley(False, +1, _SLOW, 2 * _SLOW),
+    PageHinkley(False, -1, _SLOW, 2 * _SLOW),
+    PageHinkley(False, +1, _FAST, 2 * _FAST),
+    PageHinkley(False, -1, _FAST, 2 * _FAST),
+    PageHinkley(True, +1, 0.46, 0.2835, 900.0),
+    PageHinkley(True, -1, 0.35, 0.6212, 1_500.0),
+)
+"""The statistics of a numeric series, in the order of the kernel.
 
-    Examples
-    --------
-    >>> round(spread_down_threshold(0.001), 2)
-    22.89
-    """
-    return math.log(1_500 / false_alarms) / 0.6212
+The exponent of a normal mean is twice its delta. Those of the spread were fitted by simulation with
+their frequencies: .2835 lies between the roots for a normal score, .2779, and for one clipped at
+3.5, .2936; .6212 is the root of both. Deltas were chosen by simulated delays (cases 1 of
+`benchmarks.detection`): deviations that double, grow by half or halve.
+"""
+FAST = tuple(statistic for statistic in PAGE_HINKLEY if statistic.delta == _FAST)
+SPREAD = tuple(statistic for statistic in PAGE_HINKLEY if statistic.is_spread)
 
 
 def adwin_delta(false_alarms: float) -> float:
     """Return ADWIN's confidence on scores of single rows, for its part of a series' budget.
 
-    Measured: at confidence d, tested every 32 rows, it raises 3 d false alarms per 10,000 rows.
+    Simulated: at confidence d, tested every 32 rows, it raises 3 d false alarms per 10,000 rows.
 
     Examples
     --------
     >>> round(adwin_delta(0.001), 9)
     5e-05
     """
-    return (1 - PAGE_HINKLEY_SHARE) * false_alarms / 4
+    return (1 - CUSUM_SHARE) * false_alarms / 4
 
 
 def block_adwin_delta(false_alarms: float) -> float:
     """Return ADWIN's confidence on scores of 16-row blocks, for its part of a series' budget.
 
-    Measured: at confidence d, tested every 8 blocks, it raises d / 3 per 10,000 rows.
+    Simulated: at confidence d, tested every 8 blocks, it raises d / 3 per 10,000 rows. It is at
+    most 1/2: a confidence is below 1.
 
     Examples
     --------
     >>> round(block_adwin_delta(0.1), 9)
     0.06
     """
-    return min(3 * (1 - PAGE_HINKLEY_SHARE) * false_alarms, 0.5)
+    return min(3 * (1 - CUSUM_SHARE) * false_alarms, 0.5)
 
 
 def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
@@ -186,15 +229,16 @@ def longest_chance_run(most_common_share: float, false_alarms: float) -> int:
 
 _SHARE_STATISTICS = ((1.75, 8.5), (3.0, 8.4), (1 / 2.1, 10.0))
 _MIDDLE_STATISTICS = ((1.5, 6.9), (2.5, 10.8), (1 / 1.9, 9.6))
+"""Odds ratios, and thresholds in nats for .1 false alarms per 10,000 rows of all three together;
+the second for shares from .2 to .8, whose odds seldom treble. Fitted by simulation over shares from
+.02 to .6."""
 
 
 def share_statistics(false_alarms: float, share: float) -> tuple[tuple[float, float], ...]:
     """Return the odds ratio and the threshold, in nats, of the Bernoulli CUSUMs on a share.
 
-    One for a rise, one for a large rise, one for a fall. The odds of a middling share seldom
-    treble, so its statistics look for less. Fitted by simulation over shares from .02 to .6, for
-    all three together: the tail is exponential with exponent one, because each statistic is a
-    log-likelihood ratio (Lorden 1971).
+    One for a rise, one for a large rise, one for a fall. Their tail is exponential with exponent
+    one, because each statistic is a log-likelihood ratio (Lorden 1971).
 
     Examples
     --------

@@ -26,7 +26,11 @@ _Layout = TypeVar("_Layout", bound=NamedTuple)
 
 
 def compiled(function: _Kernel) -> _Kernel:
-    """Compile a function, once a machine: numba keeps the result on disk."""
+    """Compile a function, once a machine: numba keeps the result beside its module.
+
+    It compiles again when that module changes, and not when another does whose constants or
+    functions it uses: after such a change delete the ``__pycache__`` folders of the kernels.
+    """
     return cast("_Kernel", numba.njit(cache=True, error_model="numpy")(function))
 
 

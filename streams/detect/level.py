@@ -1,8 +1,10 @@
-"""Detectors: what says that a learnt series has changed.
+"""Detect changes of the level and the spread of a numeric series.
 
-Rule 1. A detector is made from a reference and raises once; then its owner makes a new one.
+The rules hold for all detectors.
+
+Rule 1. A detector is made from a reference and finds one change; then its owner makes a new one.
 Rule 2. Where the input is cut into batches changes nothing.
-Rule 3. Thresholds come from :mod:`streams.detect.budget` alone, and follow when the budget changes.
+Rule 3. Thresholds come from `streams.detect.budget` alone, and follow when the budget changes.
 """
 
 import math
@@ -20,21 +22,16 @@ from streams.detect.adwin import (
     merged_rows,
 )
 from streams.detect.budget import (
-    PAGE_HINKLEY_SHARE,
+    CUSUM_SHARE,
+    PAGE_HINKLEY,
     adwin_delta,
-    gaussian_threshold,
     short_reference_cost,
-    spread_down_threshold,
-    spread_up_threshold,
 )
 from streams.detect.level_kernel import SERIES, STATISTIC
 from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample
 from streams.values import Floats, finite_or_none
-
-_SLOW, _FAST, _SPREAD_UP, _SPREAD_DOWN = 0.18, 0.50, 0.46, 0.35
-_DELTAS = (_SLOW, _SLOW, _FAST, _FAST, _SPREAD_UP, _SPREAD_DOWN)
 
 
 def _of_each(slot: int) -> slice:
@@ -95,14 +92,14 @@ class NumericDetector(Machine):
 
     @property
     def is_settled(self) -> bool:
-        """Whether no slow motion shows, which a longer reference might explain."""
+        """Whether the reference has no slow motion: a longer one is not needed to judge it."""
         reference = self._reference
         has_moved = (self._tops > self._thresholds(ONE_FALSE_ALARM)).any()
         return max(reference.level_inflation, reference.spread_inflation) <= 1 and not has_moved
 
     @property
     def is_steady(self) -> bool:
-        """Whether blocks of the reference differ hardly more than chance lets them."""
+        """Whether blocks of the reference differ little more than by chance."""
         reference = self._reference
         return max(reference.level_inflation, reference.spread_inflation) <= STEADY
 
@@ -119,31 +116,39 @@ class NumericDetector(Machine):
         self._slow_drift.learn(scores)
 
     def _crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> float:
-        """Return how far rows between the reference and the change lie away on its side."""
+        """Return the motion before the change, as `streams.detect.limits.crept` defines it.
+
+        Parameters
+        ----------
+        rows, total
+            Rows since the change, and the sum of the statistic's values in them.
+        mean
+            The slot of the running mean of these values.
+        usual, variance
+            Mean and variance of a value in the reference.
+        """
         learnt, read = self._reference.rows, self._state[SERIES.rows]
         between = read - learnt - rows
         before = self._state[mean] * read - usual * learnt - total
         return crept(before - usual * between, between, learnt, variance, total - usual * rows)
 
     def set_budget(self, false_alarms: float) -> None:
-        """Set the thresholds; ADWIN keeps its confidence until the series is learnt anew.
+        """Set the thresholds; ADWIN keeps its confidence until the series is learnt again.
 
-        What the reference did by itself, later rows may do: no threshold lies below its top.
+        No threshold is below the statistic's top within the reference.
         """
         thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
         self._state[_THRESHOLD] = thresholds
 
     def _thresholds(self, false_alarms: float) -> Floats:
-        part = PAGE_HINKLEY_SHARE * false_alarms / level_kernel.STATISTICS
-        f = part / short_reference_cost(self._reference.rows)
-        spread_f = part / short_reference_cost(self._reference.rows, is_spread=True)
-        level = self._reference.level_inflation * self._reference.level_tail
-        spread = self._reference.spread_inflation * self._reference.spread_tail
-        thresholds = (
-            *(gaussian_threshold(f, delta) * level for delta in _DELTAS[:4]),
-            spread_up_threshold(spread_f) * spread,
-            spread_down_threshold(spread_f) * spread,
-        )
+        reference, part = self._reference, CUSUM_SHARE * false_alarms / len(PAGE_HINKLEY)
+        thresholds = []
+        for statistic in PAGE_HINKLEY:
+            cost = short_reference_cost(reference.rows, is_spread=statistic.is_spread)
+            longer = reference.level_inflation * reference.level_tail
+            if statistic.is_spread:
+                longer = reference.spread_inflation * reference.spread_tail
+            thresholds.append(statistic.threshold(part / cost) * longer)
         return self._doubt * np.array(thresholds)
 
     def run(self, values: Floats) -> Finding | None:
@@ -156,7 +161,7 @@ class NumericDetector(Machine):
         row = alarm // level_kernel.STATISTICS if alarm >= 0 else len(values)
         slow = self._slow_drift.run(scores if alarm < 0 else scores[:row])
         if slow is not None and before is not None:
-            # What is reported is as of the alarm, wherever these values happen to end.
+            # The figures are as of the alarm, wherever these values end.
             self._state[: level_kernel.HEAD] = before
             level_kernel.run_page_hinkley(self._state, values[: slow.place + 1], scores)
             return self._slow_finding(slow)
@@ -220,7 +225,7 @@ def _new_state(reference: NumericReference, sample: Sample, doubt: float) -> Flo
     head[SERIES.adwin_scale] = 1 / math.sqrt(reference.level_inflation * doubt)
     head[SERIES.score_mean] = reference.score_mean
     head[SERIES.score_scale] = 1 / reference.score_sd
-    head[_DELTA] = _DELTAS
+    head[_DELTA] = [statistic.delta for statistic in PAGE_HINKLEY]
     return sample.scale.table(head)
 
 

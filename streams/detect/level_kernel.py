@@ -23,7 +23,7 @@ class SeriesSlots(NamedTuple):
     autocorrelation
         Correlation of a score with the one before it.
     innovation_scale
-        1 over the standard deviation of what ``previous`` does not explain.
+        1 over the standard deviation of an innovation.
     adwin_scale
         Factor that makes an innovation a score for ADWIN.
     score_mean, score_scale
@@ -52,7 +52,7 @@ class StatisticSlots(NamedTuple):
     threshold
         It alarms above this.
     delta
-        What each row must exceed the mean by to add to it.
+        Slack: only the excess of a row over the mean and this adds to the statistic.
     rows, values, scores, squares
         Rows since it was 0, and the sums of their values, innovations and squared innovations.
     top

@@ -3,13 +3,37 @@
 import math
 
 STEADY = 2.0
+"""Highest variance of block means, in that of independent rows, of a reference without slow motion.
+
+For a reference of 2,000 rows it is 4.5 standard errors above 1.
+"""
 TOP_MARGIN = 1.25
+"""No threshold is below the statistic's top within the reference times this (decision 12)."""
 CALM = 0.5
+"""Part of its threshold below which a statistic shows no alarm on its way.
+
+Independent rows reach a third of it in 2,000 rows (median of 60 simulated streams, decision 12).
+"""
 ONE_FALSE_ALARM = 1.0
+"""False alarms per 10,000 rows of a threshold that no top of a settled reference exceeds."""
 
 
 def crept(before: float, rows: float, learnt: int, variance: float, change: float) -> float:
-    """Return the sum over rows before a change, on its side, in deviations of chance."""
+    """Return the motion of a series between its reference and a change, in deviations of chance.
+
+    Parameters
+    ----------
+    before
+        Sum of the differences from the reference's mean over the rows before the change.
+    rows
+        Number of these rows.
+    learnt
+        Rows of the reference: its mean is known no better.
+    variance
+        Variance of a row.
+    change
+        Any number with the sign of the change: motion to its side is positive.
+    """
     if rows <= 0:
         return 0.0
     deviation = math.sqrt(variance * (rows + rows * rows / learnt))

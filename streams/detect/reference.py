@@ -1,8 +1,8 @@
-"""What a series looked like when it was well: the summary that every later value is held against.
+"""References: the summaries of a series that its later values are compared with.
 
 Rule 1. A reference is made once, from the first values of a series, and never changes.
-Rule 2. What is kept is small and bounded: quantiles and shares, no values.
-Rule 3. Everything a detector assumes (independence above all) is measured here, not hoped for.
+Rule 2. A reference is small and bounded: moments and shares, no values.
+Rule 3. Every assumption of a detector (independence above all) is measured here.
 """
 
 import math
@@ -14,15 +14,19 @@ import numpy as np
 from msgspec import Struct
 
 from streams.detect import statistics
+from streams.detect.budget import FAST, SPREAD
 from streams.detect.sample import Sample, merged
 from streams.detect.statistics import block_inflation
 from streams.values import Floats
 
 MAX_AUTOCORRELATION = 0.98
+"""Nearer 1, a change of the mean would be invisible in the innovations: they show 1 less this."""
+SURE = 3.0
+"""Standard errors beyond which an autocorrelation or a kurtosis is not taken for chance."""
 SHARE_FLOOR = 1e-4
-_FAST, _SPREAD_UP, _SPREAD_DOWN = 0.50, 0.46, 0.35
-_UP_EXPONENT, _DOWN_EXPONENT = 0.2835, 0.6212
+"""Smallest share of a code: the odds of none at all have no ratio."""
 _COARSEST = 3.0
+"""Normal score of the least and the greatest value of a coarse scale, that of 1 in 741."""
 
 
 class NumericReference(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -93,7 +97,9 @@ def _coarse_score(rank: float) -> float:
 
 
 def coarse_knots(quantiles: Mapping[str, float]) -> tuple[Floats, Floats]:
-    """Return values and their normal scores, from the few quantiles of a reference for display.
+    """Return values and their normal scores, from the quantiles of a reference for display.
+
+    ``quantiles`` are values by their ranks, from 0 to 1 in rising order.
 
     Examples
     --------
@@ -109,32 +115,37 @@ def coarse_knots(quantiles: Mapping[str, float]) -> tuple[Floats, Floats]:
 
 
 def autocorrelation(x: Floats) -> float:
-    """Return the lag-1 autocorrelation where it is beyond doubt, else 0."""
+    """Return the lag-1 autocorrelation; 0 where it is within the chance of independent rows.
+
+    The standard error of independent rows is one over the square root of their number (Bartlett
+    1946).
+    """
     centred = x - _mean(x)
     power = float(centred @ centred)
     if power <= 0:
         return 0.0
     rho = float(centred[1:] @ centred[:-1]) / power
-    return min(rho, MAX_AUTOCORRELATION) if rho > 3 / math.sqrt(len(x)) else 0.0
+    return min(rho, MAX_AUTOCORRELATION) if rho > SURE / math.sqrt(len(x)) else 0.0
 
 
 def _mean(x: Floats) -> float:
-    """Return what `numpy.mean` does: that takes three times as long for a few hundred values."""
+    """Return the mean as `numpy.mean` does, in a third of its time for a few hundred values."""
     return float(np.add.reduce(x)) / len(x)
 
 
 def _tails(e: Floats, power: Floats, half_variance: float) -> tuple[float, float]:
-    """Return by how much thresholds must grow where innovations are no normal's.
+    """Return the factors by which thresholds grow where innovations are no normal's.
 
-    A CUSUM's false alarms fall with ``exp(-a h)``, and ``a`` solves ``E exp(a step) = 1`` (Wald):
-    a longer tail makes it smaller, and the threshold longer. Nothing is done within the doubt
-    about a kurtosis that was estimated from so many rows.
+    The frequency of false alarms of a statistic falls with ``exp(-a threshold)``. A longer tail has
+    a smaller exponent ``a``, and needs a threshold that is longer in proportion. Both factors are 1
+    within three standard errors of a normal's kurtosis: half the variance of the squares of n
+    normal rows has the variance 14 / n.
     """
-    if half_variance < 1 + 3 * math.sqrt(14 / len(e)):
+    if half_variance < 1 + SURE * math.sqrt(14 / len(e)):
         return 1.0, 1.0
-    level = min(_exponent(e - _FAST), _exponent(-e - _FAST))
-    up, down = _exponent(power - 1 - _SPREAD_UP), _exponent(1 - power - _SPREAD_DOWN)
-    return max(2 * _FAST / level, 1.0), max(_UP_EXPONENT / up, _DOWN_EXPONENT / down, 1.0)
+    level = (each.exponent / _exponent(each.sign * e - each.delta) for each in FAST)
+    spread = (each.exponent / _exponent(each.sign * (power - 1) - each.delta) for each in SPREAD)
+    return max(*level, 1.0), max(*spread, 1.0)
 
 
 def _exponent(steps: Floats) -> float:
@@ -151,7 +162,17 @@ def _exponent(steps: Floats) -> float:
 
 
 class ShareReference(Struct, frozen=True, kw_only=True):
-    """The shares of a few codes among the rows, and how much they clump."""
+    """The shares of a few codes among the rows, and their long-run variances.
+
+    Parameters
+    ----------
+    rows
+        Rows that it was made from.
+    codes, shares
+        The codes watched, and the share of each.
+    inflations
+        The long-run variance of each share in that of independent rows, 1 or more.
+    """
 
     rows: int
     codes: tuple[int, ...]
@@ -164,7 +185,8 @@ class ShareReference(Struct, frozen=True, kw_only=True):
     ) -> "ShareReference":
         """Summarise how often each of ``codes`` occurs among ``values``.
 
-        ``expected`` is what the hour of each row adds to the share of each code.
+        ``expected`` is the part of the hour of each row in the share of each code. A share is
+        estimated with half a hit and half a miss more than were seen (Jeffreys 1946).
         """
         shares, inflations = [], []
         for index, code in enumerate(codes):
@@ -172,7 +194,7 @@ class ShareReference(Struct, frozen=True, kw_only=True):
             if expected is not None:
                 hits -= expected[:, index]
             share = (float(np.add.reduce(hits)) + 0.5) / (len(hits) + 1)
-            most = (len(hits) + 0.5) / (len(hits) + 1)  # what hours take off may be below nothing
+            most = (len(hits) + 0.5) / (len(hits) + 1)  # the part of an hour may be negative
             shares.append(min(max(share, SHARE_FLOOR), most))
             rho = autocorrelation(hits)
             inflations.append(max((1 + rho) / (1 - rho), block_inflation(hits)))

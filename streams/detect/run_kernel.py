@@ -12,8 +12,12 @@ from streams.values import Floats
 def run_equal(values: Floats, last: float, before: int, runs: Runs) -> tuple[int, int]:
     """Return the length of the longest run of equal values, and of the one at the end.
 
-    ``last`` is the value before the first, and the ``before``-th of its run. Writes to ``runs`` how
-    many equal values end with each, if there is room for it.
+    Parameters
+    ----------
+    last, before
+        The value before the first, and the length of its run up to there.
+    runs
+        Room for the length of the run up to each value; it may be empty.
     """
     longest, run = 0, before
     for row in range(len(values)):

@@ -1,7 +1,7 @@
-"""What a reference is made from: values in order, and what more than one step of learning needs.
+"""Samples: the values that a reference is made from, and the figures that several steps need.
 
-Rule 1. A figure is made when it is first asked for, and made once.
-Rule 2. A sample is of one moment: what comes later is in the next one.
+Rule 1. A figure is made when it is first read, and made once.
+Rule 2. A sample never changes: later values are in another one.
 """
 
 from collections import Counter
@@ -20,18 +20,35 @@ from streams.detect.score_kernel import SCALE
 from streams.values import Floats, Value
 
 MAX_CATEGORIES = 12
+"""Categories watched one by one at most: the budget of a series is divided among them."""
 MIN_CATEGORY_SHARE = 0.01
+"""Share of a category that is watched by itself: 20 of 2,000 rows."""
 MIN_ATOM_SHARE = 0.30
+"""Share of the rows above which one value of a number is watched by its share, and left out of the
+normal scores: such a heap has none. By judgement."""
 _KNOT_SCORES: Floats = np.linspace(-3.0, 3.0, 61)
 _KNOT_RANKS: Floats = np.array([NormalDist().cdf(float(score)) for score in _KNOT_SCORES])
+"""61 knots, a tenth of a standard deviation apart: 2.7 of 2,000 rows lie below -3."""
 _OUTER = (0, 10, -11, -1)
-"""The knots between which the slopes beyond the ends are taken."""
+"""The knots between which the slopes beyond the ends are taken: one standard deviation apart."""
 
 
 class Categories(Struct, frozen=True, kw_only=True):
-    """The categories of a series: those common enough to watch, and how new ones are expected.
+    """The categories of a series, and whether new ones are expected.
 
-    ``watched`` have codes 0, 1, ..; every other category is ``other``, of code ``len(watched)``.
+    Parameters
+    ----------
+    rows
+        Rows counted.
+    watched
+        The categories common enough to be watched by their shares, the commonest first. Their
+        codes are 0, 1, ..; all others together have the code ``len(watched)``.
+    counts
+        The rows of each of them.
+    others
+        The number of other categories.
+    is_closed
+        Whether the categories look complete, so that a new one is a finding.
     """
 
     rows: int
@@ -39,14 +56,13 @@ class Categories(Struct, frozen=True, kw_only=True):
     counts: tuple[int, ...]
     others: int
     is_closed: bool
-    """Whether the categories look complete, so that a new one is news."""
 
     @classmethod
     def of(cls, values: Sequence[Value], *, rarest_rows: int) -> "Categories":
         """Count categories; closed if each occurs in at least ``rarest_rows`` rows.
 
-        By Good and Turing, the chance that the next row brings a new category is the share of
-        rows whose category occurred once: with none of these, a new category is news.
+        The chance that the next row brings a new category is the share of rows whose category
+        occurred once (Good 1953): without such rows a new category is a finding.
         """
         counts = Counter(values).most_common()
         watched = [
@@ -65,28 +81,32 @@ class Categories(Struct, frozen=True, kw_only=True):
     def of_truth(cls, values: Sequence[Value]) -> "Categories":
         """Count the two truth values, also where one has not come yet."""
         hits = sum(value is True for value in values)
+        misses = len(values) - hits
+        is_rare = hits <= misses
         return cls(
             rows=len(values),
-            watched=(False, True) if hits <= len(values) - hits else (True, False),
-            counts=(len(values) - hits, hits)
-            if hits <= len(values) - hits
-            else (hits, len(values) - hits),
+            watched=(False, True) if is_rare else (True, False),
+            counts=(misses, hits) if is_rare else (hits, misses),
             others=0,
             is_closed=True,
         )
 
     @property
     def codes(self) -> dict[Value, float]:
-        """The code of each category that is watched; that of the others is the next one."""
+        """The code of each watched category; that of the others is the next one."""
         return {value: float(code) for code, value in enumerate(self.watched)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Values and the standard normal quantiles of their ranks.
+    """A map from values to the standard normal quantiles of their ranks.
 
-    Between two ``knots`` a score is interpolated, beyond the ends it goes on at ``low_slope`` and
-    ``high_slope``.
+    Parameters
+    ----------
+    knots, scores
+        Rising values, and their normal quantiles: between two knots a score is interpolated.
+    low_slope, high_slope
+        Scores per unit of value below the first knot and above the last one.
     """
 
     knots: Floats
@@ -96,7 +116,7 @@ class Scale:
 
     @classmethod
     def of(cls, ordered: Floats) -> "Scale":
-        """Lay a scale through values in rising order."""
+        """Return the scale of values that are in rising order."""
         knots, scores = np.empty(len(_KNOT_RANKS)), _KNOT_SCORES
         if not statistics.quantiles(ordered, _KNOT_RANKS, knots):
             knots, scores = merged(knots, scores)
@@ -116,16 +136,16 @@ class Scale:
 
 
 def merged(knots: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    """Return knots in rising order; equal ones are one, at the mean of their scores."""
+    """Return the different knots in rising order, each with the mean of its scores."""
     distinct, where = np.unique(knots, return_inverse=True)
     sums = np.bincount(where, weights=scores)
     return distinct, sums / np.bincount(where)
 
 
 def _slope(low: float, high: float) -> float:
-    """Return the scores per unit of value over the outer unit of score; steep where it is flat."""
+    """Return scores per unit of value between two values a unit of score apart."""
     half_width = high / 2 - low / 2  # the whole may be beyond a double
-    return 0.5 / half_width if half_width > 1e-300 else 1e9
+    return 0.5 / half_width if half_width > 1e-300 else 1e9  # equal values: any other is far
 
 
 class Sample:

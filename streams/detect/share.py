@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streams.change import Detector, Figures, Finding
 from streams.codec import Machine
-from streams.detect import score_kernel, share_kernel
+from streams.detect import share_kernel
 from streams.detect.adwin import (
     BLOCK_CLOCK,
     SlowDrift,
@@ -18,21 +18,26 @@ from streams.detect.adwin import (
     merged_rows,
 )
 from streams.detect.budget import (
-    PAGE_HINKLEY_SHARE,
+    CUSUM_SHARE,
     block_adwin_delta,
     share_statistics,
     short_reference_cost,
 )
 from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import ShareReference
+from streams.detect.score_kernel import CLIP
 from streams.detect.share_kernel import BLOCK_ROWS, CATEGORY, RUN, SHARES, STATISTICS
 from streams.values import Floats, odds_of
 
 _BURST_ODDS = 9.0
+"""Odds ratio of the CUSUM for bursts, .1 to .5 (case 8 of `benchmarks.detection`)."""
 _NOTHING_EXPECTED: Floats = np.empty((0, 0))
 ON_ITS_WAY = 0.3
-"""The part of its threshold that chance alone seldom lets a statistic reach."""
-MIN_BLOCK_HITS = 0.16  # rarer hits make scores that are no longer like a normal's
+"""Part of its threshold beyond which a statistic is named beside the one that alarms: in 2,000 rows
+independent rows reach a third of it (decision 12)."""
+MIN_BLOCK_HITS = 0.16
+"""Hits of a block, on average, below which ADWIN is stopped: a share of .01 in 16 rows. The scores
+of rarer hits are too skew for ADWIN's bound. By judgement."""
 
 
 class ShareDetector(Machine):
@@ -100,46 +105,45 @@ class ShareDetector(Machine):
 
     @property
     def is_settled(self) -> bool:
-        """Whether no clumps show, which a longer reference might explain."""
+        """Whether the reference has no clumps: a longer one is not needed to judge them."""
         has_moved = (self._tops > self._thresholds(ONE_FALSE_ALARM)).any()
         return max(self._reference.inflations) <= 1 and not has_moved
 
     @property
     def is_steady(self) -> bool:
-        """Whether blocks of the reference differ hardly more than chance lets them."""
+        """Whether blocks of the reference differ little more than by chance."""
         return max(self._reference.inflations) <= STEADY
 
     @property
     def is_calm(self) -> bool:
         """Whether no statistic is on its way to an alarm."""
         places = _places(len(self._reference.codes))
-        thresholds = self._state[places + RUN.threshold]
-        return bool((self._state[places] < CALM * thresholds).all())
+        totals, thresholds = self._state[places + RUN.total], self._state[places + RUN.threshold]
+        return bool((totals < CALM * thresholds).all())
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """The codes watched, in the order of a finding's levels."""
+        """The codes watched: a finding's category is an index among them."""
         return self._reference.codes
 
     @property
     def inflation(self) -> float:
-        """How much more the shares vary than those of independent rows, at most."""
+        """The largest long-run variance of a share, in that of independent rows."""
         return max(self._reference.inflations)
 
     def _read_reference(self, learnt: Floats, expected: Floats) -> None:
-        """Let ADWIN know the reference, block by block; the CUSUMs start at its shares."""
+        """Have ADWIN read the reference by blocks, and the CUSUMs by rows."""
         rows = len(learnt) // BLOCK_ROWS * BLOCK_ROWS
-        for level, code in enumerate(self._reference.codes):
-            part = self._state[_part(level) :]
+        for index, code in enumerate(self._reference.codes):
+            part = self._state[_part(index) :]
             hits = (learnt[:rows] == code).astype(np.float64)
             if len(expected):
-                hits -= expected[:rows, level]
+                hits -= expected[:rows, index]
             hits = hits.reshape(-1, BLOCK_ROWS).sum(axis=1)
             scores = (hits - part[CATEGORY.block_mean]) * part[CATEGORY.block_scale]
             if part[CATEGORY.block_mean] < MIN_BLOCK_HITS:
-                self._slow_drifts[level].rest()
-            held = np.maximum(np.minimum(scores, score_kernel.CLIP), -score_kernel.CLIP)
-            self._slow_drifts[level].learn(held)
+                self._slow_drifts[index].stop()
+            self._slow_drifts[index].learn(np.clip(scores, -CLIP, CLIP))
         before = self._state.copy()
         places = _places(len(self._reference.codes))
         self._state[places + RUN.threshold] = math.inf
@@ -150,23 +154,23 @@ class ShareDetector(Machine):
             expected,
         )
         self._tops = self._state[places + RUN.top]
-        for level in range(len(self._reference.codes)):  # keep the runs, as Page-Hinkley does
-            at = _part(level)
+        for index in range(len(self._reference.codes)):  # keep the runs, as Page-Hinkley does
+            at = _part(index)
             self._state[at : at + len(CATEGORY)] = before[at : at + len(CATEGORY)]
         self._state[SHARES.block_rows] = 0.0
 
     def set_budget(self, false_alarms: float) -> None:
-        """Divide the budget among the levels and set their thresholds.
+        """Divide the budget among the categories and set their thresholds.
 
-        ADWIN keeps its confidence until the series is learnt anew. As for levels, no threshold
-        lies below what the reference did by itself.
+        ADWIN keeps its confidence until the series is learnt again. No threshold is below the
+        statistic's top within the reference.
         """
         thresholds = np.maximum(self._thresholds(false_alarms), TOP_MARGIN * self._tops)
         self._state[_places(len(self._reference.codes)) + RUN.threshold] = thresholds
 
     def _thresholds(self, false_alarms: float) -> Floats:
         reference = self._reference
-        f = PAGE_HINKLEY_SHARE * false_alarms / max(len(reference.codes), 1)
+        f = CUSUM_SHARE * false_alarms / max(len(reference.codes), 1)
         f /= short_reference_cost(reference.rows)
         return np.array(
             [
@@ -177,52 +181,52 @@ class ShareDetector(Machine):
         )
 
     def run(self, codes: Floats, expected: Floats | None = None) -> Finding | None:
-        """Read codes until the share of a level has changed.
+        """Read codes until the share of a category has changed.
 
-        ``expected`` is what the hour of each row adds to the share of each level.
+        ``expected`` is as for `learn`.
         """
-        levels = len(self._reference.codes)
+        categories = len(self._reference.codes)
         fill = int(self._state[SHARES.block_rows])
         blocks = (fill + len(codes)) // BLOCK_ROWS
-        scores = np.empty((blocks, levels))
+        scores = np.empty((blocks, categories))
         hourly = _NOTHING_EXPECTED if expected is None else expected
         before = self._state.copy() if blocks else self._state
         alarm = share_kernel.run_bernoulli_cusums(self._state, codes, scores, hourly)
-        row = len(codes) if alarm < 0 else alarm // STATISTICS // levels
+        row = len(codes) if alarm < 0 else alarm // STATISTICS // categories
         finished = (fill + row) // BLOCK_ROWS
         drifts = [
-            (drift.place, level, drift)
-            for level, detector in enumerate(self._slow_drifts)
-            if finished and (drift := detector.run(scores[:finished, level])) is not None
+            (drift.place, index, drift)
+            for index, detector in enumerate(self._slow_drifts)
+            if finished and (drift := detector.run(scores[:finished, index])) is not None
         ]
         if drifts:
-            block, level, drift = min(drifts)
+            block, index, drift = min(drifts)
             row = (block + 1) * BLOCK_ROWS - fill - 1
-            self._state = before  # as of the alarm, as for levels
+            self._state = before  # the figures are as of the alarm, wherever these codes end
             share_kernel.run_bernoulli_cusums(self._state, codes[: row + 1], scores, hourly)
-            return self._slow_finding(row, level, drift)
+            return self._slow_finding(row, index, drift)
         if alarm < 0:
             return None
         place, statistic = divmod(alarm, STATISTICS)
-        level = place % levels
-        at = _part(level) + len(CATEGORY) + statistic * len(RUN)
+        index = place % categories
+        at = _part(index) + len(CATEGORY) + statistic * len(RUN)
         rows = int(self._state[at + RUN.rows])
         share = float(self._state[at + RUN.hits]) / rows
-        return self._share(row, level, "cusum", share, rows)
+        return self._share(row, index, "cusum", share, rows)
 
-    def _slow_finding(self, row: int, level: int, drift: SlowDrift) -> Finding:
-        part = self._state[_part(level) :]
+    def _slow_finding(self, row: int, index: int, drift: SlowDrift) -> Finding:
+        part = self._state[_part(index) :]
         rows = drift.kept * BLOCK_ROWS
         hits = drift.mean / part[CATEGORY.block_scale] + part[CATEGORY.block_mean]
         share = min(max(float(hits) / BLOCK_ROWS, 0.0), 1.0)
-        return self._share(row, level, "adwin", share, max(rows, 1))
+        return self._share(row, index, "adwin", share, max(rows, 1))
 
-    def _share(self, row: int, level: int, detector: Detector, share: float, rows: int) -> Finding:
-        baseline = self._reference.shares[level]
-        part = self._state[_part(level) :]
+    def _share(self, row: int, index: int, detector: Detector, share: float, rows: int) -> Finding:
+        baseline = self._reference.shares[index]
+        part = self._state[_part(index) :]
         learnt, seen = self._reference.rows, part[CATEGORY.rows]
         before = part[CATEGORY.share] * seen - share * rows - baseline * (seen - rows)
-        variance = baseline * (1 - baseline) * self._reference.inflations[level]
+        variance = baseline * (1 - baseline) * self._reference.inflations[index]
         return Finding(
             row=row,
             aspect="share",
@@ -235,24 +239,24 @@ class ShareDetector(Machine):
                 direction="up" if share > baseline else "down",
                 rows=rows,
             ),
-            category_index=level,
+            category_index=index,
             crept=crept(before, seen - learnt - rows, learnt, variance, share - baseline),
-            moved=((level, baseline, share), *self._also_moved(level)),
+            moved=((index, baseline, share), *self._also_moved(index)),
         )
 
     def _also_moved(self, found: int) -> list[tuple[int, float, float]]:
-        """Return the other levels that are on their way to an alarm, the furthest first."""
+        """Return the other categories on their way to an alarm, the furthest first."""
         others = []
-        for level, share in enumerate(self._reference.shares):
-            places = [_statistic(level, k) for k in range(STATISTICS)]
+        for index, share in enumerate(self._reference.shares):
+            places = [_statistic(index, k) for k in range(STATISTICS)]
             reach, at = max((self._reach(place), place) for place in places)
-            if level != found and reach > ON_ITS_WAY:
+            if index != found and reach > ON_ITS_WAY:
                 now = float(self._state[at + RUN.hits] / self._state[at + RUN.rows])
-                others.append((-reach, level, share, now))
-        return [(level, share, now) for _, level, share, now in sorted(others)]
+                others.append((-reach, index, share, now))
+        return [(index, share, now) for _, index, share, now in sorted(others)]
 
     def _reach(self, place: int) -> float:
-        return float(self._state[place] / self._state[place + RUN.threshold])
+        return float(self._state[place + RUN.total] / self._state[place + RUN.threshold])
 
 
 def _new_state(reference: ShareReference, doubt: float) -> Floats:
@@ -277,23 +281,28 @@ def _new_state(reference: ShareReference, doubt: float) -> Floats:
     return state
 
 
-def _part(level: int) -> int:
-    return len(SHARES) + level * share_kernel.CATEGORY_SIZE
+def _part(index: int) -> int:
+    return len(SHARES) + index * share_kernel.CATEGORY_SIZE
 
 
-def _statistic(level: int, k: int) -> int:
-    return _part(level) + len(CATEGORY) + k * len(RUN)
+def _statistic(index: int, k: int) -> int:
+    return _part(index) + len(CATEGORY) + k * len(RUN)
 
 
 @cache
-def _places(levels: int) -> NDArray[np.intp]:
-    """Return where the statistics of so many levels lie in a state."""
+def _places(categories: int) -> NDArray[np.intp]:
+    """Return the places of the statistics of so many categories in a state."""
     statistics = range(STATISTICS)
-    return np.array([_statistic(level, k) for level in range(levels) for k in statistics], np.intp)
+    return np.array(
+        [_statistic(index, k) for index in range(categories) for k in statistics], np.intp
+    )
 
 
 def _ratios(share: float, odds: float) -> tuple[float, float]:
-    """Return how much a hit speaks for the changed share, and a miss against it, in nats."""
+    """Return the log-likelihood ratio for the changed share of a hit, and against it of a miss.
+
+    In nats.
+    """
     ratio = odds * share / (1 - share)
     changed = ratio / (1 + ratio)
     return math.log(changed / share), math.log((1 - share) / (1 - changed))

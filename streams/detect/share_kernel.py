@@ -25,11 +25,11 @@ class CategorySlots(NamedTuple):
     rows
         Rows read, the reference included.
     share
-        Running mean of the hits, less what the hours add.
+        Running mean of the hits, less the parts of the hours.
     burst_hit, burst_miss
         Log-likelihood ratio of a burst for a hit and for a miss, in nats.
     block_hits
-        Hits of the open block, less what the hours add.
+        Hits of the open block, less the parts of the hours.
     block_mean, block_scale
         Mean, and 1 over the standard deviation, of the hits of a block of the reference.
     """
@@ -54,7 +54,7 @@ class RunSlots(NamedTuple):
     threshold
         It alarms above this.
     kappa
-        What the share must exceed its running mean by to add to it.
+        Slack: only the excess of the share over its running mean and this adds to the CUSUM.
     rows, hits
         Rows since it was 0, and the hits among them.
     ending
@@ -132,6 +132,7 @@ def _weigh_ending(state: Floats, at: int, share: float, hit: float, start: float
     if state[at + RUN.peak] < start:
         state[at + RUN.ending] = 0.0
         return
+    # The share of the run, held off the usual one and off 1: their ratio must have a logarithm.
     low = 1.5 * share if 1.5 * share <= 0.9 else (1.0 + share) / 2
     odd = max(low, min(0.999, state[at + RUN.hits] / state[at + RUN.rows]))
     step = math.log(share / odd) if hit > 0 else math.log((1.0 - share) / (1.0 - odd))

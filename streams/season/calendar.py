@@ -1,8 +1,9 @@
-"""A series by the hour, gathered until it is known whether it has a rhythm.
+"""The hours of a series, counted until it is known whether it has an hourly profile.
 
-Rule 1. One instant from the future ends no day: it takes three values in a row.
-Rule 2. After two weeks the question is settled.
-Rule 3. What is held grows with the days that have been seen; a fortnight's hours are stored.
+Rule 1. One instant from the future ends no day: three values in a row do.
+Rule 2. After two weeks there is no further test.
+Rule 3. The size of a grid grows with the days that have been seen.
+Rule 4. How reads are cut changes nothing: values are counted in parts of `ROWS_AT_ONCE`.
 """
 
 from collections.abc import Sequence
@@ -17,32 +18,51 @@ from streams.detect.sample import MIN_ATOM_SHARE, Sample, coded
 from streams.season import hour_kernel
 from streams.season.hour_kernel import HOUR, PROFILE
 from streams.season.hour_profile import HourProfile
-from streams.season.recurrence import SURE, SURE_AFTER_ALARMS, by_day, hours_of, two_way_anova
+from streams.season.recurrence import (
+    SURE,
+    SURE_AFTER_ALARMS,
+    by_day,
+    hourly_effects,
+    two_way_anova,
+)
 from streams.values import Floats, Value
 
 CYCLE_DAYS = 1
-LAST_DAYS = 14
+"""Days of the shortest profile."""
 TEST_DAYS = (1, 2, 3, 4, 5, 6, 7, 14)
+"""Days after which the hours are tested: each day of the first week, then once for the week."""
+LAST_DAYS = TEST_DAYS[-1]
 MIN_SPREAD_ROWS = 8
+"""Values of an hour whose spread is used: it is known to a quarter, as 1 / sqrt(2 x 7)."""
 GUESS_SURE = 0.5
+"""Part of the variance between the hours of a single day that must be beyond chance. By judgement:
+no second day confirms it."""
 SHARP = 2.0
+"""A rise between two hours is a step if it is this many times those around it, and more than
+`SHARP_MARGIN`. By judgement."""
+SHARP_MARGIN = 0.1
+"""Standard deviations of a score: rises in a flat stretch of a profile are no steps."""
 LEAST_SPREAD = 0.2
+"""Smallest spread of an hour, in that of the average: the values of a nearly constant hour must not
+be blown up without bounds."""
+MIN_VARIANCE = 1e-6
+"""Smallest variance of the scores of an hour, so that it has a logarithm."""
 ROWS_AT_ONCE = 32
-"""So many values are counted at once: counting a few is as dear, and nobody asks before a test."""
+"""Values counted at once: a call for a few takes as long, and there is no test in between."""
 _BYTES = 8
-"""Of a minute, or of a number, that waits."""
+"""Size of a waiting minute, and of a waiting number."""
 _NO_KNOTS: Floats = np.empty(0)
 
 
 class HourlyGrid(Machine):
-    """Gathers a series by the hour until it is known whether it has a daily or weekly profile.
+    """Counts a series by the hour until it is known whether it has a daily or weekly profile.
 
     Attributes
     ----------
     due
-        The minute from which on the next test may be made.
+        The minute at which the next test is due.
     alarms
-        Those of its series since it began.
+        Alarms of the series since the grid began.
     """
 
     _began: int
@@ -66,9 +86,16 @@ class HourlyGrid(Machine):
     def of(
         cls, sample: Sample, names: Sequence[Value | None], minutes: Minutes
     ) -> "HourlyGrid | None":
-        """Begin with the values of a reference; without names they are numbers.
+        """Return a grid that has counted the values of a reference.
 
-        None where numbers have no rhythm that could be taken off: too few differ.
+        None where numbers have no profile that could be taken off: too few differ.
+
+        Parameters
+        ----------
+        names
+            The categories whose shares are counted, None for all others; none for numbers.
+        minutes
+            The minute of each value.
         """
         if not names and sample.commonest_rows > MIN_ATOM_SHARE * len(sample):
             return None
@@ -89,31 +116,31 @@ class HourlyGrid(Machine):
 
     @property
     def is_of_numbers(self) -> bool:
-        """Whether it gathers scores of numbers; else shares of categories."""
+        """Whether it counts scores of numbers; else shares of categories."""
         return self._knots is not None
 
     @property
     def rows(self) -> int:
-        """Values gathered so far."""
+        """Values so far."""
         return int(self._grid[:, 0].sum(dtype=np.float64))
 
     def minutes_until(self, minute: int) -> int:
-        """Return how long it has been gathering."""
+        """Return the minutes from its beginning to a minute."""
         return minute - self._began
 
     @property
     def has_seen_hours(self) -> bool:
-        """Whether what it began with took long enough for an hour of the day to show in it."""
+        """Whether the reference it began with took an hour or more."""
         return self._learnt_minutes >= 60
 
     @property
     def is_young(self) -> bool:
-        """Whether a first cycle is still to be seen."""
+        """Whether the first day is not over."""
         return self._tested_days < CYCLE_DAYS
 
     @property
     def is_over(self) -> bool:
-        """Whether the question is settled (Rule 2)."""
+        """Whether all tests have been made (Rule 2)."""
         return self._tested_days >= LAST_DAYS
 
     def rows_until_test(self, minutes: Minutes) -> int | None:
@@ -122,16 +149,16 @@ class HourlyGrid(Machine):
         return None if row < 0 else row
 
     def pass_over(self, minutes: Minutes | None) -> None:
-        """Let the time of rows pass that have been read; none of them is beyond the next test.
+        """Advance by the minutes of rows that have been read, up to the next test at most.
 
-        None: all of them are before ``due``.
+        None if all of them are before ``due``.
         """
         self._late = (
             0 if minutes is None else hour_kernel.first_late(minutes, self.due, self._late)[1]
         )
 
     def _pass(self, days: int) -> None:
-        """Take the tests of so many days as passed; set the minute at which the next is due."""
+        """Take the tests of so many days as made; set the minute at which the next is due."""
         self._tested_days = days
         self.due = self._began + 60 * DAY_HOURS * self._next_test
 
@@ -166,14 +193,14 @@ class HourlyGrid(Machine):
     def _add(self, x: Floats, minutes: Minutes, knots: Floats | None) -> None:
         """Add values to their hours; ``knots`` are those of numbers, none where x are scores."""
         first = self._began // 60
-        while (row := self._gather(first, minutes, x, knots)) < len(minutes):
+        while (row := self._count_some(first, minutes, x, knots)) < len(minutes):
             minutes, x = minutes[row:], x[row:]
             self._reach((int(minutes[0]) // 60 - first) % hour_kernel.GRID_HOURS)
 
-    def _gather(self, first: int, minutes: Minutes, x: Floats, knots: Floats | None) -> int:
+    def _count_some(self, first: int, minutes: Minutes, x: Floats, knots: Floats | None) -> int:
         if knots is None:
-            return hour_kernel.gather_hits(self._days, first, minutes, x)
-        return hour_kernel.gather_scores(self._days, first, minutes, x, knots)
+            return hour_kernel.count_hits(self._days, first, minutes, x)
+        return hour_kernel.count_scores(self._days, first, minutes, x, knots)
 
     def _reach(self, hour: int) -> None:
         """Make room for an hour, counted from the first, and for the rest of its day."""
@@ -197,7 +224,7 @@ class HourlyGrid(Machine):
         return grid
 
     def _places_of(self, hours: int) -> Minutes:
-        """Return where the first hours lie in a fortnight."""
+        """Return the places of the first hours in a fortnight."""
         places: Minutes = (self._began // 60 + np.arange(hours)) % hour_kernel.GRID_HOURS
         return places
 
@@ -206,16 +233,16 @@ class HourlyGrid(Machine):
         return self._columns_of([*watched, None])[sample.codes.astype(np.intp)]
 
     def _columns_of(self, values: Sequence[Value | None]) -> Floats:
-        """Return the column of each category; of those that are not counted one that is not."""
+        """Return the column of each category; those without a column get one beyond the last."""
         return coded(values, self._columns, self._columns.get(None, len(self._columns)))
 
     def test(self, *, may_guess: bool) -> HourProfile | None:
-        """Pass the next test; return the rhythm that is known by now.
+        """Make the test that is due; return the profile that is known by now.
 
         Parameters
         ----------
         may_guess
-            Whether a single cycle is believed, where nothing better is known.
+            Whether a profile of a single day is accepted.
         """
         self._pass(self._next_test)
         self._late = 0
@@ -233,12 +260,12 @@ class HourlyGrid(Machine):
 
     def _log_spreads(self) -> Floats:
         rows, means = self._grid[:, 0], self._cells(0)
-        variances = np.maximum(self._cells(1) - means * means, 1e-6)
+        variances = np.maximum(self._cells(1) - means * means, MIN_VARIANCE)
         cells: Floats = np.where(rows >= MIN_SPREAD_ROWS, np.log(variances) / 2, np.nan)
         return cells
 
     def find(self) -> HourProfile | None:
-        """Return the rhythm that has come back, if any."""
+        """Return the profile that has recurred, if any."""
         if self._tested_days <= CYCLE_DAYS:
             return None
         if self._knots is None:
@@ -248,14 +275,14 @@ class HourlyGrid(Machine):
         has_alarmed = self.alarms > 1
         weeks = 2 if self.is_over else self._tested_days // 7 * has_alarmed
         sure = SURE_AFTER_ALARMS if has_alarmed else SURE
-        found = [hours_of(cells, weeks, sure) for cells in columns]
+        found = [hourly_effects(cells, weeks, sure) for cells in columns]
         if all(parts is None for parts in found):
             return None
         hours = max(len(parts) for parts in found if parts is not None)
         return self._profile([_spread_out(parts, hours) for parts in found])
 
     def _guess(self) -> HourProfile | None:
-        """Believe a single cycle, where the hours differ by more than chance explains."""
+        """Return the profile of a single day, where its hours differ by more than chance."""
         rows = self._grid[:, 0].astype(np.float64)
         if self._knots is None:
             columns = [self._cells(k) for k in range(len(self._columns))]
@@ -266,11 +293,11 @@ class HourlyGrid(Machine):
             noise = [float(np.nanmean(self._cells(1) - columns[0] ** 2)), 0.5]
         found: list[Floats | None] = []
         for cells, power in zip(columns, noise, strict=True):
-            pattern = two_way_anova(by_day(cells))
-            size = float(np.nanmean(pattern.parts**2))
+            found_day = two_way_anova(by_day(cells))
+            size = float(np.nanmean(found_day.effects**2))
             chance = float(power / np.mean(rows[rows > 0]))
             is_seen = size > 0 and 1 - chance / size > GUESS_SURE
-            found.append(pattern.parts if is_seen else None)
+            found.append(found_day.effects if is_seen else None)
         if all(parts is None for parts in found):
             return None
         return self._profile([_spread_out(parts, DAY_HOURS) for parts in found])
@@ -304,10 +331,10 @@ def _spread_out(parts: Floats | None, hours: int) -> Floats:
 def _slopes(level: Floats) -> tuple[Floats, Floats]:
     """Return the slope before and after the middle of each hour.
 
-    Between two middles a rhythm goes straight, but for a step at the hour: a difference that
-    dwarfs those on both sides of it.
+    Between two middles a profile is a straight line, except at a step: a rise that is far greater
+    than those before and after it. ``level`` is in scores.
     """
     rise = np.roll(level, -1) - level  # from the middle of each hour to that of the next
     around = np.maximum(np.abs(np.roll(rise, 1)), np.abs(np.roll(rise, -1)))
-    after = np.where(np.abs(rise) > SHARP * around + 0.1, 0.0, rise)
+    after = np.where(np.abs(rise) > SHARP * around + SHARP_MARGIN, 0.0, rise)
     return np.roll(after, 1), after

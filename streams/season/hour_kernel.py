@@ -71,7 +71,7 @@ def _value_at(table: Floats, score: float) -> float:
 
 @compiled
 def hour_part(table: Floats, first: int, minute: int) -> float:
-    """Return what a minute adds, between the middles of the hours around it."""
+    """Return the part of a minute in the score, from the line through the middles of hours."""
     at = first + (minute // 60) % int(table[PROFILE.hours]) * len(HOUR)
     way = (minute % 60 + 0.5) / 60 - 0.5
     slope = table[at + HOUR.before] if way < 0 else table[at + HOUR.after]
@@ -80,7 +80,7 @@ def hour_part(table: Floats, first: int, minute: int) -> float:
 
 @compiled
 def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) -> None:
-    """Write what each value would be at an hour like the average."""
+    """Write each value as at an average hour; one without such a value stays as it is."""
     first = TABLE_HEAD + 2 * int(table[SCALE.knots])
     for row in range(len(values)):
         x, minute = values[row], minutes[row]
@@ -95,13 +95,11 @@ def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) ->
 
 
 @compiled
-def gather_scores(
-    grid: Singles, first: int, minutes: Minutes, values: Floats, table: Floats
-) -> int:
+def count_scores(grid: Singles, first: int, minutes: Minutes, values: Floats, table: Floats) -> int:
     """Add the score of each value, and its square, to its hour; return how many were added.
 
-    Hours are counted from ``first``. It ends before a value whose hour the grid does not reach.
-    Without a ``table`` the values are scores.
+    Hours are counted from ``first``. It stops before a value whose hour is beyond the grid. Without
+    a ``table`` the values are scores.
     """
     for row in range(len(minutes)):
         hour = (minutes[row] // 60 - first) % GRID_HOURS
@@ -115,10 +113,10 @@ def gather_scores(
 
 
 @compiled
-def gather_hits(grid: Singles, first: int, minutes: Minutes, columns: Floats) -> int:
-    """Count each value to its hour, and there to its column, if there is one; return how many.
+def count_hits(grid: Singles, first: int, minutes: Minutes, columns: Floats) -> int:
+    """Count each value in its hour and column, if it has one; return how many, as `count_scores`.
 
-    As :func:`gather_scores`.
+    ``columns`` are counted from 0; a value beyond the last counts in its hour only.
     """
     for row in range(len(minutes)):
         hour = (minutes[row] // 60 - first) % GRID_HOURS
@@ -133,9 +131,9 @@ def gather_hits(grid: Singles, first: int, minutes: Minutes, columns: Floats) ->
 
 @compiled
 def first_late(minutes: Minutes, due: int, already: int) -> tuple[int, int]:
-    """Return the row at which ``LATE_ROWS`` in a row have come at ``due`` or later, or -1.
+    """Return the row that is the third in a row at ``due`` or later, or -1 (`LATE_ROWS`).
 
-    ``already`` is how many had come in a row before; the second result is how many have by now.
+    ``already`` is their number before the first row; the second result is that after the last one.
     """
     run = already
     for row in range(len(minutes)):

@@ -1,30 +1,23 @@
-"""What the hour adds to a series, and how it is taken off.
+"""Hourly profiles, and their removal from a series.
 
 Rule 1. Hours are those of UTC, from the instants in the log: 24 of the day or 168 of the week.
-Rule 2. A number becomes what it would be at an average hour, in its own unit; of a share, what the
-        hour adds is expected.
+Rule 2. A number becomes the number of an average hour, in its own unit. Of a share, the part of the
+        hour is expected.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
-from streams.clock import DAY_HOURS, Minutes
+from streams.clock import DAY_HOURS, Instants, Minutes
 from streams.codec import encode
 from streams.season import hour_kernel
 from streams.values import Floats, Value
 
 
 class Timestamps:
-    """When some rows came: made once for all the series that have values at them.
-
-    Parameters
-    ----------
-    minutes
-        Their minutes.
-    """
+    """The minutes of some rows, made once for all series that have values in them."""
 
     __slots__ = ("_kept", "_latest", "minutes")
 
@@ -34,44 +27,44 @@ class Timestamps:
         self._latest: int | None = None
 
     @classmethod
-    def of(cls, at_ms: NDArray[np.int64]) -> "Timestamps":
-        """Return the moments of instants in epoch milliseconds."""
+    def of(cls, at_ms: Instants) -> "Timestamps":
+        """Return the timestamps of instants."""
         return cls(at_ms // 60_000)
 
     def at(self, rows: slice | Sequence[int]) -> "Timestamps":
-        """Return those of some of the rows."""
+        """Return the timestamps of some of the rows."""
         return Timestamps(self.minutes[rows])
 
     @property
     def latest(self) -> int:
-        """The latest of them."""
+        """The latest minute; 0 if there is none."""
         if self._latest is None:
             self._latest = int(self.minutes.max(initial=0))
         return self._latest
 
     @property
     def kept(self) -> bytes:
-        """Them as a series keeps them while it learns."""
+        """The minutes as a series stores them while it learns: 4 bytes each."""
         if self._kept is None:
             self._kept = self.minutes.astype(np.uint32).tobytes()
         return self._kept
 
 
 class HourProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The part of each hour in a series: taken off a number, or expected of a share.
+    """The part of each hour in a series: removed from a number, or expected of a share.
 
     Parameters
     ----------
     hours
         24 or 168.
     days
-        Days of log time that it was learnt from.
+        Days of log time that it was estimated from.
     table
-        For a number, as :func:`streams.season.hour_kernel.adjust` reads it.
+        For a number: the table that `streams.season.hour_kernel.adjust` reads.
     names
-        For categories: those whose shares it is about; None stands for all others.
+        For categories: the columns of ``shares``; None stands for all other categories.
     shares
-        For categories: the part of each hour in the share of each, hour by hour.
+        For categories: the part of each hour in the share of each, a row for each hour.
     """
 
     hours: int
@@ -87,14 +80,15 @@ class HourProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_guess(self) -> bool:
-        """Whether only one cycle has been seen."""
+        """Whether it was seen once only."""
         return self.days * DAY_HOURS <= self.hours
 
     @property
     def doubt(self) -> float:
-        """The long-run variance of what is left, in that of independent rows.
+        """The long-run variance of a series without its profile, in that of independent rows.
 
-        An hour's part is off by the chance of so many days' rows of that hour, for all its rows.
+        Each hour's part is a mean over ``days``, or weeks: its error is common to all later rows of
+        that hour.
         """
         return 1 + self.hours / (self.days * DAY_HOURS)
 
@@ -104,7 +98,7 @@ class HourProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.table is not None
 
     def adjust(self, x: Floats, minutes: Minutes) -> Floats:
-        """Return what numbers would be at an average hour."""
+        """Return numbers as at an average hour."""
         adjusted = x.copy()
         if self.table is not None:
             hour_kernel.adjust(self.table, minutes, x, adjusted)

@@ -1,61 +1,67 @@
-"""Whether the hours of a series differ, and whether they differ alike each time.
+"""Whether the hours of a series differ, and whether they differ alike each day or week.
 
-Rule 1. A pattern is believed when it comes back: hours must differ by more than the same hour
-        differs from one day (one week) to the next. Changes, drifts and clumps do not come back.
+Rule 1. A profile is believed when it recurs: hours must differ by more than the same hour differs
+        from one day (or week) to the next. Changes, drifts and clumps do not recur.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from streams.clock import DAY_HOURS, WEEK_HOURS
 from streams.values import Floats
 
 SURE = 4.5
-"""Deviations of a normal beyond which a rhythm is believed: three times in a million by chance."""
+"""Normal deviate beyond which a profile is believed: three times in a million by chance."""
 SURE_AFTER_ALARMS = 3.0
-"""The same where the series has alarmed twice while it was gathered, as one with a rhythm does."""
-MIN_DOUBT = 8.0  # fewer independent comparisons than this decide nothing
-WEEK_SURE = 20.0
+"""The same where the series has alarmed twice since its grid began, as one with a profile does: by
+chance once in 740."""
+MIN_RESIDUAL_DF = 8.0
+"""Fewer residual degrees of freedom decide nothing: Paulson's approximation does not hold there."""
+WEEKDAY_RATIO = 20.0
+"""Variance of the means of weekdays, in that by chance, beyond which a single week is believed. By
+judgement: no second week confirms it."""
+_ROUNDS = 10
+"""Rounds of the estimate of day means and hours; a whole table needs one, a day of which a part is
+missing a few."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recurrence:
-    """What hours add, and how surely it comes back.
+class Recurrence(Struct, frozen=True):
+    """The effects of the hours, and the evidence that they recur.
 
     Parameters
     ----------
-    parts
-        What each hour adds to the mean over all.
+    effects
+        The difference of each hour from the mean over all.
     ratio
-        The variance between hours over that which an hour's own ups and downs explain.
+        The variance between hours in that which the residuals explain: Fisher's F.
     sureness
-        How improbable that is by chance, in deviations of a normal.
+        The standard normal deviate that is as improbable as this ratio.
     """
 
-    parts: Floats
+    effects: Floats
     ratio: float
     sureness: float
 
     @property
     def shrunk(self) -> Floats:
-        """The parts, less what chance has added to their size."""
-        return self.parts * max(0.0, 1 - 1 / max(self.ratio, 1.0))
+        """The effects, less the part of their size that is chance."""
+        return self.effects * max(0.0, 1 - 1 / max(self.ratio, 1.0))
 
 
-def two_way_anova(cells: Floats, lost: int = 0) -> Recurrence:
-    """Ask whether the columns of a table differ alike in all of its rows.
+def two_way_anova(cells: Floats, spent_df: int = 0) -> Recurrence:
+    """Test whether the columns of a table differ alike in all of its rows.
 
-    A two-way analysis of variance without replication (Fisher 1925); rows that neighbours in time
-    make alike count for less, and Paulson's approximation (1942) makes the ratio a normal.
+    A two-way analysis of variance without replication (Fisher 1925). Residuals with memory count
+    for fewer rows. Paulson's approximation (1942) turns the ratio into a normal deviate.
 
     Parameters
     ----------
     cells
-        A row for each day (or week), a column for each hour; NaN where there is nothing.
-    lost
-        Degrees of freedom that were spent before.
+        A row for each day or week, a column for each hour; NaN for an hour without values.
+    spent_df
+        Degrees of freedom between the columns that an earlier estimate has used.
 
     Examples
     --------
@@ -67,31 +73,32 @@ def two_way_anova(cells: Floats, lost: int = 0) -> Recurrence:
     True
     """
     is_seen = ~np.isnan(cells)
-    of_hour = is_seen.sum(axis=0)
-    used = is_seen.any(axis=1)
+    hour_rows = is_seen.sum(axis=0)
     filled = np.where(is_seen, cells, 0.0)
-    per_row, per_hour = is_seen.sum(axis=1), np.maximum(of_hour, 1)
-    parts = np.zeros(cells.shape[1])
-    for _ in range(10):  # days of which a part is missing have another mean
-        means = ((filled - parts * is_seen).sum(axis=1) / np.maximum(per_row, 1))[:, None]
-        parts = ((filled - means * is_seen).sum(axis=0)) / per_hour
-    rest = np.where(is_seen, cells - means - parts, 0.0)
-    hours = int((of_hour > 0).sum())
-    doubt = int(is_seen.sum()) - int(used.sum()) - hours + 1 - lost
-    between = hours - 1 - lost
-    if doubt <= 0 or between <= 0:
-        return Recurrence(parts, 0.0, 0.0)
-    power = float((rest * rest).sum())
-    ratio = float((of_hour * parts * parts).sum()) / between / (power / doubt + 1e-12)
-    memory = float((rest[:, 1:] * rest[:, :-1]).sum()) / (power + 1e-12)
-    free = (1 - memory) / (1 + memory) if memory > 0 else 1.0
-    return Recurrence(parts, ratio, _sureness(ratio, between * free, doubt * free))
+    per_row, per_hour = np.maximum(is_seen.sum(axis=1), 1), np.maximum(hour_rows, 1)
+    effects = np.zeros(cells.shape[1])
+    for _ in range(_ROUNDS):
+        means = ((filled - effects * is_seen).sum(axis=1) / per_row)[:, None]
+        effects = (filled - means * is_seen).sum(axis=0) / per_hour
+    residuals = np.where(is_seen, cells - means - effects, 0.0)
+    hours, days = int((hour_rows > 0).sum()), int(is_seen.any(axis=1).sum())
+    residual_df = int(is_seen.sum()) - days - hours + 1 - spent_df
+    hour_df = hours - 1 - spent_df
+    if residual_df <= 0 or hour_df <= 0:
+        return Recurrence(effects, 0.0, 0.0)
+    power = float((residuals * residuals).sum())
+    noise = power / residual_df + 1e-12  # 1e-12: a table without noise has a ratio as well
+    ratio = float((hour_rows * effects * effects).sum()) / hour_df / noise
+    memory = float((residuals[:, 1:] * residuals[:, :-1]).sum()) / (power + 1e-12)
+    independent = (1 - memory) / (1 + memory) if memory > 0 else 1.0
+    sureness = _sureness(ratio, hour_df * independent, residual_df * independent)
+    return Recurrence(effects, ratio, sureness)
 
 
-def _sureness(ratio: float, between: float, doubt: float) -> float:
-    if doubt < MIN_DOUBT or ratio <= 0:
+def _sureness(ratio: float, hour_df: float, residual_df: float) -> float:
+    if residual_df < MIN_RESIDUAL_DF or ratio <= 0:
         return 0.0
-    a, b, root = 2 / (9 * max(between, 1.0)), 2 / (9 * doubt), ratio ** (1 / 3)
+    a, b, root = 2 / (9 * max(hour_df, 1.0)), 2 / (9 * residual_df), ratio ** (1 / 3)
     return float(((1 - b) * root - (1 - a)) / math.sqrt(b * root * root + a))
 
 
@@ -100,37 +107,41 @@ def by_day(cells: Floats) -> Floats:
     return cells.reshape(-1, DAY_HOURS)
 
 
-def hours_of(cells: Floats, weeks: int, sure: float = SURE) -> Floats | None:
-    """Return what the hours add, of the day or (where so many weeks tell) of the week.
+def hourly_effects(cells: Floats, weeks: int, sure: float = SURE) -> Floats | None:
+    """Return the effects of the hours of the day or of the week, or None where none recur.
 
     Parameters
     ----------
+    cells
+        The hours of a fortnight.
+    weeks
+        Whole weeks seen: with 0 the week is not tested, with 1 whole weekdays are.
     sure
-        Deviations beyond which a day is believed.
+        Normal deviate beyond which a daily profile is believed.
     """
     day = two_way_anova(by_day(cells))
-    of_day = day.shrunk if day.sureness > sure else None
+    daily = day.shrunk if day.sureness > sure else None
     if weeks == 0:
-        return of_day
+        return daily
     if weeks == 1:
-        return None if of_day is None else _with_weekdays(cells, of_day)
-    rest = cells.reshape(2, WEEK_HOURS) - np.tile(day.parts, 7)
-    week = two_way_anova(rest, lost=DAY_HOURS - 1)
+        return None if daily is None else _with_weekdays(cells, daily)
+    rest = cells.reshape(2, WEEK_HOURS) - np.tile(day.effects, 7)
+    week = two_way_anova(rest, spent_df=DAY_HOURS - 1)
     if week.sureness <= SURE:
-        return of_day
-    whole: Floats = np.tile(day.parts, 7) + week.shrunk
-    return whole
+        return daily
+    weekly: Floats = np.tile(day.effects, 7) + week.shrunk
+    return weekly
 
 
 def _with_weekdays(cells: Floats, daily: Floats) -> Floats:
-    """Add to the hours of the day what whole days add, where that is more than hours differ by."""
+    """Add the effects of whole weekdays, where they differ by more than their hours explain."""
     week = cells.reshape(2, WEEK_HOURS)
-    rows = ~np.isnan(week)
-    rest = np.where(rows, week - np.tile(daily, 7), 0.0).sum(axis=0) / np.maximum(rows.sum(0), 1)
-    by_weekday = by_day(rest)
-    of_day = by_weekday.mean(axis=1)
+    is_seen = ~np.isnan(week)
+    rest = np.where(is_seen, week - np.tile(daily, 7), 0.0).sum(axis=0)
+    by_weekday = by_day(rest / np.maximum(is_seen.sum(0), 1))
+    weekdays = by_weekday.mean(axis=1)
     chance = float(by_weekday.var(axis=1).mean()) / DAY_HOURS
-    if float(of_day.var()) < WEEK_SURE * chance:
+    if float(weekdays.var()) < WEEKDAY_RATIO * chance:
         return daily
-    whole: Floats = np.tile(daily, 7) + np.repeat(of_day - of_day.mean(), DAY_HOURS)
-    return whole
+    weekly: Floats = np.tile(daily, 7) + np.repeat(weekdays - weekdays.mean(), DAY_HOURS)
+    return weekly

@@ -1,12 +1,11 @@
-"""What is known of the rhythm of one series, and whether it must wait to know more.
+"""The hourly profile of one series, and whether an alarm must wait until it is known better.
 
-Rule 1. A series without instants, or whose instants lie within minutes, is watched as if there
-        were no rhythms.
-Rule 2. Before a whole day is known, a change may be the day's own motion where the series had
-        moved that way before. Then it is not told: the series waits until the day is over.
-Rule 3. What a single day seems to say is believed where the series had to wait or had changed more
-        than once, and dropped at the first alarm; from the second day on only what has come back.
-Rule 4. After two weeks what was gathered is dropped; an alarm makes the question new.
+Rule 1. A series without instants, or whose instants lie within minutes, has no profile.
+Rule 2. Before the first day is over, a change may be the motion of the day itself where the series
+        had moved that way before. Then it is not reported: the series waits for the end of the day.
+Rule 3. A profile of a single day is accepted where the series had to wait or had changed more than
+        once, and dropped at the first alarm. From the second day on a profile must have recurred.
+Rule 4. After two weeks the grid is dropped; after an alarm there is a new one.
 """
 
 from collections.abc import Sequence
@@ -21,14 +20,22 @@ from streams.season.hour_profile import HourProfile
 from streams.values import Floats, Value
 
 RELEARNT_DAYS = (1, 2, 7, 14)
+"""Days after which a profile is known so much better that the series relearns with it."""
 CREPT, CREPT_AGAIN = 2.5, 1.0
-"""Deviations of a move before a change that make it a rhythm's; less where one has been told."""
+"""Motion before a change, in deviations of chance, that may be the day's; the second holds after
+the first alarm. Of 100 series without a profile, one or two wait (docs/detection.md)."""
 QUICKEST_MINUTES = 20
-"""A day's motion cannot be told from none in less: a backlog within minutes is no day."""
+"""A day's motion does not show within fewer minutes: a backlog of minutes is no day."""
 
 
 class Seasonality(Machine):
-    """What is known of the hourly profile of one series, and whether it must wait to know more."""
+    """The hourly profile of one series, and whether it waits to know more.
+
+    Attributes
+    ----------
+    profile
+        The profile to take off the values of the series, if it has one.
+    """
 
     profile: HourProfile | None = None
     _grid: HourlyGrid | None = None
@@ -41,7 +48,15 @@ class Seasonality(Machine):
         names: Sequence[Value | None],
         minutes: Minutes,
     ) -> HourProfile | None:
-        """Look at the values of a reference; return the rhythm to take off them, if any."""
+        """Read the values of a reference; return the profile to take off them, if any.
+
+        Parameters
+        ----------
+        names
+            The categories watched by their shares, None for all others; none for numbers.
+        minutes
+            The minute of each value.
+        """
         is_of_numbers = sample.categories is None
         known = self._grid or self.profile
         if known is not None and known.is_of_numbers != is_of_numbers:
@@ -64,11 +79,11 @@ class Seasonality(Machine):
 
     @property
     def is_observed(self) -> bool:
-        """Whether values are gathered, to know whether there is a rhythm."""
+        """Whether values are counted by the hour, to know whether there is a profile."""
         return self._grid is not None
 
     def may_test_by(self, minute: int) -> bool:
-        """Tell whether `test` may be due with rows that come until then."""
+        """Tell whether `test` may be due by a minute."""
         return self._grid is not None and minute >= self._grid.due
 
     def read(
@@ -78,13 +93,21 @@ class Seasonality(Machine):
         minutes: Minutes,
         passed: Minutes | None,
     ) -> None:
-        """Gather values, and let the time of all rows pass; None: no test may be due with them."""
+        """Count values, and advance by the minutes of all rows.
+
+        Parameters
+        ----------
+        values, x, minutes
+            The values, as doubles where they are numbers, and the minute of each.
+        passed
+            The minutes of all rows; None where no test may be due with them.
+        """
         if self._grid is not None:
             self._grid.read(values, x, minutes)
             self._grid.pass_over(passed)
 
     def test(self) -> bool:
-        """Make the test that is due; return whether the series must be learnt anew."""
+        """Make the test that is due; return whether the series must relearn."""
         grid, before, was_waiting = self._grid, self.profile, self._is_waiting
         if grid is None:
             return False
@@ -94,7 +117,7 @@ class Seasonality(Machine):
         return was_waiting or _kind_of(before) != _kind_of(self.profile)
 
     def _take(self, found: HourProfile | None) -> None:
-        """Take over what a test has found, unless more is known."""
+        """Take the result of a test, unless the present profile is known better."""
         grid, before = self._grid, self.profile
         is_over = grid is None or grid.is_over
         if is_over or before is None or before.is_guess or (found and found.days >= before.days):
@@ -103,10 +126,17 @@ class Seasonality(Machine):
             self._grid, self._is_doubted = None, False
 
     def explains(self, finding: Finding, minute: int | None, *, is_steady: bool) -> bool:
-        """Tell whether a change may be the first day's rhythm; then it waits to know more.
+        """Tell whether a change may be the motion of the first day; then the series waits.
 
-        That is so where the series had moved that way before, or moved within its reference, and
-        no day has been seen to its end.
+        So it is where the series had moved to that side before, or moved within its reference, and
+        its first day is not over.
+
+        Parameters
+        ----------
+        minute
+            Of the change; None without instants.
+        is_steady
+            Whether the reference has no slow motion.
         """
         grid = self._grid
         if grid is None or not grid.is_young or not ASPECTS[finding.aspect].is_drift:
@@ -119,7 +149,7 @@ class Seasonality(Machine):
         return has_moved
 
     def note(self, finding: Finding) -> None:
-        """Take note of an alarm: what one day seemed to say is refuted by it."""
+        """Take note of an alarm: it refutes the profile of a single day."""
         if not ASPECTS[finding.aspect].is_drift:
             return
         self._is_doubted = True
@@ -129,7 +159,7 @@ class Seasonality(Machine):
             self.profile = None
 
     def describe(self) -> dict[str, object]:
-        """Return what is known of the rhythm, for display."""
+        """Return the state for display: hours of the profile, and whether it waits."""
         return {
             "hours": self.profile and self.profile.hours,
             "is_guess": self.profile is not None and self.profile.is_guess,
@@ -138,8 +168,8 @@ class Seasonality(Machine):
         }
 
 
-def _kind_of(rhythm: HourProfile | None) -> tuple[int, int]:
-    """Return what makes a reference another: the cycle, and roughly how well it is known."""
-    if rhythm is None:
+def _kind_of(profile: HourProfile | None) -> tuple[int, int]:
+    """Return the hours and the rounded days of a profile: with others, a series relearns."""
+    if profile is None:
         return 0, 0
-    return rhythm.hours, max(days for days in RELEARNT_DAYS if days <= rhythm.days)
+    return profile.hours, max(days for days in RELEARNT_DAYS if days <= profile.days)

@@ -22,7 +22,6 @@ from msgspec import field
 from streams.aspects import SeriesRole
 from streams.codec import Machine
 from streams.detect.sample import Sample
-from streams.season.hour_profile import Timestamps
 from streams.series.categorical import categories_of, shares_as_usual
 from streams.series.inputs import CleanColumn
 from streams.series.kinds import wanders
@@ -47,6 +46,8 @@ class Learning(Machine):
 
     Attributes
     ----------
+    buffer
+        The values learnt from so far; None while nothing is learnt.
     original
         The first reference, as a series describes it; None before it is made.
     is_away
@@ -54,8 +55,7 @@ class Learning(Machine):
     """
 
     _stages: tuple[int, ...]
-    _buffer: LearningBuffer | None = field(default_factory=LearningBuffer)
-    """None while nothing is learnt."""
+    buffer: LearningBuffer | None = field(default_factory=LearningBuffer)
     _since: int = 0
     """Inputs of the series before this learning began."""
     _patience: int = 1
@@ -69,15 +69,10 @@ class Learning(Machine):
     @property
     def rows_until_stage(self) -> int:
         """Values until a reference is due, at the earliest."""
-        if self._buffer is None:
+        if self.buffer is None:
             return MAX_PART_ROWS
-        rows = len(self._buffer)
+        rows = len(self.buffer)
         return self._stages[bisect_right(self._stages, rows)] - rows
-
-    def keep(self, values: Sequence[Value], kinds: set[type], moments: Timestamps | None) -> None:
-        """Take values that complete no stage."""
-        if self._buffer is not None:
-            self._buffer.add(values, kinds, moments)
 
     def share_minutes(self, logs: dict[bytes, bytearray]) -> None:
         """Hold minutes in common with the other series of the model.
@@ -87,8 +82,8 @@ class Learning(Machine):
         logs
             The logs of the model by their minutes; a new one is added.
         """
-        if self._buffer is not None:
-            self._buffer.share_minutes(logs)
+        if self.buffer is not None:
+            self.buffer.share_minutes(logs)
 
     def learn(
         self,
@@ -99,22 +94,22 @@ class Learning(Machine):
         budget: Budget,
     ) -> None:
         """Take values, at most up to the next stage; there, make the reference of all so far."""
-        if self._buffer is None or not column.values:  # no stage is reached twice
+        if self.buffer is None or not column.values:  # no stage is reached twice
             return
-        self._buffer.add(column.values, column.kinds, column.moments)
-        rows = len(self._buffer)
+        self.buffer.add(column.values, column.kinds, column.moments)
+        rows = len(self.buffer)
         if rows not in self._stages:
             return
         if types.family == "any" and spec.kind != "categorical":
-            own = types.settle(self._buffer.values)
+            own = types.settle(self.buffer.values)
             if own is not None:
-                self._buffer = self._buffer.chosen(own)
+                self.buffer = self.buffer.chosen(own)
         is_last = rows == self._stages[-1]
-        has_reference = self._make(self._buffer, reference, spec, budget, is_last=is_last)
+        has_reference = self._make(self.buffer, reference, spec, budget, is_last=is_last)
         if is_last and has_reference:
-            self._buffer = None
+            self.buffer = None
         elif is_last:
-            self._learn_longer(self._buffer, spec)
+            self._learn_longer(self.buffer, spec)
 
     def _make(
         self,
@@ -178,16 +173,16 @@ class Learning(Machine):
         last, values = self._stages[-1], buffer.values
         recent = slice(len(values) // 2, len(values))
         if _is_at_rest(values[recent], spec):
-            self._buffer = buffer.chosen(recent)
+            self.buffer = buffer.chosen(recent)
         elif last < MAX_PATIENCE * spec.reference_rows:
             self._stages = (*self._stages, 2 * last)
         else:
-            self._stages, self._buffer = spec.first_stages[-1:], LearningBuffer()
+            self._stages, self.buffer = spec.first_stages[-1:], LearningBuffer()
 
     def begin(self, stages: tuple[int, ...], seen: int) -> None:
         """Learn from the next value on, ``seen`` inputs after the beginning of the series."""
         self._stages, self._since = stages, seen
-        self._buffer = LearningBuffer()
+        self.buffer = LearningBuffer()
 
     def begin_after_change(self, spec: WatchSpec, seen: int, *, had_reference: bool) -> None:
         """Learn from the next value on; longer after a short-lived reference (Rule 2)."""
@@ -202,7 +197,7 @@ class Learning(Machine):
 
     def pause(self) -> None:
         """Learn nothing until the next beginning."""
-        self._buffer = None
+        self.buffer = None
 
     def leave_reference(self) -> None:
         """Take note of an alarm: what is learnt next is not the first reference."""
@@ -211,7 +206,7 @@ class Learning(Machine):
     def accept(self, described: dict[str, Any] | None) -> None:
         """Take the present reference, as the series describes it, for the first one."""
         self.original = described
-        self._adopts = self._buffer is not None
+        self._adopts = self.buffer is not None
         self.is_away = False
 
     @classmethod

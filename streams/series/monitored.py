@@ -20,9 +20,10 @@ from streams.aspects import ASPECTS, SeriesRole
 from streams.clock import Instants
 from streams.codec import Machine
 from streams.season.hour_profile import Timestamps
+from streams.series.detection import Detection
 from streams.series.recovery import AWAY_ROWS, RecoveryCheck, recovery_check_of
 from streams.series.recovery_measures import BlockResult
-from streams.series.watch import Detection, SeriesWatch
+from streams.series.watch import SeriesWatch
 from streams.values import Scalar
 
 _SETTLING_BLOCKS = 2

@@ -2,8 +2,8 @@
 
 Rule 1. A series' reference is every value that it has in the record, in log order.
 Rule 2. A series with fewer than ``FEWEST_VALUES`` has no reference: it will learn live.
-Rule 3. A profile that comes with a spec is tried before it is let in: what cannot be used would
-        stop every worker.
+Rule 3. A profile in a spec is read before the spec is accepted: an unreadable one would stop every
+        worker.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from streams.series.watch_spec import FIRST_STAGES, WatchSpec
 from streams.values import Scalar
 
 FEWEST_VALUES = FIRST_STAGES[0]
+"""Values that are not missing: as many as a live series is watched from."""
 _UNREADABLE = (LookupError, TypeError, ValueError)
 """Errors of a state whose checksum is right, and whose fields do not fit each other."""
 _OWN_SERIES: dict[str, SeriesRole] = {

@@ -12,21 +12,21 @@ from typing import Any
 from streams.aspects import ASPECTS
 from streams.clock import Instants
 from streams.codec import Machine
+from streams.series.absence_measure import AbsenceMeasure
+from streams.series.detection import Detection
 from streams.series.recovery_measures import (
     MIN_BLOCK_ROWS,
-    AbsenceMeasure,
-    BlockMeasure,
     BlockResult,
     NumberMeasure,
     ShareMeasure,
 )
-from streams.series.watch import Detection
 from streams.values import Scalar
 
 BACK, LAST = 3, 4
 """Blocks (docs/wire.md, Alerts). One of four may be away by chance."""
 AWAY_ROWS = BACK * MIN_BLOCK_ROWS
 """Values."""
+BlockMeasure = NumberMeasure | ShareMeasure | AbsenceMeasure
 
 
 class RecoveryCheck(Machine):

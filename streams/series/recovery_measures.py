@@ -1,4 +1,4 @@
-"""Measure by blocks of values whether a series with an open alert is still away.
+"""Measure by blocks of values whether the mean, the spread or the shares of a series are away.
 
 Rule 1. Values are read in blocks, long enough to tell the first reference from the figure that
         raised the alert, in spite of chance, of the series' memory and of waves in its reference.
@@ -20,16 +20,14 @@ from streams.clock import Instants, Minutes
 from streams.codec import Machine
 from streams.detect.reference import coarse_knots
 from streams.season.hour_profile import HourProfile
-from streams.series.inputs import NUMBER, family_of
-from streams.series.watch import MAX_MOVED, Detection
+from streams.series.detection import MAX_MOVED, Detection
+from streams.series.inputs import NUMBER
 from streams.values import OTHER, Floats, Scalar, finite_or_none, odds_of, text_of
 
 MIN_BLOCK_ROWS = 200
 """Values. Three such blocks are the shortest way back: 600 values (docs/wire.md, Alerts)."""
 MAX_BLOCK_ROWS = 20_000
 """Values: ten references. A series whose memory asks for more is judged by a wider bound."""
-ABSENCE_ROWS = 500
-"""Values. None among 500 bounds the share at 0.6 % with a confidence of 95 % (rule of three)."""
 SURE = 2.5
 """Standard deviations of a block's figure from the reference to the bound: by chance a block of an
 unchanged series lies beyond it once in 80."""
@@ -37,8 +35,8 @@ NEAR = 0.4
 """The bound's part of the way from the reference to the figure that raised the alert. Below one
 half, so that a block that is still away lies further from the bound than one that is back."""
 WIDEST = 0.25
-"""Standard deviations: the bound at most, regardless of the size of the original change. Half the
-smallest change of a mean for which a delay is promised (docs/detection.md)."""
+"""Standard deviations: the bound at most, regardless of the size of the original change. Chosen:
+half of the smallest change of a mean whose delay docs/detection.md states."""
 NARROWEST = 0.07
 """Standard deviations: the bound at least. A mean of 2,000 values is known to three times
 1 / sqrt(2,000), which is .067."""
@@ -316,84 +314,6 @@ class ShareMeasure(Machine, tag="shares"):
             category=name or None,
             moved=tuple(moved[:MAX_MOVED]),
         )
-
-
-class AbsenceMeasure(Machine, tag="absence"):
-    """Values that should not come: a block is back when it has none of them.
-
-    Attributes
-    ----------
-    block_rows
-        Values in a block.
-    """
-
-    aspect: str
-    block_rows: int
-    _limit: int
-    """Length of a run that is stuck, in values."""
-    _sought: tuple[Scalar, ...]
-    """The values that raised the alert; for a series that was constant, its value."""
-    _rows: int = 0
-    _hits: int = 0
-    _last: Scalar = None
-    _run: int = 0
-
-    @classmethod
-    def of(cls, change: Detection, value: Scalar, reference: dict[str, Any]) -> "AbsenceMeasure":
-        """Choose the values sought by the value that raised the alert."""
-        return cls(
-            change.aspect,
-            max(ABSENCE_ROWS, 2 * change.figures.rows),
-            change.figures.rows,
-            (reference.get("value") if change.aspect == "constant" else value,),
-        )
-
-    def add_change(self, change: Change, value: Scalar) -> None:
-        """Seek this unseen category as well."""
-        if self.aspect == "unseen":
-            self._sought = (*self._sought, value)
-
-    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
-        """Take values and their instants into account; return how many of them count."""
-        self._hits += sum(map(self._is_hit, values))
-        self._rows += len(values)
-        return len(values)
-
-    def _is_hit(self, value: Scalar) -> bool:
-        match self.aspect:
-            case "missing":
-                return value is None
-            case "unseen":
-                return value in self._sought
-            case "constant":
-                return value is not None and value not in self._sought
-            case "type":
-                return value is not None and _is_of_family(value, self._sought[0])
-            case _:
-                self._run = self._run + 1 if value == self._last else 1
-                self._last = value
-                return value is not None and self._run >= self._limit
-
-    def close(self) -> BlockResult:
-        """Return the result of the block, and begin the next."""
-        rows, hits = self._rows, self._hits
-        self._rows = self._hits = 0
-        is_share = self.aspect in {"missing", "unseen", "type"}
-        return BlockResult(
-            is_back=hits == 0,
-            figures=Figures(
-                value=hits / rows if is_share else None,
-                baseline=0.0 if is_share else None,
-                direction="up" if is_share else None,
-            ),
-        )
-
-
-BlockMeasure = NumberMeasure | ShareMeasure | AbsenceMeasure
-
-
-def _is_of_family(value: Scalar, other: Scalar) -> bool:
-    return value is not None and other is not None and family_of(value) == family_of(other)
 
 
 def _profile_of(change: Detection, *, is_of_numbers: bool) -> HourProfile | None:

@@ -82,19 +82,6 @@ class SeriesReference(Machine):
     stuck: StuckRule = field(default_factory=StuckRule)
     season: Seasonality = field(default_factory=Seasonality)
 
-    @property
-    def needs_numbers(self) -> bool:
-        """Whether anything reads the values as doubles."""
-        return self.series is not None or self.stuck.limit > 0 or self.season.is_observed
-
-    def is_test_due(self, moments: Timestamps | None) -> bool:
-        """Tell whether a test for an hourly profile may be due by these moments."""
-        return moments is not None and self.season.may_test_by(moments.latest)
-
-    def knows(self, values: Sequence[Value]) -> bool:
-        """Whether none of these values is an unseen category."""
-        return self.unseen is None or self.unseen.knows(values)
-
     def run(
         self, values: Sequence[Value], x: Floats | None, moments: Timestamps | None
     ) -> Finding | None:

@@ -19,7 +19,7 @@ from streams.detect.sample import Sample
 from streams.values import Floats, Value
 
 SHORTEST_STUCK_RUN = 20
-"""Values. No shorter run is stuck, whatever its chance: an operator would not call it so."""
+"""Values. Chosen: no shorter run is stuck, whatever its chance, as an operator would judge."""
 RUN_MARGIN = 3
 """A run is believed up to so many times the longest of the reference."""
 FEWEST_RUNS = 4

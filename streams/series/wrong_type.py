@@ -30,25 +30,18 @@ class WrongTypeRule(Machine):
     ----------
     family
         The series' own types; ``any`` before they are settled.
+    run
+        The latest values of another type in a row.
     """
 
     _limit: RepeatLimit
     family: Family = "any"
-    _run: int = 0
-
-    @property
-    def accepted(self) -> frozenset[type]:
-        """The series' own types."""
-        return TYPES[self.family]
+    run: int = 0
 
     @property
     def has_replaced_series(self) -> bool:
         """Whether values of another type are all that comes (Rule 3)."""
-        return self._run == WRONG_TYPE_RUN_ROWS
-
-    def end_run(self) -> None:
-        """Take note of a value of the series' own type."""
-        self._run = 0
+        return self.run == WRONG_TYPE_RUN_ROWS
 
     def clean(
         self, part: Sequence[Scalar], kinds: set[type], moments: Timestamps | None
@@ -57,20 +50,20 @@ class WrongTypeRule(Machine):
 
         The column ends early, at the input that completes a run of Rule 3.
         """
-        accepted, rows = self.accepted, len(part)
+        accepted, rows = TYPES[self.family], len(part)
         if kinds <= accepted:
-            self._run = 0
+            self.run = 0
             own = cast("Sequence[Value]", part)
             return CleanColumn(rows, own, kinds, doubles(own, kinds), moments, range(rows))
         places, wrong_type = [], []
         for row, value in enumerate(part):
             if type(value) in accepted:
                 places.append(row)
-                self._run = 0
+                self.run = 0
             elif value is not None:
                 wrong_type.append(row)
-                self._run += 1
-                if self._run == WRONG_TYPE_RUN_ROWS:
+                self.run += 1
+                if self.run == WRONG_TYPE_RUN_ROWS:
                     rows = row + 1
                     break
         missing = np.ones(rows)
@@ -101,9 +94,9 @@ class WrongTypeRule(Machine):
         if len(families) == 1:
             return None
         self._limit = RepeatLimit.silent()
-        accepted = self.accepted
+        accepted = TYPES[self.family]
         return [row for row, value in enumerate(values) if type(value) in accepted]
 
     def forget(self) -> None:
         """Accept values of any type, as at the beginning."""
-        self.family, self._run = "any", 0
+        self.family, self.run = "any", 0

@@ -33,8 +33,7 @@ class Mistaken(Agent):
 class MistakenAndEager(Agent):
     """Fails half-way, and would commit whenever it may."""
 
-    async def on_start(self) -> None:
-        self._done: dict[TP, int] = {}
+    _done: Mapping[TP, int] = {}
 
     async def on_fetch(self, fetch: Fetch) -> None:
         self._done = {fetch.tp: fetch.next_offset}
@@ -105,7 +104,7 @@ class WithoutItsThread(Agent):
         def end() -> None:
             raise SystemExit
 
-        thread = self.partitions._app.batches._thread
+        thread = self.partitions._consumer._thread
         thread.thread_loop.call_soon_threadsafe(end)
 
 
@@ -127,7 +126,7 @@ class WaitingForItsThread(Agent):
         print("taken", flush=True)  # noqa: T201 - read by the test
 
     async def on_shutdown(self) -> None:
-        self.partitions._app.batches._thread.thread_loop.call_soon_threadsafe(time.sleep, 600)
+        self.partitions._consumer._thread.thread_loop.call_soon_threadsafe(time.sleep, 600)
 
 
 class FailingToStop(Orderly):

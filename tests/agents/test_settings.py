@@ -164,7 +164,7 @@ def test_a_plain_password_does_not_travel_without_tls() -> None:
         password="mellon",  # noqa: S106
     )
 
-    assert message == "sasl_mechanism PLAIN shows the password; set security_protocol SASL_SSL."
+    assert message == "sasl_mechanism PLAIN reveals the password; set security_protocol SASL_SSL."
 
 
 def test_sasl_without_a_user_is_refused() -> None:
@@ -175,7 +175,7 @@ def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
     file = tmp_path / "cert.pem"
     file.write_text("x")
 
-    assert "come together" in refusal(tls_cert_file=str(file))
+    assert "belong together" in refusal(tls_cert_file=str(file))
 
 
 def test_tls_verifies_the_brokers_certificate_and_name() -> None:

@@ -140,7 +140,7 @@ def test_no_secret_is_ever_written(terminal: bool) -> None:
 def test_the_first_of_a_kind_is_said_and_the_rest_are_counted() -> None:
     limit = RateLimit(every_s=10.0)
 
-    taken = [limit.take("not_json", now_s) for now_s in (0.0, 0.1, 9.9, 10.0, 10.1)]
+    taken = [limit.admit("not_json", now_s) for now_s in (0.0, 0.1, 9.9, 10.0, 10.1)]
 
     assert taken == [0, None, None, 2, None]
 
@@ -148,14 +148,14 @@ def test_the_first_of_a_kind_is_said_and_the_rest_are_counted() -> None:
 def test_each_code_has_its_own_limit() -> None:
     limit = RateLimit(every_s=10.0)
 
-    assert [limit.take(code, 0.0) for code in ("a", "b", "a")] == [0, 0, None]
+    assert [limit.admit(code, 0.0) for code in ("a", "b", "a")] == [0, 0, None]
 
 
 def test_a_clock_set_back_does_not_silence_for_ever() -> None:
     limit = RateLimit(every_s=10.0)
-    limit.take("a", 1_000.0)
+    limit.admit("a", 1_000.0)
 
-    assert limit.take("a", 5.0) == 0
+    assert limit.admit("a", 5.0) == 0
 
 
 def test_a_name_from_outside_does_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -227,7 +229,8 @@ class Deployment:
 
     def create_topics(self) -> Self:
         """Create the topics."""
-        create_topics(self.settings)
+        with ThreadPoolExecutor(1) as pool:  # a test may have a loop of its own
+            pool.submit(asyncio.run, create_topics(self.settings)).result()
         return self
 
     def start_worker(self, *, command: Sequence[str] = WORKER, **settings: str) -> Worker:

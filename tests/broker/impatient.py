@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-from agents.kafka.log_reader import LogReader
+from agents.kafka.read import LogReader
 from agents.settings import load_settings
 from agents.telemetry import configure_logging
 from agents.worker.assembly import build_app, ingest_agent, monitor_agent
@@ -20,7 +20,7 @@ def main(acknowledged_within_s: float) -> int:
     settings = load_settings()
     configure_logging(settings.log_level)
     publisher = Publisher(settings.connection(), acknowledged_within_s=acknowledged_within_s)
-    reader = LogReader(settings.connection())
+    reader = LogReader(settings)
     clock = time.time  # noqa: TID251 - the caller that time comes from
     agents = [ingest_agent(settings, publisher), monitor_agent(settings, publisher, reader, clock)]
     return run_worker(build_app(settings, agents, publisher))

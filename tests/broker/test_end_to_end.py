@@ -42,7 +42,8 @@ def story(
 ) -> Iterator[Story]:
     broker: Broker = request.getfixturevalue(request.param)
     folder = tmp_path_factory.mktemp("story")
-    with Deployment(broker, "story.", folder, password=MARK).create_topics() as deployment:
+    # The folder's name is new each time, also when pytest-xdist makes this fixture twice.
+    with Deployment(broker, f"{folder.name}.", folder, password=MARK).create_topics() as deployment:
         worker = deployment.start_worker()
         outputs = deployment.outputs()
         publish(broker, deployment.topic("prediction"), SPOILT)

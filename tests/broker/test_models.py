@@ -108,7 +108,7 @@ def test_a_wrong_spec_changes_nothing_and_is_told_wherever_it_is_noticed(
     letter = outputs.of("dead_letters")[0]
     assert letter["detail"] == "alert_budget: Input should be greater than 0, got -1"
     shown = models(deployment, "show", "pricing").stdout
-    assert "That one is refused (alert_budget: " in shown
+    assert "It is refused (alert_budget: " in shown
     assert yaml.safe_load(shown) == {"model_id": "pricing", "owner": "risk"}
     (line,) = models(deployment, "list").stdout.splitlines()
     assert orjson.loads(line)["problem"] == letter["detail"]
@@ -129,7 +129,7 @@ def test_without_a_worker_a_spec_waits_and_that_is_said(
     run = models(deploy(embedded), "apply", written(tmp_path, model_id="m"), "--wait", "0.5")
 
     assert run.returncode == 0
-    assert run.stdout.splitlines()[1] == "m: no worker has taken it in 0.5 s; it waits for one."
+    assert run.stdout.splitlines()[1] == "m: no worker has read it within 0.5 s; it waits for one."
 
 
 def test_a_spec_of_no_model_or_of_one_model_twice_is_refused(
@@ -158,4 +158,4 @@ def test_without_the_topics_every_command_says_how_to_make_them(
 
     for run in runs:
         assert run.returncode == OperatorError.exit_code
-        assert "`./tidegauge topics create` makes it" in run.stderr
+        assert "run `./tidegauge topics create`" in run.stderr

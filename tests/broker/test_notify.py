@@ -204,10 +204,10 @@ async def test_what_is_refused_or_cannot_be_read_is_said_once_and_passed_over(
         errors = [each["message"] for each in notifier.entries() if each["level"] == "error"]
         assert len(errors) == 2
         assert "offset 0 cannot be read by this version" in errors[0]
-        assert "refuses an alert (400), which is passed over: no <such> field" in errors[1]
+        assert "rejects an alert (400), which is skipped: no <such> field" in errors[1]
         assert notifier.terminate() == os.EX_OK
         tally = tally_of(notifier)
-        assert (tally["delivered"], tally["refused"], tally["unreadable"]) == (2, 1, 1)
+        assert (tally["delivered"], tally["rejected"], tally["unreadable"]) == (2, 1, 1)
 
 
 async def test_what_a_worker_repeats_is_not_told_again_not_even_after_a_restart(

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from pydantic import SecretStr
 
 from agents.demo.embedded_broker import EmbeddedBroker
+from agents.kafka.read import LogReader
 from agents.notify.alertmanager import AlertmanagerBook, Refresher
 from agents.notify.http import Backoff, HttpSender, open_session
+from agents.settings import Settings
 from tests.agents.running import until
 from tests.alertmanager import PACKAGE, RealAlertmanager, binary
 from tests.broker import Broker, create_topic, publish
@@ -63,7 +65,7 @@ async def refreshing(
     async with open_session() as session:
         url = SecretStr(alertmanager.url)
         refresher = Refresher(
-            AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest"),
+            LogReader(Settings(broker=broker.bootstrap)),
             [TopicPartition(topic, 0)],
             AlertmanagerBook(url, None, resend_s=0.5),
             HttpSender(session, "Alertmanager", url, Backoff(first_s=0.05, longest_s=0.2)),

@@ -87,4 +87,4 @@ def test_without_topics_it_is_said_how_to_make_them(embedded: Broker, prefix: st
     run = command("ack", "3f9c", env=env)
 
     assert run.returncode == OperatorError.exit_code
-    assert "`./tidegauge topics create` makes it" in run.stderr
+    assert "run `./tidegauge topics create`" in run.stderr

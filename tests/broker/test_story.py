@@ -13,7 +13,7 @@ from itertools import groupby
 import orjson
 import pytest
 
-from agents.demo.story import CHAPTERS, published, tick_of_outage
+from agents.demo.story import published, tick_of_outage
 from benchmarks.chaos.offsets import Offsets
 from schemas.event import decode_events
 from tests.broker import Broker, create_topic, read_to_end
@@ -21,7 +21,7 @@ from tests.broker import publish as send
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, Outputs, RdProducer, Worker, command, until
 from tests.broker.services import Sent
-from tests.golden.story import STORY, line_of
+from tests.golden.story import CHAPTERS, STORY, line_of
 from tests.kafka import RealKafka
 
 PATIENT_IDLE_S = "30"

@@ -21,8 +21,9 @@ from streams.detect.adwin import AWAY_DEVIATIONS, SlowDriftDetector
 from streams.detect.level import NumericDetector
 from streams.detect.level_kernel import SERIES, STATISTIC
 from streams.detect.sample import Sample
+from streams.series.detection import Detection
 from streams.series.inputs import NonFiniteValueError
-from streams.series.watch import Detection, SeriesWatch
+from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
 

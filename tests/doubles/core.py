@@ -14,7 +14,7 @@ from streams.emission import Emission
 from streams.ingest.batches import pack
 from streams.ingest.records import Accepted
 from streams.join.outcome_join import ChunkName
-from streams.model import ModelMonitor, Restored
+from streams.model.model import ModelMonitor, Restored
 from streams.monitor import Monitor, SpecOf
 from tests.doubles.inputs import START_MS, Removal, accepted
 

@@ -1,8 +1,8 @@
-"""State as each version has stored it: what a newer worker must still read.
+"""State as a version has stored it: a newer worker reads it, or says that it does not.
 
 `python -m tests.golden.state` writes the state of the present version, once: run it in the commit
-that raises ``STATE_VERSION``, and keep it for ever. A version that no release has written yet may
-be made again: delete its folder first.
+that raises ``STATE_VERSION``, and keep it. A version that no release has written may be made again:
+delete its folder first.
 """
 
 from __future__ import annotations

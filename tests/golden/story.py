@@ -10,11 +10,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from agents.demo.story import CHAPTERS, published, tick_of_outage
+from agents.demo.story import START_MS, published, tick_of_outage
 from streams.ingest.batches import pack
 from streams.ingest.records import Accepted
 from tests.doubles.core import play
 from tests.doubles.inputs import OUTCOMES, PREDICTIONS, accepted
+
+CHAPTERS = tuple(START_MS + hours * 3_600_000 for hours in (27, 43, 59, 77))
+"""Instants between the parts: short changes, lasting changes, their ends, the outage."""
 
 PATH = Path(__file__).with_name("story.txt")
 STORY = PATH.read_text("utf-8").splitlines() if PATH.exists() else []

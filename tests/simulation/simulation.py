@@ -52,7 +52,7 @@ OUTPUT_POINTS = tuple(
 )
 STATE_POINTS = tuple(
     (f"send of {kind}", stage)
-    for kind in ("chunks", "manifests", "covers", "deletions")
+    for kind in ("chunks", "manifests", "checkpoints", "deletions")
     for stage in ("lost", "late", "landed", "refused")
 )
 OTHER_POINTS = (

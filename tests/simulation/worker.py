@@ -116,14 +116,12 @@ class SimWorker:
         self.agents = tuple(build(self))
         self._busy = {agent.name: asyncio.Lock() for agent in self.agents}
         for agent in self.agents:
-            agent.partitions = SimPartitions(self, agent.name)
+            agent.attach(SimPartitions(self, agent.name))
 
     # The process
 
     async def start(self) -> None:
         await self.publisher.start()
-        for agent in self.agents:
-            await agent.on_start()
 
     def do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something in this process; it ends with the process."""

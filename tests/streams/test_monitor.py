@@ -16,7 +16,7 @@ from streams.emission import Emission
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
 from streams.ingest.records import Accepted, Refused
-from streams.model import Restored
+from streams.model.model import Restored
 from streams.monitor import LogGapError, Monitor
 from streams.series.offline import profile
 from streams.series.watch_spec import WatchSpec

@@ -9,7 +9,7 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.waiting_room import CHUNK_SLOTS, WaitingRoom
-from streams.model import ModelMonitor
+from streams.model.model import ModelMonitor
 from streams.monitor import Monitor
 from streams.state import (
     PART_BYTES,

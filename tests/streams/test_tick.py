@@ -17,7 +17,7 @@ from streams.codec import encode
 from streams.emission import Emission
 from streams.ingest.batches import pack
 from streams.ingest.records import Accepted
-from streams.model import Restored
+from streams.model.model import Restored
 from streams.monitor import Monitor
 from tests.doubles.core import Played, Store, log_of, play, play_restarting, restarted
 from tests.doubles.inputs import START_MS, accepted, control, outcome, prediction

@@ -177,7 +177,9 @@ def test_the_launcher_asks_for_the_set_up_where_there_is_none(tmp_path: Path) ->
 
 
 def test_help_does_not_wait_for_what_commands_need() -> None:
-    loads = "import sys; from agents.cli import main; main(['--help']); print(sorted(sys.modules))"
+    loads = (
+        "import sys; from agents.cli.main import main; main(['--help']); print(sorted(sys.modules))"
+    )
 
     done = subprocess.run(
         [sys.executable, "-c", loads],

@@ -24,7 +24,7 @@ def test_what_is_pushed_out_of_a_full_room_is_said(tmp_path: Path) -> None:
     )
 
     assert run.returncode == 0, run.stderr
-    assert "6 predictions that too many others pushed out" in " ".join(run.stderr.split())
+    assert "6 predictions dropped because too many waited" in " ".join(run.stderr.split())
 
 
 def recorded(folder: Path, rows: int) -> list[str]:

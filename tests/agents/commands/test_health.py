@@ -25,7 +25,7 @@ async def test_a_group_is_healthy_while_it_has_a_worker(kafka: RealKafka, prefix
     ) as consumer:
         await asyncio.wait_for(consumer.getone(), timeout=10.0)
 
-        told = await asyncio.to_thread(check_group, settings)
+        told = await check_group(settings)
 
     assert told == f"Group '{settings.group}' is at work."
 
@@ -40,4 +40,4 @@ async def test_a_group_without_a_worker_is_not(kafka: RealKafka, prefix: str) ->
         session_timeout_ms=6_000,
     ):
         with pytest.raises(UnhealthyError, match="its state is Missing"):
-            await asyncio.to_thread(check_group, settings)
+            await check_group(settings)

@@ -37,7 +37,7 @@ def test_a_draft_tells_what_has_been_seen() -> None:
     assert "#   feature/a   numbers, " in text
     assert "#   error       categories: false " in text
     assert "# task: binary" in text
-    assert "Of the latest 3 outcomes half came within 1 hours, 99 in 100 within 1 hours." in text
+    assert "Of the latest 3 outcomes half came within 1 h, 99 % within 1 h." in text
 
 
 def test_a_name_with_line_feeds_stays_a_comment() -> None:

@@ -21,7 +21,7 @@ from agents.demo.embedded_broker import (
 
 PARENT = """
 import time
-from agents.embedded import EmbeddedBroker
+from agents.demo.embedded_broker import EmbeddedBroker
 broker = EmbeddedBroker().start()
 print(broker.bootstrap, broker.process.pid, flush=True)
 time.sleep(60)
@@ -76,7 +76,7 @@ def test_a_taken_port_is_refused_with_its_number() -> None:
         other.listen()
         port = other.getsockname()[1]
 
-        with pytest.raises(BrokerStartError, match=f"port {port} of 127.0.0.1 is taken"):
+        with pytest.raises(BrokerStartError, match=f"port {port} of 127.0.0.1 is in use"):
             EmbeddedBroker(port).start()
 
 

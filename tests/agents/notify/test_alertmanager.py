@@ -25,7 +25,7 @@ class Talk:
         self.book = AlertmanagerBook(SecretStr("http://am:9093/"), links)
 
     def status(self, value: bytes | None, key: bytes = KEY) -> None:
-        self.board.take(key, value)
+        self.board.apply(key, value)
 
     def posted(self) -> list[dict[str, Any]]:
         request = self.book.request(self.board.firing(self.now), self.now)

@@ -80,9 +80,11 @@ async def delivered(consumer: ListConsumer, log: Sequence[Alert], expected: int)
     """Return the ids that a webhook took, once it took as many as expected."""
     async with Receiver() as receiver, open_session() as session:
         url = SecretStr(receiver.url)
-        openings = StartPoints(ListReader(log), TOPICS, lambda: datetime(2026, 3, 1, tzinfo=UTC))
-        courier = HttpSender(session, "The webhook", url)
-        delivery = Delivery(consumer, openings, Webhook(url=url), courier)
+        start_points = StartPoints(
+            ListReader(log), TOPICS, lambda: datetime(2026, 3, 1, tzinfo=UTC)
+        )
+        sender = HttpSender(session, "The webhook", url)
+        delivery = Delivery(consumer, start_points, Webhook(url=url), sender)
         task = asyncio.create_task(delivery.run())
         await until(lambda: len(receiver.taken()) >= expected, f"{expected} transitions")
         await asyncio.sleep(0.05)

@@ -76,8 +76,8 @@ async def test_where_something_is_committed_it_goes_on_there() -> None:
     found = await opening(ListReader([alert(), alert("resolved")]), committed=1)
 
     assert found.next_offset == 1
-    assert not found.seen.take(alert().alert_id)
-    assert found.seen.take(alert("resolved").alert_id)
+    assert not found.seen.add(alert().alert_id)
+    assert found.seen.add(alert("resolved").alert_id)
 
 
 async def test_what_was_said_of_it_since_is_taken_from_status() -> None:
@@ -126,6 +126,6 @@ def test_ids_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("agents.notify.firing.REMEMBERED", 2)
     seen = RecentIds()
 
-    told = [seen.take(each) for each in ("a", "b", "a", "c", "a")]
+    told = [seen.add(each) for each in ("a", "b", "a", "c", "a")]
 
     assert told == [True, True, False, True, True]

@@ -15,14 +15,14 @@ QUICK = Backoff(first_s=0.01, longest_s=0.02, longest_asked_s=0.3)
 HERON = "blue-heron"
 
 
-async def deliver(url: str, patience: Backoff = QUICK, body: bytes = b"{}") -> Rejection | None:
+async def deliver(url: str, backoff: Backoff = QUICK, body: bytes = b"{}") -> Rejection | None:
     request = Request(url=SecretStr(url), body=body)
 
     async def make() -> Request:
         return request
 
     async with open_session() as session:
-        return await HttpSender(session, "The target", SecretStr(HERON), patience).deliver(make)
+        return await HttpSender(session, "The target", SecretStr(HERON), backoff).deliver(make)
 
 
 async def test_what_is_taken_is_sent_once() -> None:
@@ -107,10 +107,10 @@ async def test_every_try_is_made_anew_and_nothing_left_to_say_ends_it() -> None:
             made.append(len(made))
             return Request(url=SecretStr(receiver.url), body=b"{}") if len(made) < 3 else None
 
-        courier = HttpSender(session, "The target", SecretStr(HERON), QUICK)
-        assert await courier.deliver(make) is None
+        sender = HttpSender(session, "The target", SecretStr(HERON), QUICK)
+        assert await sender.deliver(make) is None
 
-    assert (len(made), len(receiver.posts), courier.retries) == (3, 2, 2)
+    assert (len(made), len(receiver.posts), sender.retries) == (3, 2, 2)
 
 
 async def test_an_outage_is_said_once_in_a_while_and_its_end_is_said() -> None:
@@ -119,8 +119,8 @@ async def test_an_outage_is_said_once_in_a_while_and_its_end_is_said() -> None:
             await deliver(f"{receiver.url}/{HERON}")
 
     assert [each["log_level"] for each in told] == ["warning", "info"]
-    assert "takes nothing: it answers 503" in told[0]["event"]
-    assert "is back" in told[1]["event"]
+    assert "is unavailable: it answers 503" in told[0]["event"]
+    assert "is available again after" in told[1]["event"]
     assert HERON not in str(told)
 
 
@@ -132,7 +132,7 @@ async def test_a_connection_that_fails_is_told_without_the_address() -> None:
         delivering.cancel()
         await asyncio.wait([delivering])
 
-    assert "takes nothing: no connection" in told[0]["event"]
+    assert "is unavailable: no connection" in told[0]["event"]
     assert HERON not in str(told)
 
 

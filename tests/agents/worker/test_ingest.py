@@ -53,7 +53,7 @@ class Desk:
             incarnations=self._incarnations,
             max_payload_bytes=most,
         )
-        self.agent.partitions = self.partitions
+        self.agent.attach(self.partitions)
         self.assign(dict.fromkeys(tps, 0))
 
     async def _incarnations(self) -> dict[str, str]:
@@ -324,7 +324,7 @@ def test_a_topic_that_was_created_anew_under_the_worker_ends_it_before_anything_
     desk = Desk()
     desk.take(fetch_of(PREDICTIONS, values(3)))
 
-    with pytest.raises(SourceRecreatedError, match="goes on at offset 1 after 3: the topic was"):
+    with pytest.raises(SourceRecreatedError, match="continues at offset 1 after 3: the topic was"):
         desk.take(fetch_of(PREDICTIONS, values(1), start=1))
 
     assert desk.offsets() == [0, 1, 2]

@@ -61,7 +61,7 @@ class Desk:
             TOPICS, self.sender, self.reader, lambda _model_id: spec or ModelSpec()
         )
         self.agent = MonitorAgent(TOPICS, self.sender, keeper, self.clock, SAVE_EVERY_S)
-        self.agent.partitions = self.partitions
+        self.agent.attach(self.partitions)
 
     def clock(self) -> float:
         self.now_s += self.tick_s
@@ -423,7 +423,9 @@ def test_what_is_pushed_out_of_a_full_room_is_said() -> None:
         asyncio.run(desk.agent.on_shutdown())
 
     [warning] = [each for each in said if each["log_level"] == "warning"]
-    assert warning["event"].startswith("Dropped 6 predictions and 0 outcomes that still waited")
+    assert warning["event"].startswith(
+        "Dropped 6 predictions and 0 outcomes that were still waiting"
+    )
 
 
 # Rule 5

@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from agents.worker.tick import LOOK_AGAIN_S, TICK_EVERY_S, Ticker
+from agents.worker.tick import RETRY_S, TICK_EVERY_S, Ticker
 from agents.worker.transport import End
 from schemas.event import decode_events
 from schemas.topics import Topics
@@ -55,7 +55,7 @@ class Desk:
 
     def turn(self, after_s: float = 0.0) -> Desk:
         self.now_s += after_s
-        asyncio.run(self.ticker.turn(self.broker))
+        asyncio.run(self.ticker.tick_if_due(self.broker))
         return self
 
     def answer(self, *tps: TP) -> Desk:
@@ -96,7 +96,7 @@ def test_no_tick_comes_while_a_partition_has_a_backlog_whoever_holds_it(behind: 
     desk.broker.group[behind] = 4
 
     for _ in range(100):
-        desk.turn(LOOK_AGAIN_S)
+        desk.turn(RETRY_S)
 
     assert desk.ticks() == []
 
@@ -108,7 +108,7 @@ def test_a_tick_comes_with_its_own_instant_when_the_group_has_caught_up() -> Non
     desk.broker.asked[FIRST] = 9  # what comes meanwhile is not asked for again
     desk.broker.group[FIRST] = 5
 
-    assert desk.turn(LOOK_AGAIN_S).ticks() == [0.0]
+    assert desk.turn(RETRY_S).ticks() == [0.0]
 
 
 def test_nobody_ticks_before_the_topics_are_known() -> None:
@@ -126,10 +126,10 @@ def test_a_commit_beyond_the_end_is_of_a_topic_that_is_gone() -> None:
     desk.broker.asked[FIRST] = 2
     desk.turn()
     desk.broker.asked[FIRST] = 6
-    desk.turn(LOOK_AGAIN_S)
+    desk.turn(RETRY_S)
     desk.broker.group[FIRST] = 6
 
-    assert desk.turn(LOOK_AGAIN_S).ticks() == [LOOK_AGAIN_S]
+    assert desk.turn(RETRY_S).ticks() == [RETRY_S]
 
 
 # Rule 4
@@ -144,30 +144,30 @@ def in_memory(*held: TP) -> Desk:
 
 def test_in_memory_the_second_answer_after_the_instant_says_where_a_partition_ends() -> None:
     desk = in_memory().turn()
-    desk.answer().turn(LOOK_AGAIN_S)
+    desk.answer().turn(RETRY_S)
     assert desk.ticks() == []
 
-    assert desk.answer().turn(LOOK_AGAIN_S).ticks() == [0.0]
+    assert desk.answer().turn(RETRY_S).ticks() == [0.0]
 
 
 def test_in_memory_an_end_that_is_not_reached_is_waited_for() -> None:
     desk = in_memory()
     desk.broker.asked[FIRST] = 8
     for _ in range(3):
-        desk.turn(LOOK_AGAIN_S).answer()
-    assert desk.turn(LOOK_AGAIN_S).ticks() == []
+        desk.turn(RETRY_S).answer()
+    assert desk.turn(RETRY_S).ticks() == []
 
     desk.broker.group[FIRST] = 8
     desk.broker.asked[FIRST] = 20
 
-    assert desk.turn(LOOK_AGAIN_S).ticks() == [LOOK_AGAIN_S]
+    assert desk.turn(RETRY_S).ticks() == [RETRY_S]
 
 
 def test_in_memory_a_worker_that_does_not_hold_every_partition_never_ticks() -> None:
     desk = in_memory(*(tp for tp in SOURCES if tp != FOREIGN))
 
     for _ in range(50):
-        desk.turn(LOOK_AGAIN_S).answer()
+        desk.turn(RETRY_S).answer()
 
     assert desk.ticks() == []
 
@@ -176,7 +176,7 @@ def test_in_memory_a_partition_that_is_not_fetched_holds_the_tick_up() -> None:
     desk = in_memory()
 
     for _ in range(50):
-        desk.turn(LOOK_AGAIN_S).answer(*(tp for tp in SOURCES if tp != FIRST))
+        desk.turn(RETRY_S).answer(*(tp for tp in SOURCES if tp != FIRST))
 
     assert desk.ticks() == []
 
@@ -194,12 +194,12 @@ def test_a_tick_that_was_under_way_is_given_up_with_the_assignment() -> None:
     desk.turn()
     desk.ticker.assign(())
     desk.broker.group[FIRST] = 5
-    desk.turn(LOOK_AGAIN_S)
+    desk.turn(RETRY_S)
     assert desk.ticks() == []
 
     desk.ticker.assign(SOURCES)
 
-    assert desk.turn(LOOK_AGAIN_S).ticks() == [2 * LOOK_AGAIN_S]
+    assert desk.turn(RETRY_S).ticks() == [2 * RETRY_S]
 
 
 def test_a_tick_is_given_up_where_the_assignment_changes_while_the_broker_is_asked() -> None:
@@ -210,7 +210,7 @@ def test_a_tick_is_given_up_where_the_assignment_changes_while_the_broker_is_ask
     desk.ticker.assign(SOURCES)
     desk.broker.meanwhile = lambda: None
 
-    assert desk.turn(LOOK_AGAIN_S).ticks() == [LOOK_AGAIN_S]
+    assert desk.turn(RETRY_S).ticks() == [RETRY_S]
 
 
 def test_while_the_broker_does_not_answer_nothing_is_said_and_nothing_ends() -> None:
@@ -220,4 +220,4 @@ def test_while_the_broker_does_not_answer_nothing_is_said_and_nothing_ends() -> 
 
     desk.broker.is_away = False
 
-    assert desk.turn(LOOK_AGAIN_S).ticks() == [LOOK_AGAIN_S]
+    assert desk.turn(RETRY_S).ticks() == [RETRY_S]

@@ -205,9 +205,10 @@ def test_a_paused_partition_waits_and_loses_nothing(kafka: RealKafka, prefix: st
     paused = TP(topic, 0)
 
     async def scenario() -> None:
-        async with running(app_of(kafka, f"{prefix}g", diary)):
+        app = app_of(kafka, f"{prefix}g", diary)
+        async with running(app):
             await until(lambda: bool(diary.assignments), "the assignment")
-            await until(lambda: len(diary.partitions.positions()) == 2, "the positions")
+            await until(lambda: len(app.batches.positions()) == 2, "the positions")
             diary.partitions.pause([paused])
             await asyncio.sleep(1.2)  # a fetch may be on its way
             for partition in range(2):
@@ -236,7 +237,7 @@ def test_the_end_of_an_empty_partition_is_known(broker: Broker, prefix: str) -> 
             await until(lambda: offsets_of(diary.partitions.known_ends()) == ends, "the ends")
             first = diary.partitions.known_ends()
             await until(lambda: is_later(diary.partitions.known_ends(), first), "a later answer")
-            assert diary.partitions.positions() == ends
+            assert app.batches.positions() == ends
 
     asyncio.run(scenario())
 
@@ -311,7 +312,7 @@ def test_records_deleted_before_they_were_read_are_an_error_in_the_log_not_a_hal
 
     assert after.assignments == [{TP(topic, 0): 60}]
     assert after.records()[0].offset == 60
-    assert f"Offsets 10 to 59 of {topic}-0 are gone" in caplog.text
+    assert f"Offsets 10 to 59 of {topic}-0 were deleted before they were read" in caplog.text
 
 
 def test_a_record_of_the_largest_size_is_delivered(kafka: RealKafka, prefix: str) -> None:
@@ -345,10 +346,11 @@ def test_a_slow_hop_holds_back_the_fetching(kafka: RealKafka, prefix: str) -> No
 
     async def scenario() -> None:
         await asyncio.to_thread(flood, kafka, topic, total)
-        async with running(app_of(kafka, f"{prefix}g", slow)):
-            await until(lambda: bool(slow.partitions.positions().get(TP(topic, 0))), "a fetch")
+        app = app_of(kafka, f"{prefix}g", slow)
+        async with running(app):
+            await until(lambda: bool(app.batches.positions().get(TP(topic, 0))), "a fetch")
             await asyncio.sleep(2.0)
-            held_back = slow.partitions.positions()[TP(topic, 0)]
+            held_back = app.batches.positions()[TP(topic, 0)]
             release.set()
             await until(lambda: len(slow.records()) == total, "all records")
             assert held_back < total / 2

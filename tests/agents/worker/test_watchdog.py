@@ -62,7 +62,7 @@ def test_a_partition_that_went_and_came_back_starts_afresh() -> None:
 def test_a_library_that_never_returns_and_lets_nobody_else_run_does_not_keep_the_process() -> None:
     program = """
 import ctypes
-from agents.watchdog import expect_sign_of_life
+from agents.worker.watchdog import expect_sign_of_life
 expect_sign_of_life(0.5)
 ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the interpreter's lock
 """
@@ -79,7 +79,7 @@ ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the interpreter's lock
 def test_who_shows_life_in_time_is_left_alone() -> None:
     program = """
 import time
-from agents.watchdog import expect_sign_of_life
+from agents.worker.watchdog import expect_sign_of_life
 for _ in range(8):
     expect_sign_of_life(2.0)
     time.sleep(0.5)

@@ -1,10 +1,11 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from streams.aspects import SeriesRole
-from streams.detect import budget, share_kernel
+from streams.detect import budget, level_kernel, share_kernel
 
 
 def test_half_of_the_budget_is_the_errors_and_the_rest_is_shared_alike() -> None:
@@ -45,16 +46,16 @@ def test_the_gaussian_threshold_costs_what_was_asked(delta: float) -> None:
 
 
 def test_less_budget_means_higher_thresholds() -> None:
-    for threshold in (
-        lambda f: budget.gaussian_threshold(f, 0.5),
-        budget.spread_up_threshold,
-        budget.spread_down_threshold,
+    thresholds: list[Callable[[float], float]] = [
+        *(statistic.threshold for statistic in budget.PAGE_HINKLEY),
         lambda f: budget.share_statistics(f, 0.1)[0][1],
         lambda f: budget.share_statistics(f, 0.4)[0][1],
         lambda f: -budget.adwin_delta(f),
         lambda f: -budget.block_adwin_delta(f),
         lambda f: budget.longest_chance_run(0.5, f),
-    ):
+    ]
+
+    for threshold in thresholds:
         assert threshold(0.001) > threshold(0.01) > threshold(0.1)
 
 
@@ -77,3 +78,29 @@ def test_the_statistics_on_a_share_are_as_many_as_the_kernel_runs() -> None:
 
         assert len(odds) == share_kernel.STATISTICS
         assert [ratio < 1 for ratio in odds].index(True) == share_kernel.DOWN
+
+
+def test_the_page_hinkley_statistics_are_those_that_the_kernel_runs() -> None:
+    statistics = budget.PAGE_HINKLEY
+
+    assert len(statistics) == level_kernel.STATISTICS
+    assert [k for k, each in enumerate(statistics) if each.is_spread] == [
+        level_kernel.SPREAD_UP,
+        level_kernel.SPREAD_DOWN,
+    ]
+    assert [each.sign for each in statistics] == [1, -1] * 3
+
+
+@pytest.mark.parametrize("statistic", budget.PAGE_HINKLEY)
+def test_an_exponent_is_the_root_of_walds_equation_for_clipped_normal_scores(
+    statistic: budget.PageHinkley,
+) -> None:
+    x = np.linspace(-9.0, 9.0, 200_001)
+    weights = np.exp(-x * x / 2) / np.exp(-x * x / 2).sum()
+    score = np.clip(x, -3.5, 3.5)
+    step = statistic.sign * (score * score - 1 if statistic.is_spread else score) - statistic.delta
+
+    def expected(exponent: float) -> float:
+        return float(weights @ np.exp(exponent * step))
+
+    assert expected(0.95 * statistic.exponent) < 1 < expected(1.05 * statistic.exponent)

@@ -4,8 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from streams.detect import level_kernel, score_kernel, statistics
-from streams.detect.level import NumericDetector
+from streams.detect import statistics
 from streams.detect.sample import Sample
 from streams.detect.statistics import INFLATION_BLOCK_ROWS
 
@@ -22,10 +21,6 @@ def samples(rows: int) -> list[np.ndarray]:
 def test_mean_and_deviation_are_numpys(rows: int) -> None:
     for x in samples(rows):
         assert statistics.mean_and_sd(x, np.empty(rows)) == approx((x.mean(), x.std()))
-
-
-def test_moments_are_finite_at_the_edge_of_a_double() -> None:
-    assert Sample([1e308, -1e308]).moments == (0.0, 1e308)
 
 
 @pytest.mark.parametrize("rows", SIZES[4:])
@@ -56,18 +51,6 @@ def test_quantiles_are_numpys_to_the_last_bit(rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", SIZES[4:])
-def test_raw_scores_are_interpolated_and_extended_at_the_slopes_of_the_ends(rows: int) -> None:
-    for x in samples(rows):
-        sample = Sample.of(x)
-        scale = sample.scale
-        below = np.minimum(x - scale.knots[0], 0.0) * scale.low_slope
-        above = np.maximum(x - scale.knots[-1], 0.0) * scale.high_slope
-        raw = np.interp(x, scale.knots, scale.scores) + below + above
-
-        assert sample.clipped_scores == approx(np.clip(raw, -7.0, 7.0))
-
-
-@pytest.mark.parametrize("rows", SIZES[4:])
 def test_scores_and_innovations_are_standardised(rows: int) -> None:
     for x in samples(rows):
         raw, z = Sample.of(x).clipped_scores, np.empty(rows)
@@ -82,29 +65,6 @@ def test_scores_and_innovations_are_standardised(rows: int) -> None:
         assert news_sd == approx(news.std())
         assert e == approx(np.clip(news / news_sd, -3.5, 3.5))
         assert half == approx((e * e / np.mean(e * e)).var() / 2)
-
-
-@pytest.mark.parametrize("rows", SIZES[4:])
-def test_scores_laid_down_in_order_are_those_of_the_values_one_by_one(rows: int) -> None:
-    for x in samples(rows):
-        sample, head = Sample.of(x), np.zeros(4)
-        table = sample.scale.table(head)
-        one_by_one = [score_kernel.clipped_score(table, len(head), value) for value in x]
-
-        assert sample.clipped_scores.tolist() == one_by_one
-
-
-def test_statistics_read_scores_as_they_read_values() -> None:
-    sample = Sample.of(np.random.default_rng(1).normal(0, 3, 500))
-    detector = NumericDetector.learn(sample, 0.01)
-    one, other = detector._state.copy(), detector._state.copy()
-    innovations, scores = np.empty(500), sample.clipped_scores.copy()
-
-    level_kernel.run_page_hinkley(one, sample.x, innovations)
-    level_kernel.run_on_scores(other, sample.x, scores)
-
-    assert one.tolist() == other.tolist()
-    assert innovations.tolist() == scores.tolist()
 
 
 def test_coarse_scores_are_numpys() -> None:
@@ -124,12 +84,6 @@ def test_a_value_between_knots_further_apart_than_a_double_can_say_has_a_score()
     statistics.coarse(np.array([1.6e308]), np.array([0]), knots, heights, scores)
 
     assert math.isfinite(scores[0])
-
-
-def test_equal_values_share_their_rank() -> None:
-    sample = Sample([5.0, 1.0, 5.0, -0.0, 0.0])
-
-    assert sample.doubled_ranks.ravel().tolist() == [8.0, 5.0, 8.0, 2.0, 2.0]
 
 
 def test_a_share_between_stretches_is_the_part_of_the_variance() -> None:

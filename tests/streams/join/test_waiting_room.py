@@ -207,6 +207,7 @@ def test_a_restart_at_any_time_changes_nothing(seed: int) -> None:
         if rng.random() < 0.01:
             interrupted = restarted(interrupted, of_interrupted, capacity)
             of_steady |= steady.unstored(encode)
+            assert steady.unstored(encode).keys() == set(steady.numbers())
 
     assert waiting(interrupted, of_interrupted) == waiting(steady, of_steady)
     assert interrupted.snapshot(encode) == steady.snapshot(encode)

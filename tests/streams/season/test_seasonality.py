@@ -1,4 +1,4 @@
-"""The rhythm of a series: believed when it comes back, and never taken for a change."""
+"""Hourly profiles of a series: believed when they recur, and never taken for a change."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,8 @@ from msgspec.structs import replace
 
 from streams.clock import Instants
 from streams.codec import decode, encode
-from streams.detect.sample import Categories, Sample
-from streams.season.calendar import HourlyGrid
-from streams.season.hour_kernel import GRID_HOURS
-from streams.season.recurrence import SURE, two_way_anova
-from streams.series.watch import Detection, SeriesWatch
+from streams.series.detection import Detection
+from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
 
@@ -89,7 +86,7 @@ def test_without_instants_evenings_are_alarms() -> None:
     assert len(found) > 4
 
 
-def test_before_a_day_is_over_a_series_that_creeps_is_learning() -> None:
+def test_before_its_first_day_is_over_a_series_that_creeps_is_learning() -> None:
     at_ms = instants(0.8, 100_000)
 
     found, watch = read((noise(at_ms) + evening(at_ms)).tolist(), at_ms)
@@ -99,7 +96,7 @@ def test_before_a_day_is_over_a_series_that_creeps_is_learning() -> None:
     assert season_of(watch)["is_waiting"]
 
 
-def test_a_drift_that_was_taken_for_a_rhythm_is_told_a_day_later_at_the_latest() -> None:
+def test_a_drift_that_was_taken_for_the_days_motion_is_found_on_the_second_day() -> None:
     at_ms = instants(2.2, 100_000)
     drift = np.clip((np.arange(len(at_ms)) - 2_000) / 50_000, 0, 1)
 
@@ -110,7 +107,7 @@ def test_a_drift_that_was_taken_for_a_rhythm_is_told_a_day_later_at_the_latest()
 
 
 @pytest.mark.parametrize("rows_a_day", [1_000, 10_000])
-def test_a_change_on_top_of_a_rhythm_is_found(rows_a_day: int) -> None:
+def test_a_change_on_top_of_a_profile_is_found(rows_a_day: int) -> None:
     at_ms = instants(9, rows_a_day)
     change_at = 8 * rows_a_day
     values = noise(at_ms) + evening(at_ms)
@@ -161,7 +158,7 @@ def test_a_spread_that_breathes_with_the_day_is_no_alarm() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_has_no_rhythm_is_given_none(seed: int) -> None:
+def test_a_series_without_a_profile_is_given_none(seed: int) -> None:
     at_ms = instants(15, 1_000)
     x = noise(at_ms, seed)
     if seed % 2:
@@ -171,13 +168,6 @@ def test_what_has_no_rhythm_is_given_none(seed: int) -> None:
 
     assert season_of(watch)["hours"] is None
     assert not season_of(watch)["is_observed"]
-
-
-def test_a_change_that_stays_is_no_rhythm() -> None:
-    cells = np.zeros((2, 24))
-    cells[0, 12:] = cells[1] = 1.0
-
-    assert two_way_anova(cells + np.random.default_rng(1).normal(0, 0.01, (2, 24))).sureness < SURE
 
 
 @pytest.mark.parametrize("step_ms", [0, 1, 20])
@@ -198,7 +188,7 @@ def test_one_instant_from_the_future_ends_no_day() -> None:
     assert season_of(read(values, astray)[1])["hours"] == 24
 
 
-def test_batch_edges_and_restarts_change_nothing_of_a_rhythm() -> None:
+def test_batch_edges_and_restarts_change_nothing_of_a_profile() -> None:
     at_ms = instants(4, 3_000)
     values: list[Scalar] = (noise(at_ms) + evening(at_ms)).tolist()
     values[100::97] = [None] * len(values[100::97])
@@ -210,37 +200,7 @@ def test_batch_edges_and_restarts_change_nothing_of_a_rhythm() -> None:
     assert encode(parts) == encode(whole)
 
 
-def test_hours_that_come_in_any_order_are_stored_each_in_its_place() -> None:
-    rng = np.random.default_rng(3)
-    minutes = MONDAY_MS // 60_000 + rng.integers(0, 60 * GRID_HOURS, 3_000)
-    values: list[str | float | bool] = ["a"] * len(minutes)
-    sample = Sample(values, Categories.of(values, rarest_rows=3))
-
-    grid = HourlyGrid.of(sample, ["a", None], minutes)
-    assert grid is not None
-
-    stored = decode(encode(grid), HourlyGrid)._grid
-    expected = np.bincount(minutes // 60 % GRID_HOURS, minlength=GRID_HOURS)
-    assert stored[:, 0].tolist() == expected.tolist()
-    assert stored[:, 1].tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize(("alarms", "hours"), [(0, None), (1, None), (2, 24)])
-def test_a_weak_rhythm_is_believed_sooner_where_it_has_cost_two_alarms(
-    alarms: int, hours: int | None
-) -> None:
-    at_ms = instants(2.01, 4_000)
-    values = (noise(at_ms) + 0.13 * evening(at_ms)).tolist()
-    calendar = HourlyGrid.of(Sample(values), (), at_ms // 60_000)
-    assert calendar is not None
-    calendar.alarms = alarms
-
-    rhythm = calendar.find()
-
-    assert (rhythm and rhythm.hours) == hours
-
-
-def test_a_profile_carries_the_rhythm() -> None:
+def test_a_reference_made_offline_has_the_hourly_profile() -> None:
     at_ms = instants(18, 1_000)
     values = (noise(at_ms) + evening(at_ms)).tolist()
     rows = 15_000

@@ -11,7 +11,7 @@ def flags(share: float, rows: int, seed: int = 1) -> np.ndarray:
     return (np.random.default_rng(seed).random(rows) < share).astype(np.float64)
 
 
-def test_the_first_missing_value_of_a_whole_column_is_news() -> None:
+def test_the_first_missing_value_of_a_whole_column_is_a_fact() -> None:
     rule = MissingRule(STAGES)
     rule.update(flags(0.0, 2_000), 0.01)
     later = flags(0.0, 300)
@@ -23,7 +23,7 @@ def test_the_first_missing_value_of_a_whole_column_is_news() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 70, 200, 999])
-def test_what_is_not_missing_is_passed_over_up_to_the_next_stage(batch: int) -> None:
+def test_inputs_that_are_not_missing_are_counted_up_to_the_next_stage(batch: int) -> None:
     for first_missing in (0, 300, 2_500):
         flag = flags(0.0, 3_000)
         flag[first_missing : first_missing + 150 : 10] = 1.0

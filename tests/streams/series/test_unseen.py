@@ -48,3 +48,12 @@ def test_a_restart_between_two_unseen_categories_changes_nothing() -> None:
     assert expected[0] == [(1, "c")]
     assert got == expected
     assert encode(restarted) == encode(whole)
+
+
+def test_after_a_third_unseen_category_the_series_is_open() -> None:
+    rule = rule_of("a", repeat_rows=1)
+
+    raised = [bool(rule.update([f"new {row}", *["a"] * 10])) for row in range(5)]
+
+    assert raised == [True, True, True, False, False]
+    assert rule.is_open

@@ -3,7 +3,8 @@
 Rule 1. A model is monitored from its first event, without any configuration.
 Rule 2. An event is taken once: a source offset at or below the mark of its source is a repetition.
 Rule 3. How the log is cut into records changes nothing but the evidence, and how many are applied
-        at once changes nothing: `streams.pending` is the only way to the series and their alerts.
+        at once changes nothing: `streams.model.pending` is the only way to the series and their
+        alerts.
 Rule 4. A spec is in force from its place in the log on, and changes nothing before it.
 Rule 5. A removal frees the references and all that waits. The counts stay, and so do the marks of
         Rule 2: no id is given twice, and no event is taken again.
@@ -17,89 +18,42 @@ Rule 8. A tick without a consequence leaves no mark. One with a consequence is p
 Rule 9. An event is heard in one order: the clock, then traffic, then the join, then the series.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from schemas.event import EventKind
-from schemas.feedback import LabelledRange
 from schemas.labelled import LabelledRow, encode_labelled
 from schemas.labelled import RowPosition as LabelledPosition
 from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError
-from schemas.topics import TopicRole
-from schemas.wire import LAST_INSTANT_MS
-from streams.alert.feedback import calls_for_retraining, retrain
-from streams.alert.onset import RowIndex
-from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, status_of
-from streams.alert.states import AlertState, ConditionAlerts
-from streams.alert.transition import OperatorNote, Transition
-from streams.codec import Machine, StateVersionError, decode, encode
-from streams.emission import Arrival, Emission, Place, place_of, status_emission
+from streams.alert.record import AlertWriter
+from streams.alert.states import ConditionAlerts
+from streams.alert.transition import Transition
+from streams.codec import StateVersionError, decode, encode
+from streams.emission import Arrival, Emission, EventRow, Place
 from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,
     JoinSpec,
-    JoinState,
     OutcomeJoin,
     WaitingPrediction,
 )
-from streams.pending import OF_PAIRS, EventRow, PendingRows, RowIndexes
-from streams.series.series_set import SeriesSet, SeriesSetState
+from streams.model.controls import Moment, apply_control
+from streams.model.pending import PendingRows
+from streams.model.publication import Publication, RowIndexes
+from streams.model.spec import SpecInForce
+from streams.model.state import ModelCounts, ModelState
+from streams.series.series_set import SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
-from streams.spec import SpecInForce, SpecState
 from streams.traffic.conditions import ConditionState
 from streams.traffic.traffic import TrafficMonitor
 
 OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
 """Kinds of events that move no clock: not from the model's services, or unreadable."""
+
+
 _NO_FEATURES: dict[str, Any] = {}
-
-
-class ModelCounts(Machine):
-    """Counts of a model beside those of its join."""
-
-    repeated_events: int = 0
-    controls: int = 0
-    alerts: int = 0
-    predictions: int = 0
-    labelled: int = 0
-
-
-class ModelState(Machine):
-    """The stored state of a model.
-
-    Parameters
-    ----------
-    spec
-        The spec of the log, where it has given one.
-    join, series, traffic
-        The state of its parts.
-    counts
-        Its counts.
-    condition_alerts, writer, indexes
-        Its alerts about the arrival of events, its open alerts, its rows in time and log.
-    high_water
-        The last offset of each source.
-    now_ms, behind_ms
-        Its clock, and how much later than that the last event was appended.
-    version
-        The version that answered last.
-    """
-
-    spec: SpecState
-    join: JoinState
-    series: SeriesSetState
-    traffic: TrafficMonitor
-    writer: AlertWriter
-    indexes: RowIndexes
-    counts: ModelCounts
-    condition_alerts: ConditionAlerts
-    high_water: dict[str, int] = {}
-    now_ms: int = 0
-    behind_ms: int = 0
-    version: str | None = None
 
 
 class ModelMonitor:
@@ -134,19 +88,25 @@ class ModelMonitor:
         self.join = OutcomeJoin(_join_spec(spec.outcome))
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._labelled_topic = labelled_topic
-        self._series_of = series_of
         self._high_water: dict[str, int] = {}
         self._now_ms = 0
         self._behind_ms = 0
         self._version: str | None = None
         self._condition_alerts = ConditionAlerts()
-        self._writer = AlertWriter(model_id)
-        self._emissions: list[Emission] = []
-        self._begin_series(series_of(spec), RowIndexes(RowIndex(), RowIndex()))
+        self._begin_publication(AlertWriter(model_id))
+        self._begin_series(series_of(spec), RowIndexes.new())
 
     def _begin_series(self, series: SeriesSet, indexes: RowIndexes) -> None:
         self._indexes = indexes
         self._pending = PendingRows(series, indexes, self._rules, self._publish_one)
+
+    def _begin_publication(self, writer: AlertWriter) -> None:
+        self._publication = Publication(
+            self.model_id, self.partition, self._labelled_topic, self.in_force, writer
+        )
+
+    def _publish_one(self, transition: Transition, row: EventRow) -> None:
+        self._publication.publish(transition, row, self._indexes)
 
     def ingest(self, arrivals: Sequence[Arrival]) -> list[Emission]:
         """Take in events of the model, in log order; return the emissions so far, in event order.
@@ -169,12 +129,12 @@ class ModelMonitor:
                 self._on_outcome(arrival)
             else:
                 self._on_out_of_band(arrival)
-        return self._emitted()
+        return self._publication.taken()
 
     def evaluate(self) -> list[Emission]:
         """Read the values that wait; return the emissions, in event order."""
         self._pending.settled()
-        return self._emitted()
+        return self._publication.taken()
 
     def tick_due_ms(self, tick_ms: int) -> int:
         """Return the instant from which a tick has a consequence for the model.
@@ -197,7 +157,7 @@ class ModelMonitor:
         self._on_conditions(verdicts, at)
         self._settle_conditions(at)
         self.join.advance(self._now_ms)
-        return self._emitted()
+        return self._publication.taken()
 
     @property
     def is_young(self) -> bool:
@@ -228,7 +188,7 @@ class ModelMonitor:
                 join=self.join.snapshot(),
                 series=self._pending.as_read.state,
                 traffic=self.traffic,
-                writer=self._writer,
+                writer=self._publication.writer,
                 indexes=self._indexes,
                 counts=self.counts,
                 condition_alerts=self._condition_alerts,
@@ -287,16 +247,13 @@ class ModelMonitor:
         model._behind_ms = state.behind_ms
         model._version = state.version
         model._condition_alerts = state.condition_alerts
-        model._writer = state.writer
+        model._begin_publication(state.writer)
         model._begin_series(SeriesSet(spec, state.series), state.indexes)
         return model
 
     def statuses(self) -> list[Emission]:
         """Return the present `status` of every alert that the model has ever had."""
-        return [
-            status_emission((0, 0), self.model_id, fingerprint, status, self._now_ms)
-            for fingerprint, status in self._writer.statuses()
-        ]
+        return self._publication.statuses(self._now_ms)
 
     # Events (Rule 9)
 
@@ -386,11 +343,8 @@ class ModelMonitor:
                 LabelledPosition(self.partition, arrival.offset, arrival.place),
             )
         )
-        self._emissions.append(
-            Emission(
-                (arrival.offset, arrival.place), "labelled", self.model_id, labelled, self._now_ms
-            )
-        )
+        place = arrival.offset, arrival.place
+        self._publication.add(Emission(place, "labelled", self.model_id, labelled, self._now_ms))
 
     def _on_out_of_band(self, arrival: Arrival) -> None:
         """Do as a person asks, between the rows before it and those after it (Rule 6)."""
@@ -410,43 +364,18 @@ class ModelMonitor:
     def _on_control(self, arrival: Arrival) -> None:
         """Apply a control to an alert; it has no effect on one that is not open."""
         self.counts.controls += 1
-        event, now_ms, rules = arrival.event, self._now_ms, self._rules()
-        series = self._pending.settled()
-        if event["fingerprint"] not in self._writer:
-            return
-        alert = self._writer[event["fingerprint"]]
-        note = OperatorNote(event["by"], event["at"], event.get("because"))
-        state = self._condition_alerts.get(alert.series, alert.aspect)
-        if state is None:
-            state = series.alert(alert.series, alert.aspect)
-        if state is None or not state.is_open:
-            return
-        transitions: list[Transition] = []
-        match event["verb"]:
-            case "ack":
-                state.acknowledged = note
-                transitions = state.on("acknowledged", now_ms, rules)
-            case "accept":
-                transitions = self._accept(state, note)
-            case "mute":
-                state.muted_until_ms = _muted_until_ms(arrival, now_ms)
-                transitions = state.on("muted", now_ms, rules)
-            case "unmute":
-                state.muted_until_ms = None
-                transitions = state.on("muted", now_ms, rules)
+        series = self._pending.settled()  # before the alert is looked up: it may be over by now
+        transitions = apply_control(
+            arrival,
+            self._publication.writer,
+            series,
+            self._condition_alerts,
+            Moment(self._now_ms, self._rules()),
+        )
+        for transition in transitions:
+            if transition.because == "accepted" and transition.condition is not None:
+                self.traffic.accept(transition.series, transition.aspect, self._now_ms)
         self._publish(transitions, self._row(arrival, arrival.logged_at))
-
-    def _accept(self, state: AlertState, note: OperatorNote) -> list[Transition]:
-        """End an alert: the present behaviour of its series is its reference from here on."""
-        now_ms, rules, series = self._now_ms, self._rules(), self._pending.settled()
-        if state.condition is None and state.series in series:
-            monitored = series[state.series]
-            transitions = monitored.end(state.aspect, "accepted", now_ms, rules, note)
-            monitored.watch.accept()
-            return transitions
-        transitions = state.end("accepted", now_ms, rules, note)
-        self.traffic.accept(state.series, state.aspect, now_ms)
-        return transitions
 
     def _on_spec(self, arrival: Arrival) -> None:
         """Go on under another spec; None removes the model."""
@@ -477,7 +406,7 @@ class ModelMonitor:
         self.join.respec(_join_spec(spec.outcome))
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version = None
-        self._begin_series(series.successor(spec), RowIndexes(RowIndex(), RowIndex()))
+        self._begin_series(series.successor(spec), RowIndexes.new())
 
     # Alerts
 
@@ -504,58 +433,6 @@ class ModelMonitor:
         for transition in transitions:
             self._publish_one(transition, row)
 
-    def _publish_one(self, transition: Transition, row: EventRow) -> None:
-        of_pairs = transition.role in OF_PAIRS
-        last_row = row.labelled_seen if of_pairs else row.predictions_seen
-        first_row = max(1, last_row - transition.change.figures.rows + 1)
-        index = self._indexes.pairs if of_pairs else self._indexes.predictions
-        is_onset = transition.status == "firing" and transition.condition is None
-        context = TransitionContext(
-            model_version=row.version,
-            predictions_seen=row.predictions_seen,
-            at_ms=row.at_ms,
-            onset=index.find(first_row, last_row) if is_onset else None,
-            partition=self.partition,
-            offset=row.offset,
-            spec_version=self.in_force.version,
-            renotify_s=self._rules().renotify_s,
-        )
-        alert = self._writer.write(transition, context)
-        record = alert.record
-        self.counts.alerts += record.status == "firing"
-        self._emit(row, "alerts", record.model_dump_json().encode())
-        place = row.offset, row.place
-        status = status_of(record)
-        self._emissions.append(
-            status_emission(place, self.model_id, record.fingerprint, status, row.now_ms)
-        )
-        if calls_for_retraining(record):
-            rows = self._labelled_range(first_row, last_row, alert)
-            command = retrain(record, rows, row.at_ms)
-            self._emit(row, "feedback", command.model_dump_json().encode())
-
-    def _labelled_range(self, first_row: int, last_row: int, alert: OpenAlert) -> LabelledRange:
-        evidence = alert.record.evidence
-        return LabelledRange(
-            topic=self._labelled_topic,
-            partition=self.partition,
-            first_row=first_row,
-            last_row=last_row,
-            rows=last_row - first_row + 1,
-            first_offset=evidence.first_offset,
-            last_offset=evidence.last_offset,
-        )
-
-    def _emit(self, row: EventRow, role: TopicRole, value: bytes) -> None:
-        place = row.offset, row.place
-        self._emissions.append(Emission(place, role, self.model_id, value, row.now_ms))
-
-    def _emitted(self) -> list[Emission]:
-        """Return the emissions since this was last called, in event order."""
-        emissions, self._emissions = self._emissions, []
-        emissions.sort(key=place_of)
-        return emissions
-
     def _row(self, at: Arrival | Place, at_ms: int, values: tuple[Any, ...] = ()) -> EventRow:
         return EventRow(
             at.offset,
@@ -577,30 +454,6 @@ class Restored(NamedTuple):
 
     model: ModelMonitor
     offset: int
-
-
-class _SpecOnly(Struct):
-    """The part of `ModelState` that says which spec was in force."""
-
-    spec: SpecState
-
-
-def spec_of_snapshot(snapshot: bytes) -> SpecInForce:
-    """Return the spec that was in force when a snapshot was taken, where the log had given one.
-
-    Raises
-    ------
-    SpecError
-        When this version cannot read it.
-    """
-    return SpecInForce(ModelSpec(), decode(snapshot, _SpecOnly).spec)
-
-
-def _muted_until_ms(mute: Arrival, now_ms: int) -> int:
-    """Return the log time up to which a mute holds; without a duration, the last instant."""
-    for_s: float | None = mute.event.get("for_s")
-    begins_ms = max(now_ms, mute.logged_at)
-    return LAST_INSTANT_MS if for_s is None else begins_ms + math.ceil(1_000 * for_s)
 
 
 def _join_spec(rules: OutcomeRules) -> JoinSpec:

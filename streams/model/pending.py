@@ -10,16 +10,14 @@ Rule 3. At most ``MAX_PENDING_ROWS`` wait.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from schemas.model_spec import AlertRules
-from streams.alert.onset import RowIndex
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
-from streams.codec import Machine
+from streams.emission import EventRow
+from streams.model.publication import OF_PAIRS, RowIndexes
 from streams.series.monitored import Column, Reading
 from streams.series.series_set import SeriesSet
 from streams.values import Answer, Scalar
@@ -27,41 +25,6 @@ from streams.values import Answer, Scalar
 MAX_PENDING_ROWS = 2_000
 """Predictions and pairs that wait for a reading, at most. With 500, the monitor took a tenth more
 time for a pair of 10 features; with more, memory grows and time does not fall."""
-OF_PAIRS = frozenset({"error", "outcome"})
-"""Roles of series that have a value a pair; the others have one a prediction."""
-
-
-class EventRow(Struct, frozen=True, gc=False):
-    """An event as an alert at it must describe it, and the values that it gives to series.
-
-    Parameters
-    ----------
-    offset, place
-        Its record in ``events``, and its place there.
-    now_ms, at_ms
-        The model's log time at it, and its own instant.
-    predictions_seen, labelled_seen, version
-        The model's counts and version at it.
-    values
-        Features, score and answer of a prediction; error, outcome and instant of the answer of a
-        pair.
-    """
-
-    offset: int
-    place: int
-    now_ms: int
-    at_ms: int
-    predictions_seen: int
-    labelled_seen: int
-    version: str | None
-    values: tuple[Any, ...] = ()
-
-
-class RowIndexes(Machine):
-    """Where the rows of a model stand in time and in the log."""
-
-    predictions: RowIndex
-    pairs: RowIndex
 
 
 class PendingRows:

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.model_spec import ModelSpec
 from streams.detect.budget import shares
-from streams.model import ModelMonitor
+from streams.model.model import ModelMonitor
 from streams.series.series_set import MAX_SERIES
 from tests.doubles.core import (
     Json,

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from schemas.event import EventRecordError
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
+from streams.model.spec import SpecInForce
 from streams.monitor import Monitor
 from streams.series.offline import profile
 from streams.series.watch_spec import WatchSpec
-from streams.spec import SpecInForce
 from tests.doubles.core import Json, Played, log_of, play, play_restarting, snapshots, taken_in
 from tests.doubles.inputs import Removal, accepted, outcome, prediction, spec
 from tests.doubles.story import story

@@ -1,0 +1,84 @@
+"""The commands that read recorded files. None of them needs a broker."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agents.cli.options import PIPE_WIDTH
+
+_BUDGET = click.FloatRange(min=0.0, min_open=True, max=1_000.0)
+_FILE = click.Path(path_type=Path)
+
+
+def _budgets(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[float, ...]:
+    name, _, values = (text or "").rpartition("=")
+    if text is None:
+        return ()
+    if name not in {"", "budget"}:
+        msg = f"only the budget can be varied, as in budget=0.05,0.5; got {name!r}"
+        raise click.BadParameter(msg)
+    return tuple(_BUDGET.convert(value, parameter, context) for value in values.split(","))
+
+
+@click.command()
+@click.option("--predictions", required=True, metavar="FILE", help="JSON lines, may be gzip.")
+@click.option("--outcomes", required=True, metavar="FILE", help="JSON lines, may be gzip.")
+@click.option("--out", required=True, metavar="FILE", help="File for the alerts, one a line.")
+@click.option("--feedback", metavar="FILE", help="File for the feedback.")
+@click.option("--labelled", metavar="FILE", help="File for the labelled rows.")
+@click.option("--spec", metavar="FILE", help="Spec of a model, YAML.")
+@click.option("--budget", type=_BUDGET, help="False alarms accepted per 10,000 predictions.")
+@click.option("--what-if", metavar="BUDGETS", callback=_budgets, help="Compare: budget=0.05,0.5,1")
+def backtest(**options: Any) -> int:
+    """Report the alerts that recorded events would have raised. No broker is needed.
+
+    Each line is one message of a service, in the order of publication; the two files are merged by
+    time. The output is exactly what a worker would publish. "-" is standard input or output.
+
+    \b
+    Examples:
+      ./tidegauge demo --files recorded
+      ./tidegauge backtest --predictions recorded/predictions.jsonl.gz \\
+        --outcomes recorded/outcomes.jsonl.gz --out alerts.jsonl --what-if budget=0.05,1
+      zcat p.jsonl.gz | ./tidegauge backtest --predictions - --outcomes o.jsonl --out alerts.jsonl
+    """
+    from rich.console import Console
+
+    from agents.commands.backtest import BacktestOptions
+    from agents.commands.backtest import backtest as run
+
+    width = None if sys.stderr.isatty() else PIPE_WIDTH
+    return run(BacktestOptions(**options), Console(stderr=True, width=width))
+
+
+@click.command()
+@click.argument("predictions", metavar="FILE")
+@click.option("--outcomes", metavar="FILE", help="Their outcomes; without them no error is learnt.")
+@click.option("--out", required=True, metavar="FILE", type=_FILE, help="File for the profile.")
+@click.option("--spec", metavar="FILE", help="Spec of the model, YAML.")
+def profile(**options: Any) -> int:
+    """Learn the references of a model from recorded events, so that it need not learn them live.
+
+    FILE holds predictions as services publish them, JSON lines, may be gzip. Name the profile in
+    the spec of the model: reference: {profile: profile.json}.
+
+    \b
+    Examples:
+      ./tidegauge profile may.jsonl.gz --out profile.json
+      ./tidegauge profile may.jsonl.gz --outcomes may-outcomes.jsonl.gz --out profile.json
+    """
+    from rich.console import Console
+
+    from agents.commands.profile import ProfileOptions, make_profile
+
+    width = None if sys.stderr.isatty() else PIPE_WIDTH
+    return make_profile(ProfileOptions(**options), Console(stderr=True, width=width))
+
+
+COMMANDS: tuple[click.Command, ...] = (backtest, profile)

@@ -1,0 +1,1 @@
+"""One model: its events, its values that wait, its spec, its publications, its stored state."""

@@ -1,0 +1,128 @@
+"""Publish what becomes of one model's alerts: records, status, and commands.
+
+Rule 1. A transition is published as of its event: with the model's counts, version and spec there.
+Rule 2. Emissions are returned in the order of the events that call for them.
+"""
+
+from schemas.feedback import LabelledRange
+from schemas.topics import TopicRole
+from streams.alert.feedback import calls_for_retraining, retrain
+from streams.alert.onset import RowIndex
+from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, status_of
+from streams.alert.transition import Transition
+from streams.codec import Machine
+from streams.emission import Emission, EventRow, place_of, status_emission
+from streams.model.spec import SpecInForce
+
+OF_PAIRS = frozenset({"error", "outcome"})
+"""Roles of series that have a value a pair; the others have one a prediction."""
+
+
+class RowIndexes(Machine):
+    """Where the rows of a model stand in time and in the log."""
+
+    predictions: RowIndex
+    pairs: RowIndex
+
+    @classmethod
+    def new(cls) -> "RowIndexes":
+        """Return the indexes of a model without rows."""
+        return cls(RowIndex(), RowIndex())
+
+    def find_onset(self, transition: Transition, row: EventRow) -> tuple[int, int, RowIndex]:
+        """Return the first and the last row of a change, and the index that knows them."""
+        of_pairs = transition.role in OF_PAIRS
+        last = row.labelled_seen if of_pairs else row.predictions_seen
+        first = max(1, last - transition.change.figures.rows + 1)
+        return first, last, self.pairs if of_pairs else self.predictions
+
+
+class Publication:
+    """The emissions of one model.
+
+    Parameters
+    ----------
+    model_id
+        The model.
+    partition
+        The partition of ``events``.
+    labelled_topic
+        Name of the topic that ``retrain`` points at.
+    in_force
+        The spec of the model.
+    writer
+        Its open alerts.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        partition: int,
+        labelled_topic: str,
+        in_force: SpecInForce,
+        writer: AlertWriter,
+    ) -> None:
+        self.writer = writer
+        self._model_id = model_id
+        self._partition = partition
+        self._labelled_topic = labelled_topic
+        self._in_force = in_force
+        self._emissions: list[Emission] = []
+
+    def publish(self, transition: Transition, row: EventRow, indexes: RowIndexes) -> None:
+        """Publish a transition at an event."""
+        first_row, last_row, index = indexes.find_onset(transition, row)
+        is_onset = transition.status == "firing" and transition.condition is None
+        context = TransitionContext(
+            model_version=row.version,
+            predictions_seen=row.predictions_seen,
+            at_ms=row.at_ms,
+            onset=index.find(first_row, last_row) if is_onset else None,
+            partition=self._partition,
+            offset=row.offset,
+            spec_version=self._in_force.version,
+            renotify_s=self._in_force.spec.alerts.renotify_s,
+        )
+        alert = self.writer.write(transition, context)
+        record = alert.record
+        self._emit(row, "alerts", record.model_dump_json().encode())
+        place, status = (row.offset, row.place), status_of(record)
+        self._emissions.append(
+            status_emission(place, self._model_id, record.fingerprint, status, row.now_ms)
+        )
+        if calls_for_retraining(record):
+            command = retrain(record, self._rows(first_row, last_row, alert), row.at_ms)
+            self._emit(row, "feedback", command.model_dump_json().encode())
+
+    def add(self, emission: Emission) -> None:
+        """Take up an emission that is about no alert."""
+        self._emissions.append(emission)
+
+    def taken(self) -> list[Emission]:
+        """Return the emissions since this was last called, in event order."""
+        emissions, self._emissions = self._emissions, []
+        emissions.sort(key=place_of)
+        return emissions
+
+    def statuses(self, now_ms: int) -> list[Emission]:
+        """Return the present `status` of every alert that the model has ever had."""
+        return [
+            status_emission((0, 0), self._model_id, fingerprint, status, now_ms)
+            for fingerprint, status in self.writer.statuses()
+        ]
+
+    def _rows(self, first_row: int, last_row: int, alert: OpenAlert) -> LabelledRange:
+        evidence = alert.record.evidence
+        return LabelledRange(
+            topic=self._labelled_topic,
+            partition=self._partition,
+            first_row=first_row,
+            last_row=last_row,
+            rows=last_row - first_row + 1,
+            first_offset=evidence.first_offset,
+            last_offset=evidence.last_offset,
+        )
+
+    def _emit(self, row: EventRow, role: TopicRole, value: bytes) -> None:
+        place = row.offset, row.place
+        self._emissions.append(Emission(place, role, self._model_id, value, row.now_ms))

@@ -1,0 +1,74 @@
+"""The stored state of one model."""
+
+from msgspec import Struct
+
+from schemas.model_spec import ModelSpec
+from streams.alert.record import AlertWriter
+from streams.alert.states import ConditionAlerts
+from streams.codec import Machine, decode
+from streams.join.outcome_join import JoinState
+from streams.model.publication import RowIndexes
+from streams.model.spec import SpecInForce, SpecState
+from streams.series.series_set import SeriesSetState
+from streams.traffic.traffic import TrafficMonitor
+
+
+class ModelCounts(Machine):
+    """Counts of a model beside those of its join."""
+
+    repeated_events: int = 0
+    controls: int = 0
+    predictions: int = 0
+    labelled: int = 0
+
+
+class ModelState(Machine):
+    """The stored state of a model.
+
+    Parameters
+    ----------
+    spec
+        The spec of the log, where it has given one.
+    join, series, traffic
+        The state of its parts.
+    counts
+        Its counts.
+    condition_alerts, writer, indexes
+        Its alerts about the arrival of events, its open alerts, its rows in time and log.
+    high_water
+        The last offset of each source.
+    now_ms, behind_ms
+        Its clock, and how much later than that the last event was appended.
+    version
+        The version that answered last.
+    """
+
+    spec: SpecState
+    join: JoinState
+    series: SeriesSetState
+    traffic: TrafficMonitor
+    writer: AlertWriter
+    indexes: RowIndexes
+    counts: ModelCounts
+    condition_alerts: ConditionAlerts
+    high_water: dict[str, int] = {}
+    now_ms: int = 0
+    behind_ms: int = 0
+    version: str | None = None
+
+
+class _SpecOnly(Struct):
+    """The part of `ModelState` that says which spec was in force."""
+
+    spec: SpecState
+
+
+def spec_of_snapshot(snapshot: bytes) -> SpecInForce:
+    """Return the spec that was in force when a snapshot was taken, where the log had given one.
+
+    Raises
+    ------
+    SpecError
+        When this version cannot read it.
+    """
+    return SpecInForce(ModelSpec(), decode(snapshot, _SpecOnly).spec)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from streams.season.recurrence import SURE, hourly_effects, two_way_anova
+
+EVENING = np.sin(np.arange(24) * 2 * np.pi / 24)
+
+
+def fortnight(daily: np.ndarray, weekday: np.ndarray) -> np.ndarray:
+    """Return the cells of two weeks: the hours of a day, raised by day of the week, and noise."""
+    noise = np.random.default_rng(1).normal(0.0, 0.1, 336)
+    cells: np.ndarray = np.tile(daily, 14) + np.repeat(np.tile(weekday, 2), 24) + noise
+    return cells
+
+
+def test_a_change_that_stays_does_not_recur() -> None:
+    cells = np.zeros((2, 24))
+    cells[0, 12:] = cells[1] = 1.0
+
+    assert two_way_anova(cells + np.random.default_rng(1).normal(0, 0.01, (2, 24))).sureness < SURE
+
+
+def test_neither_a_walk_nor_clumps_recur() -> None:
+    rng = np.random.default_rng(1)
+    walk = rng.normal(size=7 * 24).cumsum().reshape(7, 24)
+    clumps = np.repeat(rng.normal(size=7 * 4), 6).reshape(7, 24)
+
+    assert two_way_anova(walk).sureness < SURE
+    assert two_way_anova(clumps).sureness < SURE
+
+
+def test_a_day_of_which_a_part_is_missing_has_its_own_mean() -> None:
+    cells = np.tile(EVENING, (3, 1)) + np.array([[0.0], [5.0], [-5.0]])
+    cells[1, :12] = np.nan
+
+    effects = two_way_anova(cells).effects
+
+    assert effects - effects.mean() == pytest.approx(EVENING, abs=0.01)
+
+
+def test_a_day_recurs_within_a_week() -> None:
+    effects = hourly_effects(fortnight(EVENING, np.zeros(7)), weeks=0)
+
+    assert effects == pytest.approx(EVENING, abs=0.2)
+
+
+def test_without_hours_that_differ_there_are_no_effects() -> None:
+    assert hourly_effects(fortnight(np.zeros(24), np.zeros(7)), weeks=2) is None
+
+
+@pytest.mark.parametrize("weeks", [1, 2])
+def test_a_weekend_makes_the_profile_one_of_the_week(weeks: int) -> None:
+    weekend = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 2.0])
+    cells = fortnight(EVENING, weekend)
+    if weeks == 1:
+        cells[168:] = np.nan
+
+    effects = hourly_effects(cells, weeks)
+
+    expected = np.tile(EVENING, 7) + np.repeat(weekend - weekend.mean(), 24)
+    assert effects == pytest.approx(expected, abs=0.4)
+
+
+@pytest.mark.parametrize("weeks", [1, 2])
+def test_a_week_of_equal_days_stays_a_profile_of_the_day(weeks: int) -> None:
+    effects = hourly_effects(fortnight(EVENING, np.zeros(7)), weeks)
+
+    assert effects is not None
+    assert len(effects) == 24

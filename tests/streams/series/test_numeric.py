@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from streams.codec import decode, encode
+from streams.detect.sample import Sample
+from streams.series.numeric import NumericSeries
+from streams.values import Scalar, Value
+from tests.doubles.series import new_watch, numbers
+
+
+def codes(rows: int, seed: int, gone: int | None = None) -> list[Scalar]:
+    """Return integers that stand for forty regions; from one of them nothing comes any more."""
+    shares = np.array([(7 * region % 13 + 1.0) ** 2 for region in range(40)])
+    if gone is not None:
+        shares[gone] = 0.0
+    rng = np.random.default_rng(seed)
+    return [int(code) for code in 100 + rng.choice(40, rows, p=shares / shares.sum())]
+
+
+def test_a_common_code_that_comes_no_more_is_named() -> None:
+    watch = new_watch()
+
+    assert watch.update(codes(6_000, seed=1)) == []
+    [change, *_] = watch.update(codes(1_000, seed=2, gone=11))
+    assert (change.aspect, change.category, change.figures.direction) == ("share", "111", "down")
+
+
+def test_counts_that_rise_and_fall_smoothly_have_no_codes() -> None:
+    counts: list[Scalar] = np.random.default_rng(1).poisson(9.0, 3_000).tolist()
+    watch = new_watch()
+    watch.update(counts)
+    series = watch._reference.series
+
+    assert isinstance(series, NumericSeries)
+    assert series._heaps == ()
+    assert series._shares is None
+
+
+def test_a_numeric_series_fits_in_six_kilobytes() -> None:
+    watch = new_watch()
+    watch.update(numbers(50_000))
+
+    assert len(encode(watch)) < 6_000
+
+
+@pytest.mark.parametrize("cut", [1, 50, 500])
+@pytest.mark.parametrize("zeros", [0.0, 0.4])
+def test_a_restored_series_finds_the_same_change(cut: int, zeros: float) -> None:
+    rng = np.random.default_rng(1)
+
+    def draw(rows: int, mean: float) -> list[Value]:
+        x = rng.normal(mean, 1.0, rows)
+        x[rng.random(rows) < zeros] = 0.0
+        values: list[Value] = x.tolist()
+        return values
+
+    sample = Sample(draw(2_000, 0.0))
+    later = [*draw(cut, 0.0), *draw(300, 1.5)]
+    whole, first = NumericSeries.learn(sample, 0.01), NumericSeries.learn(sample, 0.01)
+    expected = whole.run(later, np.array(later), None)
+    assert expected is not None
+
+    assert first.run(later[:cut], np.array(later[:cut]), None) is None
+    second = decode(encode(first), NumericSeries)
+    late = second.run(later[cut:], np.array(later[cut:]), None)
+
+    assert late is not None
+    assert (cut + late.row, late.figures) == (expected.row, expected.figures)
+    assert encode(second) == encode(whole)
+
+
+def test_a_number_with_an_atom_has_a_detector_of_its_share_too() -> None:
+    mixed = Sample([0.0 if row % 2 else float(row) for row in range(2_000)])
+    plain = Sample([float(row * 7 % 1_999) for row in range(2_000)])
+
+    assert len(NumericSeries.learn(mixed, 0.01).detectors) == 2
+    assert len(NumericSeries.learn(plain, 0.01).detectors) == 1
