@@ -21,10 +21,7 @@ Rule 9. An event is heard in one order: the clock, then traffic, then the join, 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from msgspec import Raw
-
 from schemas.event import EventKind
-from schemas.labelled import LabelledRow, PairPosition, encode_labelled
 from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
@@ -322,28 +319,14 @@ class ModelMonitor:
             outcome.observed_at_ms,
             prediction.predicted_at_ms,
         )
-        self.counts.labelled = number = self.counts.labelled + 1
+        self.counts.labelled += 1
         is_error, error = self._pending.compare(prediction.prediction, truth)
         value = is_error if error is None else error
         self._pending.before_pair(value, is_young=self.is_young)
-        delay_ms = at_ms - answered_at_ms
-        self.traffic.on_pair(delay_ms)
-        self._pending.add_pair(self._row(arrival, at_ms, (value, truth, answered_at_ms)))
-        labelled = encode_labelled(
-            LabelledRow(
-                f"{self.model_id}/{number}",
-                self.model_id,
-                number,
-                delay_ms / 1_000,
-                is_error,
-                error,
-                Raw(prediction.payload),
-                Raw(outcome.payload),
-                PairPosition(self.partition, arrival.offset, arrival.place),
-            )
-        )
-        place = arrival.offset, arrival.place
-        self._publication.add(Emission(place, "labelled", self.model_id, labelled, self._now_ms))
+        self.traffic.on_pair(at_ms - answered_at_ms)
+        row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
+        self._pending.add_pair(row)
+        self._publication.add_pair(row, prediction, outcome, (is_error, error))
 
     def _on_out_of_band(self, arrival: Arrival) -> None:
         """Do as a person asks, between the rows before it and those after it (Rule 6)."""
