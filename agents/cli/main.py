@@ -162,7 +162,7 @@ def demo(
         is_story=story,
     )
     if prefix := flags["prefix"]:
-        owned = ("group", "predictions", "outcomes", "models")
+        owned = ("predictions", "outcomes", "models")
         names = {name: f"{prefix}{name}" for name in owned}
         flags = names | flags
     return demonstrate(load_settings(**flags), options, console)
@@ -200,7 +200,7 @@ def health(**flags: Any) -> None:
     \b
     Examples:
       ./tidegauge health
-      ./tidegauge health --broker kafka-1:9092 --group tidegauge
+      ./tidegauge health --broker kafka-1:9092 --prefix staging.
     """
     from agents.commands.health import check_group
     from agents.settings import load_settings
