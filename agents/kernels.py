@@ -1,11 +1,11 @@
 """The cache of compiled kernels, and the compiler before anything listens.
 
 Rule 1. Kernels are compiled before a worker connects: meanwhile it could not answer Kafka.
-Rule 2. The cache holds code that the process runs. The folder that NUMBA_CACHE_DIR names is made for
-        this user alone; one that others can write is refused. Without that variable the cache is
-        beside the modules, where whoever can write can change the modules as well.
-Rule 3. An image ships a cache in `SHIPPED`, which nobody can write. numba needs a folder that it can
-        write, so that the shipped one is copied to the named folder when that is made.
+Rule 2. The cache holds code that the process runs. The folder that NUMBA_CACHE_DIR names is made
+        for this user alone; one that others can write is refused. Without that variable the cache
+        is beside the modules, and whoever can write there can change the modules as well.
+Rule 3. An image ships a cache in `SHIPPED`, which nobody can write. numba needs a folder that it
+        can write: the shipped one is copied to the named folder when that is made.
 """
 
 from __future__ import annotations

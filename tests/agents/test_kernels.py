@@ -112,7 +112,7 @@ def test_a_folder_that_others_can_write_is_refused(named: Path, mode: int) -> No
     named.mkdir()
     named.chmod(mode)
 
-    with pytest.raises(OperatorError, match="NUMBA_CACHE_DIR .* other users can write"):
+    with pytest.raises(OperatorError, match=r"NUMBA_CACHE_DIR .* other users can write"):
         compile_kernels(print, NO_IMAGE)
 
 
