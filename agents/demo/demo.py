@@ -322,7 +322,8 @@ class _Play:
             self.worker.check()
         failure = self._collector.failure or next(iter(failures), None)
         if failure is not None:
-            msg = f"The broker at {self._settings.broker} failed: {failure!r}. {_REMEDY}"
+            cause = failure if isinstance(failure, WorkerError) else repr(failure)
+            msg = f"The broker at {self._settings.broker} failed: {cause}. {_REMEDY}"
             raise DemoError(msg) from failure
 
 

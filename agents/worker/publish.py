@@ -39,8 +39,8 @@ _REQUEST_TIMEOUT_MS = 10_000
 """Milliseconds for one answer; aiokafka then retries. Kafka replaces a dead broker after 9 s
 (broker.session.timeout.ms)."""
 _IN_MEMORY_TIMEOUT_MS = 10 * _REQUEST_TIMEOUT_MS
-"""The same for a producer that is not idempotent, which fails after the first such time. It talks to
-the embedded broker, which no other one replaces, on a machine that may be slow or busy."""
+"""The same for a producer that is not idempotent, which fails after the first such time. It talks
+to the embedded broker, which no other one replaces, on a machine that may be slow or busy."""
 _IDEMPOTENCE_TRIES = 3
 """Attempts to start an idempotent producer. The embedded broker always answers with an unknown
 error; Kafka may do so while it starts, but not three times."""
