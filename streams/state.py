@@ -34,7 +34,9 @@ from streams.model.model import ModelMonitor, Restored
 from streams.monitor import SpecOf
 
 PART_BYTES = 900_000
+"""Bytes of a part of a manifest: below Kafka's default of 1 MiB for a record, with its key."""
 _CHECKSUM_BYTES = 4
+"""Bytes of a CRC-32."""
 _SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int], "checkpoint": [int]}
 
 

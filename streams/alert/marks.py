@@ -14,8 +14,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 FEWEST_MARKS = 5
+"""Marked alerts of a model from which a budget is suggested: fewer are chance, by judgement."""
 TOLERATED = 4
+"""One false alert in so many is tolerated: an operator who is right three times in four keeps
+looking, by judgement."""
 _SMALLEST_PART = 0.1
+"""The smallest suggested budget, as a part of the present one (Rule 3)."""
 
 
 class RuleName(NamedTuple):

@@ -285,9 +285,14 @@ class TrafficMonitor(Machine):
 
     @property
     def _is_any_on(self) -> bool:
-        """Whether a condition must be renewed by the hour."""
+        """Whether a condition may have to be renewed by the hour.
+
+        Refused events count, whether or not they are a condition at present: a model that has had
+        any keeps its hours.
+        """
         are_on = self._due_prediction < NEVER_ROW or self._due_outcome < NEVER_ROW
-        return are_on or self._predictions.is_silent or self._outcomes.is_silent
+        has_refused = bool(self._refused)
+        return are_on or has_refused or self._predictions.is_silent or self._outcomes.is_silent
 
     def _renewed(self, now_ms: int) -> list[ConditionState]:
         """Return the lasting conditions (Rule 4); figures of a day are renewed by the day."""
