@@ -35,7 +35,10 @@ def test_a_full_spec_is_read_as_written() -> None:
         ({"alert_bugdet": 1}, r"alert_bugdet: unknown field; did you mean alert_budget\?"),
         ({"features": {"ignored": []}}, r"features\.ignored: unknown field; did you mean ignore\?"),
         ({"outcome": {"wait": 3}}, r"outcome\.wait: unknown field; did you mean wait_s\?"),
-        ({"outcome": {"wait_s": -1}}, r"outcome\.wait_s: .*greater than or equal to 0\.001, got -1"),
+        (
+            {"outcome": {"wait_s": -1}},
+            r"outcome\.wait_s: .*greater than or equal to 0\.001, got -1",
+        ),
         ({"alert_budget": 1e-15}, r"alert_budget: .*or equal to 0\.000001, got 1e-15"),
         ({"outcome": {"wait_s": 1.8e305}}, r"outcome\.wait_s: .*less than .*got 1\.8e\+305"),
         ({"outcome": {"wait_s": 5e-324}}, r"outcome\.wait_s: .*or equal to 0\.001, got 5e-324"),
