@@ -397,7 +397,7 @@ class ModelMonitor:
             self._labelled_topic,
             self.partition,
             snapshot=encode(self._state(OutcomeJoin(_join_spec(self.in_force.spec.outcome)))),
-            chunks={}.__getitem__,
+            chunks=dict[ChunkName, bytes]().__getitem__,
         )
         copy._obey(arrival)
         copy.snapshot()

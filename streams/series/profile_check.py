@@ -13,6 +13,7 @@ import base64
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,12 @@ OWN_SERIES: dict[str, SeriesRole] = {
 """The series of a model that are no features."""
 _MOST = 2**32
 """Counts, and minutes since 1970."""
+_MOST_VALUE = 2**63
+"""Integers among the values of a series (docs/wire.md)."""
+_OF_VALUES = frozenset(
+    ("watched", "names", "original", "_known", "_value", "_last", "_columns", "_categories")
+)
+"""Fields that hold values of the series."""
 _DEEPEST = 12
 """Levels of a state; a profile of `tidegauge profile` has seven."""
 _TRIAL_START_MS = 1_767_225_600_000
@@ -69,7 +76,7 @@ def check_profile(spec: ModelSpec) -> None:
         watched = WatchSpec(
             role=OWN_SERIES.get(series, "feature"), reference_rows=spec.reference.rows
         )
-        failure = failure_of(lambda made=made, watched=watched: _check(watched, made))
+        failure = failure_of(partial(_check, watched, made))
         if failure is not None:
             msg = (
                 f"{field}.state: is not what `tidegauge profile` of this version writes: {failure}"
@@ -94,36 +101,41 @@ def _check(spec: WatchSpec, made: SeriesProfile) -> None:
             _try_out(watch_of(spec, made.model_dump()), budget, values)
 
 
-def _refuse_wild(value: Any, depth: int) -> None:
+def _refuse_wild(value: Any, depth: int, most: int = _MOST) -> None:
     """Refuse a part of a state that no table of values leads to (Rule 3)."""
     if depth > _DEEPEST:
-        raise ValueError(f"it nests deeper than {_DEEPEST} levels")
+        msg = f"it nests deeper than {_DEEPEST} levels"
+        raise ValueError(msg)
     match value:
         case np.ndarray():
             is_tame = bool(np.isfinite(value).all())
         case float():
             is_tame = math.isfinite(value)
         case int():
-            is_tame = abs(value) <= _MOST
+            is_tame = abs(value) <= most
         case AdaptiveWindowing():
             try_out_window(value)
             is_tame = True
         case _:
             is_tame = True
-            for part in _parts(value):
-                _refuse_wild(part, depth + 1)
+            for part, most_there in _parts(value, most):
+                _refuse_wild(part, depth + 1, most_there)
     if not is_tame:
         msg = "it holds a number that no table of values leads to"
         raise ValueError(msg)
 
 
-def _parts(value: Any) -> Iterator[Any]:
+def _parts(value: Any, most: int) -> Iterator[tuple[Any, int]]:
+    """Yield the parts of a state, each with the largest integer that may be in it."""
     if isinstance(value, Struct):
-        yield from (getattr(value, name) for name in value.__struct_fields__)
+        for name in value.__struct_fields__:
+            part = getattr(value, name)
+            is_of_values = name in _OF_VALUES and not isinstance(part, Struct)
+            yield part, _MOST_VALUE if is_of_values else _MOST
     elif isinstance(value, dict):
-        yield from (*value, *value.values())
+        yield from ((part, most) for part in (*value, *value.values()))
     elif isinstance(value, list | tuple):
-        yield from value
+        yield from ((part, most) for part in value)
 
 
 class _TrialEvent:
@@ -166,7 +178,8 @@ def _trials(reference: Any) -> list[list[Scalar]]:
     mean, sd = reference.get("mean", 0.0), reference.get("sd", 1.0)
     far = [max(min(mean + away * sd, 1e300), -1e300) for away in (20.0, -20.0)]
     gaps: list[Scalar] = [None if row % 3 else value for row, value in enumerate(usual)]
-    odd: list[Scalar] = [["a", "b", True, 7, 0.5, None][row * row % 7 % 6] for row in range(600)]
+    kinds: list[Scalar] = ["a", "b", True, 7, 0.5, None]
+    odd = [kinds[row * row % 7 % 6] for row in range(600)]
     return [
         [*usual, *gaps[:600]],
         [*usual[:100], *[far[0]] * 700, *usual[:700]],

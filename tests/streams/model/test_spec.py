@@ -419,7 +419,7 @@ def with_unusable(*given: str, after: Values) -> list[Accepted]:
 
 @pytest.mark.parametrize("given", UNUSABLE)
 def test_a_spec_that_cannot_be_used_leaves_the_one_before_it_in_force(given: str) -> None:
-    more = [prediction(f"q{row}", features={"a": 3.0}) for row in range(9)]
+    more: Values = [prediction(f"q{row}", features={"a": 3.0}) for row in range(9)]
 
     played = play(log_of(with_unusable(given, after=more)))
 
