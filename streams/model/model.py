@@ -15,19 +15,22 @@ Rule 7. A tick advances the model's clock by the time since its last event was a
         which no worker ran is no silence, and a backlog keeps its time.
 Rule 8. A tick without a consequence leaves no mark. One with a consequence is part of the model's
         time.
-Rule 9. An event is heard in one order: the clock, then traffic, then the join, then the series.
+Rule 9. A spec or control that cannot be used changes nothing but its count and the alert about
+        it: the spec before it stays in force. The next one that can be used ends the alert.
+Rule 10. An event is heard in one order: the clock, then traffic, then the join, then the series.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from schemas.event import EventKind
-from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError
+from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError, parse_spec
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.alert.transition import Transition
 from streams.codec import StateVersionError, decode, encode
 from streams.emission import Arrival, Emission, EventRow, Place
+from streams.guard import failure_of
 from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,
@@ -40,9 +43,10 @@ from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
+from streams.series.profile_check import check_profile
 from streams.series.series_set import SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
-from streams.traffic.conditions import ConditionState
+from streams.traffic.conditions import ConditionState, condition_of
 from streams.traffic.traffic import TrafficMonitor
 
 OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
@@ -171,28 +175,31 @@ class ModelMonitor:
         """Events of the log taken in, each once."""
         joined = self.join.counts
         seen = joined.predictions + joined.duplicate_predictions + joined.outcomes
-        return seen + self.in_force.records + self.counts.controls
+        counts = self.counts
+        refused = counts.refused_specs + counts.refused_controls
+        return seen + self.in_force.records + counts.controls + refused
 
     def snapshot(self) -> bytes:
         """Return the state, without the sealed chunks of the join; after `evaluate`."""
         if len(self._pending):
             msg = f"values of model {self.model_id} wait to be read: evaluate before a snapshot"
             raise RuntimeError(msg)
-        return encode(
-            ModelState(
-                spec=self.in_force.state,
-                join=self.join.snapshot(),
-                series=self._pending.as_read.state,
-                traffic=self.traffic,
-                writer=self._publication.writer,
-                indexes=self._indexes,
-                counts=self.counts,
-                condition_alerts=self._condition_alerts,
-                high_water=self._high_water,
-                now_ms=self._now_ms,
-                behind_ms=self._behind_ms,
-                version=self._version,
-            )
+        return encode(self._state(self.join))
+
+    def _state(self, join: OutcomeJoin) -> ModelState:
+        return ModelState(
+            spec=self.in_force.state,
+            join=join.snapshot(),
+            series=self._pending.as_read.state,
+            traffic=self.traffic,
+            writer=self._publication.writer,
+            indexes=self._indexes,
+            counts=self.counts,
+            condition_alerts=self._condition_alerts,
+            high_water=self._high_water,
+            now_ms=self._now_ms,
+            behind_ms=self._behind_ms,
+            version=self._version,
         )
 
     @classmethod
@@ -251,7 +258,7 @@ class ModelMonitor:
         """Return the present `status` of every alert that the model has ever had."""
         return self._publication.statuses(self._now_ms)
 
-    # Events (Rule 9)
+    # Events (Rule 10)
 
     def _pass_time(self, arrival: Arrival) -> None:
         self._now_ms = arrival.logged_at
@@ -336,12 +343,53 @@ class ModelMonitor:
             rows = counts.predictions if refused == "prediction" else counts.outcomes
             conditions = self.traffic.on_refused(refused, rows=rows, now_ms=self._now_ms)
             self._on_conditions(conditions, arrival)
+            return
+        self._pending.settled()
+        is_usable = failure_of(lambda: self._rehearse(arrival)) is None
+        if is_usable:
+            self._obey(arrival)
         elif arrival.kind == "spec":
+            self.counts.refused_specs += 1
+        else:
+            self.counts.refused_controls += 1
+        self._on_usable(arrival, is_usable=is_usable)
+
+    # People
+
+    def _obey(self, arrival: Arrival) -> None:
+        if arrival.kind == "spec":
             self._on_spec(arrival)
         else:
             self._on_control(arrival)
 
-    # People
+    def _rehearse(self, arrival: Arrival) -> None:
+        """Apply a spec or control to a copy of the model, and fail where it would here (Rule 9).
+
+        Ingest has checked it. What slips through would end the worker, and with it the monitoring
+        of all models, at this offset and at every start.
+        """
+        event = arrival.event
+        if arrival.kind == "control" and event["fingerprint"] not in self._publication.writer:
+            return
+        if arrival.kind == "spec" and event["spec"] is not None:
+            check_profile(parse_spec(event["spec"]))
+        copy = ModelMonitor.restore(
+            self.model_id,
+            self.in_force.first,
+            self._labelled_topic,
+            self.partition,
+            snapshot=encode(self._state(OutcomeJoin(_join_spec(self.in_force.spec.outcome)))),
+            chunks=dict[ChunkName, bytes]().__getitem__,
+        )
+        copy._obey(arrival)
+        copy.snapshot()
+
+    def _on_usable(self, arrival: Arrival, *, is_usable: bool) -> None:
+        """Publish that a spec or control cannot be used, or that a later one could be."""
+        condition = condition_of("spec" if arrival.kind == "spec" else "control")
+        raised = self._condition_alerts.get(condition.series, condition.aspect)
+        if raised is not None or not is_usable:
+            self._on_conditions([ConditionState(condition, not is_usable)], arrival)
 
     def _on_control(self, arrival: Arrival) -> None:
         """Apply a control to an alert; it has no effect on one that is not open."""

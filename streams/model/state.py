@@ -17,7 +17,9 @@ class ModelCounts(Machine):
     """Counts of a model beside those of its join."""
 
     repeated_events: int = 0
+    refused_specs: int = 0
     controls: int = 0
+    refused_controls: int = 0
     predictions: int = 0
     labelled: int = 0
 

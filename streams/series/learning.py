@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import field
 
 from streams.aspects import SeriesRole
-from streams.codec import Machine
+from streams.codec import Machine, encode
 from streams.detect.sample import Sample
 from streams.series.categorical import categories_of, shares_as_usual
 from streams.series.inputs import CleanColumn
@@ -65,6 +65,11 @@ class Learning(Machine):
     _adopts: bool = False
     """Whether the reference being learnt becomes the first one."""
     is_away: bool = False
+
+    def __post_init__(self) -> None:
+        rows = 0 if self.buffer is None else len(self.buffer)
+        if not (self._stages and self._stages[0] >= 1 and rows <= self._stages[-1]):
+            raise ValueError(f"{rows} values do not fit the stages {self._stages}")
 
     @property
     def rows_until_stage(self) -> int:
@@ -219,6 +224,11 @@ class Learning(Machine):
         self._is_given = False
         self.original = described
         self._stages = spec.later_stages(1)
+
+    def is_at_end_of_table(self, spec: WatchSpec, described: dict[str, Any]) -> bool:
+        """Whether this is the state that `end_table` leaves, with this reference."""
+        made = Learning(spec.later_stages(1), None, original=described)
+        return encode(made) == encode(self)
 
 
 def _is_at_rest(values: Sequence[Value], spec: WatchSpec) -> bool:

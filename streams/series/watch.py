@@ -130,6 +130,15 @@ class SeriesWatch(Machine):
         """Whether the series has no reference yet to compare its values with."""
         return self._reference.series is None
 
+    @property
+    def is_at_start(self) -> bool:
+        """Whether this is the state that `learnt` returns."""
+        return (
+            self.seen == 0
+            and self._described is not None
+            and self._learning.is_at_end_of_table(self.spec, self._described)
+        )
+
     def share_minutes(self, logs: dict[bytes, bytearray]) -> None:
         """Hold the minutes of the learnt values in common with the other series of the model.
 
