@@ -136,3 +136,18 @@ def decode(data: bytes, kind: type[T]) -> T:
             f"the state of a {kind.__name__} does not fit: {error}"
         ) from error
     return machine
+
+
+def failure_of(act: Callable[[], object]) -> str | None:
+    """Return how an act failed; None where it did not.
+
+    It catches whatever a library throws: a panic of Rust is a BaseException and no Exception.
+    What says nothing about the act is raised: a lack of memory, a stop of the process.
+    """
+    try:
+        act()
+    except (MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 # a panic of Rust is no Exception
+        return f"{type(error).__name__}: {error}"
+    return None

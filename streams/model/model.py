@@ -28,9 +28,8 @@ from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError, p
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.alert.transition import Transition
-from streams.codec import StateVersionError, decode, encode
+from streams.codec import StateVersionError, decode, encode, failure_of
 from streams.emission import Arrival, Emission, EventRow, Place
-from streams.guard import failure_of
 from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,

@@ -22,9 +22,8 @@ from river._river_rust.drift import AdaptiveWindowing
 
 from schemas.model_spec import AlertRules, ModelSpec, SeriesProfile, SpecError
 from streams.aspects import SeriesRole
-from streams.codec import decode, encode
+from streams.codec import decode, encode, failure_of
 from streams.detect.adwin import try_out as try_out_window
-from streams.guard import failure_of
 from streams.season.hour_profile import Timestamps
 from streams.series.monitored import MonitoredSeries, Origin, Reading
 from streams.series.offline import watch_of
