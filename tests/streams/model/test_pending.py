@@ -6,7 +6,10 @@ import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
 from schemas.topics import Topics
+from streams.alert.states import AlertState
+from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
+from streams.change import Change
 from streams.codec import encode
 from streams.emission import EventRow
 from streams.model import pending
@@ -21,17 +24,18 @@ from tests.doubles.inputs import prediction
 
 
 class ListedSeries(SeriesSet):
-    """Series that keep their columns and find nothing."""
+    """Series that keep their columns, and find what a test says."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
         self.columns: list[Column] = []
+        self.found: list[tuple[SeriesRole, RowTransition]] = []
 
     def read(
         self, columns: Sequence[Column], reading: Reading
     ) -> list[tuple[SeriesRole, RowTransition]]:
         self.columns += columns
-        return []
+        return self.found
 
 
 def rows_of(series: SeriesSet, indexes: RowIndexes | None = None) -> PendingRows:
@@ -91,6 +95,24 @@ def test_the_places_of_rows_take_a_bounded_size_however_many_were_read() -> None
             sizes.append(len(encode(indexes)))
 
     assert sizes[2] < 1.1 * sizes[1]
+
+
+def test_an_alert_early_in_a_long_reading_finds_its_onset() -> None:
+    change = Change(aspect="level", detector="rule")
+    state = AlertState("feature/a", "feature", "level", change=change)
+    series, indexes, found = ListedSeries(ModelSpec()), RowIndexes.new(), []
+    series.found = [("feature", RowTransition(99, *state.on("change", 0, AlertRules())))]
+
+    def publish(_transition: Transition, row: EventRow) -> None:
+        seen = row.predictions_seen
+        found.append((seen, indexes.predictions.find(seen - 3, seen).row))
+
+    rows = PendingRows(series, indexes, AlertRules, publish)
+    for row in range(1, 1_900):
+        rows.add_prediction(predicted(row))
+    rows.settled()
+
+    assert found == [(100, 97)]
 
 
 def test_a_snapshot_is_refused_while_values_wait() -> None:
