@@ -27,6 +27,7 @@ from streams.detect.adwin import try_out as try_out_window
 from streams.season.hour_profile import Timestamps
 from streams.series.monitored import MonitoredSeries, Origin, Reading
 from streams.series.offline import watch_of
+from streams.series.repeat_limit import NEVER
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Scalar
@@ -129,8 +130,12 @@ def _parts(value: Any, most: int) -> Iterator[tuple[Any, int]]:
     if isinstance(value, Struct):
         for name in value.__struct_fields__:
             part = getattr(value, name)
-            is_of_values = name in _OF_VALUES and not isinstance(part, Struct)
-            yield part, _MOST_VALUE if is_of_values else _MOST
+            if name == "_next":  # of a limit that passes nothing: the table had values of two types
+                yield part, NEVER
+            elif name in _OF_VALUES and not isinstance(part, Struct):
+                yield part, _MOST_VALUE
+            else:
+                yield part, _MOST
     elif isinstance(value, dict):
         yield from ((part, most) for part in (*value, *value.values()))
     elif isinstance(value, list | tuple):

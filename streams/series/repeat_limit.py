@@ -5,7 +5,7 @@ Rule 1. The first alarm passes. Each one that passes doubles the wait for the ne
 
 from streams.codec import Machine
 
-_NEVER = 2**62
+NEVER = 2**62
 """An input's number beyond any log."""
 
 
@@ -33,4 +33,4 @@ class RepeatLimit(Machine):
     @classmethod
     def silent(cls) -> "RepeatLimit":
         """Return one that passes nothing."""
-        return cls(1, _NEVER)
+        return cls(1, NEVER)

@@ -37,6 +37,7 @@ TABLES: dict[str, list[Scalar]] = {
     "constant": [3.0] * _ROWS,
     "codes": (_RNG.integers(0, 3, _ROWS) * 10**15).tolist(),
     "one code": [10**18] * _ROWS,
+    "types": [*_RNG.normal(size=_ROWS - 1).tolist(), "n/a"],
     "names": [f"n{row}" for row in range(_ROWS)],
     "day": (10 + 4 * np.sin(np.arange(_ROWS) / 90 * math.pi) + _RNG.normal(size=_ROWS)).tolist(),
 }
