@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import IO, Any
@@ -18,7 +19,13 @@ from structlog.types import Processor
 
 HIDDEN = "(hidden)"
 
-_UNPRINTABLE = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
+_STEERING = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+"""Marks of direction (Unicode annex 9), which show text in another order than it has, and the line
+and paragraph separators, which some readers of lines take for an end."""
+_UNPRINTABLE = dict.fromkeys(
+    (*range(0x20), *range(0x7F, 0xA0), *_STEERING), "\N{REPLACEMENT CHARACTER}"
+)
+_STEERING_BYTES = re.compile(b"|".join(chr(each).encode() for each in _STEERING))
 _LIBRARIES = ("aiohttp", "aiokafka", "asyncio", "faust", "kafka", "mode", "numba")
 _LIBRARIES_EVERY_S = 10.0
 """Seconds between two records of one line of code; aiokafka logs a lost broker 80 times in one."""
@@ -92,6 +99,11 @@ def printable(text: str) -> str:
     return text.translate(_UNPRINTABLE)
 
 
+def escaped(line: bytes) -> bytes:
+    """Return a line of JSON with its marks of direction and line separators as escapes."""
+    return _STEERING_BYTES.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), line)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     message = str(record.msg)
     if message.startswith("[^"):  # mode logs each step of a service, under our modules' names
@@ -128,7 +140,7 @@ def _for_machines() -> list[Processor]:
 def _as_json_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     first = {name: event.pop(name) for name in ("at", "level", "logger", "message")}
     options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
-    return orjson.dumps(first | dict(event), default=str, option=options).decode()
+    return escaped(orjson.dumps(first | dict(event), default=str, option=options)).decode()
 
 
 def _make_printable(

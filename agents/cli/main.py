@@ -288,6 +288,7 @@ def tail(
     from agents.commands.tail import TailOptions, describe
     from agents.commands.tail import tail as follow
     from agents.settings import load_settings
+    from agents.telemetry import escaped
 
     if sys.stdout.isatty():
         from rich.console import Console
@@ -299,7 +300,7 @@ def tail(
     else:
 
         def write(entry: bytes) -> None:
-            sys.stdout.buffer.write(entry + b"\n")
+            sys.stdout.buffer.write(escaped(entry) + b"\n")
             sys.stdout.buffer.flush()
 
     options = TailOptions(from_beginning=from_beginning, follows=not no_follow, limit=limit)

@@ -24,6 +24,7 @@ TargetKind = Literal["alertmanager", "webhook", "slack", "pagerduty"]
 _ENVIRONMENT = "env:"
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9+_-]{20,}")
+_SECRET_PARAMETER = re.compile(r"token|secret|pass|key|sig|auth|code", re.IGNORECASE)
 _PAGERDUTY_KEY = re.compile(r"[A-Za-z0-9_-]{32}")
 _NAMES: dict[TargetKind, str] = {
     "alertmanager": "Alertmanager",
@@ -116,7 +117,9 @@ def read_destination(text: str, pagerduty_url: str) -> Destination:
         origin = _origin(kind, pagerduty_url)
         return Destination(kind=kind, secret=SecretStr(held), url=origin, label=label)
     origin = _origin(kind, held)
-    has_secret = kind == "slack" or URL(held).user is not None
+    address = URL(held)
+    is_signed = any(_SECRET_PARAMETER.search(name) for name in address.query)
+    has_secret = kind == "slack" or address.user is not None or is_signed
     return Destination(
         kind=kind,
         secret=SecretStr(held),

@@ -22,6 +22,7 @@ import aiohttp
 from pydantic import SecretStr
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_exponential_jitter
+from yarl import URL
 
 from agents.errors import OperatorError
 from agents.telemetry import HIDDEN, RateLimit, get_logger, printable
@@ -30,6 +31,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 """Seconds for one request; PagerDuty and Slack answer within a few."""
 _BUSY = frozenset({408, 425, 429})
 _MISCONFIGURED = frozenset({401, 403, 404, 405, 407, 410})
+_SHORTEST_SECRET = 4
+"""Characters. By judgement: shorter parts, such as `/v2`, are words of other texts."""
 _SHOWN_CHARACTERS = 200
 """Characters of an answer that a log line shows."""
 _READ_BYTES = 4_096
@@ -195,9 +198,7 @@ class HttpSender:
 
     async def _excerpt(self, response: aiohttp.ClientResponse) -> str:
         answer = (await response.content.read(_READ_BYTES)).decode("utf-8", "replace")
-        return printable(answer.replace(self._secret.get_secret_value(), HIDDEN))[
-            :_SHOWN_CHARACTERS
-        ]
+        return printable(without_secrets(answer, self._secret))[:_SHOWN_CHARACTERS]
 
     def _pause_s(self, state: RetryCallState) -> float:
         granted_s = min(_cause(state).asked_s, self._backoff.longest_asked_s)
@@ -220,6 +221,25 @@ class HttpSender:
             outage_s = asyncio.get_running_loop().time() - self._unavailable_since_s
             _log.info(f"{self.name} is available again after {outage_s:.0f} s")
             self._unavailable_since_s = None
+
+
+def without_secrets(text: str, secret: SecretStr) -> str:
+    """Hide a key or an address in a text, and each part of an address that may be a secret.
+
+    A part of fewer than ``_SHORTEST_SECRET`` characters hides nothing: it is in every text.
+    """
+    whole = secret.get_secret_value()
+    parts = {whole}
+    with contextlib.suppress(ValueError):
+        url = URL(whole)
+        if url.host:
+            found = (url.path, url.query_string, url.user, url.password, *url.query.values())
+            raw = (url.raw_path, url.raw_path_qs, url.raw_query_string, url.raw_password)
+            parts |= {part for part in (*found, *raw, *url.parts) if part}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= _SHORTEST_SECRET or part == whole:
+            text = text.replace(part, HIDDEN)
+    return text
 
 
 def _cause(state: RetryCallState) -> TargetUnavailableError:

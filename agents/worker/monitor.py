@@ -316,6 +316,8 @@ class MonitorAgent(Agent):
             waiting_predictions=waiting,
             duplicate_predictions=news["duplicate_predictions"],
             repeated_events=sum(each.counts.repeated_events for each in models),
+            refused_specs=sum(each.counts.refused_specs for each in models),
+            refused_controls=sum(each.counts.refused_controls for each in models),
             unwatched_values=sum(each.series.state.unwatched_values for each in models),
             incomparable_outcomes=sum(each.series.state.incomparable_outcomes for each in models),
         )

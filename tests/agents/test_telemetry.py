@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 import structlog
 from pydantic import SecretStr
 
-from agents.telemetry import RateLimit, configure_logging, get_logger
+from agents.telemetry import RateLimit, configure_logging, escaped, get_logger, printable
 
 
 class Terminal(io.StringIO):
@@ -156,6 +157,15 @@ def test_a_clock_set_back_does_not_silence_for_ever() -> None:
     limit.admit("a", 1_000.0)
 
     assert limit.admit("a", 5.0) == 0
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f", "\u2028", "\u2029", "\u061c"])
+def test_marks_of_direction_and_line_separators_are_replaced_or_escaped(mark: str) -> None:
+    line = orjson.dumps({"model": f"a{mark}b"})
+
+    assert printable(f"a{mark}b") == "a\N{REPLACEMENT CHARACTER}b"
+    assert escaped(line).isascii()
+    assert orjson.loads(escaped(line)) == {"model": f"a{mark}b"}
 
 
 def test_a_name_from_outside_does_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,14 @@ def test_a_pagerduty_key_comes_from_a_file(tmp_path: Path) -> None:
     assert read.name == "PagerDuty at https://events.pagerduty.com"
 
 
-@pytest.mark.parametrize("text", [f"slack={HOOK}", "webhook=https://me:blue-heron@example.org/x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"slack={HOOK}",
+        "webhook=https://me:blue-heron@example.org/x",
+        "webhook=https://example.org/x?token=blue-heron",
+    ],
+)
 def test_a_secret_on_the_command_line_is_known_to_be_exposed(text: str) -> None:
     assert read_destination(text, PAGERDUTY_URL).is_exposed
 

@@ -8,7 +8,14 @@ from structlog.testing import capture_logs
 
 from agents.demo.embedded_broker import free_port
 from agents.errors import OperatorError
-from agents.notify.http import Backoff, HttpSender, Rejection, Request, open_session
+from agents.notify.http import (
+    Backoff,
+    HttpSender,
+    Rejection,
+    Request,
+    open_session,
+    without_secrets,
+)
 from tests.doubles.receiver import Answer, Receiver
 
 QUICK = Backoff(first_s=0.01, longest_s=0.02, longest_asked_s=0.3)
@@ -142,3 +149,14 @@ def test_nothing_that_may_be_a_secret_is_in_a_requests_repr() -> None:
     )
 
     assert HERON not in repr(request)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["/hooks/T0/blue-heron", "blue-heron", "red-fox", "token=red-fox", "ann-user", "owl-pass"],
+)
+def test_no_part_of_an_address_is_repeated(said: str) -> None:
+    address = SecretStr("https://ann-user:owl-pass@example.org/hooks/T0/blue-heron?token=red-fox")
+
+    assert without_secrets(f"no hook {said}!", address) == "no hook (hidden)!"
+    assert without_secrets("no such id", address) == "no such id"
