@@ -301,7 +301,8 @@ class ShareMeasure(Machine, tag="shares"):
             for name, baseline, bound in self._bounds
         )
         value = counts.get(name, 0) / rows
-        moved = [(each, share, counts.get(each, 0) / rows) for each, share in self._shares.items()]
+        usual = {each: share for each, share, _ in self._bounds if each} | self._shares
+        moved = [(each, share, counts.get(each, 0) / rows) for each, share in usual.items()]
         moved.sort(key=lambda one: -abs(_angle(one[2]) - _angle(one[1])))
         return BlockResult(
             is_back=furthest < 1,
