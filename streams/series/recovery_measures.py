@@ -301,7 +301,10 @@ class ShareMeasure(Machine, tag="shares"):
             for name, baseline, bound in self._bounds
         )
         value = counts.get(name, 0) / rows
-        usual = {each: share for each, share, _ in self._bounds if each} | self._shares
+        usual = dict(self._shares)
+        for each, share, _ in self._bounds:
+            if each:  # missing values have no name
+                usual.setdefault(each, share)
         moved = [(each, share, counts.get(each, 0) / rows) for each, share in usual.items()]
         moved.sort(key=lambda one: -abs(_angle(one[2]) - _angle(one[1])))
         return BlockResult(
