@@ -96,6 +96,8 @@ def _remarks(transition: Transition, others: Sequence[str]) -> list[str]:
 def _event(transition: Transition, since: str, took: str, width: int) -> str:
     """Return the clause of what happened."""
     subject = _subject(transition.series, width)
+    if transition.change.left_out and transition.status != "resolved":
+        subject += f" (without {_cut(', '.join(transition.change.left_out), width)})"
     if transition.status == "resolved":
         return f"{_end(transition, subject)}, after {took}"
     if transition.condition is not None:

@@ -75,6 +75,11 @@ class NumericSeries(LearntSeries, tag="numeric"):
         """The detector of mean and spread, and that of the shares of atoms and heaps."""
         return tuple(each for each in (self._numbers, self._shares) if each is not None)
 
+    @property
+    def left_out(self) -> tuple[Value, ...]:
+        """The atoms."""
+        return self._atoms
+
     def run(
         self, values: Sequence[Value], x: Floats | None, expected: Floats | None
     ) -> Finding | None:
@@ -155,7 +160,7 @@ def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> 
     mean, sd = sample.moments
     places = [max(math.ceil(len(sample) * point - 1), 0) for point in _POINTS.values()]
     quantiles = dict(zip(_POINTS, sample.ordered[places].tolist(), strict=True))
-    return {
+    summary = {
         "rows": len(sample),
         "mean": mean,
         "sd": sd,
@@ -163,6 +168,9 @@ def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> 
         "atoms": list(atoms),
         "scores": _coarse_summary(smooth, quantiles),
     }
+    if atoms and len(smooth) >= MIN_SMOOTH_ROWS:
+        summary["without_atoms"] = dict(zip(("mean", "sd"), smooth.moments, strict=True))
+    return summary
 
 
 def _coarse_summary(smooth: Sample, quantiles: dict[str, float]) -> dict[str, float] | None:

@@ -72,6 +72,7 @@ class BlockResult(NamedTuple):
             figures=replace(self.figures, unit=change.figures.unit, rows=rows),
             category=self.category or change.category,
             moved=self.moved,
+            left_out=change.left_out,
         )
 
 
@@ -135,12 +136,13 @@ class NumberMeasure(Machine, tag="numbers"):
         size = _log_ratio(change.figures.effect) if is_spread else change.figures.effect
         bound, rows = _bound_of(size, scores["inflation"] / (2 if is_spread else 1))
         knots, knot_scores = coarse_knots(reference["quantiles"])
+        moments = reference.get("without_atoms") or reference
         return cls(
             change.aspect,
             rows,
             bound,
-            reference["mean"],
-            reference["sd"],
+            moments["mean"],
+            moments["sd"],
             scores["mean"],
             scores["sd"],
             np.asarray(knots, dtype=np.float64),

@@ -239,6 +239,13 @@ def test_figures_that_differ_are_written_so_that_they_differ(
     assert words in alert(baseline=normal, value=now).summary
 
 
+def test_a_mean_that_leaves_values_out_names_them() -> None:
+    fired, goes_on = alert(left_out=("0", "12.5")), alert(left_out=("0",), status="ongoing")
+
+    assert "feature car_value (without 0, 12.5) rose from 50.25 to 61.5" in fired.summary
+    assert "feature car_value (without 0) is 61.5, normally 50.25" in goes_on.summary
+
+
 def test_shares_that_differ_by_less_than_a_point_have_more_digits() -> None:
     rare = alert(aspect="share", category="x", unit="odds_ratio", baseline=0.0012, value=0.0085)
 
