@@ -119,6 +119,12 @@ class Change(Struct, frozen=True, omit_defaults=True):
     moved: Shares = ()
     left_out: tuple[str, ...] = ()
 
+    @property
+    def is_first_missing(self) -> bool:
+        """Whether it is the first missing value of a series, alone."""
+        is_fact = self.aspect == "missing" and self.detector == "rule"
+        return is_fact and self.figures.rows == 1
+
 
 class Condition(Struct, frozen=True, omit_defaults=True):
     """A fault in the arrival of a model's events, such as silence.

@@ -109,7 +109,7 @@ def _event(transition: Transition, since: str, took: str, width: int) -> str:
     if transition.status == "ongoing":
         clause = aspect.ongoing.format(**words, value=now, baseline=normal, size=_size(figures))
         return f"still not normal after {took}: {clause}"
-    if transition.aspect == "missing" and transition.change.detector == "rule":
+    if transition.change.is_first_missing:
         clause = f"{subject} has its first missing value"
     else:
         went = {"up": "rose", "down": "fell"}.get(figures.direction or "", "changed")
