@@ -378,13 +378,13 @@ class TrafficMonitor(Machine):
 
     def _silence(self, kind: ConditionKind, now_ms: int) -> ConditionState:
         pattern = self._pattern_of(kind)
-        elapsed_ms = now_ms - pattern.last_ms
-        normal_ms = pattern.normal_ms(now_ms // HOUR_MS)
-        also = "; no outcomes arrive either" if self._outcomes.last_ms else ""
-        if self._outcomes.last_ms > self._predictions.last_ms + SHORTEST_MS:
+        hour, outcomes = now_ms // HOUR_MS, self._outcomes
+        elapsed_ms, normal_ms = now_ms - pattern.last_ms, pattern.normal_ms(hour)
+        also = "; no outcomes arrive either" if outcomes.last_ms else ""
+        is_recent = now_ms - outcomes.last_ms <= outcomes.allowed_ms(hour)
+        if is_recent and outcomes.last_ms > self._predictions.last_ms + SHORTEST_MS:
             also = "; outcomes still arrive"
-        ratio = elapsed_ms / max(normal_ms, 1)
-        figures = Figures(elapsed_ms / 1_000, normal_ms / 1_000, ratio)
+        figures = Figures(elapsed_ms / 1_000, normal_ms / 1_000, elapsed_ms / max(normal_ms, 1))
         return ConditionState(condition_of(kind, figures, also), pattern.is_silent)
 
     def _pattern_of(self, kind: ConditionKind) -> ArrivalPattern:
