@@ -1,7 +1,7 @@
 """Summarise the transition of an alert in one sentence for an on-call engineer.
 
 Rule 1. A sentence has aggregates only, never a value of one row: it goes to the log. A category
-        outside the reference stands in its field alone.
+        outside the reference stands in its field alone, until its share has raised an alarm.
 Rule 2. A sentence is one line of at most ``MAX_CHARACTERS``. What matters least is left out first;
         then names are cut in the middle.
 Rule 3. "Normal" is the first reference of the series. The advice stands last.
