@@ -23,6 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV), once; it takes a minute or two ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt ".[dev]"
+	@./tidegauge compile
 	@touch $@
 
 demo: $(STAMP) ## Watch a real model go wrong and be caught

@@ -31,6 +31,8 @@ PREFIX = "TIDEGAUGE_"
 
 WorkerRole = Literal["ingest", "monitor", "both"]
 
+_OURS = "tidegauge"
+_UNDERIVED = "default_factory_not_called"
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _TOPIC_NAME_MAX = 249
 """Characters of a topic's name at most, as Kafka has it."""
@@ -60,6 +62,16 @@ def _readable(value: Path) -> Path:
     return value
 
 
+def _deployment_of(checked: dict[str, Any]) -> str:
+    prefix: str = checked["prefix"]
+    return prefix.rstrip("._-") or _OURS
+
+
+def _group_of(checked: dict[str, Any]) -> str:
+    deployment = _deployment_of(checked)
+    return deployment if deployment.startswith(_OURS) else f"{_OURS}-{deployment}"
+
+
 Name = Annotated[str, AfterValidator(_name)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 
@@ -74,19 +86,28 @@ class Settings(BaseSettings):
     broker: Annotated[str, AfterValidator(_addresses)] = Field(
         "127.0.0.1:9092", description="Addresses of Kafka, as host:port or host:port,host:port"
     )
+    prefix: Name = Field(
+        f"{_OURS}.",
+        max_length=_TOPIC_NAME_MAX - _LONGEST_ROLE,
+        description="The prefix of the names of all topics owned by Tidegauge",
+    )
     group: Name = Field(
-        "tidegauge", max_length=200, description="The consumer group; one for each deployment"
+        default_factory=_group_of,
+        max_length=200,
+        description="The consumer group, of one prefix only; unless set it is tidegauge, or "
+        "tidegauge-NAME where the prefix is NAME",
+    )
+    deployment: Name = Field(
+        default_factory=_deployment_of,
+        max_length=200,
+        description="The name of this deployment in notifications; unless set it is the prefix "
+        "without the dot at its end",
     )
     group_instance: Name | None = Field(
         None,
         max_length=200,
         description="A name of this worker that is unique in the group and survives restarts; a "
         "worker that returns within session_timeout_s keeps its partitions",
-    )
-    prefix: Name = Field(
-        "tidegauge.",
-        max_length=_TOPIC_NAME_MAX - _LONGEST_ROLE,
-        description="The prefix of the names of all topics owned by Tidegauge",
     )
     predictions: Name = Field(
         "predictions", max_length=_TOPIC_NAME_MAX, description="The topic with predictions"
@@ -286,7 +307,9 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        raise OperatorError("\n".join(_problem(detail) for detail in error.errors())) from None
+        # A default that is derived from a wrong value is no problem of its own.
+        problems = [each for each in error.errors() if each["type"] != _UNDERIVED]
+        raise OperatorError("\n".join(map(_problem, problems))) from None
 
 
 def _refuse_misspelt_variables() -> None:

@@ -197,7 +197,7 @@ def main() -> None:
     names = [each.name for each in CONTENDERS]
     parser.add_argument("--contenders", nargs="+", default=[], choices=names)
     parser.add_argument("--quick", action="store_true", help="one round, a tenth of the pairs")
-    parser.add_argument("--write", action="store_true", help="renew docs/benchmarks and README")
+    parser.add_argument("--write", action="store_true", help="renew docs/benchmarks and figures")
     options = parser.parse_args()
     rounds = 1 if options.quick else options.rounds
     jobs = [job for job in JOBS if not options.jobs or job.name in options.jobs]

@@ -137,7 +137,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
 
 
 def summary(results: dict[str, Any]) -> Iterator[str]:
-    """Yield the rows of the README's table."""
+    """Yield the rows of docs/figures.md."""
     runs = [Run(**each) for each in results["runs"]]
     for job in JOBS:
         found = standings(runs, job.name)

@@ -165,7 +165,7 @@ def main() -> None:
     names = sorted({case.series for case in CASES})
     parser.add_argument("--series", nargs="+", default=names, choices=names)
     parser.add_argument("--quick", action="store_true", help="a tenth of the pairs, nothing large")
-    parser.add_argument("--write", action="store_true", help="renew docs/benchmarks and README")
+    parser.add_argument("--write", action="store_true", help="renew docs/benchmarks and figures")
     options = parser.parse_args()
     cases = [case for case in CASES if case.series in options.series]
     if options.quick:

@@ -146,7 +146,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
 
 
 def summary(results: dict[str, Any]) -> Iterator[str]:
-    """Yield the rows of the README's table."""
+    """Yield the rows of docs/figures.md."""
     grown = [Grown(**each) for each in results["grown"]]
     footprints = [Footprint(*each) for each in results["footprints"]]
     command = "`make bench-growth`"

@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each pace is kept")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the capacity")
     parser.add_argument("--capacity", type=float, help="pairs/s, instead of what is measured")
-    parser.add_argument("--write", action="store_true", help="renew docs/benchmarks and README")
+    parser.add_argument("--write", action="store_true", help="renew docs/benchmarks and figures")
     options = parser.parse_args()
     began_s = time.monotonic()
     taken: list[Latency] = []

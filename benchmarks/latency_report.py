@@ -102,7 +102,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
 
 
 def summary(results: dict[str, Any]) -> Iterator[str]:
-    """Yield the rows of the README's table."""
+    """Yield the rows of docs/figures.md."""
     taken = [Latency(**each) for each in results["taken"]]
     shares = "; ".join(f"{each.share:.0%}" for each in taken)
     figures = "; ".join(f"{each.p50_s * 1e3:,.0f} and {each.p99_s * 1e3:,.0f} ms" for each in taken)

@@ -1,7 +1,7 @@
-"""Figures kept and told: docs/benchmarks/*.json, docs/benchmarks.md, the plots, README's rows.
+"""Figures kept and shown: docs/benchmarks/*.json, docs/benchmarks.md, plots, docs/figures.md.
 
-Each benchmark saves what it measured; the page, the plots and the README are made of everything
-that is saved, so no figure there was typed.
+Each benchmark saves its measurements; the pages and the plots are made of everything that is saved,
+so no figure there was typed.
 
     python -m benchmarks.pages      makes them again from what is saved
 """
@@ -14,7 +14,7 @@ from benchmarks.throughput import ROOT
 
 FOLDER = ROOT / "docs" / "benchmarks"
 PARTS = {"contest": contest_report, "growth": growth_report, "latency": latency_report}
-BEGIN = "<!-- figures of speed: made by --write, see docs/benchmarks.md -->"
+BEGIN = "<!-- figures of speed: made by --write, see benchmarks.md -->"
 END = "<!-- end of figures of speed -->"
 
 
@@ -27,7 +27,7 @@ def save(part: str, results: dict[str, Any]) -> None:
 
 
 def renew() -> None:
-    """Make page, plots and README's rows from what is saved."""
+    """Make the pages and the plots from what is saved."""
     page = [
         "# Benchmarks",
         "",
@@ -37,9 +37,8 @@ def renew() -> None:
     ]
     summary = [
         "",
-        "Speed, and how it compares; tables, plots, machine and versions are in",
-        "[docs/benchmarks.md](docs/benchmarks.md), the rivals in",
-        "[benchmarks/rivals/](benchmarks/rivals/).",
+        "Tables, plots, machine and versions are in [benchmarks.md](benchmarks.md), the rivals in",
+        "[benchmarks/rivals/](../benchmarks/rivals/).",
         "",
         "| what | figure | command |",
         "|---|---|---|",
@@ -53,18 +52,18 @@ def renew() -> None:
         summary += report.summary(results)
         report.plot(results, FOLDER)
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(page) + "\n", encoding="utf-8")
-    _put_into_readme(summary)
+    _put_into_figures(summary)
 
 
-def _put_into_readme(summary: list[str]) -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
+def _put_into_figures(summary: list[str]) -> None:
+    page = ROOT / "docs" / "figures.md"
+    text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise SystemExit(f"README.md has no place for the figures: {BEGIN} ... {END}")
+        raise SystemExit(f"docs/figures.md has no place for the figures: {BEGIN} ... {END}")
     lines = "\n".join(["", *summary, ""])
-    readme.write_text(f"{before}{begin}{lines}{end}{after}", encoding="utf-8")
+    page.write_text(f"{before}{begin}{lines}{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

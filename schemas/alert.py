@@ -87,12 +87,13 @@ class Alert(Wire):
     spec_version: int = Field(description="Version of the model's spec; 0 is the defaults.")
     series: str = Field(
         description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
-        "the arrival of events: `predictions`, `outcomes`, `answers` or `versions`."
+        "the arrival of events: `predictions`, `outcomes`, `answers` or `versions`; for those of "
+        "people: `specs` or `controls`."
     )
     aspect: str = Field(
         description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "
         "type; of the arrival of events: silence, late, missing, orphan, conflicting, fallback, "
-        "error, unseen, clock, refused, unread."
+        "error, unseen, clock, refused, unread; of specs and controls: unusable."
     )
     category: str | None = Field(description="The category, where the aspect has one.")
     segment: Segment | None = Field(description="Part of the population; null: all of it.")

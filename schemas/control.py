@@ -7,8 +7,13 @@ from pydantic import Field, model_validator
 from schemas.wire import Id, Instant, Name, Text, Wire
 
 Verb = Literal["ack", "accept", "mute", "unmute", "mark"]
+SHORTEST_MUTE_S = 0.001
+"""Seconds: log time is in milliseconds."""
 LONGEST_MUTE_S = 366 * 86_400.0
 """Seconds: a year. A longer mute is an alert to accept, or a feature to ignore in the spec."""
+
+MOST_EPISODES = 2**31 - 1
+"""A count of 32 bits. The log's decoder refuses an integer of more than 64 bits."""
 
 
 class Control(Wire):
@@ -27,13 +32,13 @@ class Control(Wire):
     by: Name = Field(description="Author.")
     at: Instant = Field(description="Instant of the command.")
     because: Text | None = Field(default=None, description="Reason, in the author's words.")
-    for_s: Annotated[float, Field(gt=0, le=LONGEST_MUTE_S)] | None = Field(
+    for_s: Annotated[float, Field(ge=SHORTEST_MUTE_S, le=LONGEST_MUTE_S)] | None = Field(
         default=None, description="For mute: seconds of log time; null: until unmute."
     )
     verdict: Literal["true", "false"] | None = Field(
         default=None, description="For mark: whether the alert was a true one."
     )
-    episode: Annotated[int, Field(ge=1)] | None = Field(
+    episode: Annotated[int, Field(ge=1, le=MOST_EPISODES)] | None = Field(
         default=None, description="For mark: the episode; null: the latest."
     )
 

@@ -34,7 +34,7 @@ class Labelled(Wire):
     evidence: LogPosition = Field(description="The event that completed the pair.")
 
 
-class RowPosition(Struct, frozen=True, gc=False):
+class PairPosition(Struct, frozen=True, gc=False):
     """See `LogPosition`."""
 
     partition: int
@@ -57,7 +57,7 @@ class LabelledRow(Struct, frozen=True, gc=False, tag_field="type", tag="tidegaug
     error: float | None
     prediction: Raw
     outcome: Raw
-    evidence: RowPosition
+    evidence: PairPosition
 
 
 encode_labelled = Encoder().encode

@@ -1,17 +1,32 @@
 """A model's spec: its owner's settings for the monitor. Every field is optional."""
 
 import difflib
+import reprlib
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from schemas.wire import MAX_FEATURES, Id, Name, Wire
 
 MAX_SPEC_BYTES = 900_000
 """Bytes of a spec. One with a profile holds a learnt reference for each series; the topic takes
 records of 1 MiB."""
+LONGEST_S = 10 * 366 * 86_400.0
+"""Seconds: ten years. Longer than the outcome of a loan takes; in milliseconds of log time it stays
+far from the limit of an integer of 64 bits."""
+SHORTEST_S = 0.001
+"""Seconds: log time is in milliseconds."""
+LEAST_BUDGET = 1e-6
+"""False alarms in 10,000 predictions. Less divides among 1,000 series into parts that are rounded
+to nothing."""
+MOST_WAITING = 2**31 - 1
+"""Predictions: a count of 32 bits."""
+_MAX_DEPTH = 8
+"""Levels of a reference for people; `tidegauge profile` writes three."""
 _SHOWN_CHARACTERS = 80
 """Characters of a wrong value in a message."""
+_bounded = reprlib.Repr()  # deep values end the recursion of `repr`
+_bounded.maxstring = _bounded.maxother = _bounded.maxlong = 2 * _SHOWN_CHARACTERS
 
 
 class SpecError(ValueError):
@@ -36,21 +51,41 @@ class OutcomeRules(Wire):
 
     model_config = ConfigDict(extra="forbid")
 
-    wait_s: Annotated[float, Field(gt=0)] = Field(
+    wait_s: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)] = Field(
         default=30 * 86_400.0,
         description="Seconds of log time a prediction waits for its outcome, and an outcome for "
         "its prediction.",
     )
-    max_waiting: Annotated[int, Field(gt=0)] = Field(
+    max_waiting: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(
         default=1_000_000,
         description="Most predictions that may wait; beyond it the oldest one is dropped.",
     )
 
 
+def _refuse_depth(value: Any) -> Any:
+    """Return a value of JSON; deeper ones end the recursion of the encoders of the log.
+
+    Raises
+    ------
+    ValueError
+        When it has more than ``_MAX_DEPTH`` levels.
+    """
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        parts = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [x for part in parts for x in part if isinstance(x, dict | list)]
+        if not level:
+            return value
+    msg = f"nests deeper than {_MAX_DEPTH} levels; write the profile with `tidegauge profile`"
+    raise ValueError(msg)
+
+
 class SeriesProfile(Wire):
     """The reference of one series, made offline by ``tidegauge profile``."""
 
-    reference: dict[str, Any] = Field(description="Its figures, for people.")
+    reference: Annotated[dict[str, Any], AfterValidator(_refuse_depth)] = Field(
+        description="Its figures, for people."
+    )
     state: str = Field(description="State of the series that has learnt it, in base64.")
 
 
@@ -74,7 +109,7 @@ class AlertRules(Wire):
 
     model_config = ConfigDict(extra="forbid")
 
-    renotify_s: Annotated[float, Field(gt=0)] = Field(
+    renotify_s: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)] = Field(
         default=86_400.0,
         description="Seconds of log time after which an open alert is published again.",
     )
@@ -100,7 +135,7 @@ class ModelSpec(Wire):
     task: Literal["binary", "multiclass", "regression"] | None = Field(
         default=None, description="Null: inferred from the predictions."
     )
-    alert_budget: Annotated[float, Field(gt=0, le=1_000)] = Field(
+    alert_budget: Annotated[float, Field(ge=LEAST_BUDGET, le=1_000)] = Field(
         default=0.2, description="False alarms the owner accepts in 10,000 predictions."
     )
     features: FeatureRules = Field(
@@ -134,7 +169,7 @@ def _explain(location: tuple[int | str, ...], error: object) -> str:
         near = difflib.get_close_matches(str(location[-1]), _known_fields(location), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{field}: unknown field{hint}"
-    value = repr(detail.get("input"))
+    value = _bounded.repr(detail.get("input"))
     shown = value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}..."
     return f"{field}: {detail.get('msg')}, got {shown}"
 

@@ -1,1 +1,1 @@
-"""What is computed: pure, deterministic, bounded. No broker, clock, disk or network."""
+"""The core: pure, deterministic, bounded. No broker, clock, disk or network."""

@@ -71,7 +71,7 @@ _ROWS = (
         is_drift=True,
         relearns=True,
         recovery="numbers",
-        fired="the spread of {subject} changed: its standard deviation {went} {figures}",
+        fired="the standard deviation of {subject} {went} {figures}",
         ongoing="the standard deviation of {subject} is {value}, normally {baseline}",
     ),
     Aspect(
@@ -79,7 +79,7 @@ _ROWS = (
         is_drift=True,
         relearns=True,
         recovery="shares",
-        fired="the distribution of {subject} shifted: the share of {category} {went} {figures}",
+        fired="the share of {category} in {subject} {went} {figures}",
         ongoing="the share of {category} in {subject} is {value}, normally {baseline}",
     ),
     Aspect(

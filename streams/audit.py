@@ -1,12 +1,12 @@
-"""Compare what was published with what a pure replay of the log calls for.
+"""Compare the published records with those that a pure replay of the log calls for.
 
-Rule 1. What the log calls for, up to the commit, is there.
-Rule 2. What is there, the log calls for.
-Rule 3. What is there twice is the same, to the byte.
-        Of what is compacted, the last word on a key is the one that the log calls for last.
+Rule 1. Each record that the log calls for, up to the commit, is published.
+Rule 2. The log calls for each published record.
+Rule 3. Records published under one id are the same, to the byte.
+        In a compacted topic, the last record of a key is the one that the log calls for last.
 Rule 4. Every input up to its commit is in the log or among the dead letters.
-Rule 5. What is in the log, once or more often, the replay takes in once. One that first comes after
-        a later one of its source would be passed over; one that comes again must be.
+Rule 5. The replay takes in each event of the log once, however often it is there. An event that
+        stands behind a later one of its source would be passed over; a repetition must be.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _DIGEST_BYTES = 12
 
 @dataclass(slots=True)
 class Findings:
-    """What an audit has found, for one topic.
+    """The result of an audit, for one topic.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Findings:
 
 
 class Audit:
-    """The audit of one output topic: first all that was published, then all that is called for.
+    """The audit of one output topic: first all published records, then those called for.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Audit:
             self.findings.differing += 1
 
     def on_called_for(self, _key: str, value: bytes, *, is_due: bool) -> None:
-        """Take what the replay emits; ``is_due`` says that the commit covers it."""
+        """Take a record that the replay emits; ``is_due``: the commit covers it."""
         name = self._name(value)
         if name in self._called_for:
             self.findings.differing += 1
@@ -111,9 +111,9 @@ class Audit:
 
 
 class CompactedAudit:
-    """The audit of a compacted topic: what counts is the last word on each key.
+    """The audit of a compacted topic: the last record of each key counts.
 
-    While workers run, what is published may be ahead of the commit: then any word that the log
+    While workers run, published records may be ahead of the commit: then any record that the log
     calls for from the commit on is right.
     """
 
@@ -128,7 +128,7 @@ class CompactedAudit:
         self._published[key] = _digest(value or b"")
 
     def on_called_for(self, key: str, value: bytes, *, is_due: bool) -> None:
-        """Take what the replay emits; ``is_due`` says that the commit covers it."""
+        """Take a record that the replay emits; ``is_due``: the commit covers it."""
         if is_due:
             self._due[key] = _digest(value)
         else:

@@ -1,7 +1,7 @@
 """The shape of a change, from the detector to the alert.
 
-A detector returns a `Finding`, a series a `Detection`, and the alert keeps the `Change`. What is
-wrong with the arrival of events is a `Condition`. All of them carry one `Figures`.
+A detector returns a `Finding`, a series a `Detection`, and the alert keeps the `Change`. A fault in
+the arrival of events is a `Condition`. All of them carry one `Figures`.
 """
 
 import math
@@ -15,7 +15,7 @@ Direction = Literal["up", "down"]
 EffectUnit = Literal["sd", "odds_ratio", "ratio", "none"]
 """Reference standard deviations, a ratio of odds, a ratio of standard deviations or durations."""
 Detector = Literal["page_hinkley", "adwin", "cusum", "rule"]
-"""What found a change; ``rule`` is a fact, without a threshold."""
+"""The detector that found a change; ``rule`` finds facts, without a threshold."""
 Shares = tuple[tuple[str, float, float], ...]
 """Categories, each with its share in the reference and now."""
 
@@ -101,7 +101,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
     aspect
         A key of `streams.aspects.ASPECTS`.
     detector
-        What found it.
+        The detector that found it.
     figures
         Its size.
     category

@@ -7,8 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 HOUR_MS = 3_600_000
+"""Milliseconds of an hour."""
 DAY_HOURS = 24
+"""Hours of a day."""
 WEEK_HOURS = 168
+"""Hours of a week."""
 NEVER_MS = 1 << 62
 """An instant that no log reaches: 146 million years after the epoch."""
 

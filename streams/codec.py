@@ -4,7 +4,7 @@ A machine that is stored is a `Machine`: a `msgspec.Struct` whose fields are its
 Its methods are its behaviour. `encode` writes a tree of machines as MessagePack behind a header,
 `decode` reads it back.
 
-Rule 1. A decoded machine equals the encoded one to the last bit, and goes on as it would have.
+Rule 1. A decoded machine equals the encoded one to the last bit, and continues as it would have.
 Rule 2. Damaged bytes are refused before any part of them is used.
 Rule 3. The order of a dict is kept: it follows from the log. A machine has no sets: their order
         does not, and the same state would have other bytes in another process.
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class DamagedSnapshotError(ValueError):
-    """A snapshot is not what was once written: its model must be rebuilt from the log."""
+    """A snapshot is damaged: its model must be rebuilt from the log."""
 
 
 class StateVersionError(Exception):
@@ -44,9 +44,11 @@ def _public(name: str) -> str:
 class Machine(msgspec.Struct, rename=_public, omit_defaults=True, eq=False):
     """A state machine whose fields are its whole state.
 
-    A field that holds its default is not stored. Derived values are made in ``__post_init__``,
-    which runs after decoding as well, or are properties. Arguments that are no state (a spec, the
-    counts of another machine) are passed to the methods that need them.
+    A field that holds its default is not stored. ``msgspec`` compares identities there: assign a
+    default that is a float or a large integer from its constant, never from another field.
+    Derived values are made in ``__post_init__``, which runs after decoding as well, or are
+    properties. Arguments that are no state (a spec, the counts of another machine) are passed to
+    the methods that need them.
 
     Examples
     --------
@@ -61,7 +63,14 @@ class Machine(msgspec.Struct, rename=_public, omit_defaults=True, eq=False):
     """
 
 
-_WRITERS: dict[type, Callable[[Any], bytes]] = {np.ndarray: lambda array: array.tobytes()}
+def _write_array(array: np.ndarray) -> bytes:
+    if array.dtype != np.float64 or array.ndim != 1:  # it would be read as other numbers
+        msg = f"a snapshot holds rows of float64, not {array.dtype} in {array.ndim} dimensions"
+        raise TypeError(msg)
+    return array.tobytes()
+
+
+_WRITERS: dict[type, Callable[[Any], bytes]] = {np.ndarray: _write_array}
 _READERS: dict[type, Callable[[bytes], Any]] = {np.ndarray: lambda data: np.frombuffer(data).copy()}
 
 
@@ -127,3 +136,18 @@ def decode(data: bytes, kind: type[T]) -> T:
             f"the state of a {kind.__name__} does not fit: {error}"
         ) from error
     return machine
+
+
+def failure_of(act: Callable[[], object]) -> str | None:
+    """Return how an act failed; None where it did not.
+
+    It catches whatever a library throws: a panic of Rust is a BaseException and no Exception.
+    What says nothing about the act is raised: a lack of memory, a stop of the process.
+    """
+    try:
+        act()
+    except (MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 # a panic of Rust is no Exception
+        return f"{type(error).__name__}: {error}"
+    return None

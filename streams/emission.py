@@ -22,7 +22,7 @@ class Arrival(Struct, frozen=True, gc=False):
     logged_at
         The instant the log gives it, in epoch milliseconds.
     kind, payload, event
-        What it is, as bytes and decoded.
+        Its kind, and the event as bytes and decoded.
     appended_at
         When ingest appended it, by the clock that makes the ticks.
     """
@@ -72,7 +72,7 @@ class EventRow(Struct, frozen=True, gc=False):
 
 
 class Emission(Struct, frozen=True, gc=False, order=True):
-    """One record to publish: which topic, whose, what, and the log time it belongs to.
+    """One record to publish: its topic, model and value, and the log time that it belongs to.
 
     ``place`` is that of the event that called for it: the offset of its record, its place there.
     ``key`` is the record's key where that is not the model; an empty value deletes it from a

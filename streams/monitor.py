@@ -2,11 +2,10 @@
 
 Rule 1. Records are applied one after the other, none skipped, none twice.
 Rule 2. A model's state is a function of its own events, whatever other models share its partition.
-Rule 3. What is emitted depends on the log alone: the same log gives the same bytes.
+Rule 3. Emissions depend on the log alone: the same log gives the same bytes.
 Rule 4. A restored model skips the records that its snapshot covers.
-Rule 5. A tick touches the models that it tells something, and leaves no mark on the others: not
-        now, and not on what they do later.
-Rule 6. A model begins with its first valid event: what was refused before is nobody's.
+Rule 5. A tick touches the models for which it has a consequence, and leaves no mark on the others.
+Rule 6. A model begins with its first valid event: events refused before that are dropped.
 """
 
 from collections import defaultdict
@@ -26,7 +25,8 @@ from streams.model.model import ModelMonitor, Restored
 from streams.series.series_set import SeriesSet
 
 MAX_WAITING_BYTES = 16_000_000
-"""Of payloads whose values wait to be read; decoded they hold 1.9 times as much (measured)."""
+"""Bytes of payloads whose values wait to be read. Decoded they take 1.9 times as
+many (measured)."""
 
 SpecOf = Callable[[str], ModelSpec]
 Arrivals = defaultdict[str, list[Arrival]]
@@ -52,7 +52,7 @@ class Monitor:
     partition
         The partition.
     topics
-        Names, for what points at topics.
+        Names of the topics, for the feedback that points at one.
     spec_of
         Gives the spec of a model that is met for the first time.
     series_of
@@ -63,9 +63,9 @@ class Monitor:
     next_offset
         Offset of the record to be applied next; None until the first one.
     touched
-        Models that have had events since this was emptied: what the next snapshot must hold.
+        Models that have had events since this was emptied, for the next round of saving.
     waiting
-        Bytes of the payloads gathered since `evaluate_all`.
+        Bytes of the payloads whose values wait to be read.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Monitor:
         self.models: dict[str, ModelMonitor] = {}
         self.touched: dict[str, ModelMonitor] = {}
         self.waiting = 0
-        self._gathering: dict[str, int] = {}
-        self._telling: dict[str, None] = {}  # those of them that may have something to tell
+        self._waiting_of: dict[str, int] = {}  # bytes of the payloads that wait, by model
+        self._ready: dict[str, None] = {}  # those of these models that may raise an alert
         self._base: dict[str, int] = {}
         self._due: dict[str, int] = {}
         self._labelled_topic = topics.name("labelled")
@@ -89,13 +89,13 @@ class Monitor:
         self._series_of = series_of
 
     def apply(self, offset: int, value: bytes | None) -> list[Emission]:
-        """Take in one record, and leave nothing waiting; return what to publish, in order."""
+        """Take in one record, and leave nothing waiting; return the emissions, in order."""
         emissions = self.ingest([(offset, value)]) + self.evaluate_all()
         emissions.sort(key=place_of)
         return emissions
 
     def ingest(self, records: Iterable[tuple[int, bytes | None]]) -> list[Emission]:
-        """Take in records, as (offset, value); return what to publish, in order.
+        """Take in records, as (offset, value); return the emissions, in order.
 
         Their values wait until `evaluate_ready` or `evaluate_all`, or until ``MAX_WAITING_BYTES``
         of them do: read one or two at a time, as with 10,000 models, a value costs ten times as
@@ -127,24 +127,23 @@ class Monitor:
         stretches.append((arrivals, None))
         emissions: list[Emission] = []
         for arrived, tick in stretches:
-            emissions += self._take(arrived)
+            emissions += self._ingest(arrived)
             if tick is not None:
-                emissions += self._tell(tick)
+                emissions += self._on_tick(tick)
         if self.waiting >= MAX_WAITING_BYTES:
             emissions += self.evaluate_all()
-        if len(arrivals) > 1 or len(stretches) > 1:
-            emissions.sort(key=place_of)
+        emissions.sort(key=place_of)
         return emissions
 
     def tick_due_ms(self, until_ms: int) -> int:
-        """Return when a tick would tell some model something, or an instant after ``until_ms``."""
+        """Return when a tick has a consequence for a model, or an instant after ``until_ms``."""
         for model_id, model in self.models.items():
             if self._due.get(model_id, 0) <= until_ms:
                 self._due[model_id] = model.tick_due_ms(until_ms)
         return min(self._due.values(), default=NEVER_MS)
 
-    def _take(self, arrivals: Arrivals) -> list[Emission]:
-        """Hand the models what has arrived."""
+    def _ingest(self, arrivals: Arrivals) -> list[Emission]:
+        """Give the models the events that have arrived."""
         emissions: list[Emission] = []
         for model_id, of_model in arrivals.items():
             news = _after(self._base.get(model_id, -1), of_model)
@@ -154,59 +153,59 @@ class Monitor:
                 model = self._model(model_id)
                 self.touched[model_id] = model
                 size = sum([len(arrival.payload) for arrival in news])
-                self._gathering[model_id] = self._gathering.get(model_id, 0) + size
+                self._waiting_of[model_id] = self._waiting_of.get(model_id, 0) + size
                 self._due.pop(model_id, None)
                 emissions += model.ingest(news)
                 self.waiting += size
                 if not model.is_young:
-                    self._telling[model_id] = None
+                    self._ready[model_id] = None
         return emissions
 
-    def _tell(self, tick: _Tick) -> list[Emission]:
-        """Tell those models of a tick whom it tells something (Rule 5), by their names' order."""
+    def _on_tick(self, tick: _Tick) -> list[Emission]:
+        """Apply a tick to the models for which it is due (Rule 5), in the order of their names."""
         emissions: list[Emission] = []
-        for model_id in sorted(self._those_due(tick)):
+        for model_id in sorted(self._models_due(tick)):
             model = self.models[model_id]
             del self._due[model_id]
             self.touched[model_id] = model
             emissions += model.on_tick(Place(tick.offset, 0), tick.at_ms)
         return emissions
 
-    def _those_due(self, tick: _Tick) -> list[str]:
-        those = []
+    def _models_due(self, tick: _Tick) -> list[str]:
+        models = []
         due_ms = self._due
         for model_id, model in self.models.items():
             if tick.at_ms < due_ms.get(model_id, 0) or tick.offset <= self._base.get(model_id, -1):
                 continue
             due_ms[model_id] = model.tick_due_ms(tick.at_ms)
             if tick.at_ms >= due_ms[model_id]:
-                those.append(model_id)
-        return those
+                models.append(model_id)
+        return models
 
     @property
     def is_anything_ready(self) -> bool:
         """Whether something waits for `evaluate_ready`."""
-        return bool(self._telling)
+        return bool(self._ready)
 
     def evaluate_ready(self) -> list[Emission]:
-        """Update the series that may have something to tell; return what to publish.
+        """Read the values of models that may raise an alert; return the emissions.
 
         The values of young models wait on: many of them cost little more to read than a few.
         """
-        return [each for model_id in list(self._telling) for each in self.evaluate(model_id)]
+        return [each for model_id in list(self._ready) for each in self.evaluate(model_id)]
 
     def evaluate_all(self) -> list[Emission]:
-        """Update the series with all that waits; return what to publish."""
-        return [each for model_id in list(self._gathering) for each in self.evaluate(model_id)]
+        """Read all values that wait; return the emissions."""
+        return [each for model_id in list(self._waiting_of) for each in self.evaluate(model_id)]
 
     def evaluate(self, model_id: str) -> list[Emission]:
-        """Do so for one model: before its snapshot."""
-        self.waiting -= self._gathering.pop(model_id, 0)
-        self._telling.pop(model_id, None)
+        """Read the values of one model: before its snapshot."""
+        self.waiting -= self._waiting_of.pop(model_id, 0)
+        self._ready.pop(model_id, None)
         return self.models[model_id].evaluate()
 
     def resume(self, restored: Mapping[str, Restored], next_offset: int) -> None:
-        """Go on with restored models (Rule 4), at ``next_offset``."""
+        """Continue with restored models (Rule 4), at ``next_offset``."""
         self.models = {model_id: each.model for model_id, each in restored.items()}
         self._base = {model_id: each.offset for model_id, each in restored.items()}
         self._due = {}
@@ -228,7 +227,7 @@ class Monitor:
             map(kinds.__getitem__, batch.source_index),
             batch.payloads,
             events,
-            # Where no clock is known, an event came when the log says so.
+            # Where no clock is known, the log's instant is that of the append.
             batch.logged_at if batch.appended_at is None else repeat(batch.appended_at),
         )
         for model_id, arrival in zip(map(_model_of, events), columns, strict=True):
@@ -260,7 +259,7 @@ def _is_refused(arrival: Arrival) -> bool:
 
 
 def _after(base: int, arrivals: list[Arrival]) -> list[Arrival]:
-    """Leave out what a snapshot covers (Rule 4)."""
+    """Leave out the events that a snapshot covers (Rule 4)."""
     if arrivals[0].offset > base:
         return arrivals
     return [arrival for arrival in arrivals if arrival.offset > base]

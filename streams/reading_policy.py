@@ -10,8 +10,8 @@ Rule 1. Values are read many at a time, since two cost little more than one. At 
 Rule 2. While a backlog of more than ``BEHIND_RECORDS`` lasts, values wait ``WAIT_AT_MOST_S`` at
         least.
 Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
-        It goes on a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
-        long: however much many models have learned, no alert waits for it to be saved.
+        It saves a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
+        long: no alert waits until all models are saved.
 Rule 4. `status` is published in full ``save_every_s`` after an assignment, or at its end if that
         comes first, and then every ``STATUS_EVERY_S``: a worker that did not know that it was
         replaced may have put an older record after a newer one.
@@ -24,7 +24,7 @@ READ_COST = 9
 """Rest after a reading, as a multiple of its time: reading has a tenth of a core at most while few
 values come."""
 WAIT_AT_MOST_S = 0.2
-"""Seconds that values wait at the end of the log: what an operator does not notice."""
+"""Seconds that values wait at the end of the log: a delay that no operator notices."""
 BEHIND_RECORDS = 32
 """Records of a backlog: a second or two of a steady flow, of which a record holds some 50 ms."""
 SAVE_COST = 20

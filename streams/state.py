@@ -1,23 +1,23 @@
-"""What is kept of a partition's models in the ``state`` topic, and how it is read back.
+"""The stored state of a partition's models in the ``state`` topic, and its recovery.
 
 A snapshot of a model is a manifest, under a key that names the offset it covers, and the chunks of
-waiting events that it names. Bytes under a key never differ, whoever wrote them: both are functions
-of the log. So a writer that has been replaced, and does not know it, can only repeat what is true.
+waiting events that it names. Bytes under a key never differ, whichever worker wrote them: both are
+functions of the log. So a worker that does not know that it was replaced writes the same bytes.
 
 Rule 1. Of the manifests of a model, the one that covers the most wins.
 Rule 2. A manifest counts when all its parts are there.
 Rule 3. A winner that is damaged, or that names a chunk which is missing or damaged, is a loss: its
-        model begins anew at the beginning of the log. The other models keep what they have.
+        model is rebuilt from the beginning of the log. The other models keep their state.
 Rule 4. Garbage is: manifests below the winner; chunks that the winner does not name, up to the
         last number it has given. Later ones belong to a newer snapshot that may yet be finished.
 Rule 5. Where the group has committed offset C, some model's winner covers C - 1, or a checkpoint
-        does: a record that says that all models, and how many, are stored as they are after offset
-        C - 1, which touched none. Otherwise state is missing, as it is where there are fewer models
-        than a checkpoint says. The lost models cannot be named, and need not be: every usable state
-        is a true one, and its model skips the records it covers when the log is read from its
-        beginning.
-Rule 6. When a model that begins again has got as far as its unusable winner, it is saved, whether
-        it has had events or not, so that the winner wins no longer.
+        does. A checkpoint is a record with a number of models: all of them are stored as after
+        offset C - 1, whose record changed none. Otherwise state is missing. It is missing as well
+        where there are fewer models than in the checkpoint. The lost models cannot be named, and
+        need not be: when the log is read from its beginning, a model with a usable state skips the
+        records that this covers.
+Rule 6. When a model that is rebuilt reaches the offset of its unusable winner, it is saved, with
+        or without new events, so that the winner wins no longer.
 """
 
 import zlib
@@ -34,7 +34,9 @@ from streams.model.model import ModelMonitor, Restored
 from streams.monitor import SpecOf
 
 PART_BYTES = 900_000
+"""Bytes of a part of a manifest: below Kafka's default of 1 MiB for a record, with its key."""
 _CHECKSUM_BYTES = 4
+"""Bytes of a CRC-32."""
 _SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int], "checkpoint": [int]}
 
 
@@ -90,7 +92,7 @@ class StateView:
         self._checkpoints: dict[int, StateRecord] = {}
 
     def take(self, record: StateRecord) -> None:
-        """Take one record into account, in the order of the topic; what is not ours is nothing."""
+        """Take one record into account, in the order of the topic; pass over keys of others."""
         try:
             kind, model_id, *rest = orjson.loads(record.key)
             is_ours = isinstance(model_id, str) and _SHAPE_OF_KEY[kind] == [type(x) for x in rest]
@@ -124,7 +126,7 @@ class StateView:
         return max(((o, _joined(parts)) for o, parts in whole.items()), default=None)
 
     def restore(self, commit: int, spec_of: SpecOf, labelled_topic: str) -> "RestoredState":
-        """Return the models as they were, what is stored of them, and what is lost.
+        """Return the models as they were, the records stored of them, and the losses.
 
         Parameters
         ----------
@@ -143,7 +145,7 @@ class StateView:
         losses: list[str] = []
         stored.take_checkpoints({offset: each.key for offset, each in self._checkpoints.items()})
         covered = max(self._checkpoints, default=-1)
-        said = int(self._checkpoints[covered].value or 0) if self._checkpoints else 0
+        models = int(self._checkpoints[covered].value or 0) if self._checkpoints else 0
         for model_id, records in self._models.items():
             offset = max(
                 (o for o, parts in records.manifests.items() if _is_whole(parts)), default=None
@@ -163,8 +165,8 @@ class StateView:
             losses.append(
                 f"the commit is {commit}, the state covers the log up to offset {covered} only"
             )
-        if not losses and len(restored) < said:
-            losses.append(f"the state has {len(restored):,} models of {said:,}")
+        if not losses and len(restored) < models:
+            losses.append(f"the state has {len(restored):,} models of {models:,}")
         return RestoredState(restored, stored, tuple(losses))
 
     def _model(
@@ -202,7 +204,7 @@ class StateView:
 
 
 class StoredState:
-    """What is known to be in the ``state`` topic for each model, so that it can be tidied up.
+    """The keys known to be in the ``state`` topic for each model, so that garbage can be deleted.
 
     Attributes
     ----------
@@ -219,19 +221,19 @@ class StoredState:
         self.covered = -1
 
     def take_checkpoints(self, checkpoints: Mapping[int, bytes]) -> None:
-        """Take over the checkpoints that were read: the one that covers the most is what counts."""
+        """Take over the checkpoints that were read: the one that covers the most counts."""
         for offset in sorted(checkpoints):
             self._replace_checkpoint(checkpoints[offset])
             self.covered = offset
 
     def checkpoint(self, offset: int, models: int) -> list[StateRecord]:
-        """Return what says that all models are stored as they are after ``offset`` (Rule 5)."""
+        """Return a checkpoint: all models are stored as after ``offset`` (Rule 5)."""
         return (
             [] if self.covered >= offset else [StateRecord(_checkpoint_key(offset), b"%d" % models)]
         )
 
     def on_checkpoint(self, offset: int) -> None:
-        """Take note that what `checkpoint` returned is durable."""
+        """Take note that the record of `checkpoint` is durable."""
         if self.covered < offset:
             self.covered = offset
             self._replace_checkpoint(_checkpoint_key(offset))
@@ -242,7 +244,7 @@ class StoredState:
         self._checkpoint = key
 
     def take(self, model_id: str, offset: int, model: ModelMonitor, records: _ModelRecords) -> None:
-        """Take over what was read of a model; what Rule 4 calls garbage goes next time."""
+        """Take over the records of a model; the garbage of Rule 4 is returned by `garbage`."""
         self._note_covered(offset)
         self._manifests[model_id] = list(records.manifests[offset])
         self._chunks[model_id] = model.join.chunk_names()
@@ -261,14 +263,14 @@ class StoredState:
         self._unusable[model_id] = offset
 
     def outgrown(self, offset: int) -> list[str]:
-        """Return, once, the models whose snapshot at ``offset`` wins over what is unusable."""
+        """Return, once, the models whose snapshot at ``offset`` wins over an unusable one."""
         models = [model_id for model_id, until in self._unusable.items() if until <= offset]
         for model_id in models:
             del self._unusable[model_id]
         return models
 
     def supersede(self, model_id: str, manifest: list[StateRecord], names: set[ChunkName]) -> None:
-        """Take note of a new snapshot; what it replaces may go once it is durable."""
+        """Take note of a new snapshot; the one before it may go once this one is durable."""
         keys = [record.key for record in manifest]
         self._note_covered(_offset(keys[0]))
         # Saved twice at one offset, it is one snapshot, and must not be deleted as its own past.
@@ -290,16 +292,16 @@ class StoredState:
 
 
 class RestoredState(NamedTuple):
-    """What the ``state`` topic gives of a partition.
+    """The usable state of a partition, and its losses.
 
     Parameters
     ----------
     models
         Those that can be used.
     stored
-        What is stored of them.
+        The records stored of them.
     losses
-        What cannot be used or is missing, a clause each: the log is then read from its beginning.
+        State that is unusable or missing, a clause each: the log is then read from its beginning.
     """
 
     models: dict[str, Restored]

@@ -11,6 +11,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +97,35 @@ def worker(**flags: Any) -> int:
       ./tidegauge worker --broker kafka-1:9092,kafka-2:9092
       TIDEGAUGE_LOG_LEVEL=debug ./tidegauge worker --role ingest
     """
+    from agents.kernels import compile_kernels
     from agents.settings import load_settings
-    from agents.telemetry import configure_logging
+    from agents.telemetry import configure_logging, get_logger
     from agents.worker.watchdog import expect_sign_of_life
 
     settings = load_settings(**flags)
     configure_logging(settings.log_level)
     expect_sign_of_life(settings.stall_s)  # loading the modules of a worker can hang
+    compile_kernels(get_logger("agents.kernels").info)
     from agents.worker.assembly import work
 
     return work(settings)
+
+
+@cli.command(name="compile")
+def compile_command() -> None:
+    """Compile the statistics for this machine, as `make setup` and the image's build do.
+
+    A worker, the demo and a backtest do so themselves where it is needed.
+
+    \b
+    Examples:
+      ./tidegauge compile
+      NUMBA_CACHE_DIR=/var/cache/tidegauge ./tidegauge compile
+    """
+    from agents.kernels import compile_kernels
+
+    compile_kernels(click.echo)
+    click.echo("The statistics are compiled.")
 
 
 @cli.command()
@@ -142,6 +162,10 @@ def demo(
     """
     from rich.console import Console
 
+    from agents.kernels import compile_kernels
+
+    if files is None:
+        compile_kernels(click.echo)
     from agents.demo.demo import DemoOptions, demonstrate, write_files
     from agents.settings import load_settings
 
@@ -162,7 +186,7 @@ def demo(
         is_story=story,
     )
     if prefix := flags["prefix"]:
-        owned = ("group", "predictions", "outcomes", "models")
+        owned = ("predictions", "outcomes", "models")
         names = {name: f"{prefix}{name}" for name in owned}
         flags = names | flags
     return demonstrate(load_settings(**flags), options, console)
@@ -185,6 +209,9 @@ def verify(**flags: Any) -> int:
     """
     from rich.console import Console
 
+    from agents.kernels import compile_kernels
+
+    compile_kernels(partial(click.echo, err=True))
     from agents.commands.verify import verify as run
     from agents.settings import load_settings
 
@@ -200,7 +227,7 @@ def health(**flags: Any) -> None:
     \b
     Examples:
       ./tidegauge health
-      ./tidegauge health --broker kafka-1:9092 --group tidegauge
+      ./tidegauge health --broker kafka-1:9092 --prefix staging.
     """
     from agents.commands.health import check_group
     from agents.settings import load_settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ def backtest(**options: Any) -> int:
     """
     from rich.console import Console
 
+    from agents.kernels import compile_kernels
+
+    compile_kernels(partial(click.echo, err=True))
     from agents.commands.backtest import BacktestOptions
     from agents.commands.backtest import backtest as run
 
@@ -75,6 +79,9 @@ def profile(**options: Any) -> int:
     """
     from rich.console import Console
 
+    from agents.kernels import compile_kernels
+
+    compile_kernels(partial(click.echo, err=True))
     from agents.commands.profile import ProfileOptions, make_profile
 
     width = None if sys.stderr.isatty() else PIPE_WIDTH

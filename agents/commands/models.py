@@ -29,7 +29,7 @@ from schemas.topics import model_partition
 from schemas.wire import to_rfc3339
 from streams.ingest.spec_record import read_spec_record
 from streams.model.state import spec_of_snapshot
-from streams.series.profile import check_profile
+from streams.series.profile_check import check_profile
 from streams.state import StateRecord, StateView
 
 _IN_COLUMNS = frozenset({"model_id", "owner", "task", "alert_budget"})

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import orjson
+
 _PR_SET_PDEATHSIG = 1
 """From <sys/prctl.h>."""
 
@@ -69,6 +71,16 @@ def stop_child(process: subprocess.Popen[bytes], *, grace_s: float) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
     return process.wait()
+
+
+def last_message(log_path: Path) -> str:
+    """Return the last sentence of a worker's log, and the traceback if it has one."""
+    line = log_tail(log_path, lines=1)
+    try:
+        entry = orjson.loads(line)
+        return "\n".join(filter(None, (entry["message"], entry.get("exception"))))
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return line or "its log is empty"
 
 
 def log_tail(log_path: Path, lines: int = 15) -> str:

@@ -26,6 +26,8 @@ from kafka.errors import KafkaError
 from agents.demo.child import log_tail, start_child
 from agents.errors import WorkerError
 
+_READY_S = 120.0
+"""Seconds for the broker to answer. It takes .04 s, and seconds on a machine that is busy."""
 _LOOK_EVERY_S = 0.2
 """Seconds between two looks at the broker's process."""
 
@@ -210,7 +212,9 @@ class EmbeddedBroker:
         ]
         self._process = start_child(command, log_path=self._log_path, env={})
         try:
-            wait_until_ready(self._process, self.bootstrap, log_path=self._log_path, timeout_s=20.0)
+            wait_until_ready(
+                self._process, self.bootstrap, log_path=self._log_path, timeout_s=_READY_S
+            )
         except BrokerStartError:
             self.stop()
             raise

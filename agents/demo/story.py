@@ -16,6 +16,7 @@ from typing import NamedTuple
 import orjson
 
 from schemas.event import EventKind, decode_events, encode_tick
+from streams.clock import HOUR_MS
 
 START_MS = 1_772_409_600_000
 """2026-03-02T00:00:00Z, a Monday."""
@@ -25,7 +26,6 @@ ROWS = 20_400
 """Predictions of each model: 85 hours."""
 LABELLED_AFTER_MS = 60_000
 """Milliseconds from a prediction to its outcome."""
-_HOUR_MS = 3_600_000
 
 
 class StoryMessage(NamedTuple):
@@ -46,17 +46,17 @@ class Spell:
 
     def holds(self, at_ms: int) -> bool:
         """Return whether an instant lies in it."""
-        return self.start <= (at_ms - START_MS) / _HOUR_MS < self.end
+        return self.start <= (at_ms - START_MS) / HOUR_MS < self.end
 
     @property
     def start_ms(self) -> int:
         """The instant at which it begins."""
-        return START_MS + round(self.start * _HOUR_MS)
+        return START_MS + round(self.start * HOUR_MS)
 
     @property
     def end_ms(self) -> int:
         """The instant at which it ends."""
-        return START_MS + round(self.end * _HOUR_MS)
+        return START_MS + round(self.end * HOUR_MS)
 
 
 RICHER = Spell(30, 56)

@@ -8,4 +8,5 @@ docs/decisions/0002-the-embedded-broker-and-its-limits.md lists. Where each is a
 * It has no idempotent producer: `send.send_record` does not ask for one, and
   `agents.worker.publish.Publisher` falls back to a plain producer.
 * It does not report the state of a group: `agents.commands.health` refuses to answer.
+* It does not report the topics of a member: `group.check_group` finds nothing to refuse.
 """

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.protocol import ConsumerProtocol, ConsumerProtocolMemberMetadata
 from aiokafka.errors import (
     BrokerResponseError,
     KafkaError,
@@ -46,6 +47,8 @@ _BROKERS_CHOICE = -1
 """The replication factor by which Kafka takes its own default (KIP-464)."""
 _ABSENT = (UnknownTopicOrPartitionError.errno, TopicAuthorizationFailedError.errno)
 """Kafka hides a topic that a user may not see, or names it and refuses to describe it."""
+_REBALANCING = ("PreparingRebalance", "CompletingRebalance")
+"""Kafka's states of a group between two assignments."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -66,6 +69,13 @@ class TopicDescription(NamedTuple):
     partitions: int
     topic_id: str
     is_ready: bool
+
+
+class Member(NamedTuple):
+    """A member of a consumer group: its host, and the topics to which it subscribes."""
+
+    host: str
+    topics: frozenset[str]
 
 
 class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
@@ -133,6 +143,23 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
                 raise for_code(answer.error_code)
             states |= {group: state for group, _, state, _ in answer.groups}
         return states
+
+    async def members(self, group: str) -> list[Member] | None:
+        """Return the members of a consumer group; None during a rebalance, when Kafka hides them.
+
+        The embedded broker never reports the topics of a member, which is then left out.
+        """
+        (answer,) = await self.describe_consumer_groups([group])
+        ((error_code, _, state, protocol_type, _, described, *_),) = answer.groups
+        if error_code:
+            raise for_code(error_code)
+        if state in _REBALANCING:
+            return None
+        return [
+            Member(host, frozenset(ConsumerProtocolMemberMetadata.decode(metadata).subscription))
+            for _, _, host, metadata, _ in described
+            if metadata and protocol_type == ConsumerProtocol.PROTOCOL_TYPE
+        ]
 
     async def committed(
         self, group: str, partitions: Sequence[TopicPartition]

@@ -106,8 +106,8 @@ def other_partitions(topic: str, found: int | None, settings: Settings) -> Opera
     return OperatorError(
         f"topic {topic!r} has {found} partitions, the settings ask for {settings.partitions}. The "
         "records of a model stay in one partition for the life of the topic: set "
-        f"TIDEGAUGE_PARTITIONS={found}, or start from nothing with another TIDEGAUGE_PREFIX and "
-        "TIDEGAUGE_GROUP."
+        f"TIDEGAUGE_PARTITIONS={found}, or start from nothing with another TIDEGAUGE_PREFIX "
+        "and, where it is set, another TIDEGAUGE_GROUP."
     )
 
 

@@ -48,14 +48,19 @@ class AlertmanagerBook:
     ----------
     url
         Alertmanager's address, without the path of its API.
+    deployment
+        The name of the deployment, a label of its alerts.
     links
         The base URL of links to the runbook; None leaves them out.
     resend_s
         Seconds between two posts of a firing alert.
     """
 
-    def __init__(self, url: SecretStr, links: str | None, resend_s: float = RESEND_S) -> None:
+    def __init__(
+        self, url: SecretStr, deployment: str, links: str | None, resend_s: float = RESEND_S
+    ) -> None:
         self._url = SecretStr(url.get_secret_value().rstrip("/") + _PATH)
+        self._deployment = deployment
         self._links = links
         self.resend_s = resend_s
         self._firing_for = timedelta(seconds=_FIRING_FOR_RESENDS * resend_s)
@@ -64,7 +69,7 @@ class AlertmanagerBook:
 
     def request(self, firing: list[Alert], now: datetime) -> Request | None:
         """Return the next post; None when no alert fires and none has just ended."""
-        wanted = {_labels_key(alert): alert for alert in firing}
+        wanted = {self._labels_key(alert): alert for alert in firing}
         for key, alert in self._posted.items():
             if key not in wanted:
                 self._ended.setdefault(key, (alert, now))
@@ -79,12 +84,14 @@ class AlertmanagerBook:
         return Request(url=self._url, body=orjson.dumps(posted)) if posted else None
 
     def _entry(self, alert: Alert, ends_at: datetime, now: datetime) -> Mapping[str, Any]:
-        entry: Mapping[str, Any] = alertmanager_alert(alert, ends_at, now, self._links)
+        entry: Mapping[str, Any] = alertmanager_alert(
+            alert, self._deployment, ends_at, now, self._links
+        )
         return entry
 
-
-def _labels_key(alert: Alert) -> bytes:
-    return orjson.dumps(alertmanager_labels(alert), option=orjson.OPT_SORT_KEYS)
+    def _labels_key(self, alert: Alert) -> bytes:
+        labels = alertmanager_labels(alert, self._deployment)
+        return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
 
 
 class Refresher:

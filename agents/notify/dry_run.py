@@ -60,10 +60,12 @@ class _Preview:
         for destination in self._options.destinations:
             if destination.kind == "alertmanager":
                 firing = await self._start_points.read_firing(*self._partitions)
-                book = AlertmanagerBook(destination.secret, self._options.links)
+                book = AlertmanagerBook(
+                    destination.secret, self._settings.deployment, self._options.links
+                )
                 self._show(destination, book.request(firing.firing(now()), now()))
                 continue
-            target = target_of(destination, self._options)
+            target = target_of(self._settings, destination, self._options)
             async for notice in self._notices(group_of(self._settings, destination)):
                 self._show(destination, target.request(notice))
 

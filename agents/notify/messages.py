@@ -63,15 +63,27 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A program of the operator's. It receives the record of ``alerts``, byte for byte."""
+    """A program of the operator's. It receives the record of ``alerts``, byte for byte.
+
+    Parameters
+    ----------
+    url
+        The address.
+    deployment
+        The name of the deployment, for a header: two deployments have alerts of the same id.
+    """
 
     url: SecretStr
+    deployment: str
 
     def request(self, notice: Notice) -> Request | None:
         """Return the alert itself; a copy has the same id."""
         if notice.is_muted and notice.alert.status != "resolved":
             return None
-        headers = {"Idempotency-Key": notice.alert.alert_id}
+        headers = {
+            "Idempotency-Key": f"{self.deployment}/{notice.alert.alert_id}",
+            "Tidegauge-Deployment": self.deployment,
+        }
         return Request(url=self.url, body=notice.record, headers=headers)
 
 
@@ -83,11 +95,15 @@ class Slack:
     ----------
     url
         The webhook, which is a secret.
+    deployment, prefix
+        The name of the deployment, and the prefix of its topics.
     links
         The base URL of links to the runbook; None leaves them out.
     """
 
     url: SecretStr
+    deployment: str
+    prefix: str
     links: str | None
 
     def request(self, notice: Notice) -> Request | None:
@@ -95,10 +111,10 @@ class Slack:
         alert = notice.alert
         if notice.is_muted or (alert.status == "ongoing" and alert.acknowledged):
             return None
-        heading = f"{alert.status.upper()} · {alert.severity} · {alert.summary}"
+        heading = " · ".join((alert.status.upper(), alert.severity, self.deployment, alert.summary))
         lines = [_escaped(line) for line in details(alert)]
         if alert.status != "resolved":
-            lines.append(f"`./tidegauge ack {alert.fingerprint}`")
+            lines.append(f"`./tidegauge ack {alert.fingerprint} --prefix {self.prefix}`")
         if link := runbook_link(alert, self.links):
             lines.append(f"<{link}|Runbook>")
         is_over = alert.status == "resolved"
@@ -117,7 +133,7 @@ class Slack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagerDuty:
-    """Events API v2 of PagerDuty. One fingerprint, which is the dedup key, is one incident.
+    """Events API v2 of PagerDuty. One fingerprint of one deployment is one incident.
 
     Parameters
     ----------
@@ -125,12 +141,15 @@ class PagerDuty:
         The address that accepts events.
     key
         The integration key.
+    deployment
+        The name of the deployment.
     links
         The base URL of links to the runbook; None leaves them out.
     """
 
     url: SecretStr
     key: SecretStr
+    deployment: str
     links: str | None
 
     def request(self, notice: Notice) -> Request | None:
@@ -138,7 +157,7 @@ class PagerDuty:
         alert = notice.alert
         event: dict[str, Any] = {
             "routing_key": self.key.get_secret_value(),
-            "dedup_key": alert.fingerprint,
+            "dedup_key": f"{self.deployment}/{alert.fingerprint}",
             "client": "Tidegauge",
         }
         if alert.status == "resolved":
@@ -164,18 +183,22 @@ class PagerDuty:
                 "component": alert.series,
                 "group": alert.model_id,
                 "class": alert.kind,
-                "custom_details": alert.model_dump(
-                    mode="json", exclude={"summary", "type", "category", "categories"}
-                ),
+                "custom_details": {
+                    "deployment": self.deployment,
+                    **alert.model_dump(
+                        mode="json", exclude={"summary", "type", "category", "categories"}
+                    ),
+                },
             },
             "links": [{"href": link, "text": "Runbook"}] if link else [],
         }
 
 
-def alertmanager_labels(alert: Alert) -> dict[str, str]:
+def alertmanager_labels(alert: Alert, deployment: str) -> dict[str, str]:
     """Return the labels that identify the alert in Alertmanager."""
     return {
         "alertname": "Tidegauge" + alert.kind.title().replace("_", ""),
+        "deployment": deployment,
         "model_id": alert.model_id,
         "series": alert.series,
         "aspect": alert.aspect,
@@ -185,7 +208,9 @@ def alertmanager_labels(alert: Alert) -> dict[str, str]:
     }
 
 
-def alertmanager_alert(alert: Alert, ends_at: datetime, now: datetime, links: str | None) -> Any:
+def alertmanager_alert(
+    alert: Alert, deployment: str, ends_at: datetime, now: datetime, links: str | None
+) -> Any:
     """Return an alert in the form of Alertmanager's API v2, firing until ``ends_at``."""
     annotations = {"summary": alert.summary, "description": "\n".join(details(alert))}
     if alert.runbook:
@@ -193,7 +218,7 @@ def alertmanager_alert(alert: Alert, ends_at: datetime, now: datetime, links: st
     # Alertmanager rejects a start after the end. A producer's clock may be ahead of ours.
     starts_at = min(read_instant(alert.fired_at), now)
     posted = {
-        "labels": alertmanager_labels(alert),
+        "labels": alertmanager_labels(alert, deployment),
         "annotations": annotations,
         "startsAt": _instant(starts_at),
         "endsAt": _instant(ends_at),

@@ -82,16 +82,19 @@ def group_of(settings: Settings, destination: Destination) -> str:
     return f"{settings.group}.notify.{destination.label}"
 
 
-def target_of(destination: Destination, options: NotifyOptions) -> Target:
+def target_of(settings: Settings, destination: Destination, options: NotifyOptions) -> Target:
     """Return the maker of requests for a target that receives each transition."""
+    deployment, links = settings.deployment, options.links
     match destination.kind:
         case "slack":
-            return Slack(url=destination.secret, links=options.links)
+            return Slack(
+                url=destination.secret, deployment=deployment, prefix=settings.prefix, links=links
+            )
         case "pagerduty":
             url = SecretStr(options.pagerduty_url)
-            return PagerDuty(url=url, key=destination.secret, links=options.links)
+            return PagerDuty(url=url, key=destination.secret, deployment=deployment, links=links)
         case _:
-            return Webhook(url=destination.secret)
+            return Webhook(url=destination.secret, deployment=deployment)
 
 
 async def require_topics(settings: Settings) -> int:
@@ -155,13 +158,13 @@ class _Notifier:
 
     async def _refresh(self, destination: Destination, sender: HttpSender) -> None:
         partitions = await partitions_of(self._settings, self._settings.topics.name("status"))
-        book = AlertmanagerBook(destination.secret, self._options.links)
+        book = AlertmanagerBook(destination.secret, self._settings.deployment, self._options.links)
         await Refresher(LogReader(self._settings), partitions, book, sender, now).run()
 
     async def _deliver(self, destination: Destination, group: str, sender: HttpSender) -> None:
         consumer = AIOKafkaConsumer(**_consuming(self._settings, group))
         start_points = StartPoints(LogReader(self._settings), self._settings.topics, now)
-        target = target_of(destination, self._options)
+        target = target_of(self._settings, destination, self._options)
         await Delivery(consumer, start_points, target, sender).run()
 
 

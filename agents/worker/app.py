@@ -9,6 +9,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from agents.kafka.admin import partition_counts
+from agents.kafka.group import check_group
 from agents.kafka.topics import other_partitions
 from agents.settings import Settings
 from agents.worker.agent import Agent, Partitions
@@ -50,6 +51,7 @@ class WorkerApp(faust.App):
         self.publisher = publisher
         self._make_partitions = make_partitions
         self.owns_process = False
+        self._knows_group = False
 
     @property
     def batches(self) -> BatchConsumer:
@@ -63,10 +65,22 @@ class WorkerApp(faust.App):
         """Check the cluster, connect the publisher, give the agents their partitions."""
         await super().on_start()
         self._check_partitions(await partition_counts(self.settings, self._topics))
+        await check_group(self.settings, self._readable)
         await self.publisher.start()
         partitions = self._make_partitions(self.batches, self.publisher)
         for agent in self.hosted_agents:
             agent.attach(partitions)
+
+    async def check_members(self) -> None:
+        """Check the group once more, now that this worker is a member; see `check_group`."""
+        if not self._knows_group:
+            self._knows_group = await check_group(self.settings, self._readable)
+
+    @property
+    def _readable(self) -> set[str]:
+        topics = self.settings.topics
+        own = {topic for agent in self.hosted_agents for topic in agent.topics}
+        return own | {*topics.sources().values(), topics.name("events")}
 
     @property
     def _topics(self) -> set[str]:

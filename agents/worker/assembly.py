@@ -25,7 +25,7 @@ from agents.worker.transport import BatchTransport
 from schemas.model_spec import ModelSpec
 from streams.ingest.dead_letter import DeadLetterLimit
 from streams.ingest.merge import TimeMerge
-from streams.series.profile import check_profile
+from streams.series.profile_check import check_profile
 
 
 def build_app(

@@ -99,6 +99,7 @@ class FaustBridge:
         await self._guarded(restore)
 
     async def _restore_all(self) -> None:
+        await self._app.check_members()
         consumer = self._app.batches
         assigned = consumer.assignment()
         starts = await consumer.first_offsets(assigned)

@@ -38,6 +38,9 @@ _BATCH_BYTES = 512 * 1024
 _REQUEST_TIMEOUT_MS = 10_000
 """Milliseconds for one answer; aiokafka then retries. Kafka replaces a dead broker after 9 s
 (broker.session.timeout.ms)."""
+_IN_MEMORY_TIMEOUT_MS = 10 * _REQUEST_TIMEOUT_MS
+"""The same for a producer that is not idempotent, which fails after the first such time. It talks
+to the embedded broker, which no other one replaces, on a machine that may be slow or busy."""
 _IDEMPOTENCE_TRIES = 3
 """Attempts to start an idempotent producer. The embedded broker always answers with an unknown
 error; Kafka may do so while it starts, but not three times."""
@@ -141,13 +144,14 @@ class Publisher:
         self._refusal = None
 
     async def _connect(self, *, is_idempotent: bool) -> AIOKafkaProducer:
+        timeout_ms = _REQUEST_TIMEOUT_MS if is_idempotent else _IN_MEMORY_TIMEOUT_MS
         producer = AIOKafkaProducer(
             **self._connection,
             acks="all",
             enable_idempotence=is_idempotent,
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,
-            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            request_timeout_ms=timeout_ms,
         )
         try:
             await producer.start()

@@ -196,8 +196,8 @@ class StateKeeper:
             msg = (
                 f"state of {tp.topic}-{tp.partition} cannot be used ({_shown(losses)}) and cannot "
                 f"be rebuilt, because the log begins at offset {beginning}: to start from nothing "
-                "and lose the waiting predictions, choose another TIDEGAUGE_GROUP and "
-                "TIDEGAUGE_PREFIX; see docs/runbook.md"
+                "and lose the waiting predictions, choose another TIDEGAUGE_PREFIX "
+                "and, where it is set, another TIDEGAUGE_GROUP; see docs/runbook.md"
             )
             raise StateUnusableError(msg)
 

@@ -1,9 +1,9 @@
-"""Decide what a program should do about an alert.
+"""The commands to programs that follow from alerts.
 
-Rule 1. An error that rises, or an outcome that changes, calls for ``retrain``: what the model
-        learned is no longer so. An error that falls calls for nothing, nor does a feature that
-        drifts alone.
-Rule 2. A command names the labelled rows since the estimated onset: what there is to learn from.
+Rule 1. An error that rises, or an outcome that changes, calls for ``retrain``: the model learned
+        another relation. An error that falls calls for nothing, nor does a feature that drifts
+        alone.
+Rule 2. A command names the labelled rows since the estimated onset: the rows to learn from.
 Rule 3. A command's id is made of the alert's id: the same log gives the same command.
 """
 
@@ -20,11 +20,11 @@ _OF_TRUTH = {
     if aspect.is_drift
 }
 VALID_MS = 7 * 24 * 60 * 60 * 1_000
-"""A command nobody acted on in a week is stale: its rows no longer show the present."""
+"""Milliseconds, a week: the rows of an older command no longer show the present. By judgement."""
 
 
 def calls_for_retraining(alert: Alert) -> bool:
-    """Tell whether Rule 1 applies: when the alert fires, not while it goes on."""
+    """Tell whether Rule 1 applies: when the alert fires, not while it lasts."""
     is_better = alert.kind == "performance" and alert.direction == "down"
     is_of_truth = (alert.kind, alert.aspect) in _OF_TRUTH
     return alert.status == "firing" and is_of_truth and not is_better

@@ -1,11 +1,11 @@
-"""Count which alerts people found to be true, by what raised them; suggest budgets from that.
+"""Count the alerts that people marked as true or false, by rule; suggest budgets from the counts.
 
 Rule 1. Of several marks of one episode the last counts.
 Rule 2. A budget is suggested where at least ``FEWEST_MARKS`` alerts of a model are marked and more
         than one in ``TOLERATED`` of them was false. Nothing is ever changed by itself.
 Rule 3. False alarms are in proportion to the budget, true ones hardly depend on it: so a budget of
         b * true / ((TOLERATED - 1) * false) has one false in TOLERATED. It is never less than a
-        tenth of b: so few marks do not say more.
+        tenth of b: so few marks support no more.
 """
 
 from collections import Counter
@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 FEWEST_MARKS = 5
+"""Marked alerts of a model from which a budget is suggested: fewer are chance, by judgement."""
 TOLERATED = 4
+"""One false alert in so many is tolerated: an operator who is right three times in four keeps
+looking, by judgement."""
 _SMALLEST_PART = 0.1
+"""The smallest suggested budget, as a part of the present one (Rule 3)."""
 
 
 class RuleName(NamedTuple):
-    """What raises alerts: a model's kind of alert and its aspect."""
+    """A rule that raises alerts: a model, a kind of alert, an aspect."""
 
     model_id: str
     kind: str
@@ -42,14 +46,14 @@ class Verdicts:
 def count_marks(
     controls: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]]
 ) -> dict[RuleName, Verdicts]:
-    """Count the marks among controls, by the rule that raised what they mark.
+    """Count the marks among controls, by the rule that raised the marked alert.
 
     Parameters
     ----------
     controls
         Controls as they travel, the oldest first.
     alerts
-        Alerts as they travel: they say what a fingerprint is about.
+        Alerts as they travel, with the subject of each fingerprint.
     """
     about = {
         alert["fingerprint"]: RuleName(alert["model_id"], alert["kind"], alert["aspect"])

@@ -18,7 +18,9 @@ FINE_ROWS = 8
 COARSE_ROWS = 128
 """Rows between two older positions: 24,000 rows back, for drift that was found late."""
 FINE_REACH = (MARKS - 1) * FINE_ROWS
+"""Latest rows that are found within ``FINE_ROWS``."""
 COARSE_REACH = (MARKS - 1) * COARSE_ROWS
+"""Rows that are found at all."""
 
 
 class RowPosition(NamedTuple):

@@ -3,7 +3,7 @@
 Rule 1. A record's id is made of the fingerprint, the episode, its place in it, and how many events
         had been seen: the same log, replayed anywhere, gives the same id.
 Rule 2. Times are the events' own instants; the wall clock never enters.
-Rule 3. What else is open is told as of the event of the transition, not of the end of its record.
+Rule 3. Other open alerts are named as of the event of the transition, not of the end of its record.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ codec.extend(Alert, lambda alert: alert.model_dump_json().encode(), Alert.model_
 
 
 def identify(*parts: str | int | None) -> str:
-    """Make a short id of what names a thing.
+    """Return a short id, made of parts that name a thing.
 
     Examples
     --------
@@ -209,7 +209,7 @@ class AlertWriter(Machine):
         )
 
     def _subject(self, transition: Transition) -> dict[str, Any]:
-        kind = kind_of(transition)
+        kind = alert_kind(transition)
         return {
             "model_id": self.model_id,
             "kind": kind,
@@ -271,7 +271,7 @@ def _beginning(
 
 
 def status_of(alert: Alert) -> Status | None:
-    """Return what `status` says of an alert after this transition."""
+    """Return the record of `status` after this transition of an alert; None deletes it."""
     if alert.status == "resolved":
         return None
     return Status(
@@ -283,8 +283,8 @@ def status_of(alert: Alert) -> Status | None:
     )
 
 
-def kind_of(transition: Transition) -> AlertKind:
-    """Return what sort of change a transition is about."""
+def alert_kind(transition: Transition) -> AlertKind:
+    """Return the kind of alert of a transition."""
     if transition.condition is not None:
         return transition.condition.kind
     return ASPECTS[transition.aspect].kind(transition.role)

@@ -1,4 +1,4 @@
-"""The states of an alert: `TRANSITIONS` is the table of what may happen to it.
+"""The states of an alert: `TRANSITIONS` is the table of the events in each.
 
 Rule 1. A fingerprint (model, series, aspect, segment) has at most one open alert: a further change
         renews its figures.
@@ -27,9 +27,9 @@ OTHER_EFFECT = 2.0
 StateName = Literal["quiet", "pending", "firing"]
 Event = Literal[
     "change",  # a series has changed, or a condition holds
-    "held change",  # a series has changed, and `hold` blocks must be away first
+    "held change",  # a series has changed, and `hold` blocks must confirm it first
     "away",  # a block of values, or the condition, is as it was published
-    "held",  # so many blocks as `hold` asks for were away
+    "held",  # as many blocks as `hold` asks for were away
     "news",  # the figures are much other ones, or `renotify_s` have passed
     "acknowledged",
     "muted",  # or unmuted
@@ -56,7 +56,6 @@ TRANSITIONS: dict[StateName, dict[Event, Next]] = {
     "pending": {
         "away": Next("pending"),
         "held": Next("firing", "firing"),
-        "back": Next("pending"),
         "returned": Next("quiet"),
         "accepted": Next("quiet"),
         "relearned": Next("quiet"),
@@ -158,7 +157,7 @@ class AlertState(Machine):
     def on_away(
         self, now_ms: int, rules: AlertRules, *, is_settled: bool = True
     ) -> list[Transition]:
-        """Take in that it is still so, with the figures of ``change``.
+        """Take in that the change lasts, with the figures of ``change``.
 
         ``is_settled`` tells whether the figures may be compared with the published ones.
         """
@@ -176,7 +175,7 @@ class AlertState(Machine):
     def end(
         self, because: Because, now_ms: int, rules: AlertRules, note: OperatorNote | None = None
     ) -> list[Transition]:
-        """End what is open, or drop what is pending, whatever its figures."""
+        """End an open alert or drop a pending one, whatever its figures; a quiet one stays."""
         if self.state == "quiet":
             return []
         self.acknowledged = note or self.acknowledged

@@ -2,8 +2,8 @@
 
 Rule 1. A sentence has aggregates only, never a value of one row: it goes to the log. A category
         outside the reference stands in its field alone, until its share has raised an alarm.
-Rule 2. A sentence is one line of at most ``MAX_CHARACTERS``. What matters least is left out first;
-        then names are cut in the middle.
+Rule 2. A sentence is one line of at most ``MAX_CHARACTERS``. Names of other
+        series are left out first; then names are cut in the middle.
 Rule 3. "Normal" is the first reference of the series. The advice stands last.
 """
 
@@ -94,7 +94,7 @@ def _remarks(transition: Transition, others: Sequence[str]) -> list[str]:
 
 
 def _event(transition: Transition, since: str, took: str, width: int) -> str:
-    """Return the clause of what happened."""
+    """Return the clause about the change."""
     subject = _subject(transition.series, width)
     if transition.change.left_out and transition.status != "resolved":
         subject += f" (without {_cut(', '.join(transition.change.left_out), width)})"

@@ -7,7 +7,7 @@ from streams.change import Change, Condition
 
 
 class OperatorNote(NamedTuple):
-    """What a person said of an alert: who, when, and why."""
+    """The note of a person about an alert: author, instant, reason."""
 
     by: str
     at_ms: int
@@ -20,15 +20,15 @@ class Transition(NamedTuple):
     Parameters
     ----------
     series, role, aspect
-        What it is about: `role` is what the series is to the model.
+        Its subject; `role` is the role of the series, or the kind of a condition.
     status, because
-        What has come of it; why, where it is resolved.
+        Its status, and the reason where it is resolved.
     change
         The figures.
     episode, sequence, is_flapping, acknowledged, muted_until_ms
         As in an alert.
     condition
-        What it is, where it is no change of a series.
+        The condition, where it is not a change of a series.
     series_seen
         Values of the series so far, the one at the transition included.
     """

@@ -25,6 +25,10 @@ rows ADWIN sees hundredths, which no estimated profile takes away (decision 13).
 MEMORIES = 4.0
 """Scores are merged over this many times their memory: then they are nearly independent. By
 judgement; checked by the cases with memory of `benchmarks.detection`."""
+_TRIAL_SCORES = 1_024
+"""Scores that merge a bucket into each of the rows of a window of some thousand scores."""
+_WIDEST = 2**32
+"""Scores of a window."""
 MOST_MERGED = 256
 """Scores merged at most: a reference of 2,000 rows makes 7 of them. By judgement."""
 
@@ -42,6 +46,23 @@ def _window_of(data: bytes) -> AdaptiveWindowing:
 
 
 codec.extend(AdaptiveWindowing, AdaptiveWindowing.__getstate__, _window_of)
+
+
+def try_out(window: AdaptiveWindowing) -> None:
+    """Let a copy of a stored window read scores: a damaged one panics, or is not finite.
+
+    Raises
+    ------
+    ValueError
+        When its figures are not finite.
+    """
+    copy = _window_of(window.__getstate__())
+    # Each of its rows is merged into the next, then read by a test, then cut away.
+    for score in (*[-1.0, 1.0] * _TRIAL_SCORES, *[50.0] * _TRIAL_SCORES):
+        copy.update(score)
+    if not (math.isfinite(window.get_total()) and 0 <= window.get_width() <= _WIDEST):
+        msg = "ADWIN holds a number that no scores lead to"
+        raise ValueError(msg)
 
 
 class SlowDrift(NamedTuple):
@@ -86,6 +107,12 @@ class SlowDriftDetector(Machine):
     _window: AdaptiveWindowing
     _pending: Floats
     _is_running: bool = True
+
+    def __post_init__(self) -> None:
+        if self._clock < 1 or self._learnt < 1 or not 1 <= self._merged <= MOST_MERGED:
+            raise ValueError(f"ADWIN merges 1 to {MOST_MERGED} scores, got {self._merged}")
+        if len(self._pending) >= self._merged:
+            raise ValueError(f"{len(self._pending)} scores wait, {self._merged} are merged")
 
     @classmethod
     def of(

@@ -41,7 +41,7 @@ def shares(model_budget: float, roles: Sequence[SeriesRole]) -> list[float]:
     model_budget
         False alarms per 10,000 predictions, for the whole model.
     roles
-        What each series is; a feature, the score, the prediction and the outcome count alike.
+        The role of each series; a feature, the score, the prediction and the outcome count alike.
 
     Returns
     -------

@@ -30,7 +30,7 @@ from streams.detect.budget import (
 from streams.detect.level_kernel import SERIES, STATISTIC
 from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import NumericReference
-from streams.detect.sample import Sample
+from streams.detect.sample import Sample, refuse_knots
 from streams.values import Floats, finite_or_none
 
 
@@ -61,6 +61,12 @@ class NumericDetector(Machine):
     _slow_drift: SlowDriftDetector
     _tops: Floats
     _doubt: float
+
+    def __post_init__(self) -> None:
+        # A kernel does not check its indices: a stored state of another size must not reach it.
+        refuse_knots(self._state, level_kernel.HEAD, 0)
+        if len(self._tops) != level_kernel.STATISTICS:
+            raise ValueError(f"expected {level_kernel.STATISTICS} tops, got {len(self._tops)}")
 
     @classmethod
     def learn(cls, sample: Sample, false_alarms: float, doubt: float = 1.0) -> "NumericDetector":

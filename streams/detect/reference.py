@@ -64,6 +64,11 @@ class NumericReference(Struct, frozen=True, gc=False, kw_only=True, omit_default
     level_tail: float = 1.0
     spread_tail: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.rows < 1 or not self.autocorrelation < 1:
+            msg = f"no reference has {self.rows} rows and autocorrelation {self.autocorrelation}"
+            raise ValueError(msg)
+
     @classmethod
     def of(cls, sample: Sample) -> "NumericReference":
         """Summarise at least two different numbers."""
@@ -178,6 +183,13 @@ class ShareReference(Struct, frozen=True, kw_only=True):
     codes: tuple[int, ...]
     shares: tuple[float, ...]
     inflations: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.rows >= 1 or not len(self.codes) == len(self.shares) == len(self.inflations):
+            raise ValueError(f"each of {len(self.codes)} codes has a share and an inflation")
+        if not all(0 < share < 1 for share in self.shares):
+            msg = "a share lies between 0 and 1"
+            raise ValueError(msg)
 
     @classmethod
     def of(

@@ -58,6 +58,10 @@ class Categories(Struct, frozen=True, kw_only=True):
     others: int
     is_closed: bool
 
+    def __post_init__(self) -> None:
+        if self.rows < 0 or len(self.watched) != len(self.counts):
+            raise ValueError(f"each of {len(self.watched)} categories has a count")
+
     @classmethod
     def of(cls, values: Sequence[Value], *, rarest_rows: int) -> "Categories":
         """Count categories; closed if each occurs in at least ``rarest_rows`` rows.
@@ -135,6 +139,19 @@ class Scale:
         head[SCALE.low_slope] = self.low_slope
         head[SCALE.high_slope] = self.high_slope
         return np.concatenate((head, self.knots, self.scores))
+
+
+def refuse_knots(table: Floats, head: int, tail: int) -> None:
+    """Refuse a table whose size is not that of its head, its knots with their scores, and its tail.
+
+    Raises
+    ------
+    ValueError
+        Naming both sizes.
+    """
+    knots = float(table[SCALE.knots]) if len(table) > head else 0.0
+    if not (knots >= 1 and len(table) == head + 2 * knots + tail):
+        raise ValueError(f"a table of {len(table)} numbers does not fit {knots!r} knots")
 
 
 def merged(knots: Floats, scores: Floats) -> tuple[Floats, Floats]:

@@ -59,6 +59,16 @@ class ShareDetector(Machine):
     _tops: Floats
     _doubt: float
 
+    def __post_init__(self) -> None:
+        # A kernel does not check its indices: a stored state of another size must not reach it.
+        codes = len(self._reference.codes)
+        sizes = (len(self._state), len(self._tops), len(self._slow_drifts))
+        expected = (_part(codes), codes * STATISTICS, codes)
+        if sizes != expected or self._state[SHARES.categories] != codes:
+            raise ValueError(f"expected the sizes {expected} for {codes} codes, got {sizes}")
+        if not 0 <= self._state[SHARES.block_rows] < BLOCK_ROWS:
+            raise ValueError(f"a block has fewer than {BLOCK_ROWS} rows")
+
     @classmethod
     def learn(
         cls,

@@ -27,7 +27,7 @@ CHUNK_SLOTS = 128
 CHUNK_BYTES = 512 * 1024
 """Bytes at which a chunk is sealed. With the payload that exceeds it, 256 KiB at most, a chunk
 still fits a record of the state topic."""
-_LIVE_BYTES = CHUNK_SLOTS // 8
+_LIVE_BYTES = CHUNK_SLOTS // 8  # one bit a slot
 SHRUNK = 4
 """A sealed chunk is sealed again when at most one in so many of its entries is left. An entry is
 then stored again at most once for every three that have left."""

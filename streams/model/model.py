@@ -15,23 +15,21 @@ Rule 7. A tick advances the model's clock by the time since its last event was a
         which no worker ran is no silence, and a backlog keeps its time.
 Rule 8. A tick without a consequence leaves no mark. One with a consequence is part of the model's
         time.
-Rule 9. An event is heard in one order: the clock, then traffic, then the join, then the series.
+Rule 9. A spec or control that cannot be used changes nothing but its count and the alert about
+        it: the spec before it stays in force. The next one that can be used ends the alert.
+Rule 10. An event is heard in one order: the clock, then traffic, then the join, then the series.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from msgspec import Raw
-
 from schemas.event import EventKind
 from schemas.fast import encode as encode_event
-from schemas.labelled import LabelledRow, encode_labelled
-from schemas.labelled import RowPosition as LabelledPosition
-from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError
+from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError, parse_spec
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.alert.transition import Transition
-from streams.codec import StateVersionError, decode, encode
+from streams.codec import StateVersionError, decode, encode, failure_of
 from streams.emission import Arrival, Emission, EventRow, Place
 from streams.ingest.unread import UNREAD
 from streams.join.outcome_join import (
@@ -46,9 +44,10 @@ from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
+from streams.series.profile_check import check_profile
 from streams.series.series_set import SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
-from streams.traffic.conditions import ConditionState
+from streams.traffic.conditions import ConditionState, condition_of
 from streams.traffic.traffic import TrafficMonitor
 
 OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
@@ -155,8 +154,8 @@ class ModelMonitor:
     def on_tick(self, at: Place, tick_ms: int) -> list[Emission]:
         """Take in a tick that has a consequence (Rule 7); return the emissions."""
         self._now_ms = max(self._now_ms, tick_ms - self._behind_ms)
-        verdicts = self.traffic.advance(self._now_ms, counts=self.join.counts, is_tick=True)
-        self._on_conditions(verdicts, at)
+        conditions = self.traffic.advance(self._now_ms, counts=self.join.counts, is_tick=True)
+        self._on_conditions(conditions, at)
         self._settle_conditions(at)
         self.join.advance(self._now_ms)
         return self._publication.taken()
@@ -177,28 +176,31 @@ class ModelMonitor:
         """Events of the log taken in, each once."""
         joined = self.join.counts
         seen = joined.predictions + joined.duplicate_predictions + joined.outcomes
-        return seen + self.in_force.records + self.counts.controls
+        counts = self.counts
+        refused = counts.refused_specs + counts.refused_controls
+        return seen + self.in_force.records + counts.controls + refused
 
     def snapshot(self) -> bytes:
         """Return the state, without the sealed chunks of the join; after `evaluate`."""
         if len(self._pending):
             msg = f"values of model {self.model_id} wait to be read: evaluate before a snapshot"
             raise RuntimeError(msg)
-        return encode(
-            ModelState(
-                spec=self.in_force.state,
-                join=self.join.snapshot(),
-                series=self._pending.as_read.state,
-                traffic=self.traffic,
-                writer=self._publication.writer,
-                indexes=self._indexes,
-                counts=self.counts,
-                condition_alerts=self._condition_alerts,
-                high_water=self._high_water,
-                now_ms=self._now_ms,
-                behind_ms=self._behind_ms,
-                version=self._version,
-            )
+        return encode(self._state(self.join))
+
+    def _state(self, join: OutcomeJoin) -> ModelState:
+        return ModelState(
+            spec=self.in_force.state,
+            join=join.snapshot(),
+            series=self._pending.as_read.state,
+            traffic=self.traffic,
+            writer=self._publication.writer,
+            indexes=self._indexes,
+            counts=self.counts,
+            condition_alerts=self._condition_alerts,
+            high_water=self._high_water,
+            now_ms=self._now_ms,
+            behind_ms=self._behind_ms,
+            version=self._version,
         )
 
     @classmethod
@@ -228,7 +230,7 @@ class ModelMonitor:
         StateVersionError
             When a worker of another version wrote it.
         DamagedSnapshotError
-            When the bytes are not what was written.
+            When the bytes were changed.
         """
         model = cls(model_id, spec, labelled_topic, partition)
         try:
@@ -257,14 +259,14 @@ class ModelMonitor:
         """Return the present `status` of every alert that the model has ever had."""
         return self._publication.statuses(self._now_ms)
 
-    # Events (Rule 9)
+    # Events (Rule 10)
 
     def _pass_time(self, arrival: Arrival) -> None:
         self._now_ms = arrival.logged_at
         self._behind_ms = max(0, arrival.appended_at - self._now_ms)
         if self._now_ms >= self.traffic.due_ms:
-            verdicts = self.traffic.advance(self._now_ms, counts=self.join.counts)
-            self._on_conditions(verdicts, arrival)
+            conditions = self.traffic.advance(self._now_ms, counts=self.join.counts)
+            self._on_conditions(conditions, arrival)
             self._settle_conditions(arrival)
         self.join.advance(self._now_ms)
 
@@ -274,12 +276,12 @@ class ModelMonitor:
         if join.is_known(prediction_id):
             return
         if arrival.logged_at < now_ms:
-            # It moves no clock, yet its producer is alive.
+            # It moves no clock, yet its producer is running: the lag is that of this event.
             self._behind_ms = max(0, arrival.appended_at - now_ms)
         answer, at_ms = event["prediction"], event["predicted_at"]
         version = event.get("model_version")
         self.counts.predictions += 1
-        verdicts = self.traffic.on_prediction(
+        conditions = self.traffic.on_prediction(
             row=self.counts.predictions,
             status=event.get("status"),
             version=version,
@@ -287,8 +289,8 @@ class ModelMonitor:
             now_ms=now_ms,
         )
         self._version = version
-        if verdicts:
-            self._on_conditions(verdicts, arrival)
+        if conditions:
+            self._on_conditions(conditions, arrival)
         if type(answer) is float and self._pending.as_read.becomes_regression(answer):
             ended = self._pending.settled().become_regression(now_ms)
             self._publish(ended, self._row(arrival, at_ms))
@@ -325,11 +327,11 @@ class ModelMonitor:
         if prediction is not None:
             self._on_pair(prediction, outcome, arrival)
         is_conflicting = counts.conflicting_outcomes > conflicts
-        verdicts = self.traffic.on_outcome(
+        conditions = self.traffic.on_outcome(
             row=counts.outcomes, at_ms=at_ms, now_ms=now_ms, is_conflicting=is_conflicting
         )
-        if verdicts:
-            self._on_conditions(verdicts, arrival)
+        if conditions:
+            self._on_conditions(conditions, arrival)
 
     def _on_pair(
         self, prediction: WaitingPrediction, outcome: EarlyOutcome, arrival: Arrival
@@ -339,28 +341,14 @@ class ModelMonitor:
             outcome.observed_at_ms,
             prediction.predicted_at_ms,
         )
-        self.counts.labelled = number = self.counts.labelled + 1
+        self.counts.labelled += 1
         is_error, error = self._pending.compare(prediction.prediction, truth)
         value = is_error if error is None else error
         self._pending.before_pair(value, is_young=self.is_young)
-        delay_ms = at_ms - answered_at_ms
-        self.traffic.on_pair(delay_ms)
-        self._pending.add_pair(self._row(arrival, at_ms, (value, truth, answered_at_ms)))
-        labelled = encode_labelled(
-            LabelledRow(
-                f"{self.model_id}/{number}",
-                self.model_id,
-                number,
-                delay_ms / 1_000,
-                is_error,
-                error,
-                Raw(prediction.payload),
-                Raw(outcome.payload),
-                LabelledPosition(self.partition, arrival.offset, arrival.place),
-            )
-        )
-        place = arrival.offset, arrival.place
-        self._publication.add(Emission(place, "labelled", self.model_id, labelled, self._now_ms))
+        self.traffic.on_pair(at_ms - answered_at_ms)
+        row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
+        self._pending.add_pair(row)
+        self._publication.add_pair(row, prediction, outcome, (is_error, error))
 
     def _on_out_of_band(self, arrival: Arrival) -> None:
         """Do as a person asks, between the rows before it and those after it (Rule 6)."""
@@ -368,14 +356,55 @@ class ModelMonitor:
             refused: EventKind = arrival.event["refused"]
             counts = self.join.counts
             rows = counts.predictions if refused == "prediction" else counts.outcomes
-            verdicts = self.traffic.on_refused(refused, rows=rows, now_ms=self._now_ms)
-            self._on_conditions(verdicts, arrival)
+            conditions = self.traffic.on_refused(refused, rows=rows, now_ms=self._now_ms)
+            self._on_conditions(conditions, arrival)
+            return
+        self._pending.settled()
+        is_usable = failure_of(lambda: self._rehearse(arrival)) is None
+        if is_usable:
+            self._obey(arrival)
         elif arrival.kind == "spec":
+            self.counts.refused_specs += 1
+        else:
+            self.counts.refused_controls += 1
+        self._on_usable(arrival, is_usable=is_usable)
+
+    # People
+
+    def _obey(self, arrival: Arrival) -> None:
+        if arrival.kind == "spec":
             self._on_spec(arrival)
         else:
             self._on_control(arrival)
 
-    # People
+    def _rehearse(self, arrival: Arrival) -> None:
+        """Apply a spec or control to a copy of the model, and fail where it would here (Rule 9).
+
+        Ingest has checked it. What slips through would end the worker, and with it the monitoring
+        of all models, at this offset and at every start.
+        """
+        event = arrival.event
+        if arrival.kind == "control" and event["fingerprint"] not in self._publication.writer:
+            return
+        if arrival.kind == "spec" and event["spec"] is not None:
+            check_profile(parse_spec(event["spec"]))
+        copy = ModelMonitor.restore(
+            self.model_id,
+            self.in_force.first,
+            self._labelled_topic,
+            self.partition,
+            snapshot=encode(self._state(OutcomeJoin(_join_spec(self.in_force.spec.outcome)))),
+            chunks=dict[ChunkName, bytes]().__getitem__,
+        )
+        copy._obey(arrival)
+        copy.snapshot()
+
+    def _on_usable(self, arrival: Arrival, *, is_usable: bool) -> None:
+        """Publish that a spec or control cannot be used, or that a later one could be."""
+        condition = condition_of("spec" if arrival.kind == "spec" else "control")
+        raised = self._condition_alerts.get(condition.series, condition.aspect)
+        if raised is not None or not is_usable:
+            self._on_conditions([ConditionState(condition, not is_usable)], arrival)
 
     def _on_control(self, arrival: Arrival) -> None:
         """Apply a control to an alert; it has no effect on one that is not open."""
@@ -394,7 +423,7 @@ class ModelMonitor:
         self._publish(transitions, self._row(arrival, arrival.logged_at))
 
     def _on_spec(self, arrival: Arrival) -> None:
-        """Go on under another spec; None removes the model."""
+        """Put another spec in force; None removes the model."""
         given: dict[str, Any] | None = arrival.event["spec"]
         row = self._row(arrival, arrival.logged_at)
         self._pending.settled()
@@ -426,11 +455,11 @@ class ModelMonitor:
 
     # Alerts
 
-    def _on_conditions(self, verdicts: Sequence[ConditionState], at: Arrival | Place) -> None:
+    def _on_conditions(self, conditions: Sequence[ConditionState], at: Arrival | Place) -> None:
         """Publish the transitions of alerts about the arrival of events."""
         transitions = [
             transition
-            for condition, is_on in verdicts
+            for condition, is_on in conditions
             for transition in self._condition_alerts.on_condition(
                 condition, self._now_ms, self._rules(), is_on=is_on
             )

@@ -2,9 +2,9 @@
 
 Values are read many at a time: a reading has a fixed price for each series.
 
-Rule 1. Whoever needs a series, or publishes an alert, asks `PendingRows.settled`: it reads the
-        values that wait, and publishes their alerts, first. Nothing else leads to the series. So
-        how the log is cut into records and readings changes no alert.
+Rule 1. A caller that changes a series, or publishes an alert, asks `PendingRows.settled`: it reads
+        the values that wait, and publishes their alerts, first. So how the log is cut into records
+        and readings changes no alert.
 Rule 2. Values of rows before a series begins are read without it: its beginning divides the budget.
 Rule 3. At most ``MAX_PENDING_ROWS`` wait.
 """
@@ -61,7 +61,7 @@ class PendingRows:
 
     @property
     def as_read(self) -> SeriesSet:
-        """The series without the values that wait: for counts and display, not for alerts."""
+        """The series without the values that wait: for counts, display, and tests of an answer."""
         return self._series
 
     def settled(self) -> SeriesSet:
@@ -69,11 +69,6 @@ class PendingRows:
         if self._predictions or self._pairs:
             self._read()
         return self._series
-
-    def replace(self, series: SeriesSet, indexes: RowIndexes) -> None:
-        """Go on with other series; values that wait are read by the present ones first."""
-        self.settled()
-        self._series, self._indexes = series, indexes
 
     def compare(self, prediction: Answer, outcome: Answer) -> tuple[bool | None, float | None]:
         """Return (is_error, error) of a pair: see `SeriesSet.compare`. Values do not change it."""
@@ -107,7 +102,7 @@ class PendingRows:
             self._read()
 
     def _read(self) -> None:
-        """Let every series read its column, and publish what changed, in the order of events."""
+        """Let every series read its column, and publish the transitions, in the order of events."""
         predictions, pairs = self._predictions, self._pairs
         self._predictions, self._pairs = [], []
         if predictions:
@@ -145,7 +140,7 @@ def _pair_columns(rows: Sequence[EventRow]) -> list[Column]:
     if not rows:
         return []
     errors, outcomes, answered_at = zip(*[row.values for row in rows], strict=True)
-    # A night's mistakes are the night's, whenever their outcomes come.
+    # An error belongs to the hour of its prediction, not to that in which its outcome came.
     at_ms = np.array(answered_at, dtype=np.int64)
     return [
         Column("error", "error", errors, at_ms),

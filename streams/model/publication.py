@@ -1,10 +1,13 @@
-"""Publish what becomes of one model's alerts: records, status, and commands.
+"""Publish the labelled rows of one model and the transitions of its alerts.
 
 Rule 1. A transition is published as of its event: with the model's counts, version and spec there.
 Rule 2. Emissions are returned in the order of the events that call for them.
 """
 
+from msgspec import Raw
+
 from schemas.feedback import LabelledRange
+from schemas.labelled import LabelledRow, PairPosition, encode_labelled
 from schemas.topics import TopicRole
 from streams.alert.feedback import calls_for_retraining, retrain
 from streams.alert.onset import RowIndex
@@ -12,6 +15,7 @@ from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, stat
 from streams.alert.transition import Transition
 from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
+from streams.join.outcome_join import EarlyOutcome, WaitingPrediction
 from streams.model.spec import SpecInForce
 
 OF_PAIRS = frozenset({"error", "outcome"})
@@ -94,9 +98,33 @@ class Publication:
             command = retrain(record, self._rows(first_row, last_row, alert), row.at_ms)
             self._emit(row, "feedback", command.model_dump_json().encode())
 
-    def add(self, emission: Emission) -> None:
-        """Take up an emission that is about no alert."""
-        self._emissions.append(emission)
+    def add_pair(
+        self,
+        row: EventRow,
+        prediction: WaitingPrediction,
+        outcome: EarlyOutcome,
+        compared: tuple[bool | None, float | None],
+    ) -> None:
+        """Publish the labelled row of a pair, at the event that completed it.
+
+        ``compared`` is the result of `SeriesSet.compare`.
+        """
+        is_error, error = compared
+        number = row.labelled_seen
+        labelled = encode_labelled(
+            LabelledRow(
+                f"{self._model_id}/{number}",
+                self._model_id,
+                number,
+                (outcome.observed_at_ms - prediction.predicted_at_ms) / 1_000,
+                is_error,
+                error,
+                Raw(prediction.payload),
+                Raw(outcome.payload),
+                PairPosition(self._partition, row.offset, row.place),
+            )
+        )
+        self._emit(row, "labelled", labelled)
 
     def taken(self) -> list[Emission]:
         """Return the emissions since this was last called, in event order."""

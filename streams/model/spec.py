@@ -3,15 +3,14 @@
 Rule 1. The spec that a model begins with is version 0. Each spec in the log has the next number,
         and is in force from its place in the log on.
 Rule 2. A removal restores version 0. The numbers continue, so that no number names two specs.
-Rule 3. Ingest has checked the specs in the log: one that cannot be read stops the worker.
+Rule 3. A spec in the log that cannot be used has no number, and is never in force.
 """
 
 from typing import Any
 
 import orjson
 
-from schemas.event import EventRecordError
-from schemas.model_spec import ModelSpec, SpecError, parse_spec
+from schemas.model_spec import ModelSpec, parse_spec
 from streams.codec import Machine
 
 
@@ -43,6 +42,11 @@ class SpecInForce:
     state
         The stored state; a new one when None.
 
+    Attributes
+    ----------
+    first, spec
+        The spec that the model is met with, and the one in force.
+
     Raises
     ------
     SpecError
@@ -61,7 +65,7 @@ class SpecInForce:
 
     def __init__(self, first: ModelSpec, state: SpecState | None = None) -> None:
         self.state = state or SpecState()
-        self._first = first
+        self.first = first
         given = self.state.given
         self.spec = first if given is None else parse_spec(orjson.loads(given))
 
@@ -80,18 +84,14 @@ class SpecInForce:
 
         Raises
         ------
-        EventRecordError
+        SpecError
             When it is no spec.
         """
         state = self.state
         if given is None:
-            self.spec, state.given = self._first, None
+            self.spec, state.given = self.first, None
         else:
-            try:
-                self.spec = parse_spec(given)
-            except SpecError as error:
-                msg = f"events holds a spec that this worker cannot read: {error}"
-                raise EventRecordError(msg) from error
+            self.spec = parse_spec(given)
             state.taken += 1
             state.given = orjson.dumps(given)
         state.records += 1

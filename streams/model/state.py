@@ -17,7 +17,9 @@ class ModelCounts(Machine):
     """Counts of a model beside those of its join."""
 
     repeated_events: int = 0
+    refused_specs: int = 0
     controls: int = 0
+    refused_controls: int = 0
     predictions: int = 0
     labelled: int = 0
 
@@ -58,7 +60,7 @@ class ModelState(Machine):
 
 
 class _SpecOnly(Struct):
-    """The part of `ModelState` that says which spec was in force."""
+    """The part of `ModelState` with the spec that was in force."""
 
     spec: SpecState
 

@@ -14,7 +14,7 @@ from msgspec import field
 from streams.clock import DAY_HOURS, Minutes
 from streams.codec import Machine
 from streams.detect.compiled import Singles
-from streams.detect.sample import MIN_ATOM_SHARE, Sample, coded
+from streams.detect.sample import MIN_ATOM_SHARE, Sample, coded, refuse_knots
 from streams.season import hour_kernel
 from streams.season.hour_kernel import HOUR, PROFILE
 from streams.season.hour_profile import HourProfile
@@ -51,6 +51,8 @@ ROWS_AT_ONCE = 32
 """Values counted at once: a call for a few takes as long, and there is no test in between."""
 _BYTES = 8
 """Size of a waiting minute, and of a waiting number."""
+_SINGLE_BYTES = 4
+"""Size of a single-precision number of an hour."""
 _NO_KNOTS: Floats = np.empty(0)
 
 
@@ -81,6 +83,18 @@ class HourlyGrid(Machine):
     _late: int = 0
     due: int = 0
     alarms: int = 0
+
+    def __post_init__(self) -> None:
+        # A kernel does not check its indices: stored hours of another size must not reach it.
+        hours, rest = divmod(len(self._hours), _SINGLE_BYTES * (1 + self._measures))
+        if rest or hours % DAY_HOURS or hours > hour_kernel.GRID_HOURS + DAY_HOURS:
+            raise ValueError(f"{len(self._hours)} bytes of hours are no whole days of a fortnight")
+        if self._knots is not None:
+            refuse_knots(self._knots, hour_kernel.TABLE_HEAD, 0)
+        waiting, rest = divmod(len(self._minutes), _BYTES)
+        gathered = len(self._categories) if self._knots is None else len(self._numbers) / _BYTES
+        if rest or waiting != gathered:
+            raise ValueError(f"{waiting} minutes wait with {gathered} values")
 
     @classmethod
     def of(
@@ -211,8 +225,12 @@ class HourlyGrid(Machine):
     @property
     def _days(self) -> Singles:
         """The hours reached so far, a row each: values, then the sums of their measures."""
-        columns = len(self._columns) if self._knots is None else 2
-        return np.frombuffer(self._hours, dtype=np.float32).reshape(-1, 1 + columns)
+        return np.frombuffer(self._hours, dtype=np.float32).reshape(-1, 1 + self._measures)
+
+    @property
+    def _measures(self) -> int:
+        """The measures of an hour: of each category its share, of numbers level and square."""
+        return len(self._columns) if self._knots is None else 2
 
     @property
     def _grid(self) -> Singles:

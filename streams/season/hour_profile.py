@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from streams.clock import DAY_HOURS, Instants, Minutes
+from streams.clock import DAY_HOURS, WEEK_HOURS, Instants, Minutes
 from streams.codec import encode
+from streams.detect.sample import refuse_knots
 from streams.season import hour_kernel
 from streams.values import Floats, Value
 
@@ -72,6 +73,17 @@ class HourProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     table: Floats | None = None
     names: tuple[Value | None, ...] = ()
     shares: Floats | None = None
+
+    def __post_init__(self) -> None:
+        # A kernel does not check its indices: a stored table of another size must not reach it.
+        if self.hours not in (DAY_HOURS, WEEK_HOURS) or self.days < 1:
+            raise ValueError(f"a profile has 24 or 168 hours, got {self.hours}")
+        if self.table is not None:
+            refuse_knots(self.table, hour_kernel.TABLE_HEAD, self.hours * len(hour_kernel.HOUR))
+            if self.table[hour_kernel.PROFILE.hours] != self.hours:
+                raise ValueError(f"the table of {self.hours} hours names another number of them")
+        if self.shares is not None and len(self.shares) != self.hours * len(self.names):
+            raise ValueError(f"{len(self.names)} categories have {len(self.shares)} shares")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HourProfile) and encode(self) == encode(other)

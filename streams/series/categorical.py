@@ -41,6 +41,8 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
 
     def __post_init__(self) -> None:
         self._code_of = self._categories.codes
+        if not all(0 <= code <= len(self._code_of) for code in self._shares.codes):
+            raise ValueError(f"there are {len(self._code_of)} codes, and one for the others")
         self._watched = _names_of(self._categories, self._shares.codes)
 
     @classmethod

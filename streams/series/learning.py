@@ -1,4 +1,4 @@
-"""Learn a series: when its reference is made, from which values, and what is the first of all.
+"""Learn a series: when its reference is made, from which values, and which one is the first.
 
 Rule 1. A series is learnt from its first values, watched from the 200th on with a divided budget,
         and better at each stage until ``reference_rows``. A short reference with slow motion in it
@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import field
 
 from streams.aspects import SeriesRole
-from streams.codec import Machine
+from streams.codec import Machine, encode
 from streams.detect.sample import Sample
 from streams.series.categorical import categories_of, shares_as_usual
 from streams.series.inputs import CleanColumn
@@ -65,6 +65,11 @@ class Learning(Machine):
     _adopts: bool = False
     """Whether the reference being learnt becomes the first one."""
     is_away: bool = False
+
+    def __post_init__(self) -> None:
+        rows = 0 if self.buffer is None else len(self.buffer)
+        if not (self._stages and self._stages[0] >= 1 and rows <= self._stages[-1]):
+            raise ValueError(f"{rows} values do not fit the stages {self._stages}")
 
     @property
     def rows_until_stage(self) -> int:
@@ -200,7 +205,7 @@ class Learning(Machine):
         self.buffer = None
 
     def leave_reference(self) -> None:
-        """Take note of an alarm: what is learnt next is not the first reference."""
+        """Take note of an alarm: the next reference is not the first one."""
         self.is_away, self._adopts = True, False
 
     def accept(self, described: dict[str, Any] | None) -> None:
@@ -219,6 +224,11 @@ class Learning(Machine):
         self._is_given = False
         self.original = described
         self._stages = spec.later_stages(1)
+
+    def is_at_end_of_table(self, spec: WatchSpec, described: dict[str, Any]) -> bool:
+        """Whether this is the state that `end_table` leaves, with this reference."""
+        made = Learning(spec.later_stages(1), None, original=described)
+        return encode(made) == encode(self)
 
 
 def _is_at_rest(values: Sequence[Value], spec: WatchSpec) -> bool:

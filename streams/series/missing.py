@@ -34,6 +34,10 @@ class MissingRule(Machine):
     _is_fact: bool = False
     """Whether the next missing value is a fact."""
 
+    def __post_init__(self) -> None:
+        if not self._stages or (self._is_learning and self._rows >= self._stages[-1]):
+            raise ValueError(f"{self._rows} inputs do not fit the stages {self._stages}")
+
     @property
     def is_idle(self) -> bool:
         """Whether no value of a whole reference was missing."""

@@ -148,7 +148,7 @@ class MonitoredSeries(Machine):
     name, role
         The series.
     watch
-        What finds its changes.
+        The watch that finds its changes.
     """
 
     name: str
@@ -222,7 +222,7 @@ class MonitoredSeries(Machine):
     def _follow(
         self, stretch: Stretch, start: int, end: int, detections: Sequence[Detection]
     ) -> list[RowTransition]:
-        """Let alerts live with what the watch has found, and checks read the values."""
+        """Apply the detections of the watch to the alerts, and let the checks read the values."""
         transitions: list[RowTransition] = []
         at = start
         profile_row = self.watch.profile_since - stretch.seen

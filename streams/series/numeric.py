@@ -10,7 +10,7 @@ Rule 2. A heap (a code, a round number, the end of a scale) is watched by its sh
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from msgspec.structs import replace
@@ -35,6 +35,33 @@ _POINTS = {f"{point:g}": point for point in (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0
 """Ranks of the quantiles in a description, by their names there."""
 
 
+class CoarseSummary(TypedDict):
+    """Figures of the normal scores of a reference, by `coarse_knots`."""
+
+    mean: float
+    sd: float
+    inflation: float
+
+
+class Moments(TypedDict):
+    """Mean and standard deviation."""
+
+    mean: float
+    sd: float
+
+
+class NumericSummary(TypedDict):
+    """A reference of numbers, for display and for the check whether the series is back."""
+
+    rows: int
+    mean: float
+    sd: float
+    quantiles: dict[str, float]
+    atoms: list[float]
+    scores: CoarseSummary | None
+    without_atoms: NotRequired[Moments]
+
+
 class NumericSeries(LearntSeries, tag="numeric"):
     """A number that varies, and the values that it takes so often that each is its own case."""
 
@@ -42,7 +69,13 @@ class NumericSeries(LearntSeries, tag="numeric"):
     _heaps: tuple[float, ...]
     _numbers: NumericDetector | None
     _shares: ShareDetector | None
-    _summary: dict[str, Any]
+    _summary: NumericSummary
+
+    def __post_init__(self) -> None:
+        places = len(self._atoms) + len(self._heaps)
+        codes = () if self._shares is None else self._shares.codes
+        if codes != tuple(range(places)):
+            raise ValueError(f"the shares of {places} atoms and heaps have the codes {codes}")
 
     @classmethod
     def learn(cls, sample: Sample, false_alarms: float, doubt: float = 1.0) -> "NumericSeries":
@@ -156,11 +189,11 @@ def _is_atom(codes: Floats, atoms: int) -> NDArray[np.bool_]:
     return made
 
 
-def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> dict[str, object]:
+def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> NumericSummary:
     mean, sd = sample.moments
     places = [max(math.ceil(len(sample) * point - 1), 0) for point in _POINTS.values()]
     quantiles = dict(zip(_POINTS, sample.ordered[places].tolist(), strict=True))
-    summary = {
+    summary: NumericSummary = {
         "rows": len(sample),
         "mean": mean,
         "sd": sd,
@@ -169,11 +202,12 @@ def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> 
         "scores": _coarse_summary(smooth, quantiles),
     }
     if atoms and len(smooth) >= MIN_SMOOTH_ROWS:
-        summary["without_atoms"] = dict(zip(("mean", "sd"), smooth.moments, strict=True))
+        mean, sd = smooth.moments
+        summary["without_atoms"] = {"mean": mean, "sd": sd}
     return summary
 
 
-def _coarse_summary(smooth: Sample, quantiles: dict[str, float]) -> dict[str, float] | None:
+def _coarse_summary(smooth: Sample, quantiles: dict[str, float]) -> CoarseSummary | None:
     """Return the figures of the scores, by `coarse_knots`, of the values that are no atoms."""
     if len(smooth) < MIN_SMOOTH_ROWS:
         return None

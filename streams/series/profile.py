@@ -2,35 +2,24 @@
 
 Rule 1. A series' reference is every value that it has in the record, in log order.
 Rule 2. A series with fewer than ``FEWEST_VALUES`` has no reference: it will learn live.
-Rule 3. A profile in a spec is read before the spec is accepted: an unreadable one would stop every
-        worker.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.model_spec import ModelSpec, SeriesProfile, SpecError
+from schemas.model_spec import ModelSpec, SeriesProfile
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import Instants
-from streams.codec import encode
 from streams.series.monitored import Column, Reading, RowTransition
-from streams.series.offline import profile, watch_of
+from streams.series.offline import profile
 from streams.series.series_set import REGRESSION_SERIES, SeriesSet
-from streams.series.watch_spec import FIRST_STAGES, WatchSpec
+from streams.series.watch_spec import FIRST_STAGES
 from streams.values import Scalar
 
 FEWEST_VALUES = FIRST_STAGES[0]
 """Values that are not missing: as many as a live series is watched from."""
-_UNREADABLE = (LookupError, TypeError, ValueError)
-"""Errors of a state whose checksum is right, and whose fields do not fit each other."""
-_OWN_SERIES: dict[str, SeriesRole] = {
-    "prediction": "prediction",
-    "score": "score",
-    "error": "error",
-    "outcome": "outcome",
-}
 
 
 class RecordingSeries(SeriesSet):
@@ -71,27 +60,3 @@ class RecordingSeries(SeriesSet):
             for series, values in self._kept.items()
             if sum(value is not None for value in values) >= FEWEST_VALUES
         }
-
-
-def check_profile(spec: ModelSpec) -> None:
-    """Try every reference of a spec's profile (Rule 3).
-
-    Raises
-    ------
-    SpecError
-        Naming the series.
-    """
-    for series, made in spec.reference.profile.items():
-        field = f"reference.profile.{series}"
-        role: SeriesRole = "feature"
-        if not series.startswith("feature/"):
-            if series not in _OWN_SERIES:
-                msg = f"{field}: no such series; it is feature/NAME, {' or '.join(_OWN_SERIES)}"
-                raise SpecError(msg)
-            role = _OWN_SERIES[series]
-        watched = WatchSpec(role=role, reference_rows=spec.reference.rows)
-        try:
-            encode(watch_of(watched, made.model_dump()))
-        except _UNREADABLE as error:
-            msg = f"{field}.state: is not what `tidegauge profile` of this version writes: {error}"
-            raise SpecError(msg) from error

@@ -67,7 +67,7 @@ class Learnt(NamedTuple):
 
 
 class SeriesReference(Machine):
-    """What is known of a series.
+    """The reference of a series and the rules that follow from it.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class SeriesReference(Machine):
         return Sample(profile.adjust(sample.x, minutes).tolist()), (profile, minutes)
 
     def doubt(self) -> None:
-        """Drop what a change has made obsolete: the detectors, and the limit of a run."""
+        """Drop the parts that a change has made obsolete: the detectors, and the limit of a run."""
         self.stuck.doubt()
         self.series = None
 

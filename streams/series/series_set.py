@@ -1,4 +1,4 @@
-"""The monitored series of one model: which there are, what each may cost, what changes.
+"""The monitored series of one model: their beginning, their part of the budget, their end.
 
 Rule 1. Each prediction is one value of every feature, of the prediction and of the score; each pair
         is one value of the error and of the outcome.
@@ -9,9 +9,9 @@ Rule 4. At most ``MAX_SERIES`` features are monitored; values of further ones ar
 Rule 5. A series for which the spec brings a profile has nothing to learn at its beginning.
 Rule 6. Another spec takes effect at once: the budget is divided again; a feature that is ignored
         ends; one that is read otherwise, and the answers of another task, begin again; a new
-        profile replaces the learned reference. A series in the middle of learning goes on with the
+        profile replaces the learned reference. A series in the middle of learning keeps the
         number of rows it began with.
-Rule 7. The alerts of a series that ends or begins again are over. Their numbering goes on.
+Rule 7. The alerts of a series that ends or begins again are over. Their numbering continues.
 """
 
 import sys
@@ -112,11 +112,12 @@ class SeriesSet:
         return self.state.is_regression
 
     def respec(self, spec: ModelSpec, now_ms: int) -> list[Transition]:
-        """Go on under another spec; end the alerts of series that begin again, or end, with it."""
+        """Put another spec in force; end the alerts of series that begin again, or end, with it."""
         before, self._spec = self._spec, spec
         self._ignored = frozenset(spec.features.ignore)
         ended = self._ignore() | self._retask(before.task)
-        for name in set(before.features.categorical) ^ set(spec.features.categorical):
+        # Sorted: the order in which series end is part of the state.
+        for name in sorted(set(before.features.categorical) ^ set(spec.features.categorical)):
             ended |= self._drop(f"feature/{name}")
         for name, series in self.state.series.items():
             made = spec.reference.profile.get(name)

@@ -117,7 +117,9 @@ class SeriesWatch(Machine):
         watch.set_budget(false_alarms)
         watch._learning = Learning.of_table(usable)
         watch._missing = MissingRule((len(values),))
-        watch.update(values, at_ms)
+        rows = 1 + max(row for row, value in enumerate(values) if value is not None)
+        watch.update(values[:rows], None if at_ms is None else at_ms[:rows])
+        watch.update(values[rows:])  # without instants: a test would drop the reference just made
         watch._learning.end_table(spec, watch._described)
         watch._missing.settle(spec.first_stages)
         watch.seen = 0
@@ -128,8 +130,17 @@ class SeriesWatch(Machine):
         """Whether the series has no reference yet to compare its values with."""
         return self._reference.series is None
 
+    @property
+    def is_at_start(self) -> bool:
+        """Whether this is the state that `learnt` returns."""
+        return (
+            self.seen == 0
+            and self._described is not None
+            and self._learning.is_at_end_of_table(self.spec, self._described)
+        )
+
     def share_minutes(self, logs: dict[bytes, bytearray]) -> None:
-        """Hold the minutes of what is learnt in common with the other series of the model.
+        """Hold the minutes of the learnt values in common with the other series of the model.
 
         Parameters
         ----------
@@ -171,7 +182,7 @@ class SeriesWatch(Machine):
         return self.read(values, None if at_ms is None else Timestamps.of(at_ms))
 
     def read(self, values: Sequence[Scalar], moments: Timestamps | None) -> list[Detection]:
-        """Do what `update` does, with moments that other series share."""
+        """Do as `update` does, with moments that other series share."""
         kinds = set(map(type, values))
         refuse_non_finite(values, kinds)
         changes: list[Detection] = []
@@ -239,7 +250,7 @@ class SeriesWatch(Machine):
         return rows
 
     def _test_season(self) -> None:
-        """Test for an hourly profile; relearn where the result differs from what was known."""
+        """Test for an hourly profile; relearn where the result differs from the known one."""
         season = self._reference.season
         had_profile = season.profile is not None
         if not season.test():

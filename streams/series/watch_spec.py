@@ -17,7 +17,7 @@ class WatchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Parameters
     ----------
     role
-        What the series is to its model.
+        The role of the series in its model.
     kind
         ``auto`` decides from the first values: at most 10 different numbers are categories.
     reference_rows

@@ -1,6 +1,7 @@
 """The conditions of a model's events: one row each, with the alert that reports it.
 
-Rule 1. A new condition is a row here, and the place in `streams.traffic.traffic` that raises it.
+Rule 1. A new condition is a row here, and the place in `streams.traffic.traffic` that raises it;
+        what concerns specs and controls is raised by `streams.model.model`.
 Rule 2. A sentence has aggregates only, never a value of one row: it goes to the log.
 Rule 3. A sentence reads after "Model NAME: ". The summary of its alert ends it, and has at most
         200 characters with a name of 40. The advice stands last.
@@ -30,6 +31,8 @@ ConditionKind = Literal[
     "prediction_refused",
     "outcome_refused",
     "unread",
+    "spec",
+    "control",
 ]
 
 
@@ -198,6 +201,26 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         "their names",
         over="predictions carry no fields that nothing reads",
     ),
+    "spec": ConditionRow(
+        kind="service",
+        series="specs",
+        aspect="unusable",
+        severity="warning",
+        unit="none",
+        lasts="the latest spec cannot be used, the one before it stays in force. Make its profile "
+        "again with this version and apply it",
+        over="a later spec is in force",
+    ),
+    "control": ConditionRow(
+        kind="service",
+        series="controls",
+        aspect="unusable",
+        severity="warning",
+        unit="none",
+        lasts="the latest command about an alert could not be applied and had no effect. Repeat "
+        "it, and report it if that fails too",
+        over="a later command was applied",
+    ),
 }
 
 _KINDS: dict[tuple[str, str], ConditionKind] = {
@@ -205,7 +228,7 @@ _KINDS: dict[tuple[str, str], ConditionKind] = {
 }
 
 
-def kind_of(series: str, aspect: str) -> ConditionKind | None:
+def condition_kind(series: str, aspect: str) -> ConditionKind | None:
     """Return the condition that has this series and aspect; None for those of a series' alert."""
     return _KINDS.get((series, aspect))
 
@@ -216,7 +239,8 @@ def condition_of(kind: ConditionKind, figures: Figures | None = None, also: str 
     Parameters
     ----------
     figures
-        Value and baseline in seconds, or as shares; None for a version, which has none.
+        Value and baseline in seconds, or as shares; None for a version, a spec or a control, which
+        have none.
     also
         A clause that follows the figures of a silence of predictions; names of unread fields.
 

@@ -26,7 +26,7 @@ from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
 from streams.codec import Machine
 from streams.detect.budget import BUDGET_ROWS
 from streams.join.outcome_join import JoinCounts
-from streams.traffic.conditions import ConditionKind, ConditionState, condition_of, kind_of
+from streams.traffic.conditions import ConditionKind, ConditionState, condition_kind, condition_of
 from streams.traffic.daily import DailyDelay, DailyShare
 from streams.traffic.event_rate import EventRate
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
@@ -257,7 +257,7 @@ class TrafficMonitor(Machine):
 
     def accept(self, series: str, aspect: str, now_ms: int) -> None:
         """Take a condition, as it is now, as normal; nothing happens where it is none of these."""
-        kind = kind_of(series, aspect)
+        kind = condition_kind(series, aspect)
         if kind is None:
             return
         if kind in {"prediction_silence", "outcome_silence"}:
@@ -299,9 +299,14 @@ class TrafficMonitor(Machine):
 
     @property
     def _is_any_on(self) -> bool:
-        """Whether a condition must be renewed by the hour."""
+        """Whether a condition may have to be renewed by the hour.
+
+        Refused events count, whether or not they are a condition at present: a model that has had
+        any keeps its hours.
+        """
         are_on = self._due_prediction < NEVER_ROW or self._due_outcome < NEVER_ROW
-        return are_on or self._predictions.is_silent or self._outcomes.is_silent
+        has_refused = bool(self._refused)
+        return are_on or has_refused or self._predictions.is_silent or self._outcomes.is_silent
 
     def _renewed(self, now_ms: int) -> list[ConditionState]:
         """Return the lasting conditions (Rule 4); figures of a day are renewed by the day."""

@@ -43,6 +43,30 @@ def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert (settings.group, settings.partitions) == ("from-flag", 8)
 
 
+@pytest.mark.parametrize(
+    ("prefix", "group", "deployment"),
+    [
+        ("tidegauge.", "tidegauge", "tidegauge"),
+        ("staging.", "tidegauge-staging", "staging"),
+        ("tidegauge.staging.", "tidegauge.staging", "tidegauge.staging"),
+        (".", "tidegauge", "tidegauge"),
+    ],
+)
+def test_the_names_of_group_and_deployment_follow_the_prefix(
+    prefix: str, group: str, deployment: str
+) -> None:
+    settings = load_settings(prefix=prefix)
+
+    assert (settings.group, settings.deployment) == (group, deployment)
+    assert load_settings(prefix=prefix, group="ours", deployment="eu").group == "ours"
+
+
+def test_a_wrong_prefix_is_the_only_problem_that_it_makes() -> None:
+    (line,) = refusal(prefix="a b").splitlines()
+
+    assert "TIDEGAUGE_PREFIX" in line
+
+
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGAUGE_PREFIX", "")
 

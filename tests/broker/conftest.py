@@ -19,8 +19,8 @@ def deploy(prefix: str, tmp_path: Path) -> Iterator[Deploy]:
     """Make a deployment at a broker: ``deploy(broker, dead_letter_ratio="none")``."""
     with ExitStack() as stack:
 
-        def make(broker: Broker, **settings: str) -> Deployment:
-            deployment = Deployment(broker, prefix, tmp_path, **settings)
+        def make(broker: Broker, suffix: str = "", **settings: str) -> Deployment:
+            deployment = Deployment(broker, prefix + suffix, tmp_path, **settings)
             return stack.enter_context(deployment).create_topics()
 
         yield make

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
 from pathlib import Path
 
 import orjson
 
-from tests.broker.deployment import command
+from tests.broker.deployment import ROOT, clean_environment, command
 from tests.kafka import RealKafka
 
 ROWS = 6_000
@@ -39,6 +43,28 @@ def test_the_demo_runs_on_real_kafka_and_refuses_to_run_there_again(
     assert_quiet(summary)
     assert again.returncode != 0
     assert "another --prefix" in " ".join((again.stdout + again.stderr).split())
+
+
+def test_a_worker_that_dies_ends_the_demo_with_a_sentence_and_a_remedy() -> None:
+    with subprocess.Popen(
+        [str(ROOT / "tidegauge"), "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment() | {"PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        started = (re.match(r"Started a worker, process (\d+)", line) for line in process.stdout)
+        worker = next(match for match in started if match)
+        os.kill(int(worker[1]), signal.SIGKILL)
+
+        _, complaints = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert complaints.startswith("Error: The worker ended with exit code -9")
+    assert "Run the demo again" in complaints
+    assert "{" not in complaints
+    assert "Traceback" not in complaints
 
 
 def assert_quiet(summary: Path) -> None:

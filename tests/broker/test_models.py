@@ -106,7 +106,10 @@ def test_a_wrong_spec_changes_nothing_and_is_told_wherever_it_is_noticed(
     assert told.returncode == OperatorError.exit_code
     assert "alert_budge: unknown field; did you mean alert_budget?" in told.stderr
     letter = outputs.of("dead_letters")[0]
-    assert letter["detail"] == "alert_budget: Input should be greater than 0, got -1"
+    assert (
+        letter["detail"]
+        == "alert_budget: Input should be greater than or equal to 0.000001, got -1"
+    )
     shown = models(deployment, "show", "pricing").stdout
     assert "It is refused (alert_budget: " in shown
     assert yaml.safe_load(shown) == {"model_id": "pricing", "owner": "risk"}

@@ -157,10 +157,11 @@ async def test_who_was_never_told_anything_begins_with_what_fires_now(
         await until(lambda: len(receiver.taken()) == 3, "what fires, and what is over since")
 
         events = [post.json() for post in receiver.taken()]
+        name = deployment.settings.deployment
         assert {(each["event_action"], each["dedup_key"]) for each in events} == {
-            ("trigger", firing.fingerprint),
-            ("acknowledge", taken.fingerprint),
-            ("resolve", firing.fingerprint),
+            ("trigger", f"{name}/{firing.fingerprint}"),
+            ("acknowledge", f"{name}/{taken.fingerprint}"),
+            ("resolve", f"{name}/{firing.fingerprint}"),
         }
         assert KEY not in arguments_of(notifier)
         assert await asyncio.to_thread(notifier.terminate) == os.EX_OK

@@ -67,7 +67,7 @@ async def refreshing(
         refresher = Refresher(
             LogReader(Settings(broker=broker.bootstrap)),
             [TopicPartition(topic, 0)],
-            AlertmanagerBook(url, None, resend_s=0.5),
+            AlertmanagerBook(url, "tidegauge", None, resend_s=0.5),
             HttpSender(session, "Alertmanager", url, Backoff(first_s=0.05, longest_s=0.2)),
             lambda: datetime.now(UTC),
         )

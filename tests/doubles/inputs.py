@@ -7,7 +7,7 @@ import orjson
 from schemas.event import Source
 from streams.ingest.accept import accept
 from streams.ingest.records import Accepted, Raw
-from streams.series.profile import check_profile
+from streams.series.profile_check import check_profile
 
 START_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z: tests count their instants from here."""

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from schemas.labelled import Labelled, LabelledRow, RowPosition, encode_labelled
+from schemas.labelled import Labelled, LabelledRow, PairPosition, encode_labelled
 from tests.doubles.inputs import accepted, outcome, prediction
 
 
@@ -26,7 +26,7 @@ def row(
         error,
         Raw(accepted(prediction(model_id=model_id)).payload),
         Raw(accepted(outcome(model_id=model_id)).payload),
-        RowPosition(3, 41, 2),
+        PairPosition(3, 41, 2),
     )
 
 

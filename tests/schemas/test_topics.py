@@ -111,6 +111,10 @@ def test_alerts_and_feedback_are_logged_and_not_what_comes_with_every_pair() -> 
     assert [topic.role for topic in Topics().table() if topic.is_logged] == ["alerts", "feedback"]
 
 
+def test_every_topic_can_be_shown_as_text_except_the_state() -> None:
+    assert [topic.role for topic in Topics().table() if not topic.is_text] == ["state"]
+
+
 def test_a_source_of_each_kind_of_event_is_one_topic() -> None:
     topics = Topics()
 

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from streams.codec import (
     StateVersionError,
     decode,
     encode,
+    failure_of,
 )
 from streams.values import Floats, Value
 
@@ -81,6 +83,12 @@ def test_a_numpy_scalar_is_refused_and_not_rounded() -> None:
         encode(Inner(1, np.float64(0.5)))
 
 
+@pytest.mark.parametrize("array", [np.arange(3), np.zeros(3, np.float32), np.zeros((2, 2))])
+def test_an_array_that_would_be_read_as_another_is_refused(array: np.ndarray) -> None:
+    with pytest.raises(TypeError, match=str(array.dtype)):
+        encode(Outer(array))
+
+
 @given(data=st.binary(max_size=60))
 def test_bytes_of_another_origin_are_refused(data: bytes) -> None:
     with pytest.raises(DamagedSnapshotError):
@@ -110,3 +118,29 @@ def test_fields_that_do_not_fit_are_damage(body: object) -> None:
 
     with pytest.raises(DamagedSnapshotError, match="Inner"):
         decode(data, Inner)
+
+
+# Failures
+
+
+class Panic(BaseException):
+    """As pyo3 raises a panic of Rust: no Exception."""
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def test_an_act_that_succeeds_has_no_failure() -> None:
+    assert failure_of(lambda: 1) is None
+
+
+@pytest.mark.parametrize("error", [Panic("gone"), ValueError("gone"), RecursionError("gone")])
+def test_whatever_is_thrown_is_named(error: BaseException) -> None:
+    assert failure_of(lambda: _raise(error)) == f"{type(error).__name__}: gone"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt(), SystemExit()])
+def test_what_says_nothing_about_the_act_is_raised(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        failure_of(lambda: _raise(error))

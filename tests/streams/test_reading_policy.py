@@ -62,6 +62,15 @@ def test_one_long_reading_is_no_measure_for_the_next() -> None:
     assert policy.is_reading_due(0, 111.02)
 
 
+def test_in_a_backlog_a_long_reading_is_followed_by_its_whole_rest() -> None:
+    policy = policy_of(0)
+    policy.note_reading(0, 100.0, 100.1)
+    policy.note_backlog(0, BEHIND_RECORDS + 1)
+
+    assert not policy.is_reading_due(0, 100.1 + 0.89)
+    assert policy.is_reading_due(0, 100.1 + 0.91)
+
+
 @pytest.mark.parametrize(
     ("took_s", "others_took_s", "rest_s"),
     [(0.01, 0.0, 0.09), (0.1, 0.0, WAIT_AT_MOST_S), (0.1, 0.2, 0.6), (0.01, 0.29, 0.09)],
@@ -100,6 +109,16 @@ def test_a_long_round_is_followed_by_a_longer_time_without_one() -> None:
 
     assert not policy.is_saving_due(100.0 + SAVE_COST - 0.1)
     assert policy.is_saving_due(100.0 + SAVE_COST)
+
+
+def test_a_short_round_after_a_long_one_is_followed_by_the_usual_time() -> None:
+    policy = policy_of(0)
+    policy.begin_round(100.0)
+    policy.note_slice(100.0, 101.0, is_last=True)
+    policy.begin_round(120.0)
+    policy.note_slice(120.0, 120.01, is_last=True)
+
+    assert policy.is_saving_due(122.0)
 
 
 # Status

@@ -22,7 +22,7 @@ class Talk:
     def __init__(self, links: str | None = None) -> None:
         self.now = NOW
         self.board = FiringAlerts()
-        self.book = AlertmanagerBook(SecretStr("http://am:9093/"), links)
+        self.book = AlertmanagerBook(SecretStr("http://am:9093/"), "staging", links)
 
     def status(self, value: bytes | None, key: bytes = KEY) -> None:
         self.board.apply(key, value)
@@ -50,6 +50,7 @@ def test_what_fires_is_posted_as_firing_for_four_minutes() -> None:
 
     assert posted["labels"] == {
         "alertname": "TidegaugeFeatureDrift",
+        "deployment": "staging",
         "model_id": "car_loan",
         "series": "feature/car_value",
         "aspect": "level",

@@ -84,7 +84,9 @@ async def delivered(consumer: ListConsumer, log: Sequence[Alert], expected: int)
             ListReader(log), TOPICS, lambda: datetime(2026, 3, 1, tzinfo=UTC)
         )
         sender = HttpSender(session, "The webhook", url)
-        delivery = Delivery(consumer, start_points, Webhook(url=url), sender)
+        delivery = Delivery(
+            consumer, start_points, Webhook(url=url, deployment="tidegauge"), sender
+        )
         task = asyncio.create_task(delivery.run())
         await until(lambda: len(receiver.taken()) >= expected, f"{expected} transitions")
         await asyncio.sleep(0.05)

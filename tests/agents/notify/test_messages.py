@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,9 +14,10 @@ from tests.doubles.alerts import FINGERPRINT, alert, record
 KEY = "0123456789abcdef0123456789abcdef"
 URL = SecretStr("http://127.0.0.1:1/blue-heron")
 LINKS = "https://example.org/tidegauge/main"
-WEBHOOK = Webhook(url=URL)
-SLACK = Slack(url=URL, links=LINKS)
-PAGERDUTY = PagerDuty(url=URL, key=SecretStr(KEY), links=LINKS)
+STAGING = "staging"
+WEBHOOK = Webhook(url=URL, deployment=STAGING)
+SLACK = Slack(url=URL, deployment=STAGING, prefix="staging.", links=LINKS)
+PAGERDUTY = PagerDuty(url=URL, key=SecretStr(KEY), deployment=STAGING, links=LINKS)
 TAKEN = {"by": "ana", "at": "2018-08-20T07:00:00.000Z", "because": "new <prices>"}
 
 
@@ -35,7 +37,8 @@ def test_a_webhook_is_given_the_record_byte_for_byte() -> None:
 
         assert request is not None
         assert request.body == record(transition)
-        assert request.headers["Idempotency-Key"] == transition.alert_id
+        assert request.headers["Idempotency-Key"] == f"staging/{transition.alert_id}"
+        assert request.headers["Tidegauge-Deployment"] == STAGING
 
 
 @pytest.mark.parametrize(
@@ -47,12 +50,12 @@ def test_a_webhook_is_given_the_record_byte_for_byte() -> None:
         ("resolved", TAKEN, "resolve"),
     ],
 )
-def test_pagerduty_has_one_incident_a_fingerprint(
+def test_pagerduty_has_one_incident_a_fingerprint_of_a_deployment(
     status: str, acknowledged: dict[str, str] | None, action: str
 ) -> None:
     event = told(PAGERDUTY, alert(status, acknowledged=acknowledged))
 
-    assert (event["event_action"], event["dedup_key"]) == (action, FINGERPRINT)
+    assert (event["event_action"], event["dedup_key"]) == (action, f"staging/{FINGERPRINT}")
     assert event["routing_key"] == KEY
 
 
@@ -68,6 +71,7 @@ def test_a_page_says_what_changed_where_and_what_to_do() -> None:
     assert payload["source"] == "car_loan"
     assert payload["timestamp"] == "2018-08-20T06:12:17.152Z"
     assert payload["custom_details"]["value"] == 48_000.0
+    assert payload["custom_details"]["deployment"] == STAGING
     assert event["links"][0]["href"] == f"{LINKS}/docs/runbook.md#feature_drift-level"
     assert b"person" not in orjson.dumps(event)
 
@@ -76,9 +80,11 @@ def test_a_message_says_what_changed_and_how_to_take_it_on() -> None:
     message = told(SLACK, alert())
 
     (attachment,) = message["attachments"]
-    assert message["text"].startswith("FIRING · warning · Model car_loan: feature car_value rose")
+    assert message["text"].startswith(
+        "FIRING · warning · staging · Model car_loan: feature car_value rose"
+    )
     assert "Since 2018-08-20T05:58:00.000Z" in attachment["text"]
-    assert f"`./tidegauge ack {FINGERPRINT}`" in attachment["text"]
+    assert f"`./tidegauge ack {FINGERPRINT} --prefix staging.`" in attachment["text"]
     assert f"<{LINKS}/docs/runbook.md#feature_drift-level|Runbook>" in attachment["text"]
 
 
@@ -119,8 +125,8 @@ def test_who_keeps_a_book_is_told_of_the_end_of_what_is_muted() -> None:
 
 
 def test_without_a_beginning_for_links_there_are_none() -> None:
-    slack = told(Slack(url=URL, links=None), alert())
-    page = told(PagerDuty(url=URL, key=SecretStr(KEY), links=None), alert())
+    slack = told(replace(SLACK, links=None), alert())
+    page = told(replace(PAGERDUTY, links=None), alert())
 
     assert "Runbook" not in slack["attachments"][0]["text"]
     assert page["links"] == []

@@ -180,7 +180,7 @@ def test_a_spec_that_is_wrong_is_a_dead_letter_that_says_how_to_mend_it() -> Non
 
     (sent,) = desk.sender.to(TOPICS.name("dead_letters"))
     assert DeadLetter.model_validate_json(sent.value or b"").detail == (
-        "alert_budget: Input should be greater than 0, got 0; "
+        "alert_budget: Input should be greater than or equal to 0.000001, got 0; "
         "feature: unknown field; did you mean features?"
     )
     assert desk.events() == []

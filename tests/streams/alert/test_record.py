@@ -147,9 +147,8 @@ def test_the_times_are_those_of_the_events() -> None:
         ),
         (
             {"aspect": "spread", "unit": "ratio", "effect": 2.0},
-            "Model car_loan: the spread of feature car_value changed: its standard deviation rose "
-            "from 50.25 to 61.5, since 2026-01-01 00:00 UTC, 40 predictions ago. "
-            "Check its upstream source.",
+            "Model car_loan: the standard deviation of feature car_value rose from 50.25 to 61.5, "
+            "since 2026-01-01 00:00 UTC, 40 predictions ago. Check its upstream source.",
         ),
         (
             {
@@ -160,9 +159,8 @@ def test_the_times_are_those_of_the_events() -> None:
                 "baseline": 0.4,
                 "value": 0.5,
             },
-            "Model car_loan: the distribution of feature car_value shifted: the share of 'web' "
-            "rose from 40.0 % to 50.0 %, since 2026-01-01 00:00 UTC, 40 predictions ago. "
-            "Check its upstream source.",
+            "Model car_loan: the share of 'web' in feature car_value rose from 40.0 % to 50.0 %, "
+            "since 2026-01-01 00:00 UTC, 40 predictions ago. Check its upstream source.",
         ),
         (
             {

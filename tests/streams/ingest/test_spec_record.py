@@ -9,7 +9,7 @@ from streams.ingest.accept import accept
 from streams.ingest.records import Accepted, Raw, Refused
 from streams.ingest.spec_record import read_spec_record
 from streams.series.offline import profile
-from streams.series.profile import check_profile
+from streams.series.profile_check import check_profile
 from streams.series.watch_spec import WatchSpec
 from tests.doubles.core import Json
 from tests.doubles.inputs import START_MS
@@ -47,7 +47,11 @@ def test_a_record_without_a_value_removes_the_model_of_its_key() -> None:
         (b"m", b"{", "the spec is not JSON"),
         (b"m", b"", "the spec is not JSON"),
         (b"m", b'{"alert_budget": NaN}', "the spec is not JSON"),
-        (b"m", b'{"alert_budget": -1}', "alert_budget: Input should be greater than 0, got -1"),
+        (
+            b"m",
+            b'{"alert_budget": -1}',
+            "alert_budget: Input should be greater than or equal to 0.000001, got -1",
+        ),
         (b"m", b'{"alert_bugdet": 1}', "alert_bugdet: unknown field; did you mean alert_budget?"),
         (b"m", b'{"model_id": "n"}', "model_id: is 'n', and the record's key 'm'"),
         (b"m", b"[]", "the spec: Input should be a valid dictionary"),

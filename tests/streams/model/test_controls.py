@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import orjson
 import pytest
+from msgspec.structs import replace
 
 from schemas.wire import LAST_INSTANT_MS, to_epoch_ms, to_rfc3339
 from streams.alert.record import fingerprint_of
@@ -179,3 +181,36 @@ def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
     assert again.monitor.models["m"].snapshot() == steady.monitor.models["m"].snapshot()
     assert {alert["status"] for alert in steady.of("alerts")} == {"firing", "ongoing", "resolved"}
     assert again.monitor.models["m"].counts.controls == 12
+
+
+# A control that cannot be applied, which ingest cannot have written
+
+
+@pytest.mark.parametrize(
+    ("verb", "field", "value"),
+    [
+        ("ack", "by", None),
+        ("mute", "for_s", "7200"),
+        ("mute", "for_s", 1e300),
+        ("ack", "at", 1e300),
+    ],
+)
+def test_a_control_that_cannot_be_applied_has_no_effect(
+    verb: str, field: str, value: object
+) -> None:
+    events = taken_in([*STORY, control(verb, A), control("ack", A, control_id="next")])
+    event = orjson.loads(events[-2].payload) | {field: value}
+    if value is None:
+        del event[field]
+    events[-2] = replace(events[-2], payload=orjson.dumps(event))
+    log = [*log_of(events[:-2]), *log_of(events[-2:-1]), *log_of(events[-1:])]
+
+    played = play(log[:-1])
+
+    *others, alert = played.of("alerts")
+    assert others == UNTOUCHED.of("alerts")
+    assert (alert["kind"], alert["series"], alert["aspect"]) == ("service", "controls", "unusable")
+    counts = played.monitor.models["m"].counts
+    assert (counts.controls, counts.refused_controls) == (0, 1)
+    assert [alert["status"] for alert in play(log).of("alerts")[-2:]] == ["ongoing", "resolved"]
+    assert play_restarting(log).emissions == play(log).emissions

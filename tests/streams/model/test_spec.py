@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from schemas.event import EventRecordError
 from schemas.model_spec import ModelSpec
-from schemas.topics import Topics
+from streams.ingest.records import Accepted
 from streams.model.spec import SpecInForce
-from streams.monitor import Monitor
 from streams.series.offline import profile
 from streams.series.watch_spec import WatchSpec
 from tests.doubles.core import Json, Played, log_of, play, play_restarting, snapshots, taken_in
@@ -389,9 +387,70 @@ def test_how_the_log_is_cut_changes_nothing_but_the_evidence(seed: int) -> None:
     assert told(play(log_of(events, 1 + seed))) == told(play(log_of(events, 500)))
 
 
-def test_a_spec_that_ingest_cannot_have_written_stops_the_worker() -> None:
-    event = accepted(spec(owner="risk"))
-    broken = replace(event, payload=event.payload.replace(b"owner", b"owned"))
+# A spec that cannot be used, which ingest cannot have written
 
-    with pytest.raises(EventRecordError, match="owned: unknown field; did you mean owner"):
-        Monitor(0, Topics()).apply(0, log_of([broken])[0])
+NESTED = "[" * 900 + "]" * 900
+UNUSABLE = [
+    '{"owned": "risk"}',
+    '{"outcome": {"wait_s": 1.8e305}}',
+    '{"alert_budget": 1e-15}',
+    '{"reference": {"profile": {"feature/a": {"reference": {}, "state": "VERHUw=="}}}}',
+    f'{{"reference": {{"profile": {{"error": {{"reference": {{"a": {NESTED}}}, "state": ""}}}}}}}}',
+    "7",
+]
+
+
+def with_unusable(*given: str, after: Values) -> list[Accepted]:
+    """Return the story's events, then specs as they never leave ingest, then more events."""
+    begin, usable = taken_in([*STORY, spec(owner="x"), *after]), accepted(spec(owner="x"))
+    payloads = [b'{"model_id": "m", "spec": %b}' % each.encode() for each in given]
+    at = len(STORY)
+    source = begin[at].source
+    broken = [
+        replace(usable, payload=payload, source=source, offset=offset)
+        for offset, payload in enumerate(payloads)
+    ]
+    rest = [
+        replace(each, offset=each.offset + len(broken)) if each.source == source else each
+        for each in begin[at + 1 :]
+    ]
+    return [*begin[:at], *broken, *rest]
+
+
+@pytest.mark.parametrize("given", UNUSABLE)
+def test_a_spec_that_cannot_be_used_leaves_the_one_before_it_in_force(given: str) -> None:
+    more: Values = [prediction(f"q{row}", features={"a": 3.0}) for row in range(9)]
+
+    played = play(log_of(with_unusable(given, after=more)))
+
+    model = played.monitor.models["m"]
+    assert (model.in_force.spec, model.in_force.version) == (ModelSpec(), 0)
+    assert model.counts.refused_specs == 1
+    assert model.counts.predictions == UNCHANGED.monitor.models["m"].counts.predictions + 9
+    without = play(log_of(taken_in([*STORY, *more])))
+    assert [each for each in alerts(played) if each[0] != "specs"] == alerts(without)
+    [alert] = [each for each in played.of("alerts") if each["series"] == "specs"]
+    assert (alert["kind"], alert["aspect"], alert["status"]) == ("service", "unusable", "firing")
+    assert model.taken == len(STORY) + 1 + 9
+
+
+def test_the_next_spec_that_can_be_used_ends_the_alert() -> None:
+    played = play(log_of(with_unusable(UNUSABLE[0], UNUSABLE[1], after=[spec(owner="risk")])))
+
+    of_specs = [alert for alert in played.of("alerts") if alert["series"] == "specs"]
+    assert [(each["status"], each["spec_version"]) for each in of_specs] == [
+        ("firing", 0),
+        ("resolved", 1),
+    ]
+    assert played.monitor.models["m"].in_force.spec.owner == "risk"
+    assert played.monitor.models["m"].counts.refused_specs == 2
+
+
+def test_unusable_specs_and_restarts_at_every_record_change_no_byte() -> None:
+    log = log_of(with_unusable(*UNUSABLE, after=[spec(owner="risk"), *STORY[:50]]), 100)
+    steady = play(log)
+
+    again = play_restarting(log)
+
+    assert again.emissions == steady.emissions
+    assert snapshots(again.monitor) == snapshots(steady.monitor)

@@ -7,6 +7,7 @@ import pytest
 from streams.codec import DamagedSnapshotError
 from streams.series.offline import profile, watch_of
 from streams.series.watch_spec import WatchSpec
+from tests.doubles.inputs import START_MS
 from tests.doubles.series import FEATURE, numbers
 
 
@@ -41,6 +42,21 @@ def test_a_profile_may_be_made_of_a_sorted_table() -> None:
     made = profile(FEATURE, sorted(np.random.default_rng(1).normal(size=2_000).tolist()))
 
     assert not watch_of(FEATURE, made).is_learning
+
+
+@pytest.mark.parametrize("days", [1.5, 8.5])
+def test_values_that_are_missing_at_the_end_of_a_table_discard_no_reference(days: float) -> None:
+    rows, missing = 2_000, 1_500
+    at_ms = START_MS + (np.arange(rows + missing) * (days * 86_400_000 / rows)).astype(np.int64)
+    daily = 4.0 * np.sin(at_ms[:rows] / 86_400_000 * 2 * np.pi)
+    values = [*(daily + np.random.default_rng(1).normal(size=rows)).tolist(), *[None] * missing]
+
+    made = profile(FEATURE, values, at_ms=at_ms)
+    watch = watch_of(FEATURE, made)
+
+    assert made["reference"] is not None
+    assert not watch.is_learning
+    assert (watch.seen, watch.profile_since) == (0, -1)
 
 
 def test_a_profile_of_another_version_is_refused() -> None:

@@ -65,3 +65,17 @@ def test_a_feature_that_is_not_ignored_any_more_begins_again() -> None:
 
     assert not begun
     assert panel.begins_feature(row)
+
+
+def test_series_that_end_with_one_spec_are_stored_in_the_order_of_their_names() -> None:
+    names = [f"f{number}" for number in range(9)]
+    reference = {"rows": 200}
+    panel = SeriesSet(ModelSpec.model_validate({"reference": reference}))
+    usual: Row = dict.fromkeys(names, 1.0)
+    other: Row = dict.fromkeys(names, 2.0)
+    read(panel, [usual] * 200 + [other])
+    codes = {"categorical": names}
+
+    panel.respec(ModelSpec.model_validate({"reference": reference, "features": codes}), 0)
+
+    assert list(panel.state.ended_alerts) == [f"feature/{name}" for name in names]

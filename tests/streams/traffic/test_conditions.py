@@ -6,7 +6,7 @@ import pytest
 from streams.alert.record import anchor_of
 from streams.change import Figures
 from streams.ingest.unread import MAX_CHARACTERS, MAX_NAMES
-from streams.traffic.conditions import CONDITIONS, ConditionKind, condition_of, kind_of
+from streams.traffic.conditions import CONDITIONS, ConditionKind, condition_kind, condition_of
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
 LONGEST = Figures(8_726_400.0, 8_726_400.0, effect=1e9, rows=9_999_999)
@@ -18,8 +18,8 @@ LARGEST = Figures(0.9999, 0.9999, effect=1e9, rows=9_999_999)
 
 def test_every_condition_has_a_row_of_its_own() -> None:
     assert tuple(CONDITIONS) == KINDS
-    assert [kind_of(row.series, row.aspect) for row in CONDITIONS.values()] == list(KINDS)
-    assert kind_of("feature/age", "level") is None
+    assert [condition_kind(row.series, row.aspect) for row in CONDITIONS.values()] == list(KINDS)
+    assert condition_kind("feature/age", "level") is None
 
 
 def test_every_condition_has_an_entry_in_the_runbook() -> None:

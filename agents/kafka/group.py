@@ -1,0 +1,58 @@
+"""Refuse a consumer group that other topics share.
+
+Kafka divides all topics of a group's members among them. A worker of another prefix would take a
+part of the inputs, and append it to its own log: neither of the two would have all of them.
+
+Rule 1. A worker asks before it joins, and again at its first assignment, before it reads a record:
+        of two that start at the same moment, neither is a member when the other one asks.
+Rule 2. Later it asks no more: a worker that starts in the wrong group does not end those at work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agents.errors import OperatorError
+from agents.kafka.admin import Admin, Member, ask
+from agents.settings import Settings
+
+
+async def check_group(settings: Settings, topics: Iterable[str]) -> bool:
+    """Return whether Kafka has shown the members of the group: it hides them during a rebalance.
+
+    Parameters
+    ----------
+    settings
+        Which cluster and group.
+    topics
+        All topics that workers of this deployment may read, in whatever role.
+
+    Raises
+    ------
+    OperatorError
+        When a member reads another topic, with the names of both.
+    BrokerUnreachableError
+        When the cluster does not answer.
+    """
+
+    async def members(admin: Admin) -> list[Member] | None:
+        return await admin.members(settings.group)
+
+    found = await ask(settings, members)
+    if found is None:
+        return False
+    ours = frozenset(topics)
+    for member in found:
+        if member.topics - ours:
+            raise _shared(settings, member, ours)
+    return True
+
+
+def _shared(settings: Settings, member: Member, ours: frozenset[str]) -> OperatorError:
+    theirs = ", ".join(sorted(member.topics - ours))
+    return OperatorError(
+        f"group {settings.group!r} has a member at {member.host.lstrip('/')} that reads {theirs}; "
+        f"this worker, of prefix {settings.prefix!r}, reads {', '.join(sorted(ours))}. A group "
+        "belongs to one prefix and its inputs: leave TIDEGAUGE_GROUP unset, so that it follows "
+        "the prefix, or correct TIDEGAUGE_PREFIX, or stop the other worker first."
+    )

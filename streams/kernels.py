@@ -1,0 +1,57 @@
+"""All kernels, compiled before the first record.
+
+numba compiles a kernel at its first call for the types of its arguments: a quarter of a minute for
+all of them on a cold machine, in which a worker answers nobody.
+
+Rule 1. Every kernel that Python calls is in `_SIGNATURES`, with the types of its arguments; the
+        kernels that it calls itself are compiled with it.
+Rule 2. No call of the core has other types: it would be compiled at that call.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from numba import float32, float64, int64, intp
+
+from streams.detect import (
+    level_kernel,
+    run_kernel,
+    score_kernel,
+    share_kernel,
+    statistics,
+)
+from streams.season import hour_kernel
+
+_FLOATS, _RUNS, _MINUTES, _PLACES = float64[::1], int64[::1], int64[::1], intp[::1]
+_TABLE, _SINGLES = float64[:, ::1], float32[:, ::1]
+_SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
+    (score_kernel.clipped_scores, (_FLOATS, intp, _FLOATS, _PLACES, _FLOATS)),
+    (level_kernel.run_page_hinkley, (_FLOATS, _FLOATS, _FLOATS)),
+    (level_kernel.run_on_scores, (_FLOATS, _FLOATS, _FLOATS)),
+    (run_kernel.run_equal, (_FLOATS, float64, int64, _RUNS)),
+    (run_kernel.longest_equal, (_FLOATS,)),
+    (share_kernel.run_bernoulli_cusums, (_FLOATS, _FLOATS, _TABLE, _TABLE)),
+    (statistics.mean_and_sd, (_FLOATS, _FLOATS)),
+    (statistics.block_inflation, (_FLOATS,)),
+    (statistics.quantiles, (_FLOATS, _FLOATS, _FLOATS)),
+    (statistics.standardise, (_FLOATS, _FLOATS)),
+    (statistics.innovate, (_FLOATS, float64, _FLOATS, _FLOATS)),
+    (statistics.coarse, (_FLOATS, _PLACES, _FLOATS, _FLOATS, _FLOATS)),
+    (statistics.rank, (_FLOATS, _PLACES, _TABLE)),
+    (statistics.stretch_share, (_TABLE,)),
+    (hour_kernel.adjust, (_FLOATS, _MINUTES, _FLOATS, _FLOATS)),
+    (hour_kernel.count_scores, (_SINGLES, int64, _MINUTES, _FLOATS, _FLOATS)),
+    (hour_kernel.count_hits, (_SINGLES, int64, _MINUTES, _FLOATS)),
+    (hour_kernel.first_late, (_MINUTES, int64, int64)),
+)
+
+
+def compile_all() -> Iterator[bool]:
+    """Compile one kernel after the other; yield for each whether the cache had it.
+
+    The first one is small: whoever announces a wait can do so after it.
+    """
+    for kernel, types in _SIGNATURES:
+        dispatcher: Any = kernel
+        dispatcher.compile(types)
+        yield not dispatcher.stats.cache_misses
