@@ -93,7 +93,7 @@ class Alert(Wire):
     aspect: str = Field(
         description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "
         "type; of the arrival of events: silence, late, missing, orphan, conflicting, fallback, "
-        "error, unseen, clock, refused; of specs and controls: unusable."
+        "error, unseen, clock, refused, unread; of specs and controls: unusable."
     )
     category: str | None = Field(description="The category, where the aspect has one.")
     segment: Segment | None = Field(description="Part of the population; null: all of it.")

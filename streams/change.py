@@ -108,6 +108,8 @@ class Change(Struct, frozen=True, omit_defaults=True):
         The category concerned, for a share or an unseen category.
     moved
         The categories whose shares have moved, the furthest first.
+    left_out
+        Values that the figures of a number leave out, as text: each has a share of its own.
     """
 
     aspect: str
@@ -115,6 +117,13 @@ class Change(Struct, frozen=True, omit_defaults=True):
     figures: Figures = NO_FIGURES
     category: str | None = None
     moved: Shares = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_first_missing(self) -> bool:
+        """Whether it is the first missing value of a series, alone."""
+        is_fact = self.aspect == "missing" and self.detector == "rule"
+        return is_fact and self.figures.rows == 1
 
 
 class Condition(Struct, frozen=True, omit_defaults=True):

@@ -1,7 +1,8 @@
 """The commands to programs that follow from alerts.
 
-Rule 1. A change of the error or of the outcome calls for ``retrain``: the model learned another
-        relation. A feature that drifts alone calls for nothing yet.
+Rule 1. An error that rises, or an outcome that changes, calls for ``retrain``: the model learned
+        another relation. An error that falls calls for nothing, nor does a feature that drifts
+        alone.
 Rule 2. A command names the labelled rows since the estimated onset: the rows to learn from.
 Rule 3. A command's id is made of the alert's id: the same log gives the same command.
 """
@@ -24,7 +25,9 @@ VALID_MS = 7 * 24 * 60 * 60 * 1_000
 
 def calls_for_retraining(alert: Alert) -> bool:
     """Tell whether Rule 1 applies: when the alert fires, not while it lasts."""
-    return alert.status == "firing" and (alert.kind, alert.aspect) in _OF_TRUTH
+    is_better = alert.kind == "performance" and alert.direction == "down"
+    is_of_truth = (alert.kind, alert.aspect) in _OF_TRUTH
+    return alert.status == "firing" and is_of_truth and not is_better
 
 
 def retrain(alert: Alert, rows: LabelledRange, detected_ms: int) -> Feedback:

@@ -41,6 +41,10 @@ FOLLOWERS = ("error", "score", "prediction")
 SMALL, LARGE = 0.2, 0.5
 """Effects, in standard deviations, below and above which a drift is more, and less, than usual."""
 
+FEW_MISSING = 0.01
+"""Share of missing values of a column that had none, below which they are no more than news: as
+small as the share of a category that is not watched by itself. By judgement."""
+
 
 class TransitionContext(Struct, frozen=True, kw_only=True):
     """The place and the time of a transition.
@@ -320,6 +324,8 @@ def _categories(transition: Transition) -> tuple[CategoryShare, ...]:
 def _severity(transition: Transition, followers: tuple[str, ...]) -> Severity:
     if transition.condition is not None:
         return transition.condition.severity
+    if transition.aspect == "missing" and transition.change.detector == "rule":
+        return "info" if (transition.change.figures.value or 0.0) < FEW_MISSING else "warning"
     if not ASPECTS[transition.aspect].is_drift:
         return ASPECTS[transition.aspect].severity
     if transition.role == "error":

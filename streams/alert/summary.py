@@ -1,12 +1,14 @@
 """Summarise the transition of an alert in one sentence for an on-call engineer.
 
 Rule 1. A sentence has aggregates only, never a value of one row: it goes to the log. A category
-        outside the reference stands in its field alone.
+        outside the reference stands in its field alone, until its share has raised an alarm.
 Rule 2. A sentence is one line of at most ``MAX_CHARACTERS``. Names of other
         series are left out first; then names are cut in the middle.
 Rule 3. "Normal" is the first reference of the series. The advice stands last.
 """
 
+import math
+import sys
 from collections.abc import Sequence
 
 from schemas.wire import to_rfc3339
@@ -19,6 +21,13 @@ MAX_CHARACTERS = 200
 """The length of a summary: two lines of a terminal, and one push notification."""
 MAX_NAMED = 3
 """Other series named in a sentence; the alert has all of them."""
+
+DIGITS = 4
+"""Significant digits of a figure, unless the difference of two needs more."""
+MAX_WHOLE = 12
+"""Digits before the point; a greater figure has an exponent."""
+DOUBLE_DIGITS = 15
+"""Decimal digits that a double holds of any number."""
 
 _FORMS = ((MAX_NAMED, 256), (1, 256), (0, 256), (0, 32), (0, 16), (0, 12))
 """Other series named, and characters of a name: the first form that is short enough is taken."""
@@ -87,6 +96,8 @@ def _remarks(transition: Transition, others: Sequence[str]) -> list[str]:
 def _event(transition: Transition, since: str, took: str, width: int) -> str:
     """Return the clause about the change."""
     subject = _subject(transition.series, width)
+    if transition.change.left_out and transition.status != "resolved":
+        subject += f" (without {_cut(', '.join(transition.change.left_out), width)})"
     if transition.status == "resolved":
         return f"{_end(transition, subject)}, after {took}"
     if transition.condition is not None:
@@ -94,11 +105,11 @@ def _event(transition: Transition, since: str, took: str, width: int) -> str:
     aspect, figures = ASPECTS[transition.aspect], transition.change.figures
     words = {"subject": subject, "category": _quoted(transition.change.category, width)}
     is_share = figures.unit == "odds_ratio" or not aspect.is_drift
-    now, normal = (_figure(each, is_share=is_share) for each in (figures.value, figures.baseline))
+    now, normal = _pair(figures.value, figures.baseline, is_share=is_share)
     if transition.status == "ongoing":
         clause = aspect.ongoing.format(**words, value=now, baseline=normal, size=_size(figures))
         return f"still not normal after {took}: {clause}"
-    if transition.aspect == "missing" and transition.change.detector == "rule":
+    if transition.change.is_first_missing:
         clause = f"{subject} has its first missing value"
     else:
         went = {"up": "rose", "down": "fell"}.get(figures.direction or "", "changed")
@@ -162,12 +173,47 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _figure(figure: float | None, *, is_share: bool) -> str:
-    if figure is None:
-        return "unknown"
+def _pair(now: float | None, normal: float | None, *, is_share: bool) -> tuple[str, str]:
+    """Return two figures with enough digits to tell them apart.
+
+    Examples
+    --------
+    >>> _pair(48.8606, 48.8566, is_share=False), _pair(155.5, 99.94, is_share=False)
+    (('48.8606', '48.8566'), ('155.5', '99.94'))
+    >>> _pair(0.996, 0.992, is_share=True)
+    ('99.60 %', '99.20 %')
+    """
+    unit, scale = (" %", 100.0) if is_share else ("", 1.0)
+    shown = [None if each is None else scale * each for each in (now, normal)]
+    decimals = _decimals_apart(shown[0], shown[1])
+    first, second = (
+        "unknown" if each is None else _figure(each, decimals, is_share=is_share) + unit
+        for each in shown
+    )
+    return first, second
+
+
+def _decimals_apart(now: float | None, normal: float | None) -> int:
+    """Return the decimals at which the last digit is at most a tenth of the difference.
+
+    Below 0 for tens, hundreds and so on; the least there is where there is no difference.
+    """
+    gap = 0.0 if now is None or normal is None else abs(now - normal)
+    if now is None or normal is None or not 0 < gap < math.inf:
+        return -sys.float_info.max_10_exp
+    known = DOUBLE_DIGITS - max(math.log10(max(abs(now), abs(normal))), 0)
+    return math.ceil(min(1 - math.log10(gap), known))
+
+
+def _figure(figure: float, decimals: int, *, is_share: bool) -> str:
     if is_share:
-        return f"{100 * figure:.1f} %"
-    return f"{figure:,.0f}" if 1e3 <= abs(figure) < 1e12 else f"{figure:,.4g}"
+        return f"{figure:.{max(decimals, 1)}f}"
+    whole = math.floor(math.log10(abs(figure))) + 1 if figure else -DIGITS
+    if -DIGITS < whole <= MAX_WHOLE and decimals > max(DIGITS - whole, 0):
+        return f"{figure:,.{decimals}f}"
+    if DIGITS <= whole <= MAX_WHOLE:
+        return f"{figure:,.0f}"
+    return f"{figure:,.{min(max(DIGITS, whole + decimals), DOUBLE_DIGITS)}g}"
 
 
 def _size(figures: Figures) -> str:

@@ -41,8 +41,9 @@ class Categories(Struct, frozen=True, kw_only=True):
     rows
         Rows counted.
     watched
-        The categories common enough to be watched by their shares, the commonest first. Their
-        codes are 0, 1, ..; all others together have the code ``len(watched)``.
+        The categories common enough to be watched by their shares, the commonest first, and a
+        rarer one that has most of the remaining rows. Their codes are 0, 1, ..; all others
+        together have the code ``len(watched)``.
     counts
         The rows of each of them.
     others
@@ -69,10 +70,11 @@ class Categories(Struct, frozen=True, kw_only=True):
         occurred once (Good 1953): without such rows a new category is a finding.
         """
         counts = Counter(values).most_common()
-        watched = [
-            (value, rows) for value, rows in counts if rows >= MIN_CATEGORY_SHARE * len(values)
-        ]
-        kept = watched[:MAX_CATEGORIES]
+        least = MIN_CATEGORY_SHARE * len(values)
+        common = sum(rows >= least for _, rows in counts[:MAX_CATEGORIES])
+        kept, rest = counts[:common], counts[common:]
+        if kept and rest and 2 * rest[0][1] > sum(rows for _, rows in rest):
+            kept.append(rest[0])  # a fall of the commonest would be another name for its rise
         return cls(
             rows=len(values),
             watched=tuple(value for value, _ in kept),

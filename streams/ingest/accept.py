@@ -4,7 +4,8 @@ Rule 1. Size is checked before anything is decoded.
 Rule 2. A refused record becomes one dead letter, with a reason and its source position. A refused
         prediction or outcome that names its model also becomes an event of that model, which holds
         the reason and nothing of the input.
-Rule 3. An accepted event has one form: instants as epoch milliseconds, no unknown fields.
+Rule 3. An accepted event has one form: instants as epoch milliseconds, no unknown fields. Of a
+        prediction without features the names of these are kept (`streams.ingest.unread`).
 """
 
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.dead_letter import explain, refuse, with_model
 from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.spec_record import ProfileCheck, read_spec_record, refuse_profile
+from streams.ingest.unread import UNREAD, unread_fields
 
 MAX_DETAIL_CHARACTERS = 1_000
 """Characters of a dead letter's detail about a spec: some ten fields with their remedies."""
@@ -106,7 +108,11 @@ def _accept_other(raw: Raw, value: bytes) -> Accepted | Refused:
         return with_model(refuse(raw, *explain(value, error)), value)
     at_ms = event.__dict__[_INSTANT_OF[kind]]
     given = event.__pydantic_fields_set__
-    payload = encode({name: v for name, v in event.__dict__.items() if name in given})
+    kept = {name: v for name, v in event.__dict__.items() if name in given}
+    if kind == "prediction" and not kept.get("features"):
+        unread = unread_fields(value)
+        kept |= {} if unread is None else {UNREAD: unread}
+    payload = encode(kept)
     logged_at = at_ms if raw.logged_at is None else raw.logged_at
     return Accepted(raw.source, raw.offset, logged_at, event.model_id, at_ms, payload)
 

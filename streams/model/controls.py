@@ -48,6 +48,8 @@ def apply_control(
     happened: Event = "muted"
     match event["verb"]:
         case "ack":
+            if note.because is None and state.acknowledged is not None:
+                note = note._replace(because=state.acknowledged.because)
             state.acknowledged, happened = note, "acknowledged"
         case "accept":
             return _accept(state, series, note, at)

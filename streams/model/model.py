@@ -24,12 +24,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from schemas.event import EventKind
+from schemas.fast import encode as encode_event
 from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError, parse_spec
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.alert.transition import Transition
 from streams.codec import StateVersionError, decode, encode, failure_of
 from streams.emission import Arrival, Emission, EventRow, Place
+from streams.ingest.unread import UNREAD
 from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,
@@ -293,14 +295,28 @@ class ModelMonitor:
             ended = self._pending.settled().become_regression(now_ms)
             self._publish(ended, self._row(arrival, at_ms))
         features, score = event.get("features") or _NO_FEATURES, event.get("score")
+        payload = arrival.payload
+        if features is _NO_FEATURES and UNREAD in event:
+            payload = self._on_unread(arrival)
         if score is None:
             score = _top_score(event)
         self._pending.before_prediction(score, features, is_young=self.is_young)
         self._pending.add_prediction(self._row(arrival, at_ms, (features, score, answer)))
-        waiting = WaitingPrediction(arrival.payload, answer, at_ms)
+        waiting = WaitingPrediction(payload, answer, at_ms)
         outcome = join.on_prediction(prediction_id, waiting, now_ms)
         if outcome is not None:
             self._on_pair(waiting, outcome, arrival)
+
+    def _on_unread(self, arrival: Arrival) -> bytes:
+        """Take in that nothing reads the fields of a prediction; return it without their names."""
+        event = dict(arrival.event)
+        unread = event.pop(UNREAD)
+        names, more = ", ".join(unread["names"]), unread["fields"] - len(unread["names"])
+        verdicts = self.traffic.on_unread(
+            self.counts.predictions, f"{names} and {more} more" if more else names, self._now_ms
+        )
+        self._on_conditions(verdicts, arrival)
+        return encode_event(event)
 
     def _on_outcome(self, arrival: Arrival) -> None:
         event, now_ms, counts = arrival.event, self._now_ms, self.join.counts

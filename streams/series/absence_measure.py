@@ -12,7 +12,7 @@ from streams.codec import Machine
 from streams.series.detection import Detection
 from streams.series.inputs import family_of
 from streams.series.recovery_measures import BlockResult
-from streams.values import Scalar
+from streams.values import Scalar, odds_of
 
 ABSENCE_ROWS = 500
 """Values. None among 500 bounds the share at 0.6 % with a confidence of 95 % (rule of three)."""
@@ -79,11 +79,13 @@ class AbsenceMeasure(Machine, tag="absence"):
         rows, hits = self._rows, self._hits
         self._rows = self._hits = 0
         is_share = self.aspect in {"missing", "unseen", "type"}
+        odds_ratio = odds_of(hits / rows, rows) / odds_of(0.0, rows)
         return BlockResult(
             is_back=hits == 0,
             figures=Figures(
                 value=hits / rows if is_share else None,
                 baseline=0.0 if is_share else None,
+                effect=odds_ratio if self.aspect == "missing" else None,
                 direction="up" if is_share else None,
             ),
         )

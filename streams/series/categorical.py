@@ -2,8 +2,9 @@
 
 Rule 1. The categories common enough to have a share worth watching are watched one by one, the
         rest together (`streams.detect.sample.Categories`).
-Rule 2. Of two categories only one is watched, for the other follows: of an error, that a
-        prediction was wrong; else the rarer.
+Rule 2. Of an error only the wrong predictions are watched, and of two categories only the rarer:
+        the share of the other follows. Where a third one would be no finding, the rest is watched
+        as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,6 +83,11 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
         return self._watched
 
     @property
+    def named(self) -> tuple[Value, ...]:
+        """The categories that are not part of the rest."""
+        return self._categories.watched
+
+    @property
     def is_settled(self) -> bool:
         """Whether even a short reference shows the series; one category alone never does."""
         return len(self._categories.watched) + self._categories.others > 1 and super().is_settled
@@ -123,7 +129,7 @@ def categories_of(values: Sequence[Value], role: SeriesRole, kind: str) -> Categ
     kind
         As in `streams.series.watch_spec.WatchSpec`.
     """
-    if isinstance(values[0], bool) and kind != "categorical":
+    if isinstance(values[0], bool) and set(map(type, values)) == {bool}:
         return Categories.of_truth(values)
     is_text = isinstance(values[0], str) or kind == "categorical"
     if is_text:
@@ -139,10 +145,12 @@ def categories_of(values: Sequence[Value], role: SeriesRole, kind: str) -> Categ
 
 def watched_codes(categories: Categories, role: SeriesRole) -> list[int]:
     """Return the codes of the categories that are watched by their shares (Rule 2)."""
-    if len(categories.watched) == 2 and categories.others == 0:
-        is_error = role == "error" and True in categories.watched
-        return [categories.watched.index(True) if is_error else 1]
-    return list(range(len(categories.watched) + 1))
+    watched, rest = categories.watched, len(categories.watched)
+    if role == "error" and True in watched:
+        return [watched.index(True)]
+    if rest > 2 or categories.others:
+        return list(range(rest + 1))
+    return [1] if categories.is_closed else [1, rest]
 
 
 def watched_names(categories: Categories, role: SeriesRole) -> tuple[Value | None, ...]:

@@ -35,4 +35,5 @@ class Detection(Change, frozen=True, kw_only=True):
             figures=self.figures,
             category=self.category,
             moved=self.moved,
+            left_out=self.left_out,
         )

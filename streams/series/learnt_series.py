@@ -43,6 +43,11 @@ class LearntSeries(Machine):
         """The categories watched by their shares, None for the rest, in order."""
         return ()
 
+    @property
+    def left_out(self) -> tuple[Value, ...]:
+        """The values that the mean and the spread of a number leave out."""
+        return ()
+
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds, for equal parts of so many false alarms per 10,000 values."""
         detectors = self.detectors

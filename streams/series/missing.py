@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from streams.change import Figures, Finding
 from streams.codec import Machine
 from streams.detect.share import ShareDetector
-from streams.values import Floats
+from streams.values import Floats, odds_of
 
 MAX_QUIET_ROWS = 64_000
 """Inputs: the default reference of 2,000, doubled five times. It bounds the flags kept."""
@@ -98,12 +98,18 @@ class MissingRule(Machine):
             hits = np.flatnonzero(flags)
             if len(hits) == 0:
                 return None
-            share = 1 / (self._rows + int(hits[0]) + 1)
+            rows = self._rows + int(hits[0]) + 1
             return Finding(
                 row=int(hits[0]),
                 aspect="missing",
                 detector="rule",
-                figures=Figures(value=share, baseline=0.0, direction="up"),
+                figures=Figures(
+                    value=1 / rows,
+                    baseline=0.0,
+                    effect=odds_of(1 / rows, rows) / odds_of(0.0, rows),
+                    unit="odds_ratio",
+                    direction="up",
+                ),
             )
         if self._detector is None:
             return None

@@ -281,7 +281,10 @@ class MonitoredSeries(Machine):
             recovery.check.measure.add_change(detection, value)
             return []
         check = recovery_check_of(detection, value)
-        self._recoveries[aspect] = _Recovery(check, detection.figures.rows)
+        recovery = _Recovery(check, detection.figures.rows)
+        if detection.is_first_missing:
+            recovery.settling_blocks = 1  # whether it is one value or the column, this block shows
+        self._recoveries[aspect] = recovery
         state = self._alerts.setdefault(aspect, AlertState(self.name, self.role, aspect))
         state.change = detection.change
         return state.on("held change" if rules.hold else "change", stretch.now_ms(row), rules)

@@ -10,7 +10,7 @@ Rule 2. A heap (a code, a round number, the end of a scale) is watched by its sh
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from msgspec.structs import replace
@@ -43,6 +43,13 @@ class CoarseSummary(TypedDict):
     inflation: float
 
 
+class Moments(TypedDict):
+    """Mean and standard deviation."""
+
+    mean: float
+    sd: float
+
+
 class NumericSummary(TypedDict):
     """A reference of numbers, for display and for the check whether the series is back."""
 
@@ -52,6 +59,7 @@ class NumericSummary(TypedDict):
     quantiles: dict[str, float]
     atoms: list[float]
     scores: CoarseSummary | None
+    without_atoms: NotRequired[Moments]
 
 
 class NumericSeries(LearntSeries, tag="numeric"):
@@ -99,6 +107,11 @@ class NumericSeries(LearntSeries, tag="numeric"):
     def detectors(self) -> Detectors:
         """The detector of mean and spread, and that of the shares of atoms and heaps."""
         return tuple(each for each in (self._numbers, self._shares) if each is not None)
+
+    @property
+    def left_out(self) -> tuple[Value, ...]:
+        """The atoms."""
+        return self._atoms
 
     def run(
         self, values: Sequence[Value], x: Floats | None, expected: Floats | None
@@ -180,7 +193,7 @@ def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> 
     mean, sd = sample.moments
     places = [max(math.ceil(len(sample) * point - 1), 0) for point in _POINTS.values()]
     quantiles = dict(zip(_POINTS, sample.ordered[places].tolist(), strict=True))
-    return {
+    summary: NumericSummary = {
         "rows": len(sample),
         "mean": mean,
         "sd": sd,
@@ -188,6 +201,10 @@ def _numeric_summary(sample: Sample, atoms: Sequence[float], smooth: Sample) -> 
         "atoms": list(atoms),
         "scores": _coarse_summary(smooth, quantiles),
     }
+    if atoms and len(smooth) >= MIN_SMOOTH_ROWS:
+        mean, sd = smooth.moments
+        summary["without_atoms"] = {"mean": mean, "sd": sd}
+    return summary
 
 
 def _coarse_summary(smooth: Sample, quantiles: dict[str, float]) -> CoarseSummary | None:

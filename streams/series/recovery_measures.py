@@ -72,6 +72,7 @@ class BlockResult(NamedTuple):
             figures=replace(self.figures, unit=change.figures.unit, rows=rows),
             category=self.category or change.category,
             moved=self.moved,
+            left_out=change.left_out,
         )
 
 
@@ -135,12 +136,13 @@ class NumberMeasure(Machine, tag="numbers"):
         size = _log_ratio(change.figures.effect) if is_spread else change.figures.effect
         bound, rows = _bound_of(size, scores["inflation"] / (2 if is_spread else 1))
         knots, knot_scores = coarse_knots(reference["quantiles"])
+        moments = reference.get("without_atoms") or reference
         return cls(
             change.aspect,
             rows,
             bound,
-            reference["mean"],
-            reference["sd"],
+            moments["mean"],
+            moments["sd"],
             scores["mean"],
             scores["sd"],
             np.asarray(knots, dtype=np.float64),
@@ -301,7 +303,11 @@ class ShareMeasure(Machine, tag="shares"):
             for name, baseline, bound in self._bounds
         )
         value = counts.get(name, 0) / rows
-        moved = [(each, share, counts.get(each, 0) / rows) for each, share in self._shares.items()]
+        usual = dict(self._shares)
+        for each, share, _ in self._bounds:
+            if each:  # missing values have no name
+                usual.setdefault(each, share)
+        moved = [(each, share, counts.get(each, 0) / rows) for each, share in usual.items()]
         moved.sort(key=lambda one: -abs(_angle(one[2]) - _angle(one[1])))
         return BlockResult(
             is_back=furthest < 1,

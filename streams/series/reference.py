@@ -18,13 +18,13 @@ from streams.codec import Machine
 from streams.detect.sample import Categories, Sample
 from streams.season.hour_profile import Timestamps
 from streams.season.seasonality import Seasonality
-from streams.series.categorical import Hourly, categories_of, watched_names
+from streams.series.categorical import CategorySeries, Hourly, categories_of, watched_names
 from streams.series.inputs import CleanColumn
 from streams.series.kinds import Series, learn_series, wanders
 from streams.series.stuck import StuckRule
 from streams.series.unseen import UnseenRule
 from streams.series.watch_spec import WatchSpec
-from streams.values import Floats, Value
+from streams.values import OTHER, Floats, Value, text_of
 
 TRUSTED_RUN_ROWS = 1_000
 """Values from which the longest run of a reference is known well enough to call a run stuck: half
@@ -115,8 +115,18 @@ class SeriesReference(Machine):
             self.season.read(column.values, column.x, column.moments.minutes, rest)
 
     def category(self, index: int | None) -> str | None:
-        """Return the category that a finding names by its place."""
-        return None if index is None or self.series is None else self.series.category(index)
+        """Return the category that a finding names by its place.
+
+        The rest has the name of a category where it can hold no other.
+        """
+        series, unseen = self.series, self.unseen
+        if index is None or series is None:
+            return None
+        name = series.category(index)
+        if name != OTHER or unseen is None or not isinstance(series, CategorySeries):
+            return name
+        only = unseen.only_beside(series.named)
+        return name if only is None else text_of(only)
 
     def learn(
         self,

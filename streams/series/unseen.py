@@ -63,6 +63,11 @@ class UnseenRule(Machine):
         """Whether none of these values is unseen."""
         return self._known is None or not set(values).difference(self._known)
 
+    def only_beside(self, named: Iterable[Value]) -> Value | None:
+        """Return the category known beside these; None where there is no such one, or several."""
+        beside = (self._known or {}).keys() - set(named)
+        return beside.pop() if len(beside) == 1 else None
+
     def keep(self, rows: int) -> None:
         """Count so many values, all of them known."""
         self._rows += rows

@@ -336,6 +336,9 @@ class SeriesWatch(Machine):
             self._learning.pause()
             return []
         category = reference.category(finding.category_index)
+        left_out: tuple[str, ...] = ()
+        if reference.series is not None and ASPECTS[finding.aspect].recovery == "numbers":
+            left_out = tuple(map(text_of, reference.series.left_out))
         moved = tuple(
             (name, before, now)
             for index, before, now in finding.moved[:MAX_MOVED]
@@ -344,7 +347,8 @@ class SeriesWatch(Machine):
         reference.season.note(finding)
         self._learning.leave_reference()
         self._relearn()
-        return [self._detection(finding, start, category, moved, reference.season.profile)]
+        found = self._detection(finding, start, category, moved, reference.season.profile)
+        return [replace(found, left_out=left_out)]
 
     def _detection(
         self,

@@ -30,6 +30,7 @@ ConditionKind = Literal[
     "conflicting",
     "prediction_refused",
     "outcome_refused",
+    "unread",
     "spec",
     "control",
 ]
@@ -53,8 +54,8 @@ class ConditionRow(Struct, frozen=True, kw_only=True):
         The unit of its effect.
     lasts
         The sentence while it lasts, with ``{value}``, ``{normal}`` and ``{rows}``, and ``{also}``
-        for a silence of predictions. Value and normal are durations where the unit is a ratio, and
-        shares elsewhere.
+        for a silence of predictions and for unread fields. Value and normal are durations where the
+        unit is a ratio, and shares elsewhere.
     over
         The clause when it is over; the duration follows it.
     """
@@ -190,6 +191,16 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         "dead letters and check the last deployment of their producer",
         over="the share of refused outcomes is back to normal",
     ),
+    "unread": ConditionRow(
+        kind="service",
+        series="predictions",
+        aspect="unread",
+        severity="info",
+        unit="none",
+        lasts="{rows} predictions have no features, but fields that nothing reads: {also}. Check "
+        "their names",
+        over="predictions carry no fields that nothing reads",
+    ),
     "spec": ConditionRow(
         kind="service",
         series="specs",
@@ -231,7 +242,7 @@ def condition_of(kind: ConditionKind, figures: Figures | None = None, also: str 
         Value and baseline in seconds, or as shares; None for a version, a spec or a control, which
         have none.
     also
-        A clause that follows the figures of a silence of predictions.
+        A clause that follows the figures of a silence of predictions; names of unread fields.
 
     Examples
     --------

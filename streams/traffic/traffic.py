@@ -30,6 +30,7 @@ from streams.traffic.conditions import ConditionKind, ConditionState, condition_
 from streams.traffic.daily import DailyDelay, DailyShare
 from streams.traffic.event_rate import EventRate
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
+from streams.traffic.unread import UnreadFields
 from streams.traffic.versions import Versions
 
 BUDGET_SHARE = 0.05
@@ -78,6 +79,7 @@ class TrafficMonitor(Machine):
     _day_counts: dict[ConditionKind, tuple[int, int]] = field(default_factory=dict)
     _late: DailyDelay = field(default_factory=DailyDelay)
     _versions: Versions = field(default_factory=Versions)
+    _unread: UnreadFields | None = None
     _due_prediction: int = NEVER_ROW
     _due_outcome: int = NEVER_ROW
 
@@ -145,6 +147,9 @@ class TrafficMonitor(Machine):
             states.append(self._state_of("prediction_silence", now_ms))
         if self._update_version(version, row):
             states.append(self._state_of("version", now_ms))
+        if self._unread is not None and row >= self._unread.due_row:
+            states += [self._unread_state("", is_on=False)] if self._unread.is_told else []
+            self._unread = None
         hits: dict[ConditionKind, bool] = {
             "fallback": status == "fallback",
             "error": status == "error",
@@ -154,6 +159,15 @@ class TrafficMonitor(Machine):
         states += self._on_valid("prediction", row, now_ms)
         self._set_due_rows()
         return states
+
+    def on_unread(self, row: int, names: str, now_ms: int) -> Sequence[ConditionState]:
+        """Take in that a prediction has no features, but fields that nothing reads: ``names``."""
+        is_first = self._unread is None
+        self._unread = self._unread or UnreadFields()
+        is_told_now = self._unread.on_hit(row)
+        if is_first:  # at the row that is due now, a later one is set
+            self._set_due_rows()
+        return (self._unread_state(names, is_on=True),) if is_told_now else ()
 
     def on_outcome(
         self, *, row: int, at_ms: int, now_ms: int, is_conflicting: bool
@@ -364,7 +378,10 @@ class TrafficMonitor(Machine):
         of_predictions = (*OF_PREDICTIONS, REFUSED["prediction"])
         of_outcomes = (*OF_OUTCOMES, REFUSED["outcome"])
         known = self._versions.due_row or NEVER_ROW
-        self._due_prediction = min(known, *(due.get(kind, NEVER_ROW) for kind in of_predictions))
+        read = NEVER_ROW if self._unread is None else self._unread.due_row
+        self._due_prediction = min(
+            known, read, *(due.get(kind, NEVER_ROW) for kind in of_predictions)
+        )
         self._due_outcome = min(due.get(kind, NEVER_ROW) for kind in of_outcomes)
 
     def _state_of(self, kind: ConditionKind, now_ms: int) -> ConditionState:
@@ -381,15 +398,19 @@ class TrafficMonitor(Machine):
         figures = Figures(share.share, share.normal, share.odds_ratio, rows=share.rows)
         return ConditionState(condition_of(kind, figures), share.is_on)
 
+    def _unread_state(self, names: str, *, is_on: bool) -> ConditionState:
+        rows = 0 if self._unread is None else self._unread.rows
+        return ConditionState(condition_of("unread", Figures(rows=rows), names), is_on)
+
     def _silence(self, kind: ConditionKind, now_ms: int) -> ConditionState:
         pattern = self._pattern_of(kind)
-        elapsed_ms = now_ms - pattern.last_ms
-        normal_ms = pattern.normal_ms(now_ms // HOUR_MS)
-        also = "; no outcomes arrive either" if self._outcomes.last_ms else ""
-        if self._outcomes.last_ms > self._predictions.last_ms + SHORTEST_MS:
+        hour, outcomes = now_ms // HOUR_MS, self._outcomes
+        elapsed_ms, normal_ms = now_ms - pattern.last_ms, pattern.normal_ms(hour)
+        also = "; no outcomes arrive either" if outcomes.last_ms else ""
+        is_recent = now_ms - outcomes.last_ms <= outcomes.allowed_ms(hour)
+        if is_recent and outcomes.last_ms > self._predictions.last_ms + SHORTEST_MS:
             also = "; outcomes still arrive"
-        ratio = elapsed_ms / max(normal_ms, 1)
-        figures = Figures(elapsed_ms / 1_000, normal_ms / 1_000, ratio)
+        figures = Figures(elapsed_ms / 1_000, normal_ms / 1_000, elapsed_ms / max(normal_ms, 1))
         return ConditionState(condition_of(kind, figures, also), pattern.is_silent)
 
     def _pattern_of(self, kind: ConditionKind) -> ArrivalPattern:

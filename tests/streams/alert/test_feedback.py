@@ -63,6 +63,14 @@ def test_a_change_of_the_error_or_the_outcome_calls_for_retraining(kind: str) ->
     assert calls_for_retraining(ALERT.model_copy(update={"kind": kind}))
 
 
+@pytest.mark.parametrize("aspect", ["level", "spread", "share"])
+def test_an_error_that_falls_calls_for_nothing(aspect: str) -> None:
+    better = ALERT.model_copy(update={"aspect": aspect, "direction": "down"})
+
+    assert not calls_for_retraining(better)
+    assert calls_for_retraining(better.model_copy(update={"kind": "labels"}))
+
+
 @pytest.mark.parametrize("kind", ["feature_drift", "prediction_drift", "data_quality"])
 def test_any_other_change_alone_calls_for_nothing(kind: str) -> None:
     assert not calls_for_retraining(ALERT.model_copy(update={"kind": kind}))

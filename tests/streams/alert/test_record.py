@@ -214,9 +214,40 @@ def test_the_sentence_says_what_happened(fields: dict[str, object], sentence: st
     assert alert(**fields).summary == sentence
 
 
-@pytest.mark.parametrize("figure", [1e300, -1e300, 1e-300])
-def test_a_sentence_stays_short_whatever_the_figures(figure: float) -> None:
-    assert len(alert(value=figure, baseline=-figure).summary) <= 200
+@pytest.mark.parametrize("figure", [1e300, -1e300, 1e-300, 5e-324])
+@pytest.mark.parametrize("normal", [-1.0, 0.0, 1.0])
+def test_a_sentence_stays_short_whatever_the_figures(figure: float, normal: float) -> None:
+    assert len(alert(value=figure, baseline=normal * figure).summary) <= 200
+
+
+@pytest.mark.parametrize(
+    ("normal", "now", "words"),
+    [
+        (1_013.2, 1_013.8, "from 1,013.20 to 1,013.80 "),
+        (48.8566, 48.8606, "from 48.8566 to 48.8606 "),
+        (1.0, 1.00005, "from 1.000000 to 1.000050 "),
+        (20_458.9, 21_458.9, "from 20,459 to 21,459 "),
+        (1e15, 1.0001e15, "from 1e+15 to 1.0001e+15 "),
+        (0.0, 0.0213, "from 0 to 0.0213 "),
+    ],
+)
+def test_figures_that_differ_are_written_so_that_they_differ(
+    normal: float, now: float, words: str
+) -> None:
+    assert words in alert(baseline=normal, value=now).summary
+
+
+def test_a_mean_that_leaves_values_out_names_them() -> None:
+    fired, goes_on = alert(left_out=("0", "12.5")), alert(left_out=("0",), status="ongoing")
+
+    assert "feature car_value (without 0, 12.5) rose from 50.25 to 61.5" in fired.summary
+    assert "feature car_value (without 0) is 61.5, normally 50.25" in goes_on.summary
+
+
+def test_shares_that_differ_by_less_than_a_point_have_more_digits() -> None:
+    rare = alert(aspect="share", category="x", unit="odds_ratio", baseline=0.0012, value=0.0085)
+
+    assert "from 0.12 % to 0.85 %" in rare.summary
 
 
 def test_long_names_are_cut_in_the_middle_and_the_advice_stays() -> None:

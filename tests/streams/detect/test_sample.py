@@ -23,6 +23,16 @@ def test_categories_below_one_percent_are_watched_together() -> None:
     assert levels.is_closed
 
 
+def test_a_rare_category_with_most_of_the_remaining_rows_is_watched_by_its_name() -> None:
+    values = ["a"] * 1_900 + ["rare"] * 9 + ["b"] * 80 + [f"{k % 3}" for k in range(8)]
+
+    levels = Categories.of(values, rarest_rows=3)
+
+    assert levels.watched == ("a", "b", "rare")
+    assert levels.counts == (1_900, 80, 9)
+    assert levels.others == 3
+
+
 def test_a_category_seen_once_leaves_room_for_more() -> None:
     assert not Categories.of(["a"] * 999 + ["b"], rarest_rows=3).is_closed
 

@@ -54,6 +54,15 @@ def test_who_took_note_when_and_why_is_in_the_alert() -> None:
     assert of(played)[1]["predictions_seen"] == AT
 
 
+def test_a_second_note_without_a_reason_keeps_the_first_ones() -> None:
+    notes = [control("ack", A, because="a test"), control("ack", A, by="bob")]
+    values = [*STORY[: 2 * AT], *notes, *STORY[2 * AT :]]
+
+    noted = of(play(log_of(taken_in(values))))[2]["acknowledged"]
+
+    assert (noted["by"], noted["because"]) == ("bob", "a test")
+
+
 def test_what_is_accepted_is_resolved_and_is_the_new_normal() -> None:
     played = told("accept")
 

@@ -24,13 +24,27 @@ def test_of_two_categories_the_rarer_is_watched() -> None:
     assert series.category(0) == "no"
 
 
-@pytest.mark.parametrize("errors", [100, 1_900])
-def test_of_an_error_the_wrong_predictions_are_watched(errors: int) -> None:
+@pytest.mark.parametrize("kind", ["auto", "categorical"])
+@pytest.mark.parametrize("errors", [0, 4, 100, 1_900, 2_000])
+def test_of_an_error_the_wrong_predictions_are_watched(errors: int, kind: str) -> None:
     truths: list[Value] = [row < errors for row in range(2_000)]
-    categories = categories_of(truths, "error", "auto")
+    categories = categories_of(truths, "error", kind)
     assert categories is not None
 
     assert watched_names(categories, "error") == (True,)
+
+
+@pytest.mark.parametrize("rows", [3, 12])
+def test_of_two_categories_a_rare_one_is_watched_by_its_name(rows: int) -> None:
+    assert learnt([*["no"] * (2_000 - rows), *["yes"] * rows]).watched == ("yes",)
+
+
+def test_where_a_third_category_would_be_no_finding_the_rest_is_watched_as_well() -> None:
+    assert learnt([*["no"] * 1_999, "yes"]).watched == ("yes", None)
+
+
+def test_of_one_category_the_rest_is_watched() -> None:
+    assert learnt(["no"] * 2_000).watched == (None,)
 
 
 def test_rare_categories_are_watched_together() -> None:

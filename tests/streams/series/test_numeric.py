@@ -4,6 +4,7 @@ import pytest
 from streams.codec import decode, encode
 from streams.detect.sample import Sample
 from streams.series.numeric import NumericSeries
+from streams.series.recovery_measures import NumberMeasure
 from streams.values import Scalar, Value
 from tests.doubles.series import new_watch, numbers
 
@@ -41,6 +42,28 @@ def test_a_numeric_series_fits_in_six_kilobytes() -> None:
     watch.update(numbers(50_000))
 
     assert len(encode(watch)) < 6_000
+
+
+@pytest.mark.parametrize("aspect", ["level", "spread"])
+def test_an_alert_about_a_number_with_many_zeros_has_one_normal(aspect: str) -> None:
+    rng = np.random.default_rng(1)
+    rate, width = (1.5, 1.0) if aspect == "level" else (1.0, 3.0)
+
+    def claims(rows: int, mean: float, sd: float) -> list[Scalar]:
+        paid: list[Scalar] = rng.normal(mean, sd, rows).tolist()
+        return [0.0 if each < 0.6 else x for each, x in zip(rng.random(rows), paid, strict=True)]
+
+    watch = new_watch()
+    watch.update(claims(2_500, 80.0, 8.0))
+    [change, *_] = watch.update(claims(300, 80.0 * rate, 8.0 * width))
+    measure = NumberMeasure.of(change, change.reference or {})
+    block = claims(1_000, 80.0 * rate, 8.0 * width)
+    measure.read(block, np.arange(1_000))
+
+    figures = measure.close().figures
+    assert (change.aspect, change.left_out) == (aspect, ("0",))
+    assert figures.baseline == pytest.approx(change.figures.baseline)
+    assert figures.baseline == pytest.approx(80.0 if aspect == "level" else 8.0, rel=0.05)
 
 
 @pytest.mark.parametrize("cut", [1, 50, 500])

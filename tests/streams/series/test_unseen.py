@@ -57,3 +57,12 @@ def test_after_a_third_unseen_category_the_series_is_open() -> None:
 
     assert raised == [True, True, True, False, False]
     assert rule.is_open
+
+
+def test_a_category_known_beside_those_named_is_found_where_it_is_the_only_one() -> None:
+    rule = rule_of("a", "b")
+
+    assert rule.only_beside(("a", "b")) is None
+    rule.update(["c", "c"])
+    assert rule.only_beside(("a", "b")) == "c"
+    assert rule.only_beside(("a",)) is None

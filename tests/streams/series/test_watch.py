@@ -60,6 +60,34 @@ def test_a_perfect_model_that_begins_to_err_is_found() -> None:
     assert changes[0].category == "true"
 
 
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("share", [0.0, 0.0005, 0.002, 0.01])
+def test_a_rise_of_rare_errors_is_a_rise_of_the_wrong_predictions(share: float, seed: int) -> None:
+    watch = SeriesWatch(WatchSpec(role="error", kind="categorical"))
+    watch.set_budget(0.1)
+    rng = np.random.default_rng(seed)
+    watch.update((rng.random(2_500) < share).tolist())
+
+    change = watch.update((rng.random(1_500) < 0.05).tolist())[0]
+
+    assert (change.category, change.figures.direction) == ("true", "up")
+    assert change.figures.baseline == pytest.approx(share, abs=0.008)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.006])
+def test_a_rare_category_that_becomes_common_is_named(share: float) -> None:
+    watch = SeriesWatch(WatchSpec(role="prediction", kind="categorical"))
+    watch.set_budget(0.05)
+    rng = np.random.default_rng(3)
+    watch.update(np.where(rng.random(2_500) < share, "fraud", "fair").tolist())
+
+    changes = watch.update(np.where(rng.random(400) < 0.4, "fraud", "fair").tolist())
+
+    [change] = [each for each in changes if each.aspect == "share"]
+    assert (change.category, change.figures.direction) == ("fraud", "up")
+    assert change.moved[0][0] == "fraud"
+
+
 @pytest.mark.parametrize("false_alarms", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_budget_is_a_positive_number(false_alarms: float) -> None:
     with pytest.raises(ValueError, match="positive"):

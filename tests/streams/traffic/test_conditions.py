@@ -5,6 +5,7 @@ import pytest
 
 from streams.alert.record import anchor_of
 from streams.change import Figures
+from streams.ingest.unread import MAX_CHARACTERS, MAX_NAMES
 from streams.traffic.conditions import CONDITIONS, ConditionKind, condition_kind, condition_of
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
@@ -33,7 +34,11 @@ def test_every_condition_has_an_entry_in_the_runbook() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sentence_is_short_and_ends_with_the_advice(kind: ConditionKind) -> None:
-    also = "; no outcomes arrive either" if kind == "prediction_silence" else ""
+    longest: dict[str, str] = {
+        "prediction_silence": "; no outcomes arrive either",
+        "unread": ", ".join(["x" * MAX_CHARACTERS] * MAX_NAMES) + " and 999 more",
+    }
+    also = longest.get(kind, "")
     figures = LONGEST if CONDITIONS[kind].unit == "ratio" else LARGEST
 
     condition = condition_of(kind, None if kind == "version" else figures, also)

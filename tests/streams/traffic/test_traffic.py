@@ -318,6 +318,16 @@ def test_predictions_that_stop_while_outcomes_come_are_told_at_the_next_tick(
     assert "; outcomes still arrive. " in model.said("predictions/silence")
 
 
+def test_outcomes_that_stop_after_the_predictions_arrive_no_more(model: Model) -> None:
+    model.take(Event(TUESDAY_MS + row * MINUTE_MS, delay_ms=600_000) for row in range(60))
+    for hours in (1, 3, 5):
+        model.tick(TUESDAY_MS + hours * HOUR_MS)
+
+    says = [told.says for told in model.told if told.fact == "predictions/silence"]
+    assert "; outcomes still arrive. " in says[0]
+    assert "; no outcomes arrive either. " in says[-1]
+
+
 def test_a_tick_tells_a_silence_when_nothing_comes(model: Model) -> None:
     last_ms = TUESDAY_MS - MINUTE_MS
     model.tick(last_ms + MINUTE_MS)
