@@ -92,13 +92,13 @@ class PendingRows:
     def add_prediction(self, row: EventRow) -> None:
         """Let the values of a prediction wait."""
         self._predictions.append(row)
-        if len(self) >= MAX_PENDING_ROWS:
+        if len(self._predictions) + len(self._pairs) >= MAX_PENDING_ROWS:
             self._read()
 
     def add_pair(self, row: EventRow) -> None:
         """Let the values of a pair wait."""
         self._pairs.append(row)
-        if len(self) >= MAX_PENDING_ROWS:
+        if len(self._predictions) + len(self._pairs) >= MAX_PENDING_ROWS:
             self._read()
 
     def _read(self) -> None:

@@ -124,7 +124,8 @@ class Publication:
                 PairPosition(self._partition, row.offset, row.place),
             )
         )
-        self._emit(row, "labelled", labelled)
+        place = row.offset, row.place
+        self._emissions.append(Emission(place, "labelled", self._model_id, labelled, row.now_ms))
 
     def taken(self) -> list[Emission]:
         """Return the emissions since this was last called, in event order."""
