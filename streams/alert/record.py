@@ -34,7 +34,7 @@ from streams.change import EffectUnit, Figures
 from streams.codec import Machine
 
 RUNBOOK = "docs/runbook.md"
-MAX_MOVED = 5
+MAX_MOVED_SERIES = 5
 """Other series named in an alert: the strongest ones; more are no help at a first look."""
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 FOLLOWERS = ("error", "score", "prediction")
@@ -205,7 +205,7 @@ class AlertWriter(Machine):
                 effect_unit=alert.effect_unit,
                 started_at=alert.started_at,
             )
-            for alert in others[:MAX_MOVED]
+            for alert in others[:MAX_MOVED_SERIES]
         )
 
     def _subject(self, transition: Transition) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 from streams.change import Change
 from streams.season.hour_profile import HourProfile
 
-MAX_MOVED = 5
+MAX_MOVED_CATEGORIES = 5
 """Categories named with a change: as many as a sentence of an alert carries."""
 
 

@@ -20,7 +20,7 @@ from streams.clock import Instants, Minutes
 from streams.codec import Machine
 from streams.detect.reference import coarse_knots
 from streams.season.hour_profile import HourProfile
-from streams.series.detection import MAX_MOVED, Detection
+from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
 from streams.series.inputs import NUMBER
 from streams.values import OTHER, Floats, Scalar, finite_or_none, odds_of, text_of
 
@@ -318,7 +318,7 @@ class ShareMeasure(Machine, tag="shares"):
                 direction="up" if value > baseline else "down",
             ),
             category=name or None,
-            moved=tuple(moved[:MAX_MOVED]),
+            moved=tuple(moved[:MAX_MOVED_CATEGORIES]),
         )
 
 

@@ -23,7 +23,7 @@ from streams.change import NO_FIGURES, Figures, Finding, Shares
 from streams.clock import Instants
 from streams.codec import Machine
 from streams.season.hour_profile import HourProfile, Timestamps
-from streams.series.detection import MAX_MOVED, Detection
+from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
 from streams.series.inputs import TYPES, CleanColumn, doubles, refuse_non_finite
 from streams.series.learning import Learning
 from streams.series.missing import MissingRule
@@ -341,7 +341,7 @@ class SeriesWatch(Machine):
             left_out = tuple(map(text_of, reference.series.left_out))
         moved = tuple(
             (name, before, now)
-            for index, before, now in finding.moved[:MAX_MOVED]
+            for index, before, now in finding.moved[:MAX_MOVED_CATEGORIES]
             if (name := reference.category(index)) is not None
         )
         reference.season.note(finding)
