@@ -99,7 +99,9 @@ class ModelMonitor:
 
     def _begin_series(self, series: SeriesSet, indexes: RowIndexes) -> None:
         self._indexes = indexes
-        self._pending = PendingRows(series, indexes, self._rules, self._publish_one)
+        self._pending = PendingRows(
+            series, indexes, self._rules, self._publish_one, lambda: self.is_young
+        )
 
     def _begin_publication(self, writer: AlertWriter) -> None:
         self._publication = Publication(
@@ -300,7 +302,7 @@ class ModelMonitor:
             payload = self._on_unread(arrival)
         if score is None:
             score = _top_score(event)
-        self._pending.before_prediction(score, features, is_young=self.is_young)
+        self._pending.before_prediction(score, features)
         self._pending.add_prediction(self._row(arrival, at_ms, (features, score, answer)))
         waiting = WaitingPrediction(payload, answer, at_ms)
         outcome = join.on_prediction(prediction_id, waiting, now_ms)
@@ -344,7 +346,7 @@ class ModelMonitor:
         self.counts.labelled += 1
         is_error, error = self._pending.compare(prediction.prediction, truth)
         value = is_error if error is None else error
-        self._pending.before_pair(value, is_young=self.is_young)
+        self._pending.before_pair(value)
         self.traffic.on_pair(at_ms - answered_at_ms)
         row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
         self._pending.add_pair(row)

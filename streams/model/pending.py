@@ -40,6 +40,8 @@ class PendingRows:
         Gives the alert rules in force.
     publish
         Is given each transition with the event at which it happens, in the order of events.
+    is_young
+        Tells whether no series can have a reference yet.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class PendingRows:
         indexes: RowIndexes,
         rules_of: Callable[[], AlertRules],
         publish: Callable[[Transition, EventRow], None],
+        is_young: Callable[[], bool],
     ) -> None:
         self._series = series
         self._indexes = indexes
         self._rules_of = rules_of
         self._publish = publish
+        self._is_young = is_young
         self._predictions: list[EventRow] = []
         self._pairs: list[EventRow] = []
 
@@ -74,19 +78,17 @@ class PendingRows:
         """Return (is_error, error) of a pair: see `SeriesSet.compare`. Values do not change it."""
         return self._series.compare(prediction, outcome)
 
-    def before_prediction(
-        self, score: Scalar, features: Mapping[str, Scalar], *, is_young: bool
-    ) -> None:
+    def before_prediction(self, score: Scalar, features: Mapping[str, Scalar]) -> None:
         """Read the rows before a prediction where a series begins with it (Rule 2).
 
         Nothing is read while the model is young: no series of it has a reference yet.
         """
-        if self._series.begins_with_prediction(score, features) and not is_young:
+        if self._series.begins_with_prediction(score, features) and not self._is_young():
             self.settled()
 
-    def before_pair(self, error: Scalar, *, is_young: bool) -> None:
+    def before_pair(self, error: Scalar) -> None:
         """Do so before a pair."""
-        if self._series.begins_with_pair(error) and not is_young:
+        if self._series.begins_with_pair(error) and not self._is_young():
             self.settled()
 
     def add_prediction(self, row: EventRow) -> None:

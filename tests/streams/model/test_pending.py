@@ -38,8 +38,11 @@ class ListedSeries(SeriesSet):
         return self.found
 
 
-def rows_of(series: SeriesSet, indexes: RowIndexes | None = None) -> PendingRows:
-    return PendingRows(series, indexes or RowIndexes.new(), AlertRules, lambda *_: None)
+def rows_of(
+    series: SeriesSet, indexes: RowIndexes | None = None, *, is_young: bool = False
+) -> PendingRows:
+    indexes = indexes or RowIndexes.new()
+    return PendingRows(series, indexes, AlertRules, lambda *_: None, lambda: is_young)
 
 
 def predicted(row: int) -> EventRow:
@@ -107,7 +110,7 @@ def test_an_alert_early_in_a_long_reading_finds_its_onset() -> None:
         seen = row.predictions_seen
         found.append((seen, indexes.predictions.find(seen - 3, seen).row))
 
-    rows = PendingRows(series, indexes, AlertRules, publish)
+    rows = PendingRows(series, indexes, AlertRules, publish, lambda: False)
     for row in range(1, 1_900):
         rows.add_prediction(predicted(row))
     rows.settled()
@@ -132,11 +135,11 @@ def test_rows_before_a_series_begins_are_read_but_not_while_the_model_is_young(
     is_young: bool,
 ) -> None:
     for begin in ("prediction", "pair"):
-        rows = rows_of(ListedSeries(ModelSpec()))
+        rows = rows_of(ListedSeries(ModelSpec()), is_young=is_young)
         rows.add_prediction(predicted(1))
         if begin == "prediction":
-            rows.before_prediction(None, {"b": 1.0}, is_young=is_young)
+            rows.before_prediction(None, {"b": 1.0})
         else:
-            rows.before_pair(error=True, is_young=is_young)
+            rows.before_pair(error=True)
 
         assert len(rows) == is_young
