@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from streams.clock import NEVER_MS
 from streams.join.chunk import SealedChunk, entries_of, lines_of
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class WaitingRoom(Generic[T]):
     last_number
         Number of the chunk sealed last; 0 before the first.
     oldest_ms
-        No entry arrived before this instant.
+        No entry arrived before this instant; `NEVER_MS` may stand for an empty room.
 
     Examples
     --------
@@ -124,6 +125,8 @@ class WaitingRoom(Generic[T]):
         """Add an entry; return the number of entries pushed out to make room."""
         size = len(key) + len(self._payload_of(value))
         chunk_of = self.chunk_of
+        if not chunk_of:
+            self.oldest_ms = at_ms
         pushed_out = 0
         self._bytes += size
         while chunk_of and (len(chunk_of) >= self._capacity or self._bytes > ROOM_BYTES):
@@ -182,7 +185,7 @@ class WaitingRoom(Generic[T]):
         while self.oldest_ms < before_ms:
             front = self._front()
             if front is None:
-                self.oldest_ms = before_ms  # later entries arrive after it
+                self.oldest_ms = NEVER_MS
                 break
             key, (_, self.oldest_ms, _) = front
             if self.oldest_ms < before_ms:

@@ -302,7 +302,6 @@ class ModelMonitor:
             payload = self._on_unread(arrival)
         if score is None:
             score = _top_score(event)
-        self._pending.before_prediction(score, features)
         self._pending.add_prediction(self._row(arrival, at_ms, (features, score, answer)))
         waiting = WaitingPrediction(payload, answer, at_ms)
         outcome = join.on_prediction(prediction_id, waiting, now_ms)
@@ -338,16 +337,12 @@ class ModelMonitor:
     def _on_pair(
         self, prediction: WaitingPrediction, outcome: EarlyOutcome, arrival: Arrival
     ) -> None:
-        truth, at_ms, answered_at_ms = (
-            outcome.outcome,
-            outcome.observed_at_ms,
-            prediction.predicted_at_ms,
-        )
+        truth, at_ms = outcome.outcome, outcome.observed_at_ms
+        answered_at_ms = prediction.predicted_at_ms
         self.counts.labelled += 1
-        is_error, error = self._pending.compare(prediction.prediction, truth)
+        is_error, error = self._pending.as_read.compare(prediction.prediction, truth)
         value = is_error if error is None else error
-        self._pending.before_pair(value)
-        self.traffic.on_pair(at_ms - answered_at_ms)
+        self.traffic.late.on_row(at_ms - answered_at_ms)
         row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))

@@ -6,10 +6,10 @@ Rule 1. A caller that changes a series, or publishes an alert, asks `PendingRows
         the values that wait, and publishes their alerts, first. So how the log is cut into records
         and readings changes no alert.
 Rule 2. Values of rows before a series begins are read without it: its beginning divides the budget.
-Rule 3. At most ``MAX_PENDING_ROWS`` wait.
+Rule 3. At most ``MAX_PENDING_ROWS`` predictions wait, and as many pairs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,10 +20,9 @@ from streams.emission import EventRow
 from streams.model.publication import OF_PAIRS, RowIndexes
 from streams.series.monitored import Column, Reading
 from streams.series.series_set import SeriesSet
-from streams.values import Answer, Scalar
 
-MAX_PENDING_ROWS = 2_000
-"""Predictions and pairs that wait for a reading, at most. With 500, the monitor took a tenth more
+MAX_PENDING_ROWS = 1_000
+"""Predictions that wait for a reading, at most, and pairs. With 250, the monitor took a tenth more
 time for a pair of 10 features; with more, memory grows and time does not fall."""
 
 
@@ -42,6 +41,12 @@ class PendingRows:
         Is given each transition with the event at which it happens, in the order of events.
     is_young
         Tells whether no series can have a reference yet.
+
+    Attributes
+    ----------
+    as_read
+        The series without the values that wait: for counts, display, and questions about an answer
+        that values do not change. Read-only.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class PendingRows:
         publish: Callable[[Transition, EventRow], None],
         is_young: Callable[[], bool],
     ) -> None:
-        self._series = series
+        self.as_read = series
         self._indexes = indexes
         self._rules_of = rules_of
         self._publish = publish
@@ -63,44 +68,30 @@ class PendingRows:
     def __len__(self) -> int:
         return len(self._predictions) + len(self._pairs)
 
-    @property
-    def as_read(self) -> SeriesSet:
-        """The series without the values that wait: for counts, display, and tests of an answer."""
-        return self._series
-
     def settled(self) -> SeriesSet:
         """Return the series after all values that were added before have been read."""
         if self._predictions or self._pairs:
             self._read()
-        return self._series
+        return self.as_read
 
-    def compare(self, prediction: Answer, outcome: Answer) -> tuple[bool | None, float | None]:
-        """Return (is_error, error) of a pair: see `SeriesSet.compare`. Values do not change it."""
-        return self._series.compare(prediction, outcome)
-
-    def before_prediction(self, score: Scalar, features: Mapping[str, Scalar]) -> None:
-        """Read the rows before a prediction where a series begins with it (Rule 2).
+    def add_prediction(self, row: EventRow) -> None:
+        """Let the values of a prediction wait; read those before it where a series begins (Rule 2).
 
         Nothing is read while the model is young: no series of it has a reference yet.
         """
-        if self._series.begins_with_prediction(score, features) and not self._is_young():
+        features, score, _ = row.values
+        if self.as_read.begins_with_prediction(score, features) and not self._is_young():
             self.settled()
-
-    def before_pair(self, error: Scalar) -> None:
-        """Do so before a pair."""
-        if self._series.begins_with_pair(error) and not self._is_young():
-            self.settled()
-
-    def add_prediction(self, row: EventRow) -> None:
-        """Let the values of a prediction wait."""
         self._predictions.append(row)
-        if len(self._predictions) + len(self._pairs) >= MAX_PENDING_ROWS:
+        if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()
 
     def add_pair(self, row: EventRow) -> None:
-        """Let the values of a pair wait."""
+        """Do the same with the values of a pair."""
+        if self.as_read.begins_with_pair(row.values[0]) and not self._is_young():
+            self.settled()
         self._pairs.append(row)
-        if len(self._predictions) + len(self._pairs) >= MAX_PENDING_ROWS:
+        if len(self._pairs) >= MAX_PENDING_ROWS:
             self._read()
 
     def _read(self) -> None:
@@ -118,7 +109,7 @@ class PendingRows:
         columns = [*self._prediction_columns(predictions), *_pair_columns(pairs)]
         found = [
             (event_of(role, each.row), each.transition)
-            for role, each in self._series.read(columns, Reading(event_of, self._rules_of()))
+            for role, each in self.as_read.read(columns, Reading(event_of, self._rules_of()))
         ]
         found.sort(key=lambda each: (each[0].offset, each[0].place))
         for row, transition in found:
@@ -132,7 +123,7 @@ class PendingRows:
         at_ms = np.array([row.at_ms for row in rows], dtype=np.int64)
         features, scores, answers = zip(*[row.values for row in rows], strict=True)
         return [
-            *self._series.feature_columns(features, at_ms),
+            *self.as_read.feature_columns(features, at_ms),
             Column("prediction", "prediction", answers, at_ms),
             Column("score", "score", scores, at_ms),
         ]

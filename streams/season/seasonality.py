@@ -35,10 +35,12 @@ class Seasonality(Machine):
     ----------
     profile
         The profile to take off the values of the series, if it has one.
+    grid
+        The values by the hour, while they may show a profile.
     """
 
     profile: HourProfile | None = None
-    _grid: HourlyGrid | None = None
+    grid: HourlyGrid | None = None
     _is_waiting: bool = False
     _is_doubted: bool = False
 
@@ -58,33 +60,28 @@ class Seasonality(Machine):
             The minute of each value.
         """
         is_of_numbers = sample.categories is None
-        known = self._grid or self.profile
+        known = self.grid or self.profile
         if known is not None and known.is_of_numbers != is_of_numbers:
-            self.profile = self._grid = None
-        if not self._is_doubted and self.profile is not None and self._grid is None:
+            self.profile = self.grid = None
+        if not self._is_doubted and self.profile is not None and self.grid is None:
             return self.profile
-        if self._grid is not None and self._grid.rows > len(sample):
+        if self.grid is not None and self.grid.rows > len(sample):
             return self.profile
         if is_of_numbers == bool(names) or sample.is_constant:
             return self.profile
-        self._grid = HourlyGrid.of(sample, names, minutes)
-        if self._grid is not None:
+        self.grid = HourlyGrid.of(sample, names, minutes)
+        if self.grid is not None:
             self._is_doubted = False
-            self._take(self._grid.find())
+            self._take(self.grid.find())
         return self.profile
 
     def rows_until_test(self, minutes: Minutes) -> int | None:
         """Return how many rows may be read before `test` is due; None for all of them."""
-        return None if self._grid is None else self._grid.rows_until_test(minutes)
-
-    @property
-    def is_observed(self) -> bool:
-        """Whether values are counted by the hour, to know whether there is a profile."""
-        return self._grid is not None
+        return None if self.grid is None else self.grid.rows_until_test(minutes)
 
     def may_test_by(self, minute: int) -> bool:
         """Tell whether `test` may be due by a minute."""
-        return self._grid is not None and minute >= self._grid.due
+        return self.grid is not None and minute >= self.grid.due
 
     def read(
         self,
@@ -102,13 +99,13 @@ class Seasonality(Machine):
         passed
             The minutes of all rows; None where no test may be due with them.
         """
-        if self._grid is not None:
-            self._grid.read(values, x, minutes)
-            self._grid.pass_over(passed)
+        if self.grid is not None:
+            self.grid.read(values, x, minutes)
+            self.grid.pass_over(passed)
 
     def test(self) -> bool:
         """Make the test that is due; return whether the series must relearn."""
-        grid, before, was_waiting = self._grid, self.profile, self._is_waiting
+        grid, before, was_waiting = self.grid, self.profile, self._is_waiting
         if grid is None:
             return False
         found = grid.test(may_guess=was_waiting or grid.alarms > 1)
@@ -118,12 +115,12 @@ class Seasonality(Machine):
 
     def _take(self, found: HourProfile | None) -> None:
         """Take the result of a test, unless the present profile is known better."""
-        grid, before = self._grid, self.profile
+        grid, before = self.grid, self.profile
         is_over = grid is None or grid.is_over
         if is_over or before is None or before.is_guess or (found and found.days >= before.days):
             self.profile = found
         if is_over:
-            self._grid, self._is_doubted = None, False
+            self.grid, self._is_doubted = None, False
 
     def explains(self, finding: Finding, minute: int | None, *, is_steady: bool) -> bool:
         """Tell whether a change may be the motion of the first day; then the series waits.
@@ -138,7 +135,7 @@ class Seasonality(Machine):
         is_steady
             Whether the reference has no slow motion.
         """
-        grid = self._grid
+        grid = self.grid
         if grid is None or not grid.is_young or not ASPECTS[finding.aspect].is_drift:
             return False
         if minute is None or grid.minutes_until(minute) < QUICKEST_MINUTES:
@@ -153,8 +150,8 @@ class Seasonality(Machine):
         if not ASPECTS[finding.aspect].is_drift:
             return
         self._is_doubted = True
-        if self._grid is not None:
-            self._grid.alarms += 1
+        if self.grid is not None:
+            self.grid.alarms += 1
         if self.profile is not None and self.profile.days == CYCLE_DAYS:
             self.profile = None
 
@@ -163,7 +160,7 @@ class Seasonality(Machine):
         return {
             "hours": self.profile and self.profile.hours,
             "is_guess": self.profile is not None and self.profile.is_guess,
-            "is_observed": self.is_observed,
+            "is_observed": self.grid is not None,
             "is_waiting": self._is_waiting,
         }
 

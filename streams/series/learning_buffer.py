@@ -62,9 +62,7 @@ class MinuteLog:
         if log is None:
             log = self._log = bytearray()
         self._size = size + len(kept)
-        if len(log) == size:
-            log += kept
-        elif not log.startswith(kept, size):  # as it does for all but the first of a model
+        if not log.startswith(kept, size):  # as it does for all but the first of a model
             held = log[size : self._size]
             if kept.startswith(held):
                 log += kept[len(held) :]
@@ -121,7 +119,7 @@ class LearningBuffer(Machine):
     def of(cls, values: Sequence[Value]) -> "LearningBuffer":
         """Return a buffer of these values."""
         buffer = cls()
-        buffer._add_values(values, set(map(type, values)))
+        buffer.add(values, set(map(type, values)), None)
         return buffer
 
     def __len__(self) -> int:
@@ -151,11 +149,20 @@ class LearningBuffer(Machine):
 
     def add(self, values: Sequence[Value], kinds: set[type], moments: Timestamps | None) -> None:
         """Add values of these types, and their moments."""
-        self._add_values(values, kinds)
         if moments is None:
             self._minutes = None
         elif self._minutes is not None:
             self._minutes.add(moments.kept)
+        if not kinds:
+            return
+        if kinds == _DOUBLE and self._codes is None and self._mixed is None:
+            if self._doubles is None:
+                self._doubles = array("d")
+            self._doubles.extend(values)  # type: ignore[arg-type] # all are doubles
+        elif not (len(kinds) == 1 and kinds != _DOUBLE and self._add_codes(values, *kinds)):
+            mixed = list(self.values) if self._mixed is None else self._mixed
+            mixed.extend(map(_interned, values) if str in kinds else values)
+            self._mixed, self._doubles, self._codes, self._code_of = mixed, None, None, None
 
     def chosen(self, rows: slice | Sequence[int]) -> "LearningBuffer":
         """Return a buffer of some of the rows."""
@@ -175,18 +182,6 @@ class LearningBuffer(Machine):
         """
         if self._minutes is not None:
             self._minutes.share(logs)
-
-    def _add_values(self, values: Sequence[Value], kinds: set[type]) -> None:
-        if not kinds:
-            return
-        if kinds == _DOUBLE and self._codes is None and self._mixed is None:
-            if self._doubles is None:
-                self._doubles = array("d")
-            self._doubles.extend(cast("Sequence[float]", values))
-        elif not (len(kinds) == 1 and kinds != _DOUBLE and self._add_codes(values, *kinds)):
-            mixed = list(self.values) if self._mixed is None else self._mixed
-            mixed.extend(map(_interned, values) if str in kinds else values)
-            self._mixed, self._doubles, self._codes, self._code_of = mixed, None, None, None
 
     def _add_codes(self, values: Sequence[Value], kind: type) -> bool:
         """Add values of one type as codes; do nothing and return False if they cannot be."""

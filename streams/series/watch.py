@@ -220,19 +220,20 @@ class SeriesWatch(Machine):
         """
         reference, rows = self._reference, len(values)
         unseen, stuck, season = reference.unseen, reference.stuck, reference.season
+        is_learnt, hourly = reference.series is not None, moments if season.grid else None
         is_plain = (
             kinds <= TYPES[self._types.family]
             and 0 < rows < self._learning.rows_until_stage
             and self._missing.is_quiet(rows)
-            and (moments is None or not season.may_test_by(moments.latest))
+            and (hourly is None or not season.may_test_by(hourly.latest))
             and (unseen is None or unseen.knows(values))
         )
-        needs_numbers = reference.series is not None or stuck.limit > 0 or season.is_observed
+        needs_numbers = is_learnt or stuck.limit > 0 or hourly is not None
         x = doubles(values, kinds) if is_plain and needs_numbers else None
         mark = stuck.pass_over(values, x) if is_plain else None
         if mark is None:
             return 0
-        finding = reference.run(values, x, moments)
+        finding = reference.run(values, x, moments) if is_learnt else None
         if finding is not None:
             stuck.rewind(mark)
             column = CleanColumn(rows, values, kinds, x, moments, range(rows))
@@ -245,8 +246,8 @@ class SeriesWatch(Machine):
             self._learning.buffer.add(values, kinds, moments)
         if unseen is not None:
             unseen.keep(rows)
-        if moments is not None:
-            season.read(values, x, moments.minutes, None)
+        if hourly is not None:
+            season.read(values, x, hourly.minutes, None)
         return rows
 
     def _test_season(self) -> None:

@@ -61,6 +61,8 @@ class TrafficMonitor(Machine):
         Log time at which `advance` must be called, before the events of that time are taken in.
     silent_ms
         Instant from which predictions are silent too long, until a tick has reported it.
+    late
+        The time between a prediction and its outcome, in milliseconds, is a row of it.
     """
 
     due_ms: int = 0
@@ -77,7 +79,7 @@ class TrafficMonitor(Machine):
     _refused: dict[EventKind, int] = field(default_factory=dict)
     _daily: dict[ConditionKind, DailyShare] = field(default_factory=dict)
     _day_counts: dict[ConditionKind, tuple[int, int]] = field(default_factory=dict)
-    _late: DailyDelay = field(default_factory=DailyDelay)
+    late: DailyDelay = field(default_factory=DailyDelay)
     _versions: Versions = field(default_factory=Versions)
     _unread: UnreadFields | None = None
     _due_prediction: int = NEVER_ROW
@@ -142,7 +144,7 @@ class TrafficMonitor(Machine):
             return ()
         states: list[ConditionState] = []
         if ends:
-            self._outcomes.excuse(now_ms + round(1_000 * self._late.value_s))  # Rule 6
+            self._outcomes.excuse(now_ms + round(1_000 * self.late.value_s))  # Rule 6
             self.due_ms = 0
             states.append(self._state_of("prediction_silence", now_ms))
         if self._update_version(version, row):
@@ -196,10 +198,6 @@ class TrafficMonitor(Machine):
         states += self._on_valid("outcome", row, now_ms)
         self._set_due_rows()
         return states
-
-    def on_pair(self, delay_ms: int) -> None:
-        """Take in the time between a prediction and its outcome, in milliseconds."""
-        self._late.on_row(delay_ms)
 
     def on_refused(self, kind: EventKind, *, rows: int, now_ms: int) -> Sequence[ConditionState]:
         """Take in a refused prediction or outcome; ``rows`` of its kind were valid so far."""
@@ -264,7 +262,7 @@ class TrafficMonitor(Machine):
             self._pattern_of(kind).excuse(now_ms)
             self.due_ms = 0
         elif kind == "late":
-            self._late.relearn()
+            self.late.relearn()
         elif kind in self._daily:
             self._daily[kind].relearn()
         elif kind in self._rates:
@@ -331,10 +329,10 @@ class TrafficMonitor(Machine):
                 was_on = share.is_on
                 share.close_day(hits - hits_before, rows - rows_before)
                 changed += [kind] if was_on or share.is_on else []
-        if self._late.rows_today >= FEWEST_ROWS:
-            was_on = self._late.is_on
-            self._late.close_day()
-            changed += ["late"] if was_on or self._late.is_on else []
+        if self.late.rows_today >= FEWEST_ROWS:
+            was_on = self.late.is_on
+            self.late.close_day()
+            changed += ["late"] if was_on or self.late.is_on else []
         return [self._state_of(kind, now_ms) for kind in changed]
 
     def _update_version(self, version: str | None, row: int) -> bool:
@@ -390,7 +388,7 @@ class TrafficMonitor(Machine):
         if kind in {"prediction_silence", "outcome_silence"}:
             return self._silence(kind, now_ms)
         if kind == "late":
-            late = self._late
+            late = self.late
             ratio = late.value_s / max(late.normal_s, 0.001)
             figures = Figures(late.value_s, late.normal_s, ratio, rows=late.rows)
             return ConditionState(condition_of(kind, figures), late.is_on)

@@ -382,8 +382,8 @@ def test_no_more_than_so_many_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> Non
         assert monitor.waiting < most
 
 
-@pytest.mark.parametrize(("rows", "changes"), [(2_198, []), (2_199, [("feature/f", "level")])])
-def test_no_more_than_2000_rows_of_a_model_wait_after_the_199_in_which_it_is_young(
+@pytest.mark.parametrize(("rows", "changes"), [(1_198, []), (1_199, [("feature/f", "level")])])
+def test_no_more_than_1000_predictions_of_a_model_wait_after_the_199_in_which_it_is_young(
     rows: int, changes: list[tuple[str, str]]
 ) -> None:
     monitor = Monitor(0, Topics())

@@ -39,14 +39,15 @@ class ListedSeries(SeriesSet):
 
 
 def rows_of(
-    series: SeriesSet, indexes: RowIndexes | None = None, *, is_young: bool = False
+    series: SeriesSet, indexes: RowIndexes | None = None, *, is_young: bool = True
 ) -> PendingRows:
     indexes = indexes or RowIndexes.new()
     return PendingRows(series, indexes, AlertRules, lambda *_: None, lambda: is_young)
 
 
-def predicted(row: int) -> EventRow:
-    return EventRow(row, 0, 1_000 * row, 1_000 * row, row, 0, None, ({"a": 1.0}, None, "yes"))
+def predicted(row: int, feature: str = "a") -> EventRow:
+    values = ({feature: 1.0}, None, "yes")
+    return EventRow(row, 0, 1_000 * row, 1_000 * row, row, 0, None, values)
 
 
 def paired(row: int) -> EventRow:
@@ -110,8 +111,8 @@ def test_an_alert_early_in_a_long_reading_finds_its_onset() -> None:
         seen = row.predictions_seen
         found.append((seen, indexes.predictions.find(seen - 3, seen).row))
 
-    rows = PendingRows(series, indexes, AlertRules, publish, lambda: False)
-    for row in range(1, 1_900):
+    rows = PendingRows(series, indexes, AlertRules, publish, lambda: True)
+    for row in range(1, 900):
         rows.add_prediction(predicted(row))
     rows.settled()
 
@@ -138,8 +139,8 @@ def test_rows_before_a_series_begins_are_read_but_not_while_the_model_is_young(
         rows = rows_of(ListedSeries(ModelSpec()), is_young=is_young)
         rows.add_prediction(predicted(1))
         if begin == "prediction":
-            rows.before_prediction(None, {"b": 1.0})
+            rows.add_prediction(predicted(2, "b"))
         else:
-            rows.before_pair(error=True)
+            rows.add_pair(paired(2))
 
-        assert len(rows) == is_young
+        assert len(rows) == 1 + is_young

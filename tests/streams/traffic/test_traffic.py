@@ -78,7 +78,7 @@ class Model:
         )
         if not event.is_conflicting:
             self.counts.pairs += 1
-            self.traffic.on_pair(delay_ms)
+            self.traffic.late.on_row(delay_ms)
         self.tell(event.now_ms, states)
 
     def refuse(self, kind: EventKind, now_ms: int) -> None:
