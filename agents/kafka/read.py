@@ -1,4 +1,8 @@
-"""Read partitions outside any consumer group: to their ends, or on and on."""
+"""Read partitions outside any consumer group: to their ends, or on and on.
+
+Only records of committed transactions are read, as by ingest, and the end of a partition is its
+last stable offset.
+"""
 
 from __future__ import annotations
 
@@ -60,20 +64,20 @@ class Cursor:
         return offsets
 
     async def seek_to_ends(self) -> dict[TopicPartition, int]:
-        """Move to the ends; return the offset after the last record of each partition.
+        """Move to the ends; return the last stable offset of each partition.
 
-        An end is the high watermark of a fetch. The embedded broker answers ListOffsets(latest)
+        An end is that of an answer to a fetch. The embedded broker answers ListOffsets(latest)
         with an offset inside the last batch, so one fetch is made there.
         """
         beginnings = await self.beginnings()
         for partition, claimed in (await self._consumer.end_offsets(self._partitions)).items():
             self._consumer.seek(partition, max(beginnings[partition], claimed - 1))
         until_s = _now_s() + self._answer_s
-        while any(self._consumer.highwater(partition) is None for partition in self._partitions):
+        while any(self._end(partition) is None for partition in self._partitions):
             if _now_s() > until_s:
                 raise KafkaTimeoutError
             await self.fetch()
-        ends = {each: self._consumer.highwater(each) for each in self._partitions}
+        ends = {each: self._consumer.last_stable_offset(each) for each in self._partitions}
         self.seek(ends)
         return ends
 
@@ -119,10 +123,18 @@ class Cursor:
 
     async def _is_at(self, ends: Mapping[TopicPartition, int] | None) -> bool:
         for partition in self._partitions:
-            end = self._consumer.highwater(partition) if ends is None else ends[partition]
+            end = self._end(partition) if ends is None else ends[partition]
             if end is None or await self._consumer.position(partition) < end:
                 return False
         return True
+
+    def _end(self, partition: TopicPartition) -> int | None:
+        """Return the last stable offset as of the broker's last answer, if there was one.
+
+        What follows it belongs to a transaction that is open.
+        """
+        end: int | None = self._consumer.last_stable_offset(partition)
+        return end
 
 
 class LogReader:
@@ -196,6 +208,7 @@ class LogReader:
             client_id="tidegauge-reader",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         try:

@@ -175,6 +175,7 @@ def _consuming(settings: Settings, group: str) -> dict[str, Any]:
         "group_id": group,
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
+        "isolation_level": "read_committed",
         "fetch_max_wait_ms": _FETCH_WAIT_MS,
         "session_timeout_ms": int(settings.session_timeout_s * 1_000),
         "max_poll_interval_ms": _LONGEST_OUTAGE_MS,

@@ -186,7 +186,7 @@ class IngestAgent(Agent):
             source, fetch.records, now_ms, self._max_payload_bytes, self._check_profile
         )
         self._expected[fetch.tp] = fetch.next_offset
-        has_more = fetch.next_offset < fetch.highwater
+        has_more = fetch.next_offset < fetch.end
         self._merge.add(source, items, has_more=has_more, now_s=now_s)
         if has_more and self._merge.held(source) > self._room:
             self._paused.add(fetch.tp)
@@ -220,8 +220,18 @@ class IngestAgent(Agent):
             while items := self._merge.release(self._clock(), RELEASED_AT_ONCE):
                 await self._publish(items)
                 self._resume()
+            self._note_done()
             if self._done != self._committed and self._clock() >= self._next_commit_s:
                 await self._commit()
+
+    def _note_done(self) -> None:
+        """Note what is done of partitions of which nothing is held.
+
+        A stretch may hold no event at all: markers of transactions, aborted or compacted records.
+        """
+        for tp, end in self._expected.items():
+            if not self._merge.held(self._sources[tp]):
+                self._done[tp] = end
 
     async def _commit(self) -> None:
         """Commit the acknowledged offsets (Rule 3)."""
@@ -246,9 +256,6 @@ class IngestAgent(Agent):
         self._check_share(items, is_any_refused=bool(refused))
         for last in {item.source: item for item in items}.values():
             self._done[TP(last.source.topic, last.source.partition)] = last.offset + 1
-        for tp, end in self._expected.items():
-            if not self._merge.held(self._sources[tp]):
-                self._done[tp] = end
 
     def _check_share(self, items: list[Item], *, is_any_refused: bool) -> None:
         """End the worker when the share of refused inputs is too high (Rule 5)."""

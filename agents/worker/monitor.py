@@ -169,7 +169,7 @@ class MonitorAgent(Agent):
             )
             raise BrokenLogError(msg) from error
         fetched = max(len(fetch.records) - first - RECORDS_AT_ONCE, 0)
-        left = fetched + fetch.highwater - fetch.next_offset
+        left = fetched + fetch.end - fetch.next_offset
         self._policy.note_backlog(fetch.partition, left)
         if self._policy.is_reading_due_at_the_end(fetch.partition, self._clock()):
             emissions += self._evaluate(monitor)

@@ -52,12 +52,14 @@ class Fetch:
     Parameters
     ----------
     records
-        In offset order. Empty when the log held nothing but control records of transactions.
+        In offset order, of committed transactions only. Empty when the stretch holds no other.
     start_offset, next_offset
         The stretch of the log this covers, ``[start_offset, next_offset)``. Offsets in it that no
-        record has belong to control records or were compacted away. Commit ``next_offset``.
-    highwater
-        Offset after the last record of the partition, as the broker knew it at this fetch.
+        record has belong to control records or aborted transactions, or were compacted away. Commit
+        ``next_offset``.
+    end
+        The last stable offset of the partition, as the broker knew it at this fetch: what follows
+        belongs to a transaction that is open, and cannot be read yet.
     """
 
     topic: str
@@ -65,7 +67,7 @@ class Fetch:
     records: list[ConsumerRecord]
     start_offset: int
     next_offset: int
-    highwater: int
+    end: int
 
     @property
     def tp(self) -> TP:
@@ -74,7 +76,7 @@ class Fetch:
 
 
 class End(NamedTuple):
-    """The end of a partition, and the instant of the broker's answer in seconds since the epoch."""
+    """The last stable offset of a partition, and the instant of the broker's answer in seconds."""
 
     offset: int
     seen_at_s: float
@@ -111,6 +113,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             partition_assignment_strategy=[self._assignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             max_poll_records=RECORDS_PER_FETCH,
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
@@ -167,8 +170,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             )
             next_offset = state.position
             if next_offset > start_offset:
-                highwater = next_offset if state.highwater is None else state.highwater
-                fetches[tp] = Fetch(*tp, taken.get(key, []), start_offset, next_offset, highwater)
+                end = next_offset if state.lso is None else max(state.lso, next_offset)
+                fetches[tp] = Fetch(*tp, taken.get(key, []), start_offset, next_offset, end)
                 self._sought.pop(tp, None)
         return fetches
 
@@ -210,7 +213,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             return None
         # The instant first: another thread sets both, and a newer end proves the older instant.
         seen_at_s = state.timestamp / 1_000
-        return End(state.highwater, seen_at_s)
+        return End(state.lso, seen_at_s)
 
     async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Return the start of each partition: its commit, else its beginning."""
@@ -256,7 +259,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         }
 
     async def ask_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Ask the broker for the ends of these partitions, whoever holds them."""
+        """Ask the broker for the last stable offsets of these partitions, whoever holds them."""
         async with asyncio.timeout(_ANSWER_S):
             ends = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
         return {TP(*key): end for key, end in ends.items()}

@@ -94,6 +94,7 @@ def test_what_is_overridden_or_called_exists(owner: type, names: str) -> None:
         (Fetcher, "_subscriptions"),
         (Fetcher, "_closed"),
         (TopicPartitionState, "highwater"),
+        (TopicPartitionState, "lso"),
         (AIOKafkaProducer, "_closed"),
         (AIOKafkaProducer, "_sender"),
         (AIOKafkaProducer, "client"),

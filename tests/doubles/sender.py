@@ -101,7 +101,7 @@ def fetch_of(
     *,
     start: int = 0,
     at_ms: int = 0,
-    highwater: int | None = None,
+    end: int | None = None,
     keys: Sequence[bytes] = (),
 ) -> Fetch:
     """Return what one fetch brings."""
@@ -109,6 +109,6 @@ def fetch_of(
         Stored(*tp, start + i, keys[i] if keys else b"", value, at_ms + i)
         for i, value in enumerate(values)
     ]
-    end = start + len(values)
+    after = start + len(values)
     found = cast("list[ConsumerRecord]", records)
-    return Fetch(*tp, found, start, end, end if highwater is None else highwater)
+    return Fetch(*tp, found, start, after, after if end is None else end)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
 from agents.demo.embedded_broker import EmbeddedBroker, free_port
@@ -13,6 +14,7 @@ from agents.kafka.read import LogReader, last_values, partitions_of, read_whole
 from agents.kafka.topics import create_topics
 from agents.settings import Settings
 from tests.broker import Broker, create_topic, publish
+from tests.kafka import RealKafka
 
 STATE = TP("tidegauge.state", 0)
 
@@ -92,6 +94,27 @@ async def test_the_end_is_that_of_the_last_record_and_an_empty_partition_has_one
 
     assert ends == {TP(topic, 0): 0, TP(topic, 1): 20}
     assert not after_the_ends
+
+
+async def test_a_transaction_that_is_open_ends_the_reading_and_an_aborted_one_is_left_out(
+    kafka: RealKafka, prefix: str
+) -> None:
+    settings, topic = Settings(broker=kafka.bootstrap), f"{prefix}in"
+    create_topic(kafka, topic)
+    publish(kafka, topic, [b"0"])
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap, transactional_id=f"{prefix}t"
+    ) as producer:
+        for end in (producer.abort_transaction, producer.commit_transaction):
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, end.__name__.encode())
+            await end()
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"open")
+
+        found = await asyncio.wait_for(values_of(read_whole(settings, topic)), 20.0)
+
+    assert found == [b"0", b"commit_transaction"]
 
 
 async def test_the_last_value_of_each_key_counts_and_a_deletion_deletes(

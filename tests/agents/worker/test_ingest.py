@@ -249,10 +249,22 @@ def test_a_fetch_without_records_is_passed_over() -> None:
     desk.take(fetch_of(PREDICTIONS, values(1)))
     desk.clock.now_s += COMMIT_EVERY_S
     desk.take(Fetch(*PREDICTIONS, [], 1, 5, 5))
+    desk.clock.now_s += COMMIT_EVERY_S
     desk.take(fetch_of(PREDICTIONS, values(1), start=5))
 
     assert desk.offsets() == [0, 5]
     assert desk.partitions.committed() == {PREDICTIONS: 6}
+
+
+def test_an_end_without_records_is_done_and_committed_though_nothing_follows() -> None:
+    # The marker of a transaction, or records that were aborted or compacted away.
+    desk = Desk()
+    desk.take(fetch_of(PREDICTIONS, values(2)))
+    desk.clock.now_s += COMMIT_EVERY_S
+    desk.take(Fetch(*PREDICTIONS, [], 2, 3, 3))
+
+    assert desk.agent.applied() == {PREDICTIONS: 3}
+    assert desk.partitions.committed() == {PREDICTIONS: 3}
 
 
 # Rule 4

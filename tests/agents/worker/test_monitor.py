@@ -322,7 +322,7 @@ def take_as_backlog(desk: Desk, log: list[bytes]) -> None:
 
 
 def take_before(desk: Desk, log: list[bytes], more: int) -> None:
-    fetch = fetch_of(EVENTS, log, highwater=len(log) + more)
+    fetch = fetch_of(EVENTS, log, end=len(log) + more)
     with silence():
         asyncio.run(desk.agent.on_fetch(fetch))
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -56,7 +57,7 @@ def test_each_fetch_begins_where_the_last_one_of_its_partition_ended(
     for fetch in diary.fetches:
         assert fetch.start_offset == ends.get(fetch.tp, 0)
         assert len(fetch.records) <= RECORDS_PER_FETCH
-        assert fetch.highwater >= fetch.next_offset
+        assert fetch.end >= fetch.next_offset
         ends[fetch.tp] = fetch.next_offset
     assert set(ends.values()) == {RECORDS_PER_FETCH + 500}
 
@@ -288,6 +289,44 @@ def test_control_records_are_passed_over_without_a_gap(kafka: RealKafka, prefix:
 
     assert [record.offset for record in diary.records()] == [0, 2, 4]
     assert diary.fetches[0].start_offset == 0
+
+
+def test_only_records_of_committed_transactions_are_delivered_and_the_end_is_stable(
+    kafka: RealKafka, prefix: str
+) -> None:
+    topic = f"{prefix}in"
+    create_topic(kafka, topic)
+    diary = Diary([topic])
+
+    async def scenario() -> None:
+        async with transaction(kafka, f"{prefix}first", topic) as first:
+            await first.commit_transaction()
+        async with transaction(kafka, f"{prefix}second", topic) as second:
+            await second.abort_transaction()
+        app = app_of(kafka, f"{prefix}g", diary)
+        async with transaction(kafka, f"{prefix}third", topic) as third, running(app):
+            await until(lambda: diary.applied_offsets.get(TP(topic, 0)) == 4, "the stable end")
+            await until(lambda: offsets_of(diary.partitions.known_ends()) == {TP(topic, 0): 4}, "4")
+            assert await app.batches.ask_ends([TP(topic, 0)]) == {TP(topic, 0): 4}
+            assert await app.batches.end_offsets() == {TP(topic, 0): 4}
+            await third.commit_transaction()
+            await until(lambda: diary.applied_offsets[TP(topic, 0)] == 6, "the whole")
+
+    asyncio.run(scenario())
+
+    assert [record.offset for record in diary.records()] == [0, 4]
+    assert {fetch.end - fetch.next_offset for fetch in diary.fetches} == {0}
+
+
+@asynccontextmanager
+async def transaction(kafka: RealKafka, name: str, topic: str) -> AsyncIterator[AIOKafkaProducer]:
+    """Begin a transaction with one record in it."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap, transactional_id=name
+    ) as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, name.encode(), partition=0)
+        yield producer
 
 
 def test_records_deleted_before_they_were_read_are_an_error_in_the_log_not_a_halt(
