@@ -181,6 +181,12 @@ class Settings(BaseSettings):
         le=60.0,
         description="Seconds between two saves of the monitors' state; 0.1 to 60",
     )
+    clock_tolerance_s: float = Field(
+        30.0,
+        ge=1.0,
+        le=3_600.0,
+        description="Seconds by which a worker's clock may differ from the broker's; 1 to 3600",
+    )
     session_timeout_s: float = Field(
         10.0,
         ge=6.0,

@@ -3,6 +3,7 @@
 The life of an agent in one worker:
 
     attach(partitions)              the publisher is connected, nothing is assigned yet
+    on_connected()                  publish what has to be there first
     on_rebalance_complete(starts)   the assignment, and the offset at which each partition starts
     start_offset(tp)                asked for each: another offset, or None to keep that one
     on_fetch(fetch) ...             one at a time, from those offsets, without a gap
@@ -101,6 +102,9 @@ class Agent:
     def attach(self, partitions: Partitions) -> None:
         """Use these partitions from now on: the publisher is connected, nothing is assigned yet."""
         self.partitions = partitions
+
+    async def on_connected(self) -> None:
+        """Publish what has to be there before the first assignment."""
 
     async def on_fetch(self, fetch: Fetch) -> None:
         """Process one fetch from one partition.

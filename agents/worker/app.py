@@ -70,6 +70,7 @@ class WorkerApp(faust.App):
         partitions = self._make_partitions(self.batches, self.publisher)
         for agent in self.hosted_agents:
             agent.attach(partitions)
+            await agent.on_connected()
 
     async def check_members(self) -> None:
         """Check the group once more, now that this worker is a member; see `check_group`."""

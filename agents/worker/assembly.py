@@ -15,8 +15,9 @@ from agents.settings import Settings
 from agents.telemetry import get_logger
 from agents.worker.agent import Agent, Partitions
 from agents.worker.app import PartitionsFactory, WorkerApp
+from agents.worker.clock import CheckedClock, Clock
 from agents.worker.faust_bridge import FaustBridge
-from agents.worker.ingest import Clock, IngestAgent
+from agents.worker.ingest import IngestAgent
 from agents.worker.monitor import MonitorAgent
 from agents.worker.publish import Publisher
 from agents.worker.run import run_worker
@@ -111,23 +112,27 @@ def work(settings: Settings) -> int:
         role=settings.role,
         prefix=settings.prefix,
     )
-    publisher = Publisher(settings.connection())
+    clock = CheckedClock(time.time, time.monotonic, settings.clock_tolerance_s)
+    publisher = Publisher(settings.connection(), on_append=clock.note)
     agents: list[Agent] = []
     if settings.role in {"ingest", "both"}:
-        agents.append(ingest_agent(settings, publisher))
+        agents.append(ingest_agent(settings, publisher, clock))
     if settings.role in {"monitor", "both"}:
-        agents.append(monitor_agent(settings, publisher, LogReader(settings), time.time))
+        agents.append(monitor_agent(settings, publisher, LogReader(settings), time.monotonic))
     return run_worker(build_app(settings, agents, publisher))
 
 
-def ingest_agent(settings: Settings, sender: Sender) -> IngestAgent:
-    """Return the ingest agent of a worker that publishes through ``sender``."""
+def ingest_agent(settings: Settings, sender: Sender, clock: CheckedClock) -> IngestAgent:
+    """Return the ingest agent of a worker that publishes through ``sender``.
+
+    ``clock`` learns the broker's clock from the acknowledgements of that.
+    """
     return IngestAgent(
         settings.topics,
         sender,
         TimeMerge(settings.idle_s),
         DeadLetterLimit(settings.dead_letter_ratio, settings.dead_letter_window),
-        time.time,
+        clock,
         incarnations=partial(input_incarnations, settings),
         max_payload_bytes=settings.max_payload_bytes,
         check_profile=check_profile,
@@ -135,6 +140,6 @@ def ingest_agent(settings: Settings, sender: Sender) -> IngestAgent:
 
 
 def monitor_agent(settings: Settings, sender: Sender, reader: Reader, clock: Clock) -> MonitorAgent:
-    """Return the monitor agent of a worker; ``clock`` decides when to save."""
+    """Return the monitor agent of a worker; ``clock`` is monotonic and decides when to save."""
     keeper = StateKeeper(settings.topics, sender, reader, lambda _model_id: ModelSpec())
     return MonitorAgent(settings.topics, sender, keeper, clock, settings.save_every_s)

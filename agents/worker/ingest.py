@@ -24,6 +24,7 @@ from faust.types import TP
 from agents.errors import OperatorError, WorkerError
 from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Agent
+from agents.worker.clock import CheckedClock
 from agents.worker.publish import Outgoing
 from agents.worker.state import Sender
 from agents.worker.tick import TICK_EVERY_S, Ticker
@@ -49,7 +50,6 @@ HELD_AT_MOST = 50_000
 `TimeMerge`, beyond which it would release events out of order."""
 _LOG_EVERY_S = 10.0
 """Seconds between two log lines about refusals of the same reason."""
-Clock = Callable[[], float]
 Incarnations = Callable[[], Awaitable[Mapping[str, str]]]
 _log = get_logger(__name__)
 
@@ -91,7 +91,7 @@ class IngestAgent(Agent):
         sender: Sender,
         merge: TimeMerge,
         limit: DeadLetterLimit,
-        clock: Clock,
+        clock: CheckedClock,
         *,
         incarnations: Incarnations,
         max_payload_bytes: int,
@@ -115,12 +115,16 @@ class IngestAgent(Agent):
         self._expected: dict[TP, int] = {}
         self._done: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
-        self._next_commit_s = 0.0
+        self._committed_at_s = 0.0
         self._has_fetched = False
         self._turn = asyncio.Lock()
         self._paused: set[TP] = set()
         self._refusals = RateLimit(_LOG_EVERY_S)
         self._ticker = Ticker(topics, sender, clock, tick_every_s)
+
+    async def on_connected(self) -> None:
+        """Learn the broker's clock before any instant is taken from the worker's."""
+        await self._ticker.ask_clock()
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
         """Start at these offsets; events that were held are read again."""
@@ -221,7 +225,9 @@ class IngestAgent(Agent):
                 await self._publish(items)
                 self._resume()
             self._note_done()
-            if self._done != self._committed and self._clock() >= self._next_commit_s:
+            # A clock that was set back lets the next commit through.
+            passed_s = self._clock() - self._committed_at_s
+            if self._done != self._committed and not 0.0 <= passed_s < COMMIT_EVERY_S:
                 await self._commit()
 
     def _note_done(self) -> None:
@@ -235,7 +241,7 @@ class IngestAgent(Agent):
 
     async def _commit(self) -> None:
         """Commit the acknowledged offsets (Rule 3)."""
-        self._next_commit_s = self._clock() + COMMIT_EVERY_S
+        self._committed_at_s = self._clock()
         news = {tp: end for tp, end in self._done.items() if end != self._committed.get(tp)}
         if news:
             await self.partitions.commit_fact(news)

@@ -26,7 +26,7 @@ from msgspec.structs import asdict
 from agents.errors import WorkerError
 from agents.telemetry import get_logger
 from agents.worker.agent import Agent
-from agents.worker.ingest import Clock
+from agents.worker.clock import Clock
 from agents.worker.publish import Outgoing
 from agents.worker.state import Held, Sender, StateKeeper
 from agents.worker.transport import Fetch
@@ -71,7 +71,7 @@ class MonitorAgent(Agent):
     keeper
         Saves and restores state.
     clock
-        Seconds since the epoch. It decides when to save and when to evaluate, and nothing else.
+        Monotonic seconds. It decides when to save and when to evaluate, and nothing else.
     save_every_s
         Seconds between two snapshots.
     """

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -46,6 +46,8 @@ _IDEMPOTENCE_TRIES = 3
 error; Kafka may do so while it starts, but not three times."""
 _REQUEST_GRACE_S = 0.2
 """Seconds between two cancellations of aiokafka's sender; each one ends a further layer."""
+_LOG_APPEND_TIME = 1
+"""Kafka's type of a timestamp that the broker set."""
 _Target = tuple[str, int]
 _log = logging.getLogger(__name__)
 _SENDER_LOG = logging.getLogger("aiokafka.producer.sender")
@@ -105,13 +107,20 @@ class Publisher:
         aiokafka's connection arguments: addresses, security.
     acknowledged_within_s
         Seconds without an acknowledgement after which `send` fails.
+    on_append
+        Called with the LogAppendTime of an acknowledged batch in ms, and the seconds that it took.
     """
 
     def __init__(
-        self, connection: Mapping[str, Any], *, acknowledged_within_s: float = 600.0
+        self,
+        connection: Mapping[str, Any],
+        *,
+        acknowledged_within_s: float = 600.0,
+        on_append: Callable[[int, float], None] = lambda _appended_ms, _took_s: None,
     ) -> None:
         self._connection = dict(connection)
         self._acknowledged_within_s = acknowledged_within_s
+        self._on_append = on_append
         self._producer: AIOKafkaProducer | None = None
         self._partitions: dict[str, int] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
@@ -252,10 +261,14 @@ class Publisher:
         async with self._turns[target]:
             try:
                 for builder in builders:
+                    sent_s = asyncio.get_running_loop().time()
                     acknowledgement = await self._ready().send_batch(
                         builder, topic, partition=partition
                     )
-                    await acknowledgement
+                    found = await acknowledgement
+                    if found.timestamp_type == _LOG_APPEND_TIME:
+                        took_s = asyncio.get_running_loop().time() - sent_s
+                        self._on_append(found.timestamp, took_s)
             except KafkaError as error:
                 # Within the lock: the next delivery to this partition must find sending refused.
                 raise self._refuse(f"Kafka did not accept a record: {error!r}") from error

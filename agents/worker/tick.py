@@ -12,19 +12,25 @@ Rule 4. The embedded broker answers ListOffsets wrongly. There the ends are thos
         fetches, so only a worker that holds all input partitions ticks. An answer counts when it is
         the second one since the instant: the first may have been on its way.
 Rule 5. The worker that holds the first input partition ticks.
+Rule 6. Before a tick a record without events is appended: its acknowledgement shows the broker's
+        clock. No tick comes while the worker's clock is wrong; the log says so once a minute. A
+        tick is never later than the broker's clock, so between two of them no more time passes than
+        has passed.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Partitions
+from agents.worker.clock import CheckedClock
 from agents.worker.publish import Outgoing
 from agents.worker.state import Sender
-from schemas.event import encode_tick
+from schemas.event import EventBatch, encode_events, encode_tick
 from schemas.topics import Topics
 from streams.ingest.batches import TICK_EVERY_MS
 
@@ -35,6 +41,10 @@ _ASK_S = 5.0
 """Seconds for the answers of one attempt."""
 _ANSWERS = 2
 """Answers after the instant until an end counts (Rule 4)."""
+_SAY_EVERY_S = 60.0
+"""Seconds between two log lines about a clock that is wrong."""
+_NOTHING = encode_events(EventBatch((), [], [], [], []))
+_log = get_logger(__name__)
 
 
 class Ticker:
@@ -52,16 +62,16 @@ class Ticker:
         Seconds between two ticks.
     """
 
-    def __init__(
-        self, topics: Topics, sender: Sender, clock: Callable[[], float], every_s: float
-    ) -> None:
+    def __init__(self, topics: Topics, sender: Sender, clock: CheckedClock, every_s: float) -> None:
         self._topics = topics
         self._sources = tuple(topics.sources().values())
         self._sender = sender
         self._clock = clock
         self._every_s = every_s
         self._held: frozenset[TP] = frozenset()
-        self._next_s = 0.0
+        self._tried_s = 0.0
+        self._pause_s = 0.0
+        self._says = RateLimit(_SAY_EVERY_S)
         self._at_s: float | None = None
         self._ends: dict[TP, int] = {}
         self._answers: dict[TP, list[float]] = {}
@@ -74,18 +84,42 @@ class Ticker:
     async def tick_if_due(self, partitions: Partitions) -> None:
         """Append a tick, if one is due and its statement is true."""
         held = self._held
-        if self._clock() < self._next_s or TP(self._topics.predictions, 0) not in held:
+        if not self._is_due or TP(self._topics.predictions, 0) not in held:
             return
-        self._next_s = self._clock() + min(RETRY_S, self._every_s)
+        self._tried_s, self._pause_s = self._clock(), min(RETRY_S, self._every_s)
         at_s = None
         # Without an answer of the broker the statement cannot be checked.
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(_ASK_S):
                 at_s = await self._true_instant(partitions)
-        if at_s is not None and self._held is held:
-            self._at_s = None
-            self._next_s = self._clock() + self._every_s
-            await self._append(int(at_s * 1_000))
+                if at_s is not None:
+                    await self.ask_clock()
+        if at_s is None or self._held is not held:
+            return
+        self._at_s = None
+        self._tried_s, self._pause_s = self._clock(), self._every_s
+        if off_s := self._clock.off_s:
+            self._say_wrong(off_s)
+        else:
+            await self._append(int(min(at_s, self._clock.latest_s()) * 1_000))
+
+    async def ask_clock(self) -> None:
+        """Append a record without events: its acknowledgement shows the broker's clock (Rule 6)."""
+        await self._sender.send([Outgoing(self._topics.name("events"), 0, None, _NOTHING, None)])
+
+    @property
+    def _is_due(self) -> bool:
+        # A clock that was set back lets the next attempt through.
+        return not 0.0 <= self._clock() - self._tried_s < self._pause_s
+
+    def _say_wrong(self, off_s: float) -> None:
+        if self._says.admit("clock", self._clock()) is not None:
+            side = "ahead of" if off_s > 0 else "behind"
+            _log.critical(
+                f"The clock of this worker is {abs(off_s):,.0f} s {side} the broker's: until it is "
+                "set right (NTP), silences are not reported and waiting predictions do not expire",
+                off_s=round(off_s, 3),
+            )
 
     async def _true_instant(self, partitions: Partitions) -> float | None:
         """Return the instant that a tick may carry now; None when there is none."""

@@ -4,7 +4,7 @@ The steps follow each other within milliseconds, so a fault hardly ever falls be
 and a broken rule passes. Here what the worker sends, commits and reads back waits before and after;
 the worker's own code is the product's.
 
-    python -m benchmarks.chaos.disturb --seed 1 --max-s 0.8
+    python -m benchmarks.chaos.disturb --seed 1 --max-s 0.8 --wrong-clock FILE
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import click
 from faust.types import TP
@@ -25,6 +26,7 @@ from agents.settings import Settings, load_settings
 from agents.telemetry import configure_logging
 from agents.worker.agent import Partitions
 from agents.worker.assembly import build_app, ingest_agent, monitor_agent, tune_gc
+from agents.worker.clock import CheckedClock, Clock
 from agents.worker.publish import Outgoing, Publisher
 from agents.worker.run import run_worker
 from agents.worker.state import KeyedRecord, Reader, Sender
@@ -68,7 +70,7 @@ class Disturbance:
 
     def working_time(self) -> float:
         """Return seconds that do not count the waits: they must not make snapshots rare."""
-        return time.time() - self._waited_s  # noqa: TID251 - as in agents/worker/assembly.py
+        return time.monotonic() - self._waited_s
 
 
 class SlowSender:
@@ -124,14 +126,36 @@ class SlowPartitions(Partitions):
         return is_accepted
 
 
-def work_slowly(settings: Settings, disturbance: Disturbance) -> int:
+class WrongClock:
+    """The wall clock, wrong by the seconds that a file holds, if it is there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self) -> float:
+        """Return seconds since the epoch."""
+        try:
+            wrong_s = float(self._path.read_text())
+        except (OSError, ValueError):
+            wrong_s = 0.0
+        return time.time() + wrong_s  # noqa: TID251 - as in agents/worker/assembly.py
+
+
+def work_slowly(settings: Settings, disturbance: Disturbance, own: Clock) -> int:
     """Run a worker with waits, otherwise as `agents.worker.assembly.work` does."""
     tune_gc()
-    publisher = Publisher(settings.connection())
+    clock = CheckedClock(own, time.monotonic, settings.clock_tolerance_s)
+    publisher = Publisher(settings.connection(), on_append=clock.note)
     sender = SlowSender(publisher, disturbance, settings.topics.name("state"))
     reader = SlowReader(LogReader(settings), disturbance)
     agents = [
-        ingest_agent(settings, sender),
+        ingest_agent(settings, sender, clock),
         monitor_agent(settings, sender, reader, disturbance.working_time),
     ]
     make_partitions = partial(SlowPartitions, disturbance=disturbance)
@@ -141,12 +165,13 @@ def work_slowly(settings: Settings, disturbance: Disturbance) -> int:
 @click.command()
 @click.option("--seed", type=int, required=True)
 @click.option("--max-s", type=click.FloatRange(0.0, 60.0), required=True)
-def main(seed: int, max_s: float) -> None:
+@click.option("--wrong-clock", type=click.Path(path_type=Path), required=True)
+def main(seed: int, max_s: float, wrong_clock: Path) -> None:
     """Run a worker that waits; settings come from the environment."""
     settings = load_settings()
     configure_logging(settings.log_level)
     try:
-        sys.exit(work_slowly(settings, Disturbance(seed, max_s)))
+        sys.exit(work_slowly(settings, Disturbance(seed, max_s), WrongClock(wrong_clock)))
     except WorkerError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

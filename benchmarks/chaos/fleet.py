@@ -49,6 +49,12 @@ class _Slot:
     kill_at_s: float = 0.0
     start_at_s: float = 0.0
     resume_at_s: float | None = None
+    clock_right_at_s: float | None = None
+
+    @property
+    def clock_path(self) -> Path:
+        """Holds the seconds by which the worker's clock is wrong."""
+        return self.log_path.with_suffix(".clock")
 
 
 @dataclass(slots=True)
@@ -84,6 +90,12 @@ class Fleet:
         self.wanted = 0
         self.tally = Tally()
 
+    def set_clock_wrong(self, victim: float, wrong_s: float, for_s: float) -> None:
+        """Make the clock of one of them wrong for a while, also of one that follows it."""
+        slot = self._choose(victim)
+        slot.clock_path.write_text(f"{wrong_s}")
+        slot.clock_right_at_s = time.monotonic() + for_s
+
     @property
     def log_paths(self) -> list[Path]:
         """The workers' logs."""
@@ -96,6 +108,7 @@ class Fleet:
     def tick(self) -> None:
         """Do what is due: take note of ends, start, continue, insist."""
         now_s = time.monotonic()
+        self._set_clocks_right(now_s)
         for slot in self._slots:
             if slot.process is not None and slot.process.poll() is not None:
                 self._on_end(slot, now_s)
@@ -171,7 +184,8 @@ class Fleet:
         seed, max_s = self._waits
         life_seed = str(seed * 1_000_000 + slot.number * 100_000 + slot.lives)
         module = "benchmarks.chaos.disturb"
-        return [sys.executable, "-m", module, "--seed", life_seed, "--max-s", str(max_s)]
+        seeded = ["--seed", life_seed, "--max-s", str(max_s)]
+        return [sys.executable, "-m", module, *seeded, "--wrong-clock", str(slot.clock_path)]
 
     def _env_of(self, slot: _Slot) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
@@ -191,6 +205,12 @@ class Fleet:
     def _signal(self, slot: _Slot, number: signal.Signals) -> None:
         if slot.process is not None:
             slot.process.send_signal(number)
+
+    def _set_clocks_right(self, now_s: float) -> None:
+        for slot in self._slots:
+            if slot.clock_right_at_s is not None and now_s >= slot.clock_right_at_s:
+                slot.clock_right_at_s = None
+                slot.clock_path.unlink(missing_ok=True)
 
     def _on_end(self, slot: _Slot, now_s: float) -> None:
         if slot.process is None:

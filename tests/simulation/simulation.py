@@ -19,6 +19,7 @@ import structlog
 from faust.types import TP
 
 from agents.worker.agent import Agent
+from agents.worker.clock import CheckedClock
 from agents.worker.ingest import IngestAgent
 from agents.worker.monitor import MonitorAgent
 from agents.worker.state import Commit, Held, Publish, StateKeeper, StateUnusableError
@@ -334,7 +335,7 @@ class Simulation:
             worker.publisher,
             TimeMerge(IDLE_S),
             DeadLetterLimit(None, 1),
-            clock,
+            CheckedClock(clock, loop.time, tolerance_s=30.0),
             incarnations=incarnations,
             max_payload_bytes=10_000,
             tick_every_s=TICK_EVERY_S,

@@ -24,8 +24,9 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 import orjson
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.structs import RecordMetadata
 from faust.types import TP
 
 from agents.errors import WorkerError
@@ -394,6 +395,10 @@ class SmallBatch:
         return True
 
 
+_ACKNOWLEDGED = RecordMetadata("", 0, TopicPartition("", 0), 0, -1, 0, 0)
+"""An answer without LogAppendTime: the simulated workers have one clock."""
+
+
 class SimProducer:
     """What `Publisher` asks of an idempotent aiokafka producer: a batch lands once, and whole."""
 
@@ -410,13 +415,13 @@ class SimProducer:
 
     async def send_batch(
         self, batch: SmallBatch, topic: str, *, partition: int
-    ) -> asyncio.Future[None]:
+    ) -> asyncio.Future[RecordMetadata]:
         worker, chance = self._worker, self._worker.fates.chance
         await worker.check_alive()
         kind = self._kind(topic, batch)
         stage = worker.fates.at(f"send of {kind}", ("lost", "late", "landed", "refused"))
         loop = asyncio.get_running_loop()
-        acknowledgement: asyncio.Future[None] = loop.create_future()
+        acknowledgement: asyncio.Future[RecordMetadata] = loop.create_future()
         append = partial(self._append, TP(topic, partition), batch)
         match stage:
             case "lost":
@@ -439,16 +444,18 @@ class SimProducer:
         for key, value, timestamp_ms in batch.records:
             self._worker.cluster.append(tp, key, value, timestamp_ms)
 
-    def _land(self, append: Callable[[], None], acknowledgement: asyncio.Future[None]) -> None:
+    def _land(
+        self, append: Callable[[], None], acknowledgement: asyncio.Future[RecordMetadata]
+    ) -> None:
         append()
         loop = asyncio.get_running_loop()
         loop.call_later(self._worker.tempo(), self._acknowledge, acknowledgement)
 
-    def _acknowledge(self, acknowledgement: asyncio.Future[None]) -> None:
+    def _acknowledge(self, acknowledgement: asyncio.Future[RecordMetadata]) -> None:
         if self._worker.is_alive and not acknowledgement.done():
-            acknowledgement.set_result(None)
+            acknowledgement.set_result(_ACKNOWLEDGED)
 
-    def _refuse(self, acknowledgement: asyncio.Future[None]) -> None:
+    def _refuse(self, acknowledgement: asyncio.Future[RecordMetadata]) -> None:
         if self._worker.is_alive and not acknowledgement.done():
             acknowledgement.set_exception(KafkaTimeoutError())
 

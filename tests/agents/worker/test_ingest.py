@@ -8,6 +8,7 @@ import pytest
 from faust.types import TP
 
 from agents.errors import OperatorError, PublishError
+from agents.worker.clock import CheckedClock
 from agents.worker.ingest import COMMIT_EVERY_S, IngestAgent, SourceRecreatedError
 from agents.worker.transport import End, Fetch
 from schemas.dead_letter import DeadLetter
@@ -49,7 +50,7 @@ class Desk:
             self.sender,
             TimeMerge(IDLE_S),
             DeadLetterLimit(0.5, 4),
-            self.clock,
+            CheckedClock(self.clock, self.clock, tolerance_s=30.0),
             incarnations=self._incarnations,
             max_payload_bytes=most,
         )

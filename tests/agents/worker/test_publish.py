@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import cast
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.structs import RecordMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +97,29 @@ def test_a_keyed_record_goes_to_its_partition_and_none_deletes(broker: Broker, p
     assert {record.value for record in records} == {None}
 
 
+def test_the_instant_at_which_kafka_appended_a_batch_is_told(kafka: RealKafka, prefix: str) -> None:
+    told: list[tuple[int, float]] = []
+    config = {"message.timestamp.type": "LogAppendTime"}
+    create_topic(kafka, f"{prefix}log", config=config)
+    create_topic(kafka, f"{prefix}own")
+
+    async def scenario() -> None:
+        publisher = Publisher(
+            {"bootstrap_servers": kafka.bootstrap},
+            on_append=lambda appended_ms, took_s: told.append((appended_ms, took_s)),
+        )
+        await publisher.start()
+        await publisher.send(numbered(f"{prefix}own", 1))
+        await publisher.send(numbered(f"{prefix}log", 1))
+        await publisher.stop()
+
+    asyncio.run(scenario())
+
+    ((appended_ms, took_s),) = told
+    assert appended_ms == read_to_end(kafka, f"{prefix}log")[0].timestamp_ms
+    assert 0.0 <= took_s < 30.0
+
+
 def test_a_record_of_the_largest_size_is_taken(broker: Broker, prefix: str) -> None:
     topic = f"{prefix}out"
     create_topic(broker, topic, config={"max.message.bytes": str(MAX_RECORD_BYTES)})
@@ -156,13 +180,15 @@ class ListProducer:
 
     async def send_batch(
         self, batch: ListBatch, topic: str, *, partition: int
-    ) -> asyncio.Future[None]:
+    ) -> asyncio.Future[RecordMetadata]:
         self.sent += batch.values
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         if len(self.sent) == 1:
             answer.set_exception(MessageSizeTooLargeError())
         else:
-            answer.set_result(None)
+            answer.set_result(
+                RecordMetadata(topic, partition, TopicPartition(topic, partition), 0, -1, 0, 0)
+            )
         return answer
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
+from structlog.testing import capture_logs
 
+from agents.worker.clock import CheckedClock
+from agents.worker.publish import Outgoing
 from agents.worker.tick import RETRY_S, TICK_EVERY_S, Ticker
 from agents.worker.transport import End
 from schemas.event import decode_events
@@ -17,6 +20,8 @@ from tests.doubles.sender import ListPartitions, ListSender
 TOPICS = Topics(partitions=2)
 SOURCES = [TP(topic, number) for topic in TOPICS.sources().values() for number in range(2)]
 FIRST, FOREIGN = SOURCES[0], SOURCES[3]
+TOLERANCE_S = 30.0
+DAY_S = 86_400.0
 
 
 class Broker(ListPartitions):
@@ -43,14 +48,32 @@ class Broker(ListPartitions):
         return dict(self.asked)
 
 
+class AppendingSender(ListSender):
+    """Appends with the broker's clock, and tells it in the acknowledgement."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    async def send(self, batch: list[Outgoing]) -> None:
+        await super().send(batch)
+        if self.desk.broker_has_clock:
+            self.desk.clock.note(round(self.desk.now_s * 1_000), took_s=0.0)
+
+
 class Desk:
     """A ticker, with what it talks to."""
 
     def __init__(self, *held: TP) -> None:
         self.now_s = START_MS / 1_000
-        self.sender = ListSender()
+        self.wrong_s = 0.0
+        self.broker_has_clock = True
+        self.clock = CheckedClock(
+            lambda: self.now_s + self.wrong_s, lambda: self.now_s, tolerance_s=TOLERANCE_S
+        )
+        self.sender = AppendingSender(self)
         self.broker = Broker(self)
-        self.ticker = Ticker(TOPICS, self.sender, lambda: self.now_s, TICK_EVERY_S)
+        self.ticker = Ticker(TOPICS, self.sender, self.clock, TICK_EVERY_S)
         self.ticker.assign(held or SOURCES)
 
     def turn(self, after_s: float = 0.0) -> Desk:
@@ -68,8 +91,10 @@ class Desk:
     def ticks(self) -> list[float]:
         """Return the instants of the ticks of partition 0, in seconds since the start."""
         sent = self.sender.to(TOPICS.name("events"))
-        assert [each.partition for each in sent] == [0, 1] * (len(sent) // 2)
-        instants = [decode_events(each.value).tick_ms or 0 for each in sent]
+        found = [(each.partition, decode_events(each.value).tick_ms) for each in sent]
+        ticks = [(partition, at_ms) for partition, at_ms in found if at_ms is not None]
+        assert [partition for partition, _ in ticks] == [0, 1] * (len(ticks) // 2)
+        instants = [at_ms for _, at_ms in ticks]
         assert instants[::2] == instants[1::2]
         return [(instant - START_MS) / 1_000 for instant in instants[::2]]
 
@@ -221,3 +246,58 @@ def test_while_the_broker_does_not_answer_nothing_is_said_and_nothing_ends() -> 
     desk.broker.is_away = False
 
     assert desk.turn(RETRY_S).ticks() == [RETRY_S]
+
+
+# Rule 6
+
+
+@pytest.mark.parametrize("wrong_s", [31 * DAY_S, -31 * DAY_S, TOLERANCE_S + 1, -TOLERANCE_S - 1])
+def test_no_tick_comes_while_the_clock_of_the_worker_is_wrong_and_one_does_once_it_is_right(
+    wrong_s: float,
+) -> None:
+    desk = Desk().turn()
+    desk.wrong_s = wrong_s
+    desk.turn(TICK_EVERY_S).turn(TICK_EVERY_S)
+    desk.wrong_s = 0.0
+    desk.turn(TICK_EVERY_S)
+
+    assert desk.ticks() == [0.0, 3 * TICK_EVERY_S]
+
+
+def test_a_worker_that_starts_with_a_wrong_clock_appends_no_tick() -> None:
+    desk = Desk()
+    desk.wrong_s = 31 * DAY_S
+    for _ in range(5):
+        desk.turn(TICK_EVERY_S)
+    assert desk.ticks() == []
+
+    desk.wrong_s = 0.0
+    desk.turn(TICK_EVERY_S)
+
+    assert desk.ticks() == [6 * TICK_EVERY_S]
+
+
+def test_the_log_names_the_difference_once_a_minute() -> None:
+    desk = Desk()
+    desk.wrong_s = 3_600.0
+    with capture_logs() as said:
+        for _ in range(13):
+            desk.turn(TICK_EVERY_S)
+
+    assert [each["log_level"] for each in said] == ["critical"] * 3
+    assert "is 3,600 s ahead of the broker's" in said[0]["event"]
+
+
+def test_a_tick_is_no_later_than_the_clock_of_the_broker_though_the_worker_may_be_ahead() -> None:
+    desk = Desk()
+    desk.wrong_s = TOLERANCE_S - 1
+
+    assert desk.turn().turn(TICK_EVERY_S).ticks() == [0.0, TICK_EVERY_S]
+
+
+def test_on_a_broker_that_does_not_tell_its_clock_the_one_of_the_worker_counts() -> None:
+    desk = Desk()
+    desk.broker_has_clock = False
+    desk.wrong_s = 3_600.0
+
+    assert desk.turn().ticks() == [3_600.0]
