@@ -16,9 +16,11 @@ from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.feedback import Feedback, LabelledRange
 from schemas.labelled import Labelled, LogPosition
+from schemas.metric import Metric, ReliabilityBin, Spread
 from schemas.model_spec import (
     AlertRules,
     FeatureRules,
+    MetricRules,
     ModelSpec,
     OutcomeRules,
     ReferenceRules,
@@ -42,6 +44,7 @@ OUTPUTS: dict[str, type[BaseModel]] = {
     "status": Status,
     "feedback": Feedback,
     "labelled": Labelled,
+    "metric": Metric,
     "dead_letter": DeadLetter,
 }
 _PARTS: dict[str, type[BaseModel]] = {
@@ -56,6 +59,9 @@ _PARTS: dict[str, type[BaseModel]] = {
     "outcome_rules": OutcomeRules,
     "reference_rules": ReferenceRules,
     "series_profile": SeriesProfile,
+    "metric_rules": MetricRules,
+    "reliability_bin": ReliabilityBin,
+    "spread": Spread,
 }
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _SECTION = re.compile(r"(<!-- generated: (?P<name>[a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

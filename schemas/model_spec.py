@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
-from schemas.wire import MAX_FEATURES, Id, Name, Wire
+from schemas.wire import MAX_FEATURES, Id, Label, Name, Wire
 
 MAX_SPEC_BYTES = 900_000
 """Bytes of a spec. One with a profile holds a learnt reference for each series; the topic takes
@@ -120,6 +120,16 @@ class AlertRules(Wire):
     )
 
 
+class MetricRules(Wire):
+    """The figures of the model by the time of its predictions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    every: Literal["day", "hour"] = Field(
+        default="day", description="Length of a cohort; `hour` has days as well."
+    )
+
+
 class ModelSpec(Wire):
     """The settings of one model."""
 
@@ -135,6 +145,11 @@ class ModelSpec(Wire):
     task: Literal["binary", "multiclass", "regression"] | None = Field(
         default=None, description="Null: inferred from the predictions."
     )
+    positive: Label | None = Field(
+        default=None,
+        description="Label that the score speaks of; null: `1` of 0 and 1, `true` of booleans, "
+        "else the answer given.",
+    )
     alert_budget: Annotated[float, Field(ge=LEAST_BUDGET, le=1_000)] = Field(
         default=0.2, description="False alarms the owner accepts in 10,000 predictions."
     )
@@ -146,6 +161,9 @@ class ModelSpec(Wire):
     )
     outcome: OutcomeRules = Field(default=OutcomeRules(), description="The wait for outcomes.")
     alerts: AlertRules = Field(default=AlertRules(), description="Firing and repetition of alerts.")
+    metrics: MetricRules | None = Field(
+        default=None, description="Figures by hour or day, on `metrics`; null: none."
+    )
 
 
 def parse_spec(data: object) -> ModelSpec:
@@ -180,6 +198,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "outcome": OutcomeRules,
         "reference": ReferenceRules,
         "alerts": AlertRules,
+        "metrics": MetricRules,
     }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
     return list(owner.model_fields)

@@ -28,6 +28,7 @@ TopicRole = Literal[
     "status",
     "feedback",
     "labelled",
+    "metrics",
     "dead_letters",
     "state",
 ]
@@ -79,7 +80,7 @@ class Topic:
     name: str
     key: str
     partitions: int
-    cleanup: Literal["delete", "compact"]
+    cleanup: Literal["delete", "compact", "compact,delete"]
     retention_ms: int
     max_record_bytes: int
     is_kept_from_append: bool
@@ -198,6 +199,13 @@ class Topics:
                 is_routed=True,
                 id_field="labelled_id",
             ),
+            self._compacted(
+                "metrics",
+                key="model, kind and start of a cohort, and its version",
+                purpose="figures of a model by the hour and day of its predictions, restated",
+                is_output=True,
+                kept_days=400,
+            ),
             self._owned(
                 "dead_letters",
                 days=30,
@@ -267,14 +275,22 @@ class Topics:
             **columns,
         )
 
-    def _compacted(self, role: TopicRole, *, key: str, purpose: str, **columns: Any) -> Topic:
+    def _compacted(
+        self,
+        role: TopicRole,
+        *,
+        key: str,
+        purpose: str,
+        kept_days: int | None = None,
+        **columns: Any,
+    ) -> Topic:
         return Topic(
             role=role,
             name=self.name(role),
             key=key,
             partitions=self.partitions,
-            cleanup="compact",
-            retention_ms=-1,
+            cleanup="compact" if kept_days is None else "compact,delete",
+            retention_ms=-1 if kept_days is None else kept_days * DAY_MS,
             max_record_bytes=MAX_RECORD_BYTES,
             is_kept_from_append=True,
             purpose=purpose,

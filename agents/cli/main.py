@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from agents.cli.controls import COMMANDS as CONTROLS
+from agents.cli.metrics import metrics
 from agents.cli.models import models
 from agents.cli.notify import notify
 from agents.cli.options import PIPE_WIDTH, cluster_options
@@ -276,8 +277,8 @@ def tail(
 ) -> None:
     """Follow a topic: readable lines on a terminal, JSON lines in a pipe.
 
-    TOPIC is predictions, outcomes, models, controls, events, alerts, status, feedback, labelled or
-    dead_letters.
+    TOPIC is predictions, outcomes, models, controls, events, alerts, status, feedback, labelled,
+    metrics or dead_letters.
 
     \b
     Examples:
@@ -307,7 +308,7 @@ def tail(
     asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 
-for each in (topics, models, notify, *CONTROLS, *RECORDED):
+for each in (topics, models, metrics, notify, *CONTROLS, *RECORDED):
     cli.add_command(each)
 
 

@@ -33,6 +33,7 @@ def _budgets(
 @click.option("--out", required=True, metavar="FILE", help="File for the alerts, one a line.")
 @click.option("--feedback", metavar="FILE", help="File for the feedback.")
 @click.option("--labelled", metavar="FILE", help="File for the labelled rows.")
+@click.option("--metrics", metavar="FILE", help="File for the figures by the day.")
 @click.option("--spec", metavar="FILE", help="Spec of a model, YAML.")
 @click.option("--budget", type=_BUDGET, help="False alarms accepted per 10,000 predictions.")
 @click.option("--what-if", metavar="BUDGETS", callback=_budgets, help="Compare: budget=0.05,0.5,1")

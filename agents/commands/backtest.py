@@ -20,12 +20,12 @@ from agents.commands.recording import STANDARD_STREAM, Recording, Refusals, read
 from agents.errors import FileError, OperatorError
 from agents.worker.assembly import tune_gc
 from schemas.alert import Alert
-from schemas.model_spec import ModelSpec
+from schemas.model_spec import MetricRules, ModelSpec
 from schemas.topics import TopicRole, Topics
 from streams.clock import NEVER_MS
 from streams.codec import DamagedSnapshotError
 from streams.detect.budget import BUDGET_ROWS
-from streams.emission import Emission, place_of
+from streams.emission import Emission, Place, place_of
 from streams.ingest.batches import pack_with_ticks
 from streams.ingest.records import Accepted
 from streams.join.outcome_join import JoinCounts
@@ -52,6 +52,7 @@ class BacktestOptions:
     out: str
     feedback: str | None
     labelled: str | None
+    metrics: str | None
     spec: str | None
     budget: float | None
     what_if: tuple[float, ...]
@@ -130,6 +131,12 @@ class Backtest:
         for emission in sorted(emissions, key=place_of):
             self._keep(emission)
 
+    def close(self) -> None:
+        """Write the figures of the cohorts that are still open at the end of the recording."""
+        for model in self._monitor.models.values():
+            for emission in model.closing_metrics(Place(self._offset, 0)):
+                self._keep(emission)
+
     def _keep(self, emission: Emission) -> None:
         if emission.role == "alerts":
             self.replayed.add(Alert.model_validate_json(emission.value))
@@ -160,6 +167,8 @@ def backtest(options: BacktestOptions, console: Console) -> int:
     """
     tune_gc()
     spec = read_spec(options.spec, alert_budget=options.budget)
+    if options.metrics and spec.metrics is None:
+        spec = spec.model_copy(update={"metrics": MetricRules()})
     recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
     refusals = Refusals()
     began_s = time.monotonic()
@@ -168,6 +177,7 @@ def backtest(options: BacktestOptions, console: Console) -> int:
             "alerts": options.out,
             "feedback": options.feedback,
             "labelled": options.labelled,
+            "metrics": options.metrics,
         }
         outputs = {role: _open_output(path, stack) for role, path in paths.items() if path}
         run = Backtest(spec, outputs)
@@ -179,6 +189,7 @@ def backtest(options: BacktestOptions, console: Console) -> int:
             for events, is_predicted in recording.batches(refusals, on_bytes):
                 for each in (run, *others):
                     each.apply(events, is_predicted=is_predicted)
+            run.close()
         except DamagedSnapshotError as error:
             msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
             raise OperatorError(msg) from error

@@ -44,6 +44,7 @@ from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
+from streams.performance.ledger import Ledger
 from streams.series.profile_check import check_profile
 from streams.series.series_set import SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
@@ -93,6 +94,7 @@ class ModelMonitor:
         self._now_ms = 0
         self._behind_ms = 0
         self._version: str | None = None
+        self._ledger = None if spec.metrics is None else Ledger(model_id, spec, 0)
         self._condition_alerts = ConditionAlerts()
         self._begin_publication(AlertWriter(model_id))
         self._begin_series(series_of(spec), RowIndexes.new())
@@ -151,6 +153,8 @@ class ModelMonitor:
         alerts = self._condition_alerts
         if self.traffic.is_silence_reported:
             due_ms = min(due_ms, alerts.renewal_due_ms("predictions", "silence", self._rules()))
+        if self._ledger is not None:
+            due_ms = min(due_ms, self._ledger.due_ms)
         return min(due_ms, alerts.settling_due_ms()) + self._behind_ms
 
     def on_tick(self, at: Place, tick_ms: int) -> list[Emission]:
@@ -160,6 +164,14 @@ class ModelMonitor:
         self._on_conditions(conditions, at)
         self._settle_conditions(at)
         self.join.advance(self._now_ms)
+        self._publish_metrics(at)
+        return self._publication.taken()
+
+    def closing_metrics(self, at: Place) -> list[Emission]:
+        """Return the figures of all open cohorts, for the end of a recording."""
+        if self._ledger is not None:
+            records = self._ledger.closing(self._now_ms)
+            self._publication.add_metrics(records, self._row(at, self._now_ms))
         return self._publication.taken()
 
     @property
@@ -167,6 +179,11 @@ class ModelMonitor:
         """Whether no series can have a reference yet, and so none can raise an alert."""
         is_given = bool(self.in_force.spec.reference.profile)
         return self.counts.predictions < FIRST_STAGES[0] and not is_given
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether its answers are quantities."""
+        return self._pending.as_read.is_regression
 
     @property
     def series(self) -> SeriesSet:
@@ -203,6 +220,7 @@ class ModelMonitor:
             now_ms=self._now_ms,
             behind_ms=self._behind_ms,
             version=self._version,
+            ledger=None if self._ledger is None else self._ledger.state,
         )
 
     @classmethod
@@ -252,6 +270,9 @@ class ModelMonitor:
         model._now_ms = state.now_ms
         model._behind_ms = state.behind_ms
         model._version = state.version
+        model._ledger = None
+        if state.ledger is not None:
+            model._ledger = Ledger(model_id, spec, model.in_force.version, state.ledger)
         model._condition_alerts = state.condition_alerts
         model._begin_publication(state.writer)
         model._begin_series(SeriesSet(spec, state.series), state.indexes)
@@ -271,6 +292,8 @@ class ModelMonitor:
             self._on_conditions(conditions, arrival)
             self._settle_conditions(arrival)
         self.join.advance(self._now_ms)
+        if self._ledger is not None:
+            self._publish_metrics(arrival)
 
     def _on_prediction(self, arrival: Arrival) -> None:
         event, join, now_ms = arrival.event, self.join, self._now_ms
@@ -293,20 +316,27 @@ class ModelMonitor:
         self._version = version
         if conditions:
             self._on_conditions(conditions, arrival)
-        if type(answer) is float and self._pending.as_read.becomes_regression(answer):
-            ended = self._pending.settled().become_regression(now_ms)
-            self._publish(ended, self._row(arrival, at_ms))
+        if type(answer) is float:
+            self._on_number(answer, arrival)
         features, score = event.get("features") or _NO_FEATURES, event.get("score")
-        payload = arrival.payload
-        if features is _NO_FEATURES and UNREAD in event:
-            payload = self._on_unread(arrival)
+        payload = self._on_unread(arrival) if UNREAD in event else arrival.payload
         if score is None:
             score = _top_score(event)
         self._pending.add_prediction(self._row(arrival, at_ms, (features, score, answer)))
+        if self._ledger is not None:
+            self._ledger.on_prediction(event, now_ms, self.is_regression)
         waiting = WaitingPrediction(payload, answer, at_ms)
         outcome = join.on_prediction(prediction_id, waiting, now_ms)
         if outcome is not None:
             self._on_pair(waiting, outcome, arrival)
+
+    def _on_number(self, answer: float, arrival: Arrival) -> None:
+        """Begin the answers again where one shows that the model is a regression."""
+        if self._pending.as_read.becomes_regression(answer):
+            ended = self._pending.settled().become_regression(self._now_ms)
+            self._publish(ended, self._row(arrival, arrival.event["predicted_at"]))
+            if self._ledger is not None:
+                self._ledger.restart()
 
     def _on_unread(self, arrival: Arrival) -> bytes:
         """Take in that nothing reads the fields of a prediction; return it without their names."""
@@ -346,6 +376,8 @@ class ModelMonitor:
         row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
+        if self._ledger is not None:
+            self._ledger.on_pair(prediction, outcome, is_error, self._now_ms)
 
     def _on_out_of_band(self, arrival: Arrival) -> None:
         """Do as a person asks, between the rows before it and those after it (Rule 6)."""
@@ -432,6 +464,10 @@ class ModelMonitor:
         self.join.respec(_join_spec(spec.outcome))
         self.join.advance(self._now_ms)
         self.traffic.respec(spec.alert_budget, spec.outcome.wait_s)
+        if self._ledger is not None:
+            self._ledger.respec(spec, self.in_force.version)
+        elif spec.metrics is not None:
+            self._ledger = Ledger(self.model_id, spec, self.in_force.version)
         self._publish(self._pending.settled().respec(spec, self._now_ms), row)
 
     def _remove(self, row: EventRow) -> None:
@@ -448,6 +484,9 @@ class ModelMonitor:
         self.join.respec(_join_spec(spec.outcome))
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version = None
+        if self._ledger is not None:
+            self._ledger.restart()
+            self._ledger.respec(spec, self.in_force.version)
         self._begin_series(series.successor(spec), RowIndexes.new())
 
     # Alerts
@@ -467,6 +506,12 @@ class ModelMonitor:
         """End the alerts about the arrival of events that were flapping and have calmed down."""
         transitions = self._condition_alerts.settle(self._now_ms, self._rules())
         self._publish(transitions, self._row(at, self._now_ms))
+
+    def _publish_metrics(self, at: Arrival | Place) -> None:
+        """Publish the figures of the cohorts that are due."""
+        ledger, now_ms = self._ledger, self._now_ms
+        if ledger is not None and now_ms >= ledger.due_ms:
+            self._publication.add_metrics(ledger.due(now_ms), self._row(at, now_ms))
 
     def _publish(self, transitions: Sequence[Transition], row: EventRow) -> None:
         """Publish transitions at an event, after the alerts of all values before it."""

@@ -4,6 +4,8 @@ Rule 1. A transition is published as of its event: with the model's counts, vers
 Rule 2. Emissions are returned in the order of the events that call for them.
 """
 
+from collections.abc import Sequence
+
 from msgspec import Raw
 
 from schemas.feedback import LabelledRange
@@ -17,6 +19,7 @@ from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
 from streams.join.outcome_join import EarlyOutcome, WaitingPrediction
 from streams.model.spec import SpecInForce
+from streams.performance.ledger import KeyedMetric
 
 OF_PAIRS = frozenset({"error", "outcome"})
 """Roles of series that have a value a pair; the others have one a prediction."""
@@ -126,6 +129,14 @@ class Publication:
         )
         place = row.offset, row.place
         self._emissions.append(Emission(place, "labelled", self._model_id, labelled, row.now_ms))
+
+    def add_metrics(self, records: Sequence[KeyedMetric], row: EventRow) -> None:
+        """Publish the figures of cohorts, at the event whose time they are due at."""
+        place = row.offset, row.place
+        for key, metric in records:
+            value = metric.model_dump_json().encode()
+            emission = Emission(place, "metrics", self._model_id, value, row.now_ms, key)
+            self._emissions.append(emission)
 
     def taken(self) -> list[Emission]:
         """Return the emissions since this was last called, in event order."""

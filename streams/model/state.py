@@ -9,6 +9,7 @@ from streams.codec import Machine, decode
 from streams.join.outcome_join import JoinState
 from streams.model.publication import RowIndexes
 from streams.model.spec import SpecInForce, SpecState
+from streams.performance.ledger import LedgerState
 from streams.series.series_set import SeriesSetState
 from streams.traffic.traffic import TrafficMonitor
 
@@ -43,6 +44,8 @@ class ModelState(Machine):
         Its clock, and how much later than that the last event was appended.
     version
         The version that answered last.
+    ledger
+        Its figures, where a spec has asked for them.
     """
 
     spec: SpecState
@@ -57,6 +60,7 @@ class ModelState(Machine):
     now_ms: int = 0
     behind_ms: int = 0
     version: str | None = None
+    ledger: LedgerState | None = None
 
 
 class _SpecOnly(Struct):

@@ -1,8 +1,11 @@
 """The bytes that a consumer may rely on: one example of everything Tidegauge publishes."""
 
+from msgspec.structs import replace
+
 from schemas.alert import Alert, Moved
 from schemas.event import Source
 from schemas.feedback import LabelledRange
+from schemas.model_spec import MetricRules, ModelSpec
 from schemas.wire import to_epoch_ms
 from streams.alert.feedback import retrain
 from streams.alert.onset import RowPosition
@@ -12,7 +15,7 @@ from streams.change import Change, Figures
 from streams.ingest.accept import accept
 from streams.ingest.records import Raw, Refused
 from tests.doubles.core import log_of, play
-from tests.doubles.inputs import accepted
+from tests.doubles.inputs import accepted, outcome, prediction
 
 PREDICTIONS = Source("prediction", "predictions", 0, "wqTNrCBkQdmlkWPsUJnCWg")
 OUTCOMES = Source("outcome", "outcomes", 2, "8zbK3v1OTvCkz5s7kq2J0Q")
@@ -40,6 +43,7 @@ def golden() -> dict[str, bytes]:
     return {
         "events.txt": _log()[0],
         "labelled.json": play(_log(), partition=3, first_offset=1_204).bytes_of("labelled")[0],
+        "metric.json": _metric(),
         "alert.json": _alert().model_dump_json().encode(),
         "status.json": _status(),
         "feedback.json": _feedback(),
@@ -54,6 +58,26 @@ def _log() -> list[bytes]:
         accepted(OUTCOME, 74_000, source=OUTCOMES, logged_at=at_ms + 40),
     ]
     return log_of(events)
+
+
+def _metric() -> bytes:
+    """Make the figures of a day with eight pairs, as of its end."""
+    day_ms = to_epoch_ms("2018-08-20T00:00:00Z")
+    values: list[tuple[int, bytes]] = []
+    for row in range(8):
+        name, at_ms, answer = f"{75_001 + row}", day_ms + 3_600_000 * row, int(row > 3)
+        made = {"predicted_at": at_ms, "prediction": answer, "score": row / 8, "latency_ms": 12.0}
+        values.append((at_ms, prediction(name, "car_loan", model_version="2018-01", **made)))
+        truth = {"observed_at": at_ms + 7_200_000, "outcome": int(row > 4), "source": "label"}
+        values.append((at_ms + 7_200_000, outcome(name, "car_loan", **truth)))
+    next_day_ms = day_ms + 86_400_000
+    values.append((next_day_ms, prediction("75009", "car_loan", predicted_at=next_day_ms)))
+    events = [
+        replace(accepted(value, logged_at=at_ms), offset=place)
+        for place, (at_ms, value) in enumerate(sorted(values))
+    ]
+    spec = ModelSpec(metrics=MetricRules())
+    return play(log_of(events), lambda _model_id: spec).bytes_of("metrics")[0]
 
 
 def _alert() -> Alert:

@@ -1,0 +1,84 @@
+"""A metric record: how well a model did in one hour or day, by the time of its predictions."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.wire import Label, Wire
+
+CohortKind = Literal["hour", "day"]
+
+
+class ReliabilityBin(Wire):
+    """Labelled predictions of similar scores."""
+
+    score: float = Field(description="Mean of their scores.")
+    rate: float = Field(description="Share of them that are positive, or right.")
+    n: int = Field(description="Their number.")
+
+
+class Spread(Wire):
+    """Quantiles of durations, exact to an eighth of themselves."""
+
+    p50: float = Field(description="Median.")
+    p90: float = Field(description="90th percentile.")
+    p99: float = Field(description="99th percentile.")
+
+
+ConfusionCell = tuple[Label, Label, int]
+
+
+class Metric(Wire):
+    """The figures of one cohort: the predictions of one model made in [start, end).
+
+    A later record under the same key restates it: outcomes have come since.
+    """
+
+    type: Literal["tidegauge.metric.v1"] = "tidegauge.metric.v1"
+    metric_id: str = Field(description="Model and number: records with the same id are duplicates.")
+    supersedes: str | None = Field(description="The `metric_id` that this record restates.")
+    model_id: str = Field(description="The model.")
+    model_version: str | None = Field(
+        description='Version of the model; null: all. "(none)": predictions without a version.'
+    )
+    spec_version: int = Field(description="Spec of the model that was in force.")
+    kind: CohortKind = Field(description="Length of the cohort.")
+    start: str = Field(description="First instant of the cohort, UTC.")
+    end: str = Field(description="Instant after its last.")
+    as_of: str = Field(description="Log time of the record.")
+    is_final: bool = Field(description="Whether no later record restates it.")
+    n: int = Field(description="Predictions.")
+    fallbacks: int = Field(description="Of these, answers of a fallback.")
+    unanswered: int = Field(description="Of these, with `status` error.")
+    labelled: int = Field(description="Of these, with a known outcome.")
+    by_source: dict[str, int] = Field(description="Known outcomes by their `source`.")
+    errors: int | None = Field(description="Wrong answers among the labelled; null: regression.")
+    error: float | None = Field(description="Their share; early outcomes may not be typical.")
+    accuracy: float | None = Field(description="1 - `error`.")
+    positive: Label | None = Field(description="Label that the score speaks of; null: the answer.")
+    precision: float | None = Field(description="Positive answers that were right, as a share.")
+    recall: float | None = Field(description="Positive outcomes that were answered so, as a share.")
+    f1: float | None = Field(description="Harmonic mean of `precision` and `recall`.")
+    specificity: float | None = Field(
+        description="Other outcomes that were not answered `positive`, as a share."
+    )
+    confusion: list[ConfusionCell] = Field(
+        description="[prediction, outcome, number] of the labelled; the largest first."
+    )
+    auc: float | None = Field(description="Area under the ROC curve of the scores.")
+    auc_bound: float | None = Field(description="Largest distance of `auc` from its exact value.")
+    brier: float | None = Field(description="Mean squared distance of score and truth.")
+    log_loss: float | None = Field(description="Mean negative log-likelihood, in nats.")
+    ece: float | None = Field(description="Expected calibration error over bins of equal mass.")
+    ece_by_chance: float | None = Field(
+        description="What `ece` would be for perfect scores and so many rows."
+    )
+    reliability: Annotated[list[ReliabilityBin], Field(max_length=10)] = Field(
+        description="The bins, by score."
+    )
+    mae: float | None = Field(description="Mean absolute error of a regression.")
+    rmse: float | None = Field(description="Root of the mean squared error.")
+    bias: float | None = Field(description="Mean of prediction less outcome.")
+    delay_s: Spread | None = Field(description="Seconds from prediction to outcome.")
+    delay_of_errors_s: Spread | None = Field(description="The same, where the answer was wrong.")
+    latency_ms: Spread | None = Field(description="Milliseconds from request to answer.")

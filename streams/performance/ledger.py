@@ -1,0 +1,262 @@
+"""The figures of one model by the time of its predictions: events in, records of ``metrics`` out.
+
+Rule 1. A model whose spec asks for no figures has none, and costs nothing.
+Rule 2. Labels have numbers in the order in which they come; after ``MOST_NAMED`` the others share
+        one. Errors are counted from the pair itself, so they are right beyond that.
+Rule 3. A record is named by its number among the model's: the same log gives the same names.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import orjson
+from msgspec import Struct, field
+from msgspec.json import Decoder
+
+from schemas.metric import Metric
+from schemas.model_spec import ModelSpec
+from streams.codec import Machine
+from streams.join.outcome_join import EarlyOutcome, WaitingPrediction
+from streams.performance.cohort import CountedOutcome, CountedPrediction
+from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome
+from streams.performance.figures import Positive, positive_of
+from streams.performance.report import NO_VERSION, RecordFacts, metric_of
+from streams.values import Answer, text_of
+
+MOST_NAMED = 20
+"""Labels counted by name: a confusion matrix of more is not read by anyone."""
+_OTHER = MOST_NAMED
+_ANOTHER = MOST_NAMED + 1
+"""Number of an outcome that has no name, and differs from a prediction that has none either."""
+_BOOLEAN_NAMES = ({"0", "1"}, {"false", "true"})
+_ALL_VERSIONS = "(all)"
+"""Name of all versions in the key of a record."""
+
+
+class _PredictionFields(Struct, gc=False):
+    """The fields of a stored prediction that are counted."""
+
+    score: float | None = None
+    scores: dict[str, float] | None = None
+    model_version: str | None = None
+    status: str = "ok"
+    latency_ms: float | None = None
+
+
+class _OutcomeFields(Struct, gc=False):
+    """The fields of a stored outcome that are counted."""
+
+    source: str | None = None
+
+
+_read_prediction = Decoder(_PredictionFields).decode
+_read_outcome = Decoder(_OutcomeFields).decode
+
+
+class KeyedMetric(NamedTuple):
+    """A record of ``metrics`` and its key."""
+
+    key: str
+    metric: Metric
+
+
+class LedgerState(Machine):
+    """The stored state of a `Ledger`.
+
+    Attributes
+    ----------
+    records
+        Records published so far; it outlives a removal of the model.
+    cohorts
+        The cohorts.
+    labels
+        The numbers of the labels, by their JSON.
+    negatives, sure_negatives
+        Answers ``0`` or ``false`` with a score, and of these the ones of at least one half.
+    """
+
+    records: int = 0
+    cohorts: Cohorts = field(default_factory=Cohorts)
+    labels: dict[str, int] = {}
+    negatives: int = 0
+    sure_negatives: int = 0
+
+
+class Ledger:
+    """The figures of one model.
+
+    Parameters
+    ----------
+    model_id
+        The model.
+    spec, spec_version
+        The spec in force, which asks for figures.
+    state
+        The stored state; a new one when None.
+    """
+
+    def __init__(
+        self, model_id: str, spec: ModelSpec, spec_version: int, state: LedgerState | None = None
+    ) -> None:
+        self.state = state or LedgerState()
+        self._model_id = model_id
+        self._numbers: dict[tuple[type, Answer], int] = {}  # of the labels, by themselves
+        self.respec(spec, spec_version)
+
+    def respec(self, spec: ModelSpec, spec_version: int) -> None:
+        """Put another spec in force; one that asks for no figures ends them."""
+        self._spec_version = spec_version
+        self._rules = rules_of(spec)
+        self._positive = spec.positive
+        if spec.metrics is None:
+            self.restart()
+
+    def restart(self) -> None:
+        """Begin again: the model is removed, or answers another task.
+
+        The numbers of its records continue.
+        """
+        self.state = LedgerState(self.state.records)
+        self._numbers = {}
+
+    @property
+    def due_ms(self) -> int:
+        """Log time at which `due` returns a record."""
+        return self.state.cohorts.due_ms
+
+    def on_prediction(self, event: dict[str, Any], now_ms: int, is_regression: bool) -> None:
+        """Count a prediction that no earlier one has the id of."""
+        score, scores = event.get("score"), event.get("scores")
+        if score is None and scores:
+            score = _score_of(scores, self._positive)
+        answer = event["prediction"]
+        label = 0 if is_regression else self._number_of(answer)
+        if score is not None and (answer is False or answer == 0):
+            self.state.negatives += 1
+            self.state.sure_negatives += score >= 0.5
+        counted = CountedPrediction(
+            score, label, event.get("status") or "ok", event.get("latency_ms")
+        )
+        version = event.get("model_version") or NO_VERSION
+        at_ms = event["predicted_at"]
+        self.state.cohorts.on_prediction(counted, version, at_ms, now_ms, self._rules)
+
+    def on_pair(
+        self,
+        prediction: WaitingPrediction,
+        outcome: EarlyOutcome,
+        is_error: bool | None,
+        now_ms: int,
+    ) -> None:
+        """Count the outcome of a prediction; ``is_error`` is None for a regression."""
+        made, known = _read_prediction(prediction.payload), _read_outcome(outcome.payload)
+        score, answer, truth = made.score, prediction.prediction, outcome.outcome
+        if score is None and made.scores:
+            score = _score_of(made.scores, self._positive)
+        distance = None
+        if is_error is None:
+            answered = label = 0
+            distance = _distance(answer, truth)
+        else:
+            answered, label = self._number_of(answer), self._number_of(truth)
+            if label == answered == _OTHER and is_error:
+                label = _ANOTHER
+        at_ms = prediction.predicted_at_ms
+        late = LateOutcome(
+            CountedPrediction(score, answered, made.status, made.latency_ms),
+            CountedOutcome(
+                label, is_error, distance, outcome.observed_at_ms - at_ms, known.source or "label"
+            ),
+            made.model_version or NO_VERSION,
+        )
+        self.state.cohorts.on_outcome(late, at_ms, now_ms, self._rules)
+
+    def due(self, now_ms: int) -> list[KeyedMetric]:
+        """Return the records that are due at ``now_ms``."""
+        return self._records(self.state.cohorts.due(now_ms, self._rules), now_ms)
+
+    def closing(self, now_ms: int) -> list[KeyedMetric]:
+        """Return the records of all open cohorts, for the end of a recording."""
+        periods = self.state.cohorts.open()
+        return self._records((DuePeriod(each, is_final=False) for each in periods), now_ms)
+
+    def _records(self, due: Iterable[DuePeriod], now_ms: int) -> list[KeyedMetric]:
+        state, positive = self.state, self._positive_label()
+        records: list[KeyedMetric] = []
+        for period, is_final in due:
+            parts = [(None, period.total()), *period.versions.items()]
+            for name, cohort in parts[: 1 if len(parts) == 2 else None]:  # one version is all
+                state.records += 1
+                part = _ALL_VERSIONS if name is None else name
+                record_id = f"{self._model_id}/metrics/{state.records}"
+                facts = RecordFacts(
+                    metric_id=record_id,
+                    supersedes=period.records.get(part),
+                    model_id=self._model_id,
+                    version=name,
+                    spec_version=self._spec_version,
+                    as_of_ms=now_ms,
+                    is_final=is_final,
+                    positive=positive,
+                    labels=state.labels,
+                )
+                period.records[part] = record_id
+                key = f"{self._model_id}|{period.kind}|{period.start_ms}|{part}"
+                records.append(KeyedMetric(key, metric_of(period, cohort, facts)))
+        return records
+
+    def _positive_label(self) -> Positive:
+        """Return the label that scores speak of; none where they speak of the answer given."""
+        if self._positive is not None:
+            return positive_of(label_of(self._positive), self.state.labels)
+        found = positive_of(None, self.state.labels)
+        speaks_of_answer = 2 * self.state.sure_negatives > self.state.negatives
+        return Positive(None, found.number) if speaks_of_answer else found
+
+    def _number_of(self, answer: Answer) -> int:
+        number = self._numbers.get((type(answer), answer))
+        if number is not None:
+            return number
+        labels, label = self.state.labels, label_of(answer)
+        if label not in labels and len(labels) < MOST_NAMED:
+            labels[label] = len(labels)
+        number = labels.get(label, _OTHER)
+        if number != _OTHER:
+            self._numbers[type(answer), answer] = number
+        return number
+
+
+def rules_of(spec: ModelSpec) -> CohortRules:
+    """Return the kinds of cohorts that a spec asks for, and the time that outcomes are awaited."""
+    if spec.metrics is None:
+        return CohortRules((), 0)
+    wait_ms = round(spec.outcome.wait_s * 1_000)
+    return CohortRules(("hour", "day") if spec.metrics.every == "hour" else ("day",), wait_ms)
+
+
+def label_of(answer: Answer) -> str:
+    """Return a label as JSON: 1 and "1" are two labels, 1 and 1.0 are one.
+
+    Examples
+    --------
+    >>> [label_of(x) for x in (1, 1.0, "1", True)]
+    ['1', '1', '"1"', 'true']
+    """
+    if isinstance(answer, float) and answer.is_integer():
+        answer = int(answer)
+    return orjson.dumps(answer).decode()
+
+
+def _score_of(scores: dict[str, float], positive: Answer | None) -> float:
+    """Return the score of the positive label, where there is one; else the highest."""
+    if positive is not None:
+        return scores.get(text_of(positive), 0.0)
+    if scores.keys() <= _BOOLEAN_NAMES[0] or scores.keys() <= _BOOLEAN_NAMES[1]:
+        return scores.get("1", scores.get("true", 0.0))
+    return max(scores.values())
+
+
+def _distance(prediction: Answer, outcome: Answer) -> float | None:
+    if isinstance(prediction, str) or isinstance(outcome, str):
+        return None
+    return float(prediction) - float(outcome)

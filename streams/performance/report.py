@@ -1,0 +1,125 @@
+"""A cohort as a record of ``metrics``."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from msgspec import Struct
+
+from schemas.metric import Metric
+from schemas.wire import to_rfc3339
+from streams.performance.cohort import Cohort
+from streams.performance.cohorts import Period
+from streams.performance.figures import (
+    Positive,
+    auc_of,
+    calibration_errors,
+    confusion_cells,
+    confusion_of,
+    losses_of,
+    rates_of,
+    reliability_of,
+    score_rows,
+    spread_of,
+)
+
+NO_VERSION = ""
+"""Version of the predictions that have none."""
+NO_VERSION_NAME = "(none)"
+"""The same in a record, where null means all versions."""
+
+
+class RecordFacts(Struct, frozen=True, kw_only=True):
+    """The fields of a record that are not figures of its cohort.
+
+    Parameters
+    ----------
+    version
+        The version of the cohort, empty where predictions have none; None for all of them.
+    as_of_ms
+        The log time of the record.
+    positive, labels
+        The labels of the model.
+    """
+
+    metric_id: str
+    supersedes: str | None
+    model_id: str
+    version: str | None
+    spec_version: int
+    as_of_ms: int
+    is_final: bool
+    positive: Positive
+    labels: Mapping[str, int]
+
+
+def metric_of(period: Period, cohort: Cohort, facts: RecordFacts) -> Metric:
+    """Return the record of a cohort."""
+    version = facts.version
+    return Metric(
+        metric_id=facts.metric_id,
+        supersedes=facts.supersedes,
+        model_id=facts.model_id,
+        model_version=NO_VERSION_NAME if version == NO_VERSION else version,
+        spec_version=facts.spec_version,
+        kind=period.kind,
+        start=to_rfc3339(period.start_ms),
+        end=to_rfc3339(period.end_ms),
+        as_of=to_rfc3339(facts.as_of_ms),
+        is_final=facts.is_final,
+        n=cohort.n,
+        fallbacks=cohort.fallbacks,
+        unanswered=cohort.unanswered,
+        labelled=cohort.labelled,
+        by_source=dict(sorted(cohort.sources.items())),
+        delay_s=spread_of(cohort.all_delays(), 1_000),
+        delay_of_errors_s=spread_of(cohort.delays_of_errors, 1_000),
+        latency_ms=spread_of(cohort.latencies),
+        **_of_classes(cohort, facts),
+        **_of_scores(cohort, facts.positive),
+        **_of_distances(cohort),
+    )
+
+
+def _of_classes(cohort: Cohort, facts: RecordFacts) -> dict[str, Any]:
+    compared = cohort.labelled - cohort.distances - cohort.incomparable
+    is_classes = compared > 0
+    label = facts.positive.label
+    confusion = confusion_of(cohort.scores) if is_classes else {}
+    rates = rates_of(confusion, facts.positive)
+    error = cohort.errors / compared if is_classes else None
+    return {
+        "errors": cohort.errors if is_classes else None,
+        "error": error,
+        "accuracy": None if error is None else 1 - error,
+        "positive": None if label is None else orjson.loads(label),
+        "confusion": confusion_cells(confusion, facts.labels),
+        **rates._asdict(),
+    }
+
+
+def _of_scores(cohort: Cohort, positive: Positive) -> dict[str, Any]:
+    rows = score_rows(cohort.scores, positive) if cohort.errors or not cohort.distances else []
+    auc, bound = auc_of(rows) or (None, None)
+    brier, log_loss = losses_of(cohort, positive) or (None, None)
+    bins = reliability_of(rows) if rows else []
+    ece, by_chance = calibration_errors(bins) or (None, None)
+    return {
+        "auc": auc,
+        "auc_bound": 0.0 if bound is not None and cohort.scores.is_exact else bound,
+        "brier": brier,
+        "log_loss": log_loss,
+        "ece": ece,
+        "ece_by_chance": by_chance,
+        "reliability": bins,
+    }
+
+
+def _of_distances(cohort: Cohort) -> dict[str, Any]:
+    n = cohort.distances
+    return {
+        "mae": cohort.absolute / n if n else None,
+        "rmse": math.sqrt(cohort.squared / n) if n else None,
+        "bias": cohort.signed / n if n else None,
+    }

@@ -1,0 +1,62 @@
+"""The command that shows figures by the hour or day of predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from agents.commands.metrics import MetricsQuery, as_csv, as_table, read_metrics
+from agents.errors import FileError, OperatorError
+from schemas.metric import Metric
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "metric.json"
+RECORD = Metric.model_validate_json(GOLDEN.read_bytes())
+DAYS = MetricsQuery(model_id="car_loan", kind="day")
+
+
+def written(folder: Path, *records: Metric) -> Path:
+    path = folder / "metrics.jsonl"
+    path.write_text("".join(f"{each.model_dump_json()}\n" for each in records))
+    return path
+
+
+def test_the_last_record_of_a_cohort_counts(tmp_path: Path) -> None:
+    restated = RECORD.model_copy(update={"labelled": 9})
+    before = RECORD.model_copy(update={"start": "2018-08-19T00:00:00.000Z"})
+    other = RECORD.model_copy(update={"model_id": "other"})
+    part = RECORD.model_copy(update={"model_version": "2018-01"})
+    hour = RECORD.model_copy(update={"kind": "hour"})
+
+    found = read_metrics(written(tmp_path, RECORD, restated, before, other, part, hour), DAYS)
+
+    assert found == [before, restated]
+
+
+def test_a_table_shows_how_many_outcomes_are_known() -> None:
+    console = Console(width=120, record=True)
+
+    console.print(as_table([RECORD, RECORD.model_copy(update={"error": 0.25})], "day"))
+
+    shown = console.export_text()
+    for word in ("2018-08-20", "100%", "12.5%", "75.0%", "open", "error: ▁█ 12.5% to 25.0%"):
+        assert word in shown
+
+
+def test_csv_has_a_head_and_empty_cells() -> None:
+    head, line = as_csv([RECORD]).splitlines()
+
+    cells = dict(zip(head.split(","), line.split(","), strict=True))
+    assert cells["error"] == "0.125"
+    assert cells["mae"] == cells["model_version"] == ""
+
+
+def test_a_file_of_something_else_is_an_operators_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    path.write_text('{"type": "tidegauge.alert.v1"}\n')
+
+    with pytest.raises(OperatorError, match="record 1 is no record of metrics"):
+        read_metrics(path, DAYS)
+    with pytest.raises(FileError, match="cannot be read"):
+        read_metrics(tmp_path / "missing", DAYS)
