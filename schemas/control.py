@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from schemas.wire import Id, Instant, Name, Text, Wire
 
-Verb = Literal["ack", "accept", "mute", "unmute", "mark"]
+Verb = Literal["ack", "accept", "mute", "unmute", "mark", "release"]
 SHORTEST_MUTE_S = 0.001
 """Seconds: log time is in milliseconds."""
 LONGEST_MUTE_S = 366 * 86_400.0
@@ -26,7 +26,8 @@ class Control(Wire):
     model_id: Id = Field(description="The model whose alert it is about.")
     verb: Verb = Field(
         description="ack: acknowledge; accept: the values since the onset are the new reference; "
-        "mute, unmute: stop and resume notifications; mark: record whether the alert was true."
+        "mute, unmute: stop and resume notifications; mark: record whether the alert was true; "
+        "release: monitor a model again that is in quarantine."
     )
     fingerprint: Id = Field(description="`fingerprint` of the alert.")
     by: Name = Field(description="Author.")

@@ -138,15 +138,23 @@ def decode(data: bytes, kind: type[T]) -> T:
     return machine
 
 
+_FATAL = (MemoryError, KeyboardInterrupt, SystemExit)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Tell whether an error says nothing about the act: a lack of memory, a stop of the process."""
+    return isinstance(error, _FATAL)
+
+
 def failure_of(act: Callable[[], object]) -> str | None:
     """Return how an act failed; None where it did not.
 
     It catches whatever a library throws: a panic of Rust is a BaseException and no Exception.
-    What says nothing about the act is raised: a lack of memory, a stop of the process.
+    Fatal errors are raised.
     """
     try:
         act()
-    except (MemoryError, KeyboardInterrupt, SystemExit):
+    except _FATAL:
         raise
     except BaseException as error:  # noqa: BLE001 # a panic of Rust is no Exception
         return f"{type(error).__name__}: {error}"

@@ -6,10 +6,13 @@ Rule 3. Emissions depend on the log alone: the same log gives the same bytes.
 Rule 4. A restored model skips the records that its snapshot covers.
 Rule 5. A tick touches the models for which it has a consequence, and leaves no mark on the others.
 Rule 6. A model begins with its first valid event: events refused before that are dropped.
+Rule 7. A model whose state machine fails at an event is quarantined as of that event; the others go
+        on. The event is found by a `Guard`. A monitor without guards raises `ModelFailedError`: it
+        is begun again from a state of before, with a guard for that model, and finds the same.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import count, dropwhile, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -20,8 +23,10 @@ from schemas.event import EventRecordError, decode_events
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.clock import NEVER_MS
+from streams.codec import is_fatal
 from streams.emission import Arrival, Emission, Place, place_of
 from streams.model.model import ModelMonitor, Restored
+from streams.model.quarantine import Guard, Step, Tick
 from streams.series.series_set import SeriesSet
 
 MAX_WAITING_BYTES = 16_000_000
@@ -44,6 +49,15 @@ class LogGapError(Exception):
     """A record of ``events`` is missing or repeated: stop, state would no longer equal a replay."""
 
 
+class ModelFailedError(Exception):
+    """A model has failed, and has no guard: this monitor cannot go on (Rule 7)."""
+
+    def __init__(self, model_id: str, partition: int) -> None:
+        super().__init__(f"model {model_id} of events partition {partition} failed")
+        self.model_id = model_id
+        self.partition = partition
+
+
 class Monitor:
     """The models of one partition of ``events``.
 
@@ -57,6 +71,9 @@ class Monitor:
         Gives the spec of a model that is met for the first time.
     series_of
         Makes the series of such a model.
+    is_guarded
+        Whether every model has a guard: for a replay, which cannot begin again. It costs a snapshot
+        of a model now and then, and memory.
 
     Attributes
     ----------
@@ -74,6 +91,8 @@ class Monitor:
         topics: Topics,
         spec_of: SpecOf = lambda _model_id: ModelSpec(),
         series_of: Callable[[ModelSpec], SeriesSet] = SeriesSet,
+        *,
+        is_guarded: bool = False,
     ) -> None:
         self.partition = partition
         self.next_offset: int | None = None
@@ -87,6 +106,9 @@ class Monitor:
         self._labelled_topic = topics.name("labelled")
         self._spec_of = spec_of
         self._series_of = series_of
+        self._is_guarded = is_guarded
+        self._guarded: Container[str] = ()
+        self._guards: dict[str, Guard] = {}
 
     def apply(self, offset: int, value: bytes | None) -> list[Emission]:
         """Take in one record, and leave nothing waiting; return the emissions, in order."""
@@ -155,7 +177,14 @@ class Monitor:
                 size = sum([len(arrival.payload) for arrival in news])
                 self._waiting_of[model_id] = self._waiting_of.get(model_id, 0) + size
                 self._due.pop(model_id, None)
-                emissions += model.ingest(news)
+                if model_id in self._guards:
+                    emissions += self._take_guarded(model_id, news)
+                else:
+                    try:
+                        emissions += model.ingest(news)
+                    except BaseException as error:
+                        self._refuse_failed(model_id, error)
+                        raise
                 self.waiting += size
                 if not model.is_young:
                     self._ready[model_id] = None
@@ -168,8 +197,27 @@ class Monitor:
             model = self.models[model_id]
             del self._due[model_id]
             self.touched[model_id] = model
-            emissions += model.on_tick(Place(tick.offset, 0), tick.at_ms)
+            step = Tick(Place(tick.offset, 0), tick.at_ms)
+            if model_id in self._guards:
+                emissions += self._take_guarded(model_id, [step])
+                continue
+            try:
+                emissions += model.on_tick(*step)
+            except BaseException as error:
+                self._refuse_failed(model_id, error)
+                raise
         return emissions
+
+    def _take_guarded(self, model_id: str, steps: Sequence[Step]) -> list[Emission]:
+        guard = self._guards[model_id]
+        emissions = guard.take(steps)
+        self.models[model_id] = self.touched[model_id] = guard.model
+        return emissions
+
+    def _refuse_failed(self, model_id: str, error: BaseException) -> None:
+        """Raise `ModelFailedError` unless the error says nothing about the model."""
+        if not is_fatal(error):
+            raise ModelFailedError(model_id, self.partition) from error
 
     def _models_due(self, tick: _Tick) -> list[str]:
         models = []
@@ -202,14 +250,35 @@ class Monitor:
         """Read the values of one model: before its snapshot."""
         self.waiting -= self._waiting_of.pop(model_id, 0)
         self._ready.pop(model_id, None)
-        return self.models[model_id].evaluate()
+        try:
+            return self.models[model_id].evaluate()
+        except BaseException as error:
+            self._refuse_failed(model_id, error)
+            raise
 
-    def resume(self, restored: Mapping[str, Restored], next_offset: int) -> None:
-        """Continue with restored models (Rule 4), at ``next_offset``."""
+    def resume(
+        self,
+        restored: Mapping[str, Restored],
+        next_offset: int,
+        guarded: Container[str] = (),
+    ) -> None:
+        """Continue with restored models (Rule 4) at ``next_offset``, some guarded (Rule 7)."""
         self.models = {model_id: each.model for model_id, each in restored.items()}
         self._base = {model_id: each.offset for model_id, each in restored.items()}
         self._due = {}
         self.next_offset = next_offset
+        self._guarded = guarded
+        self._guards = {
+            model_id: Guard(model)
+            for model_id, model in self.models.items()
+            if self._is_guarded or model_id in guarded
+        }
+
+    def relax(self) -> None:
+        """Do without the guards that `resume` was asked for."""
+        self._guarded = ()
+        if not self._is_guarded:
+            self._guards = {}
 
     def _decode(self, offset: int, value: bytes | None, arrivals: Arrivals) -> int | None:
         """Add the events of a record to those of their models; return its instant, if it ticks."""
@@ -242,6 +311,8 @@ class Monitor:
                 model_id, spec, self._labelled_topic, self.partition, self._series_of
             )
             self.models[model_id] = model
+            if self._is_guarded or model_id in self._guarded:
+                self._guards[model_id] = Guard(model)
         return model
 
 

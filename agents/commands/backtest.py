@@ -106,7 +106,7 @@ class Backtest:
         self.spec = spec
         self.replayed = Replayed()
         self._outputs = outputs
-        self._monitor = Monitor(0, Topics(), self._spec_of)
+        self._monitor = Monitor(0, Topics(), self._spec_of, is_guarded=True)
         self._offset = 0
         self._clock_ms = 0
 

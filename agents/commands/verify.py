@@ -95,7 +95,8 @@ class _Verifier:
         async for record in self._records("events"):
             monitor = monitors.get(record.partition)
             if monitor is None:
-                monitor = monitors[record.partition] = Monitor(record.partition, self._topics)
+                monitor = Monitor(record.partition, self._topics, is_guarded=True)
+                monitors[record.partition] = monitor
                 self._refuse_cut_log(record)
             batch = decode_events(record.value)
             names = [source.name for source in batch.sources]

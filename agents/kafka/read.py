@@ -164,17 +164,29 @@ class LogReader:
         async with self.open([partition]) as cursor:
             return (await cursor.beginnings())[TopicPartition(*partition)]
 
-    async def read(self, partition: tuple[str, int]) -> AsyncIterator[Sequence[ConsumerRecord]]:
+    async def read(
+        self, partition: tuple[str, int], start: int | None = None, end: int | None = None
+    ) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """Yield the records of a partition, some at a time; see `Cursor.read_to_ends`.
+
+        Parameters
+        ----------
+        partition
+            Topic and partition.
+        start, end
+            The first offset, and the one after the last; None: the beginning, and the end.
 
         Raises
         ------
         BrokerUnreachableError
             When the broker does not answer for ``answer_s``.
         """
+        key = TopicPartition(*partition)
         async with self.open([partition]) as cursor:
-            async for records in cursor.read_to_ends():
-                yield records
+            if start is not None:
+                cursor.seek({key: start})
+            async for records in cursor.read_to_ends(None if end is None else {key: end}):
+                yield records if end is None else [each for each in records if each.offset < end]
 
     @asynccontextmanager
     async def open(self, partitions: Iterable[tuple[str, int]]) -> AsyncIterator[Cursor]:

@@ -11,13 +11,18 @@ Rule 2. Emissions are in flight while the next records are applied: at most ``MO
 Rule 3. `streams.reading_policy` decides when values are evaluated, state is saved, and `status` is
         published in full. A snapshot of a model evaluates its values first. The values of a model
         that is too young for any alert wait for that.
+Rule 4. Where a model fails, its partition is restored at the commit, and the log is applied again
+        with a guard for that model, which puts it in quarantine. The other models repeat what they
+        have published since the commit, byte for byte.
 """
 
 import asyncio
 import os
+import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import orjson
 from faust.types import TP
@@ -35,7 +40,8 @@ from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
 from streams.model.model import ModelMonitor
-from streams.monitor import LogGapError, Monitor
+from streams.model.quarantine import EveryModel
+from streams.monitor import LogGapError, ModelFailedError, Monitor
 from streams.reading_policy import ReadingPolicy
 
 RECORDS_AT_ONCE = 8
@@ -48,6 +54,11 @@ LOG_COUNTS_EVERY_S = 60.0
 """Seconds between two log lines with counts."""
 _SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
 _LOGGED_FIELDS = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
+MOST_GUARDED = 3
+"""Models that fail one after the other, beyond which all are guarded: a library is at fault, and
+each failure costs a restoration of the partition."""
+_FRAMES_SHOWN = 3
+"""Lines of code that a log line about a failure names, the innermost first."""
 _new_outgoing = partial(tuple.__new__, Outgoing)
 """Makes a record from a tuple in half the time of calling the class."""
 _log = get_logger(__name__)
@@ -126,8 +137,8 @@ class MonitorAgent(Agent):
         """Apply records, publish their emissions, save the state when that is due."""
         async with self._turn:
             for first in range(0, len(fetch.records), RECORDS_AT_ONCE):
-                await self._apply(fetch, first)
-                await self._save_if_due()
+                await self._survive(partial(self._apply, fetch, first))
+                await self._survive(self._save_if_due)
 
     async def run(self) -> None:
         """Evaluate and save quiet partitions too; log the counts of the join."""
@@ -136,8 +147,8 @@ class MonitorAgent(Agent):
             await asyncio.sleep(EVALUATE_EVERY_S)
             async with self._turn:
                 await self._await_deliveries()
-                await self._evaluate_due()
-                await self._save_if_due()
+                await self._survive(self._evaluate_due)
+                await self._survive(self._save_if_due)
             if self._clock() >= next_log_s:
                 next_log_s = self._clock() + LOG_COUNTS_EVERY_S
                 self._log_counts()
@@ -153,8 +164,41 @@ class MonitorAgent(Agent):
         """Save, and log the final counts."""
         async with self._turn:
             self._policy.owe_status_now()
-            await self._save()
+            await self._survive(self._save)
         self._log_counts()
+
+    async def _survive(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do something; where a model fails, quarantine it and do it again (Rule 4)."""
+        failed: set[str] = set()
+        broken: int | None = None
+        while True:
+            try:
+                if broken is not None:
+                    await self._guard(broken, failed)
+                    broken = None
+                await act()
+            except ModelFailedError as error:
+                _log_failure(error)
+                failed.add(error.model_id)
+                broken = error.partition
+            else:
+                break
+        if failed:
+            for held in self._held.values():
+                held.monitor.relax()
+
+    async def _guard(self, partition: int, guarded: set[str]) -> None:
+        """Restore a partition, and apply its log again with guards for some models (Rule 4)."""
+        tp = TP(self.topics[0], partition)
+        until = self._applied[tp]
+        whom = EveryModel() if len(guarded) > MOST_GUARDED else guarded
+        held = await self._keeper.restore(tp, self._held[tp].committed, whom)
+        self._held[tp] = held
+        start = held.monitor.next_offset or 0
+        async for records in self._keeper.read_log(tp, start, until):
+            await self._await_deliveries()
+            emissions = held.monitor.ingest((each.offset, each.value) for each in records)
+            await self._publish(emissions + held.monitor.evaluate_all(), partition)
 
     async def _apply(self, fetch: Fetch, first: int) -> None:
         await self._await_deliveries()
@@ -327,6 +371,19 @@ class MonitorAgent(Agent):
                 f"Dropped {pushed_out[0]:,} predictions and {pushed_out[1]:,} outcomes that were "
                 "still waiting to be joined: a model has more waiting than its max_waiting"
             )
+
+
+def _log_failure(error: ModelFailedError) -> None:
+    """Log where a model failed: the type and the lines, not the message, which may hold values."""
+    cause = error.__cause__
+    frames = traceback.extract_tb(cause.__traceback__ if cause else None)[-_FRAMES_SHOWN:]
+    where = " < ".join(f"{Path(each.filename).name}:{each.lineno}" for each in reversed(frames))
+    _log.critical(
+        f"Model {error.model_id} failed at an event ({type(cause).__name__} at {where}): it is "
+        "quarantined as of that event, the others go on. See service-quarantine in docs/runbook.md",
+        model_id=error.model_id,
+        partition=error.partition,
+    )
 
 
 def _waiting(models: Mapping[str, ModelMonitor]) -> int:

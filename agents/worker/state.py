@@ -17,7 +17,7 @@ Rule 3. A model whose state cannot be used is rebuilt from the log, which publis
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -76,14 +76,22 @@ class KeyedRecord(Protocol):
     value: bytes | None
 
 
+class LogRecord(KeyedRecord, Protocol):
+    """A record with its place."""
+
+    offset: int
+
+
 class Reader(Protocol):
-    """Reads a partition from its beginning to its end."""
+    """Reads a partition."""
 
     async def beginning(self, tp: TP) -> int:
         """Return the offset of the oldest record that is kept."""
 
-    def read(self, tp: TP) -> AsyncIterator[Sequence[KeyedRecord]]:
-        """Yield the records, some at a time."""
+    def read(
+        self, tp: TP, start: int | None = None, end: int | None = None
+    ) -> AsyncIterator[Sequence[LogRecord]]:
+        """Yield the records from ``start`` to before ``end``, some at a time; by default, all."""
 
 
 @dataclass(slots=True)
@@ -100,6 +108,8 @@ class Held:
         Offset at which the round began; None between rounds.
     set_back_to
         Offset to which the commit must be set back before anything is stored (Rule 3).
+    committed
+        The group's commit.
     """
 
     monitor: Monitor
@@ -107,6 +117,7 @@ class Held:
     unsaved: dict[str, ModelMonitor] = field(default_factory=dict)
     began_at: int | None = None
     set_back_to: int | None = None
+    committed: int = 0
 
     @property
     def is_saving(self) -> bool:
@@ -159,11 +170,18 @@ class StateKeeper:
         self._clock = clock
         self._slice_s = slice_s
 
-    async def restore(self, tp: TP, commit: int) -> Held:
+    async def restore(self, tp: TP, commit: int, guarded: Container[str] = ()) -> Held:
         """Return the monitor of a partition of ``events`` as it stood at the group's commit.
 
         The monitor continues at its ``next_offset``: the commit, or the beginning of the log when
         state has to be rebuilt.
+
+        Parameters
+        ----------
+        tp, commit
+            The partition, and the commit.
+        guarded
+            Models that are to have a guard: see `Monitor`, Rule 7.
 
         Raises
         ------
@@ -187,8 +205,13 @@ class StateKeeper:
                 "is rebuilt from the whole log, which publishes the same records again, with the "
                 f"same ids; {len(found.models):,} other models keep their state"
             )
-        monitor.resume(found.models, 0 if found.losses else commit)
-        return Held(monitor, found.stored, set_back_to=0 if found.losses else None)
+        monitor.resume(found.models, 0 if found.losses else commit, guarded)
+        set_back_to = 0 if found.losses else None
+        return Held(monitor, found.stored, set_back_to=set_back_to, committed=commit)
+
+    def read_log(self, tp: TP, start: int, end: int) -> AsyncIterator[Sequence[LogRecord]]:
+        """Yield the records of ``events`` from ``start`` to before ``end``, some at a time."""
+        return self._reader.read(tp, start, end)
 
     async def _refuse_cut_log(self, tp: TP, losses: Sequence[str]) -> None:
         beginning = await self._reader.beginning(tp)
@@ -244,8 +267,10 @@ class StateKeeper:
 
     async def _is_set_back(self, tp: TP, held: Held, commit: Commit) -> bool:
         """Set the commit back where needed (Rule 3); if that is refused, give up the round."""
-        if held.set_back_to is None or await commit({tp: held.set_back_to}):
-            held.set_back_to = None
+        if held.set_back_to is None:
+            return True
+        if await commit({tp: held.set_back_to}):
+            held.committed, held.set_back_to = held.set_back_to, None
             return True
         held.monitor.touched = {**held.unsaved, **held.monitor.touched}
         held.unsaved = {}
@@ -302,8 +327,8 @@ class StateKeeper:
         if not monitor.touched:
             await self._send(tp, stored.checkpoint(until - 1, len(monitor.models)))
             stored.on_checkpoint(until - 1)  # not before: an interrupted send covers nothing
-        if stored.covered >= until - 1:
-            await commit({tp: until})
+        if stored.covered >= until - 1 and await commit({tp: until}):
+            held.committed = until
         await self._send(tp, deletions(held.stored.garbage()))
         held.began_at = None
 

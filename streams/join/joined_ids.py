@@ -6,12 +6,14 @@ Rule 2. Ids stand in chunks of ``CHUNK_IDS``. A full chunk is sealed under the n
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import orjson
 from msgspec import Struct
 
 from streams.join.chunk import entries_of, lines_of
+from streams.join.waiting_room import KeptRoom
 from streams.values import Answer
 
 CHUNK_IDS = 128
@@ -115,6 +117,16 @@ class JoinedIds:
         """Return the numbers of the sealed chunks that a snapshot taken now would name."""
         return range(self.last_number - len(self._sealed) + 1, self.last_number + 1)
 
+    def kept(self) -> KeptRoom:
+        """Return the sealed chunks as they are now, from copies: more ids may be put."""
+        sealed = dict(zip(self.numbers(), self._sealed, strict=True))
+        answers = self.answers.copy()
+        return KeptRoom(lambda number: _lines(sealed[number], answers), self._unstored.copy())
+
+    def still_owes(self, unstored: Mapping[int, Any]) -> None:
+        """Take note of sealed chunks that are not stored yet, after `restore`."""
+        self._unstored = dict(unstored)
+
     @classmethod
     def restore(
         cls, capacity: int, state: JoinedState, chunks: Callable[[int], bytes]
@@ -129,10 +141,7 @@ class JoinedIds:
         return joined
 
     def _lines(self, keys: Iterable[str]) -> bytes:
-        return lines_of(
-            (place, _NO_INSTANT_MS, orjson.dumps([key, self.answers[key]]))
-            for place, key in enumerate(keys)
-        )
+        return _lines(keys, self.answers)
 
     def _append(self, lines: bytes) -> list[str]:
         keys = []
@@ -140,3 +149,9 @@ class JoinedIds:
             key, self.answers[key] = orjson.loads(text)
             keys.append(key)
         return keys
+
+
+def _lines(keys: Iterable[str], answers: Mapping[str, Answer]) -> bytes:
+    return lines_of(
+        (place, _NO_INSTANT_MS, orjson.dumps([key, answers[key]])) for place, key in enumerate(keys)
+    )

@@ -7,7 +7,9 @@ Rule 4. The first outcome of an id counts. The same outcome again is a duplicate
         is a conflict.
 Rule 5. An outcome whose prediction does not arrive in time is an orphan.
 Rule 6. Every dropped event is counted, under the name of the rule that dropped it.
-Rule 7. At least the last ``remembered`` joined ids are known as joined, and at most two chunks
+Rule 7. A model that is quarantined applies nothing: its last ``HELD_AT_MOST`` events are held here,
+        where what waits is stored once.
+Rule 8. At least the last ``remembered`` joined ids are known as joined, and at most two chunks
         more: memory is bounded.
 """
 
@@ -15,16 +17,20 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
+from streams.emission import Arrival
 from streams.join.joined_ids import JoinedIds, JoinedState
-from streams.join.waiting_room import RoomState, WaitingRoom
+from streams.join.waiting_room import KeptRoom, RoomState, WaitingRoom
 from streams.values import Answer
 
+HELD_AT_MOST = 100_000
+"""Events of a quarantined model that are held for its release: a day of one a second, and less than
+3 s to apply. By judgement."""
 ChunkName = tuple[str, int]
 """A sealed chunk: the name of its room, and its number there."""
 
@@ -93,6 +99,23 @@ class EarlyOutcome(Struct, frozen=True, gc=False):
     observed_at_ms: int
 
 
+class KeptChunks(NamedTuple):
+    """The sealed chunks of a join, for a copy of it in the same process.
+
+    Parameters
+    ----------
+    rooms
+        Those of each room.
+    """
+
+    rooms: dict[str, KeptRoom]
+
+    def lines_of(self, name: ChunkName) -> bytes:
+        """Return the lines that are left of a chunk."""
+        room, number = name
+        return self.rooms[room].lines_of(number)
+
+
 class JoinState(Struct, frozen=True, omit_defaults=True):
     """The stored state of an `OutcomeJoin`, without the content of its sealed chunks."""
 
@@ -100,9 +123,11 @@ class JoinState(Struct, frozen=True, omit_defaults=True):
     predictions: RoomState = RoomState()
     outcomes: RoomState = RoomState()
     joined: JoinedState = JoinedState()
+    held: RoomState = RoomState()
 
 
 _payload_of = attrgetter("payload")
+_HELD_FIELDS = ("offset", "place", "source", "source_offset", "logged_at", "kind", "appended_at")
 
 
 class OutcomeJoin:
@@ -125,6 +150,7 @@ class OutcomeJoin:
         self._predictions = WaitingRoom[WaitingPrediction](spec.max_waiting, _payload_of)
         self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting, _payload_of)
         self._joined = JoinedIds(spec.remembered)
+        self._held: WaitingRoom[Arrival] | None = None  # few models are ever quarantined
         self.counts = JoinCounts()
 
     @property
@@ -190,6 +216,26 @@ class OutcomeJoin:
         for room in self._rooms().values():
             room.clear()
 
+    @property
+    def held_events(self) -> int:
+        """Events that are held (Rule 7)."""
+        return 0 if self._held is None else len(self._held)
+
+    def hold(self, arrival: Arrival) -> int:
+        """Hold an event of a quarantined model; return the number of older ones given up for it."""
+        if self._held is None:
+            self._held = WaitingRoom(HELD_AT_MOST, _payload_of)
+        key = f"{arrival.source}/{arrival.source_offset}"
+        return self._held.put(key, arrival.logged_at, replace(arrival, event={}))
+
+    def release(self) -> list[Arrival]:
+        """Return the events that are held, in log order, and hold them no longer."""
+        if self._held is None:
+            return []
+        held = [replace(each, event=orjson.loads(each.payload)) for each in self._held.values()]
+        self._held.clear()
+        return held
+
     def advance(self, now_ms: int) -> None:
         """Let log time pass: expire the events that have waited too long."""
         before_ms = now_ms - self._wait_ms
@@ -205,6 +251,7 @@ class OutcomeJoin:
             self._predictions.snapshot(_payload),
             self._outcomes.snapshot(_payload),
             self._joined.snapshot(),
+            RoomState() if self._held is None else self._held.snapshot(_held_line),
         )
 
     def unstored(self) -> dict[ChunkName, bytes]:
@@ -214,6 +261,8 @@ class OutcomeJoin:
             "outcomes": self._outcomes.unstored(_payload),
             "joined": self._joined.unstored(),
         }
+        if self._held is not None:
+            rooms["held"] = self._held.unstored(_held_line)
         return {
             (room, number): lines
             for room, chunks in rooms.items()
@@ -234,6 +283,22 @@ class OutcomeJoin:
     def last_numbers(self) -> dict[str, int]:
         """Return, for each room, the number of the chunk sealed last."""
         return {room: chunks.last_number for room, chunks in self._rooms().items()}
+
+    def kept(self) -> KeptChunks:
+        """Return the sealed chunks as they are now, from copies: the join may go on."""
+        rooms = {
+            "predictions": self._predictions.kept(_payload),
+            "outcomes": self._outcomes.kept(_payload),
+            "joined": self._joined.kept(),
+        }
+        if self._held is not None:
+            rooms["held"] = self._held.kept(_held_line)
+        return KeptChunks(rooms)
+
+    def still_owes(self, kept: KeptChunks) -> None:
+        """Take note of the chunks that are not stored yet, after `restore`."""
+        for name, room in self._rooms().items():
+            room.still_owes(kept.rooms[name].unstored)
 
     @classmethod
     def restore(
@@ -259,14 +324,23 @@ class OutcomeJoin:
         join._joined = JoinedIds.restore(
             spec.remembered, state.joined, lambda number: chunks(("joined", number))
         )
+        if state.held.last_number or state.held.open_count:
+            join._held = WaitingRoom.restore(
+                HELD_AT_MOST,
+                state.held,
+                lambda number: chunks(("held", number)),
+                _read_held,
+                _payload_of,
+            )
         return join
 
     def _rooms(self) -> dict[str, WaitingRoom[Any] | JoinedIds]:
-        return {
+        rooms: dict[str, WaitingRoom[Any] | JoinedIds] = {
             "predictions": self._predictions,
             "outcomes": self._outcomes,
             "joined": self._joined,
         }
+        return rooms if self._held is None else {**rooms, "held": self._held}
 
 
 def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome) -> bytes:
@@ -282,3 +356,15 @@ def _read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:
 def _read_outcome(line: bytes) -> tuple[str, EarlyOutcome]:
     event = orjson.loads(line)
     return event["prediction_id"], EarlyOutcome(line, event["outcome"], event["observed_at"])
+
+
+def _held_line(_: str, arrival: Arrival) -> bytes:
+    """Return an event as one line; its payload as text, which keeps the bytes as they are."""
+    fields = {name: getattr(arrival, name) for name in _HELD_FIELDS}
+    return orjson.dumps({**fields, "payload": arrival.payload.decode()})
+
+
+def _read_held(line: bytes) -> tuple[str, Arrival]:
+    fields = orjson.loads(line)
+    arrival = Arrival(**{**fields, "payload": fields["payload"].encode(), "event": {}})
+    return f"{arrival.source}/{arrival.source_offset}", arrival

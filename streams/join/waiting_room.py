@@ -12,8 +12,8 @@ Rule 5. No number is given twice, so a number names the same bytes for ever: an 
         long is stored once, not with every snapshot.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -58,6 +58,21 @@ class RoomState(Struct, frozen=True, omit_defaults=True):
     chunks: tuple[SealedChunk, ...] = ()
     open_count: int = 0
     open: bytes = b""
+
+
+class KeptRoom(NamedTuple):
+    """The sealed chunks of a room, for a copy of it in the same process.
+
+    Parameters
+    ----------
+    lines_of
+        Gives the lines that are left of a chunk, by number.
+    unstored
+        The chunks that are not stored yet, in the room's own form.
+    """
+
+    lines_of: Callable[[int], bytes]
+    unstored: dict[int, Any]
 
 
 class _Chunk(Generic[T]):
@@ -150,6 +165,11 @@ class WaitingRoom(Generic[T]):
         _, _, value = chunk.entries[key]
         return value
 
+    def values(self) -> Iterator[T]:
+        """Yield the values, in the order of their arrival."""
+        for key, chunk in self.chunk_of.items():
+            yield chunk.entries[key][2]
+
     def pop(self, key: str) -> T | None:
         """Remove and return the value that waits under ``key``."""
         chunk = self.chunk_of.pop(key, None)
@@ -224,6 +244,21 @@ class WaitingRoom(Generic[T]):
     def numbers(self) -> list[int]:
         """Return the numbers of the sealed chunks that a snapshot taken now would name."""
         return [chunk.number for chunk in self._chunks() if chunk.number]
+
+    def kept(self, encode: Callable[[str, T], bytes]) -> KeptRoom:
+        """Return the sealed chunks as they are now, from copies: the room may go on.
+
+        Parameters
+        ----------
+        encode
+            As for `snapshot`.
+        """
+        entries = {chunk.number: chunk.entries.copy() for chunk in self._chunks() if chunk.number}
+        return KeptRoom(lambda number: _lines(entries[number], encode), self._unstored.copy())
+
+    def still_owes(self, unstored: Mapping[int, Any]) -> None:
+        """Take note of sealed chunks that are not stored yet, after `restore`."""
+        self._unstored = dict(unstored)
 
     @classmethod
     def restore(

@@ -18,17 +18,23 @@ Rule 8. A tick without a consequence leaves no mark. One with a consequence is p
 Rule 9. A spec or control that cannot be used changes nothing but its count and the alert about
         it: the spec before it stays in force. The next one that can be used ends the alert.
 Rule 10. An event is heard in one order: the clock, then traffic, then the join, then the series.
+Rule 11. Nothing is returned for publication while values wait: an event whose values fail when they
+        are read has published nothing (`streams.model.quarantine`).
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.event import EventKind
 from schemas.fast import encode as encode_event
 from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError, parse_spec
-from streams.alert.record import AlertWriter
+from streams.alert.record import AlertWriter, fingerprint_of
 from streams.alert.states import ConditionAlerts
 from streams.alert.transition import Transition
+from streams.change import Figures
+from streams.clock import NEVER_MS
 from streams.codec import StateVersionError, decode, encode, failure_of
 from streams.emission import Arrival, Emission, EventRow, Place
 from streams.ingest.unread import UNREAD
@@ -42,6 +48,7 @@ from streams.join.outcome_join import (
 from streams.model.controls import Moment, apply_control
 from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
+from streams.model.quarantine import Kept, Quarantine
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
 from streams.performance.ledger import Ledger
@@ -96,6 +103,7 @@ class ModelMonitor:
         self._version: str | None = None
         self._ledger = None if spec.metrics is None else Ledger(model_id, spec, 0)
         self._condition_alerts = ConditionAlerts()
+        self._quarantine: Quarantine | None = None
         self._begin_publication(AlertWriter(model_id))
         self._begin_series(series_of(spec), RowIndexes.new())
 
@@ -116,8 +124,10 @@ class ModelMonitor:
     def ingest(self, arrivals: Sequence[Arrival]) -> list[Emission]:
         """Take in events of the model, in log order; return the emissions so far, in event order.
 
-        Their values wait until `evaluate`, or until too many do.
+        Their values wait until `evaluate`, or until too many do; so do their emissions (Rule 11).
         """
+        if self._quarantine is not None:
+            return self._ingest_quarantined(arrivals)
         marks = self._high_water
         for arrival in arrivals:
             source, offset, kind = arrival.source, arrival.source_offset, arrival.kind
@@ -134,7 +144,10 @@ class ModelMonitor:
                 self._on_outcome(arrival)
             else:
                 self._on_out_of_band(arrival)
-        return self._publication.taken()
+        return self._taken()
+
+    def _taken(self) -> list[Emission]:
+        return [] if len(self._pending) else self._publication.taken()
 
     def evaluate(self) -> list[Emission]:
         """Read the values that wait; return the emissions, in event order."""
@@ -149,6 +162,8 @@ class ModelMonitor:
         tick_ms
             A tick. Where it has none, the result may be too early, though later than the tick.
         """
+        if self._quarantine is not None:
+            return NEVER_MS
         due_ms = self.traffic.tick_due_ms(tick_ms - self._behind_ms)
         alerts = self._condition_alerts
         if self.traffic.is_silence_reported:
@@ -165,7 +180,7 @@ class ModelMonitor:
         self._settle_conditions(at)
         self.join.advance(self._now_ms)
         self._publish_metrics(at)
-        return self._publication.taken()
+        return self._taken()
 
     def closing_metrics(self, at: Place) -> list[Emission]:
         """Return the figures of all open cohorts, for the end of a recording."""
@@ -197,7 +212,8 @@ class ModelMonitor:
         seen = joined.predictions + joined.duplicate_predictions + joined.outcomes
         counts = self.counts
         refused = counts.refused_specs + counts.refused_controls
-        return seen + self.in_force.records + counts.controls + refused
+        unapplied = self.join.held_events + counts.lost_events
+        return seen + self.in_force.records + counts.controls + refused + unapplied
 
     def snapshot(self) -> bytes:
         """Return the state, without the sealed chunks of the join; after `evaluate`."""
@@ -221,7 +237,25 @@ class ModelMonitor:
             behind_ms=self._behind_ms,
             version=self._version,
             ledger=None if self._ledger is None else self._ledger.state,
+            quarantine=self._quarantine,
         )
+
+    def kept(self) -> Kept:
+        """Return what `revived` needs for a copy of the model as it is now; after `evaluate`."""
+        return Kept(self.snapshot(), self.join.kept())
+
+    def revived(self, kept: Kept) -> "ModelMonitor":
+        """Return a copy of the model as it was kept."""
+        model = ModelMonitor.restore(
+            self.model_id,
+            self.in_force.first,
+            self._labelled_topic,
+            self.partition,
+            snapshot=kept.snapshot,
+            chunks=kept.chunks.lines_of,
+        )
+        model.join.still_owes(kept.chunks)
+        return model
 
     @classmethod
     def restore(
@@ -274,6 +308,7 @@ class ModelMonitor:
         if state.ledger is not None:
             model._ledger = Ledger(model_id, spec, model.in_force.version, state.ledger)
         model._condition_alerts = state.condition_alerts
+        model._quarantine = state.quarantine
         model._begin_publication(state.writer)
         model._begin_series(SeriesSet(spec, state.series), state.indexes)
         return model
@@ -488,6 +523,82 @@ class ModelMonitor:
             self._ledger.restart()
             self._ledger.respec(spec, self.in_force.version)
         self._begin_series(series.successor(spec), RowIndexes.new())
+
+    # Quarantine
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether it is in quarantine."""
+        return self._quarantine is not None
+
+    def quarantine(self, quarantine: Quarantine) -> None:
+        """Stay as it is until it is released; no value waits."""
+        self._quarantine = quarantine
+
+    def tell_quarantine(
+        self, quarantine: Quarantine, at: Arrival | Place, at_ms: int, *, is_on: bool
+    ) -> list[Emission]:
+        """Publish that a quarantine begins, or ends, at an event; the clock does not move."""
+        now_ms = max(self._now_ms, at_ms)
+        also = f"offset {quarantine.offset:,} ({quarantine.failure})"
+        condition = condition_of("quarantine", Figures(rows=1), also)
+        transitions = self._condition_alerts.on_condition(
+            condition, now_ms, self._rules(), is_on=is_on
+        )
+        self._publish(transitions, replace(self._row(at, now_ms), now_ms=now_ms))
+        return self._taken()
+
+    def refuse(self, arrival: Arrival) -> None:
+        """Pass over an event that the model cannot take, though it is quarantined."""
+        self._high_water[arrival.source] = arrival.source_offset
+        if arrival.kind == "spec":
+            self.counts.refused_specs += 1
+        elif arrival.kind == "control":
+            self.counts.refused_controls += 1
+        else:
+            self.counts.lost_events += 1
+
+    def _ingest_quarantined(self, arrivals: Sequence[Arrival]) -> list[Emission]:
+        """Hold events, but for commands about the quarantine and a removal."""
+        emissions: list[Emission] = []
+        for place, arrival in enumerate(arrivals):
+            if self._quarantine is None:
+                return emissions + self.ingest(arrivals[place:])
+            if arrival.source_offset <= self._high_water.get(arrival.source, -1):
+                self.counts.repeated_events += 1
+                continue
+            self._high_water[arrival.source] = arrival.source_offset
+            if arrival.kind == "control" and self._is_about_quarantine(arrival):
+                emissions += self._on_quarantine_control(arrival, self._quarantine)
+            elif arrival.kind == "spec" and arrival.event["spec"] is None:
+                self._quarantine = None
+                self.counts.lost_events += len(self.join.release())
+                self._on_spec(arrival)
+            elif arrival.kind != "refused":
+                self.counts.lost_events += self.join.hold(arrival)
+        return emissions + self._taken()
+
+    def _is_about_quarantine(self, control: Arrival) -> bool:
+        name = condition_of("quarantine")
+        fingerprint = fingerprint_of(self.model_id, name.series, name.aspect)
+        return bool(control.event["fingerprint"] == fingerprint)
+
+    def _on_quarantine_control(self, control: Arrival, quarantine: Quarantine) -> list[Emission]:
+        """Release the model, or apply another command to the alert about its quarantine."""
+        verb = control.event["verb"]
+        if verb == "accept":  # it would stay as it is, and nobody would know
+            self.counts.controls += 1
+        elif verb != "release":
+            self._on_control(control)
+        else:
+            self.counts.controls += 1
+            self._quarantine = None
+            told = self.tell_quarantine(quarantine, control, control.logged_at, is_on=False)
+            marks, self._high_water = self._high_water, {}  # the held events are marked already
+            emissions = self.ingest(self.join.release())
+            self._high_water = marks
+            return told + emissions
+        return []
 
     # Alerts
 

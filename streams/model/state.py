@@ -8,6 +8,7 @@ from streams.alert.states import ConditionAlerts
 from streams.codec import Machine, decode
 from streams.join.outcome_join import JoinState
 from streams.model.publication import RowIndexes
+from streams.model.quarantine import Quarantine
 from streams.model.spec import SpecInForce, SpecState
 from streams.performance.ledger import LedgerState
 from streams.series.series_set import SeriesSetState
@@ -23,6 +24,7 @@ class ModelCounts(Machine):
     refused_controls: int = 0
     predictions: int = 0
     labelled: int = 0
+    lost_events: int = 0
 
 
 class ModelState(Machine):
@@ -46,6 +48,8 @@ class ModelState(Machine):
         The version that answered last.
     ledger
         Its figures, where a spec has asked for them.
+    quarantine
+        Its quarantine, where it is in one.
     """
 
     spec: SpecState
@@ -61,12 +65,19 @@ class ModelState(Machine):
     behind_ms: int = 0
     version: str | None = None
     ledger: LedgerState | None = None
+    quarantine: Quarantine | None = None
 
 
 class _SpecOnly(Struct):
     """The part of `ModelState` with the spec that was in force."""
 
     spec: SpecState
+
+
+class _QuarantineOnly(Struct):
+    """The part of `ModelState` with its quarantine."""
+
+    quarantine: Quarantine | None = None
 
 
 def spec_of_snapshot(snapshot: bytes) -> SpecInForce:
@@ -78,3 +89,8 @@ def spec_of_snapshot(snapshot: bytes) -> SpecInForce:
         When this version cannot read it.
     """
     return SpecInForce(ModelSpec(), decode(snapshot, _SpecOnly).spec)
+
+
+def quarantine_of_snapshot(snapshot: bytes) -> Quarantine | None:
+    """Return the quarantine that the model was in when a snapshot was taken, if any."""
+    return decode(snapshot, _QuarantineOnly).quarantine

@@ -33,6 +33,7 @@ ConditionKind = Literal[
     "unread",
     "spec",
     "control",
+    "quarantine",
 ]
 
 
@@ -221,6 +222,16 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         "it, and report it if that fails too",
         over="a later command was applied",
     ),
+    "quarantine": ConditionRow(
+        kind="service",
+        series="model",
+        aspect="quarantine",
+        severity="critical",
+        unit="none",
+        lasts="not monitored since {also}: that event made it fail. Its events are held; upgrade, "
+        "then run `./tidegauge models release`",
+        over="it was released and is monitored again",
+    ),
 }
 
 _KINDS: dict[tuple[str, str], ConditionKind] = {
@@ -242,7 +253,8 @@ def condition_of(kind: ConditionKind, figures: Figures | None = None, also: str 
         Value and baseline in seconds, or as shares; None for a version, a spec or a control, which
         have none.
     also
-        A clause that follows the figures of a silence of predictions; names of unread fields.
+        A clause that follows the figures of a silence of predictions; names of unread fields; the
+        place and the type of a failure.
 
     Examples
     --------

@@ -70,7 +70,7 @@ class Evidence:
 
     def _replay(self) -> None:
         for tp in self._cluster.partitions(self._events):
-            monitor = Monitor(tp.partition, self._topics, self._spec_of)
+            monitor = Monitor(tp.partition, self._topics, self._spec_of, is_guarded=True)
             self._oracle[tp.partition] = monitor
             runs = _Runs()
             for record in self._cluster.read(tp):

@@ -349,10 +349,19 @@ class SimReader:
         await self._worker.check_alive()
         return self._worker.cluster.beginning(tp)
 
-    async def read(self, tp: TP) -> AsyncIterator[Sequence[ConsumerRecord]]:
+    async def read(
+        self, tp: TP, start: int | None = None, end: int | None = None
+    ) -> AsyncIterator[Sequence[ConsumerRecord]]:
         worker = self._worker
         chance = worker.fates.chance
-        position, end = 0, None
+        if end is not None:
+            for first in range(start or 0, end, 30):
+                await worker.check_alive()
+                await asyncio.sleep(worker.tempo())
+                found = worker.cluster.read(tp, first, min(30, end - first))
+                yield cast("list[ConsumerRecord]", found)
+            return
+        position = 0
         stage = worker.fates.at("read of state", ("before", "amid", "after"))
         while end is None or position < end:
             await worker.check_alive()
