@@ -25,8 +25,8 @@ from schemas.topics import Topics
 from streams.clock import NEVER_MS
 from streams.codec import is_fatal
 from streams.emission import Arrival, Emission, Place, place_of
+from streams.model.guard import Guard, Step, Tick
 from streams.model.model import ModelMonitor, Restored
-from streams.model.quarantine import Guard, Step, Tick
 from streams.series.series_set import SeriesSet
 
 MAX_WAITING_BYTES = 16_000_000

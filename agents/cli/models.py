@@ -106,6 +106,27 @@ def remove_command(model: str, wait_s: float, **flags: Any) -> None:
     asyncio.run(remove_model(load_settings(**flags), model, wait_s, click.echo))
 
 
+@models.command("release")
+@click.argument("model", metavar="MODEL")
+@wait_option
+@cluster_options
+def release_command(model: str, wait_s: float, **flags: Any) -> None:
+    """Monitor a model again that is in quarantine, after an upgrade of the workers.
+
+    The events held since it failed are applied in their order. Where one of them fails again,
+    nothing changes.
+
+    \b
+    Examples:
+      ./tidegauge models release car_loan
+      ./tidegauge models release car_loan --prefix staging.
+    """
+    from agents.commands.models import release_model
+    from agents.settings import load_settings
+
+    asyncio.run(release_model(load_settings(**flags), model, wait_s, click.echo))
+
+
 @models.command("init")
 @click.argument("model", metavar="MODEL")
 @cluster_options

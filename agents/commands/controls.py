@@ -40,6 +40,7 @@ _DONE: dict[Verb, str] = {
     "mute": "Muted",
     "unmute": "No longer muted",
     "mark": "Marked",
+    "release": "Released",
 }
 
 

@@ -6,9 +6,12 @@ and it is in force from its place there on. The commands read that place from th
 
 from __future__ import annotations
 
+import getpass
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +27,14 @@ from agents.kafka.read import read_whole
 from agents.kafka.send import send_record
 from agents.kafka.track import RecordTracker, SourcePosition, tracking
 from agents.settings import Settings
+from schemas.control import Control
 from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError, parse_spec
 from schemas.topics import model_partition
 from schemas.wire import to_rfc3339
+from streams.alert.record import fingerprint_of
 from streams.ingest.spec_record import read_spec_record
-from streams.model.state import spec_of_snapshot
+from streams.model.quarantine import QUARANTINE
+from streams.model.state import quarantine_of_snapshot, spec_of_snapshot
 from streams.series.profile_check import check_profile
 from streams.state import StateRecord, StateView
 
@@ -125,6 +131,50 @@ async def remove_model(settings: Settings, model_id: str, wait_s: float, write: 
         await _report(tracker, {model_id: position}, wait_s, write)
 
 
+async def release_model(settings: Settings, model_id: str, wait_s: float, write: Write) -> None:
+    """Have a quarantined model monitored again; report whether it is.
+
+    Raises
+    ------
+    UnknownModelError
+        When the model has no state, or is not in quarantine.
+    """
+    state = await state_of(settings, model_id)
+    if state is None:
+        raise _unknown(settings, model_id)
+    if quarantine_of_snapshot(state[1]) is None:
+        raise UnknownModelError(f"model {model_id!r} is not in quarantine: there is nothing to do")
+    controls = settings.topics.name("controls")
+    control = Control(
+        control_id=uuid.uuid4().hex,
+        model_id=model_id,
+        verb="release",
+        fingerprint=fingerprint_of(model_id, *QUARANTINE),
+        by=getpass.getuser(),
+        at=int(datetime.now(UTC).timestamp() * 1_000),
+    )
+    value = control.model_dump_json(exclude_unset=True).encode()
+    async with tracking(settings, controls, (model_id,)) as tracker:
+        position = await send_record(settings, controls, model_id.encode(), value)
+        write(f"{model_id}: release written to {controls}-{position[0]} at offset {position[1]}.")
+        deadline_s = time.monotonic() + wait_s
+        while (snapshot := tracker.snapshot(model_id, position)) is None:
+            if time.monotonic() >= deadline_s:
+                write(f"{model_id}: no worker has saved it within {wait_s:g} s; it waits for one.")
+                return
+            await tracker.poll()
+    left = quarantine_of_snapshot(snapshot)
+    if left is None:
+        write(
+            f"{model_id}: released; its held events are applied from {tracker.place(position)} on."
+        )
+    else:
+        write(
+            f"{model_id}: a held event fails again ({left.failure}), so it stays in quarantine: "
+            "upgrade all workers first, or remove the model."
+        )
+
+
 async def find_specs(settings: Settings) -> list[KeptSpec]:
     """Return the latest spec of every model that has one, by name."""
     latest: dict[str, KeptSpec | None] = {}
@@ -182,6 +232,8 @@ async def show_model(settings: Settings, model_id: str) -> str:
         found = spec_of_snapshot(snapshot)
         in_force = found.spec
         lines.append(f"Version {found.version} was in force at {events} offset {offset}.")
+        if (stuck := quarantine_of_snapshot(snapshot)) is not None:
+            lines.append(f"In quarantine since {events} offset {stuck.offset} ({stuck.failure}).")
     if kept is None:
         lines.append("It has no spec: it runs on the defaults.")
     else:

@@ -39,8 +39,8 @@ from schemas.event import EventRecordError
 from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
+from streams.model.guard import EveryModel
 from streams.model.model import ModelMonitor
-from streams.model.quarantine import EveryModel
 from streams.monitor import LogGapError, ModelFailedError, Monitor
 from streams.reading_policy import ReadingPolicy
 

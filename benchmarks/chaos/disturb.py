@@ -29,7 +29,7 @@ from agents.worker.assembly import build_app, ingest_agent, monitor_agent, tune_
 from agents.worker.clock import CheckedClock, Clock
 from agents.worker.publish import Outgoing, Publisher
 from agents.worker.run import run_worker
-from agents.worker.state import KeyedRecord, Reader, Sender
+from agents.worker.state import LogRecord, Reader, Sender
 from agents.worker.transport import BatchConsumer
 
 OUTPUT_SHARE = 0.04
@@ -101,10 +101,12 @@ class SlowReader:
         """Return the offset of the oldest record that is kept."""
         return await self._reader.beginning(tp)
 
-    async def read(self, tp: TP) -> AsyncIterator[Sequence[KeyedRecord]]:
+    async def read(
+        self, tp: TP, start: int | None = None, end: int | None = None
+    ) -> AsyncIterator[Sequence[LogRecord]]:
         """Yield the records, some at a time."""
         await self._disturbance.between_steps()
-        async for records in self._reader.read(tp):
+        async for records in self._reader.read(tp, start, end):
             yield records
             await self._disturbance.before_output()
 

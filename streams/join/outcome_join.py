@@ -116,6 +116,10 @@ class KeptChunks(NamedTuple):
         return self.rooms[room].lines_of(number)
 
 
+_NO_ROOM = RoomState()
+"""One object: a field is not stored where it is the default itself."""
+
+
 class JoinState(Struct, frozen=True, omit_defaults=True):
     """The stored state of an `OutcomeJoin`, without the content of its sealed chunks."""
 
@@ -123,7 +127,7 @@ class JoinState(Struct, frozen=True, omit_defaults=True):
     predictions: RoomState = RoomState()
     outcomes: RoomState = RoomState()
     joined: JoinedState = JoinedState()
-    held: RoomState = RoomState()
+    held: RoomState = _NO_ROOM
 
 
 _payload_of = attrgetter("payload")
@@ -246,12 +250,13 @@ class OutcomeJoin:
 
     def snapshot(self) -> JoinState:
         """Return the state without the content of the sealed chunks: see `unstored`."""
+        held = _NO_ROOM if self._held is None else self._held.snapshot(_held_line)
         return JoinState(
             replace(self.counts),
             self._predictions.snapshot(_payload),
             self._outcomes.snapshot(_payload),
             self._joined.snapshot(),
-            RoomState() if self._held is None else self._held.snapshot(_held_line),
+            held if held.last_number or held.open_count else _NO_ROOM,
         )
 
     def unstored(self) -> dict[ChunkName, bytes]:

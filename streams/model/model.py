@@ -48,7 +48,7 @@ from streams.join.outcome_join import (
 from streams.model.controls import Moment, apply_control
 from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
-from streams.model.quarantine import Kept, Quarantine
+from streams.model.quarantine import QUARANTINE, Kept, Quarantine
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
 from streams.performance.ledger import Ledger
@@ -579,9 +579,7 @@ class ModelMonitor:
         return emissions + self._taken()
 
     def _is_about_quarantine(self, control: Arrival) -> bool:
-        name = condition_of("quarantine")
-        fingerprint = fingerprint_of(self.model_id, name.series, name.aspect)
-        return bool(control.event["fingerprint"] == fingerprint)
+        return bool(control.event["fingerprint"] == fingerprint_of(self.model_id, *QUARANTINE))
 
     def _on_quarantine_control(self, control: Arrival, quarantine: Quarantine) -> list[Emission]:
         """Release the model, or apply another command to the alert about its quarantine."""

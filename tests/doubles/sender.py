@@ -12,7 +12,7 @@ from faust.types import TP
 from agents.errors import PublishError
 from agents.worker.agent import Partitions
 from agents.worker.publish import Outgoing
-from agents.worker.state import KeyedRecord
+from agents.worker.state import LogRecord
 from agents.worker.transport import End, Fetch
 from tests.doubles.cluster import Stored
 
@@ -83,9 +83,11 @@ class ListReader:
     async def beginning(self, tp: TP) -> int:
         return self._begins_at
 
-    async def read(self, tp: TP) -> AsyncIterator[Sequence[KeyedRecord]]:
-        for record in self.logs[tp]:
-            yield cast("list[KeyedRecord]", [record])
+    async def read(
+        self, tp: TP, start: int | None = None, end: int | None = None
+    ) -> AsyncIterator[Sequence[LogRecord]]:
+        for record in self.logs[tp][start:end]:
+            yield cast("list[LogRecord]", [record])
 
     def keep(self, sent: Sequence[Outgoing]) -> None:
         """Have records in the log from now on."""

@@ -4,6 +4,7 @@
     .venv/bin/python -m tests.simulation --seeds 20 --from 5000
     .venv/bin/python -m tests.simulation --each-step 3       a worker ends at each step it takes
     .venv/bin/python -m tests.simulation --point "send of chunks/late"
+    .venv/bin/python -m tests.simulation --poison        models are quarantined and released
 
 Prints a line for each crash point, and the seeds of what went wrong. Exit 0 only when nothing did.
 """
@@ -19,7 +20,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from agents.worker.assembly import tune_gc
-from tests.simulation.simulation import POINTS, Point, Report, Schedule, run_schedule, silence
+from tests.simulation.simulation import (
+    POINTS,
+    POISON_POINTS,
+    Point,
+    Report,
+    Schedule,
+    run_schedule,
+    silence,
+)
 
 
 def main() -> int:
@@ -28,11 +37,14 @@ def main() -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED")
     parser.add_argument("--point", action="append", help="STEP/STAGE; all unless given")
     parser.add_argument("--each-step", type=int, default=0, metavar="SEEDS")
+    parser.add_argument("--poison", action="store_true")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
     points = [
-        point for point in POINTS if options.point is None or "/".join(point) in options.point
+        point
+        for point in (*POINTS, *(POISON_POINTS if options.poison else ()))
+        if options.point is None or "/".join(point) in options.point
     ]
     began_s = time.perf_counter()
     with silence(), ProcessPoolExecutor(options.processes, initializer=tune_gc) as processes:
@@ -41,7 +53,10 @@ def main() -> int:
             found = processes.map(_run, names, map(steps_of, range(options.each_step)))
         else:
             names = ["/".join(point) for point in points]
-            plans = ([Schedule(seed=seed, point=point) for seed in seeds] for point in points)
+            plans = (
+                [Schedule(seed=seed, point=point, is_poisoned=options.poison) for seed in seeds]
+                for point in points
+            )
             found = processes.map(_run, names, plans)
         totals = [_say(*each) for each in found]
     schedules, red = (sum(column) for column in zip(*totals, strict=True))

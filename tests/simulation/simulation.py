@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -29,9 +28,10 @@ from streams.ingest.merge import TimeMerge
 from streams.join import waiting_room
 from tests.doubles.cluster import Cluster, Group, shared_out
 from tests.doubles.inputs import START_MS
+from tests.doubles.poison import poisoned
 from tests.doubles.time_warp import run_in_warped_time
 from tests.simulation.evidence import Evidence
-from tests.simulation.traffic import PARTITIONS, SHORTER, spec_of, traffic
+from tests.simulation.traffic import PARTITIONS, SHORTER, poison, spec_of, traffic
 from tests.simulation.worker import SimReader, SimWorker, World
 
 TRAFFICS = 8
@@ -68,6 +68,8 @@ OTHER_POINTS = (
     ("fetch of ingest", "begun"),
     ("fetch of monitor", "begun"),
 )
+POISON_POINTS: tuple[Point, ...] = (("read of log", "before"),)
+"""Steps that no worker takes unless a model fails."""
 POINTS: tuple[Point, ...] = (*OUTPUT_POINTS, *STATE_POINTS, *OTHER_POINTS)
 
 _MEAN_WAIT = {
@@ -103,6 +105,8 @@ class Schedule:
         Other faults at most: crashes, handovers, zombies, rebalances.
     loses_state
         Whether a part of the state is lost once, so that it has to be rebuilt.
+    is_poisoned
+        Whether two models fail at an event, and one of them is released.
     """
 
     seed: int
@@ -110,6 +114,7 @@ class Schedule:
     nth: int | None = None
     faults: int = 4
     loses_state: bool = False
+    is_poisoned: bool = False
 
     @property
     def is_short(self) -> bool:
@@ -129,6 +134,7 @@ class Report:
     rebalances: int = 0
     repeated: int = 0
     rebuilt: int = 0
+    quarantined: int = 0
     emitted: Counter[str] = field(default_factory=Counter)
     comings: Counter[Point] = field(default_factory=Counter)
     has_struck: bool = False
@@ -153,8 +159,8 @@ class CountingKeeper(StateKeeper):
             await self._worker.end_here()
         return is_over
 
-    async def restore(self, tp: TP, commit: int) -> Held:
-        held = await super().restore(tp, commit)
+    async def restore(self, tp: TP, commit: int, guarded: Container[str] = ()) -> Held:
+        held = await super().restore(tp, commit, guarded)
         self._report.rebuilt += (held.monitor.next_offset or 0) < commit
         return held
 
@@ -211,6 +217,8 @@ class Simulation:
         self._started = 0
         self._is_fed = False
         inputs = [TP(name, n) for name in ("predictions", "outcomes") for n in range(PARTITIONS)]
+        if schedule.is_poisoned:
+            inputs.append(TP("tidegauge.controls", 0))
         self._tps = [*inputs, *(TP("tidegauge.events", number) for number in self._numbers)]
 
     async def run(self) -> Report:
@@ -228,7 +236,10 @@ class Simulation:
     # What happens
 
     async def _feed(self) -> None:
-        inputs = traffic(self._schedule.seed % TRAFFICS, is_short=self._schedule.is_short)
+        variant = self._schedule.seed % TRAFFICS
+        inputs = traffic(variant, is_short=self._schedule.is_short)
+        if self._schedule.is_poisoned:
+            inputs = tuple(sorted((*inputs, *poison(variant)), key=lambda each: each.timestamp_ms))
         size = self._chance.choice((15, 60, len(inputs)))
         for first in range(0, len(inputs), size):
             for topic, partition, timestamp_ms, value in inputs[first : first + size]:
@@ -422,6 +433,7 @@ class Simulation:
         self.report.wrong += evidence.wrong
         self.report.emitted += evidence.emitted
         self.report.repeated = evidence.repeated
+        self.report.quarantined = evidence.quarantined
         self.report.log = evidence.log
         await self._add_worker()
         keeper = CountingKeeper(self._topics, self._workers.pop(), self.report)
@@ -438,7 +450,10 @@ def run_schedule(schedule: Schedule, keeper: Keeper = CountingKeeper) -> Report:
     """Run one schedule in warped time."""
     simulation = Simulation(schedule, keeper)
     try:
-        with _chunks_of(SHORT_CHUNK_SLOTS if schedule.is_short else waiting_room.CHUNK_SLOTS):
+        with (
+            _chunks_of(SHORT_CHUNK_SLOTS if schedule.is_short else waiting_room.CHUNK_SLOTS),
+            poisoned(),
+        ):
             return run_in_warped_time(simulation.run())
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this schedule's finding
         simulation.report.wrong.append(f"{type(error).__name__}: {error}")
@@ -455,11 +470,15 @@ def _chunks_of(slots: int) -> Iterator[None]:
         waiting_room.CHUNK_SLOTS = before
 
 
+def _drop(*_: object) -> structlog.typing.EventDict:
+    raise structlog.DropEvent
+
+
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
     """Have the workers say nothing."""
     before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(processors=[_drop])
     try:
         yield
     finally:

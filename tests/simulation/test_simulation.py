@@ -11,6 +11,7 @@ from agents.worker.state import Commit, Held, Publish, StateKeeper
 from schemas.topics import Topics
 from tests.simulation.simulation import (
     POINTS,
+    POISON_POINTS,
     CountingKeeper,
     Keeper,
     Point,
@@ -39,6 +40,14 @@ def test_lost_state_is_rebuilt() -> None:
 
     assert [report.wrong for report in reports] == [[]] * 9
     assert sum(report.rebuilt > 0 for report in reports) >= 2
+
+
+@pytest.mark.parametrize("point", [*POINTS[::6], *POISON_POINTS], ids="/".join)
+def test_models_are_quarantined_and_released_wherever_a_worker_ends(point: Point) -> None:
+    report = run_schedule(Schedule(seed=len("/".join(point)), point=point, is_poisoned=True))
+
+    assert not report.wrong
+    assert report.quarantined == 1
 
 
 def test_schedules_hold_what_they_are_about() -> None:

@@ -11,7 +11,9 @@ from functools import cache
 from typing import NamedTuple
 
 from schemas.model_spec import ModelSpec, OutcomeRules
-from tests.doubles.inputs import START_MS, outcome, prediction
+from streams.alert.record import fingerprint_of
+from tests.doubles.inputs import START_MS, control, outcome, prediction
+from tests.doubles.poison import HEARD, READ
 
 PARTITIONS = 2
 """Of each input topic."""
@@ -35,6 +37,31 @@ class Input(NamedTuple):
 def spec_of(model_id: str) -> ModelSpec:
     """Return what the owner of a model asks for."""
     return _SPECS.get(model_id, ModelSpec())
+
+
+@cache
+def poison(variant: int) -> tuple[Input, ...]:
+    """Return what makes two models fail, one of them at a reading, and the release of that one."""
+    chance = random.Random(f"poison {variant}")  # noqa: S311 - traffic, not a secret
+    releases = [
+        control("release", fingerprint_of(name, "model", "quarantine"), name)
+        for name in ("churn", "churn", "risk")
+    ]
+    planned = [
+        (chance.uniform(5, 40), "predictions", _poison("churn", READ)),
+        (chance.uniform(5, 50), "predictions", _poison("spam", HEARD)),
+        (chance.uniform(30, 58), "tidegauge.controls", releases[0]),
+        (chance.uniform(30, 58), "tidegauge.controls", releases[1]),
+        (chance.uniform(1, 58), "tidegauge.controls", releases[2]),
+    ]
+    planned.sort(key=lambda each: each[0])
+    return tuple(
+        Input(topic, 0, START_MS + int(1_000 * at_s), value) for at_s, topic, value in planned
+    )
+
+
+def _poison(model_id: str, feature: str) -> bytes:
+    return prediction(f"poison of {model_id}", model_id, prediction="stay", features={feature: 1.0})
 
 
 @cache

@@ -357,6 +357,8 @@ class SimReader:
         if end is not None:
             for first in range(start or 0, end, 30):
                 await worker.check_alive()
+                if worker.fates.at("read of log", ("before",)):
+                    await worker.end_here()
                 await asyncio.sleep(worker.tempo())
                 found = worker.cluster.read(tp, first, min(30, end - first))
                 yield cast("list[ConsumerRecord]", found)

@@ -11,6 +11,7 @@ from faust.types import TP
 from agents.errors import PublishError
 from agents.worker.monitor import (
     MOST_DELIVERIES,
+    MOST_GUARDED,
     BrokenLogError,
     MonitorAgent,
 )
@@ -19,9 +20,11 @@ from agents.worker.state import StateKeeper
 from agents.worker.transport import Fetch
 from schemas.model_spec import ModelSpec, OutcomeRules
 from schemas.topics import Topics
+from streams.monitor import Monitor
 from streams.reading_policy import BEHIND_RECORDS, STATUS_EVERY_S, WAIT_AT_MOST_S
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import outcome, prediction
+from tests.doubles.poison import HEARD, READ, poisoned
 from tests.doubles.sender import ListPartitions, ListReader, ListSender, fetch_of
 from tests.doubles.story import story
 from tests.doubles.topics import REPORTS, WithReports
@@ -32,10 +35,12 @@ EVENTS = TP(TOPICS.name("events"), 0)
 ALERTS = TOPICS.name("alerts")
 LABELLED, STATE, STATUS = (TOPICS.name(role) for role in ("labelled", "state", "status"))
 SAVE_EVERY_S = 2.0
-LOG = log_of(
-    taken_in(value for row in range(60) for value in (prediction(f"p{row}"), outcome(f"p{row}"))),
-    events_per_record=10,
+EVENTS_TAKEN = taken_in(
+    value for row in range(260) for value in (prediction(f"p{row}"), outcome(f"p{row}"))
 )
+LOG = [*log_of(EVENTS_TAKEN[:420], 420), *log_of(EVENTS_TAKEN[420:], 10)]
+"""After the first record the model is no longer young: what a record calls for is published with
+it, and not when state is saved."""
 
 
 STORY = log_of(taken_in(story()), 500)
@@ -84,6 +89,11 @@ class Desk:
     def stop(self) -> None:
         with silence():
             asyncio.run(self.agent.on_shutdown())
+        self.keep_state()
+
+    def keep_state(self) -> None:
+        """Have the state that was saved in the topic, as a restoration would read it."""
+        self.reader.logs[TP(STATE, 0)].clear()
         self.reader.keep(self.sender.to(STATE))
 
     def labelled(self) -> list[bytes]:
@@ -160,7 +170,7 @@ def test_a_gap_in_the_log_ends_the_worker(desk: Desk) -> None:
 def test_what_is_published_is_acknowledged_before_the_state_is_saved(desk: Desk) -> None:
     desk.take(0, 3)
 
-    assert desk.journal == [LABELLED, STATE, "commit"]
+    assert desk.journal == [LABELLED, STATE, STATE, "commit"]  # chunks before manifests
 
 
 def test_where_a_send_fails_nothing_is_saved() -> None:
@@ -409,7 +419,7 @@ def test_every_record_published_names_its_place_in_the_log(desk: Desk) -> None:
 
     evidence = [orjson.loads(value)["evidence"] for value in desk.labelled()]
     assert [(each["offset"], each["index"]) for each in evidence] == [
-        (offset, index) for offset in (0, 1) for index in (1, 3, 5, 7, 9)
+        (offset, index) for offset, events in ((0, 420), (1, 10)) for index in range(1, events, 2)
     ]
 
 
@@ -468,3 +478,62 @@ def test_status_is_said_again_from_time_to_time_and_not_with_every_save(desk: De
         said.append(len(desk.sender.to(STATUS)))
 
     assert [after - before for before, after in pairwise(said)] == [2, 0, 2]
+
+
+# Rule 4: quarantine
+
+
+@pytest.mark.parametrize("feature", [HEARD, READ])
+@pytest.mark.parametrize("cut", [1, 8, 21])
+def test_where_a_model_fails_a_worker_goes_on_with_the_others(feature: str, cut: int) -> None:
+    values = story()[:1_000]
+    values.insert(601, prediction("poison", features={feature: 1.0}))
+    others = [prediction(f"o{row}", "other") for row in range(1_000)]
+    events = taken_in(each for pair in zip(values, others, strict=False) for each in pair)
+    log = log_of(events, 100)
+    with poisoned():
+        desk = Desk()
+        desk.assign()
+        desk.reader.keep([Outgoing(EVENTS.topic, 0, b"", value, None) for value in log])
+        for first in range(0, len(log), cut):
+            desk.take_log(log[first : first + cut], first)
+            desk.now_s += SAVE_EVERY_S / 2
+            desk.keep_state()
+        desk.stop()
+        replay = Monitor(0, TOPICS, is_guarded=True)
+        expected = [e for n, value in enumerate(log) for e in replay.apply(n, value)]
+
+    assert set(desk.labelled()) == {e.value for e in expected if e.role == "labelled"}
+    assert {each.value for each in desk.sender.to(ALERTS)} == {
+        e.value for e in expected if e.role == "alerts"
+    }
+    assert replay.models["m"].is_quarantined
+
+
+def test_a_failure_is_logged_with_its_place_in_the_code_and_without_values() -> None:
+    with poisoned():
+        desk = Desk()
+        desk.assign()
+        log = log_of(taken_in([prediction("secret", features={HEARD: 12_345.0})]))
+        desk.reader.keep([Outgoing(EVENTS.topic, 0, b"", value, None) for value in log])
+        with structlog.testing.capture_logs() as said:
+            asyncio.run(desk.agent.on_fetch(fetch_of(EVENTS, log)))
+
+    [line] = [each for each in said if each["log_level"] == "critical"]
+    assert line["event"].startswith("Model m failed at an event (PoisonError at poison.py:")
+    assert "secret" not in str(line)
+    assert "12345" not in str(line)
+
+
+def test_many_models_that_fail_cost_a_few_restorations() -> None:
+    poison = [prediction(f"p{n}", f"m{n}", features={HEARD: 1.0}) for n in range(50)]
+    log = log_of(taken_in(poison), 10)
+    with poisoned():
+        desk = Desk()
+        desk.assign()
+        desk.reader.keep([Outgoing(EVENTS.topic, 0, b"", value, None) for value in log])
+        with structlog.testing.capture_logs() as said:
+            asyncio.run(desk.agent.on_fetch(fetch_of(EVENTS, log)))
+
+    assert sum(each["log_level"] == "critical" for each in said) == MOST_GUARDED + 1
+    assert len(desk.sender.to(ALERTS)) >= 50
