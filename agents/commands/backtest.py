@@ -20,16 +20,16 @@ from agents.commands.recording import STANDARD_STREAM, Recording, Refusals, read
 from agents.errors import FileError, OperatorError
 from agents.worker.assembly import tune_gc
 from schemas.alert import Alert
-from schemas.model_spec import MetricRules, ModelSpec
+from schemas.model_spec import MetricRules, ModelSpec, SpecError
 from schemas.topics import TopicRole, Topics
 from streams.clock import NEVER_MS
-from streams.codec import DamagedSnapshotError
 from streams.detect.budget import BUDGET_ROWS
 from streams.emission import Emission, Place, place_of
 from streams.ingest.batches import pack_with_ticks
 from streams.ingest.records import Accepted
 from streams.join.outcome_join import JoinCounts
 from streams.monitor import Monitor
+from streams.series.profile_check import check_profile
 from streams.traffic.silence import SHORTEST_MS
 
 _NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
@@ -169,6 +169,11 @@ def backtest(options: BacktestOptions, console: Console) -> int:
     spec = read_spec(options.spec, alert_budget=options.budget)
     if options.metrics and spec.metrics is None:
         spec = spec.model_copy(update={"metrics": MetricRules()})
+    try:
+        check_profile(spec)
+    except SpecError as error:
+        msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
+        raise OperatorError(msg) from error
     recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
     refusals = Refusals()
     began_s = time.monotonic()
@@ -185,14 +190,10 @@ def backtest(options: BacktestOptions, console: Console) -> int:
             Backtest(spec.model_copy(update={"alert_budget": budget})) for budget in options.what_if
         ]
         on_bytes = stack.enter_context(reading(recording, console))
-        try:
-            for events, is_predicted in recording.batches(refusals, on_bytes):
-                for each in (run, *others):
-                    each.apply(events, is_predicted=is_predicted)
-            run.close()
-        except DamagedSnapshotError as error:
-            msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
-            raise OperatorError(msg) from error
+        for events, is_predicted in recording.batches(refusals, on_bytes):
+            for each in (run, *others):
+                each.apply(events, is_predicted=is_predicted)
+        run.close()
     replayed = run.results()
     replayed.refusals = refusals
     _print_closing(replayed, time.monotonic() - began_s, spec.alert_budget, console)
