@@ -276,7 +276,7 @@ def test_one_instant_of_the_far_future_makes_a_bounded_number_of_ticks() -> None
 
 
 def events_of_models(seed: int) -> list[Accepted]:
-    """Events of four models over four days, with silences.
+    """Events of four models over 58 hours, with silences.
 
     `steady` has no silence, so that those of the others lie within records. `stops` is silent for
     three hours; its outcomes still come. `flaps` is silent three times within hours. `rare` has an
@@ -284,21 +284,21 @@ def events_of_models(seed: int) -> list[Accepted]:
     """
     random = Random(seed)  # noqa: S311 - test data
     silent = {
-        "stops": [(60.2, 63.2), (80.0, 80.7)],
-        "flaps": [(61.0, 61.9), (62.4, 63.3), (63.8, 64.7)],
-        "rare": [(50.0, 74.0)],
+        "stops": [(36.2, 39.2), (54.0, 54.7)],
+        "flaps": [(37.0, 37.9), (38.4, 39.3), (39.8, 40.7)],
+        "rare": [(28.0, 52.0)],
         "steady": [],
     }
-    every_ms = {"stops": MINUTE_MS, "flaps": 45_000, "rare": 6 * MINUTE_MS, "steady": 40_000}
+    every_ms = {"stops": 120_000, "flaps": 45_000, "rare": 360_000, "steady": 80_000}
     rows: list[tuple[int, str, str, bool]] = []
     for model, gaps in silent.items():
         gap_ms = every_ms[model]
         instants = accumulate(
-            random.randrange(gap_ms // 2, 2 * gap_ms) for _ in range(2 * 4 * DAY_MS // gap_ms)
+            random.randrange(gap_ms // 2, 2 * gap_ms) for _ in range(58 * HOUR_MS // gap_ms)
         )
         for row, instant in enumerate(instants):
             hour = instant / HOUR_MS
-            if hour > 96:
+            if hour > 58:
                 break
             if not any(begin < hour < end for begin, end in gaps):
                 rows.append((instant, model, f"{model}{row}", False))
