@@ -36,7 +36,8 @@ from tests.doubles.inputs import START_MS, accepted, control, outcome, predictio
 from tests.doubles.story import story
 from tests.doubles.troubles import troubled
 
-STORY = taken_in(story())
+STORY_ROWS = 1_200
+STORY = taken_in(story(STORY_ROWS, onset=450))
 ALL_AT_ONCE = play(log_of(STORY, 500))
 
 
@@ -58,7 +59,7 @@ def told(played: Played) -> list[tuple[str, list[Json]]]:
 def test_the_story_of_these_tests_has_something_to_tell() -> None:
     assert ALL_AT_ONCE.changes() == [("feature/a", "level"), ("error", "level")]
     assert len(ALL_AT_ONCE.of("feedback")) == 1
-    assert len(ALL_AT_ONCE.of("labelled")) == 3_000
+    assert len(ALL_AT_ONCE.of("labelled")) == STORY_ROWS
 
 
 # Rule 1
@@ -104,7 +105,7 @@ def test_a_payload_that_is_two_events_is_refused() -> None:
 
 
 def test_a_model_is_told_the_same_whatever_shares_its_partition() -> None:
-    noise = [accepted(prediction(f"n{i}", f"other{i % 5}"), i).payload for i in range(6_000)]
+    noise = [accepted(prediction(f"n{i}", f"other{i % 5}"), i).payload for i in range(len(STORY))]
     alone = [event.payload for event in STORY]
     mixed = taken_in(value for both in zip(alone, noise, strict=True) for value in both)
 
@@ -164,7 +165,7 @@ def test_what_a_record_calls_for_stands_in_the_order_of_its_events() -> None:
 
 @cache
 def two_models() -> tuple[list[bytes], Played]:
-    others = taken_in(story(model_id="another"))
+    others = taken_in(story(STORY_ROWS, onset=450, model_id="another"))
     both = [event for pair in zip(STORY, others, strict=True) for event in pair]
     log = log_of(both, 7)
     return log, play(log)
@@ -430,13 +431,13 @@ def test_evidence_names_the_records_that_hold_the_proof() -> None:
 
 
 def with_late_outcomes(values: list[bytes]) -> list[bytes]:
-    """Let every outcome come 700 predictions after its own, so that many wait."""
+    """Let every outcome come 500 predictions after its own, so that many wait."""
     predictions, outcomes = values[::2], values[1::2]
     late = [
         value
-        for row in range(len(predictions) + 700)
+        for row in range(len(predictions) + 500)
         for value in (
-            predictions[row : row + 1] + (outcomes[row - 700 : row - 699] if row >= 700 else [])
+            predictions[row : row + 1] + (outcomes[row - 500 : row - 499] if row >= 500 else [])
         )
     ]
     return [value for row, value in enumerate(late) if row % 37 or b"predicted_at" in value]
@@ -444,7 +445,7 @@ def with_late_outcomes(values: list[bytes]) -> list[bytes]:
 
 @cache
 def late() -> tuple[list[bytes], Played]:
-    log = log_of(taken_in(with_late_outcomes(story())), 100)
+    log = log_of(taken_in(with_late_outcomes(story(STORY_ROWS, onset=450))), 100)
     return log, play(log)
 
 

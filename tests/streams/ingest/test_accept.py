@@ -143,7 +143,7 @@ def test_a_dead_letter_of_any_bytes_is_json() -> None:
 
 
 @given(st.binary(max_size=200) | strategies.spoilt())
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_any_bytes_are_either_an_event_or_one_dead_letter(value: bytes) -> None:
     result = accept(raw(value, offset=3))
 
@@ -221,7 +221,6 @@ def test_the_longest_and_the_most_are_taken() -> None:
 
 
 @given(strategies.predictions)
-@settings(max_examples=300)
 def test_an_accepted_prediction_reads_back_to_the_same_event(event: strategies.Json) -> None:
     value = orjson.dumps(event)
 
@@ -235,7 +234,6 @@ def test_an_accepted_prediction_reads_back_to_the_same_event(event: strategies.J
 
 
 @given(strategies.outcomes)
-@settings(max_examples=100)
 def test_an_accepted_outcome_reads_back_to_the_same_event(event: strategies.Json) -> None:
     value = orjson.dumps(event)
 

@@ -15,9 +15,9 @@ from tests.doubles.core import Json, Played, log_of, play, play_restarting, take
 from tests.doubles.inputs import START_MS, Removal, accepted, control, prediction, spec
 from tests.doubles.story import story
 
-STORY: list[bytes | Removal] = list(story())
+STORY: list[bytes | Removal] = list(story(rows=1_200, onset=450))
 A = fingerprint_of("m", "feature/a", "level")
-AT = 2_260
+AT = 500
 """A place between the firing of the feature and the end of the story."""
 
 
@@ -150,7 +150,7 @@ def test_how_often_an_alert_is_said_again_is_the_specs_from_its_place_on() -> No
 
 
 def test_what_must_hold_before_it_is_said_is_the_specs_from_its_place_on() -> None:
-    values = [*STORY[:4_000], spec(alerts={"hold": 3}), *STORY[4_000:]]
+    values = [*STORY[:800], spec(alerts={"hold": 3}), *STORY[800:]]
 
     held = of(play(log_of(taken_in(values))))
 
@@ -169,10 +169,10 @@ def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
     for _ in range(12):
         verb = chance.choice(["ack", "accept", "mute", "unmute"])
         said = control(verb, chance.choice([A, error]), control_id=str(len(values)))
-        values.insert(chance.randrange(4_420, len(values)), said)
-    values.insert(chance.randrange(4_420, len(values)), spec(alerts={"renotify_s": 300.0}))
-    values.insert(chance.randrange(5_500, len(values)), Removal())
-    log = log_of(taken_in(values), 100)
+        values.insert(chance.randrange(920, len(values)), said)
+    values.insert(chance.randrange(920, len(values)), spec(alerts={"renotify_s": 300.0}))
+    values.insert(chance.randrange(2_000, len(values)), Removal())
+    log = log_of(taken_in(values), 50)
     steady = play(log)
 
     again = play_restarting(log)
