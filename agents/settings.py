@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agents.credentials import RenewingContext, TlsFiles, TokenFile
 from agents.errors import OperatorError
 from schemas.topics import TopicRole, Topics
 
@@ -36,6 +37,8 @@ _UNDERIVED = "default_factory_not_called"
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _TOPIC_NAME_MAX = 249
 """Characters of a topic's name at most, as Kafka has it."""
+_SENT_AS_IS = {"PLAIN": "password", "OAUTHBEARER": "token"}
+"""Mechanisms by which a listener could read the secret."""
 _LONGEST_ROLE = max(map(len, get_args(TopicRole)))
 
 
@@ -165,8 +168,9 @@ class Settings(BaseSettings):
     tls_key_file: ReadableFile | None = Field(
         None, description="PEM file of the certificate's private key"
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="PLAIN (over TLS only), SCRAM-SHA-256 or SCRAM-SHA-512"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "SCRAM-SHA-512",
+        description="SCRAM-SHA-256, SCRAM-SHA-512, or over TLS only PLAIN and OAUTHBEARER",
     )
     username: str | None = Field(None, description="The SASL user")
     password: SecretStr | None = Field(
@@ -174,6 +178,9 @@ class Settings(BaseSettings):
     )
     password_file: ReadableFile | None = Field(
         None, description="File that holds the SASL password"
+    )
+    token_file: ReadableFile | None = Field(
+        None, description="File that holds the token of OAUTHBEARER; read for each connection"
     )
     save_every_s: float = Field(
         2.0,
@@ -221,14 +228,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _security_is_complete(self) -> Self:
         if self._uses_sasl:
-            if self.sasl_mechanism == "PLAIN" and self.security_protocol != "SASL_SSL":
-                msg = "sasl_mechanism PLAIN reveals the password; set security_protocol SASL_SSL"
-                raise ValueError(msg)
-            if self.username is None or self._password is None:
-                raise ValueError(
-                    f"security_protocol {self.security_protocol} needs username, and password or "
-                    "password_file"
-                )
+            self._sasl_is_complete()
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             msg = "tls_cert_file and tls_key_file belong together: set both or neither"
             raise ValueError(msg)
@@ -237,6 +237,23 @@ class Settings(BaseSettings):
             if topic == same:
                 raise ValueError(f"{name} and {other} are the same topic, {topic!r}")
         return self
+
+    def _sasl_is_complete(self) -> None:
+        secret = _SENT_AS_IS.get(self.sasl_mechanism)
+        if secret is not None and self.security_protocol != "SASL_SSL":
+            raise ValueError(
+                f"sasl_mechanism {self.sasl_mechanism} reveals the {secret}; set security_protocol "
+                "SASL_SSL"
+            )
+        if self.sasl_mechanism == "OAUTHBEARER":
+            if self.token_file is None:
+                msg = "sasl_mechanism OAUTHBEARER needs token_file"
+                raise ValueError(msg)
+        elif self.username is None or self._password is None:
+            raise ValueError(
+                f"security_protocol {self.security_protocol} needs username, and password or "
+                "password_file"
+            )
 
     @property
     def topics(self) -> Topics:
@@ -253,6 +270,11 @@ class Settings(BaseSettings):
     def brokers(self) -> list[str]:
         """Kafka's addresses, one ``host:port`` each."""
         return [address.strip() for address in self.broker.split(",")]
+
+    @property
+    def whose_user(self) -> str:
+        """The user in Kafka, in words."""
+        return f"user {self.username!r}" if self.username else "this user"
 
     @property
     def _uses_sasl(self) -> bool:
@@ -272,21 +294,20 @@ class Settings(BaseSettings):
 
     def _ssl_context(self) -> ssl.SSLContext:
         try:
-            context = ssl.create_default_context(cafile=self.tls_ca_file)
-            if self.tls_cert_file is not None:
-                context.load_cert_chain(self.tls_cert_file, self.tls_key_file)
+            return RenewingContext(
+                TlsFiles(self.tls_ca_file, self.tls_cert_file, self.tls_key_file)
+            )
         except ssl.SSLError as error:
             raise OperatorError(
                 "the TLS files do not match or are not PEM "
                 f"(tls_ca_file={self.tls_ca_file}, tls_cert_file={self.tls_cert_file}, "
                 f"tls_key_file={self.tls_key_file}): {error.reason}"
             ) from error
-        return context
 
     def connection(self) -> dict[str, Any]:
-        """Return the connection arguments of a Kafka client; kafka-python has the same ones.
+        """Return the connection arguments of a Kafka client.
 
-        They hold the password: never log them.
+        kafka-python has the same ones, but for OAUTHBEARER. They hold secrets: never log them.
         """
         arguments: dict[str, Any] = {
             "bootstrap_servers": self.brokers,
@@ -296,8 +317,11 @@ class Settings(BaseSettings):
             arguments["ssl_context"] = self._ssl_context()
         if self._uses_sasl:
             arguments["sasl_mechanism"] = self.sasl_mechanism
-            arguments["sasl_plain_username"] = self.username
-            arguments["sasl_plain_password"] = self._password
+            if self.sasl_mechanism == "OAUTHBEARER" and self.token_file is not None:
+                arguments["sasl_oauth_token_provider"] = TokenFile(self.token_file)
+            else:
+                arguments["sasl_plain_username"] = self.username
+                arguments["sasl_plain_password"] = self._password
         return arguments
 
 

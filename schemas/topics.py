@@ -32,6 +32,8 @@ TopicRole = Literal[
     "dead_letters",
     "state",
 ]
+Part = Literal["worker", "page", "notify", "producer", "reader", "operator"]
+"""A part of a deployment that has a user, and so rights, of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from agents.cli.acls import acls
 from agents.cli.controls import COMMANDS as CONTROLS
 from agents.cli.metrics import metrics
 from agents.cli.models import models
@@ -308,7 +309,7 @@ def tail(
     asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 
-for each in (topics, models, metrics, notify, *CONTROLS, *RECORDED):
+for each in (topics, acls, models, metrics, notify, *CONTROLS, *RECORDED):
     cli.add_command(each)
 
 

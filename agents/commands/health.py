@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from aiokafka import TopicPartition
+
 from agents.errors import WorkerError
-from agents.kafka.admin import Admin, ask
+from agents.kafka.admin import Admin, ask, partition_counts
 from agents.settings import Settings
 
 _STABLE = "Stable"
@@ -24,9 +26,13 @@ async def check_group(settings: Settings) -> str:
     Raises
     ------
     UnhealthyError
-        When the group has no members, or they have no partitions yet; always on the embedded
-        broker, which does not report the state of a group.
+        When the group has no members, or a partition that workers read belongs to none of them;
+        always on the embedded broker, which does not report the state of a group.
+    OperatorError
+        When a topic that workers read does not exist.
     """
+    topics = settings.topics
+    counts = await partition_counts(settings, {*topics.sources().values(), topics.name("events")})
     states = await ask(settings, Admin.group_states)
     state = states.get(settings.group, "Missing")
     if state == _UNREPORTED:
@@ -36,4 +42,11 @@ async def check_group(settings: Settings) -> str:
         raise UnhealthyError(
             f"Group {settings.group!r} is not at work: its state is {state}, not {_STABLE}."
         )
+    found = await ask(settings, lambda admin: admin.describe_group(settings.group))
+    held = {each for member in found.members or () for each in member.partitions}
+    for topic, count in sorted(counts.items()):
+        if unread := [n for n in range(count) if TopicPartition(topic, n) not in held]:
+            raise UnhealthyError(
+                f"Group {settings.group!r} is not at work: no worker reads {topic}-{unread[0]}."
+            )
     return f"Group {settings.group!r} is at work."

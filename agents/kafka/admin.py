@@ -7,14 +7,20 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.coordinator.protocol import ConsumerProtocol, ConsumerProtocolMemberMetadata
+from aiokafka.coordinator.protocol import (
+    ConsumerProtocol,
+    ConsumerProtocolMemberAssignment,
+    ConsumerProtocolMemberMetadata,
+)
 from aiokafka.errors import (
     BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     KafkaError,
     KafkaTimeoutError,
     TopicAlreadyExistsError,
@@ -31,7 +37,7 @@ from tenacity import (
 )
 
 from agents.errors import BrokerUnreachableError, OperatorError
-from agents.kafka.wire import ListGroupsRequest, MetadataRequest
+from agents.kafka.wire import DescribeGroupRequest, ListGroupsRequest, MetadataRequest
 from agents.settings import Settings
 from schemas.topics import Topic
 
@@ -64,18 +70,48 @@ class TopicDescription(NamedTuple):
         Distinguishes it from a deleted topic of the same name.
     is_ready
         Whether every partition has a leader.
+    operations
+        What the user may do with it, as `agents.kafka.rights.lacking` takes it.
     """
 
     partitions: int
     topic_id: str
     is_ready: bool
+    operations: int = 0
 
 
 class Member(NamedTuple):
-    """A member of a consumer group: its host, and the topics to which it subscribes."""
+    """A member of a consumer group.
+
+    Parameters
+    ----------
+    host
+        Where it is.
+    topics
+        The topics to which it subscribes.
+    partitions
+        Those that it has been given.
+    """
 
     host: str
     topics: frozenset[str]
+    partitions: frozenset[TopicPartition] = frozenset()
+
+
+class GroupDescription(NamedTuple):
+    """A consumer group.
+
+    Parameters
+    ----------
+    members
+        None during a rebalance, when Kafka hides them. The embedded broker never reports the topics
+        of a member, which is then left out.
+    operations
+        What the user may do with it, as `agents.kafka.rights.lacking` takes it.
+    """
+
+    members: list[Member] | None
+    operations: int
 
 
 class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
@@ -83,16 +119,7 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
 
     async def describe(self, names: Iterable[str]) -> dict[str, TopicDescription]:
         """Return those of the topics that exist, by name."""
-        answer = await self._send_request(MetadataRequest(list(names)))
-        return {
-            name: TopicDescription(
-                partitions=len(partitions),
-                topic_id=str(uuid.UUID(bytes=topic_id)),
-                is_ready=not any(partition_error for partition_error, *_ in partitions),
-            )
-            for error_code, name, topic_id, _, partitions, *_ in answer.topics
-            if error_code not in _ABSENT
-        }
+        return topics_of(await self._send_request(MetadataRequest(list(names))))
 
     async def topic_settings(self, names: Iterable[str]) -> dict[str, dict[str, str | None]]:
         """Return the settings of existing topics, by topic and name of the setting."""
@@ -144,22 +171,21 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
             states |= {group: state for group, _, state, _ in answer.groups}
         return states
 
-    async def members(self, group: str) -> list[Member] | None:
-        """Return the members of a consumer group; None during a rebalance, when Kafka hides them.
-
-        The embedded broker never reports the topics of a member, which is then left out.
-        """
-        (answer,) = await self.describe_consumer_groups([group])
-        ((error_code, _, state, protocol_type, _, described, *_),) = answer.groups
+    async def describe_group(self, group: str) -> GroupDescription:
+        """Return the members of a consumer group, and the user's rights on it."""
+        coordinator = await self.find_coordinator(group)
+        answer = await self._send_request(DescribeGroupRequest(group), coordinator)
+        ((error_code, _, state, protocol_type, _, described, operations),) = answer.groups
         if error_code:
             raise for_code(error_code)
         if state in _REBALANCING:
-            return None
-        return [
-            Member(host, frozenset(ConsumerProtocolMemberMetadata.decode(metadata).subscription))
-            for _, _, host, metadata, _ in described
+            return GroupDescription(None, operations)
+        members = [
+            _member(host, metadata, assignment)
+            for _, _, host, metadata, assignment in described
             if metadata and protocol_type == ConsumerProtocol.PROTOCOL_TYPE
         ]
+        return GroupDescription(members, operations)
 
     async def committed(
         self, group: str, partitions: Sequence[TopicPartition]
@@ -171,6 +197,29 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
         """
         found = await self.list_consumer_group_offsets(group, partitions=list(partitions))
         return {partition: each.offset for partition, each in found.items() if each.offset >= 0}
+
+
+def _member(host: str, metadata: bytes, assignment: bytes) -> Member:
+    given = ConsumerProtocolMemberAssignment.decode(assignment).assignment if assignment else ()
+    return Member(
+        host,
+        frozenset(ConsumerProtocolMemberMetadata.decode(metadata).subscription),
+        frozenset(TopicPartition(topic, number) for topic, numbers in given for number in numbers),
+    )
+
+
+def topics_of(answer: Any) -> dict[str, TopicDescription]:
+    """Return the topics that exist, by name, of the answer to a `MetadataRequest`."""
+    return {
+        name: TopicDescription(
+            partitions=len(partitions),
+            topic_id=str(uuid.UUID(bytes=topic_id)),
+            is_ready=not any(partition_error for partition_error, *_ in partitions),
+            operations=operations,
+        )
+        for error_code, name, topic_id, _, partitions, operations, *_ in answer.topics
+        if error_code not in _ABSENT
+    }
 
 
 async def ask(settings: Settings, question: Callable[[Admin], Awaitable[T]]) -> T:
@@ -254,6 +303,11 @@ def explained(settings: Settings, action: str = "") -> Iterator[None]:
         raise OperatorError(msg) from error
     except (KafkaError, TimeoutError) as error:
         if isinstance(error, BrokerResponseError) and not error.retriable:
+            if denied := denial(error):
+                raise OperatorError(
+                    f"{action and f'{action}: '}{settings.whose_user} {denied} at Kafka "
+                    f"({settings.broker}); `./tidegauge acls` prints the rights that are needed"
+                ) from error
             raise OperatorError(
                 f"Kafka at {settings.broker} refuses this: {action and f'{action}: '}{error}. The "
                 f"settings name user {settings.username!r}; see security_protocol, username and "
@@ -264,6 +318,28 @@ def explained(settings: Settings, action: str = "") -> Iterator[None]:
             f"Kafka at {settings.broker} does not answer{reason and f' ({reason})'}: start it, or "
             "set TIDEGAUGE_BROKER; `./tidegauge broker` starts one for a first look."
         ) from error
+
+
+def denial(error: BaseException) -> str | None:
+    """Return the words for a right that Kafka says is missing; None for any other error."""
+    match error:
+        case TopicAuthorizationFailedError():
+            return f"lacks a right on {_named(error, 'topic')}"
+        case GroupAuthorizationFailedError():
+            return f"lacks READ on {_named(error, 'group')}"
+        case ClusterAuthorizationFailedError():
+            return "lacks a right on the cluster"
+    return None
+
+
+def _named(error: KafkaError, resource: str) -> str:
+    """Return the resources that an error holds: aiokafka gives a name, a set of them, or none."""
+    if not error.args:
+        return f"a {resource}"
+    (names,) = error.args
+    if isinstance(names, str):
+        names = names.removeprefix("Unable to get coordinator id for ")
+    return f"{resource} {names if isinstance(names, str) else ', '.join(sorted(names))}"
 
 
 def _cause(error: KafkaError | TimeoutError) -> str:
@@ -280,8 +356,8 @@ def missing_topics(names: Iterable[str], broker: str) -> OperatorError:
     )
 
 
-async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int]:
-    """Return the number of partitions of topics, by name.
+async def describe_topics(settings: Settings, names: Iterable[str]) -> dict[str, TopicDescription]:
+    """Return topics as the cluster holds them, by name.
 
     Raises
     ------
@@ -292,7 +368,14 @@ async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str
     found = await ask(settings, lambda admin: admin.describe(wanted))
     if missing := wanted - found.keys():
         raise missing_topics(missing, settings.broker)
-    return {name: each.partitions for name, each in found.items()}
+    return found
+
+
+async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int]:
+    """Return the number of partitions of topics, by name; see `describe_topics`."""
+    return {
+        name: each.partitions for name, each in (await describe_topics(settings, names)).items()
+    }
 
 
 async def input_incarnations(settings: Settings) -> dict[str, str]:

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agents.errors import OperatorError
-from agents.kafka.admin import Admin, Member, ask
+from agents.kafka.admin import Admin, GroupDescription, Member, ask
+from agents.kafka.rights import lacking, refusal, rights
 from agents.settings import Settings
 
 
@@ -30,19 +31,22 @@ async def check_group(settings: Settings, topics: Iterable[str]) -> bool:
     Raises
     ------
     OperatorError
-        When a member reads another topic, with the names of both.
+        When a member reads another topic, with the names of both, or a right is missing.
     BrokerUnreachableError
         When the cluster does not answer.
     """
 
-    async def members(admin: Admin) -> list[Member] | None:
-        return await admin.members(settings.group)
+    async def describe(admin: Admin) -> GroupDescription:
+        return await admin.describe_group(settings.group)
 
-    found = await ask(settings, members)
-    if found is None:
+    found = await ask(settings, describe)
+    wanted = [each for each in rights(settings, "worker") if each.resource == "group"]
+    if missing := lacking(wanted, {}, found.operations):
+        raise OperatorError(refusal(settings, missing))
+    if found.members is None:
         return False
     ours = frozenset(topics)
-    for member in found:
+    for member in found.members:
         if member.topics - ours:
             raise _shared(settings, member, ours)
     return True

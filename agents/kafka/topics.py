@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -99,6 +99,46 @@ def _differences(
         for name, wanted in topic.config().items()
         if name in config and config[name] != wanted
     )
+
+
+async def check_topic_settings(settings: Settings, names: Iterable[str]) -> None:
+    """Refuse topics of ours by which records would be lost, or instants be wrong.
+
+    These are `cleanup.policy`, a shorter `retention.ms`, and `message.timestamp.type`.
+
+    Raises
+    ------
+    OperatorError
+        With the remedy for the first of them.
+    BrokerUnreachableError
+        When the cluster does not answer.
+    """
+    wanted = {
+        topic.name: topic
+        for topic in settings.topics.table()
+        if topic.is_kept_from_append and topic.name in set(names)
+    }
+    found = await ask(settings, lambda admin: admin.topic_settings(wanted))
+    for name, topic in wanted.items():
+        if harmful := _harmful(topic, found.get(name, {})):
+            setting, has, remedy = harmful
+            raise OperatorError(
+                f"topic {name!r} has {setting}={has}, and records would be lost or misdated: "
+                f"`kafka-configs.sh --bootstrap-server {settings.broker} --alter --entity-type "
+                f"topics --entity-name {name} --add-config {setting}={remedy}`, then start again"
+            )
+
+
+def _harmful(topic: Topic, config: Mapping[str, str | None]) -> tuple[str, str, str] | None:
+    """Return a setting of one of our topics that does harm: its name, its value, the right one."""
+    wanted = topic.config()
+    for name in ("cleanup.policy", "message.timestamp.type"):
+        if (has := config.get(name)) is not None and has != wanted[name]:
+            return name, has, wanted[name]
+    kept = config.get("retention.ms")
+    if topic.cleanup == "delete" and kept is not None and 0 <= int(kept) < topic.retention_ms:
+        return "retention.ms", kept, wanted["retention.ms"]
+    return None
 
 
 def other_partitions(topic: str, found: int | None, settings: Settings) -> OperatorError:

@@ -1,9 +1,9 @@
-"""Two requests of Kafka's protocol in versions that aiokafka 0.14 does not have.
+"""Three requests of Kafka's protocol in versions that aiokafka 0.14 does not have.
 
 Metadata 10 adds the topic id, which distinguishes a topic from a deleted one of the same name
-(KIP-516). ListGroups 4 adds the state of each group (KIP-518). Apache Kafka answers both from 2.8
-on. Field names and types are those of Kafka's message definitions, MetadataRequest.json and
-ListGroupsRequest.json.
+(KIP-516). ListGroups 4 adds the state of each group (KIP-518). DescribeGroups 3 adds the rights on
+a group (KIP-430), of which aiokafka drops the answer. Apache Kafka answers all from 2.8 on. Field
+names and types are those of Kafka's message definitions, MetadataRequest.json for example.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
+from aiokafka.protocol.admin import DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
+    Array,
     Boolean,
     CompactArray,
     CompactString,
     Int16,
     Int32,
     Schema,
+    String,
     TaggedFields,
 )
 
@@ -101,7 +104,7 @@ class MetadataRequestV10(RequestStruct):  # type: ignore[misc]
 
 
 class MetadataRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
-    """Asks for topics by name, and creates none of them.
+    """Asks for topics by name, with the user's rights on them, and creates none of them.
 
     Parameters
     ----------
@@ -118,7 +121,7 @@ class MetadataRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
         """Return the request as it travels."""
         no_tags: dict[int, bytes] = {}
         topics = [(bytes(_UUID_BYTES), name, no_tags) for name in self._names]
-        return request_struct_class(topics, False, False, False, no_tags)
+        return request_struct_class(topics, False, False, True, no_tags)
 
 
 class ListGroupsResponse(Response):  # type: ignore[misc]
@@ -157,3 +160,25 @@ class ListGroupsRequest(Request[ListGroupsRequestV4]):  # type: ignore[misc]
     def build(self, request_struct_class: type[ListGroupsRequestV4]) -> Any:
         """Return the request as it travels."""
         return request_struct_class([], {})
+
+
+class DescribeGroupsRequestV3(RequestStruct):  # type: ignore[misc]
+    """Version 3 of the request, as it travels."""
+
+    API_KEY = 15
+    API_VERSION = 3
+    RESPONSE_TYPE = DescribeGroupsResponse_v3
+    SCHEMA = Schema(("groups", Array(String("utf-8"))), ("include_authorized_operations", Boolean))
+
+
+class DescribeGroupRequest(Request[DescribeGroupsRequestV3]):  # type: ignore[misc]
+    """Asks the coordinator of a group for its members, and for the user's rights on it."""
+
+    API_KEY = 15
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def build(self, request_struct_class: type[DescribeGroupsRequestV3]) -> Any:
+        """Return the request as it travels."""
+        return request_struct_class([self._group], True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import faust
 from faust.app.base import BootStrategy
 
-from agents.kafka.admin import partition_counts
 from agents.kafka.group import check_group
-from agents.kafka.topics import other_partitions
+from agents.kafka.watch import TopicWatch, watch_topics
 from agents.settings import Settings
 from agents.worker.agent import Agent, Partitions
 from agents.worker.publish import Publisher
@@ -52,6 +51,7 @@ class WorkerApp(faust.App):
         self._make_partitions = make_partitions
         self.owns_process = False
         self._knows_group = False
+        self.topic_watch: TopicWatch | None = None
 
     @property
     def batches(self) -> BatchConsumer:
@@ -64,8 +64,7 @@ class WorkerApp(faust.App):
     async def on_start(self) -> None:
         """Check the cluster, connect the publisher, give the agents their partitions."""
         await super().on_start()
-        self._check_partitions(await partition_counts(self.settings, self._topics))
-        await check_group(self.settings, self._readable)
+        self.topic_watch = await watch_topics(self.settings, self._topics, self._readable)
         await self.publisher.start()
         partitions = self._make_partitions(self.batches, self.publisher)
         for agent in self.hosted_agents:
@@ -86,20 +85,6 @@ class WorkerApp(faust.App):
     @property
     def _topics(self) -> set[str]:
         return {topic for agent in self.hosted_agents for topic in (*agent.topics, *agent.outputs)}
-
-    def _check_partitions(self, counts: Mapping[str, int]) -> None:
-        """Refuse to start where models would move to another partition.
-
-        Raises
-        ------
-        OperatorError
-            With the remedy.
-        """
-        settings = self.settings
-        routed = {topic.name for topic in settings.topics.table() if topic.is_routed}
-        for topic in sorted(routed & self._topics):
-            if counts[topic] != settings.partitions:
-                raise other_partitions(topic, counts[topic], settings)
 
     async def on_shutdown(self) -> None:
         """Disconnect the publisher, after all other services have stopped."""

@@ -6,13 +6,19 @@ import logging
 import os
 import sys
 
-from agents.errors import WorkerError
+from agents.errors import OperatorError, WorkerError
+from agents.kafka.admin import denial
 
 _log = logging.getLogger(__name__)
 
 
 def fail(error: BaseException) -> None:
     """Log why the worker ends, then end the process with the exit code of the error."""
+    if denied := denial(error):
+        error = OperatorError(
+            f"Kafka refuses this: the worker's user {denied}; `./tidegauge acls` prints the rights "
+            "that are needed"
+        )
     if isinstance(error, WorkerError):
         _log.critical("%s", error)
         leave(error.exit_code)

@@ -17,6 +17,7 @@ from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
 from agents.errors import StalledError
+from agents.kafka.admin import denial
 from agents.worker.agent import Agent
 from agents.worker.app import WorkerApp
 from agents.worker.exit import fail
@@ -157,6 +158,7 @@ class FaustBridge:
         while not app.should_stop:
             await app.sleep(pause_s)
             await self._guarded(_check_thread_is_alive(app.batches))
+            await self._guarded(self._check_topics(pause_s))
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(pause_s):
                     ends.update(await app.batches.end_offsets())
@@ -164,6 +166,20 @@ class FaustBridge:
                 tp: offset for agent in app.hosted_agents for tp, offset in agent.applied().items()
             }
             await self._guarded(_checked(watchdog, applied, ends))
+
+    async def _check_topics(self, within_s: float) -> None:
+        """Raise where the topics or the user's rights have changed; see `TopicWatch`."""
+        app = self._app
+        if app.topic_watch is None:
+            return
+        try:
+            async with asyncio.timeout(within_s):
+                found = await app.batches.describe_topics(app.topic_watch.names)
+        except (KafkaError, TimeoutError) as error:
+            if denial(error):
+                raise
+            return  # the broker does not answer
+        app.topic_watch.check(found)
 
 
 async def _check_thread_is_alive(consumer: BatchConsumer) -> None:

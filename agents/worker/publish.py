@@ -29,8 +29,8 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from agents.errors import BrokerUnreachableError, PublishError
-from agents.kafka.admin import missing_topics
+from agents.errors import BrokerUnreachableError, OperatorError, PublishError
+from agents.kafka.admin import denial, missing_topics
 from schemas.topics import MAX_RECORD_BYTES, key_partition
 
 _BATCH_BYTES = 512 * 1024
@@ -169,6 +169,11 @@ class Publisher:
             raise
         except KafkaError as error:
             await producer.stop()
+            if denied := denial(error):
+                raise OperatorError(
+                    f"this worker's user {denied}: `./tidegauge acls` prints the rights that are "
+                    "needed"
+                ) from error
             raise BrokerUnreachableError(
                 f"Kafka accepts no records from this worker: {error}"
             ) from error
@@ -271,7 +276,13 @@ class Publisher:
                         self._on_append(found.timestamp, took_s)
             except KafkaError as error:
                 # Within the lock: the next delivery to this partition must find sending refused.
-                raise self._refuse(f"Kafka did not accept a record: {error!r}") from error
+                refusal = self._refuse(f"Kafka did not accept a record: {error!r}")
+                if denied := denial(error):
+                    raise OperatorError(
+                        f"nothing can be published: the worker's user {denied}; `./tidegauge acls` "
+                        "prints the rights that are needed"
+                    ) from error
+                raise refusal from error
 
     def _ready(self) -> AIOKafkaProducer:
         if self._refusal is not None or self._producer is None:

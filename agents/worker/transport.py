@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -32,6 +32,9 @@ from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStat
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage, EventT, Message
 
+from agents.kafka.admin import TopicDescription, topics_of
+from agents.kafka.wire import MetadataRequest
+
 RECORDS_PER_FETCH = 2_000
 """Most records of one partition in one delivery: a deep partition must not starve the others."""
 _FETCH_WAIT_MS = 100
@@ -39,6 +42,8 @@ _FETCH_WAIT_MS = 100
 after the request, and its end is the proof that a quiet partition holds nothing older."""
 _REASSIGNMENT_POLL_S = 0.05
 """Seconds between two looks for the end of a rebalance."""
+_METADATA_AGE_MS = 10_000
+"""Milliseconds until a new partition is known; aiokafka's default is five minutes."""
 _ANSWER_S = 5.0
 """Seconds for one question. aiokafka repeats it while the broker is down, and the thread could not
 end before the broker is back."""
@@ -118,6 +123,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
+            metadata_max_age_ms=_METADATA_AGE_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
@@ -264,6 +270,13 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             ends = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
         return {TP(*key): end for key, end in ends.items()}
 
+    async def describe_topics(self, names: Sequence[str]) -> dict[str, TopicDescription]:
+        """Ask the broker for those of the topics that exist; raise where the group is refused."""
+        consumer = self._ensure_consumer()
+        consumer._coordinator.check_errors()
+        client = consumer._client
+        return topics_of(await client.send(client.get_random_node(), MetadataRequest(names)))
+
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
         """Commit the partitions that are still held; return whether all were accepted."""
         consumer = self._ensure_consumer()
@@ -407,6 +420,20 @@ class BatchConsumer(driver.Consumer):
         """
         accepted: bool = await self._thread.call_thread(self._thread.commit_fact, dict(offsets))
         return accepted
+
+    async def describe_topics(self, names: Sequence[str]) -> dict[str, TopicDescription]:
+        """Ask the broker for those of the topics that exist.
+
+        Raises
+        ------
+        KafkaError
+            When the broker does not answer, or refuses the group to this user.
+        """
+        self._refuse_when_stopping()
+        found: dict[str, TopicDescription] = await self._thread.call_thread(
+            self._thread.describe_topics, names
+        )
+        return found
 
     async def end_offsets(self) -> dict[TP, int]:
         """Ask the broker for the end of every partition that is positioned."""

@@ -5,9 +5,13 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     KafkaConnectionError,
+    KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
+    PolicyViolationError,
     TopicAuthorizationFailedError,
 )
 
@@ -104,7 +108,25 @@ def test_a_refusal_is_not_taken_for_an_absent_broker() -> None:
         pytest.raises(OperatorError, match=r"refuses this: x-0 could not be read: .*user None"),
         explained(NOWHERE, "x-0 could not be read"),
     ):
-        raise TopicAuthorizationFailedError
+        raise PolicyViolationError
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TopicAuthorizationFailedError("x"), "this user lacks a right on topic x at Kafka"),
+        (TopicAuthorizationFailedError({"y", "x"}), "this user lacks a right on topic x, y at"),
+        (GroupAuthorizationFailedError("g"), "this user lacks READ on group g at Kafka"),
+        (GroupAuthorizationFailedError(), "this user lacks READ on a group at Kafka"),
+        (ClusterAuthorizationFailedError(), "this user lacks a right on the cluster at Kafka"),
+    ],
+)
+def test_a_right_that_is_missing_is_named_with_the_remedy(error: KafkaError, said: str) -> None:
+    with (
+        pytest.raises(OperatorError, match=rf"x-0 could not be read: {said}.*tidegauge acls"),
+        explained(NOWHERE, "x-0 could not be read"),
+    ):
+        raise error
 
 
 def test_errors_that_are_not_the_clients_pass() -> None:
