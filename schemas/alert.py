@@ -123,6 +123,16 @@ class Alert(Wire):
         description="Other open alerts of the model with an onset not long before this one: at "
         "most 5, the largest effect first.",
     )
+    known_within_s: float | None = Field(
+        default=None,
+        description="Where labels come late: the age of the predictions, in seconds, at which "
+        "their labels were read; null: as they arrived.",
+    )
+    labels_come_differently: bool = Field(
+        default=False,
+        description="Whether the labels come otherwise than before, so that the change may be "
+        "theirs and not the model's.",
+    )
     rows_since_onset: int = Field(description="Values of the series since the estimated onset.")
     predictions_seen: int = Field(description="Predictions of the model so far.")
     series_seen: int = Field(description="Values of the series so far.")

@@ -20,6 +20,21 @@ class LabelledRange(Wire):
         description="Offset in `events` of the row at the onset, or a little before."
     )
     last_offset: int = Field(description="Offset in `events` of the latest row.")
+    predicted_from: str | None = Field(
+        default=None,
+        description="Where labels come late: of these rows, those of predictions from this instant "
+        "on are of the change.",
+    )
+    predicted_until: str | None = Field(
+        default=None,
+        description="Likewise: before this instant. All such predictions have reached the age "
+        "`known_within_s`; among later ones, labels that come early are too many.",
+    )
+    known_within_s: float | None = Field(
+        default=None,
+        description="Likewise: rows whose `delay_s` is at most this are complete; the others came "
+        "too late for a part of the predictions.",
+    )
 
 
 class Feedback(Wire):

@@ -93,6 +93,25 @@ class Finding(Struct, frozen=True):
     moved: tuple[tuple[int, float, float], ...] = ()
 
 
+class AtAge(Struct, frozen=True):
+    """How a change was read, where labels come late.
+
+    Parameters
+    ----------
+    age_ms
+        The age of the predictions: labels known by then were read.
+    onset_ms, until_ms
+        The predictions since the change began; all of them have reached the age.
+    comes_differently
+        Whether the labels come otherwise than before, or more than the errors has changed.
+    """
+
+    age_ms: int
+    onset_ms: int
+    until_ms: int
+    comes_differently: bool
+
+
 class Change(Struct, frozen=True, omit_defaults=True):
     """A change of a series.
 
@@ -110,6 +129,8 @@ class Change(Struct, frozen=True, omit_defaults=True):
         The categories whose shares have moved, the furthest first.
     left_out
         Values that the figures of a number leave out, as text: each has a share of its own.
+    at_age
+        The age at which late labels were read; None where they were read as they arrived.
     """
 
     aspect: str
@@ -118,6 +139,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
     category: str | None = None
     moved: Shares = ()
     left_out: tuple[str, ...] = ()
+    at_age: AtAge | None = None
 
     @property
     def is_first_missing(self) -> bool:

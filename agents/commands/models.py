@@ -32,9 +32,11 @@ from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError, parse_spec
 from schemas.topics import model_partition
 from schemas.wire import to_rfc3339
 from streams.alert.record import fingerprint_of
+from streams.clock import duration_text
 from streams.ingest.spec_record import read_spec_record
 from streams.model.quarantine import QUARANTINE
-from streams.model.state import quarantine_of_snapshot, spec_of_snapshot
+from streams.model.state import late_labels_of_snapshot, quarantine_of_snapshot, spec_of_snapshot
+from streams.series.late_labels import LateLabels
 from streams.series.profile_check import check_profile
 from streams.state import StateRecord, StateView
 
@@ -234,6 +236,8 @@ async def show_model(settings: Settings, model_id: str) -> str:
         lines.append(f"Version {found.version} was in force at {events} offset {offset}.")
         if (stuck := quarantine_of_snapshot(snapshot)) is not None:
             lines.append(f"In quarantine since {events} offset {stuck.offset} ({stuck.failure}).")
+        late = late_labels_of_snapshot(snapshot)
+        lines += [_late_line(name, each) for name, each in sorted(late.items())]
     if kept is None:
         lines.append("It has no spec: it runs on the defaults.")
     else:
@@ -248,6 +252,15 @@ async def show_model(settings: Settings, model_id: str) -> str:
         fields = {} if kept is None else kept.fields
     head = "".join(f"# {line}\n" for line in lines)
     return head + yaml.safe_dump({"model_id": model_id} | fields, sort_keys=False)
+
+
+def _late_line(series: str, late: LateLabels) -> str:
+    """Return a line about a series whose labels come late."""
+    if not late.watched:
+        return f"Its {series} waits for late labels: no age of its predictions is watched yet."
+    ages = ", ".join(duration_text(age.table.age_ms) for age in late.watched)
+    since = to_rfc3339(late.watched_since_ms)
+    return f"Labels come late: its {series} is read when predictions are {ages} old, since {since}."
 
 
 def as_table(found: Sequence[KeptSpec]) -> Table:

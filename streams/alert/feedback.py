@@ -2,8 +2,9 @@
 
 Rule 1. An error that rises, or an outcome that changes, calls for ``retrain``: the model learned
         another relation. An error that falls calls for nothing, nor does a feature that drifts
-        alone.
-Rule 2. A command names the labelled rows since the estimated onset: the rows to learn from.
+        alone, nor labels that come differently: the rows would teach their delay.
+Rule 2. A command names the labelled rows since the estimated onset: the rows to learn from. Where
+        labels come late, it names the predictions among them whose labels are complete.
 Rule 3. A command's id is made of the alert's id: the same log gives the same command.
 """
 
@@ -27,7 +28,8 @@ def calls_for_retraining(alert: Alert) -> bool:
     """Tell whether Rule 1 applies: when the alert fires, not while it lasts."""
     is_better = alert.kind == "performance" and alert.direction == "down"
     is_of_truth = (alert.kind, alert.aspect) in _OF_TRUTH
-    return alert.status == "firing" and is_of_truth and not is_better
+    is_told_otherwise = is_better or alert.labels_come_differently
+    return alert.status == "firing" and is_of_truth and not is_told_otherwise
 
 
 def retrain(alert: Alert, rows: LabelledRange, detected_ms: int) -> Feedback:

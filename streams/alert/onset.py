@@ -92,3 +92,12 @@ class RowIndex(Machine):
             raise LookupError(msg)
         sought = max(row, now_row - COARSE_REACH)
         return next((each for each in reversed(positions) if each.row <= sought), positions[0])
+
+    def row_at(self, at_ms: int, last_row: int) -> int:
+        """Return a row before which no event is of an instant or later, as far as is remembered."""
+        first = next(
+            (place for place, each in enumerate(self._coarse) if each.at_ms >= at_ms), None
+        )
+        if first is None:
+            return last_row
+        return self._coarse[max(first - 1, 0)].row

@@ -239,6 +239,8 @@ def _figures(transition: Transition) -> dict[str, Any]:
         "effect": figures.effect,
         "effect_unit": figures.unit,
         "direction": figures.direction,
+        "known_within_s": change.at_age and change.at_age.age_ms / 1_000,
+        "labels_come_differently": change.at_age is not None and change.at_age.comes_differently,
         "rows_since_onset": figures.rows,
         "series_seen": transition.series_seen,
         "acknowledged": note

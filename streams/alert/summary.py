@@ -117,7 +117,9 @@ def _event(transition: Transition, since: str, took: str, width: int) -> str:
         clause = aspect.fired.format(**words, went=went, figures=moved)
     unit = "labelled row" if transition.role in {"error", "outcome"} else "prediction"
     plural = "" if figures.rows == 1 else "s"
-    return f"{clause}, since {since}, {figures.rows:,} {unit}{plural} ago"
+    at_age = transition.change.at_age
+    within = "" if at_age is None else f", in labels known within {duration_text(at_age.age_ms)}"
+    return f"{clause}, since {since}, {figures.rows:,} {unit}{plural} ago{within}"
 
 
 def _end(transition: Transition, subject: str) -> str:
@@ -134,6 +136,9 @@ def _end(transition: Transition, subject: str) -> str:
 def _advice(transition: Transition) -> str:
     if not ASPECTS[transition.aspect].is_drift:
         return _ADVICE["feature"]
+    at_age = transition.change.at_age
+    if at_age is not None and at_age.comes_differently:
+        return "Labels come differently: check their source first."
     if transition.role == "error" and transition.change.figures.direction == "down":
         return "Fewer errors than usual: check whether outcomes are missing."
     return _ADVICE[transition.role]

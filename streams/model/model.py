@@ -52,8 +52,10 @@ from streams.model.quarantine import QUARANTINE, Kept, Quarantine
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
 from streams.performance.ledger import Ledger
+from streams.series.label_delays import FULL_ROWS, SAMPLED
+from streams.series.monitored import Reading
 from streams.series.profile_check import check_profile
-from streams.series.series_set import SeriesSet
+from streams.series.series_set import Label, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
 from streams.traffic.conditions import ConditionState, condition_of
 from streams.traffic.traffic import TrafficMonitor
@@ -170,7 +172,8 @@ class ModelMonitor:
             due_ms = min(due_ms, alerts.renewal_due_ms("predictions", "silence", self._rules()))
         if self._ledger is not None:
             due_ms = min(due_ms, self._ledger.due_ms)
-        return min(due_ms, alerts.settling_due_ms()) + self._behind_ms
+        late_ms = self._pending.as_read.late_tick_due_ms
+        return min(due_ms, alerts.settling_due_ms(), late_ms) + self._behind_ms
 
     def on_tick(self, at: Place, tick_ms: int) -> list[Emission]:
         """Take in a tick that has a consequence (Rule 7); return the emissions."""
@@ -178,6 +181,7 @@ class ModelMonitor:
         conditions = self.traffic.advance(self._now_ms, counts=self.join.counts, is_tick=True)
         self._on_conditions(conditions, at)
         self._settle_conditions(at)
+        self._read_late(at)
         self.join.advance(self._now_ms)
         self._publish_metrics(at)
         return self._taken()
@@ -326,9 +330,19 @@ class ModelMonitor:
             conditions = self.traffic.advance(self._now_ms, counts=self.join.counts)
             self._on_conditions(conditions, arrival)
             self._settle_conditions(arrival)
+        if self._pending.as_read.late:
+            self._read_late(arrival)
         self.join.advance(self._now_ms)
         if self._ledger is not None:
             self._publish_metrics(arrival)
+
+    def _read_late(self, at: Arrival | Place) -> None:
+        """Read the late labels of predictions that have reached an age."""
+        if self._now_ms < self._pending.as_read.late_due_ms:
+            return
+        row = self._row(at, self._now_ms)
+        reading = Reading(lambda _role, _row: row, self._rules())
+        self._publish(self._pending.settled().read_late(self._now_ms, reading), row)
 
     def _on_prediction(self, arrival: Arrival) -> None:
         event, join, now_ms = arrival.event, self.join, self._now_ms
@@ -408,11 +422,23 @@ class ModelMonitor:
         is_error, error = self._pending.as_read.compare(prediction.prediction, truth)
         value = is_error if error is None else error
         self.traffic.late.on_row(at_ms - answered_at_ms)
+        if self.counts.labelled <= FULL_ROWS or self.counts.labelled % SAMPLED == 0:
+            self._on_label(Label(value, truth, answered_at_ms, at_ms), arrival)
+        if self._pending.as_read.late:
+            label = Label(value, truth, answered_at_ms, at_ms)
+            self._pending.as_read.on_late_label(label, self._now_ms)
         row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
         if self._ledger is not None:
             self._ledger.on_pair(prediction, outcome, is_error, self._now_ms)
+
+    def _on_label(self, label: Label, arrival: Arrival) -> None:
+        """Take in when a label came; turn the order in which values are read where it must."""
+        roles = self._pending.as_read.on_label(label, self.counts.predictions)
+        if roles:
+            ended = self._pending.settled().turn(roles, self._now_ms)
+            self._publish(ended, self._row(arrival, self._now_ms))
 
     def _on_out_of_band(self, arrival: Arrival) -> None:
         """Do as a person asks, between the rows before it and those after it (Rule 6)."""

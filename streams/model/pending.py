@@ -82,6 +82,8 @@ class PendingRows:
         features, score, _ = row.values
         if self.as_read.begins_with_prediction(score, features) and not self._is_young():
             self.settled()
+        if self.as_read.late:
+            self.as_read.on_late_prediction(row.at_ms, row.now_ms)
         self._predictions.append(row)
         if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()

@@ -11,10 +11,12 @@ from msgspec import Raw
 from schemas.feedback import LabelledRange
 from schemas.labelled import LabelledRow, PairPosition, encode_labelled
 from schemas.topics import TopicRole
+from schemas.wire import to_rfc3339
 from streams.alert.feedback import calls_for_retraining, retrain
-from streams.alert.onset import RowIndex
+from streams.alert.onset import RowIndex, RowPosition
 from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, status_of
 from streams.alert.transition import Transition
+from streams.change import AtAge
 from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
 from streams.join.outcome_join import EarlyOutcome, WaitingPrediction
@@ -38,6 +40,10 @@ class RowIndexes(Machine):
 
     def find_onset(self, transition: Transition, row: EventRow) -> tuple[int, int, RowIndex]:
         """Return the first and the last row of a change, and the index that knows them."""
+        at_age = transition.change.at_age
+        if at_age is not None:
+            last = row.labelled_seen
+            return self.pairs.row_at(at_age.onset_ms, last), last, self.pairs
         of_pairs = transition.role in OF_PAIRS
         last = row.labelled_seen if of_pairs else row.predictions_seen
         first = max(1, last - transition.change.figures.rows + 1)
@@ -84,7 +90,7 @@ class Publication:
             model_version=row.version,
             predictions_seen=row.predictions_seen,
             at_ms=row.at_ms,
-            onset=index.find(first_row, last_row) if is_onset else None,
+            onset=_onset(transition, index.find(first_row, last_row)) if is_onset else None,
             partition=self._partition,
             offset=row.offset,
             spec_version=self._in_force.version,
@@ -98,7 +104,8 @@ class Publication:
             status_emission(place, self._model_id, record.fingerprint, status, row.now_ms)
         )
         if calls_for_retraining(record):
-            command = retrain(record, self._rows(first_row, last_row, alert), row.at_ms)
+            rows = self._rows(first_row, last_row, alert, transition.change.at_age)
+            command = retrain(record, rows, row.at_ms)
             self._emit(row, "feedback", command.model_dump_json().encode())
 
     def add_pair(
@@ -151,7 +158,9 @@ class Publication:
             for fingerprint, status in self.writer.statuses()
         ]
 
-    def _rows(self, first_row: int, last_row: int, alert: OpenAlert) -> LabelledRange:
+    def _rows(
+        self, first_row: int, last_row: int, alert: OpenAlert, at_age: AtAge | None
+    ) -> LabelledRange:
         evidence = alert.record.evidence
         return LabelledRange(
             topic=self._labelled_topic,
@@ -161,8 +170,17 @@ class Publication:
             rows=last_row - first_row + 1,
             first_offset=evidence.first_offset,
             last_offset=evidence.last_offset,
+            predicted_from=None if at_age is None else to_rfc3339(at_age.onset_ms),
+            predicted_until=None if at_age is None else to_rfc3339(at_age.until_ms),
+            known_within_s=None if at_age is None else at_age.age_ms / 1_000,
         )
 
     def _emit(self, row: EventRow, role: TopicRole, value: bytes) -> None:
         place = row.offset, row.place
         self._emissions.append(Emission(place, role, self._model_id, value, row.now_ms))
+
+
+def _onset(transition: Transition, position: RowPosition) -> RowPosition:
+    """Return the onset of a change: of late labels, the instant of the predictions."""
+    at_age = transition.change.at_age
+    return position if at_age is None else position._replace(at_ms=at_age.onset_ms)

@@ -11,6 +11,7 @@ from streams.model.publication import RowIndexes
 from streams.model.quarantine import Quarantine
 from streams.model.spec import SpecInForce, SpecState
 from streams.performance.ledger import LedgerState
+from streams.series.late_labels import LateLabels
 from streams.series.series_set import SeriesSetState
 from streams.traffic.traffic import TrafficMonitor
 
@@ -66,6 +67,18 @@ class ModelState(Machine):
     version: str | None = None
     ledger: LedgerState | None = None
     quarantine: Quarantine | None = None
+
+
+class _SeriesOnly(Struct):
+    """The part of `ModelState` with the series."""
+
+    series: SeriesSetState
+
+
+def late_labels_of_snapshot(snapshot: bytes) -> dict[str, LateLabels]:
+    """Return the series that were read at ages when a snapshot was taken."""
+    series = decode(snapshot, _SeriesOnly).series.series
+    return {name: each.late for name, each in series.items() if each.late is not None}
 
 
 class _SpecOnly(Struct):

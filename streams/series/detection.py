@@ -36,4 +36,5 @@ class Detection(Change, frozen=True, kw_only=True):
             category=self.category,
             moved=self.moved,
             left_out=self.left_out,
+            at_age=self.at_age,
         )

@@ -7,21 +7,30 @@ Rule 3. How values are cut into reads changes nothing: no read goes beyond the v
         check may find the series back.
 Rule 4. When the hourly profile of a series becomes known, an alert before that may have been the
         profile: it is over, and the series learns a new reference.
+Rule 5. While labels come late, the values of a pair are read at ages
+        (`streams.series.late_labels`): as they arrive they raise faults of data quality alone.
+        Where the order in which they are read changes, an alert about a drift is over.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
+
+import numpy as np
+from msgspec.structs import replace
 
 from schemas.alert import Because
 from schemas.model_spec import AlertRules
 from streams.alert.states import AlertState
 from streams.alert.transition import OperatorNote, Transition
 from streams.aspects import ASPECTS, SeriesRole
+from streams.change import AtAge
 from streams.clock import Instants
 from streams.codec import Machine
 from streams.season.hour_profile import Timestamps
 from streams.series.detection import Detection
-from streams.series.recovery import AWAY_ROWS, RecoveryCheck, recovery_check_of
+from streams.series.lane import Recovery
+from streams.series.late_labels import AgedLot, LateLabels
+from streams.series.recovery import AWAY_ROWS, recovery_check_of
 from streams.series.recovery_measures import BlockResult
 from streams.series.watch import SeriesWatch
 from streams.values import Scalar
@@ -97,7 +106,7 @@ class Stretch(NamedTuple):
 
     values: Sequence[Scalar]
     at_ms: Instants
-    timestamps: Timestamps
+    timestamps: Timestamps | None
     first_row: int
     seen: int
     role: SeriesRole
@@ -108,9 +117,10 @@ class Stretch(NamedTuple):
         """The alert rules in force."""
         return self.reading.rules
 
-    def part(self, start: int, end: int) -> tuple[Sequence[Scalar], Timestamps]:
+    def part(self, start: int, end: int) -> tuple[Sequence[Scalar], Timestamps | None]:
         """Return some of the values with their timestamps."""
-        return self.values[start:end], self.timestamps.at(slice(start, end))
+        when = self.timestamps and self.timestamps.at(slice(start, end))
+        return self.values[start:end], when
 
     def now_ms(self, row: int) -> int:
         """Return the model's log time at a value."""
@@ -132,14 +142,6 @@ class RowTransition(NamedTuple):
     transition: Transition
 
 
-class _Recovery(Machine):
-    """The check of an alert, and the blocks until its figures are those of a further change."""
-
-    check: RecoveryCheck
-    onset_rows: int
-    settling_blocks: int = 0
-
-
 class MonitoredSeries(Machine):
     """One series of a model.
 
@@ -149,19 +151,22 @@ class MonitoredSeries(Machine):
         The series.
     watch
         The watch that finds its changes.
+    late
+        The ages at which its values are read, while labels come late (Rule 5).
     """
 
     name: str
     role: SeriesRole
     watch: SeriesWatch
     _alerts: dict[str, AlertState] = {}
-    _recoveries: dict[str, _Recovery] = {}
+    _recoveries: dict[str, Recovery] = {}
+    late: LateLabels | None = None
 
     def read(
         self,
         values: Sequence[Scalar],
         at_ms: Instants,
-        timestamps: Timestamps,
+        timestamps: Timestamps | None,
         first_row: int,
         reading: Reading,
     ) -> list[RowTransition]:
@@ -193,6 +198,29 @@ class MonitoredSeries(Machine):
             at = end
         return transitions
 
+    def read_late(self, now_ms: int, reading: Reading) -> list[RowTransition]:
+        """Read the values of predictions that have reached their ages (Rule 5)."""
+        transitions: list[RowTransition] = []
+        if self.late is not None:
+            for aged in self.late.due(now_ms):
+                lane = aged.age.lane
+                reader = _AgeReader(
+                    self.name, self.role, lane.watch, self._alerts, lane.recoveries, self.late, aged
+                )
+                transitions += reader.read_lot(reading)
+        return transitions
+
+    def turn(self, late: LateLabels | None, now_ms: int, rules: AlertRules) -> list[Transition]:
+        """Read values at ages from now on, or as they arrive; end the alerts about drifts."""
+        if self.late is not None and self.late.watched_since_ms >= 0:
+            self.watch.restart("level")  # its reference is of values out of order
+        aspects = [each for each in sorted(self._alerts) if ASPECTS[each].is_drift]
+        ended = [
+            each for aspect in aspects for each in self.end(aspect, "relearned", now_ms, rules)
+        ]
+        self.late = late
+        return ended
+
     def alert(self, aspect: str) -> AlertState | None:
         """Return the state of an alert, if it has ever been raised."""
         return self._alerts.get(aspect)
@@ -212,7 +240,15 @@ class MonitoredSeries(Machine):
     ) -> list[Transition]:
         """End an alert, whatever its figures."""
         self._recoveries.pop(aspect, None)
+        if self.late is not None:
+            for age in self.late.ages:
+                age.lane.recoveries.pop(aspect, None)
         return self._alerts[aspect].end(because, now_ms, rules, note)
+
+    def describe(self) -> dict[str, object]:
+        """Return its references for display; with late labels, the ages at which they are read."""
+        late = {} if self.late is None else {"late_labels": self.late.describe()}
+        return {**self.watch.describe(), **late}
 
     def _rows_until_return(self) -> int:
         """Return the values within which no check can find the series back."""
@@ -273,6 +309,8 @@ class MonitoredSeries(Machine):
         return transitions
 
     def _on_detection(self, stretch: Stretch, detection: Detection, row: int) -> list[Transition]:
+        if self._is_mute(detection.aspect):
+            return []
         aspect = alert_aspect(self.role, detection.aspect)
         value, rules = stretch.values[row], stretch.rules
         recovery = self._recoveries.get(aspect)
@@ -281,7 +319,7 @@ class MonitoredSeries(Machine):
             recovery.check.measure.add_change(detection, value)
             return []
         check = recovery_check_of(detection, value)
-        recovery = _Recovery(check, detection.figures.rows)
+        recovery = Recovery(check, detection.figures.rows)
         if detection.is_first_missing:
             recovery.settling_blocks = 1  # whether it is one value or the column, this block shows
         self._recoveries[aspect] = recovery
@@ -289,8 +327,12 @@ class MonitoredSeries(Machine):
         state.change = detection.change
         return state.on("held change" if rules.hold else "change", stretch.now_ms(row), rules)
 
+    def _is_mute(self, aspect: str) -> bool:
+        """Whether a change of this aspect is not told: late labels out of order (Rule 5)."""
+        return self.late is not None and ASPECTS[aspect].is_drift
+
     def _on_block(
-        self, aspect: str, recovery: _Recovery, result: BlockResult, now_ms: int, rules: AlertRules
+        self, aspect: str, recovery: Recovery, result: BlockResult, now_ms: int, rules: AlertRules
     ) -> list[Transition]:
         state, check = self._alerts[aspect], recovery.check
         is_settled = recovery.settling_blocks == 1
@@ -305,6 +347,41 @@ class MonitoredSeries(Machine):
         if state.state == "pending" and check.blocks_away >= rules.hold:
             return state.on("held", now_ms, rules)
         return state.on_away(now_ms, rules, is_settled=is_settled)
+
+
+class _AgeReader(MonitoredSeries):
+    """The series as read at one age: the lane of the age, and the alerts of the series."""
+
+    aged: AgedLot | None = None
+
+    def read_lot(self, reading: Reading) -> list[RowTransition]:
+        """Read the values of a slot; after a change every age learns anew."""
+        if self.aged is None:
+            return []
+        lot, values = self.aged.lot, self.aged.values
+        at_ms = np.full(len(values), lot.start_ms, dtype=np.int64)
+        has_hours = self.aged.age.table.has_hours
+        return self.read(values, at_ms, Timestamps.of(at_ms) if has_hours else None, 0, reading)
+
+    def _on_detection(self, stretch: Stretch, detection: Detection, row: int) -> list[Transition]:
+        aspect = alert_aspect(self.role, detection.aspect)
+        if self._is_mute(detection.aspect) or self.late is None or self.aged is None:
+            return []
+        age, lot = self.aged.age, self.aged.lot
+        _, since = age.run_of(detection.figures.rows)
+        differs = self.late.comes_differently(age, detection.figures)
+        onset_ms = since[0].start_ms if since else lot.start_ms
+        at_age = AtAge(age.table.age_ms, onset_ms, lot.end_ms, differs)
+        found = super()._on_detection(stretch, replace(detection, at_age=at_age), row)
+        self.late.begin(age, aspect)
+        return found
+
+    def _is_mute(self, aspect: str) -> bool:
+        if self.aged is None or not self.aged.is_watched or not ASPECTS[aspect].is_drift:
+            return True
+        state = self._alerts.get(alert_aspect(self.role, aspect))
+        is_open = state is not None and state.state != "quiet"
+        return is_open and alert_aspect(self.role, aspect) not in self._recoveries
 
 
 def alert_aspect(role: SeriesRole, aspect: str) -> str:

@@ -12,21 +12,26 @@ Rule 6. Another spec takes effect at once: the budget is divided again; a featur
         profile replaces the learned reference. A series in the middle of learning keeps the
         number of rows it began with.
 Rule 7. The alerts of a series that ends or begins again are over. Their numbering continues.
+Rule 8. Errors and outcomes are read as they arrive while that is safe
+        (`streams.series.label_delays`), else when their predictions have reached an age.
 """
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from schemas.model_spec import ModelSpec
 from streams.alert.states import AlertState
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
-from streams.clock import Instants
+from streams.clock import NEVER_MS, Instants
 from streams.codec import Machine
 from streams.detect.budget import shares
 from streams.season.hour_profile import Timestamps
+from streams.series.label_codes import LabelCodes, code_of_number
+from streams.series.label_delays import LabelDelays
+from streams.series.late_labels import LateLabels
 from streams.series.monitored import Column, EventOf, MonitoredSeries, Reading, RowTransition
 from streams.series.offline import watch_of
 from streams.series.watch import SeriesWatch
@@ -59,6 +64,8 @@ class SeriesSetState(Machine):
         The monitored series, in the order in which they began.
     ended_alerts
         The alert states of series that have ended (Rule 7).
+    delays
+        The delays of errors and outcomes.
     """
 
     is_regression: bool
@@ -68,6 +75,29 @@ class SeriesSetState(Machine):
     feature_series: dict[str, str] = {}
     series: dict[str, MonitoredSeries] = {}
     ended_alerts: dict[str, dict[str, AlertState]] = {}
+    delays: dict[str, LabelDelays] = {}
+
+
+class Label(NamedTuple):
+    """The values of a pair, and its instants.
+
+    Parameters
+    ----------
+    error, outcome
+        The values of the two series.
+    predicted_ms, known_ms
+        The instants of the prediction and of its outcome.
+    """
+
+    error: Scalar
+    outcome: Scalar
+    predicted_ms: int
+    known_ms: int
+
+    @property
+    def values(self) -> tuple[tuple[SeriesRole, Scalar], ...]:
+        """The value of each series."""
+        return ("error", self.error), ("outcome", self.outcome)
 
 
 class SeriesSet:
@@ -79,6 +109,11 @@ class SeriesSet:
         The model's spec.
     state
         The stored state; a new one when None.
+
+    Attributes
+    ----------
+    late
+        The series that are read at ages (Rule 8): none, nearly always.
     """
 
     def __init__(self, spec: ModelSpec, state: SeriesSetState | None = None) -> None:
@@ -91,6 +126,9 @@ class SeriesSet:
         for name, each in series.items():
             each.watch.spec = self._watch_spec(name, each.role)
             each.watch.share_minutes(self._minutes)
+            if each.late is not None:
+                each.late.respec(each.watch.spec)
+        self.late = self._late_series()
         named = self.state.feature_series.items()
         self._begun = {name for name, series_name in named if series_name in series}
 
@@ -125,6 +163,8 @@ class SeriesSet:
                 series.watch = self._new_watch(name, series.role)
                 ended.add(name)
             series.watch.spec = self._watch_spec(name, series.role)
+            if series.late is not None:
+                series.late.respec(series.watch.spec)
         if self.state.series:
             self._divide_budget()
         return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
@@ -231,6 +271,88 @@ class SeriesSet:
                 transitions += [(column.role, each) for each in found]
         return transitions
 
+    # Late labels (Rule 8)
+
+    @property
+    def late_due_ms(self) -> int:
+        """The instant from which `read_late` has something to read."""
+        due = [each.late.due_ms for each in self.late if each.late is not None]
+        return min(due, default=NEVER_MS)
+
+    @property
+    def late_tick_due_ms(self) -> int:
+        """The instant from which a tick has it read."""
+        due = [each.late.tick_due_ms for each in self.late if each.late is not None]
+        return min(due, default=NEVER_MS)
+
+    def on_late_prediction(self, at_ms: int, now_ms: int) -> None:
+        """Count a prediction at the ages."""
+        for series in self.late:
+            if series.late is not None:
+                series.late.on_prediction(at_ms, now_ms)
+
+    def on_label(self, label: Label, predictions: int) -> list[SeriesRole]:
+        """Take in when a label came; return the series whose order of reading turns.
+
+        Parameters
+        ----------
+        predictions
+            Predictions of the model so far.
+        """
+        turned: list[SeriesRole] = []
+        delay_ms, is_quantity = label.known_ms - label.predicted_ms, self.state.is_regression
+        for role, value in label.values:
+            if value is None:
+                continue
+            delays = self.state.delays.get(role)
+            if delays is None:
+                delays = self.state.delays[role] = LabelDelays()
+            is_high = delays.is_high(value, is_quantity=is_quantity)
+            if delays.add(is_high, delay_ms, label.known_ms, predictions):
+                turned.append(role)
+        return turned
+
+    def on_late_label(self, label: Label, now_ms: int) -> None:
+        """Count a label at the ages."""
+        delay_ms, values = max(label.known_ms - label.predicted_ms, 0), dict(label.values)
+        for series in self.late:
+            value = values[series.role]
+            if series.late is not None and value is not None:
+                series.late.on_label(label.predicted_ms, delay_ms, value, now_ms)
+
+    def turn(self, roles: Sequence[SeriesRole], now_ms: int) -> list[Transition]:
+        """Turn the order in which these series are read; return the ends of their alerts."""
+        ended: list[Transition] = []
+        for role in roles:
+            if role not in self.state.series:
+                self._begin(role, role)
+                self._divide_budget()
+            series, delays = self.state.series[role], self.state.delays[role]
+            late = None if delays.is_prompt else self._late_labels(series, delays)
+            ended += series.turn(late, now_ms, self._spec.alerts)
+        self.late = self._late_series()
+        return ended
+
+    def read_late(self, now_ms: int, reading: Reading) -> list[Transition]:
+        """Read the values of predictions that have reached an age."""
+        return [
+            each.transition for series in self.late for each in series.read_late(now_ms, reading)
+        ]
+
+    def _late_labels(self, series: MonitoredSeries, delays: LabelDelays) -> LateLabels:
+        is_quantity = self.state.is_regression
+        codes = LabelCodes(is_quantity)
+        if is_quantity:
+            codes.split = code_of_number(delays.mean)
+        elif delays.first_value is not None:
+            codes.values = [delays.first_value]
+        wait_s = self._spec.outcome.wait_s
+        budget = series.watch.false_alarms
+        return LateLabels.of(series.watch.spec, codes, wait_s, budget)
+
+    def _late_series(self) -> list[MonitoredSeries]:
+        return [each for each in self.state.series.values() if each.late is not None]
+
     def alert(self, series: str, aspect: str) -> AlertState | None:
         """Return the state of an alert of a series that has begun."""
         monitored = self.state.series.get(series)
@@ -238,7 +360,7 @@ class SeriesSet:
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return, for display, the references of each series, by name."""
-        return {name: series.watch.describe() for name, series in self.state.series.items()}
+        return {name: series.describe() for name, series in self.state.series.items()}
 
     def successor(self, spec: ModelSpec) -> "SeriesSet":
         """Return the series of the model after its removal: none, but their alerts' numbering."""
@@ -300,6 +422,8 @@ class SeriesSet:
         states = {state.aspect: state for state in series.alerts()}
         if states:
             self.state.ended_alerts[name] = states
+        self.state.delays.pop(name, None)
+        self.late = self._late_series()
         return {name}
 
     def _may_begin(self, name: str) -> bool:
@@ -375,6 +499,8 @@ class SeriesSet:
         budgets = shares(self._spec.alert_budget, [each.role for each in series])
         for each, budget in zip(series, budgets, strict=True):
             each.watch.set_budget(budget)
+            if each.late is not None:
+                each.late.set_budget(budget)
 
 
 def _first_value(values: Sequence[Scalar]) -> int | None:

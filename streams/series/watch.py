@@ -162,6 +162,11 @@ class SeriesWatch(Machine):
             self._reference.series.set_budget(self._budget.values)
 
     @property
+    def false_alarms(self) -> float:
+        """False alarms that the series may cost per 10,000 inputs."""
+        return self._false_alarms
+
+    @property
     def _budget(self) -> Budget:
         values_share = 1 if self._missing.is_idle else 1 - MISSING_SHARE
         return Budget(self._false_alarms, self._false_alarms * values_share)

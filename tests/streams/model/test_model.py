@@ -378,16 +378,16 @@ def test_the_onset_is_told_alike_however_the_log_is_cut() -> None:
     rows = 5_000
     wrong = rng.random(rows) < np.where(np.arange(rows) >= 3_000, 0.16, 0.1)
     answers = rng.random(rows) < 0.5
+
+    def at_ms(row: int) -> int:
+        return START_MS + 1_000 * row
+
     events = taken_in(
         value
         for row in range(rows)
         for value in (
-            prediction(f"p{row}", prediction=bool(answers[row])),
-            outcome(
-                f"p{row}",
-                outcome=bool(answers[row] != wrong[row]),
-                observed_at=START_MS + 1_000 * row,
-            ),
+            prediction(f"p{row}", prediction=bool(answers[row]), predicted_at=at_ms(row)),
+            outcome(f"p{row}", outcome=bool(answers[row] != wrong[row]), observed_at=at_ms(row)),
         )
     )
 

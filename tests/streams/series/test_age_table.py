@@ -1,0 +1,125 @@
+"""What was known of predictions at one age."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.series.age_table import AgeTable
+from streams.series.label_codes import LabelCodes, code_of_number, number_of_code
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+def opened(age_ms: int) -> AgeTable:
+    table = AgeTable.of(age_ms)
+    table.since_ms = 0
+    return table
+
+
+def test_slots_are_hours_at_most_or_whole_days() -> None:
+    widths = {age_ms: AgeTable.of(age_ms).width_ms for age_ms in (600_000, DAY_MS, 3 * DAY_MS)}
+
+    assert widths == {600_000: 60_000, DAY_MS: DAY_MS // 32, 3 * DAY_MS: HOUR_MS}
+    assert AgeTable.of(7 * DAY_MS).width_ms == DAY_MS
+
+
+def test_a_label_counts_where_it_came_within_the_age() -> None:
+    table = opened(DAY_MS)
+    for _ in range(3):
+        table.add_prediction(0)
+    table.add_label(0, DAY_MS, 1, is_high=True)
+    table.add_label(0, DAY_MS + 1, 0, is_high=False)
+    table.add_label(0, 2 * DAY_MS + 1, 0, is_high=False)
+
+    lot = table.read(0, salt=0)
+    table.close(0, bool)
+
+    assert (lot.codes, lot.predictions) == ([1], 3)
+    assert (table.known, table.labelled) == ([0, 1], [2, 1])
+    assert table.slots == {}
+
+
+def test_a_label_of_a_slot_that_was_read_is_evidence_and_is_not_read() -> None:
+    table = opened(DAY_MS)
+    table.add_prediction(0)
+    table.read(0, salt=0)
+    table.add_label(0, DAY_MS, 1, is_high=True)
+    table.close(0, bool)
+
+    assert (table.known, table.labelled) == ([0, 0], [0, 1])
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 1), max_size=60), st.randoms(use_true_random=False))
+def test_the_order_of_a_slot_does_not_depend_on_the_order_of_its_labels(
+    codes: list[int], random: object
+) -> None:
+    shuffled = list(codes)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    lots = []
+    for each in (codes, shuffled):
+        table = opened(DAY_MS)
+        for code in each:
+            table.add_prediction(0)
+            table.add_label(0, 0, code, is_high=code == 1)
+        table.add_prediction(0)
+        lots.append(table.read(0, salt=3))
+
+    assert lots[0].codes == lots[1].codes
+    assert sorted(lots[0].codes) == sorted(codes)
+
+
+def test_two_ages_read_a_slot_in_two_orders() -> None:
+    orders = []
+    for salt in (0, 1):
+        table = opened(DAY_MS)
+        for row in range(40):
+            table.add_prediction(0)
+            table.add_label(0, 0, row % 2, is_high=row % 2 == 1)
+        orders.append(table.read(0, salt).codes)
+
+    assert orders[0] != orders[1]
+
+
+def covered(known_on: list[int]) -> AgeTable:
+    """Read days of 100 predictions each, of which so many are known."""
+    table = opened(7 * DAY_MS)
+    for day, known in enumerate(known_on):
+        for row in range(100):
+            table.add_prediction(day * DAY_MS)
+            if row < known:
+                table.add_label(day * DAY_MS, 0, 0, is_high=False)
+        table.read(day, salt=0)
+    return table
+
+
+def test_an_age_is_steady_while_days_know_alike() -> None:
+    assert covered([60, 58, 62, 61, 59, 60, 63, 60, 61]).is_steady
+    assert not covered([60, 58, 62]).is_steady
+
+
+def test_an_age_by_which_some_days_know_nothing_is_not_steady() -> None:
+    assert not covered([60, 60, 60, 60, 60, 5, 5, 60, 60, 60, 60, 60, 5, 5]).is_steady
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1, exclude_max=True))
+def test_a_number_is_read_again_within_an_eighth_of_its_size(x: float, fraction: float) -> None:
+    again = number_of_code(code_of_number(x), fraction)
+
+    if 2.0**-60 < abs(x) < 2.0**60:
+        assert abs(again - x) <= abs(x) / 4
+        assert code_of_number(again) == code_of_number(x)
+    assert (again > 0) == (x > 0)
+    assert (again < 0) == (x < 0)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_greater_numbers_have_no_smaller_codes(x: float, y: float) -> None:
+    assert (code_of_number(x) <= code_of_number(y)) or x > y
+
+
+def test_more_values_than_are_counted_are_counted_together() -> None:
+    codes = LabelCodes(is_quantity=False)
+
+    assert len({codes.code(f"v{row}") for row in range(100)}) == 33
+    assert codes.value(codes.code("v99"), 0.5) == "(other)"
