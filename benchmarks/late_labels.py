@@ -141,12 +141,16 @@ def delays_of(family: str, median: float, rows: int, rng: Rng) -> Floats:
         case "bimodal":  # one in three within a fifth of the time
             early = rng.random(rows) < 1 / 3
             width = rng.uniform(0.3, 0.6)
-            return median * np.where(early, 0.2, 1.3) * np.exp(width * rng.normal(size=rows))
+            modes = np.where(early, 0.2, 1.3) * median
+            delays: Floats = modes * np.exp(width * rng.normal(size=rows))
+            return delays
         case _:
             return median * np.exp(rng.uniform(0.4, 1.1) * rng.normal(size=rows))
 
 
-def draw(world: World, run: int, days: int, odds: float, change_day: int) -> tuple[Floats, ...]:
+def draw(
+    world: World, run: int, days: int, odds: float, change_day: int
+) -> tuple[Floats, NDArray[np.bool_], Floats]:
     """Return the instants of predictions, whether each is wrong, and when its label is known."""
     rng = np.random.default_rng([SEED, run, round(1_000 * world.error)])
     counts = rows_of_days(TRAFFIC[run % 4] if odds == 1 else "steady", days, world.a_day)
@@ -249,9 +253,8 @@ def alarms_of(
     at, wrong, known = draw(world, run, days, odds, change_day)
     to_ms = [(START_MS + np.rint(each * DAY_MS)).astype(np.int64).tolist() for each in (at, known)]
     reader = ErrorOnly(wait_days=90)
-    is_wrong = wrong.astype(bool)
-    found = list(reader.read(to_ms[0], is_wrong.tolist(), to_ms[1]))
-    return found, reader, float(np.median((known - at)[is_wrong]))
+    found = list(reader.read(to_ms[0], wrong.tolist(), to_ms[1]))
+    return found, reader, float(np.median((known - at)[wrong]))
 
 
 def measure(world: World, runs: int, days: int, delays: int) -> Result:

@@ -1,7 +1,7 @@
 """Values of pairs as small integers, so that they can be counted.
 
 Rule 1. A quantity is counted by the quarter of the octave of its size; read again, it is a number
-        drawn from there: within an eighth of its size.
+        drawn from there: within a quarter of its size.
 Rule 2. Other values are counted one by one, ``MOST_VALUES`` at most; the rest together.
 """
 
