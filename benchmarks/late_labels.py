@@ -145,7 +145,8 @@ def delays_of(family: str, median: float, rows: int, rng: Rng) -> Floats:
             delays: Floats = modes * np.exp(width * rng.normal(size=rows))
             return delays
         case _:
-            return median * np.exp(rng.uniform(0.4, 1.1) * rng.normal(size=rows))
+            usual: Floats = np.exp(rng.uniform(0.4, 1.1) * rng.normal(size=rows))
+            return median * usual
 
 
 def draw(
