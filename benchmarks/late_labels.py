@@ -137,7 +137,7 @@ def delays_of(family: str, median: float, rows: int, rng: Rng) -> Floats:
             return rng.gamma(shape, size=rows) * median / float(np.median(drawn))
         case "Weibull":
             shape = rng.uniform(0.8, 2.5)
-            return median * (rng.weibull(shape, size=rows) / math.log(2) ** (1 / shape))
+            return np.asarray(rng.weibull(shape, size=rows) * median / math.log(2) ** (1 / shape))
         case "bimodal":  # one in three within a fifth of the time
             early = rng.random(rows) < 1 / 3
             width = rng.uniform(0.3, 0.6)
