@@ -9,6 +9,8 @@ import difflib
 import os
 import re
 import ssl
+from dataclasses import replace
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -26,7 +28,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agents.credentials import RenewingContext, TlsFiles, TokenFile
 from agents.errors import OperatorError
+from agents.sources import mapped_topics, read_sources, registry_of
 from schemas.topics import TopicRole, Topics
+from streams.ingest.sources.mapping import MappedTopic
+from streams.ingest.sources.source_map import Sources
 
 PREFIX = "TIDEGAUGE_"
 
@@ -121,6 +126,11 @@ class Settings(BaseSettings):
     models: Name = Field(
         "models", max_length=_TOPIC_NAME_MAX, description="The topic with the models' specs"
     )
+    sources: ReadableFile | None = Field(
+        None, description="File that maps records of other topics to events, see docs/sources.md"
+    )
+    registry_username: str | None = Field(None, description="The user of the schema registry")
+    registry_password: SecretStr | None = Field(None, description="The password of that user")
     role: WorkerRole = Field(
         "both", description="The role of this worker: ingest, monitor, or both"
     )
@@ -258,6 +268,11 @@ class Settings(BaseSettings):
     @property
     def topics(self) -> Topics:
         """The topics of this deployment."""
+        mapped = () if self.source_map is None else tuple(self.source_map.by_topic)
+        return replace(self._own_topics, mapped=mapped)
+
+    @property
+    def _own_topics(self) -> Topics:
         return Topics(
             prefix=self.prefix,
             predictions=self.predictions,
@@ -265,6 +280,22 @@ class Settings(BaseSettings):
             models=self.models,
             partitions=self.partitions,
         )
+
+    @cached_property
+    def source_map(self) -> Sources | None:
+        """The sources of the file that is named; None without one."""
+        if self.sources is None:
+            return None
+        table = self._own_topics.table()
+        inputs = {self.predictions, self.outcomes}
+        return read_sources(self.sources, {topic.name for topic in table} - inputs)
+
+    @property
+    def registry_credentials(self) -> tuple[str, str] | None:
+        """User and password of the schema registry: never log them."""
+        if self.registry_username is None or self.registry_password is None:
+            return None
+        return self.registry_username, self.registry_password.get_secret_value()
 
     @property
     def brokers(self) -> list[str]:
@@ -335,11 +366,15 @@ def load_settings(**overrides: Any) -> Settings:
     """
     _refuse_misspelt_variables()
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(
+            **{name: value for name, value in overrides.items() if value is not None}
+        )
     except ValidationError as error:
         # A default that is derived from a wrong value is no problem of its own.
         problems = [each for each in error.errors() if each["type"] != _UNDERIVED]
         raise OperatorError("\n".join(map(_problem, problems))) from None
+    _ = settings.source_map  # a mistake in the sources is found at start
+    return settings
 
 
 def _refuse_misspelt_variables() -> None:
@@ -360,5 +395,15 @@ def _problem(detail: Any) -> str:
     field = Settings.model_fields.get(name)
     if field is None:
         return f"There is no setting {name!r}."
-    shown = "" if name == "password" else f" = {detail['input']!r}"
+    shown = "" if name in {"password", "registry_password"} else f" = {detail['input']!r}"
     return f"{name} ({PREFIX}{name.upper()}){shown}: {message}. {field.description}."
+
+
+def mapped_topics_of(settings: Settings) -> dict[str, MappedTopic]:
+    """Return the topics that have sources, ready to read records outside a worker."""
+    sources = settings.source_map
+    if sources is None:
+        return {}
+    registry = registry_of(sources, settings.registry_credentials)
+    schema_of = None if registry is None else registry.fetched
+    return mapped_topics(sources, settings.max_payload_bytes, schema_of)

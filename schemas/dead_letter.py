@@ -16,12 +16,15 @@ class DeadLetter(Wire):
     """
 
     type: Literal["tidegauge.dead_letter.v1"] = "tidegauge.dead_letter.v1"
-    dead_letter_id: str = Field(description="Source topic, partition and offset.")
+    dead_letter_id: str = Field(
+        description="Source topic, partition and offset; and item, if not 0."
+    )
     reason: Reason = Field(description="Reason of the refusal, for programs.")
     detail: str = Field(description="Reason for people; names fields and never holds a value.")
     topic: str = Field(description="Source topic.")
     partition: int = Field(description="Source partition.")
     offset: int = Field(description="Source offset.")
+    item: int = Field(description="Number of the event in its record, from 0.")
     size: int = Field(description="Size of the payload, in bytes.")
     sha256: str = Field(description="SHA-256 of the payload, in hexadecimal.")
     value: str = Field(description="First 512 bytes of the payload, as text.")

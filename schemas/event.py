@@ -14,14 +14,18 @@ from typing import Literal, get_args
 import orjson
 from msgspec import Struct
 
-EventKind = Literal["prediction", "outcome", "spec", "control", "refused"]
-"""Kind of a payload. A spec is ``{"model_id": .., "spec": {..}}``; one of null removes the model.
-A refused input that names its model is ``{"model_id": .., "refused": "prediction", "reason": ..}``.
+EventKind = Literal["prediction", "outcome", "spec", "control", "refused", "half", "inputs"]
+"""Kind of a payload. A half is a prediction whose inputs come in a record of their own. A spec is
+``{"model_id": .., "spec": {..}}``; one of null removes the model. A refused input that names its
+model is ``{"model_id": .., "refused": "prediction", "reason": ..}``.
 """
 
+MAX_ITEMS = 65_536
+"""Events of one source record at most: records of 1 MiB hold fewer."""
 _KINDS = frozenset(get_args(EventKind))
 _TYPE = "tidegauge.events.v1"
 _COLUMNS = ("source_index", "source_offset", "logged_at")
+_ITEMS = "source_item"
 _INSTANTS = ("appended_at", "tick_ms")
 
 
@@ -62,6 +66,9 @@ class EventBatch:
         For each payload, its source's place in ``sources``.
     source_offset
         For each payload, its offset in its source partition.
+    source_item
+        For each payload, its number among the events of its source record, from 0; None where each
+        is the only one.
     logged_at
         For each payload, the instant the log gives it, in epoch milliseconds: the source record's
         timestamp, never later than the clock of the ingest worker that appended it.
@@ -82,6 +89,24 @@ class EventBatch:
     payloads: list[bytes]
     appended_at: int | None = None
     tick_ms: int | None = None
+    source_item: list[int] | None = None
+
+    def positions(self) -> list[int]:
+        """Return, for each payload, its offset and its number there as one number."""
+        if self.source_item is None:
+            return [offset * MAX_ITEMS for offset in self.source_offset]
+        return list(map(position, self.source_offset, self.source_item))
+
+
+def position(offset: int, item: int) -> int:
+    """Return the place of an event in its source partition: events have the order of these.
+
+    Examples
+    --------
+    >>> position(7, 65_535) + 1 == position(8, 0)
+    True
+    """
+    return offset * MAX_ITEMS + item
 
 
 class EventRecordError(Exception):
@@ -97,6 +122,8 @@ def encode_events(batch: EventBatch) -> bytes:
         "source_offset": batch.source_offset,
         "logged_at": batch.logged_at,
     }
+    if batch.source_item is not None:
+        header[_ITEMS] = batch.source_item
     for name in _INSTANTS:
         if (instant := getattr(batch, name)) is not None:
             header[name] = instant
@@ -140,6 +167,7 @@ def decode_events(value: bytes | None) -> EventBatch:
         source_index, source_offset, logged_at = (
             _column(header[name], len(payloads)) for name in _COLUMNS
         )
+        source_item = _column(header[_ITEMS], len(payloads)) if _ITEMS in header else None
         appended_at, tick_ms = (_instant(header.get(name)) for name in _INSTANTS)
     except (KeyError, TypeError, ValueError) as error:
         msg = f"a header of events does not fit its {len(payloads)} payloads: {error}"
@@ -148,7 +176,7 @@ def decode_events(value: bytes | None) -> EventBatch:
         msg = f"a payload comes from source {max(source_index)}, there are {len(sources)}"
         raise EventRecordError(msg)
     return EventBatch(
-        sources, source_index, source_offset, logged_at, payloads, appended_at, tick_ms
+        sources, source_index, source_offset, logged_at, payloads, appended_at, tick_ms, source_item
     )
 
 

@@ -1,8 +1,9 @@
 """A prediction: the answer of a model, with its inputs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.wire import (
     MAX_FEATURES,
@@ -17,6 +18,9 @@ from schemas.wire import (
     Wire,
 )
 
+UNANSWERED = "unanswered"
+"""Type of the error of a prediction without an answer."""
+
 
 class Prediction(Wire):
     """One answer of one model, as a service publishes it.
@@ -24,11 +28,23 @@ class Prediction(Wire):
     Unknown fields are ignored.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"status": {"const": "error"}}, "required": ["status"]},
+            "else": {
+                "properties": {"prediction": {"not": {"type": "null"}}},
+                "required": ["prediction"],
+            },
+        }
+    )
+
     prediction_id: Id = Field(description="Names the prediction; unique within its model.")
     model_id: Id = Field(description="Names the model.")
     predicted_at: Instant = Field(description="Instant of the answer.")
-    prediction: Label = Field(
-        description="The answer: a class (string, integer, boolean) or a number."
+    prediction: Label | None = Field(
+        default=None,
+        description="The answer: a class (string, integer, boolean) or a number. Required, unless "
+        "`status` is error.",
     )
     score: Probability | None = Field(
         default=None, description="Probability of the positive class, or confidence; 0 to 1."
@@ -52,3 +68,9 @@ class Prediction(Wire):
     explanation: Attributions | None = Field(
         default=None, description="Attribution of the answer, by feature."
     )
+
+    @model_validator(mode="after")
+    def _is_answered(self) -> Self:
+        if self.prediction is None and self.status != "error":
+            raise PydanticCustomError(UNANSWERED, "Field required, unless status is error")
+        return self

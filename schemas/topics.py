@@ -127,6 +127,9 @@ class Topics:
     partitions
         Partitions of ``events`` and of every topic made from it. Fixed for the life of ``events``:
         a model's records stay in one partition.
+    mapped
+        Topics of other systems, from which ingest makes events by a map; ``predictions`` and
+        ``outcomes`` may be among them.
     """
 
     prefix: str = "tidegauge."
@@ -134,6 +137,7 @@ class Topics:
     outcomes: str = "outcomes"
     models: str = "models"
     partitions: int = 4
+    mapped: tuple[str, ...] = ()
 
     def table(self) -> tuple[Topic, ...]:
         """Return every topic, inputs first.
@@ -234,6 +238,10 @@ class Topics:
     def sources(self) -> dict[EventKind, str]:
         """Return the names of the topics that ingest reads, by the kind of their events."""
         return {topic.carries: topic.name for topic in self.table() if topic.carries is not None}
+
+    def read_by_ingest(self) -> tuple[str, ...]:
+        """Return the names of all topics that ingest reads: its inputs, and those it maps."""
+        return tuple(dict.fromkeys((*self.sources().values(), *self.mapped)))
 
     def name(self, role: TopicRole) -> str:
         """Return the name of the topic that plays ``role``."""

@@ -171,7 +171,7 @@ class InputAudit:
     Attributes
     ----------
     inputs
-        Records of the input topics that the commits cover.
+        Events in the records of the input topics that the commits cover.
     lost
         Of these, neither in the log nor among the dead letters.
     repeated
@@ -195,11 +195,11 @@ class InputAudit:
         """Whether nothing speaks against the promise."""
         return not (self.lost or self.passed_over or self.taken_twice)
 
-    def on_taken(self, source: str, offset: int) -> bool:
+    def on_taken(self, source: str, position: int) -> bool:
         """Take an input that is in the log or refused; tell whether it is there the first time."""
         taken = self._taken.setdefault(source, set())
-        is_first = offset not in taken
-        taken.add(offset)
+        is_first = position not in taken
+        taken.add(position)
         self.repeated += not is_first
         return is_first
 
@@ -208,10 +208,10 @@ class InputAudit:
         self.passed_over += max(0, events - taken)
         self.taken_twice += max(0, taken - events)
 
-    def on_input(self, source: str, offset: int) -> None:
-        """Take a record of an input topic that the commit covers."""
+    def on_input(self, source: str, position: int) -> None:
+        """Take an event of an input topic that the commit covers."""
         self.inputs += 1
-        self.lost += offset not in self._taken.get(source, ())
+        self.lost += position not in self._taken.get(source, ())
 
 
 def _digest(value: bytes) -> bytes:

@@ -17,8 +17,8 @@ class Arrival(Struct, frozen=True, gc=False):
     ----------
     offset, place
         Its record in ``events``, and its place there.
-    source, source_offset
-        Where ingest found it.
+    source, position
+        Where ingest found it: see `schemas.event.position`.
     logged_at
         The instant the log gives it, in epoch milliseconds.
     kind, payload, event
@@ -30,7 +30,7 @@ class Arrival(Struct, frozen=True, gc=False):
     offset: int
     place: int
     source: str
-    source_offset: int
+    position: int
     logged_at: int
     kind: EventKind
     payload: bytes

@@ -25,6 +25,7 @@ from schemas.topics import Topics
 from streams.clock import NEVER_MS
 from streams.codec import is_fatal
 from streams.emission import Arrival, Emission, Place, place_of
+from streams.ingest.tolerance import LEFT_OUT
 from streams.model.guard import Guard, Step, Tick
 from streams.model.model import ModelMonitor, Restored
 from streams.series.series_set import SeriesSet
@@ -33,6 +34,7 @@ MAX_WAITING_BYTES = 16_000_000
 """Bytes of payloads whose values wait to be read. Decoded they take 1.9 times as
 many (measured)."""
 
+_LEFT_OUT = orjson.dumps(LEFT_OUT)
 SpecOf = Callable[[str], ModelSpec]
 Arrivals = defaultdict[str, list[Arrival]]
 _model_of = itemgetter("model_id")
@@ -103,6 +105,7 @@ class Monitor:
         self._ready: dict[str, None] = {}  # those of these models that may raise an alert
         self._base: dict[str, int] = {}
         self._due: dict[str, int] = {}
+        self._is_any_left_out = False
         self._labelled_topic = topics.name("labelled")
         self._spec_of = spec_of
         self._series_of = series_of
@@ -141,6 +144,7 @@ class Monitor:
                 )
                 raise LogGapError(msg)
             tick_ms = self._decode(offset, value, arrivals)
+            self._is_any_left_out |= _LEFT_OUT in (value or b"")
             if tick_ms is not None:
                 stretches.append((arrivals, _Tick(offset, tick_ms)))
                 arrivals = defaultdict(list)
@@ -152,6 +156,7 @@ class Monitor:
             emissions += self._ingest(arrived)
             if tick is not None:
                 emissions += self._on_tick(tick)
+        self._is_any_left_out = False
         if self.waiting >= MAX_WAITING_BYTES:
             emissions += self.evaluate_all()
         emissions.sort(key=place_of)
@@ -181,7 +186,7 @@ class Monitor:
                     emissions += self._take_guarded(model_id, news)
                 else:
                     try:
-                        emissions += model.ingest(news)
+                        emissions += model.ingest(news, is_any_left_out=self._is_any_left_out)
                     except BaseException as error:
                         self._refuse_failed(model_id, error)
                         raise
@@ -291,7 +296,7 @@ class Monitor:
             repeat(offset),
             count(),
             map(names.__getitem__, batch.source_index),
-            batch.source_offset,
+            batch.positions(),
             batch.logged_at,
             map(kinds.__getitem__, batch.source_index),
             batch.payloads,

@@ -16,9 +16,9 @@ from rich.table import Table
 from agents.errors import OperatorError
 from agents.kafka.admin import ask, input_incarnations, partition_counts
 from agents.kafka.read import LogReader
-from agents.settings import Settings
+from agents.settings import Settings, mapped_topics_of
 from schemas.dead_letter import DeadLetter
-from schemas.event import decode_events
+from schemas.event import Source, decode_events, position
 from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit, OutputAudits, output_audits
 from streams.monitor import Monitor
@@ -61,9 +61,10 @@ class _Verifier:
         self._reader = LogReader(settings)
         self._console = console
         self._partitions: dict[str, int] = {}
+        self._mapped = mapped_topics_of(settings)
 
     async def audit(self) -> tuple[dict[TopicRole, Findings], InputAudit]:
-        names = [topic.name for topic in self._topics.table()]
+        names = {topic.name for topic in self._topics.table()} | {*self._topics.mapped}
         self._partitions = await partition_counts(self._settings, names)
         commits = await self._commits()
         audits = output_audits(self._topics)
@@ -73,15 +74,22 @@ class _Verifier:
                 audit.on_published(record.key.decode(), record.value)
         async for record in self._records("dead_letters"):
             letter = DeadLetter.model_validate_json(record.value)
-            inputs.on_taken(letter.dead_letter_id.rpartition("/")[0], letter.offset)
+            place = position(letter.offset, letter.item)
+            inputs.on_taken(letter.dead_letter_id.rpartition("/")[0], place)
         await self._replay(audits, inputs, commits)
         incarnations = await input_incarnations(self._settings)
-        for topic in self._topics.inputs():
-            async for record in self._records(topic.role):
-                if record.offset < commits.get(TP(record.topic, record.partition), 0):
-                    source = f"{record.topic}@{incarnations[record.topic]}/{record.partition}"
-                    inputs.on_input(source, record.offset)
+        for topic in self._topics.read_by_ingest():
+            async for record in self._records_of(topic):
+                if record.offset < commits.get(TP(topic, record.partition), 0):
+                    source = Source("prediction", topic, record.partition, incarnations[topic])
+                    for item in range(self._events_in(source, record)):
+                        inputs.on_input(source.name, position(record.offset, item))
         return {role: audit.close() for role, audit in audits.items()}, inputs
+
+    def _events_in(self, source: Source, record: ConsumerRecord) -> int:
+        """Return how many events and dead letters come of a record; 0 where it is skipped."""
+        mapped = self._mapped.get(source.topic)
+        return 1 if mapped is None else len(mapped.accept(source, record, None))
 
     async def _replay(
         self,
@@ -100,10 +108,10 @@ class _Verifier:
                 self._refuse_cut_log(record)
             batch = decode_events(record.value)
             names = [source.name for source in batch.sources]
-            for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
+            for source, place in zip(batch.source_index, batch.positions(), strict=True):
                 if batch.sources[source].kind == "refused":
                     continue  # counted among the dead letters
-                events_in[record.partition] += inputs.on_taken(names[source], offset)
+                events_in[record.partition] += inputs.on_taken(names[source], place)
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             for emission in monitor.apply(record.offset, record.value):
                 key = emission.key or emission.model_id
@@ -124,7 +132,7 @@ class _Verifier:
         group = self._settings.group
         partitions = [
             TopicPartition(topic, partition)
-            for topic in (*self._topics.sources().values(), self._topics.name("events"))
+            for topic in (*self._topics.read_by_ingest(), self._topics.name("events"))
             for partition in range(self._partitions[topic])
         ]
         found = await ask(self._settings, lambda admin: admin.committed(group, partitions))
@@ -137,8 +145,11 @@ class _Verifier:
         return {TP(*partition): offset for partition, offset in found.items()}
 
     async def _records(self, role: TopicRole) -> AsyncIterator[ConsumerRecord]:
+        async for record in self._records_of(self._topics.name(role)):
+            yield record
+
+    async def _records_of(self, topic: str) -> AsyncIterator[ConsumerRecord]:
         """Yield every record of a topic, one partition after the other."""
-        topic = self._topics.name(role)
         for partition in range(self._partitions[topic]):
             self._console.print(f"Reading {topic}-{partition}", style="dim")
             async for records in self._reader.read(TP(topic, partition)):

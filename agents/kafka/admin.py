@@ -352,7 +352,7 @@ def missing_topics(names: Iterable[str], broker: str) -> OperatorError:
     """Return the error that names missing topics, with the remedy."""
     return OperatorError(
         f"{', '.join(sorted(names))}: no such topic at {broker}, or none that this user may see; "
-        "run `./tidegauge topics create`, or correct --prefix"
+        "run `./tidegauge topics create`, or correct --prefix or the sources"
     )
 
 
@@ -380,6 +380,6 @@ async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str
 
 async def input_incarnations(settings: Settings) -> dict[str, str]:
     """Return the id of each existing input topic, by name; a topic created again has another."""
-    names = settings.topics.sources().values()
+    names = settings.topics.read_by_ingest()
     found = await ask(settings, lambda admin: admin.describe(names))
     return {name: each.topic_id for name, each in found.items()}

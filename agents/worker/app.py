@@ -80,7 +80,7 @@ class WorkerApp(faust.App):
     def _readable(self) -> set[str]:
         topics = self.settings.topics
         own = {topic for agent in self.hosted_agents for topic in agent.topics}
-        return own | {*topics.sources().values(), topics.name("events")}
+        return own | {*topics.read_by_ingest(), topics.name("events")}
 
     @property
     def _topics(self) -> set[str]:

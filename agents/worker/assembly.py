@@ -12,12 +12,14 @@ from mode.supervisors import CrashingSupervisor
 from agents.kafka.admin import input_incarnations
 from agents.kafka.read import LogReader
 from agents.settings import Settings
+from agents.sources import mapped_topics, registry_of
 from agents.telemetry import get_logger
 from agents.worker.agent import Agent, Partitions
 from agents.worker.app import PartitionsFactory, WorkerApp
 from agents.worker.clock import CheckedClock, Clock
 from agents.worker.faust_bridge import FaustBridge
 from agents.worker.ingest import IngestAgent
+from agents.worker.intake import Intake
 from agents.worker.monitor import MonitorAgent
 from agents.worker.publish import Publisher
 from agents.worker.run import run_worker
@@ -136,7 +138,19 @@ def ingest_agent(settings: Settings, sender: Sender, clock: CheckedClock) -> Ing
         incarnations=partial(input_incarnations, settings),
         max_payload_bytes=settings.max_payload_bytes,
         check_profile=check_profile,
+        intake=_intake(settings),
     )
+
+
+def _intake(settings: Settings) -> Intake:
+    """Return the topics of other systems that the worker reads."""
+    sources = settings.source_map
+    if sources is None:
+        return Intake()
+    registry = registry_of(sources, settings.registry_credentials)
+    schema_of = None if registry is None else registry.schema
+    topics = mapped_topics(sources, settings.max_payload_bytes, schema_of)
+    return Intake(topics, registry, time.time)
 
 
 def monitor_agent(settings: Settings, sender: Sender, reader: Reader, clock: Clock) -> MonitorAgent:

@@ -25,6 +25,7 @@ from agents.errors import OperatorError, WorkerError
 from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Agent
 from agents.worker.clock import CheckedClock
+from agents.worker.intake import Intake
 from agents.worker.publish import Outgoing
 from agents.worker.state import Sender
 from agents.worker.tick import TICK_EVERY_S, Ticker
@@ -83,6 +84,8 @@ class IngestAgent(Agent):
         Checks the profile of a spec that has one.
     tick_every_s
         Seconds between two ticks.
+    intake
+        Reads the topics that have sources.
     """
 
     def __init__(
@@ -97,9 +100,10 @@ class IngestAgent(Agent):
         max_payload_bytes: int,
         check_profile: ProfileCheck = refuse_profile,
         tick_every_s: float = TICK_EVERY_S,
+        intake: Intake | None = None,
     ) -> None:
         outputs = (topics.name("events"), topics.name("dead_letters"))
-        super().__init__("ingest", tuple(topics.sources().values()), outputs)
+        super().__init__("ingest", topics.read_by_ingest(), outputs)
         self._topics = topics
         self._sender = sender
         self._merge = merge
@@ -108,9 +112,10 @@ class IngestAgent(Agent):
         self._incarnations = incarnations
         self._max_payload_bytes = max_payload_bytes
         self._check_profile = check_profile
+        self._intake = intake or Intake()
         self._kind_of: dict[str, EventKind] = {
             topic: kind for kind, topic in topics.sources().items()
-        }
+        } | self._intake.kinds()
         self._sources: dict[TP, Source] = {}
         self._expected: dict[TP, int] = {}
         self._done: dict[TP, int] = {}
@@ -143,6 +148,7 @@ class IngestAgent(Agent):
 
     async def on_fetch(self, fetch: Fetch) -> None:
         """Validate the records of a fetch, hold them, and publish the events that are due."""
+        await self._intake.prepare(fetch.topic, fetch.records)
         self._hold(fetch)
         await self._flush()
 
@@ -186,9 +192,11 @@ class IngestAgent(Agent):
             self._has_fetched = True
             self._merge.assign(self._sources.values(), now_s)
         now_ms = int(now_s * 1_000)
-        items: list[Item] = accept_all(
-            source, fetch.records, now_ms, self._max_payload_bytes, self._check_profile
-        )
+        items = self._intake.accept_all(source, fetch.records, now_ms)
+        if items is None:
+            items = accept_all(
+                source, fetch.records, now_ms, self._max_payload_bytes, self._check_profile
+            )
         self._expected[fetch.tp] = fetch.next_offset
         has_more = fetch.next_offset < fetch.end
         self._merge.add(source, items, has_more=has_more, now_s=now_s)
@@ -231,13 +239,14 @@ class IngestAgent(Agent):
                 await self._commit()
 
     def _note_done(self) -> None:
-        """Note what is done of partitions of which nothing is held.
+        """Note how far each partition is published: up to the first event that is still held.
 
-        A stretch may hold no event at all: markers of transactions, aborted or compacted records.
+        A stretch may hold no event at all: markers of transactions, aborted or compacted records,
+        records that no source takes. And several events may come from one record.
         """
         for tp, end in self._expected.items():
-            if not self._merge.held(self._sources[tp]):
-                self._done[tp] = end
+            first = self._merge.first_offset(self._sources[tp])
+            self._done[tp] = end if first is None else first
 
     async def _commit(self) -> None:
         """Commit the acknowledged offsets (Rule 3)."""
@@ -260,8 +269,6 @@ class IngestAgent(Agent):
         outgoing += [self._dead_letter(item) for item in refused]
         await self._sender.send(outgoing)
         self._check_share(items, is_any_refused=bool(refused))
-        for last in {item.source: item for item in items}.values():
-            self._done[TP(last.source.topic, last.source.partition)] = last.offset + 1
 
     def _check_share(self, items: list[Item], *, is_any_refused: bool) -> None:
         """End the worker when the share of refused inputs is too high (Rule 5)."""

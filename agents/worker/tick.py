@@ -64,7 +64,7 @@ class Ticker:
 
     def __init__(self, topics: Topics, sender: Sender, clock: CheckedClock, every_s: float) -> None:
         self._topics = topics
-        self._sources = tuple(topics.sources().values())
+        self._sources = topics.read_by_ingest()
         self._sender = sender
         self._clock = clock
         self._every_s = every_s

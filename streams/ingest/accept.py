@@ -6,15 +6,19 @@ Rule 2. A refused record becomes one dead letter, with a reason and its source p
         the reason and nothing of the input.
 Rule 3. An accepted event has one form: instants as epoch milliseconds, no unknown fields. Of a
         prediction without features the names of these are kept (`streams.ingest.unread`).
+Rule 4. An optional field that is not legal is left out, and named (`streams.ingest.tolerance`).
 """
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from schemas.control import Control
 from schemas.event import EventKind, Source
 from schemas.fast import ReadEvent, encode, read_plain_outcome, read_plain_prediction
+from schemas.inputs import Inputs
 from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
@@ -22,24 +26,31 @@ from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.dead_letter import explain, refuse, with_model
 from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.spec_record import ProfileCheck, read_spec_record, refuse_profile
-from streams.ingest.unread import UNREAD, unread_fields
+from streams.ingest.tolerance import LEFT_OUT, read_tolerantly
+from streams.ingest.unread import UNREAD, unread_fields, unread_names
 
 MAX_DETAIL_CHARACTERS = 1_000
 """Characters of a dead letter's detail about a spec: some ten fields with their remedies."""
-_EVENT_OF: dict[EventKind, type[Prediction | Outcome | Control]] = {
+_EVENT_OF: dict[EventKind, type[Prediction | Outcome | Control | Inputs]] = {
     "prediction": Prediction,
+    "half": Prediction,
+    "inputs": Inputs,
     "outcome": Outcome,
     "control": Control,
 }
 _PLAIN: dict[EventKind, Callable[[bytes], ReadEvent | None]] = {
     "prediction": read_plain_prediction,
+    "half": read_plain_prediction,
     "outcome": read_plain_outcome,
 }
 _INSTANT_OF: dict[EventKind, str] = {
     "prediction": "predicted_at",
+    "half": "predicted_at",
+    "inputs": "at",
     "outcome": "observed_at",
     "control": "at",
 }
+_ANSWERS = frozenset[EventKind](("prediction", "half"))
 
 
 def accept(
@@ -67,7 +78,7 @@ def accept(
         if plain is not None:
             model_id, at_ms, payload = plain
             logged_at = at_ms if raw.logged_at is None else raw.logged_at
-            return Accepted(raw.source, raw.offset, logged_at, model_id, at_ms, payload)
+            return Accepted(raw.source, raw.offset, logged_at, model_id, at_ms, payload, raw.item)
     if kind == "spec":
         return _accept_spec(raw, check_profile)
     if not value:
@@ -99,22 +110,101 @@ def accept_all(
     return accepted
 
 
+def accept_fields(raw: Raw, fields: dict[str, Any], max_payload_bytes: int) -> Accepted | Refused:
+    """Read an event that a map made of a record.
+
+    Parameters
+    ----------
+    raw
+        The record, with the kind and the number of the event.
+    fields
+        The fields of the event, without those that are absent.
+    max_payload_bytes
+        A larger event is refused.
+    """
+    try:
+        value = encode(fields)
+    except OverflowError:  # an integer of more than 64 bits, which JSON may hold
+        value = json.dumps(fields).encode()
+    if len(value) > max_payload_bytes:
+        detail = f"{len(value):,} bytes of an event; at most {max_payload_bytes:,} are taken"
+        return refuse(raw, "too_large", detail)
+    read_plain = _PLAIN.get(raw.source.kind)
+    # Numbers that are not finite have become null: they are missing, and counted.
+    if read_plain is not None and b"null" not in value:
+        plain = read_plain(value)
+        if plain is not None:
+            model_id, at_ms, payload = plain
+            logged_at = at_ms if raw.logged_at is None else raw.logged_at
+            return Accepted(raw.source, raw.offset, logged_at, model_id, at_ms, payload, raw.item)
+    try:
+        return _accept_tolerantly(raw, fields)
+    except ValidationError as error:
+        return with_model(refuse(raw, *explain(value, error)), value)
+
+
 def _accept_other(raw: Raw, value: bytes) -> Accepted | Refused:
     """Read a record that is not in the plain form, or is not a valid event."""
     kind = raw.source.kind
     try:
         event = _EVENT_OF[kind].__pydantic_validator__.validate_json(value)
-    except ValidationError as error:
-        return with_model(refuse(raw, *explain(value, error)), value)
-    at_ms = event.__dict__[_INSTANT_OF[kind]]
+    except ValidationError as strict:
+        wrong, given = strict, _object(value)
+        if given is not None:
+            try:
+                return _accept_tolerantly(raw, given)
+            except ValidationError as remaining:
+                wrong = remaining
+        return with_model(refuse(raw, *explain(value, wrong)), value)
+    return _accepted(
+        raw, event, unread_fields(value) if _is_without_features(kind, event) else None
+    )
+
+
+def _accept_tolerantly(raw: Raw, given: dict[str, Any]) -> Accepted:
+    """Read an event without its illegal optional fields (Rule 4).
+
+    Raises
+    ------
+    ValidationError
+        When it is no event even so.
+    """
+    kind = raw.source.kind
+    event, left_out = read_tolerantly(kind, _EVENT_OF[kind], given)
+    unread = unread_names(given) if _is_without_features(kind, event) else None
+    return _accepted(raw, event, unread, left_out)
+
+
+def _accepted(
+    raw: Raw, event: BaseModel, unread: dict[str, Any] | None, left_out: Sequence[str] = ()
+) -> Accepted:
+    kind = raw.source.kind
+    at_ms: int = event.__dict__[_INSTANT_OF[kind]]
     given = event.__pydantic_fields_set__
     kept = {name: v for name, v in event.__dict__.items() if name in given}
-    if kind == "prediction" and not kept.get("features"):
-        unread = unread_fields(value)
-        kept |= {} if unread is None else {UNREAD: unread}
-    payload = encode(kept)
+    if kind in _ANSWERS:
+        kept.setdefault("prediction", None)  # a call that failed has none
+    kept |= {} if unread is None else {UNREAD: unread}
+    kept |= {LEFT_OUT: left_out} if left_out else {}
     logged_at = at_ms if raw.logged_at is None else raw.logged_at
-    return Accepted(raw.source, raw.offset, logged_at, event.model_id, at_ms, payload)
+    model_id: str = event.__dict__["model_id"]
+    return Accepted(raw.source, raw.offset, logged_at, model_id, at_ms, encode(kept), raw.item)
+
+
+def _is_without_features(kind: EventKind, event: BaseModel) -> bool:
+    return kind == "prediction" and not event.__dict__["features"]
+
+
+def _object(value: bytes) -> dict[str, Any] | None:
+    """Return the fields of an object of JSON in UTF-8; None where the bytes are none.
+
+    Integers are read in full: different classes of 65 bits would become one double.
+    """
+    try:
+        given = json.loads(value.decode())
+    except (ValueError, RecursionError):
+        return None
+    return given if isinstance(given, dict) else None
 
 
 def _accept_spec(raw: Raw, check_profile: ProfileCheck) -> Accepted | Refused:

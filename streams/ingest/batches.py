@@ -130,6 +130,7 @@ def _encode(events: Sequence[Accepted], appended_at: int | None) -> tuple[bytes,
     sources = [event.source for event in events]
     index_of = {source: index for index, source in enumerate(dict.fromkeys(sources))}
     logged_at = [event.logged_at for event in events]
+    items = [event.item for event in events]
     batch = EventBatch(
         sources=tuple(index_of),
         source_index=[index_of[source] for source in sources],
@@ -137,5 +138,6 @@ def _encode(events: Sequence[Accepted], appended_at: int | None) -> tuple[bytes,
         logged_at=logged_at,
         payloads=[event.payload for event in events],
         appended_at=appended_at,
+        source_item=items if any(items) else None,
     )
     return encode_events(batch), max(logged_at)

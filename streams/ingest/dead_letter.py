@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from schemas.dead_letter import DeadLetter, Reason
 from schemas.event import EventKind
+from schemas.prediction import UNANSWERED
 from schemas.wire import MAX_NAME
 from streams.ingest.records import Accepted, Raw, Refused
 
@@ -109,18 +110,19 @@ def refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
     """Return a record as refused, with its dead letter."""
     value = raw.value or b""
     letter = DeadLetter(
-        dead_letter_id=f"{raw.source.name}/{raw.offset}",
+        dead_letter_id=f"{raw.source.name}/{raw.offset}" + (f"#{raw.item}" if raw.item else ""),
         reason=reason,
         detail=detail,
         topic=raw.source.topic,
         partition=raw.source.partition,
         offset=raw.offset,
+        item=raw.item,
         size=len(value),
         sha256=hashlib.sha256(value).hexdigest(),
         value=value[:SHOWN_BYTES].decode(errors="replace"),
         is_truncated=len(value) > SHOWN_BYTES,
     )
-    return Refused(raw.source, raw.offset, raw.logged_at or 0, letter)
+    return Refused(raw.source, raw.offset, raw.logged_at or 0, letter, item=raw.item)
 
 
 def with_model(refused: Refused, value: bytes) -> Refused:
@@ -135,7 +137,8 @@ def with_model(refused: Refused, value: bytes) -> Refused:
     fact = {"model_id": model_id, "refused": refused.source.kind, "reason": refused.letter.reason}
     source = msgspec.structs.replace(refused.source, kind="refused")
     at_ms = refused.logged_at
-    event = Accepted(source, refused.offset, at_ms, model_id, at_ms, orjson.dumps(fact))
+    payload = orjson.dumps(fact)
+    event = Accepted(source, refused.offset, at_ms, model_id, at_ms, payload, refused.item)
     return replace(refused, event=event)
 
 
@@ -152,6 +155,8 @@ def explain(value: bytes, error: ValidationError) -> tuple[Reason, str]:
         except UnicodeDecodeError as undecodable:
             return "not_utf8", f"not UTF-8 at byte {undecodable.start}"
         return "not_json", first["msg"]
+    if first["type"] == UNANSWERED:
+        return "invalid", f"prediction: {first['msg']}"
     field = ".".join(str(part) for part in first["loc"][:2])[:MAX_FIELD_SHOWN] or "the payload"
     top = str(first["loc"][0]) if first["loc"] else ""
     if top in _ALTERNATIVES and first["type"] != "missing":

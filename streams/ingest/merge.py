@@ -31,7 +31,13 @@ SETTLED = 0.1
 """Share of ``idle_s``: 100 ms at its default of 1 s, more than a producer's linger time."""
 MAX_HELD_BYTES = 256 * 1024 * 1024
 """Bytes of the payloads held: 1,024 payloads of the largest size."""
-_RANK: dict[EventKind, int] = {"spec": 0, "prediction": 1, "outcome": 2, "control": 3}
+_RANK: dict[EventKind, int] = {
+    "spec": 0,
+    "inputs": 1,
+    "prediction": 1,
+    "outcome": 2,
+    "control": 3,
+}
 _SELDOM = frozenset[EventKind](("spec", "control"))
 Item = Accepted | Refused
 _Order = tuple[int, Source]
@@ -69,6 +75,11 @@ class TimeMerge:
     def held(self, source: Source) -> int:
         """Return the number of events held of one source."""
         return len(self._held.get(source, ()))
+
+    def first_offset(self, source: Source) -> int | None:
+        """Return the offset of the first event held of a source; None where none is."""
+        held = self._held.get(source)
+        return held[0].offset if held else None
 
     def assign(self, sources: Iterable[Source], now_s: float) -> None:
         """Drop all events and start with these source partitions; each may have a backlog."""

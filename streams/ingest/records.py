@@ -20,6 +20,8 @@ class Raw(Struct, frozen=True, gc=False):
         The instant that the log will give it, in epoch milliseconds; None: the event's own.
     value, key
         Its bytes.
+    item
+        Number of the event among those of the record.
     """
 
     source: Source
@@ -27,6 +29,7 @@ class Raw(Struct, frozen=True, gc=False):
     logged_at: int | None
     value: bytes | None
     key: bytes | None = None
+    item: int = 0
 
 
 class Record(Protocol):
@@ -53,6 +56,8 @@ class Accepted(Struct, frozen=True, gc=False):
         Its own instant, in epoch milliseconds.
     payload
         The event as JSON, in the one form in which it stands in the log.
+    item
+        Its number among the events of its record.
     """
 
     source: Source
@@ -61,6 +66,7 @@ class Accepted(Struct, frozen=True, gc=False):
     model_id: str
     at_ms: int
     payload: bytes
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Refused:
     logged_at: int
     letter: DeadLetter
     event: Accepted | None = None
+    item: int = 0
 
     @property
     def at_ms(self) -> int:

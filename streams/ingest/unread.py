@@ -31,6 +31,11 @@ def unread_fields(value: bytes) -> dict[str, Any] | None:
         given = orjson.loads(value)
     except orjson.JSONDecodeError:  # pydantic reads a little more than orjson
         return None
+    return unread_names(given)
+
+
+def unread_names(given: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the same of a prediction that is decoded."""
     names = [name for name in given if name not in _KNOWN]
     if not names:
         return None

@@ -1,7 +1,7 @@
 """Everything known about one model: its events joined, its series monitored, its alerts raised.
 
 Rule 1. A model is monitored from its first event, without any configuration.
-Rule 2. An event is taken once: a source offset at or below the mark of its source is a repetition.
+Rule 2. An event is taken once: a position at or below the mark of its source is a repetition.
 Rule 3. How the log is cut into records changes nothing but the evidence, and how many are applied
         at once changes nothing: `streams.model.pending` is the only way to the series and their
         alerts.
@@ -37,6 +37,7 @@ from streams.change import Figures
 from streams.clock import NEVER_MS
 from streams.codec import StateVersionError, decode, encode, failure_of
 from streams.emission import Arrival, Emission, EventRow, Place
+from streams.ingest.tolerance import LEFT_OUT
 from streams.ingest.unread import UNREAD
 from streams.join.outcome_join import (
     ChunkName,
@@ -123,20 +124,31 @@ class ModelMonitor:
     def _publish_one(self, transition: Transition, row: EventRow) -> None:
         self._publication.publish(transition, row, self._indexes)
 
-    def ingest(self, arrivals: Sequence[Arrival]) -> list[Emission]:
+    def ingest(
+        self, arrivals: Sequence[Arrival], *, is_any_left_out: bool = True
+    ) -> list[Emission]:
         """Take in events of the model, in log order; return the emissions so far, in event order.
 
         Their values wait until `evaluate`, or until too many do; so do their emissions (Rule 11).
+
+        Parameters
+        ----------
+        arrivals
+            The events.
+        is_any_left_out
+            Whether ingest may have left out a field of one of them.
         """
         if self._quarantine is not None:
             return self._ingest_quarantined(arrivals)
         marks = self._high_water
         for arrival in arrivals:
-            source, offset, kind = arrival.source, arrival.source_offset, arrival.kind
-            if offset <= marks.get(source, -1):
+            source, position, kind = arrival.source, arrival.position, arrival.kind
+            if position <= marks.get(source, -1):
                 self.counts.repeated_events += 1
                 continue
-            marks[source] = offset
+            marks[source] = position
+            if is_any_left_out and LEFT_OUT in arrival.event:
+                self.counts.on_left_out(arrival.event[LEFT_OUT])
             # In a backlog, dozens share a millisecond.
             if arrival.logged_at > self._now_ms and kind not in OUT_OF_BAND:
                 self._pass_time(arrival)

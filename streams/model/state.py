@@ -1,5 +1,7 @@
 """The stored state of one model."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from schemas.model_spec import ModelSpec
@@ -17,7 +19,7 @@ from streams.traffic.traffic import TrafficMonitor
 
 
 class ModelCounts(Machine):
-    """Counts of a model beside those of its join."""
+    """Counts of a model beside those of its join; ``left_out`` is by field."""
 
     repeated_events: int = 0
     refused_specs: int = 0
@@ -26,6 +28,12 @@ class ModelCounts(Machine):
     predictions: int = 0
     labelled: int = 0
     lost_events: int = 0
+    left_out: dict[str, int] = {}
+
+    def on_left_out(self, fields: Iterable[str]) -> None:
+        """Count an event of which ingest left out these fields, or a part of them."""
+        for name in fields:
+            self.left_out[name] = self.left_out.get(name, 0) + 1
 
 
 class ModelState(Machine):
@@ -42,7 +50,7 @@ class ModelState(Machine):
     condition_alerts, writer, indexes
         Its alerts about the arrival of events, its open alerts, its rows in time and log.
     high_water
-        The last offset of each source.
+        The position of the last event of each source.
     now_ms, behind_ms
         Its clock, and how much later than that the last event was appended.
     version

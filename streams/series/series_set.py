@@ -181,8 +181,15 @@ class SeriesSet:
         ended = {series for name in REGRESSION_SERIES for series in self._drop(name)}
         return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
 
-    def compare(self, prediction: Answer, outcome: Answer) -> tuple[bool | None, float | None]:
-        """Return (is_error, error): the first for classes, the second for a regression."""
+    def compare(
+        self, prediction: Answer | None, outcome: Answer
+    ) -> tuple[bool | None, float | None]:
+        """Return (is_error, error): the first for classes, the second for a regression.
+
+        Both are None where the call of the model failed and there is no answer.
+        """
+        if prediction is None:
+            return None, None
         if not self.state.is_regression:
             return prediction != outcome, None
         if isinstance(prediction, str) or isinstance(outcome, str):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -25,12 +26,41 @@ class BadInput:
     value: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Tolerated:
+    """A payload that is taken without the part that is not legal.
+
+    ``left_out`` is the field that lacks it; None where nothing does.
+    """
+
+    says: str
+    kind: EventKind
+    left_out: str | None
+    value: bytes
+
+
 def bad_inputs() -> list[BadInput]:
-    """Read the corpus."""
-    return [_read(line) for line in _FILE.read_bytes().splitlines()]
+    """Read the inputs that are refused."""
+    return [
+        BadInput(entry["says"], entry["kind"], entry["reason"], entry["field"], _value(entry))
+        for entry in _entries()
+        if "reason" in entry
+    ]
 
 
-def _read(line: bytes) -> BadInput:
-    entry = orjson.loads(line)
-    value = bytes.fromhex(entry["hex"]) if "hex" in entry else entry["text"].encode()
-    return BadInput(entry["says"], entry["kind"], entry["reason"], entry["field"], value)
+def tolerated_inputs() -> list[Tolerated]:
+    """Read the inputs that are taken although something in them is not legal."""
+    return [
+        Tolerated(entry["says"], entry["kind"], entry["left_out"], _value(entry))
+        for entry in _entries()
+        if "left_out" in entry
+    ]
+
+
+def _entries() -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in _FILE.read_bytes().splitlines()]
+
+
+def _value(entry: dict[str, Any]) -> bytes:
+    given: str = entry.get("hex") or entry["text"]
+    return bytes.fromhex(given) if "hex" in entry else given.encode()

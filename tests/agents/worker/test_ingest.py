@@ -250,10 +250,12 @@ def test_a_fetch_without_records_is_passed_over() -> None:
     desk.take(fetch_of(PREDICTIONS, values(1)))
     desk.clock.now_s += COMMIT_EVERY_S
     desk.take(Fetch(*PREDICTIONS, [], 1, 5, 5))
+    passed_over = desk.partitions.committed()
     desk.clock.now_s += COMMIT_EVERY_S
     desk.take(fetch_of(PREDICTIONS, values(1), start=5))
 
     assert desk.offsets() == [0, 5]
+    assert passed_over == {PREDICTIONS: 5}
     assert desk.partitions.committed() == {PREDICTIONS: 6}
 
 

@@ -98,7 +98,7 @@ def test_the_detail_of_a_dead_letter_never_holds_the_value(bad: BadInput) -> Non
 
 
 def test_the_corpus_would_notice_a_detail_that_holds_the_value() -> None:
-    assert sum(MARK.encode() in bad.value for bad in CORPUS) >= 15
+    assert sum(MARK.encode() in bad.value for bad in CORPUS) >= 10
 
 
 def test_a_record_without_a_value_is_refused_as_empty() -> None:
@@ -122,7 +122,7 @@ def test_an_instant_in_another_unit_is_refused_with_the_remedy(
     assert remedy in refused(raw(prediction(predicted_at=instant))).letter.detail
 
 
-@pytest.mark.parametrize("field", ["prediction_id", "model_id", "predicted_at", "prediction"])
+@pytest.mark.parametrize("field", ["prediction_id", "model_id", "predicted_at"])
 def test_a_field_that_is_missing_is_said_to_be_required(field: str) -> None:
     event = orjson.loads(prediction())
     del event[field]

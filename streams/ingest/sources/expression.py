@@ -1,0 +1,213 @@
+"""Expressions of a map: JMESPath over one record, checked and compiled at start.
+
+Rule 1. A mistake is found at start: an unknown function, a wrong number of arguments, a name that
+        is no part of a record.
+Rule 2. Paths, literals, lists and calls are compiled to closures; the rest of JMESPath is left to
+        its own interpreter. Both give the same value.
+"""
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError, ParseError
+from jmespath.visitor import Options, TreeInterpreter
+
+from streams.ingest.sources.functions import OURS, FunctionError, MapFunctions
+
+PARTS = ("value", "headers", "key", "topic", "partition", "offset", "timestamp")
+"""Parts of a record, by which an expression begins."""
+OF_EACH = ("item", "index")
+"""Beside them, where a source has ``each``."""
+Scope = dict[str, Any]
+Read = Callable[[Any], Any]
+_FUNCTIONS = MapFunctions()
+_INTERPRETER = TreeInterpreter(Options(custom_functions=_FUNCTIONS))
+_LEFT_FIRST = frozenset(
+    ("subexpression", "pipe", "projection", "value_projection", "filter_projection")
+)
+"""Nodes whose children but the first are read from the result of the one before."""
+_NUMBER = "NUMBER"
+"""JMESPath's name of a number among the parts of its grammar."""
+_WORDS = {"true": "`true`", "false": "`false`"}
+
+
+class ExpressionError(ValueError):
+    """A mistake in an expression. The message names the remedy."""
+
+
+def compile_expression(text: str, *, has_each: bool) -> Read:
+    """Return a function of a scope that gives the value of an expression.
+
+    Parameters
+    ----------
+    text
+        The expression.
+    has_each
+        Whether ``item`` and ``index`` are known.
+
+    Raises
+    ------
+    ExpressionError
+        When it is no expression, or names what does not exist.
+
+    Examples
+    --------
+    >>> compile_expression("value.after.id", has_each=False)({"value": {"after": {"id": 7}}})
+    7
+    """
+    try:
+        node: Node = jmespath.compile(text).parsed
+    except JMESPathError as error:
+        raise ExpressionError(_syntax(text, error)) from None
+    _check(node, (*PARTS, *OF_EACH) if has_each else PARTS, is_at_root=True)
+    return _compiled(node)
+
+
+def evaluate(read: Read, scope: Scope) -> Any:
+    """Return the value of a compiled expression.
+
+    Raises
+    ------
+    FunctionError
+        When a function is given a value that it cannot take.
+    """
+    try:
+        return read(scope)
+    except JMESPathError as error:
+        # Its message holds the value.
+        name = getattr(error, "function_name", None)
+        says = f"{name} cannot take such a value" if name else "it cannot be computed"
+        raise FunctionError(says=says) from None
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        if isinstance(error, FunctionError):
+            raise
+        raise FunctionError(says="it cannot be computed") from None
+
+
+Node = Any
+
+
+def _syntax(text: str, error: JMESPathError) -> str:
+    if not text.strip():
+        return "the expression is empty"
+    if getattr(error, "token_type", None) == _NUMBER:
+        return f"a number stands in backquotes: `{getattr(error, 'token_value', '')}`"
+    where = f" at character {error.lex_position + 1}" if isinstance(error, ParseError) else ""
+    return f"it is no JMESPath{where}; constants of text stand in single quotes: 'loan'"
+
+
+def _check(node: Node, parts: tuple[str, ...], *, is_at_root: bool) -> None:
+    """Refuse names that do not exist (Rule 1)."""
+    kind, children = node["type"], node["children"]
+    if kind == "field" and is_at_root:
+        _check_part(node["value"], parts)
+    elif kind == "function_expression":
+        _check_call(node["value"], len(children))
+    elif kind == "expref":
+        is_at_root = False
+    for place, child in enumerate(children):
+        is_left = kind not in _LEFT_FIRST or place == 0
+        _check(child, parts, is_at_root=is_at_root and is_left)
+
+
+def _check_part(name: str, parts: tuple[str, ...]) -> None:
+    if name in parts or name == "null":  # JMESPath reads null as a field that no record has
+        return
+    if name in _WORDS:
+        raise ExpressionError(f"{name} stands in backquotes: {_WORDS[name]}")
+    if name in OF_EACH:
+        raise ExpressionError(f"{name} exists only in a source with `each`")
+    near = difflib.get_close_matches(name, parts, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"text stands in single quotes: '{name}'"
+    raise ExpressionError(f"{name} is no part of a record ({', '.join(parts)}); {hint}")
+
+
+def _check_call(name: str, count: int) -> None:
+    known: dict[str, Any] = MapFunctions.FUNCTION_TABLE
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"ours are {', '.join(OURS)}"
+        raise ExpressionError(f"{name} is no function; {hint}")
+    signature = known[name]["signature"]
+    is_open = bool(signature) and signature[-1].get("variadic", False)
+    if count < len(signature) or (count > len(signature) and not is_open):
+        least = "at least " if is_open else ""
+        raise ExpressionError(f"{name} takes {least}{len(signature)} arguments, not {count}")
+
+
+def _compiled(node: Node) -> Read:
+    """Return a function of the current value that gives the value of a node (Rule 2)."""
+    kind, value = node["type"], node.get("value")
+    parts = [_compiled(child) for child in node["children"]]
+    match kind:
+        case "field":
+            read = _field(value)
+        case "literal":
+            read = _constant(value)
+        case "subexpression" | "index_expression":
+            read = _path(parts)
+        case "index":
+            read = _item(value)
+        case "multi_select_list":
+            read = _list(parts)
+        case "function_expression":
+            read = _call(value, parts)
+        case _:
+            return lambda given: _INTERPRETER.visit(node, given)
+    return read
+
+
+def _constant(value: Any) -> Read:
+    return lambda _: value
+
+
+def _list(parts: list[Read]) -> Read:
+    return lambda given: None if given is None else [read(given) for read in parts]
+
+
+def _field(name: str) -> Read:
+    return lambda given: given.get(name) if type(given) is dict else None
+
+
+def _item(place: int) -> Read:
+    def read(given: Any) -> Any:
+        if type(given) is list and -len(given) <= place < len(given):
+            return given[place]
+        return None
+
+    return read
+
+
+def _path(steps: list[Read]) -> Read:
+    if len(steps) == 2:
+        first, second = steps
+        return lambda given: second(first(given))
+
+    def read_steps(given: Any) -> Any:
+        for step in steps:
+            given = step(given)
+        return given
+
+    return read_steps
+
+
+def _call(name: str, arguments: list[Read]) -> Read:
+    arity, ours = OURS.get(name, (0, None))
+    if ours is None:
+        return lambda given: _FUNCTIONS.call_function(name, [read(given) for read in arguments])
+    if arity == 1:
+        only = arguments[0]
+
+        def read_one(given: Any) -> Any:
+            value = only(given)
+            return None if value is None else ours(value)
+
+        return read_one
+
+    def read_all(given: Any) -> Any:
+        values = [read(given) for read in arguments]
+        return None if values[0] is None else ours(*values)
+
+    return read_all

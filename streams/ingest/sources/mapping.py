@@ -1,0 +1,215 @@
+"""Records of a mapped topic as events: decoded, mapped, checked as any other input.
+
+Rule 1. Of the sources of a topic, the first one of each kind whose ``when`` holds takes a record:
+        one that holds a prediction and its truth becomes both.
+Rule 2. A record that none takes is skipped and counted: it is no mistake. So is one without a
+        value: a tombstone.
+Rule 3. A record that a source takes becomes events, or dead letters with the field that is wrong.
+        Its events are numbered in their order: source, offset and number name an event.
+Rule 4. An event without an instant of its own has the record's.
+Rule 5. A prediction without features, where another source gives inputs, waits for these in the
+        monitor: it is a half.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from schemas.event import MAX_ITEMS, EventKind, Source
+from schemas.topics import MAX_RECORD_BYTES
+from streams.ingest.accept import accept_fields
+from streams.ingest.dead_letter import refuse
+from streams.ingest.records import Accepted, Raw, Record, Refused
+from streams.ingest.sources.decode import DecodeError, SchemaOf, decode, no_registry
+from streams.ingest.sources.expression import Read, Scope, evaluate
+from streams.ingest.sources.functions import FunctionError
+from streams.ingest.sources.source_map import INSTANT_OF, SourceMap, TopicSources
+from streams.ingest.tolerance import IDS, id_text
+
+Item = Accepted | Refused
+_EMPTY: tuple[Any, ...] = ("", [], {})
+"""Beside null and false, the values that JMESPath takes for false."""
+
+
+class MappedEvent(NamedTuple):
+    """An event as a map gives it, before it is checked.
+
+    Parameters
+    ----------
+    kind
+        Its kind in the log.
+    fields
+        Its fields.
+    mistake
+        The field that cannot be computed, and why; None where all can.
+    """
+
+    kind: EventKind
+    fields: dict[str, Any]
+    mistake: str | None = None
+
+
+class MappedTopic:
+    """The sources of one topic at work.
+
+    Parameters
+    ----------
+    sources
+        The sources.
+    halves
+        Whether predictions without features wait for these (Rule 5).
+    max_payload_bytes
+        Size of an event above which it is refused.
+    schema_of
+        Gives a schema of the registry.
+
+    Attributes
+    ----------
+    skipped
+        Records that no source took.
+    """
+
+    def __init__(
+        self,
+        sources: TopicSources,
+        *,
+        halves: bool,
+        max_payload_bytes: int,
+        schema_of: SchemaOf = no_registry,
+    ) -> None:
+        self.sources = sources
+        self.skipped = 0
+        self._halves = halves
+        self._max_payload_bytes = max_payload_bytes
+        self._schema_of = schema_of
+
+    def accept_all(self, source: Source, records: Iterable[Record], now_ms: int) -> list[Item]:
+        """Read the records that a fetch returned of one partition; see `accept_all` of ingest."""
+        items: list[Item] = []
+        for record in records:
+            items += self.accept(source, record, now_ms)
+        return items
+
+    def accept(self, source: Source, record: Record, now_ms: int | None) -> list[Item]:
+        """Read one record: its events and its dead letters, in their order; empty: skipped.
+
+        Parameters
+        ----------
+        source
+            Its partition.
+        record
+            The record.
+        now_ms
+            The clock, in epoch milliseconds; None where there is none, as in a recorded file.
+        """
+        at_ms = record.timestamp if record.timestamp >= 0 else None
+        logged_at = at_ms if now_ms is None else now_ms if at_ms is None else min(at_ms, now_ms)
+        raw = Raw(source, record.offset, logged_at, record.value, record.key)
+        if record.value is None:
+            self.skipped += 1
+            return []
+        try:
+            events = self.events(record)
+        except DecodeError as error:
+            return [refuse(raw, error.reason, str(error))]
+        self.skipped += not events
+        if len(events) > MAX_ITEMS:
+            detail = f"{len(events):,} events in one record; at most {MAX_ITEMS:,} are taken"
+            return [refuse(raw, "too_large", detail)]
+        return [self._checked(raw, event, place) for place, event in enumerate(events)]
+
+    def events(self, record: Record) -> list[MappedEvent]:
+        """Return what a record becomes, unchecked.
+
+        Raises
+        ------
+        DecodeError
+            When its bytes have another form than the source says.
+        """
+        value = record.value
+        if len(value) > MAX_RECORD_BYTES:
+            detail = f"{len(value):,} bytes; at most {MAX_RECORD_BYTES:,} are taken"
+            raise DecodeError(reason="too_large", detail=detail)
+        headers = _headers(getattr(record, "headers", ()))
+        decoded, headers = decode(self.sources.decode, value, headers, self._schema_of)
+        scope: Scope = {
+            "value": decoded,
+            "headers": headers,
+            "key": _text(record.key),
+            "topic": self.sources.topic,
+            "partition": getattr(record, "partition", 0),
+            "offset": record.offset,
+            "timestamp": record.timestamp if record.timestamp >= 0 else None,
+        }
+        found: list[MappedEvent] = []
+        taken: set[str] = set()
+        for source in self.sources.maps:
+            if source.kind not in taken and (source.when is None or _holds(source.when, scope)):
+                taken.add(source.kind)
+                found += self._mapped(source, scope)
+        return found
+
+    def _mapped(self, source: SourceMap, scope: Scope) -> Iterator[MappedEvent]:
+        kind: EventKind = source.kind
+        if kind == "prediction" and self._halves and not source.maps_features:
+            kind = "half"
+        if source.each is None:
+            yield _event(source, kind, scope)
+            return
+        try:
+            items = evaluate(source.each, scope)
+        except FunctionError as error:
+            items, why = None, str(error)
+        else:
+            why = "it gives no list"
+        if not isinstance(items, list):
+            yield MappedEvent(kind, {}, f"sources[{source.place}].each: {why}")
+            return
+        for index, item in enumerate(items):
+            yield _event(source, kind, scope | {"item": item, "index": index})
+
+    def _checked(self, raw: Raw, event: MappedEvent, place: int) -> Item:
+        of_event = replace(raw, source=replace(raw.source, kind=event.kind), item=place)
+        if event.mistake is not None:
+            return refuse(of_event, "invalid", event.mistake)
+        return accept_fields(of_event, event.fields, self._max_payload_bytes)
+
+
+def _event(source: SourceMap, kind: EventKind, scope: Scope) -> MappedEvent:
+    fields: dict[str, Any] = {}
+    for name, read in source.fields:
+        try:
+            given = evaluate(read, scope)
+        except FunctionError as error:
+            return MappedEvent(kind, fields, f"{name}: {error}")
+        if given is not None:
+            fields[name] = id_text(given) if name in IDS else given
+    if not source.has_instant:  # Rule 4
+        at_ms = scope["timestamp"]
+        if at_ms is None:
+            instant = INSTANT_OF[source.kind]
+            return MappedEvent(
+                kind,
+                fields,
+                f"{instant}: the map leaves it to the record's time, and the record has none",
+            )
+        fields[INSTANT_OF[source.kind]] = at_ms
+    return MappedEvent(kind, fields)
+
+
+def _holds(when: Read, scope: Scope) -> bool:
+    """Return whether a condition holds; one that cannot be computed does not."""
+    try:
+        found = evaluate(when, scope)
+    except FunctionError:
+        return False
+    return found is not None and found is not False and found not in _EMPTY
+
+
+def _headers(given: Sequence[tuple[str, bytes | None]]) -> dict[str, Any]:
+    return {name: _text(value) for name, value in given}
+
+
+def _text(given: bytes | None) -> str | None:
+    return None if given is None else given.decode(errors="replace")
