@@ -15,11 +15,13 @@ from schemas.alert import Acknowledgement, Alert, CategoryShare, Evidence, Moved
 from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.feedback import Feedback, LabelledRange
+from schemas.inputs import Inputs
 from schemas.labelled import Labelled, LogPosition
 from schemas.metric import Metric, ReliabilityBin, Spread
 from schemas.model_spec import (
     AlertRules,
     FeatureRules,
+    InputsRules,
     MetricRules,
     ModelSpec,
     OutcomeRules,
@@ -36,6 +38,7 @@ Schema = dict[str, Any]
 INPUTS: dict[str, type[BaseModel]] = {
     "prediction": Prediction,
     "outcome": Outcome,
+    "inputs": Inputs,
     "control": Control,
     "model_spec": ModelSpec,
 }
@@ -57,6 +60,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "position": LogPosition,
     "feature_rules": FeatureRules,
     "outcome_rules": OutcomeRules,
+    "inputs_rules": InputsRules,
     "reference_rules": ReferenceRules,
     "series_profile": SeriesProfile,
     "metric_rules": MetricRules,

@@ -104,6 +104,18 @@ class ReferenceRules(Wire):
     )
 
 
+class InputsRules(Wire):
+    """Limits of the wait for inputs, where they come in records of their own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wait_s: Annotated[float, Field(ge=0, le=LONGEST_S)] = Field(
+        default=600.0,
+        description="Seconds of log time a prediction waits for its inputs, and inputs for their "
+        "prediction; it then goes on without features.",
+    )
+
+
 class AlertRules(Wire):
     """When the model's alerts fire, and how often they are repeated."""
 
@@ -160,6 +172,9 @@ class ModelSpec(Wire):
         default=ReferenceRules(), description="The reference that the model is compared with."
     )
     outcome: OutcomeRules = Field(default=OutcomeRules(), description="The wait for outcomes.")
+    inputs: InputsRules = Field(
+        default=InputsRules(), description="The wait for inputs that come apart."
+    )
     alerts: AlertRules = Field(default=AlertRules(), description="Firing and repetition of alerts.")
     metrics: MetricRules | None = Field(
         default=None, description="Figures by hour or day, on `metrics`; null: none."
@@ -196,6 +211,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
     parents: dict[str, type[Wire]] = {
         "features": FeatureRules,
         "outcome": OutcomeRules,
+        "inputs": InputsRules,
         "reference": ReferenceRules,
         "alerts": AlertRules,
         "metrics": MetricRules,

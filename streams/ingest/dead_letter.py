@@ -28,8 +28,12 @@ _ALTERNATIVES = {
     "outcome": _ANSWER,
     "features": f"an object of at most 1,000 named values, each {_ANSWER}, or null",
 }
-_OF_MODELS = frozenset[EventKind](("prediction", "outcome"))
-"""Kinds of which a refusal is an event of the model, too."""
+_OF_MODELS: dict[EventKind, EventKind] = {
+    "prediction": "prediction",
+    "half": "prediction",
+    "outcome": "outcome",
+}
+"""Kinds of which a refusal is an event of the model, too, and the kind that is refused then."""
 
 
 class TooManyRefusedError(Exception):
@@ -134,7 +138,8 @@ def with_model(refused: Refused, value: bytes) -> Refused:
     model_id = given.get("model_id") if isinstance(given, dict) else None
     if refused.source.kind not in _OF_MODELS or not _is_id(model_id):
         return refused
-    fact = {"model_id": model_id, "refused": refused.source.kind, "reason": refused.letter.reason}
+    kind = _OF_MODELS[refused.source.kind]
+    fact = {"model_id": model_id, "refused": kind, "reason": refused.letter.reason}
     source = msgspec.structs.replace(refused.source, kind="refused")
     at_ms = refused.logged_at
     payload = orjson.dumps(fact)

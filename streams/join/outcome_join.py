@@ -20,10 +20,11 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from streams.emission import Arrival
+from streams.join.halves import Half, Halves, HalvesState, read_half
 from streams.join.joined_ids import JoinedIds, JoinedState
 from streams.join.waiting_room import KeptRoom, RoomState, WaitingRoom
 from streams.values import Answer
@@ -45,6 +46,8 @@ class JoinSpec:
         Seconds of log time an event waits for its other half.
     max_waiting
         Events held on each side, per model.
+    inputs_wait_s
+        Seconds of log time a prediction waits for its inputs where they come apart.
     remembered
         Joined ids known at least, so that a duplicate outcome is not taken for an orphan. The
         default covers the repetitions of a producer that retries.
@@ -52,6 +55,7 @@ class JoinSpec:
 
     wait_s: float
     max_waiting: int
+    inputs_wait_s: float = 600.0
     remembered: int = 10_000
 
     def __post_init__(self) -> None:
@@ -128,10 +132,11 @@ class JoinState(Struct, frozen=True, omit_defaults=True):
     outcomes: RoomState = RoomState()
     joined: JoinedState = JoinedState()
     held: RoomState = _NO_ROOM
+    halves: HalvesState = field(default_factory=HalvesState)
 
 
 _payload_of = attrgetter("payload")
-_HELD_FIELDS = ("offset", "place", "source", "source_offset", "logged_at", "kind", "appended_at")
+_HELD_FIELDS = ("offset", "place", "source", "position", "logged_at", "kind", "appended_at")
 
 
 class OutcomeJoin:
@@ -146,6 +151,8 @@ class OutcomeJoin:
     ----------
     counts
         The events by their fate. Read-only.
+    halves
+        Predictions and inputs that wait for each other.
     """
 
     def __init__(self, spec: JoinSpec) -> None:
@@ -155,6 +162,7 @@ class OutcomeJoin:
         self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting, _payload_of)
         self._joined = JoinedIds(spec.remembered)
         self._held: WaitingRoom[Arrival] | None = None  # few models are ever quarantined
+        self.halves = Halves(spec.inputs_wait_s, spec.max_waiting)
         self.counts = JoinCounts()
 
     @property
@@ -163,11 +171,18 @@ class OutcomeJoin:
         return len(self._predictions)
 
     def is_known(self, prediction_id: str) -> bool:
-        """Return whether a prediction of this id has arrived before; count it if so (Rule 3)."""
+        """Return whether a prediction of this id has arrived before; count it if so (Rule 3).
+
+        Halves that wait are not among them.
+        """
         if prediction_id in self._predictions.chunk_of or prediction_id in self._joined.answers:
             self.counts.duplicate_predictions += 1
             return True
         return False
+
+    def has_met(self, prediction_id: str) -> bool:
+        """Return whether a prediction of this id has arrived before; count nothing."""
+        return prediction_id in self._predictions.chunk_of or prediction_id in self._joined.answers
 
     def on_prediction(
         self, prediction_id: str, prediction: WaitingPrediction, now_ms: int
@@ -217,6 +232,7 @@ class OutcomeJoin:
 
     def clear(self) -> None:
         """Forget all waiting events and joined ids; the counts stay."""
+        self.halves.clear()
         for room in self._rooms().values():
             room.clear()
 
@@ -229,7 +245,7 @@ class OutcomeJoin:
         """Hold an event of a quarantined model; return the number of older ones given up for it."""
         if self._held is None:
             self._held = WaitingRoom(HELD_AT_MOST, _payload_of)
-        key = f"{arrival.source}/{arrival.source_offset}"
+        key = f"{arrival.source}/{arrival.position}"
         return self._held.put(key, arrival.logged_at, replace(arrival, event={}))
 
     def release(self) -> list[Arrival]:
@@ -257,6 +273,7 @@ class OutcomeJoin:
             self._outcomes.snapshot(_payload),
             self._joined.snapshot(),
             held if held.last_number or held.open_count else _NO_ROOM,
+            self.halves.snapshot(),
         )
 
     def unstored(self) -> dict[ChunkName, bytes]:
@@ -265,6 +282,8 @@ class OutcomeJoin:
             "predictions": self._predictions.unstored(_payload),
             "outcomes": self._outcomes.unstored(_payload),
             "joined": self._joined.unstored(),
+            "halves": self.halves.halves.unstored(_payload),
+            "inputs": self.halves.inputs.unstored(_payload),
         }
         if self._held is not None:
             rooms["held"] = self._held.unstored(_held_line)
@@ -337,6 +356,19 @@ class OutcomeJoin:
                 _read_held,
                 _payload_of,
             )
+        halves, inputs = (
+            WaitingRoom.restore(
+                spec.max_waiting,
+                room,
+                lambda number, name=name: chunks((name, number)),  # type: ignore[misc]
+                read_half,
+                _payload_of,
+            )
+            for name, room in (("halves", state.halves.halves), ("inputs", state.halves.inputs))
+        )
+        join.halves = Halves.restore(
+            spec.inputs_wait_s, spec.max_waiting, state.halves, (halves, inputs)
+        )
         return join
 
     def _rooms(self) -> dict[str, WaitingRoom[Any] | JoinedIds]:
@@ -344,11 +376,13 @@ class OutcomeJoin:
             "predictions": self._predictions,
             "outcomes": self._outcomes,
             "joined": self._joined,
+            "halves": self.halves.halves,
+            "inputs": self.halves.inputs,
         }
         return rooms if self._held is None else {**rooms, "held": self._held}
 
 
-def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome) -> bytes:
+def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome | Half) -> bytes:
     return waiting.payload
 
 
@@ -372,4 +406,4 @@ def _held_line(_: str, arrival: Arrival) -> bytes:
 def _read_held(line: bytes) -> tuple[str, Arrival]:
     fields = orjson.loads(line)
     arrival = Arrival(**{**fields, "payload": fields["payload"].encode(), "event": {}})
-    return f"{arrival.source}/{arrival.source_offset}", arrival
+    return f"{arrival.source}/{arrival.position}", arrival

@@ -17,6 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from schemas.wire import MAX_NAME
 from streams.clock import NEVER_MS
 from streams.join.chunk import SealedChunk, entries_of, lines_of
 
@@ -203,7 +204,7 @@ class WaitingRoom(Generic[T]):
         """Remove every entry that arrived before an instant; return their number."""
         expired = 0
         while self.oldest_ms < before_ms:
-            front = self._front()
+            front = self.front()
             if front is None:
                 self.oldest_ms = NEVER_MS
                 break
@@ -314,7 +315,12 @@ class WaitingRoom(Generic[T]):
             yield chunk
             chunk = chunk.after
 
-    def _front(self) -> tuple[str, tuple[int, int, T]] | None:
+    def is_full_for(self, size: int) -> bool:
+        """Tell whether an entry of so many bytes pushes out another one."""
+        return bool(self.chunk_of) and self._bytes + size + MAX_NAME > ROOM_BYTES
+
+    def front(self) -> tuple[str, tuple[int, int, T]] | None:
+        """Return the first entry: its key, its place, its instant and its value."""
         chunk: _Chunk[T] | None = self._first
         while chunk is not None:
             for front in chunk.entries.items():

@@ -25,11 +25,12 @@ Rule 11. Nothing is returned for publication while values wait: an event whose v
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import orjson
 from msgspec.structs import replace
 
 from schemas.event import EventKind
 from schemas.fast import encode as encode_event
-from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules, SpecError, parse_spec
+from schemas.model_spec import AlertRules, ModelSpec, SpecError, parse_spec
 from streams.alert.record import AlertWriter, fingerprint_of
 from streams.alert.states import ConditionAlerts
 from streams.alert.transition import Transition
@@ -97,7 +98,7 @@ class ModelMonitor:
         self.partition = partition
         self.counts = ModelCounts()
         self.in_force = SpecInForce(spec)
-        self.join = OutcomeJoin(_join_spec(spec.outcome))
+        self.join = OutcomeJoin(_join_spec(spec))
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._labelled_topic = labelled_topic
         self._high_water: dict[str, int] = {}
@@ -184,8 +185,9 @@ class ModelMonitor:
             due_ms = min(due_ms, alerts.renewal_due_ms("predictions", "silence", self._rules()))
         if self._ledger is not None:
             due_ms = min(due_ms, self._ledger.due_ms)
-        late_ms = self._pending.as_read.late_tick_due_ms
-        return min(due_ms, alerts.settling_due_ms(), late_ms) + self._behind_ms
+        due_ms = min(due_ms, self._pending.as_read.late_tick_due_ms)
+        halves_ms = self.join.halves.first_due_ms()
+        return min(due_ms, alerts.settling_due_ms(), halves_ms) + self._behind_ms
 
     def on_tick(self, at: Place, tick_ms: int) -> list[Emission]:
         """Take in a tick that has a consequence (Rule 7); return the emissions."""
@@ -194,6 +196,7 @@ class ModelMonitor:
         self._on_conditions(conditions, at)
         self._settle_conditions(at)
         self._read_late(at)
+        self._go_on_without_inputs(at)
         self.join.advance(self._now_ms)
         self._publish_metrics(at)
         return self._taken()
@@ -226,6 +229,8 @@ class ModelMonitor:
         """Events of the log taken in, each once."""
         joined = self.join.counts
         seen = joined.predictions + joined.duplicate_predictions + joined.outcomes
+        halves = self.join.halves
+        seen += len(halves.halves) + halves.counts.removed_halves + halves.counts.inputs
         counts = self.counts
         refused = counts.refused_specs + counts.refused_controls
         unapplied = self.join.held_events + counts.lost_events
@@ -314,7 +319,7 @@ class ModelMonitor:
             raise StateVersionError(msg) from error
         spec = model.in_force.spec
         model.counts = state.counts
-        model.join = OutcomeJoin.restore(_join_spec(spec.outcome), state.join, chunks)
+        model.join = OutcomeJoin.restore(_join_spec(spec), state.join, chunks)
         model.traffic = state.traffic
         model._high_water = state.high_water
         model._now_ms = state.now_ms
@@ -344,6 +349,8 @@ class ModelMonitor:
             self._settle_conditions(arrival)
         if self._pending.as_read.late:
             self._read_late(arrival)
+        if self._now_ms >= self.join.halves.due_ms:
+            self._go_on_without_inputs(arrival)
         self.join.advance(self._now_ms)
         if self._ledger is not None:
             self._publish_metrics(arrival)
@@ -399,6 +406,56 @@ class ModelMonitor:
             if self._ledger is not None:
                 self._ledger.restart()
 
+    def _on_half(self, arrival: Arrival) -> None:
+        """Take in a prediction whose inputs come apart: it goes on when they are here."""
+        prediction_id, halves = arrival.event["prediction_id"], self.join.halves
+        if self.join.is_known(prediction_id):
+            return
+        if prediction_id in halves.halves.chunk_of:
+            self.join.counts.duplicate_predictions += 1
+            return
+        if not self.in_force.spec.inputs.wait_s and prediction_id not in halves.inputs.chunk_of:
+            halves.counts.without_inputs += 1
+            self._on_prediction(arrival)
+            return
+        if arrival.logged_at < self._now_ms:
+            self._behind_ms = max(0, arrival.appended_at - self._now_ms)
+        self._on_conditions(self.traffic.on_half(self.counts.predictions, self._now_ms), arrival)
+        for payload in halves.on_half(prediction_id, arrival.payload, self._now_ms):
+            self._go_on(payload, arrival)
+
+    def _on_inputs(self, arrival: Arrival) -> None:
+        prediction_id = arrival.event["prediction_id"]
+        is_late = self.join.has_met(prediction_id)
+        payload = self.join.halves.on_inputs(
+            prediction_id, arrival.payload, self._now_ms, is_late=is_late
+        )
+        if payload is not None:
+            self._go_on(payload, arrival)
+
+    def _go_on_without_inputs(self, at: Arrival | Place) -> None:
+        """Let predictions go on that have waited long enough for their inputs."""
+        for payload in self.join.halves.expired(self._now_ms):
+            self._go_on(payload, at)
+
+    def _go_on(self, payload: bytes, at: Arrival | Place) -> None:
+        """Take in a prediction that has waited for its inputs, at the event that ends its wait."""
+        now_ms = self._now_ms
+        event: dict[str, Any] = orjson.loads(payload)
+        self._on_prediction(
+            Arrival(
+                offset=at.offset,
+                place=at.place,
+                source="",
+                position=0,
+                logged_at=now_ms,
+                kind="prediction",
+                payload=payload,
+                event=event,
+                appended_at=now_ms + self._behind_ms,
+            )
+        )
+
     def _on_unread(self, arrival: Arrival) -> bytes:
         """Take in that nothing reads the fields of a prediction; return it without their names."""
         event = dict(arrival.event)
@@ -453,7 +510,13 @@ class ModelMonitor:
             self._publish(ended, self._row(arrival, self._now_ms))
 
     def _on_out_of_band(self, arrival: Arrival) -> None:
-        """Do as a person asks, between the rows before it and those after it (Rule 6)."""
+        """Take in what is neither a whole prediction nor an outcome; what people ask, by Rule 6."""
+        if arrival.kind == "half":
+            self._on_half(arrival)
+            return
+        if arrival.kind == "inputs":
+            self._on_inputs(arrival)
+            return
         if arrival.kind == "refused":
             refused: EventKind = arrival.event["refused"]
             counts = self.join.counts
@@ -495,7 +558,7 @@ class ModelMonitor:
             self.in_force.first,
             self._labelled_topic,
             self.partition,
-            snapshot=encode(self._state(OutcomeJoin(_join_spec(self.in_force.spec.outcome)))),
+            snapshot=encode(self._state(OutcomeJoin(_join_spec(self.in_force.spec)))),
             chunks=dict[ChunkName, bytes]().__getitem__,
         )
         copy._obey(arrival)
@@ -534,7 +597,10 @@ class ModelMonitor:
             return
         self.in_force.take(given)
         spec = self.in_force.spec
-        self.join.respec(_join_spec(spec.outcome))
+        self.join.respec(_join_spec(spec))
+        for payload in self.join.halves.respec(spec.inputs.wait_s, spec.outcome.max_waiting):
+            self._go_on(payload, arrival)
+        self._go_on_without_inputs(arrival)
         self.join.advance(self._now_ms)
         self.traffic.respec(spec.alert_budget, spec.outcome.wait_s)
         if self._ledger is not None:
@@ -554,7 +620,8 @@ class ModelMonitor:
         self.in_force.take(None)
         spec = self.in_force.spec
         self.join.clear()
-        self.join.respec(_join_spec(spec.outcome))
+        self.join.respec(_join_spec(spec))
+        self.join.halves.respec(spec.inputs.wait_s, spec.outcome.max_waiting)
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version = None
         if self._ledger is not None:
@@ -588,7 +655,7 @@ class ModelMonitor:
 
     def refuse(self, arrival: Arrival) -> None:
         """Pass over an event that the model cannot take, though it is quarantined."""
-        self._high_water[arrival.source] = arrival.source_offset
+        self._high_water[arrival.source] = arrival.position
         if arrival.kind == "spec":
             self.counts.refused_specs += 1
         elif arrival.kind == "control":
@@ -602,10 +669,10 @@ class ModelMonitor:
         for place, arrival in enumerate(arrivals):
             if self._quarantine is None:
                 return emissions + self.ingest(arrivals[place:])
-            if arrival.source_offset <= self._high_water.get(arrival.source, -1):
+            if arrival.position <= self._high_water.get(arrival.source, -1):
                 self.counts.repeated_events += 1
                 continue
-            self._high_water[arrival.source] = arrival.source_offset
+            self._high_water[arrival.source] = arrival.position
             if arrival.kind == "control" and self._is_about_quarantine(arrival):
                 emissions += self._on_quarantine_control(arrival, self._quarantine)
             elif arrival.kind == "spec" and arrival.event["spec"] is None:
@@ -690,8 +757,11 @@ class Restored(NamedTuple):
     offset: int
 
 
-def _join_spec(rules: OutcomeRules) -> JoinSpec:
-    return JoinSpec(wait_s=rules.wait_s, max_waiting=rules.max_waiting)
+def _join_spec(spec: ModelSpec) -> JoinSpec:
+    rules = spec.outcome
+    return JoinSpec(
+        wait_s=rules.wait_s, max_waiting=rules.max_waiting, inputs_wait_s=spec.inputs.wait_s
+    )
 
 
 def _top_score(event: dict[str, Any]) -> float | None:

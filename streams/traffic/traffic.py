@@ -144,9 +144,7 @@ class TrafficMonitor(Machine):
             return ()
         states: list[ConditionState] = []
         if ends:
-            self._outcomes.excuse(now_ms + round(1_000 * self.late.value_s))  # Rule 6
-            self.due_ms = 0
-            states.append(self._state_of("prediction_silence", now_ms))
+            states.append(self._end_silence(now_ms))
         if self._update_version(version, row):
             states.append(self._state_of("version", now_ms))
         if self._unread is not None and row >= self._unread.due_row:
@@ -161,6 +159,18 @@ class TrafficMonitor(Machine):
         states += self._on_valid("prediction", row, now_ms)
         self._set_due_rows()
         return states
+
+    def on_half(self, rows: int, now_ms: int) -> Sequence[ConditionState]:
+        """Take in that a prediction waits for its inputs: its service is not silent.
+
+        It is counted as a prediction when it goes on; ``rows`` have so far.
+        """
+        return (self._end_silence(now_ms),) if self._predictions.on_event(now_ms, rows) else ()
+
+    def _end_silence(self, now_ms: int) -> ConditionState:
+        self._outcomes.excuse(now_ms + round(1_000 * self.late.value_s))  # Rule 6
+        self.due_ms = 0
+        return self._state_of("prediction_silence", now_ms)
 
     def on_unread(self, row: int, names: str, now_ms: int) -> Sequence[ConditionState]:
         """Take in that a prediction has no features, but fields that nothing reads: ``names``."""

@@ -14,6 +14,8 @@ START_MS = 1_767_225_600_000
 
 PREDICTIONS = Source("prediction", "predictions", 0)
 OUTCOMES = Source("outcome", "outcomes", 0)
+HALVES = Source("half", "responses", 0)
+INPUTS = Source("inputs", "requests", 0)
 SPECS = Source("spec", "models", 0)
 CONTROLS = Source("control", "tidegauge.controls", 0)
 
@@ -44,6 +46,12 @@ def outcome(prediction_id: str = "p1", model_id: str = "m", **fields: object) ->
         "outcome": "yes",
     }
     return orjson.dumps(event | fields)
+
+
+def inputs(prediction_id: str = "p1", model_id: str = "m", **fields: object) -> bytes:
+    """Return the inputs of a prediction as JSON."""
+    event = {"prediction_id": prediction_id, "model_id": model_id, "at": START_MS}
+    return orjson.dumps(event | {"features": {"x": 1}} | fields)
 
 
 def spec(model_id: str = "m", **fields: object) -> bytes:

@@ -201,8 +201,8 @@ def _source(place: int, given: object) -> tuple[str, Encoding, SourceMap]:
 
 
 def _kind(where: str, given: object) -> MappedKind:
-    if given in {"report", "inputs"}:
-        msg = f"{where}.as: {given!r} is not read by this version; remove the source"
+    if given == "report":
+        msg = f"{where}.as: 'report' is not read by this version; remove the source"
         raise SourcesError(msg)
     for kind in get_args(MappedKind):
         if given == kind:
