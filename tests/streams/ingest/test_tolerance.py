@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from schemas.model_spec import ModelSpec
 from streams.ingest.accept import accept, accept_fields
 from streams.ingest.records import Accepted, Refused
 from tests.doubles.core import log_of, play, taken_in
@@ -127,7 +128,9 @@ def test_fields_that_were_left_out_are_counted_once_each() -> None:
 def test_a_failed_call_is_no_error_of_the_model_and_no_answer() -> None:
     failed = orjson.loads(prediction("p1", status="error"))
     del failed["prediction"]
-    played = play(log_of(taken_in([orjson.dumps(failed), outcome("p1")])))
+    spec = ModelSpec.model_validate({"metrics": {"every": "day"}})
+    values = [orjson.dumps(failed), outcome("p1")]
+    played = play(log_of(taken_in(values)), lambda _: spec)
 
     (row,) = played.of("labelled")
     assert (row["is_error"], row["error"], row["prediction"]["prediction"]) == (None, None, None)
