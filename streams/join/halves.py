@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 import orjson
-from msgspec import Struct, field
+from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.clock import NEVER_MS
 from streams.join.waiting_room import RoomState, WaitingRoom
@@ -43,12 +44,22 @@ class HalfCounts(Struct, omit_defaults=True):
     pushed_out_inputs: int = 0
 
 
-class HalvesState(Struct, omit_defaults=True):
-    """The stored state of `Halves`, without the content of its sealed chunks."""
+_NO_ROOM = RoomState()
 
-    counts: HalfCounts = field(default_factory=HalfCounts)
-    halves: RoomState = RoomState()
-    inputs: RoomState = RoomState()
+
+class HalvesState(Struct, frozen=True, omit_defaults=True):
+    """The stored state of `Halves`, without the content of its sealed chunks.
+
+    ``counts`` is None where no event has ever come.
+    """
+
+    counts: HalfCounts | None = None
+    halves: RoomState = _NO_ROOM
+    inputs: RoomState = _NO_ROOM
+
+
+NO_HALVES = HalvesState()
+"""The state where no event has ever come: as a default it is not stored."""
 
 
 _payload_of = attrgetter("payload")
@@ -152,8 +163,11 @@ class Halves:
 
     def snapshot(self) -> HalvesState:
         """Return the state without the content of the sealed chunks."""
-        counts = HalfCounts(**{name: getattr(self.counts, name) for name in _COUNTS})
-        return HalvesState(counts, self.halves.snapshot(_line), self.inputs.snapshot(_line))
+        if self.counts == _NO_COUNTS and not self.halves.last_number and not len(self.halves):
+            return NO_HALVES
+        return HalvesState(
+            replace(self.counts), self.halves.snapshot(_line), self.inputs.snapshot(_line)
+        )
 
     @classmethod
     def restore(
@@ -165,7 +179,8 @@ class Halves:
     ) -> "Halves":
         """Return the halves of a snapshot; ``rooms`` are those of halves and of inputs."""
         restored = cls(wait_s, capacity)
-        restored.counts = HalfCounts(**{name: getattr(state.counts, name) for name in _COUNTS})
+        if state.counts is not None:
+            restored.counts = replace(state.counts)
         restored.halves, restored.inputs = rooms
         restored.due_ms = 0 if len(restored.halves) or len(restored.inputs) else NEVER_MS
         return restored
@@ -179,7 +194,7 @@ class Halves:
             yield half.payload
 
 
-_COUNTS = HalfCounts.__struct_fields__
+_NO_COUNTS = HalfCounts()
 
 
 def _line(_: str, half: Half) -> bytes:

@@ -20,11 +20,11 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from streams.emission import Arrival
-from streams.join.halves import Half, Halves, HalvesState, read_half
+from streams.join.halves import NO_HALVES, Half, Halves, HalvesState, read_half
 from streams.join.joined_ids import JoinedIds, JoinedState
 from streams.join.waiting_room import KeptRoom, RoomState, WaitingRoom
 from streams.values import Answer
@@ -132,7 +132,7 @@ class JoinState(Struct, frozen=True, omit_defaults=True):
     outcomes: RoomState = RoomState()
     joined: JoinedState = JoinedState()
     held: RoomState = _NO_ROOM
-    halves: HalvesState = field(default_factory=HalvesState)
+    halves: HalvesState = NO_HALVES
 
 
 _payload_of = attrgetter("payload")
