@@ -205,13 +205,22 @@ class Monitor:
             step = Tick(Place(tick.offset, 0), tick.at_ms)
             if model_id in self._guards:
                 emissions += self._take_guarded(model_id, [step])
-                continue
-            try:
-                emissions += model.on_tick(*step)
-            except BaseException as error:
-                self._refuse_failed(model_id, error)
-                raise
+            else:
+                try:
+                    emissions += model.on_tick(*step)
+                except BaseException as error:
+                    self._refuse_failed(model_id, error)
+                    raise
+            self._note_waiting(model_id)
         return emissions
+
+    def _note_waiting(self, model_id: str) -> None:
+        """Note the values of predictions that a tick let go on without their inputs."""
+        model = self.models[model_id]
+        if model.has_waiting:
+            self._waiting_of.setdefault(model_id, 0)
+            if not model.is_young:
+                self._ready[model_id] = None
 
     def _take_guarded(self, model_id: str, steps: Sequence[Step]) -> list[Emission]:
         guard = self._guards[model_id]

@@ -209,6 +209,11 @@ class ModelMonitor:
         return self._publication.taken()
 
     @property
+    def has_waiting(self) -> bool:
+        """Whether values wait for `evaluate`."""
+        return len(self._pending) > 0
+
+    @property
     def is_young(self) -> bool:
         """Whether no series can have a reference yet, and so none can raise an alert."""
         is_given = bool(self.in_force.spec.reference.profile)

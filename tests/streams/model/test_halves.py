@@ -200,3 +200,10 @@ def test_how_the_log_is_cut_and_a_restart_anywhere_change_nothing(
         orjson.loads(value) | {"evidence": None}
         for value in play(log_of(events, 1)).bytes_of("labelled")
     ] == [orjson.loads(value) | {"evidence": None} for value in played.bytes_of("labelled")]
+
+
+def test_a_tick_ends_a_wait_of_a_model_that_was_restored() -> None:
+    log = log_of(log_events([prediction("p"), outcome("p")]))
+    due = encode_tick(START_MS + 1_000 * WAIT_S)
+
+    assert play_restarting([*log, due]).emissions == play([*log, due]).emissions
