@@ -314,6 +314,8 @@ class OutcomeJoin:
             "predictions": self._predictions.kept(_payload),
             "outcomes": self._outcomes.kept(_payload),
             "joined": self._joined.kept(),
+            "halves": self.halves.halves.kept(_payload),
+            "inputs": self.halves.inputs.kept(_payload),
         }
         if self._held is not None:
             rooms["held"] = self._held.kept(_held_line)
