@@ -59,6 +59,11 @@ def rights(settings: Settings, part: Part) -> list[Right]:
         for topic in settings.topics.table()
         for operation in _operations(topic, settings, part)
     ]
+    if part == "reader" or (part == "worker" and settings.role != "monitor"):
+        own = {topic.name for topic in settings.topics.table()}
+        found += [
+            Right("READ", "topic", name) for name in settings.topics.mapped if name not in own
+        ]
     match part:
         case "worker":
             found.append(Right("READ", "group", settings.group))

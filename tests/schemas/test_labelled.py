@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from schemas.labelled import Labelled, LabelledRow, PairPosition, encode_labelled
-from tests.doubles.inputs import accepted, outcome, prediction
+from tests.doubles.inputs import OUTCOMES, PREDICTIONS, accepted, outcome, prediction
 
 
 def row(
@@ -24,8 +24,8 @@ def row(
         delay_s,
         is_error,
         error,
-        Raw(accepted(prediction(model_id=model_id)).payload),
-        Raw(accepted(outcome(model_id=model_id)).payload),
+        Raw(accepted(prediction(model_id=model_id), source=PREDICTIONS).payload),
+        Raw(accepted(outcome(model_id=model_id), source=OUTCOMES).payload),
         PairPosition(3, 41, 2),
     )
 
