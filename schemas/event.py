@@ -14,6 +14,8 @@ from typing import Literal, get_args
 import orjson
 from msgspec import Struct
 
+from schemas.wire import LAST_INSTANT_MS
+
 EventKind = Literal["prediction", "outcome", "spec", "control", "refused", "half", "inputs"]
 """Kind of a payload. A half is a prediction whose inputs come in a record of their own. A spec is
 ``{"model_id": .., "spec": {..}}``; one of null removes the model. A refused input that names its
@@ -27,6 +29,8 @@ _TYPE = "tidegauge.events.v1"
 _COLUMNS = ("source_index", "source_offset", "logged_at")
 _ITEMS = "source_item"
 _INSTANTS = ("appended_at", "tick_ms")
+_SHOWN_CHARACTERS = 80
+"""Characters of a stranger's text in a message."""
 
 
 class Source(Struct, frozen=True, order=True, cache_hash=True, gc=False):
@@ -110,7 +114,7 @@ def position(offset: int, item: int) -> int:
 
 
 class EventRecordError(Exception):
-    """A record of ``events`` that ingest cannot have written. The worker stops."""
+    """A record of ``events`` that ingest cannot have written."""
 
 
 def encode_events(batch: EventBatch) -> bytes:
@@ -160,7 +164,7 @@ def decode_events(value: bytes | None) -> EventBatch:
         msg = f"a record of events starts with a JSON header; these {len(value):,} bytes do not"
         raise EventRecordError(msg) from error
     if found != _TYPE:
-        msg = f"expected a record of type {_TYPE}, found {found!r}"
+        msg = f"expected a record of type {_TYPE}, found {str(found)[:_SHOWN_CHARACTERS]!r}"
         raise EventRecordError(msg)
     try:
         sources = tuple(_source(*s) for s in header["sources"])
@@ -172,6 +176,9 @@ def decode_events(value: bytes | None) -> EventBatch:
     except (KeyError, TypeError, ValueError) as error:
         msg = f"a header of events does not fit its {len(payloads)} payloads: {error}"
         raise EventRecordError(msg) from error
+    if max(logged_at, default=0) > LAST_INSTANT_MS:
+        msg = f"a payload has an instant after {LAST_INSTANT_MS}"
+        raise EventRecordError(msg)
     if max(source_index, default=-1) >= len(sources):
         msg = f"a payload comes from source {max(source_index)}, there are {len(sources)}"
         raise EventRecordError(msg)
@@ -196,7 +203,7 @@ def _column(values: list[int], count: int) -> list[int]:
 
 
 def _instant(value: int | None) -> int | None:
-    if value is not None and (type(value) is not int or value < 0):
-        msg = f"an instant is an integer from 0 up, found {value!r}"
+    if value is not None and (type(value) is not int or not 0 <= value <= LAST_INSTANT_MS):
+        msg = f"an instant is an integer from 0 to {LAST_INSTANT_MS}"
         raise ValueError(msg)
     return value

@@ -38,6 +38,8 @@ class Findings:
         Published more than once, or otherwise than the log calls for it, with other bytes.
     repeated
         Published more than once with the same bytes, which is allowed.
+    foreign
+        Published by something else: not in the form of the topic's records.
     """
 
     expected: int = 0
@@ -46,11 +48,12 @@ class Findings:
     unexpected: int = 0
     differing: int = 0
     repeated: int = 0
+    foreign: int = 0
 
     @property
     def is_equal(self) -> bool:
         """Whether nothing speaks against the promise."""
-        return not (self.missing or self.unexpected or self.differing)
+        return not (self.missing or self.unexpected or self.differing or self.foreign)
 
     def add(self, other: "Findings") -> None:
         """Add the findings of another topic, for a total."""
@@ -73,21 +76,22 @@ class Audit:
         self._called_for: set[str] = set()
         self.findings = Findings()
 
-    def on_published(self, _key: str, value: bytes | None) -> None:
-        """Take a record of the topic."""
+    def on_published(self, _key: str, value: bytes | None) -> bool:
+        """Take a record of the topic; tell whether it has the form of ours."""
         value = value or b""
         name, digest = self._name(value), _digest(value)
+        if name is None:
+            self.findings.foreign += 1
+            return False
         known = self._published.setdefault(name, digest)
-        if known is digest:
-            return
-        if known == digest:
-            self.findings.repeated += 1
-        else:
-            self.findings.differing += 1
+        if known is not digest:
+            self.findings.repeated += known == digest
+            self.findings.differing += known != digest
+        return True
 
     def on_called_for(self, _key: str, value: bytes, *, is_due: bool) -> None:
         """Take a record that the replay emits; ``is_due``: the commit covers it."""
-        name = self._name(value)
+        name = self._name(value) or ""
         if name in self._called_for:
             self.findings.differing += 1
             return
@@ -105,9 +109,13 @@ class Audit:
         self.findings.unexpected = len(self._published.keys() - self._called_for)
         return self.findings
 
-    def _name(self, value: bytes) -> str:
-        name: str = orjson.loads(value)[self._id_field]
-        return name
+    def _name(self, value: bytes) -> str | None:
+        """Return the name of a record; None for one that has another form."""
+        try:
+            name = orjson.loads(value)[self._id_field]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return None
+        return name if isinstance(name, str) else None
 
 
 class CompactedAudit:
@@ -123,9 +131,10 @@ class CompactedAudit:
         self._later: dict[str, set[bytes]] = {}
         self.findings = Findings()
 
-    def on_published(self, key: str, value: bytes | None) -> None:
-        """Take a record of the topic; an empty value, or none, deletes."""
+    def on_published(self, key: str, value: bytes | None) -> bool:
+        """Take a record of the topic; an empty value, or none, deletes. Any record may be ours."""
         self._published[key] = _digest(value or b"")
+        return True
 
     def on_called_for(self, key: str, value: bytes, *, is_due: bool) -> None:
         """Take a record that the replay emits; ``is_due``: the commit covers it."""

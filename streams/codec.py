@@ -108,6 +108,11 @@ def encode(machine: msgspec.Struct) -> bytes:
     return _HEADER.pack(_MAGIC, STATE_VERSION, zlib.crc32(body)) + body
 
 
+def is_encoded(data: bytes) -> bool:
+    """Tell whether bytes begin as `encode` begins them, whatever follows."""
+    return data.startswith(_MAGIC)
+
+
 def decode(data: bytes, kind: type[T]) -> T:
     """Return the machine that :func:`encode` wrote.
 

@@ -6,7 +6,8 @@ Rule 3. Emissions depend on the log alone: the same log gives the same bytes.
 Rule 4. A restored model skips the records that its snapshot covers.
 Rule 5. A tick touches the models for which it has a consequence, and leaves no mark on the others.
 Rule 6. A model begins with its first valid event: events refused before that are dropped.
-Rule 7. A model whose state machine fails at an event is quarantined as of that event; the others go
+Rule 7. A record that ingest has not written is passed over, and told (`Monitor.foreign`).
+Rule 8. A model whose state machine fails at an event is quarantined as of that event; the others go
         on. The event is found by a `Guard`. A monitor without guards raises `ModelFailedError`: it
         is begun again from a state of before, with a guard for that model, and finds the same.
 """
@@ -40,6 +41,13 @@ Arrivals = defaultdict[str, list[Arrival]]
 _model_of = itemgetter("model_id")
 
 
+class Foreign(NamedTuple):
+    """A record of ``events`` that ingest has not written, and the reason."""
+
+    offset: int
+    reason: str
+
+
 class _Tick(NamedTuple):
     """A tick, and its record's offset."""
 
@@ -52,7 +60,7 @@ class LogGapError(Exception):
 
 
 class ModelFailedError(Exception):
-    """A model has failed, and has no guard: this monitor cannot go on (Rule 7)."""
+    """A model has failed, and has no guard: this monitor cannot go on (Rule 8)."""
 
     def __init__(self, model_id: str, partition: int) -> None:
         super().__init__(f"model {model_id} of events partition {partition} failed")
@@ -85,6 +93,8 @@ class Monitor:
         Models that have had events since this was emptied, for the next round of saving.
     waiting
         Bytes of the payloads whose values wait to be read.
+    foreign
+        Records passed over since this was emptied (Rule 7).
     """
 
     def __init__(
@@ -101,6 +111,7 @@ class Monitor:
         self.models: dict[str, ModelMonitor] = {}
         self.touched: dict[str, ModelMonitor] = {}
         self.waiting = 0
+        self.foreign: list[Foreign] = []
         self._waiting_of: dict[str, int] = {}  # bytes of the payloads that wait, by model
         self._ready: dict[str, None] = {}  # those of these models that may raise an alert
         self._base: dict[str, int] = {}
@@ -130,8 +141,8 @@ class Monitor:
         ------
         LogGapError
             When one is not the next one; then none is taken in.
-        EventRecordError
-            When one is not a record of ``events``; then none is taken in.
+        ModelFailedError
+            When a model without a guard fails (Rule 8).
         """
         next_offset = self.next_offset
         stretches: list[tuple[Arrivals, _Tick | None]] = []
@@ -143,7 +154,11 @@ class Monitor:
                     f"found {offset}"
                 )
                 raise LogGapError(msg)
-            tick_ms = self._decode(offset, value, arrivals)
+            try:
+                tick_ms = self._decode(offset, value, arrivals)
+            except EventRecordError as error:
+                self.foreign.append(Foreign(offset, str(error)))
+                tick_ms = None
             self._is_any_left_out |= _LEFT_OUT in (value or b"")
             if tick_ms is not None:
                 stretches.append((arrivals, _Tick(offset, tick_ms)))
@@ -276,7 +291,7 @@ class Monitor:
         next_offset: int,
         guarded: Container[str] = (),
     ) -> None:
-        """Continue with restored models (Rule 4) at ``next_offset``, some guarded (Rule 7)."""
+        """Continue with restored models (Rule 4) at ``next_offset``, some guarded (Rule 8)."""
         self.models = {model_id: each.model for model_id, each in restored.items()}
         self._base = {model_id: each.offset for model_id, each in restored.items()}
         self._due = {}
@@ -297,7 +312,7 @@ class Monitor:
     def _decode(self, offset: int, value: bytes | None, arrivals: Arrivals) -> int | None:
         """Add the events of a record to those of their models; return its instant, if it ticks."""
         batch = decode_events(value)
-        events = _events(batch.payloads)
+        events, model_ids = _events(batch.payloads)
         names = [source.name for source in batch.sources]
         kinds = [source.kind for source in batch.sources]
         columns = map(
@@ -313,7 +328,7 @@ class Monitor:
             # Where no clock is known, the log's instant is that of the append.
             batch.logged_at if batch.appended_at is None else repeat(batch.appended_at),
         )
-        for model_id, arrival in zip(map(_model_of, events), columns, strict=True):
+        for model_id, arrival in zip(model_ids, columns, strict=True):
             arrivals[model_id].append(arrival)
         return batch.tick_ms
 
@@ -330,13 +345,29 @@ class Monitor:
         return model
 
 
-def _events(payloads: list[bytes]) -> list[dict[str, Any]]:
-    """Decode the payloads of a record at once: a third less time than one by one."""
-    events: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(payloads))
-    if len(events) != len(payloads):
+def _events(payloads: list[bytes]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Decode the payloads of a record at once: a third less time than one by one.
+
+    Returns
+    -------
+    events, model_ids
+        The events, and the model of each.
+
+    Raises
+    ------
+    EventRecordError
+        When they are not one event of a model each.
+    """
+    try:
+        events: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(payloads))
+        model_ids: list[str] = list(map(_model_of, events))
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        msg = f"the {len(payloads)} payloads are not one event of a model each"
+        raise EventRecordError(msg) from error
+    if len(events) != len(payloads) or not set(map(type, model_ids)) <= {str}:
         msg = f"{len(payloads)} payloads of events hold {len(events)} events"
         raise EventRecordError(msg)
-    return events
+    return events, model_ids
 
 
 def _is_refused(arrival: Arrival) -> bool:

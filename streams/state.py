@@ -16,19 +16,21 @@ Rule 5. Where the group has committed offset C, some model's winner covers C - 1
         where there are fewer models than in the checkpoint. The lost models cannot be named, and
         need not be: when the log is read from its beginning, a model with a usable state skips the
         records that this covers.
-Rule 6. When a model that is rebuilt reaches the offset of its unusable winner, it is saved, with
+Rule 6. Records of strangers are passed over: a key of another form, a manifest that does not begin
+        as ours do, a manifest or checkpoint that covers more than the log holds.
+Rule 7. When a model that is rebuilt reaches the offset of its unusable winner, it is saved, with
         or without new events, so that the winner wins no longer.
 """
 
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from schemas.model_spec import ModelSpec
-from streams.codec import DamagedSnapshotError
+from streams.codec import StateVersionError, is_encoded, is_fatal
 from streams.join.outcome_join import ChunkName
 from streams.model.model import ModelMonitor, Restored
 from streams.monitor import SpecOf
@@ -73,8 +75,26 @@ def deletions(keys: Iterable[bytes]) -> list[StateRecord]:
 
 @dataclass(slots=True)
 class _ModelRecords:
-    manifests: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
-    chunks: dict[ChunkName, bytes] = field(default_factory=dict)
+    """The records of a model; those of a manifest by its offset and the number of its parts."""
+
+    manifests: dict[tuple[int, int], dict[int, StateRecord]] = field(default_factory=dict)
+    chunks: dict[ChunkName, StateRecord] = field(default_factory=dict)
+
+    def newest(self, end: int | None = None) -> tuple[int, int] | None:
+        """Return the whole manifest that covers the most, of a log that ends at ``end``."""
+        return max(
+            (
+                (offset, parts)
+                for (offset, parts), found in self.manifests.items()
+                if found.keys() == set(range(parts)) and (end is None or offset < end)
+            ),
+            default=None,
+        )
+
+    def joined(self, name: tuple[int, int]) -> bytes:
+        """Return the bytes of a whole manifest."""
+        parts = self.manifests[name]
+        return b"".join([parts[number].value or b"" for number in sorted(parts)])
 
 
 class StateView:
@@ -91,41 +111,40 @@ class StateView:
         self._models: dict[str, _ModelRecords] = {}
         self._checkpoints: dict[int, StateRecord] = {}
 
-    def take(self, record: StateRecord) -> None:
-        """Take one record into account, in the order of the topic; pass over keys of others."""
+    def take(self, record: StateRecord) -> bool:
+        """Take one record into account, in the order of the topic; tell whether it is ours."""
         try:
             kind, model_id, *rest = orjson.loads(record.key)
             is_ours = isinstance(model_id, str) and _SHAPE_OF_KEY[kind] == [type(x) for x in rest]
         except (ValueError, KeyError, TypeError):
-            is_ours = False
-        if not is_ours:
-            return
+            return False
+        if not is_ours or not _is_value_of(kind, rest, record.value):
+            return False
         if kind == "checkpoint":
-            self._checkpoints[rest[0]] = record
-            if record.value is None:
-                del self._checkpoints[rest[0]]
-            return
+            _put(self._checkpoints, rest[0], record)
+            return True
         records = self._models.setdefault(model_id, _ModelRecords())
         if kind == "chunk":
-            name = (rest[0], rest[1])
-            if record.value is None:
-                records.chunks.pop(name, None)
-            else:
-                records.chunks[name] = record.value
-            return
-        parts = records.manifests.setdefault(rest[0], {})
-        if record.value is None:
-            parts.pop(record.key, None)
+            _put(records.chunks, (rest[0], rest[1]), record)
         else:
-            parts[record.key] = record.value
+            offset, number, count = rest
+            _put(records.manifests.setdefault((offset, count), {}), number, record)
+        return True
+
+    def covers(self, offset: int) -> bool:
+        """Tell whether a record claims to cover the log up to an offset, or further."""
+        claims = [name for records in self._models.values() for name, _ in records.manifests]
+        return max([*claims, *self._checkpoints], default=-1) >= offset
 
     def newest(self, model_id: str) -> tuple[int, bytes] | None:
         """Return the newest whole manifest of a model, after the offset that it covers."""
         records = self._models.get(model_id, _ModelRecords())
-        whole = {o: parts for o, parts in records.manifests.items() if _is_whole(parts)}
-        return max(((o, _joined(parts)) for o, parts in whole.items()), default=None)
+        name = records.newest()
+        return None if name is None else (name[0], records.joined(name))
 
-    def restore(self, commit: int, spec_of: SpecOf, labelled_topic: str) -> "RestoredState":
+    def restore(
+        self, commit: int, spec_of: SpecOf, labelled_topic: str, end: int | None = None
+    ) -> "RestoredState":
         """Return the models as they were, the records stored of them, and the losses.
 
         Parameters
@@ -134,12 +153,16 @@ class StateView:
             The group's committed offset of the partition of ``events``.
         spec_of, labelled_topic
             As for `streams.monitor.Monitor`.
+        end
+            Offset after the last record of ``events``, where it is known (Rule 6).
 
         Raises
         ------
         StateVersionError
             When another version of the state is found.
         """
+        if end is not None:
+            self._checkpoints = {o: each for o, each in self._checkpoints.items() if o < end}
         restored: dict[str, Restored] = {}
         stored = StoredState()
         losses: list[str] = []
@@ -147,20 +170,19 @@ class StateView:
         covered = max(self._checkpoints, default=-1)
         models = int(self._checkpoints[covered].value or 0) if self._checkpoints else 0
         for model_id, records in self._models.items():
-            offset = max(
-                (o for o, parts in records.manifests.items() if _is_whole(parts)), default=None
-            )
-            if offset is None:
+            name = records.newest(end)
+            if name is None:
                 continue
+            offset = name[0]
             covered = max(covered, offset)
             try:
-                model = self._model(model_id, records, offset, spec_of(model_id), labelled_topic)
+                model = self._model(model_id, records, name, spec_of(model_id), labelled_topic)
             except _LostModelError as error:
                 losses.append(str(error))
                 stored.mark_unusable(model_id, offset)
             else:
                 restored[model_id] = Restored(model, offset)
-                stored.take(model_id, offset, model, records)
+                stored.take(model_id, name, model, records)
         if covered < commit - 1:
             losses.append(
                 f"the commit is {commit}, the state covers the log up to offset {covered} only"
@@ -173,7 +195,7 @@ class StateView:
         self,
         model_id: str,
         records: _ModelRecords,
-        offset: int,
+        name: tuple[int, int],
         spec: ModelSpec,
         labelled_topic: str,
     ) -> ModelMonitor:
@@ -181,14 +203,14 @@ class StateView:
             if name not in records.chunks:
                 msg = f"chunk {name} of model {model_id} is missing"
                 raise _LostModelError(msg)
-            value = records.chunks[name]
+            value = records.chunks[name].value or b""
             lines = value[_CHECKSUM_BYTES:]
             if zlib.crc32(lines).to_bytes(_CHECKSUM_BYTES) != value[:_CHECKSUM_BYTES]:
                 msg = f"chunk {name} of model {model_id} is damaged"
                 raise _LostModelError(msg)
             return lines
 
-        manifest = _joined(records.manifests[offset])
+        manifest = records.joined(name)
         try:
             return ModelMonitor.restore(
                 model_id,
@@ -198,8 +220,12 @@ class StateView:
                 snapshot=manifest,
                 chunks=lines_of,
             )
-        except DamagedSnapshotError as error:
-            msg = f"the manifest of model {model_id} at offset {offset} is damaged: {error}"
+        except (StateVersionError, _LostModelError):
+            raise
+        except BaseException as error:
+            if is_fatal(error):
+                raise
+            msg = f"the manifest of model {model_id} at offset {name[0]} is damaged: {error}"
             raise _LostModelError(msg) from error
 
 
@@ -243,23 +269,25 @@ class StoredState:
             self._garbage.append(self._checkpoint)
         self._checkpoint = key
 
-    def take(self, model_id: str, offset: int, model: ModelMonitor, records: _ModelRecords) -> None:
+    def take(
+        self, model_id: str, name: tuple[int, int], model: ModelMonitor, records: _ModelRecords
+    ) -> None:
         """Take over the records of a model; the garbage of Rule 4 is returned by `garbage`."""
-        self._note_covered(offset)
-        self._manifests[model_id] = list(records.manifests[offset])
+        self._note_covered(name[0])
+        self._manifests[model_id] = [each.key for each in records.manifests[name].values()]
         self._chunks[model_id] = model.join.chunk_names()
         for other, parts in records.manifests.items():
-            if other < offset:
-                self._garbage += parts
+            if other < name:
+                self._garbage += [each.key for each in parts.values()]
         last = model.join.last_numbers()
         self._garbage += [
-            _chunk_key(model_id, name)
-            for name in records.chunks
-            if name not in self._chunks[model_id] and name[1] <= last[name[0]]
+            _chunk_key(model_id, chunk)
+            for chunk in records.chunks
+            if chunk not in self._chunks[model_id] and chunk[1] <= last.get(chunk[0], -1)
         ]
 
     def mark_unusable(self, model_id: str, offset: int) -> None:
-        """Take note of a winner that cannot be used (Rule 6)."""
+        """Take note of a winner that cannot be used (Rule 7)."""
         self._unusable[model_id] = offset
 
     def outgrown(self, offset: int) -> list[str]:
@@ -309,6 +337,22 @@ class RestoredState(NamedTuple):
     losses: tuple[str, ...]
 
 
+def _is_value_of(kind: str, rest: list[Any], value: bytes | None) -> bool:
+    """Tell whether a value can be one of ours; none deletes."""
+    if value is None or kind == "chunk":
+        return True
+    if kind == "checkpoint":
+        return value.isdigit()
+    return 0 < rest[1] < rest[2] or (rest[1] == 0 and is_encoded(value))
+
+
+def _put(records: dict[Any, StateRecord], name: Any, record: StateRecord) -> None:
+    if record.value is None:
+        records.pop(name, None)
+    else:
+        records[name] = record
+
+
 def _manifest_key(model_id: str, offset: int, number: int, parts: int) -> bytes:
     return orjson.dumps(["manifest", model_id, offset, number, parts])
 
@@ -317,22 +361,9 @@ def _chunk_key(model_id: str, name: ChunkName) -> bytes:
     return orjson.dumps(["chunk", model_id, *name])
 
 
-def _part_number(key: bytes) -> int:
-    number: int = orjson.loads(key)[3]
-    return number
-
-
 def _offset(key: bytes) -> int:
     offset: int = orjson.loads(key)[2]
     return offset
-
-
-def _joined(parts: Mapping[bytes, bytes]) -> bytes:
-    return b"".join(parts[key] for key in sorted(parts, key=_part_number))
-
-
-def _is_whole(parts: Mapping[bytes, bytes]) -> bool:
-    return bool(parts) and len(parts) == orjson.loads(next(iter(parts)))[4]
 
 
 def _checkpoint_key(offset: int) -> bytes:

@@ -253,7 +253,7 @@ def status(model: str | None, **flags: Any) -> int:
     from agents.commands.status import as_table, firing
     from agents.settings import load_settings
 
-    found = asyncio.run(firing(load_settings(**flags), model))
+    found = asyncio.run(firing(load_settings(**flags), model, partial(click.echo, err=True)))
     if sys.stdout.isatty():
         from rich.console import Console
 

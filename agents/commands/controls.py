@@ -17,7 +17,7 @@ from rich.table import Table
 
 from agents.commands.models import Write, find_specs
 from agents.errors import OperatorError, WorkerError
-from agents.kafka.read import last_values, read_whole
+from agents.kafka.read import last_values, read_json, read_whole
 from agents.kafka.send import send_record
 from agents.kafka.track import tracking
 from agents.settings import Settings
@@ -181,16 +181,18 @@ async def _alerts(settings: Settings, verb: Verb) -> dict[str, dict[str, Any]]:
     if verb == "mark":  # a verdict may come long after the alert is resolved
         return {alert["fingerprint"]: alert async for alert in _values(settings, "alerts")}
     now = await last_values(settings, settings.topics.name("status"))
-    return {fingerprint: orjson.loads(value)["alert"] for fingerprint, value in now.items()}
+    statuses = {fingerprint: read_json(value, "alert") for fingerprint, value in now.items()}
+    return {fingerprint: each["alert"] for fingerprint, each in statuses.items() if each}
 
 
 async def _values(settings: Settings, role: TopicRole) -> AsyncIterator[dict[str, Any]]:
     async for record in read_whole(settings, settings.topics.name(role)):
+        value = record.value or b""
+        if role != "controls":
+            if alert := read_json(value, "alert_id"):
+                yield alert
+            continue
         try:
-            yield (
-                Control.model_validate_json(record.value).model_dump()
-                if role == "controls"
-                else orjson.loads(record.value)
-            )
+            yield Control.model_validate_json(value).model_dump()
         except ValidationError:
             continue  # it is in dead_letters

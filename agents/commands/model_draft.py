@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
 import yaml
 
 from agents.commands.models import UnknownModelError, view_of
-from agents.kafka.read import read_whole
+from agents.kafka.read import read_json, read_whole
 from agents.settings import Settings
 from schemas.model_spec import ModelSpec
 from schemas.topics import model_partition
@@ -66,9 +65,9 @@ async def _delays_s(settings: Settings, model_id: str, partition: int) -> list[f
     labelled = settings.topics.name("labelled")
     return sorted(
         [
-            orjson.loads(record.value)["delay_s"]
+            row["delay_s"]
             async for record in read_whole(settings, labelled, partition, latest=LATEST_LABELLED)
-            if record.key == model_id.encode()
+            if record.key == model_id.encode() and (row := read_json(record.value, "delay_s"))
         ]
     )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+from aiokafka import ConsumerRecord
+from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table
 
-from agents.kafka.read import last_values
+from agents.kafka.read import read_whole
 from agents.settings import Settings
 from schemas.alert import Severity
 from schemas.status import Status
@@ -17,16 +19,41 @@ _RANK: tuple[Severity, ...] = ("critical", "warning", "info")
 _STYLE: dict[Severity, str] = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
-async def firing(settings: Settings, model_id: str | None) -> list[Status]:
+async def firing(
+    settings: Settings, model_id: str | None, on_problem: Callable[[str], object]
+) -> list[Status]:
     """Return the firing alerts of one model or of all, the most urgent first.
+
+    Parameters
+    ----------
+    settings
+        Which cluster.
+    model_id
+        The model; None for all.
+    on_problem
+        Is given a sentence about records that are not ours.
 
     Raises
     ------
     OperatorError, BrokerUnreachableError
         When the topic or the broker is not there.
     """
-    values = await last_values(settings, settings.topics.name("status"))
-    found = [Status.model_validate_json(value) for value in values.values()]
+    topic = settings.topics.name("status")
+    found: list[Status] = []
+    latest: dict[bytes | None, ConsumerRecord] = {}
+    async for record in read_whole(settings, topic):
+        latest[record.key] = record
+    for record in latest.values():
+        if record.value is None:
+            continue
+        try:
+            found.append(Status.model_validate_json(record.value))
+        except ValidationError:
+            on_problem(
+                f"Skipped {topic}-{record.partition} offset {record.offset:,}: it is no status. "
+                "Find out what else writes to this topic; a record without a value, under the same "
+                "key, deletes it."
+            )
     wanted = [each for each in found if model_id in {None, each.alert.model_id}]
     return sorted(wanted, key=_order)
 

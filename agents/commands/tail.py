@@ -13,7 +13,7 @@ from rich.text import Text
 from agents.kafka.read import Cursor, LogReader, partitions_of
 from agents.settings import Settings
 from agents.telemetry import printable
-from schemas.event import decode_events
+from schemas.event import EventRecordError, decode_events
 from schemas.topics import TopicRole
 
 _SHOWN_CHARACTERS = 300
@@ -70,7 +70,14 @@ def entries(role: TopicRole, value: bytes | None) -> Sequence[bytes]:
     if value is None:
         return ()
     if role == "events":
-        return decode_events(value).payloads
+        try:
+            return decode_events(value).payloads
+        except EventRecordError:  # a stranger's record: it is shown as it is
+            return _one_line(value)
+    return _one_line(value)
+
+
+def _one_line(value: bytes) -> Sequence[bytes]:
     return (value.replace(b"\r", b" ").replace(b"\n", b" "),)
 
 

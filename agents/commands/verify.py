@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import TP
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +23,9 @@ from schemas.event import Source, decode_events, position
 from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit, OutputAudits, output_audits
 from streams.monitor import Monitor
+
+_FOREIGN_SHOWN = 20
+"""Places of records of strangers that are shown."""
 
 
 async def verify(settings: Settings, console: Console) -> int:
@@ -62,6 +66,7 @@ class _Verifier:
         self._console = console
         self._partitions: dict[str, int] = {}
         self._mapped = mapped_topics_of(settings)
+        self._foreign = 0
 
     async def audit(self) -> tuple[dict[TopicRole, Findings], InputAudit]:
         names = {topic.name for topic in self._topics.table()} | {*self._topics.mapped}
@@ -71,11 +76,10 @@ class _Verifier:
         inputs = InputAudit()
         for role, audit in audits.items():
             async for record in self._records(role):
-                audit.on_published(record.key.decode(), record.value)
-        async for record in self._records("dead_letters"):
-            letter = DeadLetter.model_validate_json(record.value)
-            place = position(letter.offset, letter.item)
-            inputs.on_taken(letter.dead_letter_id.rpartition("/")[0], place)
+                key = (record.key or b"").decode(errors="replace")
+                if not audit.on_published(key, record.value):
+                    self._note_foreign(record)
+        await self._take_dead_letters(inputs)
         await self._replay(audits, inputs, commits)
         incarnations = await input_incarnations(self._settings)
         for topic in self._topics.read_by_ingest():
@@ -90,6 +94,16 @@ class _Verifier:
         """Return how many events and dead letters come of a record; 0 where it is skipped."""
         mapped = self._mapped.get(source.topic)
         return 1 if mapped is None else len(mapped.accept(source, record, None))
+
+    async def _take_dead_letters(self, inputs: InputAudit) -> None:
+        async for record in self._records("dead_letters"):
+            try:
+                letter = DeadLetter.model_validate_json(record.value or b"")
+            except ValidationError:
+                self._note_foreign(record)
+            else:
+                place = position(letter.offset, letter.item)
+                inputs.on_taken(letter.dead_letter_id.rpartition("/")[0], place)
 
     async def _replay(
         self,
@@ -106,19 +120,30 @@ class _Verifier:
                 monitor = Monitor(record.partition, self._topics, is_guarded=True)
                 monitors[record.partition] = monitor
                 self._refuse_cut_log(record)
+            is_due = record.offset < commits.get(TP(events, record.partition), 0)
+            for emission in monitor.apply(record.offset, record.value):
+                key = emission.key or emission.model_id
+                audits[emission.role].on_called_for(key, emission.value, is_due=is_due)
+            if monitor.foreign:
+                monitor.foreign = []
+                self._note_foreign(record)
+                continue
             batch = decode_events(record.value)
             names = [source.name for source in batch.sources]
             for source, place in zip(batch.source_index, batch.positions(), strict=True):
                 if batch.sources[source].kind == "refused":
                     continue  # counted among the dead letters
                 events_in[record.partition] += inputs.on_taken(names[source], place)
-            is_due = record.offset < commits.get(TP(events, record.partition), 0)
-            for emission in monitor.apply(record.offset, record.value):
-                key = emission.key or emission.model_id
-                audits[emission.role].on_called_for(key, emission.value, is_due=is_due)
         for partition, monitor in monitors.items():
             taken = sum(model.taken for model in monitor.models.values())
             inputs.on_replayed(events_in[partition], taken)
+
+    def _note_foreign(self, record: ConsumerRecord) -> None:
+        """Show the place of a record that is not ours, but for those after the first few."""
+        self._foreign += 1
+        if self._foreign <= _FOREIGN_SHOWN:
+            where = f"{record.topic}-{record.partition} offset {record.offset:,}"
+            self._console.print(f"{where} is not a record of ours: something else writes there.")
 
     def _refuse_cut_log(self, record: ConsumerRecord) -> None:
         if record.offset > 0:
@@ -158,7 +183,7 @@ class _Verifier:
 
 
 def _as_table(findings: dict[TopicRole, Findings]) -> Table:
-    columns = ("expected", "missing", "unexpected", "differing", "repeated", "pending")
+    columns = ("expected", "missing", "unexpected", "differing", "foreign", "repeated", "pending")
     table = Table()
     table.add_column("topic")
     for column in columns:

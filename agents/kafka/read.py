@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -164,6 +166,17 @@ class LogReader:
         async with self.open([partition]) as cursor:
             return (await cursor.beginnings())[TopicPartition(*partition)]
 
+    async def end(self, partition: tuple[str, int]) -> int:
+        """Return the offset after the last record of a partition.
+
+        Raises
+        ------
+        BrokerUnreachableError
+            When the broker does not answer for ``answer_s``.
+        """
+        async with self.open([partition]) as cursor:
+            return (await cursor.seek_to_ends())[TopicPartition(*partition)]
+
     async def read(
         self, partition: tuple[str, int], start: int | None = None, end: int | None = None
     ) -> AsyncIterator[Sequence[ConsumerRecord]]:
@@ -292,5 +305,18 @@ async def last_values(settings: Settings, topic: str) -> dict[str, bytes]:
     OperatorError, BrokerUnreachableError
         When the topic or the broker is not there.
     """
-    last = {record.key.decode(): record.value async for record in read_whole(settings, topic)}
-    return {key: value for key, value in last.items() if value is not None}
+    last = {record.key: record.value async for record in read_whole(settings, topic)}
+    return {
+        (key or b"").decode(errors="replace"): value
+        for key, value in last.items()
+        if value is not None
+    }
+
+
+def read_json(value: bytes | None, field: str) -> dict[str, Any] | None:
+    """Return a record that is an object with a field; None for any other: it is not ours."""
+    try:
+        found = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and found.get(field) is not None else None

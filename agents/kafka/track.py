@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from agents.kafka.admin import partition_counts
 from agents.kafka.read import Cursor, LogReader
 from agents.settings import Settings
-from schemas.event import decode_events
+from schemas.event import EventRecordError, decode_events
 from schemas.topics import model_partition
 from streams.state import StateRecord, StateView
 
@@ -79,7 +79,10 @@ class RecordTracker:
         return newest[1] if place and newest and newest[0] >= place[1] else None
 
     def _on_events(self, record: ConsumerRecord) -> None:
-        batch = decode_events(record.value)
+        try:
+            batch = decode_events(record.value)
+        except EventRecordError:  # a stranger's record, which the monitor passes over
+            return
         for index, offset in zip(batch.source_index, batch.source_offset, strict=True):
             source = batch.sources[index]
             if source.topic == self._source:

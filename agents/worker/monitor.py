@@ -29,13 +29,12 @@ from faust.types import TP
 from msgspec.structs import asdict
 
 from agents.errors import WorkerError
-from agents.telemetry import get_logger
+from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Agent
 from agents.worker.clock import Clock
 from agents.worker.publish import Outgoing
 from agents.worker.state import Held, Sender, StateKeeper
 from agents.worker.transport import Fetch
-from schemas.event import EventRecordError
 from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
@@ -57,6 +56,10 @@ _LOGGED_FIELDS = ("alert_id", "fingerprint", "status", "kind", "series", "aspect
 MOST_GUARDED = 3
 """Models that fail one after the other, beyond which all are guarded: a library is at fault, and
 each failure costs a restoration of the partition."""
+_LOG_FOREIGN_EVERY_S = 10.0
+"""Seconds between two log lines about records of a partition that are not ours."""
+_REASON_CHARACTERS = 200
+"""Characters of the reason that such a line shows."""
 _FRAMES_SHOWN = 3
 """Lines of code that a log line about a failure names, the innermost first."""
 _new_outgoing = partial(tuple.__new__, Outgoing)
@@ -65,7 +68,7 @@ _log = get_logger(__name__)
 
 
 class BrokenLogError(WorkerError):
-    """The log has a gap or an unknown record. A restart reads it again from the commit."""
+    """The log has a gap. A restart reads it again from the commit."""
 
     exit_code = os.EX_TEMPFAIL
 
@@ -108,6 +111,7 @@ class MonitorAgent(Agent):
         self._turn = asyncio.Lock()
         self._deliveries: deque[asyncio.Task[None]] = deque()
         self._logged_counts = JoinCounts()
+        self._foreign = RateLimit(_LOG_FOREIGN_EVERY_S)
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
         """Restore the state of every assigned partition at its commit."""
@@ -206,12 +210,13 @@ class MonitorAgent(Agent):
         records = fetch.records[first : first + RECORDS_AT_ONCE]
         try:
             emissions = monitor.ingest((record.offset, record.value) for record in records)
-        except (LogGapError, EventRecordError) as error:
+        except LogGapError as error:
             msg = (
                 f"{error}. Restart the worker. If the error is repeated, records of events were "
-                "deleted before they were read, or are not ours; see docs/runbook.md"
+                "deleted before they were read; see docs/runbook.md"
             )
             raise BrokenLogError(msg) from error
+        self._log_foreign(monitor)
         fetched = max(len(fetch.records) - first - RECORDS_AT_ONCE, 0)
         left = fetched + fetch.end - fetch.next_offset
         self._policy.note_backlog(fetch.partition, left)
@@ -219,6 +224,19 @@ class MonitorAgent(Agent):
             emissions += self._evaluate(monitor)
         await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
+
+    def _log_foreign(self, monitor: Monitor) -> None:
+        """Log the records of ``events`` that ingest has not written."""
+        for each in monitor.foreign:
+            suppressed = self._foreign.admit(str(monitor.partition), self._clock())
+            if suppressed is not None:
+                _log.error(
+                    f"Skipped {self.topics[0]}-{monitor.partition} offset {each.offset:,}, which "
+                    f"ingest has not written: {each.reason[:_REASON_CHARACTERS]}. Find out what "
+                    "else writes to this topic",
+                    suppressed=suppressed,
+                )
+        monitor.foreign = []
 
     async def _publish(self, emissions: Sequence[Emission], partition: int) -> None:
         """Begin to send emissions (Rule 2), before any other task can run.

@@ -69,17 +69,12 @@ class Sender(Protocol):
         """Publish."""
 
 
-class KeyedRecord(Protocol):
+class LogRecord(Protocol):
     """A record as it lies in Kafka."""
 
+    offset: int
     key: bytes
     value: bytes | None
-
-
-class LogRecord(KeyedRecord, Protocol):
-    """A record with its place."""
-
-    offset: int
 
 
 class Reader(Protocol):
@@ -87,6 +82,9 @@ class Reader(Protocol):
 
     async def beginning(self, tp: TP) -> int:
         """Return the offset of the oldest record that is kept."""
+
+    async def end(self, tp: TP) -> int:
+        """Return the offset after the last record."""
 
     def read(
         self, tp: TP, start: int | None = None, end: int | None = None
@@ -189,12 +187,21 @@ class StateKeeper:
             When the state is of another version, or some is lost and the log is cut off.
         """
         view = StateView(tp.partition)
+        foreign: list[int] = []
         async for records in self._reader.read(TP(self._topic, tp.partition)):
-            for record in records:
-                view.take(StateRecord(record.key, record.value))
+            foreign += [
+                each.offset for each in records if not view.take(StateRecord(each.key, each.value))
+            ]
+        if foreign:
+            _log.warning(
+                f"Skipped {len(foreign):,} records of {self._topic}-{tp.partition} that are not "
+                f"ours, the last at offset {foreign[-1]:,}: something else writes to this topic"
+            )
+        # What covers more than the log holds is a stranger's, and only then the end is needed.
+        end = await self._reader.end(tp) if view.covers(commit) else None
         monitor = Monitor(tp.partition, self._topics, self._spec_of)
         try:
-            found = view.restore(commit, self._spec_of, self._topics.name("labelled"))
+            found = view.restore(commit, self._spec_of, self._topics.name("labelled"), end)
         except StateVersionError as error:
             msg = f"{error}: start the worker version that wrote it, or a later one"
             raise StateUnusableError(msg) from error

@@ -101,6 +101,10 @@ class SlowReader:
         """Return the offset of the oldest record that is kept."""
         return await self._reader.beginning(tp)
 
+    async def end(self, tp: TP) -> int:
+        """Return the offset after the last record."""
+        return await self._reader.end(tp)
+
     async def read(
         self, tp: TP, start: int | None = None, end: int | None = None
     ) -> AsyncIterator[Sequence[LogRecord]]:

@@ -83,6 +83,9 @@ class ListReader:
     async def beginning(self, tp: TP) -> int:
         return self._begins_at
 
+    async def end(self, tp: TP) -> int:
+        return len(self.logs[tp])
+
     async def read(
         self, tp: TP, start: int | None = None, end: int | None = None
     ) -> AsyncIterator[Sequence[LogRecord]]:

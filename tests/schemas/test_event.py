@@ -13,6 +13,7 @@ from schemas.event import (
     decode_events,
     encode_events,
 )
+from schemas.wire import LAST_INSTANT_MS
 
 SOURCE = Source("prediction", "predictions", 3)
 
@@ -41,7 +42,7 @@ def batches(draw: st.DrawFn) -> EventBatch:
         tuple(sources),
         column(0, len(sources) - 1),
         column(0, 2**63 - 1),
-        column(0, 2**53),
+        column(0, LAST_INSTANT_MS),
         payloads,
     )
 

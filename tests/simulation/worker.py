@@ -349,6 +349,10 @@ class SimReader:
         await self._worker.check_alive()
         return self._worker.cluster.beginning(tp)
 
+    async def end(self, tp: TP) -> int:
+        await self._worker.check_alive()
+        return self._worker.cluster.end(tp)
+
     async def read(
         self, tp: TP, start: int | None = None, end: int | None = None
     ) -> AsyncIterator[Sequence[ConsumerRecord]]:

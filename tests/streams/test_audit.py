@@ -1,6 +1,7 @@
 """The audit itself must be able to fail."""
 
 import orjson
+import pytest
 
 from schemas.topics import Topics
 from streams.audit import Audit, CompactedAudit, Findings, InputAudit, output_audits
@@ -153,4 +154,21 @@ def test_every_topic_that_the_monitor_publishes_to_is_compared_and_no_other() ->
     audits = output_audits(Topics())
 
     assert audits.keys() == {topic.role for topic in Topics().outputs()}
-    assert [r for r, audit in audits.items() if isinstance(audit, CompactedAudit)] == ["status"]
+    assert [r for r, audit in audits.items() if isinstance(audit, CompactedAudit)] == [
+        "status",
+        "metrics",
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", [None, b"", b"hello", b"[]", b"null", b"{}", b'{"alert_id":7}', b"\xff"]
+)
+def test_a_record_of_a_stranger_is_a_finding(value: bytes | None) -> None:
+    audit = Audit("alert_id")
+    audit.on_called_for("m", b'{"alert_id":"a"}', is_due=True)
+
+    is_ours = [audit.on_published("m", each) for each in (b'{"alert_id":"a"}', value)]
+
+    assert is_ours == [True, False]
+    assert audit.close().foreign == 1
+    assert not audit.findings.is_equal

@@ -6,15 +6,13 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from schemas.event import EventRecordError, Source, decode_events, encode_tick
+from schemas.event import Source, decode_events, encode_tick
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.alert.record import fingerprint_of
 from streams.emission import Emission
 from streams.ingest.accept import accept
-from streams.ingest.batches import pack
 from streams.ingest.records import Accepted, Refused
 from streams.model.model import Restored
 from streams.monitor import LogGapError, Monitor
@@ -83,22 +81,68 @@ def test_the_first_record_may_have_any_offset() -> None:
     assert monitor.next_offset == 42
 
 
-def test_a_record_that_ingest_cannot_have_written_changes_nothing() -> None:
+def record_of(*payloads: bytes, **header: object) -> bytes:
+    """Return a record of events with a header of ours, but for some fields, and any payloads."""
+    whole = {
+        "type": "tidegauge.events.v1",
+        "sources": [["prediction", "predictions", 0, ""]],
+        "source_index": [0] * len(payloads),
+        "source_offset": list(range(len(payloads))),
+        "logged_at": [START_MS] * len(payloads),
+    }
+    return b"\n".join([orjson.dumps(whole | header), *payloads])
+
+
+PAYLOAD = accepted(prediction()).payload
+FOREIGN: list[bytes | None] = [
+    None,
+    b"",
+    b"hello",
+    b"null",
+    b"[]",
+    b"\xff\xfe\x00",
+    b"[" * 100_000,
+    b'{"type":"else"}',
+    b'{"type":"tidegauge.events.v1"}',
+    record_of(PAYLOAD + b"," + PAYLOAD),
+    record_of(PAYLOAD, b"not JSON"),
+    record_of(PAYLOAD, b"{}"),
+    record_of(PAYLOAD, b"[]"),
+    record_of(PAYLOAD, b'"text"'),
+    record_of(PAYLOAD, b'{"model_id":7}'),
+    record_of(PAYLOAD, b'{"model_id":["m"]}'),
+    record_of(PAYLOAD, b'{"model_id":null}'),
+    record_of(PAYLOAD, source_index=[7]),
+    record_of(PAYLOAD, source_index=[-1]),
+    record_of(PAYLOAD, source_offset=["0"]),
+    record_of(PAYLOAD, logged_at=[1 << 62]),
+    record_of(PAYLOAD, logged_at=[]),
+    record_of(PAYLOAD, sources=[["gossip", "predictions", 0, ""]]),
+    record_of(PAYLOAD, sources=[["prediction", ["predictions"], 0, ""]]),
+    record_of(PAYLOAD, sources=7),
+    record_of(PAYLOAD, appended_at="now"),
+    record_of(tick_ms=1 << 62),
+    record_of(tick_ms=-1),
+    record_of(tick_ms="now"),
+]
+
+
+@pytest.mark.parametrize("record", FOREIGN)
+def test_a_record_that_ingest_cannot_have_written_is_passed_over_and_told(
+    record: bytes | None,
+) -> None:
+    log = log_of(STORY[:20], 10)
     monitor = Monitor(0, Topics())
-    monitor.apply(0, log_of(STORY[:1])[0])
 
-    with pytest.raises(EventRecordError):
-        monitor.apply(1, b"not a record")
+    emissions = [
+        e for n, value in enumerate([log[0], record, log[1]]) for e in monitor.apply(n, value)
+    ]
 
-    assert monitor.next_offset == 1
-
-
-def test_a_payload_that_is_two_events_is_refused() -> None:
-    first = accepted(prediction())
-    ((_, _, record, _),) = pack([replace(first, payload=first.payload + b"," + first.payload)], 1)
-
-    with pytest.raises(EventRecordError, match="1 payloads of events hold 2 events"):
-        Monitor(0, Topics()).apply(0, record)
+    undisturbed = play([log[0], encode_tick(START_MS), log[1]])
+    assert snapshots(monitor) == snapshots(undisturbed.monitor)
+    assert emissions == undisturbed.emissions
+    assert [each.offset for each in monitor.foreign] == [1]
+    assert monitor.next_offset == 3
 
 
 # Rule 2

@@ -202,7 +202,7 @@ def test_other_models_keep_what_they_have() -> None:
     shelf.play()
     shelf.save()
     shelf.records = [
-        StateRecord(key, b"x" if b'"m"' in key else value) for key, value in shelf.records
+        StateRecord(key, b"TDGS x" if b'"m"' in key else value) for key, value in shelf.records
     ]
 
     found = shelf.view().restore(1, default_spec, LABELLED)
@@ -504,3 +504,43 @@ def test_a_key_that_is_not_ours_is_passed_over(key: bytes) -> None:
     view.take(StateRecord(key, b"x"))
 
     assert view.restore(0, default_spec, LABELLED).models == {}
+
+
+# Rule 6: records of strangers
+
+JUNK: list[tuple[bytes, bytes | None]] = [
+    (b"", b"x"),
+    (b"hello", b"x"),
+    (b'["cover","",99999]', b"x"),
+    (b'["checkpoint","",99999]', b"x"),
+    (b'["checkpoint","",99999]', b"7"),
+    (b'["checkpoint","",-1.5]', b"7"),
+    (b'["manifest","m",99999,0,1]', b"x"),
+    (b'["manifest","m",99999,0,1]', b"TDGS"),
+    (b'["manifest","m",0,0,2]', b"x"),
+    (b'["manifest","m",0,7,1]', b"x"),
+    (b'["manifest","stranger",0,0,1]', b"x"),
+    (b'["manifest","m","0",0,1]', b"x"),
+    (b'["manifest",1,0,0,1]', b"x"),
+    (b'["chunk","m","cellar",1]', b"x"),
+    (b'["chunk","m","joined",99999]', b"x"),
+    (b'{"manifest":1}', None),
+    (b"null", b"x"),
+    (b"\xff\xfe", b"x"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), JUNK)
+def test_a_record_of_a_stranger_changes_nothing(key: bytes, value: bytes | None) -> None:
+    shelf = Shelf(predictions(0, 5) + predictions(0, 5, model_id="other"))
+    shelf.play()
+    shelf.save()
+    end = shelf.monitor.next_offset
+    shelf.records += [StateRecord(key, value)]
+
+    found = shelf.view().restore(1, default_spec, LABELLED, end)
+
+    assert found.losses == ()
+    assert found.models.keys() == {"m", "other"}
+    assert found.models["m"].model.snapshot() == shelf.monitor.models["m"].snapshot()
+    assert found.stored.covered == (end or 0) - 1

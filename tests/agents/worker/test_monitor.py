@@ -537,3 +537,17 @@ def test_many_models_that_fail_cost_a_few_restorations() -> None:
 
     assert sum(each["log_level"] == "critical" for each in said) == MOST_GUARDED + 1
     assert len(desk.sender.to(ALERTS)) >= 50
+
+
+def test_a_record_of_a_stranger_is_skipped_and_its_offset_logged() -> None:
+    desk = Desk()
+    desk.assign()
+    log = [LOG[0], b"hello", *LOG[1:]]
+
+    with structlog.testing.capture_logs() as said:
+        asyncio.run(desk.agent.on_fetch(fetch_of(EVENTS, log)))
+
+    [line] = [each for each in said if each["log_level"] == "error"]
+    assert line["event"].startswith("Skipped tidegauge.events-0 offset 1, which ingest has not ")
+    assert len(desk.labelled()) == len(play(LOG).bytes_of("labelled"))
+    assert desk.agent.applied() == {EVENTS: len(log)}

@@ -34,6 +34,10 @@ MANY = 300
 LOG = log_of(taken_in(prediction(f"p{row}") for row in range(MANY)), events_per_record=100)
 
 
+DAMAGED = b"TDGS"
+"""Begins as a manifest of ours does."""
+
+
 class Desk:
     """A keeper, with what it talks to."""
 
@@ -49,6 +53,7 @@ class Desk:
         self.sender = ListSender(fails_at, self.journal)
         self.partitions = ListPartitions(self.journal)
         self.reader = ListReader(begins_at)
+        self.reader.keep([Outgoing(*EVENTS, b"", value, None) for value in log])
         self.keeper = StateKeeper(
             TOPICS,
             self.sender,
@@ -407,7 +412,7 @@ def test_what_a_model_has_to_say_is_published_before_its_state() -> None:
         (b'["chunk"', None),
         (b'["chunk"', b"damaged"),
         (b'["manifest"', None),
-        (b'["manifest"', b"damaged"),
+        (b'["manifest"', DAMAGED),
     ],
 )
 def test_state_that_cannot_be_used_is_rebuilt_from_the_log(
@@ -436,7 +441,7 @@ def two_models(damaged: bytes) -> Desk:
     desk = Desk(log=TWO_MODELS)
     desk.play(3)
     desk.save()
-    desk.change(damaged, b"damaged")
+    desk.change(damaged, DAMAGED)
     return desk
 
 
@@ -538,7 +543,7 @@ def test_state_of_a_later_version_stops_the_worker_and_is_left_as_it_is() -> Non
     desk = saved()
     snapshot = desk.held.monitor.models["m"].snapshot()
     later = snapshot[:4] + (STATE_VERSION + 1).to_bytes(2, "little") + snapshot[6:]
-    [record] = manifest_records("m", 5, later)
+    [record] = manifest_records("m", 2, later)
     desk.reader.keep([Outgoing(*STATE, record.key, record.value, None)])
     before = list(desk.reader.logs[STATE])
 
