@@ -191,6 +191,9 @@ def _source(kind: EventKind, topic: str, partition: int, incarnation: str) -> So
     if kind not in _KINDS:
         msg = f"a source holds one of {', '.join(sorted(_KINDS))}, found {kind!r}"
         raise ValueError(msg)
+    if (type(topic), type(partition), type(incarnation)) != (str, int, str):
+        msg = "a source is a kind, a topic, a partition and the topic's id"
+        raise ValueError(msg)
     return Source(kind, topic, partition, incarnation)
 
 
