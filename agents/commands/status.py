@@ -20,7 +20,9 @@ _STYLE: dict[Severity, str] = {"critical": "bold red", "warning": "yellow", "inf
 
 
 async def firing(
-    settings: Settings, model_id: str | None, on_problem: Callable[[str], object]
+    settings: Settings,
+    model_id: str | None,
+    on_problem: Callable[[str], object] = lambda _sentence: None,
 ) -> list[Status]:
     """Return the firing alerts of one model or of all, the most urgent first.
 
