@@ -6,6 +6,7 @@ Rule 2. A number becomes the number of an average hour, in its own unit. Of a sh
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from msgspec import Struct
@@ -20,12 +21,8 @@ from streams.values import Floats, Value
 class Timestamps:
     """The minutes of some rows, made once for all series that have values in them."""
 
-    __slots__ = ("_kept", "_latest", "minutes")
-
     def __init__(self, minutes: Minutes) -> None:
         self.minutes = minutes
-        self._kept: bytes | None = None
-        self._latest: int | None = None
 
     @classmethod
     def of(cls, at_ms: Instants) -> "Timestamps":
@@ -36,19 +33,15 @@ class Timestamps:
         """Return the timestamps of some of the rows."""
         return Timestamps(self.minutes[rows])
 
-    @property
+    @cached_property
     def latest(self) -> int:
         """The latest minute; 0 if there is none."""
-        if self._latest is None:
-            self._latest = int(self.minutes.max(initial=0))
-        return self._latest
+        return int(self.minutes.max(initial=0))
 
-    @property
+    @cached_property
     def kept(self) -> bytes:
         """The minutes as a series stores them while it learns: 4 bytes each."""
-        if self._kept is None:
-            self._kept = self.minutes.astype(np.uint32).tobytes()
-        return self._kept
+        return self.minutes.astype(np.uint32).tobytes()
 
 
 class HourProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):

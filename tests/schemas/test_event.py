@@ -31,7 +31,9 @@ def batches(draw: st.DrawFn) -> EventBatch:
         st.lists(st.builds(Source, kinds, names, st.integers(0, 99), names), min_size=1, max_size=4)
     )
     payloads = draw(
-        st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b"")), min_size=1)
+        st.lists(
+            st.binary(max_size=20).map(lambda b: b.replace(b"\n", b"")), min_size=1, max_size=6
+        )
     )
     count = len(payloads)
 

@@ -392,7 +392,7 @@ LOGS = [eventful_log(0), eventful_log(1), numeric_log()]
 UNCUT = [Restarted(log, frozenset(), frozenset(range(len(log)))) for log in LOGS]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from([0, 1, 2]), st.frozensets(st.integers(0, 45), max_size=12))
 def test_a_restart_changes_no_emission_and_no_later_snapshot(
     which: int, cuts: frozenset[int]

@@ -4,7 +4,7 @@ from random import Random
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -266,7 +266,7 @@ def test_no_room_at_all_is_refused() -> None:
 # Properties: an event is (is_prediction, id), and comes some time after the one before
 
 Event = tuple[bool, int]
-events = st.lists(st.tuples(st.booleans(), st.integers(0, 12)), max_size=80)
+events = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), max_size=50)
 
 
 def play(
@@ -317,7 +317,6 @@ def test_the_order_does_not_matter_for_the_set_of_pairs(
     st.integers(1, 5),
     st.integers(0, 3),
 )
-@settings(max_examples=300)
 def test_everything_taken_in_is_accounted_for_and_bounded(
     history_and_steps: tuple[list[Event], list[int]], max_waiting: int, remembered: int
 ) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import orjson
@@ -6,6 +6,7 @@ import pytest
 
 from schemas.model_spec import ModelSpec
 from streams.detect.budget import shares
+from streams.ingest.records import Accepted
 from streams.model.model import ModelMonitor
 from streams.series.series_set import MAX_SERIES
 from tests.doubles.core import (
@@ -295,6 +296,11 @@ def test_beyond_the_limit_features_are_counted_and_not_watched() -> None:
 # The budget
 
 
+def one_by_one_from(place: int, events: Sequence[Accepted]) -> list[bytes]:
+    """Write events to a log; from a place on, each to a record of its own."""
+    return [*log_of(events[:place], 500), *log_of(events[place:], 1)]
+
+
 def ids_of(played: Played) -> list[str]:
     return [alert["alert_id"] for alert in played.of("alerts")]
 
@@ -329,14 +335,14 @@ def test_a_series_that_comes_late_takes_its_share_of_the_others() -> None:
 
 
 def test_a_series_that_comes_late_changes_no_verdict_on_earlier_rows() -> None:
-    values = normal(2_800, shift=0.8, onset=2_500, seed=5)
+    values = normal(2_600, shift=0.8, onset=2_500, seed=5)
     rows = [
         {"f": value} | {f"late{i}": i for i in range(max(0, (row - 2_480) // 5))}
         for row, value in enumerate(values)
     ]
     events = taken_in(with_features(rows))
 
-    assert ids_of(play(log_of(events, 1))) == ids_of(play(log_of(events, 500))) != []
+    assert ids_of(play(one_by_one_from(2_450, events))) == ids_of(play(log_of(events, 500))) != []
 
 
 @pytest.mark.parametrize("late", ["score", "pairs"])
@@ -375,7 +381,7 @@ def test_the_version_is_the_one_that_answered_last(row: int) -> None:
 
 def test_the_onset_is_told_alike_however_the_log_is_cut() -> None:
     rng = np.random.default_rng(11)
-    rows = 5_000
+    rows = 3_400
     wrong = rng.random(rows) < np.where(np.arange(rows) >= 3_000, 0.16, 0.1)
     answers = rng.random(rows) < 0.5
 
@@ -391,7 +397,7 @@ def test_the_onset_is_told_alike_however_the_log_is_cut() -> None:
         )
     )
 
-    one_by_one, all_at_once = play(log_of(events, 1)), play(log_of(events, 500))
+    one_by_one, all_at_once = play(one_by_one_from(5_900, events)), play(log_of(events, 500))
 
     starts = [[a["started_at"] for a in p.of("alerts")] for p in (one_by_one, all_at_once)]
     assert starts[0] == starts[1] != []
@@ -399,10 +405,11 @@ def test_the_onset_is_told_alike_however_the_log_is_cut() -> None:
 
 @pytest.mark.parametrize("seed", [3, 20])
 def test_a_slow_change_is_told_alike_however_the_log_is_cut(seed: int) -> None:
-    values = normal(3_200, shift=0.3, onset=2_500, seed=seed)
+    values = normal(3_000, shift=0.3, onset=2_500, seed=seed)
     events = taken_in(with_features({"f": value} for value in values))
 
-    one_by_one, all_at_once = (play(log_of(events, size)).of("alerts") for size in (1, 500))
+    logs = one_by_one_from(2_400, events), log_of(events, 500)
+    one_by_one, all_at_once = (play(log).of("alerts") for log in logs)
 
     assert [alert["detector"] for alert in one_by_one] == ["adwin"]
     for alert in (*one_by_one, *all_at_once):

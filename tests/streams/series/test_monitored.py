@@ -74,7 +74,7 @@ def spec_of(model_id: str) -> ModelSpec:
 
 @cache
 def log() -> list[bytes]:
-    return log_of(story(), 300)
+    return log_of(story(), 500)
 
 
 @cache
@@ -174,7 +174,7 @@ def test_a_restart_after_every_record_changes_nothing() -> None:
     assert snapshots(again.monitor) == snapshots(told_at_once().monitor)
 
 
-@pytest.mark.parametrize("read_every", [5, 1_000])
+@pytest.mark.parametrize("read_every", [3, 1_000])
 def test_how_much_is_read_at_once_changes_nothing(read_every: int) -> None:
     again = play_gathering(log(), read_every, spec_of)
 
