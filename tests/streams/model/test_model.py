@@ -335,7 +335,7 @@ def test_a_series_that_comes_late_takes_its_share_of_the_others() -> None:
 
 
 def test_a_series_that_comes_late_changes_no_verdict_on_earlier_rows() -> None:
-    values = normal(2_600, shift=0.8, onset=2_500, seed=5)
+    values = normal(2_800, shift=0.8, onset=2_500, seed=5)
     rows = [
         {"f": value} | {f"late{i}": i for i in range(max(0, (row - 2_480) // 5))}
         for row, value in enumerate(values)
