@@ -2,8 +2,8 @@
 
 Rule 1. Kernels are compiled before a worker connects: meanwhile it could not answer Kafka.
 Rule 2. The cache holds code that the process runs. The folder that NUMBA_CACHE_DIR names is made
-        for this user alone; one that others can write is refused. Without that variable the cache
-        is beside the modules, and whoever can write there can change the modules as well.
+        for this user alone (0700); one that others can use is refused. Without that variable the
+        cache is beside the modules, and whoever can write there can change the modules as well.
 Rule 3. An image ships a cache in `SHIPPED`, which nobody can write. numba needs a folder that it
         can write: the shipped one is copied to the named folder when that is made.
 """
@@ -40,7 +40,7 @@ def compile_kernels(announce: Callable[[str], None], shipped: Path = SHIPPED) ->
     Raises
     ------
     OperatorError
-        When the named folder cannot be used, or others can write to it.
+        When the named folder cannot be used, or others can use it.
     """
     if named := os.environ.get(_VARIABLE):
         _prepare(Path(named), shipped)
@@ -63,8 +63,8 @@ def _prepare(folder: Path, shipped: Path) -> None:
     if not (stat.S_ISDIR(found.st_mode) and os.access(folder, os.W_OK | os.X_OK)):
         raise _unusable(folder, "this user cannot write to it")
     is_ours = found.st_uid in {0, os.geteuid()}
-    if not is_ours or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _unusable(folder, "other users can write to it, and it holds code")
+    if not is_ours or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise _unusable(folder, "other users can use it, and it holds code (chmod 700)")
 
 
 def _make(folder: Path, shipped: Path) -> None:

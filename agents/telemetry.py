@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import IO, Any
@@ -17,15 +16,10 @@ import orjson
 import structlog
 from structlog.types import Processor
 
+from agents.text import escaped, printable
+
 HIDDEN = "(hidden)"
 
-_STEERING = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-"""Marks of direction (Unicode annex 9), which show text in another order than it has, and the line
-and paragraph separators, which some readers of lines take for an end."""
-_UNPRINTABLE = dict.fromkeys(
-    (*range(0x20), *range(0x7F, 0xA0), *_STEERING), "\N{REPLACEMENT CHARACTER}"
-)
-_STEERING_BYTES = re.compile(b"|".join(chr(each).encode() for each in _STEERING))
 _LIBRARIES = ("aiohttp", "aiokafka", "asyncio", "faust", "kafka", "mode", "numba")
 _LIBRARIES_EVERY_S = 10.0
 """Seconds between two records of one line of code; aiokafka logs a lost broker 80 times in one."""
@@ -92,16 +86,6 @@ def configure_logging(level: str = "info", stream: IO[str] | None = None) -> Non
         logger.propagate = True
         logger.setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(capture=True)
-
-
-def printable(text: str) -> str:
-    """Return ``text`` without control characters: a model's name must not steer a terminal."""
-    return text.translate(_UNPRINTABLE)
-
-
-def escaped(line: bytes) -> bytes:
-    """Return a line of JSON with its marks of direction and line separators as escapes."""
-    return _STEERING_BYTES.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), line)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

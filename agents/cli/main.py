@@ -26,6 +26,7 @@ from agents.cli.options import PIPE_WIDTH, cluster_options
 from agents.cli.recorded import COMMANDS as RECORDED
 from agents.cli.topics import topics
 from agents.errors import WorkerError
+from agents.text import harmless, harmless_output
 from schemas.topics import TopicRole, Topics
 
 _READABLE = [topic.role for topic in Topics().table() if topic.is_text]
@@ -290,7 +291,7 @@ def tail(
     from agents.commands.tail import TailOptions, describe
     from agents.commands.tail import tail as follow
     from agents.settings import load_settings
-    from agents.telemetry import escaped
+    from agents.text import escaped
 
     if sys.stdout.isatty():
         from rich.console import Console
@@ -319,14 +320,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("aiokafka", "agents"):
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:
-        result = cli.main(arguments, prog_name="tidegauge", standalone_mode=False)
+        with harmless_output():
+            result = cli.main(arguments, prog_name="tidegauge", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except WorkerError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(harmless(f"Error: {error}", is_terminal=True), err=True)
         return error.exit_code
     except BrokenPipeError:
         # Python would report the error again when it flushes standard output at its exit.

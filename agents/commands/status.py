@@ -12,6 +12,7 @@ from rich.table import Table
 
 from agents.kafka.read import read_whole
 from agents.settings import Settings
+from agents.text import printable
 from schemas.alert import Severity
 from schemas.status import Status
 
@@ -76,12 +77,16 @@ def as_table(firing: Iterable[Status]) -> Table:
         table.add_row(
             f"[{style}]{alert.severity}[/]",
             _when(status.since),
-            escape(alert.model_id),
-            escape(alert.summary.removeprefix(f"Model {alert.model_id}: ")),
+            _shown(alert.model_id),
+            _shown(alert.summary.removeprefix(f"Model {alert.model_id}: ")),
             status.fingerprint,
-            escape(_notes(status)),
+            _shown(_notes(status)),
         )
     return table
+
+
+def _shown(text: str) -> str:
+    return escape(printable(text))
 
 
 def _notes(status: Status) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agents.kafka.read import Cursor, LogReader, partitions_of
 from agents.settings import Settings
-from agents.telemetry import printable
+from agents.text import printable
 from schemas.event import EventRecordError, decode_events
 from schemas.topics import TopicRole
 

@@ -25,7 +25,8 @@ from tenacity.wait import wait_exponential_jitter
 from yarl import URL
 
 from agents.errors import OperatorError
-from agents.telemetry import HIDDEN, RateLimit, get_logger, printable
+from agents.telemetry import HIDDEN, RateLimit, get_logger
+from agents.text import printable
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 """Seconds for one request; PagerDuty and Slack answer within a few."""
@@ -234,7 +235,13 @@ def without_secrets(text: str, secret: SecretStr) -> str:
         url = URL(whole)
         if url.host:
             found = (url.path, url.query_string, url.user, url.password, *url.query.values())
-            raw = (url.raw_path, url.raw_path_qs, url.raw_query_string, url.raw_password)
+            raw = (
+                url.raw_path,
+                url.raw_path_qs,
+                url.raw_query_string,
+                url.raw_user,
+                url.raw_password,
+            )
             parts |= {part for part in (*found, *raw, *url.parts) if part}
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= _SHORTEST_SECRET or part == whole:

@@ -11,7 +11,8 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from agents.telemetry import RateLimit, configure_logging, escaped, get_logger, printable
+from agents.telemetry import RateLimit, configure_logging, get_logger
+from agents.text import escaped, harmless, harmless_output, printable
 
 
 class Terminal(io.StringIO):
@@ -166,6 +167,17 @@ def test_marks_of_direction_and_line_separators_are_replaced_or_escaped(mark: st
     assert printable(f"a{mark}b") == "a\N{REPLACEMENT CHARACTER}b"
     assert escaped(line).isascii()
     assert orjson.loads(escaped(line)) == {"model": f"a{mark}b"}
+
+
+def test_what_a_command_prints_into_a_pipe_has_its_marks_of_direction_escaped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with harmless_output():
+        print('{"model": "a\u202eb\u2028c"}')  # noqa: T201 - what a command does
+    print("after")  # noqa: T201
+
+    assert capsys.readouterr().out == '{"model": "a\\u202eb\\u2028c"}\nafter\n'
+    assert harmless("a\u202eb", is_terminal=True) == "a\N{REPLACEMENT CHARACTER}b"
 
 
 def test_a_name_from_outside_does_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
