@@ -12,6 +12,8 @@ Rule 4. The generation is read before the take. Records taken across a rebalance
         by rule 3 read again: the next fetch, which would show the gap, may never come.
 Rule 5. A commit names its offsets. It may come too late, when the partition has a new owner: that
         owner commits after it, so it is no error.
+Rule 6. A commit carries the id of the topic. One of a topic that was deleted, which arrives after
+        the topic was made anew, would have its first records passed over: it does not count.
 
 It depends on private parts of faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14.0:
 tests/contracts/test_transport_contract.py lists them, and fails when they change.
@@ -29,6 +31,7 @@ from typing import Any, NamedTuple, cast
 import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage, EventT, Message
 
@@ -106,6 +109,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._sought: dict[TP, int] = {}
+        self._topic_ids: dict[str, str] = {}
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         conf = self.app.conf
@@ -227,12 +231,14 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         if not keys:
             return {}
         consumer = self._ensure_consumer()
+        topics = await self.describe_topics(sorted({key.topic for key in keys}))
+        self._topic_ids = {name: topic.topic_id for name, topic in topics.items()}
         commits = await consumer._coordinator.fetch_committed_offsets(keys)
         beginnings = await consumer.beginning_offsets(keys)
         starts = {}
         for key in keys:
             beginning = beginnings[key]
-            committed = commits[key].offset if key in commits else -1
+            committed = self._committed(key, commits.get(key))
             if 0 <= committed < beginning:
                 _log.error(
                     "Offsets %d to %d of %s-%d were deleted before they were read: the retention "
@@ -244,6 +250,21 @@ class BatchThread(driver.AIOKafkaConsumerThread):
                 )
             starts[TP(*key)] = max(committed, beginning)
         return starts
+
+    def _committed(self, key: TopicPartition, commit: OffsetAndMetadata | None) -> int:
+        """Return the offset of a commit; -1 where there is none, or only one of another topic."""
+        if commit is None or commit.offset < 0:
+            return -1
+        if commit.metadata and commit.metadata != self._topic_ids.get(key.topic):
+            _log.warning(
+                "%s-%d was deleted and created anew: it is read from its beginning, not from the "
+                "commit at %d, which is of the old topic",
+                key.topic,
+                key.partition,
+                commit.offset,
+            )
+            return -1
+        return int(commit.offset)
 
     async def progress(self, topics: Iterable[str]) -> dict[TP, int]:
         """Return the group's commit in every partition of these topics, whoever holds it.
@@ -282,7 +303,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         held = {TopicPartition(*tp) for tp in self.assignment()}
         facts = {
-            key: offset for tp, offset in offsets.items() if (key := TopicPartition(*tp)) in held
+            key: OffsetAndMetadata(offset, self._topic_ids.get(key.topic, ""))
+            for tp, offset in offsets.items()
+            if (key := TopicPartition(*tp)) in held
         }
         if facts:
             try:

@@ -354,6 +354,33 @@ def test_records_deleted_before_they_were_read_are_an_error_in_the_log_not_a_hal
     assert f"Offsets 10 to 59 of {topic}-0 were deleted before they were read" in caplog.text
 
 
+def test_a_commit_of_a_topic_that_is_gone_does_not_count_for_the_one_made_anew(
+    kafka: RealKafka, prefix: str
+) -> None:
+    topic = f"{prefix}in"
+    create_topic(kafka, topic)
+    publish(kafka, topic, values(100))
+    before, after = Diary([topic]), Diary([topic])
+
+    async def scenario() -> None:
+        app = app_of(kafka, f"{prefix}g", before)
+        async with running(app):
+            await until(lambda: len(before.records()) == 100, "100 records")
+            app.topic_watch = None  # it would end the worker
+            with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
+                admin.delete_topics([topic])
+                await until(lambda: topic not in admin.list_topics(), "no topic")
+            create_topic(kafka, topic)
+            publish(kafka, topic, values(80))
+            assert await before.partitions.commit_fact({TP(topic, 0): 60})
+        async with running(app_of(kafka, f"{prefix}g", after)):
+            await until(lambda: len(after.records()) == 80, "all 80 records")
+
+    asyncio.run(scenario())
+
+    assert after.assignments == [{TP(topic, 0): 0}]
+
+
 def test_a_record_of_the_largest_size_is_delivered(kafka: RealKafka, prefix: str) -> None:
     topic = f"{prefix}in"
     create_topic(kafka, topic, config={"max.message.bytes": str(5 << 20)})
