@@ -26,6 +26,8 @@ from agents.settings import PREFIX
 ROOT = Path(__file__).resolve().parents[2]
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 90.0
+MADE_ANEW = "was deleted and created anew"
+"""In the last sentence of a worker one of whose topics was."""
 
 Asked = Literal["kill -9", "SIGTERM"]
 
@@ -222,6 +224,8 @@ class Fleet:
             self.tally.ends["SIGTERM"] += 1
         elif slot.asked == "SIGTERM" and code == -signal.SIGTERM:
             self.tally.ends["SIGTERM, before it could listen"] += 1
+        elif code == os.EX_TEMPFAIL and MADE_ANEW in self._last_line(slot):
+            self.tally.ends["itself: a topic was made anew"] += 1
         else:
             self.tally.ends[f"exit code {code}"] += 1
             self.tally.unexpected.append(Exit(code, self._last_line(slot)))

@@ -12,6 +12,9 @@ from schemas.topics import TopicRole
 
 LOOK_EVERY_S = 0.5
 ANSWER_S = 2.0
+STANDS_AFTER_S = 1.5
+"""Seconds without a pair of a partition, of which there are dozens a second, that are no pause:
+two looks, and the time between two saves."""
 
 
 class Offsets:
@@ -82,10 +85,13 @@ class PauseWatch(threading.Thread):
         self._is_over = threading.Event()
         self._ends: dict[int, int] = {}
         self._since_s: dict[int, float] = {}
-        self.pauses_s: list[float] = []
+        self.pauses: list[tuple[float, float]] = []
+        self.began_s = 0.0
+        self.ended_s = 0.0
 
     def run(self) -> None:
         """Watch until stopped."""
+        self.began_s = time.monotonic()
         while not self._is_over.wait(LOOK_EVERY_S):
             try:
                 ends = self._offsets.ends("labelled")
@@ -98,15 +104,31 @@ class PauseWatch(threading.Thread):
         """Stop watching."""
         self._is_over.set()
         self.join()
+        self.ended_s = time.monotonic()
+        self.pauses += [(since_s, self.ended_s) for since_s in self._since_s.values()]
 
     def _note(self, ends: dict[int, int], now_s: float) -> None:
         for partition, end in ends.items():
             if self._ends.get(partition) != end:
                 if since_s := self._since_s.get(partition):
-                    self.pauses_s.append(now_s - since_s)
+                    self.pauses.append((since_s, now_s))
                 self._since_s[partition] = now_s
                 self._ends[partition] = end
 
-    def longest_s(self) -> float:
-        """Return the longest pause of a partition, once the first record was there."""
-        return max(self.pauses_s, default=0.0)
+    @property
+    def pauses_s(self) -> list[float]:
+        """The lengths of the pauses."""
+        return [until_s - since_s for since_s, until_s in self.pauses]
+
+    def unwatched_share(self) -> float:
+        """Return the share of the time in which at least one partition stood still.
+
+        A pause counts from ``STANDS_AFTER_S`` on: until then it is the traffic's.
+        """
+        still_s, end_s = 0.0, self.began_s
+        for since_s, until_s in sorted(self.pauses):
+            from_s = max(since_s + STANDS_AFTER_S, end_s)
+            if until_s > from_s:
+                still_s += until_s - from_s
+                end_s = until_s
+        return still_s / max(self.ended_s - self.began_s, 1e-9)

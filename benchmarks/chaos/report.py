@@ -61,6 +61,7 @@ def _broken(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, s
     pauses_s = sorted(result.pauses_s)
     long_s = [pause_s for pause_s in pauses_s if pause_s > 3.0] or [0.0]
     yield "longest pause of a partition's output", f"{long_s[-1]:.1f} s"
+    yield "share of the run with a partition unwatched", f"{result.unwatched_share:.1%}"
     yield "median of its pauses over 3 s", f"{statistics.median(long_s):.1f} s"
 
 

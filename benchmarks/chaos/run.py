@@ -22,6 +22,7 @@ from agents.demo.embedded_broker import answers_metadata, free_ports
 from agents.kafka.topics import create_topics
 from agents.settings import PREFIX, Settings, load_settings
 from benchmarks.chaos.fleet import Fleet, Tally
+from benchmarks.chaos.intruders import Intruder
 from benchmarks.chaos.logs import LogSummary, summarise
 from benchmarks.chaos.offsets import Offsets, PauseWatch
 from benchmarks.chaos.proxy import Proxy
@@ -38,6 +39,7 @@ DRAIN_S = 240.0
 BROKER_BACK_S = 120.0
 SAY_EVERY_S = 30.0
 SESSION_TIMEOUT_S = 6
+MONTH_S = 31 * 86_400.0
 
 # The log cleaner looks every second, and segments are short: compaction really happens.
 _BROKER = {"log.cleaner.backoff.ms": "1000"}
@@ -58,6 +60,7 @@ _WORKER = {
     "idle_s": "0.3",
     "stall_s": "90",
     "max_payload_bytes": str(MAX_PAYLOAD_BYTES),
+    "dead_letter_ratio": "none",
 }
 
 
@@ -98,6 +101,8 @@ class ChaosResult:
         Of the killed brokers, how many led the controllers.
     state_written, state_left
         Records of the state topic: ever written, and there after compaction.
+    unwatched_share
+        Share of the time of the faults in which a partition's output stood still.
     """
 
     faults: Counter[Kind]
@@ -108,6 +113,7 @@ class ChaosResult:
     findings: dict[TopicRole, Findings]
     inputs: InputAudit
     pauses_s: list[float]
+    unwatched_share: float
     state_written: int
     state_left: int
     has_drained: bool
@@ -170,6 +176,7 @@ class _Run:
         stack.callback(self._offsets.close)
         self._traffic = TrafficThread(self._settings, options.seed, options.per_second)
         self._pauses = PauseWatch(self._settings)
+        self._intruder = Intruder(self._settings, options.seed)
         self._say_at_s = 0.0
 
     def run(self) -> ChaosResult:
@@ -194,10 +201,11 @@ class _Run:
             controllers_killed=self._controllers_killed,
             tally=self._fleet.tally,
             logs=summarise(self._fleet.log_paths),
-            sent=self._traffic.sent,
+            sent=self._traffic.sent + self._intruder.sent,
             findings=findings,
             inputs=inputs,
             pauses_s=self._pauses.pauses_s,
+            unwatched_share=self._pauses.unwatched_share(),
             state_written=sum(self._offsets.ends("state").values()),
             state_left=len(read_to_end(self._cluster, self._settings.topics.name("state"))),
             has_drained=has_drained,
@@ -218,6 +226,11 @@ class _Run:
             "broker kill -9": self._kill_broker,
             "connections cut": self._cut,
             "connections held": self._hold,
+            "clock wrong": self._set_clock_wrong,
+            "transaction at the end": self._transact,
+            "poison records": lambda _: self._intruder.poison(),
+            "bad deploy": lambda _: self._intruder.deploy_badly(),
+            "topic made anew": self._make_anew,
         }
         strike[fault.kind](fault)
         self._faults[fault.kind] += 1
@@ -257,6 +270,21 @@ class _Run:
         self._pass(fault.lasts_s)
         for proxy in self._proxies:
             proxy.release()
+
+    def _set_clock_wrong(self, fault: Fault) -> None:
+        """Set the clock of one worker a month ahead or back; not where the worker is unchanged."""
+        side = 1 if self._faults[fault.kind] % 2 == 0 else -1
+        self._fleet.set_clock_wrong(fault.victim, side * MONTH_S, fault.lasts_s)
+
+    def _transact(self, fault: Fault) -> None:
+        """Leave a transaction open for a while; every other one is aborted, the first too."""
+        commits = self._faults[fault.kind] % 2 == 1
+        self._intruder.transact(lambda: self._pass(fault.lasts_s), commits=commits)
+
+    def _make_anew(self, fault: Fault) -> None:
+        """Delete the topic of outcomes, with those that nobody has read, and make it anew."""
+        self._intruder.make_anew(self._settings.outcomes)
+        self._pass(fault.lasts_s)
 
     def _pass(self, seconds: float) -> None:
         """Let time pass, while the workers are looked after."""

@@ -22,6 +22,11 @@ Kind = Literal[
     "broker kill -9",
     "connections cut",
     "connections held",
+    "clock wrong",
+    "transaction at the end",
+    "poison records",
+    "bad deploy",
+    "topic made anew",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -39,14 +44,28 @@ _KILLS_BETWEEN: dict[Kind, int] = {
     "broker kill -9": 20,
     "connections cut": 25,
     "connections held": 25,
+    "clock wrong": 16,
+    "transaction at the end": 12,
+    "poison records": 12,
+    "bad deploy": 60,
+    "topic made anew": 60,
 }
 _SCALES = (1, 3, 1, WORKERS)
-_STOPS_ALL = {"kill -9, all workers", "broker kill -9", "connections cut", "connections held"}
+_STOPS_ALL = {
+    "kill -9, all workers",
+    "broker kill -9",
+    "connections cut",
+    "connections held",
+    "topic made anew",
+}
 _LASTS_S: dict[Kind, tuple[float, float]] = {
     "SIGSTOP": (8.0, 14.0),
     "broker kill -9": (0.5, 6.0),
     "connections cut": (1.0, 12.0),
     "connections held": (2.0, 14.0),
+    "clock wrong": (10.0, 30.0),
+    "transaction at the end": (1.0, 10.0),
+    "topic made anew": (12.0, 12.0),  # a worker notices within ten seconds
 }
 
 
