@@ -113,17 +113,19 @@ def test_the_image_takes_only_files_that_exist_and_are_sent_to_the_engine() -> N
         for source in words[:-1]
     ]
 
-    assert {"agents", "constraints.txt", "tidegauge"} <= set(sources)
+    assert {"agents", "locks/runtime.txt", "tidegauge"} <= set(sources)
     assert ignored[1] == "*"
     for source in sources:
         assert (ROOT / source).exists()
         assert f"!{source}" in ignored
 
 
-def test_the_image_installs_the_frozen_versions_and_runs_as_nobody_special() -> None:
+def test_the_image_installs_what_has_a_known_hash_and_runs_as_nobody_special() -> None:
     steps = dict(DOCKERFILE)
 
-    assert any("constraints.txt" in words for word, words in DOCKERFILE if word == "RUN")
+    (install,) = (words for word, words in DOCKERFILE if word == "RUN" and "install" in words)
+    assert install[-3:] == [":all:", "-r", "runtime.txt"]
+    assert "--require-hashes" in install
     assert steps["USER"] == ["10001:10001"]
     assert [words[0] for word, words in DOCKERFILE if word == "FROM"] == [
         "python:3.11-slim-bookworm"
