@@ -6,6 +6,9 @@ partitions are assigned, from there until the pair of that outcome is published.
 the first worker when all wait, and that of one without any taken off.
 
     python -m benchmarks.restart --waiting 10000 1000000
+
+With --kills, so many workers before the last one are killed while they restore, each a second later
+than the one before; afterwards `verify` has to find all equal.
 """
 
 import argparse
@@ -20,7 +23,9 @@ from subprocess import Popen
 from typing import NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
+from rich.console import Console
 
+from agents.commands.verify import verify
 from agents.demo.child import log_tail, start_child, stop_child
 from agents.kafka.topics import create_topics
 from agents.settings import Settings, load_settings
@@ -70,8 +75,8 @@ async def publish_outcome(settings: Settings) -> None:
     await publisher.stop()
 
 
-def measure(settings: Settings, waiting: int, folder: Path) -> Restart:
-    """Let a worker take the predictions, kill it, and time the next one."""
+def measure(settings: Settings, waiting: int, folder: Path, kills: int) -> Restart:
+    """Let a worker take the predictions, kill it, and time the one after those killed as well."""
     asyncio.run(create_topics(settings))
     first_log, second_log = folder / f"{waiting}-1.log", folder / f"{waiting}-2.log"
     worker = _start(settings, first_log)
@@ -83,6 +88,8 @@ def measure(settings: Settings, waiting: int, folder: Path) -> Restart:
     worker.kill()
     worker.wait()
     asyncio.run(publish_outcome(settings))
+    for number in range(kills):
+        _kill_in_restore(settings, folder / f"{waiting}-killed-{number}.log", number + 1.0)
     began_s = time.monotonic()
     worker = _start(settings, second_log)
     try:
@@ -92,7 +99,20 @@ def measure(settings: Settings, waiting: int, folder: Path) -> Restart:
         paired_s = time.monotonic()
     finally:
         stop_child(worker, grace_s=60.0)
+    if kills and asyncio.run(verify(settings, Console(width=120))):
+        msg = "not equal after workers were killed while they restored"
+        raise SystemExit(msg)
     return Restart(waiting, assigned_s - began_s, paired_s - assigned_s, taken)
+
+
+def _kill_in_restore(settings: Settings, log_path: Path, after_s: float) -> None:
+    worker = _start(settings, log_path)
+    _wait_for_line(worker, log_path, "Assigned")
+    time.sleep(after_s)
+    worker.kill()
+    worker.wait()
+    has_ended = log_path.read_text(encoding="utf-8").count("Restored ")
+    print(f"Killed {after_s:.0f} s after its assignment: {has_ended} partitions were restored.")
 
 
 def _start(settings: Settings, log_path: Path) -> Popen[bytes]:
@@ -163,6 +183,7 @@ def main() -> None:
     """Run the restarts and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--waiting", type=int, nargs="+", default=[10_000, 1_000_000])
+    parser.add_argument("--kills", type=int, default=0)
     options = parser.parse_args()
     taken: list[Restart] = []
     with RealKafka() as broker, tempfile.TemporaryDirectory() as folder:
@@ -176,7 +197,7 @@ def main() -> None:
                 outcomes=f"{name}.outcomes",
                 models=f"{name}.models",
             )
-            taken.append(measure(settings, waiting, Path(folder)))
+            taken.append(measure(settings, waiting, Path(folder), options.kills))
             print(taken[-1], flush=True)
     print(f"\n{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
     print("| waiting | start to assignment | assignment to first pair | memory | a prediction |")

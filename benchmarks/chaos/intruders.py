@@ -5,6 +5,7 @@ Every record is legal for Kafka, and anyone with the right to write may send it.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
@@ -48,14 +49,16 @@ class Intruder:
         self._settings = settings
         self._chance = random.Random(seed)
         self._number = 0
-        self._producer = Producer({"bootstrap.servers": settings.broker, "acks": "all"})
+        self._broker = {"bootstrap.servers": settings.broker, "log_level": 2}
+        self._producer = Producer({**self._broker, "acks": "all"})
         self.sent: Counter[str] = Counter()
 
     def poison(self) -> None:
         """Send a record of each kind to `models` and `controls`."""
         model_id = f"small-{self._chance.randrange(100)}"
         topics = self._settings.topics
-        records = [orjson.dumps({"model_id": model_id} | spec) for spec in _SPECS]
+        # Not orjson: it refuses the number that is too large for anybody.
+        records = [json.dumps({"model_id": model_id} | spec).encode() for spec in _SPECS]
         records += [_NESTED % model_id.encode(), b"\xff", b""]
         self._send(topics.name("models"), "poison", records, key=model_id.encode())
         mark: dict[str, object] = {
@@ -79,7 +82,7 @@ class Intruder:
         number = self._next()
         producer = Producer(
             {
-                "bootstrap.servers": self._settings.broker,
+                **self._broker,
                 "transactional.id": f"intruder-{number}",
                 "transaction.timeout.ms": 60_000,
             }
@@ -100,7 +103,7 @@ class Intruder:
 
     def make_anew(self, topic: str) -> None:
         """Delete a topic and make it anew, with the same settings, as soon as it is gone."""
-        admin = AdminClient({"bootstrap.servers": self._settings.broker})
+        admin = AdminClient(self._broker)
         partitions = len(admin.list_topics(topic, ANSWER_S).topics[topic].partitions)
         admin.delete_topics([topic], request_timeout=ANSWER_S)[topic].result(ANSWER_S)
         deadline_s = time.monotonic() + ANSWER_S
