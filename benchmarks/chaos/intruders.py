@@ -49,7 +49,10 @@ class Intruder:
         self._settings = settings
         self._chance = random.Random(seed)
         self._number = 0
-        self._broker = {"bootstrap.servers": settings.broker, "log_level": 2}
+        self._broker: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": settings.broker,
+            "log_level": 2,
+        }
         self._producer = Producer({**self._broker, "acks": "all"})
         self.sent: Counter[str] = Counter()
 
