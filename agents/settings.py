@@ -154,11 +154,25 @@ class Settings(BaseSettings):
         description="Seconds that ingest waits for partitions with older records; 0 to 60",
     )
     dead_letter_ratio: float | None = Field(
-        0.75,
+        None,
         gt=0.0,
         le=1.0,
-        description="Share of refused inputs that stops the worker, above 0 and at most 1; 'none' "
-        "for no limit",
+        description="Share of refused inputs that stops the worker, above 0 and at most 1; 'none', "
+        "the default, for no limit",
+    )
+    max_models: int = Field(
+        20_000,
+        ge=1,
+        le=1_000_000,
+        description="Model ids that are known, over all partitions, from 1; the same for all "
+        "workers and for verify",
+    )
+    forget_after_s: float = Field(
+        30 * 86_400.0,
+        ge=86_400.0,
+        le=10 * 366 * 86_400.0,
+        description="Seconds without an event after which a model is put away, from a day; the "
+        "same for all workers and for verify",
     )
     dead_letter_window: int = Field(
         20_000,

@@ -88,13 +88,14 @@ class Alert(Wire):
     series: str = Field(
         description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
         "the arrival of events: `predictions`, `outcomes`, `answers` or `versions`; for those of "
-        "people: `specs` or `controls`; for the model itself: `model`."
+        "people: `specs` or `controls`; for the model itself: `model`; for a topic, "
+        "or all models of a partition: `topic` or `models`."
     )
     aspect: str = Field(
         description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "
         "type; of the arrival of events: silence, late, missing, orphan, conflicting, fallback, "
         "error, unseen, clock, refused, unread; of specs and controls: unusable; of the model: "
-        "quarantine."
+        "quarantine; of models: crowded."
     )
     category: str | None = Field(description="The category, where the aspect has one.")
     segment: Segment | None = Field(description="Part of the population; null: all of it.")

@@ -5,13 +5,15 @@ Rule 2. A model's state is a function of its own events, whatever other models s
 Rule 3. Emissions depend on the log alone: the same log gives the same bytes.
 Rule 4. A restored model skips the records that its snapshot covers.
 Rule 5. A tick touches the models for which it has a consequence, and leaves no mark on the others.
-Rule 6. A model begins with its first valid event: events refused before that are dropped.
+Rule 6. A model begins with its first valid event: events refused before that, and controls, are
+        dropped. One that has a spec alone is put away, and so is one without an event for long.
 Rule 7. A record that ingest has not written is passed over, and told (`Monitor.foreign`).
 Rule 8. A model whose state machine fails at an event is quarantined as of that event; the others go
         on. The event is found by a `Guard`. A monitor without guards raises `ModelFailedError`: it
         is begun again from a state of before, with a guard for that model, and finds the same.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import count, dropwhile, repeat
@@ -19,6 +21,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
+from msgspec import structs
 
 from schemas.event import EventRecordError, decode_events
 from schemas.model_spec import ModelSpec
@@ -27,8 +30,9 @@ from streams.clock import NEVER_MS
 from streams.codec import is_fatal
 from streams.emission import Arrival, Emission, Place, place_of
 from streams.ingest.tolerance import LEFT_OUT
+from streams.join.outcome_join import ChunkName, JoinCounts
 from streams.model.guard import Guard, Step, Tick
-from streams.model.model import ModelMonitor, Restored
+from streams.model.model import UNCOUNTED, ModelMonitor, Restored
 from streams.series.series_set import SeriesSet
 
 MAX_WAITING_BYTES = 16_000_000
@@ -39,6 +43,41 @@ _LEFT_OUT = orjson.dumps(LEFT_OUT)
 SpecOf = Callable[[str], ModelSpec]
 Arrivals = defaultdict[str, list[Arrival]]
 _model_of = itemgetter("model_id")
+
+
+class Limits(NamedTuple):
+    """Limits of the models. The state depends on them: all monitors of a log have the same.
+
+    Parameters
+    ----------
+    max_models
+        Model ids that are known, over all partitions: each holds an equal part. An id that was put
+        away is still known: what a restart finds must not depend on what was put away when.
+    forget_after_s
+        Seconds without an event after which a model is put away.
+    """
+
+    max_models: int = 20_000
+    forget_after_s: float = 30 * 86_400.0
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Away(NamedTuple):
+    """A model that is put away.
+
+    Parameters
+    ----------
+    snapshot
+        Its state.
+    taken, counts
+        As of `ModelMonitor`, and of its join.
+    """
+
+    snapshot: bytes
+    taken: int
+    counts: JoinCounts
 
 
 class Foreign(NamedTuple):
@@ -81,6 +120,8 @@ class Monitor:
         Gives the spec of a model that is met for the first time.
     series_of
         Makes the series of such a model.
+    limits
+        Limits of the models.
     is_guarded
         Whether every model has a guard: for a replay, which cannot begin again. It costs a snapshot
         of a model now and then, and memory.
@@ -105,6 +146,7 @@ class Monitor:
         series_of: Callable[[ModelSpec], SeriesSet] = SeriesSet,
         *,
         is_guarded: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.partition = partition
         self.next_offset: int | None = None
@@ -123,6 +165,33 @@ class Monitor:
         self._is_guarded = is_guarded
         self._guarded: Container[str] = ()
         self._guards: dict[str, Guard] = {}
+        self._away: dict[str, Away] = {}
+        self._name = f"{topics.name('events')}-{partition}"
+        self._most_models = math.ceil(limits.max_models / topics.partitions)
+        self._forget_ms = math.ceil(1_000 * limits.forget_after_s)
+
+    @property
+    def known_models(self) -> int:
+        """Models that have state, live or put away."""
+        return len(self.models) + len(self._away)
+
+    @property
+    def taken(self) -> int:
+        """Events of the log that were taken in, each once."""
+        live = sum(model.taken for model in self.models.values())
+        return live + sum(each.taken for each in self._away.values())
+
+    def add_counts(self, total: JoinCounts) -> None:
+        """Add the counts of the joins of all models to a total."""
+        for model in self.models.values():
+            total.add(model.join.counts)
+        for away in self._away.values():
+            total.add(away.counts)
+
+    def model(self, model_id: str) -> ModelMonitor | None:
+        """Return a known model; of one that is put away, a copy."""
+        away = self._away.get(model_id)
+        return self.models.get(model_id) if away is None else self._revived(model_id, away)
 
     def apply(self, offset: int, value: bytes | None) -> list[Emission]:
         """Take in one record, and leave nothing waiting; return the emissions, in order."""
@@ -181,7 +250,7 @@ class Monitor:
         """Return when a tick has a consequence for a model, or an instant after ``until_ms``."""
         for model_id, model in self.models.items():
             if self._due.get(model_id, 0) <= until_ms:
-                self._due[model_id] = model.tick_due_ms(until_ms)
+                self._due[model_id] = self._due_ms(model, until_ms)
         return min(self._due.values(), default=NEVER_MS)
 
     def _ingest(self, arrivals: Arrivals) -> list[Emission]:
@@ -189,8 +258,9 @@ class Monitor:
         emissions: list[Emission] = []
         for model_id, of_model in arrivals.items():
             news = _after(self._base.get(model_id, -1), of_model)
-            if model_id not in self.models:
-                news = list(dropwhile(_is_refused, news))  # Rule 6
+            if model_id not in self.models and news:
+                news, told = self._admitted(model_id, news)
+                emissions += told
             if news:
                 model = self._model(model_id)
                 self.touched[model_id] = model
@@ -208,7 +278,50 @@ class Monitor:
                 self.waiting += size
                 if not model.is_young:
                     self._ready[model_id] = None
+                if model.is_away:
+                    emissions += self._put_away(model_id)
         return emissions
+
+    def _admitted(self, model_id: str, news: list[Arrival]) -> tuple[list[Arrival], list[Emission]]:
+        """Return the events with which a model that is not live begins, and what others call for.
+
+        Without a place for it they are counted, and so are controls before its first event.
+        """
+        if model_id in self._away or model_id == self._name:
+            return news, []
+        crowd = self.models.get(self._name)
+        if crowd is not None:
+            news = crowd.unseen(news)
+        begins = list(dropwhile(_begins_no_model, news))
+        is_full = bool(begins) and self.known_models >= self._most_models
+        dropped = news if is_full else news[: len(news) - len(begins)]
+        if not any(each.kind not in UNCOUNTED for each in dropped):
+            return ([] if is_full else begins), []
+        dropped = _after(self._base.get(self._name, -1), dropped)
+        crowd = self.touched[self._name] = self._model(self._name)
+        told = crowd.turn_away(dropped, is_crowded=is_full)
+        return ([] if is_full else begins), told
+
+    def _put_away(self, model_id: str) -> list[Emission]:
+        """Keep the state of a model in place of the model."""
+        emissions = self.evaluate(model_id)
+        model = self.models.pop(model_id)
+        self._away[model_id] = Away(
+            model.snapshot(), model.taken, structs.replace(model.join.counts)
+        )
+        self._due.pop(model_id, None)
+        self._guards.pop(model_id, None)
+        return emissions
+
+    def _revived(self, model_id: str, away: Away) -> ModelMonitor:
+        return ModelMonitor.restore(
+            model_id,
+            self._spec_of(model_id),
+            self._labelled_topic,
+            self.partition,
+            snapshot=away.snapshot,
+            chunks=dict[ChunkName, bytes]().__getitem__,
+        )
 
     def _on_tick(self, tick: _Tick) -> list[Emission]:
         """Apply a tick to the models for which it is due (Rule 5), in the order of their names."""
@@ -217,7 +330,7 @@ class Monitor:
             model = self.models[model_id]
             del self._due[model_id]
             self.touched[model_id] = model
-            step = Tick(Place(tick.offset, 0), tick.at_ms)
+            step = Tick(Place(tick.offset, 0), tick.at_ms, self._forget_ms)
             if model_id in self._guards:
                 emissions += self._take_guarded(model_id, [step])
             else:
@@ -227,6 +340,8 @@ class Monitor:
                     self._refuse_failed(model_id, error)
                     raise
             self._note_waiting(model_id)
+            if self.models[model_id].is_away:
+                emissions += self._put_away(model_id)
         return emissions
 
     def _note_waiting(self, model_id: str) -> None:
@@ -254,10 +369,13 @@ class Monitor:
         for model_id, model in self.models.items():
             if tick.at_ms < due_ms.get(model_id, 0) or tick.offset <= self._base.get(model_id, -1):
                 continue
-            due_ms[model_id] = model.tick_due_ms(tick.at_ms)
+            due_ms[model_id] = self._due_ms(model, tick.at_ms)
             if tick.at_ms >= due_ms[model_id]:
                 models.append(model_id)
         return models
+
+    def _due_ms(self, model: ModelMonitor, tick_ms: int) -> int:
+        return min(model.tick_due_ms(tick_ms), model.forget_due_ms(self._forget_ms))
 
     @property
     def is_anything_ready(self) -> bool:
@@ -279,6 +397,8 @@ class Monitor:
         """Read the values of one model: before its snapshot."""
         self.waiting -= self._waiting_of.pop(model_id, 0)
         self._ready.pop(model_id, None)
+        if model_id in self._away:
+            return []
         try:
             return self.models[model_id].evaluate()
         except BaseException as error:
@@ -293,9 +413,13 @@ class Monitor:
     ) -> None:
         """Continue with restored models (Rule 4) at ``next_offset``, some guarded (Rule 8)."""
         self.models = {model_id: each.model for model_id, each in restored.items()}
+        self._away = {}
         self._base = {model_id: each.offset for model_id, each in restored.items()}
         self._due = {}
         self.next_offset = next_offset
+        self._guards = {}
+        for model_id in [model_id for model_id, each in self.models.items() if each.is_away]:
+            self._put_away(model_id)
         self._guarded = guarded
         self._guards = {
             model_id: Guard(model)
@@ -335,9 +459,12 @@ class Monitor:
     def _model(self, model_id: str) -> ModelMonitor:
         model = self.models.get(model_id)
         if model is None:
+            away = self._away.pop(model_id, None)
             spec = self._spec_of(model_id)
-            model = ModelMonitor(
-                model_id, spec, self._labelled_topic, self.partition, self._series_of
+            model = (
+                ModelMonitor(model_id, spec, self._labelled_topic, self.partition, self._series_of)
+                if away is None
+                else self._revived(model_id, away)
             )
             self.models[model_id] = model
             if self._is_guarded or model_id in self._guarded:
@@ -370,8 +497,11 @@ def _events(payloads: list[bytes]) -> tuple[list[dict[str, Any]], list[str]]:
     return events, model_ids
 
 
-def _is_refused(arrival: Arrival) -> bool:
-    return arrival.kind == "refused"
+def _begins_no_model(arrival: Arrival) -> bool:
+    """Tell whether an event is no reason to know its model (Rule 6)."""
+    if arrival.kind == "topic":
+        return not arrival.event["is_high"]
+    return arrival.kind in {"refused", "control"}
 
 
 def _after(base: int, arrivals: list[Arrival]) -> list[Arrival]:

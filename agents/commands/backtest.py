@@ -106,7 +106,7 @@ class Backtest:
         self.spec = spec
         self.replayed = Replayed()
         self._outputs = outputs
-        self._monitor = Monitor(0, Topics(), self._spec_of, is_guarded=True)
+        self._monitor = Monitor(0, Topics(partitions=1), self._spec_of, is_guarded=True)
         self._offset = 0
         self._clock_ms = 0
 
@@ -147,8 +147,7 @@ class Backtest:
 
     def results(self) -> Replayed:
         """Return the results."""
-        for model in self._monitor.models.values():
-            self.replayed.counts.add(model.join.counts)
+        self._monitor.add_counts(self.replayed.counts)
         return self.replayed
 
     def _spec_of(self, model_id: str) -> ModelSpec:

@@ -18,10 +18,12 @@ from agents.errors import OperatorError
 from agents.kafka.admin import ask, input_incarnations, partition_counts
 from agents.kafka.read import LogReader
 from agents.settings import Settings, mapped_topics_of
+from agents.worker.assembly import limits_of
 from schemas.dead_letter import DeadLetter
 from schemas.event import Source, decode_events, position
 from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit, OutputAudits, output_audits
+from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor
 
 _FOREIGN_SHOWN = 20
@@ -117,7 +119,12 @@ class _Verifier:
         async for record in self._records("events"):
             monitor = monitors.get(record.partition)
             if monitor is None:
-                monitor = Monitor(record.partition, self._topics, is_guarded=True)
+                monitor = Monitor(
+                    record.partition,
+                    self._topics,
+                    is_guarded=True,
+                    limits=limits_of(self._settings),
+                )
                 monitors[record.partition] = monitor
                 self._refuse_cut_log(record)
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
@@ -131,12 +138,11 @@ class _Verifier:
             batch = decode_events(record.value)
             names = [source.name for source in batch.sources]
             for source, place in zip(batch.source_index, batch.positions(), strict=True):
-                if batch.sources[source].kind == "refused":
+                if batch.sources[source].kind in UNCOUNTED:
                     continue  # counted among the dead letters
                 events_in[record.partition] += inputs.on_taken(names[source], place)
         for partition, monitor in monitors.items():
-            taken = sum(model.taken for model in monitor.models.values())
-            inputs.on_replayed(events_in[partition], taken)
+            inputs.on_replayed(events_in[partition], monitor.taken)
 
     def _note_foreign(self, record: ConsumerRecord) -> None:
         """Show the place of a record that is not ours, but for those after the first few."""

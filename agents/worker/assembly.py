@@ -28,6 +28,7 @@ from agents.worker.transport import BatchTransport
 from schemas.model_spec import ModelSpec
 from streams.ingest.dead_letter import DeadLetterLimit
 from streams.ingest.merge import TimeMerge
+from streams.monitor import Limits
 from streams.series.profile_check import check_profile
 
 
@@ -124,6 +125,11 @@ def work(settings: Settings) -> int:
     return run_worker(build_app(settings, agents, publisher))
 
 
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits of the models."""
+    return Limits(settings.max_models, settings.forget_after_s)
+
+
 def ingest_agent(settings: Settings, sender: Sender, clock: CheckedClock) -> IngestAgent:
     """Return the ingest agent of a worker that publishes through ``sender``.
 
@@ -155,5 +161,7 @@ def _intake(settings: Settings) -> Intake:
 
 def monitor_agent(settings: Settings, sender: Sender, reader: Reader, clock: Clock) -> MonitorAgent:
     """Return the monitor agent of a worker; ``clock`` is monotonic and decides when to save."""
-    keeper = StateKeeper(settings.topics, sender, reader, lambda _model_id: ModelSpec())
+    keeper = StateKeeper(
+        settings.topics, sender, reader, lambda _model_id: ModelSpec(), limits=limits_of(settings)
+    )
     return MonitorAgent(settings.topics, sender, keeper, clock, settings.save_every_s)

@@ -7,8 +7,9 @@ Rule 1. Of each source partition a run without gaps is published, starting at th
 Rule 2. The next events are sent only after all earlier ones are acknowledged.
 Rule 3. An offset is committed only when everything before it is acknowledged.
 Rule 4. After a failed send no more is published: the process ends.
-Rule 5. When the share of refused inputs is too high the process ends too. The dead letters of its
-        last batch are published, their offsets are not committed: an operator decides to skip them.
+Rule 5. Where most inputs of a topic are refused, an event says so, and the log every minute. Where
+        a limit is set and the share is above it, the process ends. The dead letters of its last
+        batch are published, their offsets are not committed: an operator decides to skip them.
 Rule 6. A partition far ahead of the others is fetched no further until they have caught up.
 Rule 7. The worker that holds partition 0 of the first input topic also appends ticks (`Ticker`).
 """
@@ -35,7 +36,13 @@ from schemas.event import EventKind, Source
 from schemas.topics import Topics
 from streams.ingest.accept import accept_all
 from streams.ingest.batches import pack
-from streams.ingest.dead_letter import DeadLetterLimit, TooManyRefusedError
+from streams.ingest.dead_letter import (
+    WINDOW,
+    DeadLetterLimit,
+    RefusedTopics,
+    TooManyRefusedError,
+    topic_event,
+)
 from streams.ingest.merge import Item, TimeMerge
 from streams.ingest.records import Accepted, Refused
 from streams.ingest.spec_record import ProfileCheck, refuse_profile
@@ -49,6 +56,8 @@ FLUSH_EVERY_S = 0.05
 HELD_AT_MOST = 50_000
 """Events held over all source partitions before those far ahead are paused. Well below the bound of
 `TimeMerge`, beyond which it would release events out of order."""
+_LOG_SHARE_EVERY_S = 60.0
+"""Seconds between two log lines about a topic of which most records are refused."""
 _LOG_EVERY_S = 10.0
 """Seconds between two log lines about refusals of the same reason."""
 Incarnations = Callable[[], Awaitable[Mapping[str, str]]]
@@ -125,6 +134,8 @@ class IngestAgent(Agent):
         self._turn = asyncio.Lock()
         self._paused: set[TP] = set()
         self._refusals = RateLimit(_LOG_EVERY_S)
+        self._shares = RateLimit(_LOG_SHARE_EVERY_S)
+        self._refused_topics = RefusedTopics()
         self._ticker = Ticker(topics, sender, clock, tick_every_s)
 
     async def on_connected(self) -> None:
@@ -260,6 +271,7 @@ class IngestAgent(Agent):
         refused = [item for item in items if isinstance(item, Refused)]
         accepted = _accepted(items) if refused else cast("list[Accepted]", items)
         events = self._topics.name("events")
+        accepted = [*accepted, *self._note_shares(items, is_any_refused=bool(refused))]
         outgoing = [
             Outgoing(events, partition, key.encode(), value, timestamp_ms)
             for partition, key, value, timestamp_ms in pack(
@@ -269,6 +281,34 @@ class IngestAgent(Agent):
         outgoing += [self._dead_letter(item) for item in refused]
         await self._sender.send(outgoing)
         self._check_share(items, is_any_refused=bool(refused))
+
+    def _note_shares(self, items: list[Item], *, is_any_refused: bool) -> list[Accepted]:
+        """Note which inputs are refused; return the events about topics of which most are."""
+        last = {item.source.topic: item for item in items}
+        counts = self._refused_topics.counts
+        if is_any_refused:
+            for item in items:
+                counts.note(item.source.topic, is_refused=isinstance(item, Refused))
+        else:
+            for topic, count in Counter([item.source.topic for item in items]).items():
+                counts.note_accepted(topic, count)
+        told = [(item, self._refused_topics.news(topic)) for topic, item in last.items()]
+        for topic in last:
+            self._log_share(topic)
+        return [topic_event(item, news[0], is_high=news[1]) for item, news in told if news]
+
+    def _log_share(self, topic: str) -> None:
+        if not self._refused_topics.high.get(topic):
+            return
+        if self._shares.admit(topic, self._clock()) is None:
+            return
+        refused = self._refused_topics.counts.refused(topic) or 0
+        _log.critical(
+            f"{refused:,} of the last {WINDOW:,} records of {topic} were refused: check the last "
+            "deployment of their producer; `./tidegauge tail dead_letters` shows the reasons",
+            topic=topic,
+            refused=refused,
+        )
 
     def _check_share(self, items: list[Item], *, is_any_refused: bool) -> None:
         """End the worker when the share of refused inputs is too high (Rule 5)."""

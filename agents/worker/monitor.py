@@ -354,8 +354,8 @@ class MonitorAgent(Agent):
 
     def _counts(self) -> JoinCounts:
         counts = JoinCounts()
-        for model in self._models():
-            counts.add(model.join.counts)
+        for held in self._held.values():
+            held.monitor.add_counts(counts)
         return counts
 
     def _models(self) -> Iterator[ModelMonitor]:

@@ -31,7 +31,7 @@ from streams.codec import StateVersionError
 from streams.emission import Emission
 from streams.join.outcome_join import ChunkName
 from streams.model.model import ModelMonitor
-from streams.monitor import Monitor, SpecOf
+from streams.monitor import DEFAULT_LIMITS, Limits, Monitor, SpecOf
 from streams.state import (
     StateRecord,
     StateView,
@@ -148,6 +148,8 @@ class StateKeeper:
         Monotonic seconds. It ends a slice of saving, and decides nothing else.
     slice_s
         Seconds after which a slice ends; it stores one model at least.
+    limits
+        Limits of the models.
     """
 
     def __init__(
@@ -159,6 +161,7 @@ class StateKeeper:
         *,
         clock: Callable[[], float] = time.monotonic,
         slice_s: float = SLICE_S,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._topics = topics
         self._topic = topics.name("state")
@@ -167,6 +170,7 @@ class StateKeeper:
         self._spec_of = spec_of
         self._clock = clock
         self._slice_s = slice_s
+        self._limits = limits
 
     async def restore(self, tp: TP, commit: int, guarded: Container[str] = ()) -> Held:
         """Return the monitor of a partition of ``events`` as it stood at the group's commit.
@@ -199,7 +203,7 @@ class StateKeeper:
             )
         # What covers more than the log holds is a stranger's, and only then the end is needed.
         end = await self._reader.end(tp) if view.covers(commit) else None
-        monitor = Monitor(tp.partition, self._topics, self._spec_of)
+        monitor = Monitor(tp.partition, self._topics, self._spec_of, limits=self._limits)
         try:
             found = view.restore(commit, self._spec_of, self._topics.name("labelled"), end)
         except StateVersionError as error:
@@ -246,7 +250,7 @@ class StateKeeper:
         held.began_at = monitor.next_offset
         for model_id in held.stored.outgrown(monitor.next_offset - 1):
             # A model without further events would otherwise keep its damaged manifest.
-            if model := monitor.models.get(model_id):
+            if model := monitor.model(model_id):
                 held.unsaved[model_id] = model
 
     async def save_some(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> bool:
@@ -310,8 +314,11 @@ class StateKeeper:
         emissions: list[Emission] = []
         snapshots: list[_Snapshot] = []
         size = 0
-        for model_id, model in held.unsaved.items():
+        for model_id in held.unsaved:
             emissions += monitor.evaluate(model_id)
+            model = monitor.model(model_id)  # as it is by now: it may have been put away
+            if model is None:
+                continue
             chunks = model.join.unstored()
             state = model.snapshot()
             manifest = manifest_records(model_id, offset, state)
@@ -332,7 +339,7 @@ class StateKeeper:
         monitor, stored = held.monitor, held.stored
         until = (held.began_at if monitor.touched else monitor.next_offset) or 0
         if not monitor.touched:
-            await self._send(tp, stored.checkpoint(until - 1, len(monitor.models)))
+            await self._send(tp, stored.checkpoint(until - 1, monitor.known_models))
             stored.on_checkpoint(until - 1)  # not before: an interrupted send covers nothing
         if stored.covered >= until - 1 and await commit({tp: until}):
             held.committed = until

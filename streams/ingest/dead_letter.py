@@ -35,6 +35,12 @@ _OF_MODELS: dict[EventKind, EventKind] = {
 }
 """Kinds of which a refusal is an event of the model, too, and the kind that is refused then."""
 
+WINDOW = 1_000
+"""Records of a topic over which the share of refused ones is told: some minutes of one that has a
+few a second."""
+HIGH, LOW = 0.5, 0.25
+"""Shares above which most records count as refused, and below which that is over. By judgement."""
+
 
 class TooManyRefusedError(Exception):
     """Too large a share of a topic is refused: a producer is at fault. The worker stops."""
@@ -99,15 +105,68 @@ class DeadLetterLimit:
             count -= missing
         self._seen[topic] += count
 
-    def _check(self, topic: str) -> None:
+    def refused(self, topic: str) -> int | None:
+        """Return how many of the latest ``window`` records of a topic were refused.
+
+        None before it has had as many.
+        """
         seen, refused_at = self._seen[topic], self._refused_at[topic]
         while refused_at and refused_at[0] < seen - self._window:
             refused_at.popleft()
-        if seen >= self._window and len(refused_at) > self._limit:
+        return len(refused_at) if seen >= self._window else None
+
+    def _check(self, topic: str) -> None:
+        refused_at = self._refused_at[topic]
+        if (self.refused(topic) or 0) > self._limit:
             msg = (
                 f"{len(refused_at):,} of the last {self._window:,} records of {topic} were refused"
             )
             raise TooManyRefusedError(msg)
+
+
+class RefusedTopics:
+    """Tells when most of the latest records of a topic are refused, and when that is over.
+
+    Examples
+    --------
+    >>> topics = RefusedTopics()
+    >>> for _ in range(WINDOW):
+    ...     topics.counts.note("predictions", is_refused=True)
+    >>> topics.news("predictions"), topics.news("predictions")
+    ((1000, True), None)
+    """
+
+    def __init__(self) -> None:
+        self.counts = DeadLetterLimit(None, WINDOW)
+        self.high: dict[str, bool] = {}
+
+    def news(self, topic: str) -> tuple[int, bool] | None:
+        """Return how many of the latest ``WINDOW`` were refused, where that is high or over now.
+
+        It is told once after a start, too: an earlier worker may have told otherwise.
+        """
+        refused = self.counts.refused(topic)
+        if refused is None:
+            return None
+        was_high = self.high.get(topic)
+        is_high = refused > (LOW if was_high else HIGH) * WINDOW
+        self.high[topic] = is_high
+        return None if is_high == was_high else (refused, is_high)
+
+
+def topic_model(topic: str) -> str:
+    """Return the name under which alerts about a topic are raised."""
+    return f"topic {topic}"
+
+
+def topic_event(item: Accepted | Refused, refused: int, *, is_high: bool) -> Accepted:
+    """Return the event that most records of a topic are refused, or no longer; after an item."""
+    topic = item.source.topic
+    name = topic_model(topic)
+    fact = {"model_id": name, "refused": refused, "of": WINDOW, "is_high": is_high}
+    source = msgspec.structs.replace(item.source, kind="topic")
+    at_ms = item.logged_at
+    return Accepted(source, item.offset, at_ms, name, at_ms, orjson.dumps(fact))
 
 
 def refuse(raw: Raw, reason: Reason, detail: str) -> Refused:

@@ -28,10 +28,11 @@ class EveryModel:
 
 
 class Tick(NamedTuple):
-    """A tick that has a consequence."""
+    """A tick that has a consequence: `ModelMonitor.on_tick`."""
 
     at: Place
     tick_ms: int
+    forget_ms: int
 
 
 Step = Arrival | Tick
@@ -93,7 +94,7 @@ class Guard:
             if isinstance(step, Arrival):
                 model.refuse(step)
             return []
-        at, at_ms = step if isinstance(step, Tick) else (step, step.logged_at)
+        at, at_ms = step[:2] if isinstance(step, Tick) else (step, step.logged_at)
         kind = failure.partition(":")[0][:MAX_KIND]  # its message may hold values
         quarantine = Quarantine(at.offset, at.place, kind)
         told: list[Emission] = []

@@ -22,6 +22,7 @@ Rule 11. Nothing is returned for publication while values wait: an event whose v
         are read has published nothing (`streams.model.quarantine`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -62,8 +63,10 @@ from streams.series.watch_spec import FIRST_STAGES
 from streams.traffic.conditions import ConditionState, condition_of
 from streams.traffic.traffic import TrafficMonitor
 
-OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused"))
+OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused", "topic"))
 """Kinds of events that move no clock: not from the model's services, or unreadable."""
+UNCOUNTED = frozenset[EventKind](("refused", "topic"))
+"""Kinds of events that tell about inputs, and are none."""
 
 
 _NO_FEATURES: dict[str, Any] = {}
@@ -108,6 +111,7 @@ class ModelMonitor:
         self._ledger = None if spec.metrics is None else Ledger(model_id, spec, 0)
         self._condition_alerts = ConditionAlerts()
         self._quarantine: Quarantine | None = None
+        self._is_away = True
         self._begin_publication(AlertWriter(model_id))
         self._begin_series(series_of(spec), RowIndexes.new())
 
@@ -189,8 +193,28 @@ class ModelMonitor:
         halves_ms = self.join.halves.first_due_ms()
         return min(due_ms, alerts.settling_due_ms(), halves_ms) + self._behind_ms
 
-    def on_tick(self, at: Place, tick_ms: int) -> list[Emission]:
-        """Take in a tick that has a consequence (Rule 7); return the emissions."""
+    def forget_due_ms(self, forget_ms: int) -> int:
+        """Return the instant from which a tick puts the model away.
+
+        Then it has had no event for ``forget_ms``, and what it waited for has expired.
+        """
+        last_ms = self.traffic.last_ms
+        if self._quarantine is not None or not last_ms:
+            return NEVER_MS
+        spec = self.in_force.spec
+        wait_ms = math.ceil(1_000 * (spec.outcome.wait_s + spec.inputs.wait_s))
+        return last_ms + max(forget_ms, wait_ms + 1) + self._behind_ms
+
+    def on_tick(self, at: Place, tick_ms: int, forget_ms: int = NEVER_MS) -> list[Emission]:
+        """Take in a tick that has a consequence (Rule 7); return the emissions.
+
+        Parameters
+        ----------
+        at, tick_ms
+            The tick.
+        forget_ms
+            Milliseconds without an event after which the model is put away.
+        """
         self._now_ms = max(self._now_ms, tick_ms - self._behind_ms)
         conditions = self.traffic.advance(self._now_ms, counts=self.join.counts, is_tick=True)
         self._on_conditions(conditions, at)
@@ -199,7 +223,15 @@ class ModelMonitor:
         self._go_on_without_inputs(at)
         self.join.advance(self._now_ms)
         self._publish_metrics(at)
+        if tick_ms >= self.forget_due_ms(forget_ms):
+            self._forget(self._row(at, self._now_ms))
+            self._is_away = True
         return self._taken()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it is put away: it has had no event of its services, or none for long."""
+        return self._is_away
 
     def closing_metrics(self, at: Place) -> list[Emission]:
         """Return the figures of all open cohorts, for the end of a recording."""
@@ -238,7 +270,7 @@ class ModelMonitor:
         seen += len(halves.halves) + halves.counts.removed_halves + halves.counts.inputs
         counts = self.counts
         refused = counts.refused_specs + counts.refused_controls
-        unapplied = self.join.held_events + counts.lost_events
+        unapplied = self.join.held_events + counts.lost_events + counts.turned_away
         return seen + self.in_force.records + counts.controls + refused + unapplied
 
     def snapshot(self) -> bytes:
@@ -264,6 +296,7 @@ class ModelMonitor:
             version=self._version,
             ledger=None if self._ledger is None else self._ledger.state,
             quarantine=self._quarantine,
+            is_away=self._is_away,
         )
 
     def kept(self) -> Kept:
@@ -335,6 +368,7 @@ class ModelMonitor:
             model._ledger = Ledger(model_id, spec, model.in_force.version, state.ledger)
         model._condition_alerts = state.condition_alerts
         model._quarantine = state.quarantine
+        model._is_away = state.is_away
         model._begin_publication(state.writer)
         model._begin_series(SeriesSet(spec, state.series), state.indexes)
         return model
@@ -346,6 +380,7 @@ class ModelMonitor:
     # Events (Rule 10)
 
     def _pass_time(self, arrival: Arrival) -> None:
+        self._is_away = False
         self._now_ms = arrival.logged_at
         self._behind_ms = max(0, arrival.appended_at - self._now_ms)
         if self._now_ms >= self.traffic.due_ms:
@@ -530,6 +565,9 @@ class ModelMonitor:
             self._on_conditions(conditions, arrival)
             return
         self._pending.settled()
+        if arrival.kind == "topic":
+            self._on_topic(arrival)
+            return
         is_usable = failure_of(lambda: self._rehearse(arrival)) is None
         if is_usable:
             self._obey(arrival)
@@ -616,13 +654,18 @@ class ModelMonitor:
 
     def _remove(self, row: EventRow) -> None:
         """Forget the model, but for its counts (Rule 5)."""
+        self._forget(row, with_spec=True)
+
+    def _forget(self, row: EventRow, *, with_spec: bool = False) -> None:
+        """Forget the model, but for its counts and, unless asked for, its spec."""
         series, now_ms, rules = self._pending.settled(), self._now_ms, self._rules()
         for state in sorted(
             [*self._condition_alerts.states(), *(each for one in series for each in one.alerts())],
             key=lambda each: (each.series, each.aspect),
         ):
             self._publish(state.end("removed", now_ms, rules), row)
-        self.in_force.take(None)
+        if with_spec:
+            self.in_force.take(None)
         spec = self.in_force.spec
         self.join.clear()
         self.join.respec(_join_spec(spec))
@@ -649,14 +692,47 @@ class ModelMonitor:
         self, quarantine: Quarantine, at: Arrival | Place, at_ms: int, *, is_on: bool
     ) -> list[Emission]:
         """Publish that a quarantine begins, or ends, at an event; the clock does not move."""
-        now_ms = max(self._now_ms, at_ms)
         also = f"offset {quarantine.offset:,} ({quarantine.failure})"
         condition = condition_of("quarantine", Figures(rows=1), also)
+        self._tell(ConditionState(condition, is_on), at, at_ms)
+        return self._taken()
+
+    def _tell(self, state: ConditionState, at: Arrival | Place, at_ms: int) -> None:
+        """Publish a condition that moves no clock, as of an instant."""
+        condition, is_on = state
+        now_ms = max(self._now_ms, at_ms)
         transitions = self._condition_alerts.on_condition(
             condition, now_ms, self._rules(), is_on=is_on
         )
         self._publish(transitions, replace(self._row(at, now_ms), now_ms=now_ms))
+
+    # In place of a model: a topic, the models of a partition
+
+    def _on_topic(self, arrival: Arrival) -> None:
+        """Publish that most records of a topic are refused, or no longer."""
+        self._is_away = False
+        share = Figures(arrival.event["refused"] / arrival.event["of"], rows=arrival.event["of"])
+        state = ConditionState(condition_of("topic_refused", share), arrival.event["is_high"])
+        self._tell(state, arrival, arrival.logged_at)
+
+    def turn_away(self, arrivals: Sequence[Arrival], *, is_crowded: bool) -> list[Emission]:
+        """Count events of models that are not known, for which there is no place or no use."""
+        for arrival in self.unseen(arrivals):
+            self._high_water[arrival.source] = arrival.position
+            self.counts.turned_away += arrival.kind not in UNCOUNTED
+            self._is_away = False
+            if is_crowded:
+                self._tell_crowd(arrival, is_on=True)
         return self._taken()
+
+    def unseen(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Return the events that are not repetitions of earlier ones (Rule 2)."""
+        marks = self._high_water
+        return [each for each in arrivals if each.position > marks.get(each.source, -1)]
+
+    def _tell_crowd(self, arrival: Arrival, *, is_on: bool) -> None:
+        state = ConditionState(condition_of("crowded", Figures(rows=1)), is_on)
+        self._tell(state, arrival, arrival.logged_at)
 
     def refuse(self, arrival: Arrival) -> None:
         """Pass over an event that the model cannot take, though it is quarantined."""
@@ -684,7 +760,7 @@ class ModelMonitor:
                 self._quarantine = None
                 self.counts.lost_events += len(self.join.release())
                 self._on_spec(arrival)
-            elif arrival.kind != "refused":
+            elif arrival.kind not in UNCOUNTED:
                 self.counts.lost_events += self.join.hold(arrival)
         return emissions + self._taken()
 

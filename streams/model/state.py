@@ -28,6 +28,7 @@ class ModelCounts(Machine):
     predictions: int = 0
     labelled: int = 0
     lost_events: int = 0
+    turned_away: int = 0
     left_out: dict[str, int] = {}
 
     def on_left_out(self, fields: Iterable[str]) -> None:
@@ -59,6 +60,8 @@ class ModelState(Machine):
         Its figures, where a spec has asked for them.
     quarantine
         Its quarantine, where it is in one.
+    is_away
+        Whether it is put away: it holds its counts, its marks and its spec alone.
     """
 
     spec: SpecState
@@ -75,6 +78,7 @@ class ModelState(Machine):
     version: str | None = None
     ledger: LedgerState | None = None
     quarantine: Quarantine | None = None
+    is_away: bool = False
 
 
 class _SeriesOnly(Struct):

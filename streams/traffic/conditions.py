@@ -34,6 +34,8 @@ ConditionKind = Literal[
     "spec",
     "control",
     "quarantine",
+    "topic_refused",
+    "crowded",
 ]
 
 
@@ -231,6 +233,25 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         lasts="not monitored since {also}: that event made it fail. Its events are held; upgrade, "
         "then run `./tidegauge models release`",
         over="it was released and is monitored again",
+    ),
+    "topic_refused": ConditionRow(
+        kind="service",
+        series="topic",
+        aspect="refused",
+        severity="critical",
+        lasts="{value} of the last {rows} records were refused. Check the last deployment of their "
+        "producer; `./tidegauge tail dead_letters` has the reasons",
+        over="most records are accepted again",
+    ),
+    "crowded": ConditionRow(
+        kind="service",
+        series="models",
+        aspect="crowded",
+        severity="critical",
+        unit="none",
+        lasts="max_models ids are known, and events of further models are not taken. Find out who "
+        "makes up ids, or raise TIDEGAUGE_MAX_MODELS",
+        over="events of further models are taken again",
     ),
 }
 

@@ -247,6 +247,11 @@ class TrafficMonitor(Machine):
         return states + self._check_silence(now_ms, is_tick=is_tick)
 
     @property
+    def last_ms(self) -> int:
+        """Log time of the last event; 0 before the first."""
+        return max(self._predictions.last_ms, self._outcomes.last_ms)
+
+    @property
     def is_silence_reported(self) -> bool:
         """Whether predictions are silent, and a tick has reported it."""
         return self._is_silence_reported and self._predictions.is_silent

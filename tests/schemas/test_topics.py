@@ -121,5 +121,10 @@ def test_every_topic_can_be_shown_as_text_except_the_state() -> None:
 def test_a_source_of_each_kind_of_event_is_one_topic() -> None:
     topics = Topics()
 
-    assert set(topics.sources()) == set(get_args(EventKind)) - {"refused", "half", "inputs"}
+    assert set(topics.sources()) == set(get_args(EventKind)) - {
+        "refused",
+        "half",
+        "inputs",
+        "topic",
+    }
     assert [topic.name for topic in topics.inputs()] == list(topics.sources().values())

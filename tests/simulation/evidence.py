@@ -20,6 +20,7 @@ from schemas.topics import Topics, model_partition
 from streams.audit import InputAudit, output_audits
 from streams.ingest.accept import accept
 from streams.ingest.records import Accepted, Raw
+from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor, SpecOf
 from tests.doubles.cluster import Cluster, Stored
 
@@ -85,7 +86,7 @@ class Evidence:
 
     def _take_inputs(self, batch: EventBatch) -> None:
         for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
-            if batch.sources[source].kind != "refused":
+            if batch.sources[source].kind not in UNCOUNTED:
                 self._inputs.on_taken(batch.sources[source].name, offset)
 
     def _close(self) -> None:
