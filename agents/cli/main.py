@@ -24,6 +24,7 @@ from agents.cli.models import models
 from agents.cli.notify import notify
 from agents.cli.options import PIPE_WIDTH, cluster_options
 from agents.cli.recorded import COMMANDS as RECORDED
+from agents.cli.sources import sources
 from agents.cli.topics import topics
 from agents.errors import WorkerError
 from agents.text import harmless, harmless_output
@@ -310,7 +311,7 @@ def tail(
     asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 
-for each in (topics, acls, models, metrics, notify, *CONTROLS, *RECORDED):
+for each in (topics, acls, models, metrics, sources, notify, *CONTROLS, *RECORDED):
     cli.add_command(each)
 
 

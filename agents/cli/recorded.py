@@ -28,8 +28,15 @@ def _budgets(
 
 
 @click.command()
-@click.option("--predictions", required=True, metavar="FILE", help="JSON lines, may be gzip.")
-@click.option("--outcomes", required=True, metavar="FILE", help="JSON lines, may be gzip.")
+@click.option("--predictions", metavar="FILE", help="JSON lines, may be gzip.")
+@click.option("--outcomes", metavar="FILE", help="JSON lines, may be gzip.")
+@click.option("--source", metavar="FILE", type=_FILE, help="Sources, YAML: see docs/sources.md.")
+@click.option(
+    "--records",
+    metavar="[TOPIC=]FILE",
+    multiple=True,
+    help="Records that the sources map: CSV, Parquet, JSON lines.",
+)
 @click.option("--out", required=True, metavar="FILE", help="File for the alerts, one a line.")
 @click.option("--feedback", metavar="FILE", help="File for the feedback.")
 @click.option("--labelled", metavar="FILE", help="File for the labelled rows.")
@@ -43,8 +50,11 @@ def backtest(**options: Any) -> int:
     Each line is one message of a service, in the order of publication; the two files are merged by
     time. The output is exactly what a worker would publish. "-" is standard input or output.
 
+    With --source the records are those of another system or a table: nothing has to be converted.
+
     \b
     Examples:
+      ./tidegauge backtest --source sources.yaml --records last-month.csv --out alerts.jsonl
       ./tidegauge demo --files recorded
       ./tidegauge backtest --predictions recorded/predictions.jsonl.gz \\
         --outcomes recorded/outcomes.jsonl.gz --out alerts.jsonl --what-if budget=0.05,1

@@ -5,6 +5,7 @@ The output files hold the records that a worker would publish.
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from agents.commands.recording import STANDARD_STREAM, Recording, Refusals, read_spec
+from agents.commands.tables import SourceRecording
 from agents.errors import FileError, OperatorError
+from agents.settings import load_settings
 from agents.worker.assembly import tune_gc
 from schemas.alert import Alert
 from schemas.model_spec import MetricRules, ModelSpec, SpecError
@@ -41,14 +44,19 @@ class BacktestOptions:
 
     Parameters
     ----------
+    source, records
+        File of sources, and the records that they map: ``FILE`` or ``TOPIC=FILE`` each. In their
+        place ``predictions`` and ``outcomes``.
     budget
         Replaces the alert budget of the spec.
     what_if
         Other budgets, for comparison.
     """
 
-    predictions: str
-    outcomes: str
+    predictions: str | None
+    outcomes: str | None
+    source: Path | None
+    records: tuple[str, ...]
     out: str
     feedback: str | None
     labelled: str | None
@@ -74,6 +82,10 @@ class Replayed:
         The number of resolved alerts.
     feedback
         The number of feedback commands.
+    left_out
+        Events of which an optional field was left out because it was not legal, by field.
+    without_inputs
+        Predictions whose inputs did not come in time.
     """
 
     counts: JoinCounts = field(default_factory=JoinCounts)
@@ -81,6 +93,8 @@ class Replayed:
     alerts: list[Alert] = field(default_factory=list)
     resolved: int = 0
     feedback: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    without_inputs: int = 0
 
     def add(self, alert: Alert) -> None:
         """Add a transition of an alert."""
@@ -148,6 +162,9 @@ class Backtest:
     def results(self) -> Replayed:
         """Return the results."""
         self._monitor.add_counts(self.replayed.counts)
+        for model in self._monitor.models.values():
+            self.replayed.left_out.update(model.counts.left_out)
+            self.replayed.without_inputs += model.join.halves.counts.without_inputs
         return self.replayed
 
     def _spec_of(self, model_id: str) -> ModelSpec:
@@ -173,7 +190,7 @@ def backtest(options: BacktestOptions, console: Console) -> int:
     except SpecError as error:
         msg = f"{options.spec}: a reference of its profile cannot be used: {error}"
         raise OperatorError(msg) from error
-    recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
+    recording = _recording(options)
     refusals = Refusals()
     began_s = time.monotonic()
     with ExitStack() as stack:
@@ -204,12 +221,36 @@ def backtest(options: BacktestOptions, console: Console) -> int:
     return 0
 
 
+def _recording(options: BacktestOptions) -> Recording | SourceRecording:
+    """Return the recording that the options name.
+
+    Raises
+    ------
+    OperatorError
+        When they name none, or a source or a file is wrong.
+    """
+    if options.source is not None and options.records:
+        settings = load_settings()
+        return SourceRecording.of(
+            options.source,
+            options.records,
+            settings.max_payload_bytes,
+            settings.registry_credentials,
+        )
+    if options.source is None and options.predictions and options.outcomes:
+        return Recording(predictions=options.predictions, outcomes=options.outcomes)
+    msg = "name --predictions and --outcomes, or --source with --records"
+    raise OperatorError(msg)
+
+
 def _never_due(_until_ms: int) -> int:
     return NEVER_MS
 
 
 @contextmanager
-def reading(recording: Recording, console: Console) -> Iterator[Callable[[int], None]]:
+def reading(
+    recording: Recording | SourceRecording, console: Console
+) -> Iterator[Callable[[int], None]]:
     """Show the progress of reading; return a function that adds bytes to it."""
     columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -244,7 +285,8 @@ def _print_closing(replayed: Replayed, seconds: float, budget: float, console: C
         "predictions dropped because too many waited": counts.pushed_out_predictions,
         "outcomes dropped because too many waited": counts.pushed_out_outcomes,
         "refused lines": replayed.refusals.by_reason.total(),
-    }
+        "predictions without their inputs": replayed.without_inputs,
+    } | {f"illegal values of {name}": count for name, count in replayed.left_out.items()}
     if parts := [f"{count:,} {name}" for name, count in dropped.items() if count]:
         console.print(f"Left out: {', '.join(parts)}.", soft_wrap=True)
 

@@ -25,6 +25,7 @@ LINES_AT_ONCE = 500
 SHOWN_REFUSALS = 5
 """Refused lines that are shown in words; the others are counted."""
 STANDARD_STREAM = "-"
+_ANSWERS = frozenset[EventKind](("prediction", "half"))
 
 
 @dataclass(slots=True)
@@ -95,11 +96,11 @@ class Recording:
             follow = not readers[0].is_at_end or merge.held(readers[0].source) > 0
             while len(ready) >= MAX_BATCH_EVENTS:
                 batch, ready = ready[:MAX_BATCH_EVENTS], ready[MAX_BATCH_EVENTS:]
-                yield from _with_end(batch, follow=follow or _predictions_end(ready) > 0)
-        yield from _with_end(ready, follow=False)
+                yield from with_end(batch, follow=follow or _predictions_end(ready) > 0)
+        yield from with_end(ready, follow=False)
 
 
-def _with_end(events: list[Accepted], *, follow: bool) -> Iterator[tuple[list[Accepted], bool]]:
+def with_end(events: list[Accepted], *, follow: bool) -> Iterator[tuple[list[Accepted], bool]]:
     """Cut a batch after the last prediction of the file; ``follow``: there are later ones."""
     end = len(events) if follow else _predictions_end(events)
     for part, is_predicted in ((events[:end], True), (events[end:], False)):
@@ -110,7 +111,7 @@ def _with_end(events: list[Accepted], *, follow: bool) -> Iterator[tuple[list[Ac
 def _predictions_end(events: list[Accepted]) -> int:
     """Return the place after the last prediction; 0 where there is none."""
     places = range(len(events), 0, -1)
-    return next((place for place in places if events[place - 1].source.kind == "prediction"), 0)
+    return next((place for place in places if events[place - 1].source.kind in _ANSWERS), 0)
 
 
 class _Reader:
@@ -120,7 +121,7 @@ class _Reader:
         self.source = Source(kind, f"{kind}s", 0)
         self._name = name
         self._on_bytes = on_bytes
-        self._raw, self._lines = _open(name)
+        self._raw, self._lines = open_file(name)
         self._line_number = 0
         self._reported_bytes = 0
         self.is_at_end = False
@@ -212,7 +213,7 @@ def _accepted(lines: list[Raw], refusals: Refusals) -> list[Accepted | Refused]:
     return events
 
 
-def _open(name: str) -> tuple[IO[bytes], IO[bytes]]:
+def open_file(name: str) -> tuple[IO[bytes], IO[bytes]]:
     """Return a file as it is on disk, for its position, and the same file unzipped."""
     if name == STANDARD_STREAM:
         return sys.stdin.buffer, sys.stdin.buffer

@@ -102,18 +102,18 @@ def decode(
             decoded = _json(_unzipped(value))
         case _:
             decoded = _json(value)
-    decoded, headers = _unwrapped(decoded, headers)
+    decoded, headers = unwrapped(decoded, headers)
     if encoding == "cloudevents" and "ce_specversion" not in headers:
         raise DecodeError(reason="invalid", detail="this is no CloudEvent: it has no specversion")
     return decoded, headers
 
 
-def _unwrapped(value: Any, headers: Headers) -> tuple[Any, Headers]:
-    """Take off an envelope (Rule 1)."""
+def unwrapped(value: Any, headers: Headers) -> tuple[Any, Headers]:
+    """Take off an envelope (Rule 1); return the value, and the headers with its attributes."""
     if type(value) is not dict:
         return value, headers
     if value.keys() == _CONNECT:
-        return _unwrapped(value["payload"], headers)
+        return unwrapped(value["payload"], headers)
     if "specversion" in value and value.keys() >= _CLOUD_EVENT:
         attributes = {
             f"ce_{name}": each
@@ -179,7 +179,7 @@ def _unzipped(value: bytes) -> bytes:
 
 def _msgpack(value: bytes) -> Any:
     try:
-        return _plain(msgspec.msgpack.decode(value))
+        return plain(msgspec.msgpack.decode(value))
     except (msgspec.DecodeError, RecursionError):
         raise DecodeError(reason="invalid", detail="not MessagePack") from None
 
@@ -191,7 +191,7 @@ def _avro_file(value: bytes) -> list[Any]:
     if not value.startswith(_AVRO_MAGIC):
         raise DecodeError(reason="invalid", detail="not an Avro file: it does not begin with Obj")
     try:
-        return [_plain(record) for record in fastavro.reader(io.BytesIO(value))]
+        return [plain(record) for record in fastavro.reader(io.BytesIO(value))]
     except Exception as error:  # fastavro has no error of its own for damaged files
         raise DecodeError(reason="invalid", detail="a damaged Avro file") from error
 
@@ -211,29 +211,29 @@ def _confluent(value: bytes, schema_of: SchemaOf) -> Any:
     import fastavro  # noqa: PLC0415 - an extra
 
     try:
-        return _plain(fastavro.schemaless_reader(io.BytesIO(payload), schema.parsed, None))
+        return plain(fastavro.schemaless_reader(io.BytesIO(payload), schema.parsed, None))
     except Exception as error:  # as above
         raise DecodeError(
             reason="invalid", detail=f"the payload does not fit schema {number}"
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value in the types of JSON (Rule 2)."""
     match value:
         case None | bool() | int() | float() | str():
-            plain: Any = value
+            found: Any = value
         case dict():
-            plain = {str(name): _plain(each) for name, each in value.items()}
+            found = {str(name): plain(each) for name, each in value.items()}
         case list() | tuple():
-            plain = [_plain(each) for each in value]
+            found = [plain(each) for each in value]
         case datetime.datetime():
             at = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
-            plain = (at - _EPOCH) // _MILLISECOND
+            found = (at - _EPOCH) // _MILLISECOND
         case bytes():
-            plain = base64.b64encode(value).decode()
+            found = base64.b64encode(value).decode()
         case Decimal():
-            plain = float(value)
+            found = float(value)
         case _:
-            plain = str(value)
-    return plain
+            found = str(value)
+    return found

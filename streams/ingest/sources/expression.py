@@ -28,6 +28,18 @@ _LEFT_FIRST = frozenset(
     ("subexpression", "pipe", "projection", "value_projection", "filter_projection")
 )
 """Nodes whose children but the first are read from the result of the one before."""
+_COMPILED = frozenset(
+    (
+        "field",
+        "literal",
+        "subexpression",
+        "index_expression",
+        "index",
+        "multi_select_list",
+        "function_expression",
+    )
+)
+"""Nodes that are compiled to closures."""
 _NUMBER = "NUMBER"
 """JMESPath's name of a number among the parts of its grammar."""
 _WORDS = {"true": "`true`", "false": "`false`"}
@@ -107,7 +119,7 @@ def _check(node: Node, parts: tuple[str, ...], *, is_at_root: bool) -> None:
         _check_call(node["value"], len(children))
     elif kind == "expref":
         is_at_root = False
-    for place, child in enumerate(children):
+    for place, child in enumerate(() if kind == "slice" else children):  # of numbers
         is_left = kind not in _LEFT_FIRST or place == 0
         _check(child, parts, is_at_root=is_at_root and is_left)
 
@@ -140,6 +152,8 @@ def _check_call(name: str, count: int) -> None:
 def _compiled(node: Node) -> Read:
     """Return a function of the current value that gives the value of a node (Rule 2)."""
     kind, value = node["type"], node.get("value")
+    if kind not in _COMPILED:
+        return lambda given: _INTERPRETER.visit(node, given)
     parts = [_compiled(child) for child in node["children"]]
     match kind:
         case "field":
@@ -152,10 +166,8 @@ def _compiled(node: Node) -> Read:
             read = _item(value)
         case "multi_select_list":
             read = _list(parts)
-        case "function_expression":
-            read = _call(value, parts)
         case _:
-            return lambda given: _INTERPRETER.visit(node, given)
+            read = _call(value, parts)
     return read
 
 

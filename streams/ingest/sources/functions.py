@@ -52,13 +52,15 @@ def nanos(given: Any) -> Any:
 
 
 def utc(given: Any) -> Any:
-    """Return a time without a zone, which is in UTC, as epoch milliseconds.
+    """Return a time without a zone, which is in UTC, as epoch milliseconds; a number as it is.
 
     Examples
     --------
     >>> utc("2026-08-10 12:00:00.123456 UTC") == utc("2026-08-10T12:00:00.123") == 1786363200123
     True
     """
+    if type(given) is int:
+        return given
     try:
         at = datetime.fromisoformat(given.removesuffix(" UTC").upper())
     except (AttributeError, ValueError):

@@ -32,6 +32,20 @@ _EMPTY: tuple[Any, ...] = ("", [], {})
 """Beside null and false, the values that JMESPath takes for false."""
 
 
+class Decoded(NamedTuple):
+    """A record as expressions see it, but for its topic.
+
+    ``timestamp`` is in epoch milliseconds; None where the record has none.
+    """
+
+    value: Any
+    headers: dict[str, Any]
+    key: str | None
+    partition: int
+    offset: int
+    timestamp: int | None
+
+
 class MappedEvent(NamedTuple):
     """An event as a map gives it, before it is checked.
 
@@ -110,17 +124,30 @@ class MappedTopic:
             self.skipped += 1
             return []
         try:
-            events = self.events(record)
+            found = self.decoded(record)
         except DecodeError as error:
             return [refuse(raw, error.reason, str(error))]
+        return self.accept_value(raw, found)
+
+    def accept_value(self, raw: Raw, decoded: Decoded) -> list[Item]:
+        """Read one record that is decoded.
+
+        Parameters
+        ----------
+        raw
+            The record as it is, for its dead letter.
+        decoded
+            The record.
+        """
+        events = self.events(decoded)
         self.skipped += not events
         if len(events) > MAX_ITEMS:
             detail = f"{len(events):,} events in one record; at most {MAX_ITEMS:,} are taken"
             return [refuse(raw, "too_large", detail)]
         return [self._checked(raw, event, place) for place, event in enumerate(events)]
 
-    def events(self, record: Record) -> list[MappedEvent]:
-        """Return what a record becomes, unchecked.
+    def decoded(self, record: Record) -> Decoded:
+        """Return a record that has a value, decoded.
 
         Raises
         ------
@@ -132,16 +159,15 @@ class MappedTopic:
             detail = f"{len(value):,} bytes; at most {MAX_RECORD_BYTES:,} are taken"
             raise DecodeError(reason="too_large", detail=detail)
         headers = _headers(getattr(record, "headers", ()))
-        decoded, headers = decode(self.sources.decode, value, headers, self._schema_of)
-        scope: Scope = {
-            "value": decoded,
-            "headers": headers,
-            "key": _text(record.key),
-            "topic": self.sources.topic,
-            "partition": getattr(record, "partition", 0),
-            "offset": record.offset,
-            "timestamp": record.timestamp if record.timestamp >= 0 else None,
-        }
+        value, headers = decode(self.sources.decode, value, headers, self._schema_of)
+        at_ms = record.timestamp if record.timestamp >= 0 else None
+        partition = getattr(record, "partition", 0)
+        return Decoded(value, headers, _text(record.key), partition, record.offset, at_ms)
+
+    def events(self, decoded: Decoded) -> list[MappedEvent]:
+        """Return what a record becomes, unchecked."""
+        scope: Scope = decoded._asdict()
+        scope["topic"] = self.sources.topic
         found: list[MappedEvent] = []
         taken: set[str] = set()
         for source in self.sources.maps:
