@@ -15,7 +15,7 @@ from agents.errors import OperatorError
 from agents.kafka.read import read_whole
 from agents.settings import Settings
 from agents.sources import mapped_topics, read_sources, registry_of
-from agents.telemetry import printable
+from agents.text import printable
 from schemas.event import Source
 from schemas.wire import to_rfc3339
 from streams.ingest.records import Accepted, Refused
