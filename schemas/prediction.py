@@ -30,7 +30,10 @@ class Prediction(Wire):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "if": {"properties": {"status": {"const": "error"}}, "required": ["status"]},
+            "if": {
+                "properties": {"status": {"enum": ["fallback", "error"]}},
+                "required": ["status"],
+            },
             "else": {
                 "properties": {"prediction": {"not": {"type": "null"}}},
                 "required": ["prediction"],
@@ -44,7 +47,7 @@ class Prediction(Wire):
     prediction: Label | None = Field(
         default=None,
         description="The answer: a class (string, integer, boolean) or a number. Required, unless "
-        "`status` is error.",
+        "`status` is fallback or error.",
     )
     score: Probability | None = Field(
         default=None, description="Probability of the positive class, or confidence; 0 to 1."
@@ -71,6 +74,6 @@ class Prediction(Wire):
 
     @model_validator(mode="after")
     def _is_answered(self) -> Self:
-        if self.prediction is None and self.status != "error":
-            raise PydanticCustomError(UNANSWERED, "Field required, unless status is error")
+        if self.prediction is None and self.status == "ok":
+            raise PydanticCustomError(UNANSWERED, "required, unless status is fallback or error")
         return self

@@ -59,6 +59,9 @@ class EventRow(Struct, frozen=True, gc=False):
     values
         Features, score and answer of a prediction; error, outcome and instant of the answer of a
         pair.
+    is_disputed
+        Whether most of the latest outcomes cannot equal their answers: they are nothing to learn
+        from.
     """
 
     offset: int
@@ -69,6 +72,7 @@ class EventRow(Struct, frozen=True, gc=False):
     labelled_seen: int
     version: str | None
     values: tuple[Any, ...] = ()
+    is_disputed: bool = False
 
 
 class Emission(Struct, frozen=True, gc=False, order=True):

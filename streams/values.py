@@ -46,3 +46,17 @@ def text_of(value: Any) -> str:
 def number_of(value: Value) -> float | None:
     """Return a value as a number, if it is one."""
     return None if isinstance(value, str) else float(value)
+
+
+def printable(text: str) -> str:
+    r"""Return text on one line, as it can be shown: control and direction characters are escaped.
+
+    A name with spaces around it is quoted.
+
+    Examples
+    --------
+    >>> print(printable("two\nlines"), printable("price (€)"), printable(" lead"))
+    two\u000alines price (€) " lead"
+    """
+    shown = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+    return shown if shown == shown.strip() else f'"{shown}"'

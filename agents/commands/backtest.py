@@ -3,6 +3,7 @@
 The output files hold the records that a worker would publish.
 """
 
+import difflib
 import sys
 import time
 from collections import Counter
@@ -31,10 +32,15 @@ from streams.emission import Emission, Place, place_of
 from streams.ingest.batches import pack_with_ticks
 from streams.ingest.records import Accepted
 from streams.join.outcome_join import JoinCounts
+from streams.model.model import ModelMonitor
 from streams.monitor import Monitor
 from streams.series.profile_check import check_profile
+from streams.traffic.disagreement import unjoined_because
 from streams.traffic.silence import SHORTEST_MS
+from streams.values import printable
 
+SHOWN_NAMES = 5
+"""Names of models or features in a sentence; the others are counted."""
 _NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
 
 
@@ -86,6 +92,8 @@ class Replayed:
         Events of which an optional field was left out because it was not legal, by field.
     without_inputs
         Predictions whose inputs did not come in time.
+    remarks
+        Sentences about the input: outcomes that find no predictions, a spec that names nothing.
     """
 
     counts: JoinCounts = field(default_factory=JoinCounts)
@@ -95,6 +103,7 @@ class Replayed:
     feedback: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     without_inputs: int = 0
+    remarks: list[str] = field(default_factory=list)
 
     def add(self, alert: Alert) -> None:
         """Add a transition of an alert."""
@@ -159,16 +168,74 @@ class Backtest:
         if (output := self._outputs.get(emission.role)) is not None:
             output.write(emission.value + b"\n")
 
+    @property
+    def budget(self) -> float:
+        """The alert budget of the models of the input."""
+        is_applied = self.spec.model_id is None or self.spec.model_id in self._monitor.models
+        return (self.spec if is_applied else ModelSpec()).alert_budget
+
     def results(self) -> Replayed:
         """Return the results."""
         self._monitor.add_counts(self.replayed.counts)
-        for model in self._monitor.models.values():
+        models = self._monitor.models
+        for model_id, model in models.items():
             self.replayed.left_out.update(model.counts.left_out)
             self.replayed.without_inputs += model.join.halves.counts.without_inputs
+            disjoint = model.join.why_unjoined()
+            if disjoint is not None:
+                because = unjoined_because(disjoint, model.in_force.spec.outcome.wait_s)
+                found = round(disjoint.share * disjoint.rows)
+                self.replayed.remarks.append(
+                    f"Model {model_id}: {found:,} of {disjoint.rows:,} outcomes found their "
+                    f"prediction: {because}."
+                )
+        self.replayed.remarks += _names_nothing(self.spec, models)
         return self.replayed
 
     def _spec_of(self, model_id: str) -> ModelSpec:
         return self.spec if self.spec.model_id in {None, model_id} else ModelSpec()
+
+
+def _names_nothing(spec: ModelSpec, models: Mapping[str, ModelMonitor]) -> Iterator[str]:
+    """Yield a sentence for each part of a spec that names what the input does not have."""
+    if spec.model_id is not None and spec.model_id not in models:
+        yield (
+            f"The spec names model {spec.model_id}, and no line does: it was applied to none of "
+            f"{_listed(sorted(models))}."
+        )
+        return
+    features = {
+        name
+        for model_id, model in models.items()
+        if spec.model_id in {None, model_id}
+        for name in model.series.state.feature_series
+    }
+    named = {
+        "features.ignore": spec.features.ignore,
+        "features.categorical": spec.features.categorical,
+        "reference.profile": [
+            series.removeprefix("feature/")
+            for series in spec.reference.profile
+            if series.startswith("feature/")
+        ],
+    }
+    for field_name, names in named.items():
+        if absent := sorted(set(names) - features):
+            near = {
+                name: match
+                for name in absent
+                if (match := difflib.get_close_matches(name, features, n=1))
+            }
+            hints = "".join(
+                f" Did you mean {near[name][0]}?" for name in absent[:1] if name in near
+            )
+            yield f"{field_name} names no feature of the input: {_listed(absent)}.{hints}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names for a sentence, the first of many."""
+    shown = ", ".join(names[:SHOWN_NAMES])
+    return f"{shown} and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else shown
 
 
 def backtest(options: BacktestOptions, console: Console) -> int:
@@ -212,7 +279,7 @@ def backtest(options: BacktestOptions, console: Console) -> int:
         run.close()
     replayed = run.results()
     replayed.refusals = refusals
-    _print_closing(replayed, time.monotonic() - began_s, spec.alert_budget, console)
+    _print_closing(replayed, time.monotonic() - began_s, run.budget, console)
     if others:
         console.print(_what_if_table([run, *others]))
     if not replayed.counts.predictions:
@@ -262,6 +329,13 @@ def _print_closing(replayed: Replayed, seconds: float, budget: float, console: C
     counts = replayed.counts
     for refusal in replayed.refusals.first:
         console.print(f"Refused {escape(refusal)}")
+    for topic, (count, first) in replayed.refusals.ahead.items():
+        lines = f"line {first}:" if count == 1 else f"{count:,} lines, the first {first}:"
+        console.print(
+            f"Dated ahead: {topic}, {lines} more than a day later than the lines around. Taken as "
+            "of the line before.",
+            soft_wrap=True,
+        )
     if replayed.alerts:
         console.print(_alert_table(replayed.alerts))
     console.print(
@@ -289,6 +363,8 @@ def _print_closing(replayed: Replayed, seconds: float, budget: float, console: C
     } | {f"illegal values of {name}": count for name, count in replayed.left_out.items()}
     if parts := [f"{count:,} {name}" for name, count in dropped.items() if count]:
         console.print(f"Left out: {', '.join(parts)}.", soft_wrap=True)
+    for remark in replayed.remarks:
+        console.print(escape(remark), soft_wrap=True)
 
 
 def _expected(budget: float, counts: JoinCounts) -> float:
@@ -308,11 +384,11 @@ def _alert_table(alerts: list[Alert]) -> Table:
         aspect = first.aspect if first.category is None else f"{first.aspect} of {first.category!r}"
         effect = "" if first.effect is None else f"{first.effect:.2f} {first.effect_unit}"
         table.add_row(
-            escape(model_id),
-            escape(series),
+            escape(printable(model_id)),
+            escape(printable(series)),
             str(len(found)),
             f"{first.predictions_seen:,}",
-            escape(aspect),
+            escape(printable(aspect)),
             effect,
         )
     return table

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import orjson
+from msgspec.structs import replace
 
 from agents.commands.recording import Refusals, open_file, with_end
 from agents.errors import FileError, OperatorError
@@ -23,7 +24,7 @@ from streams.ingest.sources.table import typed_rows
 
 _KCAT = {"topic", "partition", "offset", "payload"}
 """Fields by which a line of `kcat -J` is known."""
-_RANK: dict[EventKind, int] = {"inputs": 0, "prediction": 1, "half": 1, "outcome": 2}
+_RANK: dict[EventKind, int] = {"inputs": 0, "prediction": 1, "half": 1, "outcome": 2, "refused": 3}
 _ROWS_AT_ONCE = 10_000
 """Rows of a Parquet file in memory at once."""
 
@@ -98,10 +99,12 @@ class SourceRecording(NamedTuple):
             source = Source("prediction", topic, 0)
             for row in read_rows(name, mapped, on_bytes):
                 for item in items_of(mapped, source, row):
-                    if isinstance(item, Refused):
-                        refusals.add(item)
-                    else:
+                    if isinstance(item, Accepted):
                         events.append(item)
+                        continue
+                    refusals.add(item)
+                    if item.event is not None and events:  # it has no instant: that before it
+                        events.append(replace(item.event, logged_at=events[-1].logged_at))
         events.sort(key=lambda event: (event.logged_at, _RANK[event.source.kind]))
         numbered = [_numbered(place, event) for place, event in enumerate(events)]
         answers = (

@@ -16,6 +16,7 @@ from streams.alert.transition import Transition
 from streams.aspects import ASPECTS
 from streams.change import Figures
 from streams.clock import duration_text
+from streams.values import printable
 
 MAX_CHARACTERS = 200
 """The length of a summary: two lines of a terminal, and one push notification."""
@@ -154,13 +155,14 @@ def _quoted(category: str | None, width: int) -> str:
 
 
 def _cut(name: str, width: int) -> str:
-    """Return a name of at most ``width`` characters, cut in the middle.
+    """Return a name as it can be shown, of at most ``width`` characters, cut in the middle.
 
     Examples
     --------
     >>> _cut("monthly_income_before_tax", 16), _cut("income", 16)
     ('monthly_…ore_tax', 'income')
     """
+    name = printable(name)
     if len(name) <= width:
         return name
     return f"{name[: width // 2]}…{name[len(name) - (width - width // 2 - 1) :]}"

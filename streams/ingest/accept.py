@@ -27,7 +27,7 @@ from streams.ingest.dead_letter import explain, refuse, with_model
 from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.spec_record import ProfileCheck, read_spec_record, refuse_profile
 from streams.ingest.tolerance import LEFT_OUT, read_tolerantly
-from streams.ingest.unread import UNREAD, unread_fields, unread_names
+from streams.ingest.unread import UNREAD, Noted, unread_fields, unread_names
 
 MAX_DETAIL_CHARACTERS = 1_000
 """Characters of a dead letter's detail about a spec: some ten fields with their remedies."""
@@ -176,7 +176,7 @@ def _accept_tolerantly(raw: Raw, given: dict[str, Any]) -> Accepted:
 
 
 def _accepted(
-    raw: Raw, event: BaseModel, unread: dict[str, Any] | None, left_out: Sequence[str] = ()
+    raw: Raw, event: BaseModel, unread: Noted | None, left_out: Sequence[str] = ()
 ) -> Accepted:
     kind = raw.source.kind
     at_ms: int = event.__dict__[_INSTANT_OF[kind]]

@@ -3,12 +3,14 @@
 import hashlib
 import math
 from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeGuard
 
 import msgspec
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from schemas.dead_letter import DeadLetter, Reason
 from schemas.event import EventKind
@@ -23,11 +25,35 @@ MAX_FIELD_SHOWN = 200
 _ANSWER = (
     "a string of at most 1,024 characters, an integer of 64 bits, a boolean or a finite number"
 )
-_ALTERNATIVES = {
+_SHARE = "a number from 0 to 1"
+_OBJECT = "an object of at most 1,000 named values"
+_NAME = "a string of 1 to 256 characters"
+_MUST_BE = {
+    "prediction_id": _NAME,
+    "model_id": _NAME,
     "prediction": _ANSWER,
     "outcome": _ANSWER,
-    "features": f"an object of at most 1,000 named values, each {_ANSWER}, or null",
+    "features": _OBJECT,
+    "score": _SHARE,
+    "scores": f"{_OBJECT}, each {_SHARE}",
+    "model_version": _NAME,
+    "segment": "an object of at most 32 named strings",
+    "status": '"ok", "fallback" or "error"',
+    "latency_ms": "a number, at least 0",
+    "explanation": f"{_OBJECT}, each a finite number",
+    "value": "a finite number",
+    "source": _NAME,
 }
+"""The values that each field takes, in the words of JSON. Instants have messages of their own."""
+_PART_MUST_BE = {
+    "features": f"{_ANSWER}, or null",
+    "scores": _SHARE,
+    "segment": "a string of at most 1,024 characters",
+    "explanation": "a finite number",
+}
+"""The same of one named value of a field that is an object."""
+_JSON_TYPES = {list: "an array", dict: "an object", type(None): "null"}
+_OF_NAMES = "string_too_short", "string_too_long", "string_type"
 _OF_MODELS: dict[EventKind, EventKind] = {
     "prediction": "prediction",
     "half": "prediction",
@@ -191,8 +217,8 @@ def refuse(raw: Raw, reason: Reason, detail: str) -> Refused:
 def with_model(refused: Refused, value: bytes) -> Refused:
     """Add the event of its model, if the input names one."""
     try:
-        given = orjson.loads(value)
-    except orjson.JSONDecodeError:
+        given = from_json(value)  # reads NaN, which orjson does not
+    except ValueError:
         return refused
     model_id = given.get("model_id") if isinstance(given, dict) else None
     if refused.source.kind not in _OF_MODELS or not _is_id(model_id):
@@ -212,18 +238,33 @@ def _is_id(given: object) -> TypeGuard[str]:
 
 def explain(value: bytes, error: ValidationError) -> tuple[Reason, str]:
     """Return the reason, and a detail that names the field and never holds the value."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = error.errors(include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         try:
             value.decode()
         except UnicodeDecodeError as undecodable:
             return "not_utf8", f"not UTF-8 at byte {undecodable.start}"
         return "not_json", first["msg"]
+    place = [str(part) for part in first["loc"]]
     if first["type"] == UNANSWERED:
-        return "invalid", f"prediction: {first['msg']}"
-    field = ".".join(str(part) for part in first["loc"][:2])[:MAX_FIELD_SHOWN] or "the payload"
-    top = str(first["loc"][0]) if first["loc"] else ""
-    if top in _ALTERNATIVES and first["type"] != "missing":
-        field = top if top != "features" else field
-        return "invalid", f"{field}: must be {_ALTERNATIVES[top]}"
-    return "invalid", f"{field}: {first['msg'].removeprefix('Value error, ')}"
+        return "invalid", "prediction: is required, unless status is fallback or error"
+    if not place:
+        return "invalid", "the payload: must be an object"
+    field = ".".join(place[:2] if place[0] in _PART_MUST_BE else place[:1])[:MAX_FIELD_SHOWN]
+    return "invalid", f"{field}: {_mistake(place, first)}"
+
+
+def _mistake(place: Sequence[str], error: ErrorDetails) -> str:
+    """Return the part of a detail after the field, in the words of JSON."""
+    if error["type"] == "missing":
+        return "is required, and is missing"
+    if place[2:] == ["[key]"] and error["type"] in _OF_NAMES:
+        return f"its name must be {_NAME}"
+    is_part = len(place) > 1 and place[0] in _PART_MUST_BE
+    must_be = (_PART_MUST_BE if is_part else _MUST_BE).get(place[0])
+    if must_be is None:
+        return error["msg"].removeprefix("Value error, ")
+    given = error["input"]
+    is_number = isinstance(given, float) and not math.isfinite(given)
+    found = "no finite number" if is_number else _JSON_TYPES.get(type(given))
+    return f"must be {must_be}" + (f"; it is {found}" if found else "")

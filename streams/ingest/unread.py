@@ -5,11 +5,13 @@ Rule 1. Names alone are kept, never a value: printable, at most ``MAX_CHARACTERS
 Rule 2. A prediction that has features may carry further fields: nothing is kept of these.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
 import orjson
 
 from schemas.prediction import Prediction
+from streams.values import printable
 
 UNREAD = "unread"
 """The field of an accepted prediction that holds them. No producer can set it: it is unknown."""
@@ -19,7 +21,14 @@ MAX_CHARACTERS = 14
 _KNOWN = frozenset(Prediction.model_fields)
 
 
-def unread_fields(value: bytes) -> dict[str, Any] | None:
+class Noted(TypedDict):
+    """Fields of which something is told: how many, and the names of the first for a sentence."""
+
+    fields: int
+    names: list[str]
+
+
+def unread_fields(value: bytes) -> Noted | None:
     """Return how many fields of a prediction are unknown, and the first names; None for none.
 
     Examples
@@ -34,15 +43,18 @@ def unread_fields(value: bytes) -> dict[str, Any] | None:
     return unread_names(given)
 
 
-def unread_names(given: dict[str, Any]) -> dict[str, Any] | None:
+def unread_names(given: dict[str, Any]) -> Noted | None:
     """Return the same of a prediction that is decoded."""
     names = [name for name in given if name not in _KNOWN]
-    if not names:
-        return None
+    return noted(names) if names else None
+
+
+def noted(names: Sequence[str]) -> Noted:
+    """Return how many fields these are, and the first names, fit for a sentence."""
     return {"fields": len(names), "names": [_shown(name) for name in names[:MAX_NAMES]]}
 
 
 def _shown(name: str) -> str:
     """Return a name without control and direction characters, and not too long."""
-    text = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in name)
+    text = printable(name)
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"

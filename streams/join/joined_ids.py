@@ -18,9 +18,13 @@ from streams.values import Answer
 
 CHUNK_IDS = 128
 """Ids in a chunk. With the longest ids and answers that the wire allows, 1,280 characters of up to
-6 bytes each, a chunk has 983 kB and fits a record of the state topic."""
+6 bytes each, and an instant, a chunk has 985 kB and fits a record of the state topic."""
 _NO_INSTANT_MS = 0
 """Stands in a line for the instant: an id is forgotten by its place in the order, not by time."""
+
+
+JoinedAnswer = tuple[Answer, int]
+"""The outcome of a joined id, and the instant of its prediction in epoch milliseconds."""
 
 
 class JoinedState(Struct, frozen=True, omit_defaults=True):
@@ -52,7 +56,7 @@ class JoinedIds:
     Attributes
     ----------
     answers
-        The outcome of each known id. Read-only.
+        The outcome of each known id, and the instant of its prediction. Read-only.
     last_number
         Number of the chunk sealed last; 0 before the first.
 
@@ -60,7 +64,7 @@ class JoinedIds:
     --------
     >>> joined = JoinedIds(capacity=1)
     >>> for number in range(256):
-    ...     joined.put(str(number), True)
+    ...     joined.put(str(number), (True, 0))
     >>> len(joined.answers), "127" in joined.answers, "128" in joined.answers
     (128, False, True)
     """
@@ -68,12 +72,12 @@ class JoinedIds:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self.last_number = 0
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, JoinedAnswer] = {}
         self._sealed: deque[list[str]] = deque()
         self._unstored: dict[int, list[str]] = {}
         self._open: list[str] = []
 
-    def put(self, key: str, answer: Answer) -> None:
+    def put(self, key: str, answer: JoinedAnswer) -> None:
         """Remember an id that is not known."""
         self.answers[key] = answer
         self._open.append(key)
@@ -146,12 +150,14 @@ class JoinedIds:
     def _append(self, lines: bytes) -> list[str]:
         keys = []
         for _, _, text in entries_of(lines):
-            key, self.answers[key] = orjson.loads(text)
+            key, outcome, at_ms = orjson.loads(text)
+            self.answers[key] = outcome, at_ms
             keys.append(key)
         return keys
 
 
-def _lines(keys: Iterable[str], answers: Mapping[str, Answer]) -> bytes:
+def _lines(keys: Iterable[str], answers: Mapping[str, JoinedAnswer]) -> bytes:
     return lines_of(
-        (place, _NO_INSTANT_MS, orjson.dumps([key, answers[key]])) for place, key in enumerate(keys)
+        (place, _NO_INSTANT_MS, orjson.dumps([key, *answers[key]]))
+        for place, key in enumerate(keys)
     )

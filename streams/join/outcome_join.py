@@ -14,24 +14,31 @@ Rule 8. At least the last ``remembered`` joined ids are known as joined, and at 
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from streams.emission import Arrival
 from streams.join.halves import NO_HALVES, Half, Halves, HalvesState, read_half
 from streams.join.joined_ids import JoinedIds, JoinedState
+from streams.join.unjoined import Disjoint, Taken, Unjoined
 from streams.join.waiting_room import KeptRoom, RoomState, WaitingRoom
 from streams.values import Answer
 
 HELD_AT_MOST = 100_000
 """Events of a quarantined model that are held for its release: a day of one a second, and less than
 3 s to apply. By judgement."""
+RETRY_MS = 60_000
+"""Milliseconds between the instants of a prediction and of its repetition, at most: a client that
+got no acknowledgement gives up within a minute or two. Only for repetitions that get an instant of
+their own, and come after the outcome."""
 ChunkName = tuple[str, int]
 """A sealed chunk: the name of its room, and its number there."""
 
@@ -88,10 +95,10 @@ class JoinCounts(Struct, omit_defaults=True):
 
 
 class WaitingPrediction(Struct, frozen=True, gc=False):
-    """A prediction that waits for its outcome."""
+    """A prediction that waits for its outcome; ``prediction`` is None where nobody answered."""
 
     payload: bytes
-    prediction: Answer
+    prediction: Answer | None
     predicted_at_ms: int
 
 
@@ -133,6 +140,7 @@ class JoinState(Struct, frozen=True, omit_defaults=True):
     joined: JoinedState = JoinedState()
     held: RoomState = _NO_ROOM
     halves: HalvesState = NO_HALVES
+    unjoined: Unjoined = field(default_factory=Unjoined)
 
 
 _payload_of = attrgetter("payload")
@@ -153,6 +161,8 @@ class OutcomeJoin:
         The events by their fate. Read-only.
     halves
         Predictions and inputs that wait for each other.
+    unjoined
+        Tells where hardly any outcome finds its prediction. Read-only.
     """
 
     def __init__(self, spec: JoinSpec) -> None:
@@ -164,6 +174,7 @@ class OutcomeJoin:
         self._held: WaitingRoom[Arrival] | None = None  # few models are ever quarantined
         self.halves = Halves(spec.inputs_wait_s, spec.max_waiting)
         self.counts = JoinCounts()
+        self.unjoined = Unjoined()
 
     @property
     def waiting_predictions(self) -> int:
@@ -184,6 +195,50 @@ class OutcomeJoin:
         """Return whether a prediction of this id has arrived before; count nothing."""
         return prediction_id in self._predictions.chunk_of or prediction_id in self._joined.answers
 
+    def is_other(self, event: Mapping[str, Any]) -> bool:
+        """Return whether a prediction with a known id is another one: no repetition of the first.
+
+        Of one that still waits the content is known, of one that is joined the instant: a
+        repetition has the same, or comes within ``RETRY_MS``.
+        """
+        first = self._predictions.get(event["prediction_id"])
+        if first is None:
+            _, at_ms = self._joined.answers[event["prediction_id"]]
+            predicted_at_ms: int = event["predicted_at"]
+            return abs(predicted_at_ms - at_ms) > RETRY_MS
+        given, names = orjson.loads(first.payload), event.keys() & {"prediction", "features"}
+        return any(given.get(name) != event[name] for name in names)
+
+    def judge_unjoined(self, age_ms: int) -> Disjoint | None:
+        """Return the figures where it begins to be told that outcomes find no predictions.
+
+        Also where it is over: `unjoined.is_on` has changed then.
+
+        Parameters
+        ----------
+        age_ms
+            Milliseconds since the first event of the model.
+        """
+        return self.unjoined.judge(self._taken, self._latest_ids, age_ms, self._wait_ms)
+
+    def why_unjoined(self) -> Disjoint | None:
+        """Return why hardly any outcome has found its prediction so far; None where some have."""
+        return self.unjoined.reason(self._taken, self._taken.predictions, self._latest_ids)
+
+    @property
+    def _taken(self) -> Taken:
+        counts = self.counts
+        repeated = counts.duplicate_outcomes + counts.conflicting_outcomes
+        return Taken(counts.predictions, counts.outcomes - repeated, counts.pairs)
+
+    def _latest_ids(self, most: int) -> tuple[list[str], list[str]]:
+        """Return ids of predictions, and of outcomes, that wait: the latest of each."""
+        predictions, outcomes = (
+            list(islice(reversed(room.chunk_of), most))
+            for room in (self._predictions, self._outcomes)
+        )
+        return predictions, outcomes
+
     def on_prediction(
         self, prediction_id: str, prediction: WaitingPrediction, now_ms: int
     ) -> EarlyOutcome | None:
@@ -194,7 +249,7 @@ class OutcomeJoin:
             outcome = self._outcomes.pop(prediction_id)
             if outcome is not None:
                 counts.pairs += 1
-                self._joined.put(prediction_id, outcome.outcome)
+                self._joined.put(prediction_id, (outcome.outcome, prediction.predicted_at_ms))
                 return outcome
         pushed_out = self._predictions.put(prediction_id, now_ms, prediction)
         if pushed_out:
@@ -210,13 +265,16 @@ class OutcomeJoin:
         prediction = self._predictions.pop(prediction_id)
         if prediction is not None:
             counts.pairs += 1
-            self._joined.put(prediction_id, outcome.outcome)
+            self._joined.put(prediction_id, (outcome.outcome, prediction.predicted_at_ms))
             return prediction
         early = self._outcomes.get(prediction_id)
-        first = early.outcome if early is not None else self._joined.answers.get(prediction_id)
-        if first is None:
+        joined = self._joined.answers.get(prediction_id)
+        if early is None and joined is None:
             counts.pushed_out_outcomes += self._outcomes.put(prediction_id, now_ms, outcome)
-        elif first == outcome.outcome:
+            self.unjoined.on_unmatched(prediction_id, now_ms)
+            return None
+        first = early.outcome if early is not None else joined and joined[0]
+        if first == outcome.outcome:
             counts.duplicate_outcomes += 1
         else:
             counts.conflicting_outcomes += 1
@@ -235,6 +293,7 @@ class OutcomeJoin:
         self.halves.clear()
         for room in self._rooms().values():
             room.clear()
+        self.unjoined = Unjoined(taken=self._taken)
 
     @property
     def held_events(self) -> int:
@@ -260,7 +319,9 @@ class OutcomeJoin:
         """Let log time pass: expire the events that have waited too long."""
         before_ms = now_ms - self._wait_ms
         if self._predictions.oldest_ms < before_ms:
-            self.counts.expired_predictions += self._predictions.expire(before_ms)
+            self.counts.expired_predictions += self._predictions.expire(
+                before_ms, self.unjoined.on_expired
+            )
         if self._outcomes.oldest_ms < before_ms:
             self.counts.orphan_outcomes += self._outcomes.expire(before_ms)
 
@@ -274,6 +335,7 @@ class OutcomeJoin:
             self._joined.snapshot(),
             held if held.last_number or held.open_count else _NO_ROOM,
             self.halves.snapshot(),
+            deepcopy(self.unjoined),
         )
 
     def unstored(self) -> dict[ChunkName, bytes]:
@@ -333,6 +395,7 @@ class OutcomeJoin:
         """Return the join of a snapshot; ``chunks`` gives the bytes of a sealed chunk."""
         join = cls(spec)
         join.counts = replace(state.counts)
+        join.unjoined = deepcopy(state.unjoined)
         join._predictions = WaitingRoom.restore(
             spec.max_waiting,
             state.predictions,
@@ -390,8 +453,21 @@ def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome | Half) -> bytes:
 
 def _read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:
     event = orjson.loads(line)
-    waiting = WaitingPrediction(line, event["prediction"], event["predicted_at"])
+    waiting = WaitingPrediction(line, answer_of(event), event["predicted_at"])
     return event["prediction_id"], waiting
+
+
+def answer_of(event: Mapping[str, Any]) -> Answer | None:
+    """Return the answer that the model gave; None where a fallback or nobody did.
+
+    Examples
+    --------
+    >>> answer_of({"prediction": 1}), answer_of({"prediction": 0, "status": "error"})
+    (1, None)
+    """
+    status = event.get("status")
+    answer: Answer | None = event.get("prediction") if status in {None, "ok"} else None
+    return answer
 
 
 def _read_outcome(line: bytes) -> tuple[str, EarlyOutcome]:

@@ -200,8 +200,14 @@ class WaitingRoom(Generic[T]):
         self._bytes = 0
         self._open = self._first = _Chunk()
 
-    def expire(self, before_ms: int) -> int:
-        """Remove every entry that arrived before an instant; return their number."""
+    def expire(self, before_ms: int, on_expired: Callable[[str, int], None] | None = None) -> int:
+        """Remove every entry that arrived before an instant; return their number.
+
+        Parameters
+        ----------
+        on_expired
+            Is given the key of each, and the instant at which it arrived.
+        """
         expired = 0
         while self.oldest_ms < before_ms:
             front = self.front()
@@ -212,6 +218,8 @@ class WaitingRoom(Generic[T]):
             if self.oldest_ms < before_ms:
                 self.pop(key)
                 expired += 1
+                if on_expired is not None:
+                    on_expired(key, self.oldest_ms)
         return expired
 
     def snapshot(self, encode: Callable[[str, T], bytes]) -> RoomState:

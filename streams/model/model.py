@@ -23,7 +23,7 @@ Rule 11. Nothing is returned for publication while values wait: an event whose v
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -40,13 +40,15 @@ from streams.clock import NEVER_MS
 from streams.codec import StateVersionError, decode, encode, failure_of
 from streams.emission import Arrival, Emission, EventRow, Place
 from streams.ingest.tolerance import LEFT_OUT
-from streams.ingest.unread import UNREAD
+from streams.ingest.unread import UNREAD, Noted, noted
+from streams.join.label_match import LabelMatch
 from streams.join.outcome_join import (
     ChunkName,
     EarlyOutcome,
     JoinSpec,
     OutcomeJoin,
     WaitingPrediction,
+    answer_of,
 )
 from streams.model.controls import Moment, apply_control
 from streams.model.pending import PendingRows
@@ -60,8 +62,10 @@ from streams.series.monitored import Reading
 from streams.series.profile_check import check_profile
 from streams.series.series_set import Label, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
-from streams.traffic.conditions import ConditionState, condition_of
+from streams.traffic.conditions import ConditionKind, ConditionState, condition_of
+from streams.traffic.disagreement import mismatch_condition, unjoined_condition
 from streams.traffic.traffic import TrafficMonitor
+from streams.values import Answer
 
 OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused", "topic"))
 """Kinds of events that move no clock: not from the model's services, or unreadable."""
@@ -70,6 +74,9 @@ UNCOUNTED = frozenset[EventKind](("refused", "topic"))
 
 
 _NO_FEATURES: dict[str, Any] = {}
+_MARKS: dict[str, ConditionKind] = {UNREAD: "unread", LEFT_OUT: "left_out"}
+_OUTCOME_MARKS: dict[str, ConditionKind] = {LEFT_OUT: "outcome_left_out"}
+"""What ingest may have noted in an event, with the condition that tells of it."""
 
 
 class ModelMonitor:
@@ -112,6 +119,7 @@ class ModelMonitor:
         self._condition_alerts = ConditionAlerts()
         self._quarantine: Quarantine | None = None
         self._is_away = True
+        self._labels = LabelMatch()
         self._begin_publication(AlertWriter(model_id))
         self._begin_series(series_of(spec), RowIndexes.new())
 
@@ -290,6 +298,7 @@ class ModelMonitor:
             indexes=self._indexes,
             counts=self.counts,
             condition_alerts=self._condition_alerts,
+            labels=self._labels,
             high_water=self._high_water,
             now_ms=self._now_ms,
             behind_ms=self._behind_ms,
@@ -369,6 +378,7 @@ class ModelMonitor:
         model._condition_alerts = state.condition_alerts
         model._quarantine = state.quarantine
         model._is_away = state.is_away
+        model._labels = state.labels
         model._begin_publication(state.writer)
         model._begin_series(SeriesSet(spec, state.series), state.indexes)
         return model
@@ -406,12 +416,13 @@ class ModelMonitor:
     def _on_prediction(self, arrival: Arrival) -> None:
         event, join, now_ms = arrival.event, self.join, self._now_ms
         prediction_id = event["prediction_id"]
-        if join.is_known(prediction_id):
-            return
         if arrival.logged_at < now_ms:
             # It moves no clock, yet its producer is running: the lag is that of this event.
             self._behind_ms = max(0, arrival.appended_at - now_ms)
-        answer, at_ms = event["prediction"], event["predicted_at"]
+        if join.is_known(prediction_id):
+            self._on_repeated(arrival)
+            return
+        answer, at_ms = answer_of(event), event["predicted_at"]
         version = event.get("model_version")
         self.counts.predictions += 1
         conditions = self.traffic.on_prediction(
@@ -426,11 +437,13 @@ class ModelMonitor:
             self._on_conditions(conditions, arrival)
         if type(answer) is float:
             self._on_number(answer, arrival)
-        features, score = event.get("features") or _NO_FEATURES, event.get("score")
-        payload = self._on_unread(arrival) if UNREAD in event else arrival.payload
-        if score is None:
-            score = _top_score(event)
-        self._pending.add_prediction(self._row(arrival, at_ms, (features, score, answer)))
+        features = event.get("features") or _NO_FEATURES
+        score = None if answer is None else _score_of(event)
+        is_odd = LEFT_OUT in event or UNREAD in event
+        payload = self._on_odd_fields(arrival, _MARKS) if is_odd else arrival.payload
+        new = self._pending.add_prediction(self._row(arrival, at_ms, (features, score, answer)))
+        if new:
+            self._on_new_features(new, arrival)
         if self._ledger is not None:
             self._ledger.on_prediction(event, now_ms, self.is_regression)
         waiting = WaitingPrediction(payload, answer, at_ms)
@@ -450,6 +463,7 @@ class ModelMonitor:
         """Take in a prediction whose inputs come apart: it goes on when they are here."""
         prediction_id, halves = arrival.event["prediction_id"], self.join.halves
         if self.join.is_known(prediction_id):
+            self._on_repeated(arrival)
             return
         if prediction_id in halves.halves.chunk_of:
             self.join.counts.duplicate_predictions += 1
@@ -496,21 +510,43 @@ class ModelMonitor:
             )
         )
 
-    def _on_unread(self, arrival: Arrival) -> bytes:
-        """Take in that nothing reads the fields of a prediction; return it without their names."""
-        event = dict(arrival.event)
-        unread = event.pop(UNREAD)
-        names, more = ", ".join(unread["names"]), unread["fields"] - len(unread["names"])
-        verdicts = self.traffic.on_unread(
-            self.counts.predictions, f"{names} and {more} more" if more else names, self._now_ms
+    def _on_repeated(self, arrival: Arrival) -> None:
+        """Take in a prediction whose id is known: it counts as a sign of life."""
+        conditions = self.traffic.on_repeated(
+            rows=self.counts.predictions,
+            now_ms=self._now_ms,
+            is_other=self.join.is_other(arrival.event),
         )
-        self._on_conditions(verdicts, arrival)
+        self._on_conditions(conditions, arrival)
+
+    def _on_odd_fields(self, arrival: Arrival, marks: Mapping[str, ConditionKind]) -> bytes:
+        """Take in what is noted of the fields of an event; return it without that."""
+        event, is_prediction = dict(arrival.event), arrival.kind == "prediction"
+        row = self.counts.predictions if is_prediction else self.join.counts.outcomes + 1
+        for mark in filter(event.__contains__, tuple(marks)):
+            given = event.pop(mark)
+            fields = noted(given) if mark == LEFT_OUT else given
+            self._on_noted(marks[mark], fields, row, arrival)
         return encode_event(event)
+
+    def _on_new_features(self, names: list[str], arrival: Arrival) -> None:
+        """Publish that features come for the first time; at the beginning, all of them do."""
+        series, rows = self._pending.as_read, self.in_force.spec.reference.rows
+        if "prediction" in series and series["prediction"].watch.seen >= rows:
+            self._on_noted("new_features", noted(names), self.counts.predictions, arrival)
+
+    def _on_noted(self, kind: ConditionKind, fields: Noted, row: int, arrival: Arrival) -> None:
+        """Take in a fact about fields: how many, and the names of the first."""
+        names, more = ", ".join(fields["names"]), fields["fields"] - len(fields["names"])
+        names = f"{names} and {more} more" if more else names
+        self._on_conditions(self.traffic.on_noted(kind, row, names), arrival)
 
     def _on_outcome(self, arrival: Arrival) -> None:
         event, now_ms, counts = arrival.event, self._now_ms, self.join.counts
-        at_ms = event["observed_at"]
-        outcome = EarlyOutcome(arrival.payload, event["outcome"], at_ms)
+        at_ms, payload = event["observed_at"], arrival.payload
+        if LEFT_OUT in event:
+            payload = self._on_odd_fields(arrival, _OUTCOME_MARKS)
+        outcome = EarlyOutcome(payload, event["outcome"], at_ms)
         conflicts = counts.conflicting_outcomes
         prediction = self.join.on_outcome(event["prediction_id"], outcome, now_ms)
         if prediction is not None:
@@ -521,16 +557,28 @@ class ModelMonitor:
         )
         if conditions:
             self._on_conditions(conditions, arrival)
+        if prediction is None or self.join.unjoined.is_on:
+            self._judge_unjoined(arrival)
+
+    def _judge_unjoined(self, arrival: Arrival) -> None:
+        """Publish that outcomes find no predictions, or that they do again."""
+        found = self.join.judge_unjoined(self._now_ms - self.traffic.first_ms)
+        if found is not None:
+            condition = unjoined_condition(found, self.in_force.spec.outcome.wait_s)
+            verdict = ConditionState(condition, self.join.unjoined.is_on)
+            self._on_conditions([verdict], arrival)
 
     def _on_pair(
         self, prediction: WaitingPrediction, outcome: EarlyOutcome, arrival: Arrival
     ) -> None:
-        truth, at_ms = outcome.outcome, outcome.observed_at_ms
+        truth, at_ms, answer = outcome.outcome, outcome.observed_at_ms, prediction.prediction
         answered_at_ms = prediction.predicted_at_ms
         self.counts.labelled += 1
-        is_error, error = self._pending.as_read.compare(prediction.prediction, truth)
+        is_error, error = self._pending.as_read.compare(answer, truth)
         value = is_error if error is None else error
         self.traffic.late.on_row(at_ms - answered_at_ms)
+        if answer is not None and self._may_mismatch(is_error, error):
+            value = value if self._is_match(answer, truth, arrival) else None
         if self.counts.labelled <= FULL_ROWS or self.counts.labelled % SAMPLED == 0:
             self._on_label(Label(value, truth, answered_at_ms, at_ms), arrival)
         if self._pending.as_read.late:
@@ -548,6 +596,24 @@ class ModelMonitor:
         if roles:
             ended = self._pending.settled().turn(roles, self._now_ms)
             self._publish(ended, self._row(arrival, self._now_ms))
+
+    def _may_mismatch(self, is_error: bool | None, error: float | None) -> bool:
+        """Tell whether a pair may be of two that cannot match: nearly none is."""
+        if error is not None:
+            return self._labels.is_counting
+        return is_error is not False or not self._labels.is_quiet
+
+    def _is_match(self, answer: Answer, truth: Answer, arrival: Arrival) -> bool:
+        """Tell whether an outcome could equal its answer; publish where hardly one could."""
+        labels, are_classes = self._labels, not self._pending.as_read.is_regression
+        could_match, found = labels.on_pair(answer, truth, are_classes=are_classes)
+        if found is not None:
+            if found.were_errors:
+                ended = self._pending.settled().begin_error(self._now_ms)
+                self._publish(ended, self._row(arrival, self._now_ms))
+            verdict = ConditionState(mismatch_condition(found), labels.is_on)
+            self._on_conditions([verdict], arrival)
+        return could_match
 
     def _on_out_of_band(self, arrival: Arrival) -> None:
         """Take in what is neither a whole prediction nor an outcome; what people ask, by Rule 6."""
@@ -671,7 +737,7 @@ class ModelMonitor:
         self.join.respec(_join_spec(spec))
         self.join.halves.respec(spec.inputs.wait_s, spec.outcome.max_waiting)
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
-        self._version = None
+        self._version, self._labels = None, LabelMatch()
         if self._ledger is not None:
             self._ledger.restart()
             self._ledger.respec(spec, self.in_force.version)
@@ -825,6 +891,7 @@ class ModelMonitor:
             self.counts.labelled,
             self._version,
             values,
+            self._labels.is_suspect,
         )
 
     def _rules(self) -> AlertRules:
@@ -845,7 +912,10 @@ def _join_spec(spec: ModelSpec) -> JoinSpec:
     )
 
 
-def _top_score(event: dict[str, Any]) -> float | None:
-    """Return the top class's score, where the scores come by class."""
+def _score_of(event: dict[str, Any]) -> float | None:
+    """Return the score of an answer: the top class's, where scores come by class."""
+    score: float | None = event.get("score")
+    if score is not None:
+        return score
     scores: dict[str, float] | None = event.get("scores")
     return max(scores.values()) if scores else None

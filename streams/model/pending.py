@@ -6,7 +6,9 @@ Rule 1. A caller that changes a series, or publishes an alert, asks `PendingRows
         the values that wait, and publishes their alerts, first. So how the log is cut into records
         and readings changes no alert.
 Rule 2. Values of rows before a series begins are read without it: its beginning divides the budget.
-Rule 3. At most ``MAX_PENDING_ROWS`` predictions wait, and as many pairs.
+Rule 3. A row without an answer of the model has no value of the prediction and the score, and one
+        that cannot be judged none of the error: they are left out, not missing.
+Rule 4. At most ``MAX_PENDING_ROWS`` predictions wait, and as many pairs.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +18,9 @@ import numpy as np
 from schemas.model_spec import AlertRules
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
+from streams.clock import Instants
 from streams.emission import EventRow
-from streams.model.publication import OF_PAIRS, RowIndexes
+from streams.model.publication import RowIndexes
 from streams.series.monitored import Column, Reading
 from streams.series.series_set import SeriesSet
 
@@ -74,19 +77,27 @@ class PendingRows:
             self._read()
         return self.as_read
 
-    def add_prediction(self, row: EventRow) -> None:
+    def add_prediction(self, row: EventRow) -> list[str]:
         """Let the values of a prediction wait; read those before it where a series begins (Rule 2).
 
         Nothing is read while the model is young: no series of it has a reference yet.
+
+        Returns
+        -------
+        list of str
+            The features that the model has had no value of before; none while it is young.
         """
-        features, score, _ = row.values
-        if self.as_read.begins_with_prediction(score, features) and not self._is_young():
-            self.settled()
+        features, score, answer = row.values
+        new: list[str] = []
+        begins = self.as_read.begins_with_prediction(answer, score, features)
+        if begins and not self._is_young():
+            new = self.settled().unmet(features)
         if self.as_read.late:
             self.as_read.on_late_prediction(row.at_ms, row.now_ms)
         self._predictions.append(row)
         if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()
+        return new
 
     def add_pair(self, row: EventRow) -> None:
         """Do the same with the values of a pair."""
@@ -105,10 +116,25 @@ class PendingRows:
         if pairs:
             self._indexes.pairs.note(pairs[0].labelled_seen, pairs)
 
-        def event_of(role: SeriesRole, row: int) -> EventRow:
-            return (pairs if role in OF_PAIRS else predictions)[row]
+        answered = [row for row in predictions if row.values[2] is not None]
+        judged = [row for row in pairs if row.values[0] is not None]
+        rows_of: dict[SeriesRole, Sequence[EventRow]] = {
+            "feature": predictions,
+            "prediction": answered,
+            "score": answered,
+            "error": judged,
+            "outcome": pairs,
+        }
 
-        columns = [*self._prediction_columns(predictions), *_pair_columns(pairs)]
+        def event_of(role: SeriesRole, row: int) -> EventRow:
+            return rows_of[role][row]
+
+        columns = [
+            *self._feature_columns(predictions),
+            *_answer_columns(answered),
+            *_error_column(judged),
+            *_outcome_column(pairs),
+        ]
         found = [
             (event_of(role, each.row), each.transition)
             for role, each in self.as_read.read(columns, Reading(event_of, self._rules_of()))
@@ -119,25 +145,37 @@ class PendingRows:
         self._indexes.predictions.forget()
         self._indexes.pairs.forget()
 
-    def _prediction_columns(self, rows: Sequence[EventRow]) -> list[Column]:
+    def _feature_columns(self, rows: Sequence[EventRow]) -> list[Column]:
         if not rows:
             return []
-        at_ms = np.array([row.at_ms for row in rows], dtype=np.int64)
-        features, scores, answers = zip(*[row.values for row in rows], strict=True)
-        return [
-            *self.as_read.feature_columns(features, at_ms),
-            Column("prediction", "prediction", answers, at_ms),
-            Column("score", "score", scores, at_ms),
-        ]
+        return self.as_read.feature_columns([row.values[0] for row in rows], _instants(rows))
 
 
-def _pair_columns(rows: Sequence[EventRow]) -> list[Column]:
+def _answer_columns(rows: Sequence[EventRow]) -> list[Column]:
     if not rows:
         return []
-    errors, outcomes, answered_at = zip(*[row.values for row in rows], strict=True)
-    # An error belongs to the hour of its prediction, not to that in which its outcome came.
-    at_ms = np.array(answered_at, dtype=np.int64)
+    at_ms = _instants(rows)
+    _, scores, answers = zip(*[row.values for row in rows], strict=True)
     return [
-        Column("error", "error", errors, at_ms),
-        Column("outcome", "outcome", outcomes, at_ms),
+        Column("prediction", "prediction", answers, at_ms),
+        Column("score", "score", scores, at_ms),
     ]
+
+
+def _error_column(rows: Sequence[EventRow]) -> list[Column]:
+    if not rows:
+        return []
+    errors, _, answered_at = zip(*[row.values for row in rows], strict=True)
+    # An error belongs to the hour of its prediction, not to that in which its outcome came.
+    return [Column("error", "error", errors, np.array(answered_at, dtype=np.int64))]
+
+
+def _outcome_column(rows: Sequence[EventRow]) -> list[Column]:
+    if not rows:
+        return []
+    _, outcomes, answered_at = zip(*[row.values for row in rows], strict=True)
+    return [Column("outcome", "outcome", outcomes, np.array(answered_at, dtype=np.int64))]
+
+
+def _instants(rows: Sequence[EventRow]) -> Instants:
+    return np.array([row.at_ms for row in rows], dtype=np.int64)

@@ -103,7 +103,7 @@ class Publication:
         self._emissions.append(
             status_emission(place, self._model_id, record.fingerprint, status, row.now_ms)
         )
-        if calls_for_retraining(record):
+        if calls_for_retraining(record) and not row.is_disputed:
             rows = self._rows(first_row, last_row, alert, transition.change.at_age)
             command = retrain(record, rows, row.at_ms)
             self._emit(row, "feedback", command.model_dump_json().encode())

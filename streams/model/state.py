@@ -8,6 +8,7 @@ from schemas.model_spec import ModelSpec
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.codec import Machine, decode
+from streams.join.label_match import LabelMatch
 from streams.join.outcome_join import JoinState
 from streams.model.publication import RowIndexes
 from streams.model.quarantine import Quarantine
@@ -50,6 +51,8 @@ class ModelState(Machine):
         Its counts.
     condition_alerts, writer, indexes
         Its alerts about the arrival of events, its open alerts, its rows in time and log.
+    labels
+        Whether its outcomes can match its answers.
     high_water
         The position of the last event of each source.
     now_ms, behind_ms
@@ -72,6 +75,7 @@ class ModelState(Machine):
     indexes: RowIndexes
     counts: ModelCounts
     condition_alerts: ConditionAlerts
+    labels: LabelMatch
     high_water: dict[str, int] = {}
     now_ms: int = 0
     behind_ms: int = 0

@@ -68,7 +68,8 @@ class Cohort(Machine):
     Attributes
     ----------
     n, fallbacks, unanswered
-        Predictions, and of these the ones of a fallback, and those without an answer.
+        Predictions, and of these the ones of a fallback, and those without an answer. Neither are
+        answers of the model: no score, label or outcome of them is counted.
     labelled, errors
         Predictions whose outcome is known, and of these the wrong ones.
     absolute, squared, signed
@@ -100,7 +101,8 @@ class Cohort(Machine):
         self.unanswered += prediction.status == "error"
         if prediction.latency_ms is not None:
             add_duration(self.latencies, prediction.latency_ms)
-        self.scores.add_prediction(prediction.score, prediction.label)
+        if prediction.status == "ok":
+            self.scores.add_prediction(prediction.score, prediction.label)
 
     def on_outcome(self, prediction: CountedPrediction, outcome: CountedOutcome) -> bool:
         """Count the outcome of a prediction; return whether that was counted here."""

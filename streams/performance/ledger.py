@@ -16,7 +16,7 @@ from msgspec.json import Decoder
 from schemas.metric import Metric
 from schemas.model_spec import ModelSpec
 from streams.codec import Machine
-from streams.join.outcome_join import EarlyOutcome, WaitingPrediction
+from streams.join.outcome_join import EarlyOutcome, WaitingPrediction, answer_of
 from streams.performance.cohort import CountedOutcome, CountedPrediction
 from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome
 from streams.performance.figures import Positive, positive_of
@@ -129,8 +129,8 @@ class Ledger:
         score, scores = event.get("score"), event.get("scores")
         if score is None and scores:
             score = _score_of(scores, self._positive)
-        answer = event["prediction"]
-        label = 0 if is_regression else self._number_of(answer)
+        answer = answer_of(event)
+        label = 0 if is_regression or answer is None else self._number_of(answer)
         if score is not None and (answer is False or answer == 0):
             self.state.negatives += 1
             self.state.sure_negatives += score >= 0.5
@@ -148,9 +148,12 @@ class Ledger:
         is_error: bool | None,
         now_ms: int,
     ) -> None:
-        """Count the outcome of a prediction; ``is_error`` is None for a regression."""
+        """Count the outcome of an answer; ``is_error`` is None for a regression."""
+        answer, truth = prediction.prediction, outcome.outcome
+        if answer is None:
+            return
         made, known = _read_prediction(prediction.payload), _read_outcome(outcome.payload)
-        score, answer, truth = made.score, prediction.prediction, outcome.outcome
+        score = made.score
         if score is None and made.scores:
             score = _score_of(made.scores, self._positive)
         distance = None

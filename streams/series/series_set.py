@@ -181,6 +181,11 @@ class SeriesSet:
         ended = {series for name in REGRESSION_SERIES for series in self._drop(name)}
         return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
 
+    def begin_error(self, now_ms: int) -> list[Transition]:
+        """Begin the error again: its values were of pairs that cannot match."""
+        self._drop("error")
+        return self._end_alerts("error", now_ms)
+
     def compare(
         self, prediction: Answer | None, outcome: Answer
     ) -> tuple[bool | None, float | None]:
@@ -198,12 +203,16 @@ class SeriesSet:
         # Two doubles may lie further apart than a double can say.
         return None, min(abs(float(prediction) - float(outcome)), sys.float_info.max)
 
-    def begins_with_prediction(self, score: Scalar, features: Mapping[str, Scalar]) -> bool:
+    def begins_with_prediction(
+        self, answer: Scalar, score: Scalar, features: Mapping[str, Scalar]
+    ) -> bool:
         """Tell whether a value is the first of its series: rows before it are judged without it."""
         if tuple(features) != self._usual_names and self.begins_feature(features):
             return True
         series = self.state.series
-        return "prediction" not in series or (score is not None and "score" not in series)
+        if answer is not None and "prediction" not in series:
+            return True
+        return score is not None and "score" not in series
 
     def begins_with_pair(self, error: Scalar) -> bool:
         """Tell the same of the two series that have a value a pair."""
@@ -220,6 +229,15 @@ class SeriesSet:
             for name, value in features.items()
             if name not in self._begun
         )
+
+    def unmet(self, features: Mapping[str, Scalar]) -> list[str]:
+        """Return the features that have a value here, and never had one before."""
+        known = self.state.feature_series
+        return [
+            name
+            for name, value in features.items()
+            if value is not None and name not in known and self._may_begin(name)
+        ]
 
     def feature_columns(
         self, rows: Sequence[Mapping[str, Scalar]], at_ms: Instants

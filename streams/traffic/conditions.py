@@ -28,9 +28,15 @@ ConditionKind = Literal[
     "missing",
     "orphan",
     "conflicting",
+    "unjoined",
+    "mismatch",
     "prediction_refused",
     "outcome_refused",
+    "repeated",
     "unread",
+    "left_out",
+    "outcome_left_out",
+    "new_features",
     "spec",
     "control",
     "quarantine",
@@ -56,9 +62,9 @@ class ConditionRow(Struct, frozen=True, kw_only=True):
     unit
         The unit of its effect.
     lasts
-        The sentence while it lasts, with ``{value}``, ``{normal}`` and ``{rows}``, and ``{also}``
-        for a silence of predictions and for unread fields. Value and normal are durations where the
-        unit is a ratio, and shares elsewhere.
+        The sentence while it lasts, with ``{value}``, ``{normal}`` and ``{rows}``, ``{hits}`` for
+        the rows that the value is of, and ``{also}`` for a clause or names. Value and normal are
+        durations where the unit is a ratio, and shares elsewhere.
     over
         The clause when it is over; the duration follows it.
     """
@@ -172,9 +178,28 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         series="outcomes",
         aspect="conflicting",
         severity="warning",
-        lasts="{value} of the last {rows} outcomes contradict an earlier outcome of the same "
-        "prediction, normally {normal}. Check the source of outcomes",
+        lasts="{hits} of the last {rows} outcomes contradict an earlier one and are passed over, "
+        "normally {normal}. Check their source or set outcome.corrections",
         over="the share of conflicting outcomes is back to normal",
+    ),
+    "unjoined": ConditionRow(
+        kind="labels",
+        series="outcomes",
+        aspect="unjoined",
+        severity="warning",
+        unit="none",
+        lasts="{hits} of the last {rows} outcomes found their prediction: {also}",
+        over="outcomes find their predictions again",
+    ),
+    "mismatch": ConditionRow(
+        kind="labels",
+        series="outcomes",
+        aspect="mismatch",
+        severity="warning",
+        unit="none",
+        lasts="{value} of {rows} outcomes cannot equal an answer ({also}). The error is not judged "
+        "meanwhile",
+        over="outcomes can equal their answers again",
     ),
     "prediction_refused": ConditionRow(
         kind="service",
@@ -194,6 +219,15 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         "dead letters and check the last deployment of their producer",
         over="the share of refused outcomes is back to normal",
     ),
+    "repeated": ConditionRow(
+        kind="service",
+        series="predictions",
+        aspect="repeated",
+        severity="warning",
+        lasts="{value} of the last {rows} predictions have the id of an earlier one, normally "
+        "{normal}. They are left out: make ids unique",
+        over="predictions have ids of their own again",
+    ),
     "unread": ConditionRow(
         kind="service",
         series="predictions",
@@ -203,6 +237,34 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         lasts="{rows} predictions have no features, but fields that nothing reads: {also}. Check "
         "their names",
         over="predictions carry no fields that nothing reads",
+    ),
+    "left_out": ConditionRow(
+        kind="service",
+        series="predictions",
+        aspect="left_out",
+        severity="info",
+        unit="none",
+        lasts="{rows} predictions had unreadable fields left out: {also}. Check their producer",
+        over="the fields of predictions can be read again",
+    ),
+    "outcome_left_out": ConditionRow(
+        kind="service",
+        series="outcomes",
+        aspect="left_out",
+        severity="info",
+        unit="none",
+        lasts="{rows} outcomes had unreadable fields left out: {also}. Check their producer",
+        over="the fields of outcomes can be read again",
+    ),
+    "new_features": ConditionRow(
+        kind="service",
+        series="features",
+        aspect="new",
+        severity="info",
+        unit="none",
+        lasts="predictions have new features: {also}. If no deployment was planned, ask who "
+        "changed them",
+        over="the features are no longer new",
     ),
     "spec": ConditionRow(
         kind="service",
@@ -274,8 +336,8 @@ def condition_of(kind: ConditionKind, figures: Figures | None = None, also: str 
         Value and baseline in seconds, or as shares; None for a version, a spec or a control, which
         have none.
     also
-        A clause that follows the figures of a silence of predictions; names of unread fields; the
-        place and the type of a failure.
+        A clause that follows the figures of a silence of predictions; names of fields; the place
+        and the type of a failure.
 
     Examples
     --------
@@ -290,6 +352,7 @@ def condition_of(kind: ConditionKind, figures: Figures | None = None, also: str 
         value=text(figures.value or 0.0),
         normal=text(figures.baseline or 0.0),
         rows=f"{figures.rows:,}",
+        hits=f"{round((figures.value or 0.0) * figures.rows):,}",
         also=also,
     )
     kept = replace(figures, unit=row.unit, direction="up", rows=max(figures.rows, 1))

@@ -29,8 +29,8 @@ from streams.join.outcome_join import JoinCounts
 from streams.traffic.conditions import ConditionKind, ConditionState, condition_kind, condition_of
 from streams.traffic.daily import DailyDelay, DailyShare
 from streams.traffic.event_rate import EventRate
+from streams.traffic.noted import NotedEvents
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
-from streams.traffic.unread import UnreadFields
 from streams.traffic.versions import Versions
 
 BUDGET_SHARE = 0.05
@@ -47,9 +47,21 @@ REFUSED: dict[EventKind, ConditionKind] = {
     "prediction": "prediction_refused",
     "outcome": "outcome_refused",
 }
+BESIDE: dict[EventKind, tuple[ConditionKind, ...]] = {
+    "prediction": ("prediction_refused", "repeated"),
+    "outcome": ("outcome_refused",),
+}
+"""Conditions of the share of events that are no rows of the model."""
 RULES = len(OF_PREDICTIONS) + len(OF_OUTCOMES) + 2
-"""Conditions that share the budget: those of rates, and two silences. Refused events have the same
-part without a share of it: a producer that is never refused has none to spend."""
+"""Conditions that share the budget: those of rates, and two silences. Refused and repeated events
+have the same part without a share of it: a producer without any has none to spend."""
+NOTED: dict[EventKind, tuple[ConditionKind, ...]] = {
+    "prediction": ("unread", "left_out", "new_features"),
+    "outcome": ("outcome_left_out",),
+}
+"""Facts about the fields of events, by the events whose rows end them."""
+NEW_FEATURE_ROWS = 100
+"""Predictions for which a feature is new: those of one deployment come with it at once."""
 
 
 class TrafficMonitor(Machine):
@@ -61,6 +73,8 @@ class TrafficMonitor(Machine):
         Log time at which `advance` must be called, before the events of that time are taken in.
     silent_ms
         Instant from which predictions are silent too long, until a tick has reported it.
+    first_ms
+        Log time of the model's first event.
     late
         The time between a prediction and its outcome, in milliseconds, is a row of it.
     """
@@ -70,18 +84,19 @@ class TrafficMonitor(Machine):
     _is_silence_reported: bool = False
     _false_alarms: float = 0.0
     _wait_s: float = 0.0
-    _first_ms: int = 0
+    first_ms: int = 0
     _hour: int = 0
     _day: int = 0
     _predictions: ArrivalPattern = field(default_factory=ArrivalPattern)
     _outcomes: ArrivalPattern = field(default_factory=ArrivalPattern)
     _rates: dict[ConditionKind, EventRate] = field(default_factory=dict)
-    _refused: dict[EventKind, int] = field(default_factory=dict)
+    _beside: dict[ConditionKind, int] = field(default_factory=dict)
+    """Events that are no rows of the model, by the condition of their share: refused, repeated."""
     _daily: dict[ConditionKind, DailyShare] = field(default_factory=dict)
     _day_counts: dict[ConditionKind, tuple[int, int]] = field(default_factory=dict)
     late: DailyDelay = field(default_factory=DailyDelay)
     _versions: Versions = field(default_factory=Versions)
-    _unread: UnreadFields | None = None
+    _noted: dict[ConditionKind, NotedEvents] = field(default_factory=dict)
     _due_prediction: int = NEVER_ROW
     _due_outcome: int = NEVER_ROW
 
@@ -142,14 +157,10 @@ class TrafficMonitor(Machine):
             and not ends
         ):
             return ()
-        states: list[ConditionState] = []
-        if ends:
-            states.append(self._end_silence(now_ms))
+        states = [self._end_silence(now_ms)] if ends else []
         if self._update_version(version, row):
             states.append(self._state_of("version", now_ms))
-        if self._unread is not None and row >= self._unread.due_row:
-            states += [self._unread_state("", is_on=False)] if self._unread.is_told else []
-            self._unread = None
+        states += self._end_noted("prediction", row)
         hits: dict[ConditionKind, bool] = {
             "fallback": status == "fallback",
             "error": status == "error",
@@ -172,14 +183,35 @@ class TrafficMonitor(Machine):
         self.due_ms = 0
         return self._state_of("prediction_silence", now_ms)
 
-    def on_unread(self, row: int, names: str, now_ms: int) -> Sequence[ConditionState]:
-        """Take in that a prediction has no features, but fields that nothing reads: ``names``."""
-        is_first = self._unread is None
-        self._unread = self._unread or UnreadFields()
-        is_told_now = self._unread.on_hit(row)
+    def on_repeated(self, *, rows: int, now_ms: int, is_other: bool) -> Sequence[ConditionState]:
+        """Take in a prediction that an earlier one has the id of: its producer is running.
+
+        Parameters
+        ----------
+        rows
+            The model's predictions so far, each id once.
+        is_other
+            Whether it is another prediction under the same id, and no repetition of the first.
+        """
+        ends = self._predictions.on_event(now_ms, rows)
+        states = [self._end_silence(now_ms)] if ends else []
+        if is_other:
+            states += self._on_beside("repeated", rows, now_ms)
+        return states
+
+    def on_noted(self, kind: ConditionKind, row: int, names: str) -> Sequence[ConditionState]:
+        """Take in a fact about the fields of an event: ``names`` of these, and its row."""
+        is_first = kind not in self._noted
+        if is_first:
+            is_at_once = kind == "new_features"
+            self._noted[kind] = NotedEvents(1, NEW_FEATURE_ROWS) if is_at_once else NotedEvents()
+        noted = self._noted[kind]
+        is_told_now = noted.on_hit(row)
         if is_first:  # at the row that is due now, a later one is set
             self._set_due_rows()
-        return (self._unread_state(names, is_on=True),) if is_told_now else ()
+        if not is_told_now:
+            return ()
+        return (ConditionState(condition_of(kind, Figures(rows=noted.rows), names), is_on=True),)
 
     def on_outcome(
         self, *, row: int, at_ms: int, now_ms: int, is_conflicting: bool
@@ -204,6 +236,7 @@ class TrafficMonitor(Machine):
             self.due_ms = 0
             states.append(self._state_of("outcome_silence", now_ms))
         hits: dict[ConditionKind, bool] = {"outcome_clock": is_ahead, "conflicting": is_conflicting}
+        states += self._end_noted("outcome", row)
         states += self._update_rates(hits, row, now_ms)
         states += self._on_valid("outcome", row, now_ms)
         self._set_due_rows()
@@ -211,13 +244,27 @@ class TrafficMonitor(Machine):
 
     def on_refused(self, kind: EventKind, *, rows: int, now_ms: int) -> Sequence[ConditionState]:
         """Take in a refused prediction or outcome; ``rows`` of its kind were valid so far."""
-        if kind not in self._refused:
-            self._refused[kind] = 0
-            self._rates[REFUSED[kind]] = EventRate(0, self._false_alarms)
-        self._refused[kind] += 1
-        states = self._update_rates({REFUSED[kind]: True}, rows + self._refused[kind], now_ms)
+        return self._on_beside(REFUSED[kind], rows, now_ms)
+
+    def _on_beside(self, kind: ConditionKind, rows: int, now_ms: int) -> list[ConditionState]:
+        """Take in an event that is no row of the model; ``rows`` events were."""
+        if kind not in self._beside:
+            self._beside[kind] = 0
+            self._rates[kind] = EventRate(0, self._false_alarms)
+        self._beside[kind] += 1
+        states = self._update_rates({kind: True}, rows + self._beside[kind], now_ms)
         self._set_due_rows()
         return states
+
+    def _end_noted(self, event: EventKind, row: int) -> list[ConditionState]:
+        """End the facts about fields that no event up to a row has shown for long enough."""
+        over = [kind for kind, noted in self._noted.items() if row >= noted.due_row]
+        ended = [(kind, self._noted.pop(kind)) for kind in over if kind in NOTED[event]]
+        return [
+            ConditionState(condition_of(kind, Figures(rows=noted.rows)), is_on=False)
+            for kind, noted in ended
+            if noted.is_told
+        ]
 
     def advance(
         self, now_ms: int, *, counts: JoinCounts, is_tick: bool = False
@@ -237,7 +284,7 @@ class TrafficMonitor(Machine):
         hour = now_ms // HOUR_MS
         if hour > self._hour:
             if not self._hour:
-                self._first_ms, self._day = now_ms, hour
+                self.first_ms, self._day = now_ms, hour
             self._hour = hour
             if self._is_any_on:
                 states += self._renewed(now_ms)
@@ -314,12 +361,12 @@ class TrafficMonitor(Machine):
     def _is_any_on(self) -> bool:
         """Whether a condition may have to be renewed by the hour.
 
-        Refused events count, whether or not they are a condition at present: a model that has had
-        any keeps its hours.
+        Refused and repeated events count, whether or not they are a condition at present: a model
+        that has had any keeps its hours.
         """
         are_on = self._due_prediction < NEVER_ROW or self._due_outcome < NEVER_ROW
-        has_refused = bool(self._refused)
-        return are_on or has_refused or self._predictions.is_silent or self._outcomes.is_silent
+        has_beside = bool(self._beside)
+        return are_on or has_beside or self._predictions.is_silent or self._outcomes.is_silent
 
     def _renewed(self, now_ms: int) -> list[ConditionState]:
         """Return the lasting conditions (Rule 4); figures of a day are renewed by the day."""
@@ -333,7 +380,7 @@ class TrafficMonitor(Machine):
     def _close_day(self, now_ms: int, counts: JoinCounts) -> list[ConditionState]:
         changed: list[ConditionKind] = []
         day_counts = _hits_and_rows(counts)
-        is_old = now_ms - self._first_ms >= 1_000 * self._wait_s  # Rule 8
+        is_old = now_ms - self.first_ms >= 1_000 * self._wait_s  # Rule 8
         for kind, share in self._daily.items():
             hits, rows = day_counts[kind]
             hits_before, rows_before = self._day_counts[kind]
@@ -361,9 +408,11 @@ class TrafficMonitor(Machine):
 
     def _on_valid(self, kind: EventKind, row: int, now_ms: int) -> list[ConditionState]:
         """Count an event as one that was not refused, for a producer that has been refused any."""
-        if kind not in self._refused:
-            return []
-        return self._update_rates({REFUSED[kind]: False}, row + self._refused[kind], now_ms)
+        states = []
+        for beside in BESIDE[kind]:
+            if beside in self._beside:
+                states += self._update_rates({beside: False}, row + self._beside[beside], now_ms)
+        return states
 
     def _update_rates(
         self, hits: Mapping[ConditionKind, bool], row: int, now_ms: int
@@ -385,16 +434,14 @@ class TrafficMonitor(Machine):
     def _set_due_rows(self) -> None:
         """Set the rows that end an episode, numbered among valid events."""
         due = {kind: rate.due_row for kind, rate in self._rates.items() if rate.due_row is not None}
-        for event, refused in self._refused.items():
-            if REFUSED[event] in due:
-                due[REFUSED[event]] -= refused
-        of_predictions = (*OF_PREDICTIONS, REFUSED["prediction"])
-        of_outcomes = (*OF_OUTCOMES, REFUSED["outcome"])
+        for kind, beside in self._beside.items():
+            if kind in due:
+                due[kind] -= beside
+        due |= {kind: noted.due_row for kind, noted in self._noted.items()}
+        of_predictions = (*OF_PREDICTIONS, *BESIDE["prediction"], *NOTED["prediction"])
+        of_outcomes = (*OF_OUTCOMES, *BESIDE["outcome"], *NOTED["outcome"])
         known = self._versions.due_row or NEVER_ROW
-        read = NEVER_ROW if self._unread is None else self._unread.due_row
-        self._due_prediction = min(
-            known, read, *(due.get(kind, NEVER_ROW) for kind in of_predictions)
-        )
+        self._due_prediction = min(known, *(due.get(kind, NEVER_ROW) for kind in of_predictions))
         self._due_outcome = min(due.get(kind, NEVER_ROW) for kind in of_outcomes)
 
     def _state_of(self, kind: ConditionKind, now_ms: int) -> ConditionState:
@@ -410,10 +457,6 @@ class TrafficMonitor(Machine):
         share = self._rates.get(kind) or self._daily[kind]
         figures = Figures(share.share, share.normal, share.odds_ratio, rows=share.rows)
         return ConditionState(condition_of(kind, figures), share.is_on)
-
-    def _unread_state(self, names: str, *, is_on: bool) -> ConditionState:
-        rows = 0 if self._unread is None else self._unread.rows
-        return ConditionState(condition_of("unread", Figures(rows=rows), names), is_on)
 
     def _silence(self, kind: ConditionKind, now_ms: int) -> ConditionState:
         pattern = self._pattern_of(kind)

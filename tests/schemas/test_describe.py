@@ -95,6 +95,7 @@ BEYOND_JSON_SCHEMA = {
     "a class one below 64 bits",
     "an integer of 400 digits",
     "a feature without a name",
+    "a null prediction",
     "a feature's name of 257 characters",
 }
 

@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any
 
 import orjson
 import pytest
@@ -127,7 +128,57 @@ def test_a_field_that_is_missing_is_said_to_be_required(field: str) -> None:
     event = orjson.loads(prediction())
     del event[field]
 
-    assert refused(raw(orjson.dumps(event))).letter.detail == f"{field}: Field required"
+    assert (
+        refused(raw(orjson.dumps(event))).letter.detail == f"{field}: is required, and is missing"
+    )
+
+
+@pytest.mark.parametrize("fields", [{}, {"status": "ok"}, {"prediction": None}])
+def test_an_answer_is_required_where_somebody_answered(fields: dict[str, object]) -> None:
+    event = orjson.loads(prediction())
+    del event["prediction"]
+
+    detail = refused(raw(orjson.dumps(event | fields))).letter.detail
+
+    assert detail == "prediction: is required, unless status is fallback or error"
+
+
+@pytest.mark.parametrize("status", ["error", "fallback"])
+@pytest.mark.parametrize("fields", [{}, {"prediction": None}])
+def test_it_is_not_where_nobody_did(status: str, fields: dict[str, object]) -> None:
+    event = orjson.loads(prediction(status=status))
+    del event["prediction"]
+
+    taken = accept(raw(orjson.dumps(event | fields)))
+
+    assert isinstance(taken, Accepted)
+    assert orjson.loads(taken.payload) == event | {"prediction": None}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "detail"),
+    [
+        ("prediction", {"a": 1}, "a boolean or a finite number; it is an object"),
+        ("prediction", [1], "a boolean or a finite number; it is an array"),
+        ("prediction_id", None, "a string of 1 to 256 characters; it is null"),
+        ("prediction_id", 7.5, "must be a string of 1 to 256 characters"),
+    ],
+)
+def test_a_detail_is_about_the_field_that_it_names_in_the_words_of_json(
+    field: str, value: object, detail: str
+) -> None:
+    fields: dict[str, Any] = {field: value}
+    said = refused(raw(prediction(**fields))).letter.detail
+
+    assert said.startswith(field)
+    assert said.endswith(detail)
+
+
+def test_a_number_that_is_not_finite_is_said_to_be_none() -> None:
+    said = refused(raw(prediction(prediction=1.5).replace(b"1.5", b"NaN"))).letter.detail
+
+    assert said.startswith("prediction: must be ")
+    assert said.endswith("it is no finite number")
 
 
 def test_the_same_record_gives_the_same_dead_letter() -> None:
@@ -284,6 +335,12 @@ def test_a_model_is_told_that_what_names_it_is_refused_and_nothing_of_what_it_sa
 )
 def test_what_does_not_say_whose_it_is_is_nobodys(value: bytes) -> None:
     assert told_of(value) is None
+
+
+def test_a_number_that_is_not_finite_does_not_hide_whose_it_is() -> None:
+    value = prediction(prediction=1.5).replace(b"1.5", b"NaN")
+
+    assert refused(raw(value)).event is not None
 
 
 def test_a_control_that_is_refused_is_no_news_of_its_model() -> None:

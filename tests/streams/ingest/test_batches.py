@@ -303,10 +303,10 @@ def events_of_models(seed: int) -> list[Accepted]:
             if not any(begin < hour < end for begin, end in gaps):
                 rows.append((instant, model, f"{model}{row}", False))
                 rows.append((instant + 2_000, model, f"{model}{row}", random.random() < 0.5))
+                if random.random() < 0.1:
+                    rows.append((instant + 1_000, model, f"{model}{row}", False))
             elif model == "stops":
                 rows.append((instant, model, f"{model}{row}", True))
-            elif random.random() < 0.1:  # a repetition is no prediction
-                rows.append((instant, model, f"{model}0", False))
     offsets = {False: 0, True: 0}
     events = []
     for instant, model, name, is_outcome in sorted(rows):

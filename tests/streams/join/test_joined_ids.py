@@ -13,7 +13,7 @@ Stored = dict[int, bytes]
 def filled(count: int, capacity: int = 1_000) -> JoinedIds:
     joined = JoinedIds(capacity)
     for number in range(count):
-        joined.put(str(number), number % 2 == 0)
+        joined.put(str(number), (number % 2 == 0, number))
     return joined
 
 
@@ -35,7 +35,7 @@ def restarted(joined: JoinedIds, stored: Stored, capacity: int) -> JoinedIds:
 def test_the_last_ids_are_known_and_few_more(capacity: int) -> None:
     joined = JoinedIds(capacity)
     for number in range(3_000):
-        joined.put(str(number), number)
+        joined.put(str(number), (number, number))
         least = min(capacity, number + 1)
         known = [int(key) for key in joined.answers]
 
@@ -78,7 +78,7 @@ def test_a_number_is_never_given_again() -> None:
 
     joined.clear()
     for number in range(300):
-        joined.put(str(number), 1)
+        joined.put(str(number), (1, number))
 
     assert sealed == {1, 2}
     assert list(joined.numbers()) == [3, 4]
@@ -94,7 +94,7 @@ def test_a_restart_at_any_time_changes_nothing(seed: int) -> None:
     for number in range(2_000):
         answer = rng.choice(ANSWERS)
         for each in (steady, interrupted):
-            each.put(f"id {number}", answer)
+            each.put(f"id {number}", (answer, number))
         if rng.random() < 0.02:
             interrupted = restarted(interrupted, of_interrupted, capacity)
             of_steady |= steady.unstored()

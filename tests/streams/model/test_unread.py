@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from streams.traffic.unread import FEWEST, QUIET_ROWS
+from streams.traffic.noted import FEWEST, QUIET_ROWS
 from tests.doubles.core import Json, log_of, play, play_restarting, taken_in, watch
 from tests.doubles.inputs import outcome, prediction
 

@@ -3,13 +3,18 @@ from typing import get_args
 
 import pytest
 
+from schemas.model_spec import LONGEST_S
 from streams.alert.record import anchor_of
 from streams.change import Figures
 from streams.ingest.unread import MAX_CHARACTERS, MAX_NAMES
+from streams.join.unjoined import Disjoint
 from streams.traffic.conditions import CONDITIONS, ConditionKind, condition_kind, condition_of
+from streams.traffic.disagreement import unjoined_because
 
 KINDS: tuple[ConditionKind, ...] = get_args(ConditionKind)
 LONGEST = Figures(8_726_400.0, 8_726_400.0, effect=1e9, rows=9_999_999)
+NAMES = ", ".join(["x" * MAX_CHARACTERS] * MAX_NAMES) + " and 999 more"
+LATE = Disjoint(0.0, 200, "late", late_ms=8_726_400_000)
 LARGEST = Figures(0.9999, 0.9999, effect=1e9, rows=9_999_999)
 
 
@@ -36,7 +41,12 @@ def test_every_condition_has_an_entry_in_the_runbook() -> None:
 def test_a_sentence_is_short_and_ends_with_the_advice(kind: ConditionKind) -> None:
     longest: dict[str, str] = {
         "prediction_silence": "; no outcomes arrive either",
-        "unread": ", ".join(["x" * MAX_CHARACTERS] * MAX_NAMES) + " and 999 more",
+        "unread": NAMES,
+        "left_out": NAMES,
+        "outcome_left_out": NAMES,
+        "new_features": NAMES,
+        "unjoined": unjoined_because(LATE, LONGEST_S),
+        "mismatch": 'answers text like "12345678", outcomes numbers like 12345678',
     }
     also = longest.get(kind, "")
     figures = LONGEST if CONDITIONS[kind].unit == "ratio" else LARGEST

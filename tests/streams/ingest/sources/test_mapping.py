@@ -157,7 +157,7 @@ def test_one_row_that_is_wrong_costs_no_other() -> None:
         ({"id": "r", "at": START_MS}, "sources[0].each: it gives no list"),
         ({"id": "r", "at": START_MS, "rows": {"a": 1}}, "sources[0].each: it gives no list"),
         ({"at": START_MS, "rows": [{"label": 1}]}, "prediction_id: join cannot take such a value"),
-        ({"id": "r", "rows": [{"label": 1}]}, "predicted_at: Field required"),
+        ({"id": "r", "rows": [{"label": 1}]}, "predicted_at: is required, and is missing"),
     ],
 )
 def test_a_record_that_cannot_be_mapped_is_refused_with_the_field(value: Any, detail: str) -> None:

@@ -1,8 +1,8 @@
-from streams.traffic.unread import FEWEST, QUIET_ROWS, UnreadFields
+from streams.traffic.noted import FEWEST, QUIET_ROWS, NotedEvents
 
 
 def test_it_is_told_once_and_not_of_a_few_predictions_by_hand() -> None:
-    unread = UnreadFields()
+    unread = NotedEvents()
 
     told = [unread.on_hit(row) for row in range(1, FEWEST + 10)]
 
@@ -12,7 +12,7 @@ def test_it_is_told_once_and_not_of_a_few_predictions_by_hand() -> None:
 
 
 def test_every_such_prediction_puts_off_its_end() -> None:
-    unread = UnreadFields()
+    unread = NotedEvents()
     unread.on_hit(5)
     unread.on_hit(400)
 
