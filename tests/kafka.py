@@ -25,6 +25,8 @@ from agents.demo.child import start_child, stop_child
 from agents.demo.embedded_broker import BrokerStartError, free_ports, wait_until_ready
 
 KAFKA_VERSION = "4.3.1"
+OLDER_VERSION = "4.2.2"
+"""The version from which a cluster is upgraded."""
 _ROOT = Path(__file__).resolve().parent.parent
 _POM = Path(__file__).with_name("kafka.pom.xml")
 _HOST = "127.0.0.1"
@@ -40,14 +42,15 @@ def missing_tools() -> list[str]:
     return [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
 
 
-def fetch_jars() -> Path:
+def fetch_jars(version: str = KAFKA_VERSION) -> Path:
     """Return the folder with Kafka's jars; the first call downloads them (54 MB)."""
-    jars = _ROOT / ".cache" / "kafka" / KAFKA_VERSION
+    jars = _ROOT / ".cache" / "kafka" / version
     if not jars.exists():
         jars.parent.mkdir(parents=True, exist_ok=True)
         # Into a folder beside it and then renamed: test processes may get here together.
         with tempfile.TemporaryDirectory(dir=jars.parent) as fresh:
             goal = ["dependency:copy-dependencies", f"-DoutputDirectory={fresh}/jars"]
+            goal.append(f"-Dkafka.version={version}")
             run = subprocess.run(
                 ["mvn", "-q", "-B", "-f", str(_POM), *goal],  # noqa: S607 - the one on the PATH
                 capture_output=True,
@@ -66,13 +69,15 @@ def new_cluster_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
-def java(options: Sequence[str] = _QUICK_START) -> list[str]:
+def java(options: Sequence[str] = _QUICK_START, version: str = KAFKA_VERSION) -> list[str]:
     """Return the beginning of a command that runs one of Kafka's main classes."""
     quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-    return ["java", *options, quiet, "-cp", f"{fetch_jars()}/*"]
+    return ["java", *options, quiet, "-cp", f"{fetch_jars(version)}/*"]
 
 
-def format_log_folder(properties: Path, cluster_id: str, entry: Sequence[str] = ()) -> None:
+def format_log_folder(
+    properties: Path, cluster_id: str, entry: Sequence[str] = (), version: str = KAFKA_VERSION
+) -> None:
     """Have Kafka check a server.properties and format the log folder that it names.
 
     Raises
@@ -82,7 +87,7 @@ def format_log_folder(properties: Path, cluster_id: str, entry: Sequence[str] = 
     """
     # One argument each: an id may begin with a dash, and would be taken for an option.
     named = (f"--cluster-id={cluster_id}", f"--config={properties}")
-    command = [*entry, *java(), "kafka.tools.StorageTool", "format", *named]
+    command = [*entry, *java(version=version), "kafka.tools.StorageTool", "format", *named]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         told = (run.stdout + run.stderr)[-2000:]
@@ -107,6 +112,8 @@ class RealKafka:
         What its commands begin with, to run in another namespace.
     node_id, voters, cluster_id
         For a cluster, see `KafkaCluster`.
+    version
+        Of Kafka; another one may be set before a restart.
     """
 
     def __init__(
@@ -119,8 +126,10 @@ class RealKafka:
         node_id: int = 1,
         voters: Mapping[int, int] | None = None,
         cluster_id: str | None = None,
+        version: str = KAFKA_VERSION,
     ) -> None:
         self.node_id = node_id
+        self.version = version
         self.port, self.proxied_port, controller_port = free_ports(3)
         self._advertised_proxy_port = advertised_proxy_port or self.proxied_port
         self._voters = dict(voters) if voters else {node_id: controller_port}
@@ -161,9 +170,9 @@ class RealKafka:
         if not properties.exists():
             lines = self._properties() | self._settings
             properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-            format_log_folder(properties, self._cluster_id, self._entry)
+            format_log_folder(properties, self._cluster_id, self._entry, self.version)
         self._process = start_child(
-            [*self._entry, *java(self._java_options), "kafka.Kafka", str(properties)],
+            [*self._entry, *java(self._java_options, self.version), "kafka.Kafka", str(properties)],
             log_path=self.log_path,
         )
 
@@ -182,6 +191,12 @@ class RealKafka:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._process = None
+
+    def halt(self) -> None:
+        """Shut the node down in good order; its log folder stays."""
+        if self._process is not None:
+            stop_child(self._process, grace_s=30.0)
             self._process = None
 
     def restart(self) -> None:
@@ -263,6 +278,8 @@ class KafkaCluster:
         One a node; see `RealKafka`.
     settings
         Lines of every node's server.properties, over those chosen here.
+    version
+        Of Kafka.
     """
 
     def __init__(
@@ -271,6 +288,7 @@ class KafkaCluster:
         *,
         advertised_proxy_ports: Sequence[int] = (),
         settings: Mapping[str, str] | None = None,
+        version: str = KAFKA_VERSION,
     ) -> None:
         voters = dict(enumerate(free_ports(count), start=1))
         cluster_id = new_cluster_id()
@@ -283,6 +301,7 @@ class KafkaCluster:
                 node_id=node_id,
                 voters=voters,
                 cluster_id=cluster_id,
+                version=version,
             )
             for node_id, proxy_port in zip(voters, proxy_ports, strict=True)
         ]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chaos.run import ChaosOptions, ChaosResult
-from benchmarks.chaos.schedule import KINDS
+from benchmarks.chaos.schedule import KINDS, LONG_KINDS
 from tests.kafka import KAFKA_VERSION
 
 _MOST_SENTENCES = 12
@@ -42,7 +42,7 @@ def _rows(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, str
     yield from _broken(options, result)
     yield from _found(result)
     yield "command", "python -m benchmarks.chaos"
-    for name in ("kills", "seed", "brokers", "per_second", "max_wait_s", "pace"):
+    for name in ("kills", "seed", "brokers", "per_second", "max_wait_s", "pace", "long"):
         yield f"  --{name.replace('_', '-')}", f"{getattr(options, name)}"
     yield "machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
@@ -52,7 +52,7 @@ def _rows(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, str
 
 def _broken(options: ChaosOptions, result: ChaosResult) -> Iterator[tuple[str, str]]:
     yield "brokers, copies of a record", f"{options.brokers}, {options.brokers}"
-    yield from ((f"fault: {kind}", f"{result.faults[kind]:,}") for kind in KINDS)
+    yield from ((f"fault: {kind}", f"{result.faults[kind]:,}") for kind in (*KINDS, *LONG_KINDS))
     yield "brokers killed that led the controllers", f"{result.controllers_killed:,}"
     yield "workers started", f"{result.tally.starts:,}"
     yield from ((f"ended by {how}", f"{n:,}") for how, n in sorted(result.tally.ends.items()))

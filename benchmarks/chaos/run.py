@@ -31,7 +31,7 @@ from benchmarks.chaos.traffic import MAX_PAYLOAD_BYTES, TrafficThread
 from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit
 from tests.broker import read_to_end
-from tests.kafka import KafkaCluster
+from tests.kafka import KAFKA_VERSION, OLDER_VERSION, KafkaCluster
 
 TICK_S = 0.1
 FIRST_OUTPUT_S = 90.0
@@ -80,6 +80,8 @@ class ChaosOptions:
         Nodes of the cluster; three or more hold every record three times or more.
     folder
         For logs that are to be kept; None throws them away.
+    long
+        Whether faults that take a minute and more are among the others.
     """
 
     kills: int
@@ -89,6 +91,7 @@ class ChaosOptions:
     brokers: int
     pace: float = 1.0
     folder: Path | None = None
+    long: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +153,16 @@ class _Run:
         self._console = console
         self._began_s = time.monotonic()
         self._faults: Counter[Kind] = Counter()
-        self._planned = plan(options.kills, options.seed, options.pace)
+        self._planned = plan(options.kills, options.seed, options.pace, is_long=options.long)
         self._controllers_killed = 0
         ports = free_ports(options.brokers)
         self._cluster = stack.enter_context(
-            KafkaCluster(options.brokers, advertised_proxy_ports=ports, settings=_BROKER)
+            KafkaCluster(
+                options.brokers,
+                advertised_proxy_ports=ports,
+                settings=_BROKER,
+                version=OLDER_VERSION if options.long else KAFKA_VERSION,
+            )
         )
         self._proxies = [
             stack.enter_context(Proxy(port, node.proxied_port))
@@ -231,6 +239,8 @@ class _Run:
             "poison records": lambda _: self._intruder.poison(),
             "bad deploy": lambda _: self._intruder.deploy_badly(),
             "topic made anew": self._make_anew,
+            "copies missing": self._miss_copies,
+            "brokers upgraded in turn": self._upgrade,
         }
         strike[fault.kind](fault)
         self._faults[fault.kind] += 1
@@ -240,9 +250,7 @@ class _Run:
 
     def _kill_broker(self, fault: Fault) -> None:
         """Kill one node; every other time, beginning with the first, the controllers' leader."""
-        if not self._until(self._cluster.is_whole, BROKER_BACK_S):
-            msg = "the brokers did not become one whole cluster again"
-            raise TimeoutError(msg)
+        self._gather()
         leader = self._cluster.controller()
         node = self._cluster.nodes[int(fault.victim * len(self._cluster.nodes))]
         if self._faults[fault.kind] % 2 == 0:
@@ -285,6 +293,32 @@ class _Run:
         """Delete the topic of outcomes, with those that nobody has read, and make it anew."""
         self._intruder.make_anew(self._settings.outcomes)
         self._pass(fault.lasts_s)
+
+    def _miss_copies(self, fault: Fault) -> None:
+        """Ask for a copy of each record on every node, and kill one of them."""
+        self._gather()
+        names = [topic.name for topic in self._settings.topics.table()]
+        _set_in_sync(self._settings, names, len(self._cluster.nodes))
+        node = self._cluster.nodes[int(fault.victim * len(self._cluster.nodes))]
+        node.kill()
+        self._pass(fault.lasts_s)
+        node.launch()
+        self._gather()
+        _set_in_sync(self._settings, names, len(self._cluster.nodes) // 2 + 1)
+
+    def _upgrade(self, _: Fault) -> None:
+        """Shut the nodes down in good order, one after the other, and start a later version."""
+        for node in self._cluster.nodes:
+            self._gather()
+            node.halt()
+            node.version = KAFKA_VERSION
+            node.launch()
+        self._gather()
+
+    def _gather(self) -> None:
+        if not self._until(self._cluster.is_whole, BROKER_BACK_S):
+            msg = "the brokers did not become one whole cluster again"
+            raise TimeoutError(msg)
 
     def _pass(self, seconds: float) -> None:
         """Let time pass, while the workers are looked after."""
@@ -343,3 +377,11 @@ def _keep_state_short(settings: Settings) -> None:
     name = settings.topics.name("state")
     with KafkaAdminClient(bootstrap_servers=settings.brokers) as admin:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=_STATE)])
+
+
+def _set_in_sync(settings: Settings, names: list[str], copies: int) -> None:
+    """Set how many nodes must have a record before it is acknowledged."""
+    config = {"min.insync.replicas": str(copies)}
+    topic = ConfigResourceType.TOPIC
+    with KafkaAdminClient(bootstrap_servers=settings.brokers) as admin:
+        admin.alter_configs([ConfigResource(topic, name, configs=config) for name in names])

@@ -27,8 +27,12 @@ Kind = Literal[
     "poison records",
     "bad deploy",
     "topic made anew",
+    "copies missing",
+    "brokers upgraded in turn",
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+LONG_KINDS: tuple[Kind, ...] = ("copies missing", "brokers upgraded in turn")
+"""Faults that take a minute and more, and three brokers: only where they are asked for."""
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in LONG_KINDS)
 
 WORKERS = 2
 MOST_WORKERS = 3
@@ -57,6 +61,7 @@ _STOPS_ALL = {
     "connections cut",
     "connections held",
     "topic made anew",
+    *LONG_KINDS,
 }
 _LASTS_S: dict[Kind, tuple[float, float]] = {
     "SIGSTOP": (8.0, 14.0),
@@ -65,6 +70,7 @@ _LASTS_S: dict[Kind, tuple[float, float]] = {
     "connections held": (2.0, 14.0),
     "clock wrong": (10.0, 30.0),
     "transaction at the end": (1.0, 10.0),
+    "copies missing": (15.0, 30.0),
     "topic made anew": (12.0, 12.0),  # a worker notices within ten seconds
 }
 
@@ -94,8 +100,10 @@ class Fault:
     workers: int = WORKERS
 
 
-def plan(kills: int, seed: int, pace: float = 1.0) -> list[Fault]:
+def plan(kills: int, seed: int, pace: float = 1.0, *, is_long: bool = False) -> list[Fault]:
     """Return the faults of a run with so many ``kill -9`` of one worker; ``pace`` scales the waits.
+
+    ``is_long`` adds each of `LONG_KINDS` once.
 
     Examples
     --------
@@ -108,6 +116,7 @@ def plan(kills: int, seed: int, pace: float = 1.0) -> list[Fault]:
     for kind, between in _KILLS_BETWEEN.items():
         count = max(1, round(kills / between))
         kinds += [kind] * (_whole_cycles(count) if kind == "scale" else count)
+    kinds += LONG_KINDS if is_long else ()
     chance.shuffle(kinds)
     scales = iter(_SCALES * (len(kinds) // len(_SCALES) + 1))
     return [
