@@ -239,6 +239,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         for key in keys:
             beginning = beginnings[key]
             committed = self._committed(key, commits.get(key))
+            if committed < 0 and key in commits and commits[key].offset >= 0:
+                # It would stay until the first record, and beyond the end it holds up ticks.
+                await self.commit_fact({TP(*key): beginning})
             if 0 <= committed < beginning:
                 _log.error(
                     "Offsets %d to %d of %s-%d were deleted before they were read: the retention "

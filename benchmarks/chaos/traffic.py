@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import orjson
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from agents.settings import Settings
 
@@ -266,12 +266,15 @@ class TrafficThread(threading.Thread):
             self._producer.poll(0)
 
     def _send(self, message: Message) -> None:
-        self._producer.produce(
-            self._topic[message.topic],
-            message.value,
-            key=message.key,
-            on_delivery=self._note(message.what),
-        )
+        try:
+            self._producer.produce(
+                self._topic[message.topic],
+                message.value,
+                key=message.key,
+                on_delivery=self._note(message.what),
+            )
+        except KafkaException:  # the topic is being made anew
+            self.refused[message.what] += 1
 
     def _note(self, what: What) -> Callable[[Any, Any], None]:
         def note(error: object, _message: object) -> None:

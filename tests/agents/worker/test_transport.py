@@ -373,8 +373,9 @@ def test_a_commit_of_a_topic_that_is_gone_does_not_count_for_the_one_made_anew(
             create_topic(kafka, topic)
             publish(kafka, topic, values(80))
             assert await before.partitions.commit_fact({TP(topic, 0): 60})
-        async with running(app_of(kafka, f"{prefix}g", after)):
+        async with running(app_of(kafka, f"{prefix}g", after)) as app:
             await until(lambda: len(after.records()) == 80, "all 80 records")
+            assert await app.batches.progress([topic]) == {TP(topic, 0): 0}
 
     asyncio.run(scenario())
 
