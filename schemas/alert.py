@@ -89,7 +89,7 @@ class Alert(Wire):
         description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
         "the arrival of events: `predictions`, `outcomes`, `answers` or `versions`; for those of "
         "people: `specs` or `controls`; for the model itself: `model`; for a topic, "
-        "or all models of a partition: `topic` or `models`."
+        "all models of a partition, or all workers: `topic`, `models` or `workers`."
     )
     aspect: str = Field(
         description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "

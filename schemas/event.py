@@ -17,12 +17,13 @@ from msgspec import Struct
 from schemas.wire import LAST_INSTANT_MS
 
 EventKind = Literal[
-    "prediction", "outcome", "spec", "control", "refused", "half", "inputs", "topic"
+    "prediction", "outcome", "spec", "control", "refused", "half", "inputs", "topic", "clock"
 ]
 """Kind of a payload. A half is a prediction whose inputs come in a record of their own. A spec is
 ``{"model_id": .., "spec": {..}}``; one of null removes the model. A refused input that names its
 model is ``{"model_id": .., "refused": "prediction", "reason": ..}``. The share of refused records
-of a topic is ``{"model_id": .., "refused": 900, "of": 1000, "is_high": true}``.
+of a topic is ``{"model_id": .., "refused": 900, "of": 1000, "is_high": true}``, and that the clock
+of a worker is wrong ``{"model_id": .., "is_wrong": true}``.
 """
 
 MAX_ITEMS = 65_536

@@ -501,6 +501,8 @@ def _begins_no_model(arrival: Arrival) -> bool:
     """Tell whether an event is no reason to know its model (Rule 6)."""
     if arrival.kind == "topic":
         return not arrival.event["is_high"]
+    if arrival.kind == "clock":
+        return not arrival.event["is_wrong"]
     return arrival.kind in {"refused", "control"}
 
 

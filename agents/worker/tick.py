@@ -13,13 +13,15 @@ Rule 4. The embedded broker answers ListOffsets wrongly. There the ends are thos
         the second one since the instant: the first may have been on its way.
 Rule 5. The worker that holds the first input partition ticks.
 Rule 6. Before a tick a record without events is appended: its acknowledgement shows the broker's
-        clock. No tick comes while the worker's clock is wrong; the log says so once a minute. A
+        clock. No tick comes while the worker's clock is wrong; the log says so once a minute,
+        and an event, for an alert; another event says that it is right again, also after a start. A
         tick is never later than the broker's clock, so between two of them no more time passes than
         has passed.
 """
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Iterable, Mapping
 
 from aiokafka.errors import KafkaError
@@ -32,7 +34,8 @@ from agents.worker.publish import Outgoing
 from agents.worker.state import Sender
 from schemas.event import EventBatch, encode_events, encode_tick
 from schemas.topics import Topics
-from streams.ingest.batches import TICK_EVERY_MS
+from streams.ingest.batches import TICK_EVERY_MS, pack
+from streams.ingest.clock_event import clock_event
 
 TICK_EVERY_S = TICK_EVERY_MS / 1_000
 RETRY_S = 0.5
@@ -72,6 +75,9 @@ class Ticker:
         self._tried_s = 0.0
         self._pause_s = 0.0
         self._says = RateLimit(_SAY_EVERY_S)
+        self._worker_id = uuid.uuid4().hex
+        self._told = 0
+        self._is_known_right = False
         self._at_s: float | None = None
         self._ends: dict[TP, int] = {}
         self._answers: dict[TP, list[float]] = {}
@@ -99,8 +105,9 @@ class Ticker:
         self._at_s = None
         self._tried_s, self._pause_s = self._clock(), self._every_s
         if off_s := self._clock.off_s:
-            self._say_wrong(off_s)
+            await self._say_wrong(off_s)
         else:
+            await self._say_right()
             await self._append(int(min(at_s, self._clock.latest_s()) * 1_000))
 
     async def ask_clock(self) -> None:
@@ -112,14 +119,35 @@ class Ticker:
         # A clock that was set back lets the next attempt through.
         return not 0.0 <= self._clock() - self._tried_s < self._pause_s
 
-    def _say_wrong(self, off_s: float) -> None:
-        if self._says.admit("clock", self._clock()) is not None:
-            side = "ahead of" if off_s > 0 else "behind"
-            _log.critical(
-                f"The clock of this worker is {abs(off_s):,.0f} s {side} the broker's: until it is "
-                "set right (NTP), silences are not reported and waiting predictions do not expire",
-                off_s=round(off_s, 3),
-            )
+    async def _say_wrong(self, off_s: float) -> None:
+        if self._says.admit("clock", self._clock()) is None:
+            return
+        side = "ahead of" if off_s > 0 else "behind"
+        _log.critical(
+            f"The clock of this worker is {abs(off_s):,.0f} s {side} the broker's: until it is "
+            "set right (NTP), silences are not reported and waiting predictions do not expire",
+            off_s=round(off_s, 3),
+        )
+        await self._tell(is_wrong=True)
+
+    async def _say_right(self) -> None:
+        if self._is_known_right:
+            return
+        self._says = RateLimit(_SAY_EVERY_S)
+        await self._tell(is_wrong=False)
+
+    async def _tell(self, *, is_wrong: bool) -> None:
+        """Append an event about the clock; an earlier worker may have told otherwise."""
+        self._is_known_right = not is_wrong
+        at_ms = int(self._clock() * 1_000)
+        event = clock_event(self._worker_id, self._told, at_ms, is_wrong=is_wrong)
+        self._told += 1
+        await self._sender.send(
+            [
+                Outgoing(self._topics.name("events"), partition, key.encode(), value, tick_ms)
+                for partition, key, value, tick_ms in pack([event], self._topics.partitions, at_ms)
+            ]
+        )
 
     async def _true_instant(self, partitions: Partitions) -> float | None:
         """Return the instant that a tick may carry now; None when there is none."""

@@ -28,14 +28,22 @@ class Offsets:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._consumer = Consumer(
+        self._consumer = self._connect()
+
+    def _connect(self) -> Consumer:
+        return Consumer(
             {
-                "bootstrap.servers": settings.broker,
-                "group.id": settings.group,
+                "bootstrap.servers": self._settings.broker,
+                "group.id": self._settings.group,
                 "enable.auto.commit": False,
                 "log_level": 2,
             }
         )
+
+    def reconnect(self) -> None:
+        """Connect anew: librdkafka keeps the id of a topic that was deleted."""
+        self._consumer.close()
+        self._consumer = self._connect()
 
     def ends(self, role: TopicRole) -> dict[int, int]:
         """Return the end of each partition of a topic.

@@ -354,6 +354,7 @@ class _Run:
         try:
             return self._offsets.behind()
         except KafkaException:
+            self._offsets.reconnect()
             return None
 
     def _say_progress(self) -> None:

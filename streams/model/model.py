@@ -67,9 +67,11 @@ from streams.traffic.disagreement import mismatch_condition, unjoined_condition
 from streams.traffic.traffic import TrafficMonitor
 from streams.values import Answer
 
-OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused", "topic"))
+OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused", "topic", "clock"))
 """Kinds of events that move no clock: not from the model's services, or unreadable."""
-UNCOUNTED = frozenset[EventKind](("refused", "topic"))
+_FACTS = frozenset[EventKind](("topic", "clock"))
+"""Kinds of events that are about no model."""
+UNCOUNTED = frozenset[EventKind](("refused", "topic", "clock"))
 """Kinds of events that tell about inputs, and are none."""
 
 
@@ -631,8 +633,8 @@ class ModelMonitor:
             self._on_conditions(conditions, arrival)
             return
         self._pending.settled()
-        if arrival.kind == "topic":
-            self._on_topic(arrival)
+        if arrival.kind in _FACTS:
+            self._on_fact(arrival)
             return
         is_usable = failure_of(lambda: self._rehearse(arrival)) is None
         if is_usable:
@@ -772,13 +774,17 @@ class ModelMonitor:
         )
         self._publish(transitions, replace(self._row(at, now_ms), now_ms=now_ms))
 
-    # In place of a model: a topic, the models of a partition
+    # In place of a model: a topic, all workers, the models of a partition
 
-    def _on_topic(self, arrival: Arrival) -> None:
-        """Publish that most records of a topic are refused, or no longer."""
+    def _on_fact(self, arrival: Arrival) -> None:
+        """Publish that most records of a topic are refused, or a clock wrong, or no longer."""
         self._is_away = False
-        share = Figures(arrival.event["refused"] / arrival.event["of"], rows=arrival.event["of"])
-        state = ConditionState(condition_of("topic_refused", share), arrival.event["is_high"])
+        fact = arrival.event
+        if arrival.kind == "clock":
+            state = ConditionState(condition_of("worker_clock", Figures(rows=1)), fact["is_wrong"])
+        else:
+            share = Figures(fact["refused"] / fact["of"], rows=fact["of"])
+            state = ConditionState(condition_of("topic_refused", share), fact["is_high"])
         self._tell(state, arrival, arrival.logged_at)
 
     def turn_away(self, arrivals: Sequence[Arrival], *, is_crowded: bool) -> list[Emission]:

@@ -42,6 +42,7 @@ ConditionKind = Literal[
     "quarantine",
     "topic_refused",
     "crowded",
+    "worker_clock",
 ]
 
 
@@ -314,6 +315,16 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         lasts="max_models ids are known, and events of further models are not taken. Find out who "
         "makes up ids, or raise TIDEGAUGE_MAX_MODELS",
         over="events of further models are taken again",
+    ),
+    "worker_clock": ConditionRow(
+        kind="service",
+        series="workers",
+        aspect="clock",
+        severity="critical",
+        unit="none",
+        lasts="the clock of one is wrong: silences are not reported, waiting predictions do not "
+        "expire. Its log has the difference; set it right (NTP)",
+        over="the clock is right again",
     ),
 }
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import orjson
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
@@ -14,6 +15,7 @@ from agents.worker.tick import RETRY_S, TICK_EVERY_S, Ticker
 from agents.worker.transport import End
 from schemas.event import decode_events
 from schemas.topics import Topics
+from streams.monitor import Monitor
 from tests.doubles.inputs import START_MS
 from tests.doubles.sender import ListPartitions, ListSender
 
@@ -301,3 +303,29 @@ def test_on_a_broker_that_does_not_tell_its_clock_the_one_of_the_worker_counts()
     desk.wrong_s = 3_600.0
 
     assert desk.turn().ticks() == [3_600.0]
+
+
+def test_a_wrong_clock_raises_an_alert_that_a_worker_with_a_right_one_resolves() -> None:
+    desk = Desk()
+    desk.wrong_s = 3_600.0
+    desk.turn().turn(TICK_EVERY_S)
+    other = Desk()
+    other.turn(TICK_EVERY_S)
+
+    assert alerts(desk, other) == [("firing", "all workers"), ("resolved", "all workers")]
+
+
+def test_a_worker_whose_clock_is_right_from_the_start_leaves_no_trace() -> None:
+    assert alerts(Desk().turn().turn(TICK_EVERY_S)) == []
+
+
+def alerts(*desks: Desk) -> list[tuple[str, str]]:
+    """Return the alerts of the logs of some workers, one after the other."""
+    topics = Topics(partitions=1)
+    monitor, offset, found = Monitor(0, topics), 0, []
+    for desk in desks:
+        for each in desk.sender.to(TOPICS.name("events")):
+            emissions = monitor.apply(offset, each.value)
+            offset += 1
+            found += [orjson.loads(one.value) for one in emissions if one.role == "alerts"]
+    return [(each["status"], each["model_id"]) for each in found]
