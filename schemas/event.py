@@ -138,6 +138,17 @@ def encode_events(batch: EventBatch) -> bytes:
     return b"\n".join([orjson.dumps(header), *batch.payloads])
 
 
+def encode_nothing() -> bytes:
+    """Write a record that says nothing.
+
+    Examples
+    --------
+    >>> decode_events(encode_nothing()).payloads
+    []
+    """
+    return encode_events(EventBatch((), [], [], [], []))
+
+
 def encode_tick(tick_ms: int) -> bytes:
     """Write a tick.
 

@@ -15,15 +15,15 @@ Rule 8. A model whose state machine fails at an event is quarantined as of that 
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import count, dropwhile, repeat
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from msgspec import structs
 
-from schemas.event import EventRecordError, decode_events
+from schemas.event import EventRecordError, decode_events, encode_nothing
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.clock import NEVER_MS
@@ -39,6 +39,7 @@ MAX_WAITING_BYTES = 16_000_000
 """Bytes of payloads whose values wait to be read. Decoded they take 1.9 times as
 many (measured)."""
 
+NOTHING = encode_nothing()
 _LEFT_OUT = orjson.dumps(LEFT_OUT)
 SpecOf = Callable[[str], ModelSpec]
 Arrivals = defaultdict[str, list[Arrival]]
@@ -78,6 +79,26 @@ class Away(NamedTuple):
     snapshot: bytes
     taken: int
     counts: JoinCounts
+
+
+class LogRecord(Protocol):
+    """A record of ``events`` as a Kafka client returns it."""
+
+    offset: int
+    value: Any
+
+
+def filled(records: Iterable[LogRecord], start: int) -> Iterator[tuple[int, bytes | None]]:
+    """Yield records of a stretch of the log as (offset, value), without holes from ``start`` on.
+
+    Transactions of strangers leave holes: their markers, and what they have aborted. A record that
+    says nothing stands for each.
+    """
+    for record in records:
+        for hole in range(start, record.offset):
+            yield hole, NOTHING
+        yield record.offset, record.value
+        start = record.offset + 1
 
 
 class Foreign(NamedTuple):

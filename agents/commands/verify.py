@@ -7,6 +7,7 @@ must follow from the log.
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import chain
 
 from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import TP
@@ -24,7 +25,7 @@ from schemas.event import Source, decode_events, position
 from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit, OutputAudits, output_audits
 from streams.model.model import UNCOUNTED
-from streams.monitor import Monitor
+from streams.monitor import Monitor, filled
 
 _FOREIGN_SHOWN = 20
 """Places of records of strangers that are shown."""
@@ -128,7 +129,9 @@ class _Verifier:
                 monitors[record.partition] = monitor
                 self._refuse_cut_log(record)
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
-            for emission in monitor.apply(record.offset, record.value):
+            start = record.offset if monitor.next_offset is None else monitor.next_offset
+            applied = [monitor.apply(*each) for each in filled([record], start)]
+            for emission in chain.from_iterable(applied):
                 key = emission.key or emission.model_id
                 audits[emission.role].on_called_for(key, emission.value, is_due=is_due)
             if monitor.foreign:

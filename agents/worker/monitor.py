@@ -40,7 +40,7 @@ from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
 from streams.model.guard import EveryModel
 from streams.model.model import ModelMonitor
-from streams.monitor import LogGapError, ModelFailedError, Monitor
+from streams.monitor import NOTHING, LogGapError, ModelFailedError, Monitor, filled
 from streams.reading_policy import ReadingPolicy
 
 RECORDS_AT_ONCE = 8
@@ -143,6 +143,7 @@ class MonitorAgent(Agent):
             for first in range(0, len(fetch.records), RECORDS_AT_ONCE):
                 await self._survive(partial(self._apply, fetch, first))
                 await self._survive(self._save_if_due)
+            self._pass_over_end(fetch)
 
     async def run(self) -> None:
         """Evaluate and save quiet partitions too; log the counts of the join."""
@@ -201,15 +202,16 @@ class MonitorAgent(Agent):
         start = held.monitor.next_offset or 0
         async for records in self._keeper.read_log(tp, start, until):
             await self._await_deliveries()
-            emissions = held.monitor.ingest((each.offset, each.value) for each in records)
+            emissions = held.monitor.ingest(filled(records, held.monitor.next_offset or 0))
             await self._publish(emissions + held.monitor.evaluate_all(), partition)
 
     async def _apply(self, fetch: Fetch, first: int) -> None:
         await self._await_deliveries()
         monitor = self._held[fetch.tp].monitor
         records = fetch.records[first : first + RECORDS_AT_ONCE]
+        start = fetch.records[first - 1].offset + 1 if first else fetch.start_offset
         try:
-            emissions = monitor.ingest((record.offset, record.value) for record in records)
+            emissions = monitor.ingest(filled(records, start))
         except LogGapError as error:
             msg = (
                 f"{error}. Restart the worker. If the error is repeated, records of events were "
@@ -224,6 +226,16 @@ class MonitorAgent(Agent):
             emissions += self._evaluate(monitor)
         await self._publish(emissions, fetch.partition)
         self._applied[fetch.tp] = records[-1].offset + 1
+
+    def _pass_over_end(self, fetch: Fetch) -> None:
+        """Pass over the end of a stretch that holds no record."""
+        held = self._held.get(fetch.tp)
+        if held is None or held.monitor.next_offset is None:
+            return
+        end = range(held.monitor.next_offset, fetch.next_offset)
+        if end and end.start >= fetch.start_offset:
+            held.monitor.ingest((offset, NOTHING) for offset in end)
+            self._applied[fetch.tp] = fetch.next_offset
 
     def _log_foreign(self, monitor: Monitor) -> None:
         """Log the records of ``events`` that ingest has not written."""

@@ -32,7 +32,7 @@ from agents.worker.agent import Partitions
 from agents.worker.clock import CheckedClock
 from agents.worker.publish import Outgoing
 from agents.worker.state import Sender
-from schemas.event import EventBatch, encode_events, encode_tick
+from schemas.event import encode_nothing, encode_tick
 from schemas.topics import Topics
 from streams.ingest.batches import TICK_EVERY_MS, pack
 from streams.ingest.clock_event import clock_event
@@ -46,7 +46,7 @@ _ANSWERS = 2
 """Answers after the instant until an end counts (Rule 4)."""
 _SAY_EVERY_S = 60.0
 """Seconds between two log lines about a clock that is wrong."""
-_NOTHING = encode_events(EventBatch((), [], [], [], []))
+_NOTHING = encode_nothing()
 _log = get_logger(__name__)
 
 

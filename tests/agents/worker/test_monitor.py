@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 
 import orjson
@@ -162,6 +163,19 @@ def test_a_gap_in_the_log_ends_the_worker(desk: Desk) -> None:
 
     with pytest.raises(BrokenLogError, match="expected offset 2, found 3"):
         desk.take(3, 4)
+
+
+def test_holes_of_a_stretch_that_was_fetched_are_passed_over_also_at_its_end(desk: Desk) -> None:
+    # The markers of a stranger's transactions, and what they have aborted.
+    fetched = fetch_of(EVENTS, LOG[:3])
+    records = [fetched.records[0]._replace(offset=2), fetched.records[1]._replace(offset=5)]
+
+    asyncio.run(desk.agent.on_fetch(replace(fetched, records=records, next_offset=9)))
+    asyncio.run(desk.agent.on_fetch(replace(fetched, records=[], start_offset=9, next_offset=11)))
+
+    assert desk.agent.applied() == {EVENTS: 11}
+    with pytest.raises(BrokenLogError, match="expected offset 11, found 12"):
+        desk.take_log(LOG[:1], start=12)
 
 
 # Rule 2
