@@ -126,5 +126,6 @@ def test_a_source_of_each_kind_of_event_is_one_topic() -> None:
         "half",
         "inputs",
         "topic",
+        "clock",
     }
     assert [topic.name for topic in topics.inputs()] == list(topics.sources().values())
