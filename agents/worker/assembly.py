@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+import uuid
 from collections.abc import Sequence
 from functools import partial
 
@@ -144,6 +145,7 @@ def ingest_agent(settings: Settings, sender: Sender, clock: CheckedClock) -> Ing
         incarnations=partial(input_incarnations, settings),
         max_payload_bytes=settings.max_payload_bytes,
         check_profile=check_profile,
+        worker_id=uuid.uuid4().hex,
         intake=_intake(settings),
     )
 

@@ -93,6 +93,8 @@ class IngestAgent(Agent):
         Checks the profile of a spec that has one.
     tick_every_s
         Seconds between two ticks.
+    worker_id
+        Distinguishes the worker from all others that have ever been.
     intake
         Reads the topics that have sources.
     """
@@ -109,6 +111,7 @@ class IngestAgent(Agent):
         max_payload_bytes: int,
         check_profile: ProfileCheck = refuse_profile,
         tick_every_s: float = TICK_EVERY_S,
+        worker_id: str = "",
         intake: Intake | None = None,
     ) -> None:
         outputs = (topics.name("events"), topics.name("dead_letters"))
@@ -136,7 +139,7 @@ class IngestAgent(Agent):
         self._refusals = RateLimit(_LOG_EVERY_S)
         self._shares = RateLimit(_LOG_SHARE_EVERY_S)
         self._refused_topics = RefusedTopics()
-        self._ticker = Ticker(topics, sender, clock, tick_every_s)
+        self._ticker = Ticker(topics, sender, clock, tick_every_s, worker_id)
 
     async def on_connected(self) -> None:
         """Learn the broker's clock before any instant is taken from the worker's."""

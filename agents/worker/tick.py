@@ -21,7 +21,6 @@ Rule 6. Before a tick a record without events is appended: its acknowledgement s
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import Iterable, Mapping
 
 from aiokafka.errors import KafkaError
@@ -63,9 +62,13 @@ class Ticker:
         Seconds since the epoch.
     every_s
         Seconds between two ticks.
+    worker_id
+        Distinguishes the worker from all others that have ever been.
     """
 
-    def __init__(self, topics: Topics, sender: Sender, clock: CheckedClock, every_s: float) -> None:
+    def __init__(
+        self, topics: Topics, sender: Sender, clock: CheckedClock, every_s: float, worker_id: str
+    ) -> None:
         self._topics = topics
         self._sources = topics.read_by_ingest()
         self._sender = sender
@@ -75,7 +78,7 @@ class Ticker:
         self._tried_s = 0.0
         self._pause_s = 0.0
         self._says = RateLimit(_SAY_EVERY_S)
-        self._worker_id = uuid.uuid4().hex
+        self._worker_id = worker_id
         self._told = 0
         self._is_known_right = False
         self._at_s: float | None = None

@@ -75,7 +75,7 @@ class Desk:
         )
         self.sender = AppendingSender(self)
         self.broker = Broker(self)
-        self.ticker = Ticker(TOPICS, self.sender, self.clock, TICK_EVERY_S)
+        self.ticker = Ticker(TOPICS, self.sender, self.clock, TICK_EVERY_S, f"{id(self):x}")
         self.ticker.assign(held or SOURCES)
 
     def turn(self, after_s: float = 0.0) -> Desk:
