@@ -93,11 +93,14 @@ class Alert(Wire):
     )
     aspect: str = Field(
         description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "
-        "type; of the arrival of events: silence, late, missing, orphan, conflicting, fallback, "
-        "error, unseen, clock, refused, unread; of specs and controls: unusable; of the model: "
-        "quarantine; of models: crowded."
+        "type, text; of the arrival of events: silence, late, missing, orphan, conflicting, "
+        "unjoined, mismatch, repeated, fallback, error, unseen, clock, refused, unread, left_out, "
+        "new; of specs and controls: unusable; of the model: quarantine; of models: crowded."
     )
-    category: str | None = Field(description="The category, where the aspect has one.")
+    category: str | None = Field(
+        description="The category, where the aspect has one: text in quotes where it would read as "
+        "another value. Of the aspect type: the two types in words."
+    )
     segment: Segment | None = Field(description="Part of the population; null: all of it.")
     severity: Severity = Field(description="Urgency.")
     detected_at: str = Field(description="Instant of the event at which it was detected.")

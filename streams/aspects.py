@@ -40,8 +40,10 @@ class Aspect(Struct, frozen=True, kw_only=True):
     severity
         The severity of a fault of data quality.
     fired, ongoing
-        Sentences about ``{subject}``, with ``{went}``, ``{figures}`` and ``{category}``, and with
-        ``{value}``, ``{baseline}`` and ``{size}``.
+        Sentences about ``{subject}``, with ``{went}``, ``{figures}``, ``{category}`` and
+        ``{types}``, and with ``{value}``, ``{baseline}`` and ``{size}``.
+    first
+        The sentence in place of ``fired`` where there is no figure.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Aspect(Struct, frozen=True, kw_only=True):
     severity: Severity = "warning"
     fired: str
     ongoing: str
+    first: str | None = None
 
     def kind(self, role: str) -> AlertKind:
         """Return the kind of an alert about this aspect of a series."""
@@ -107,8 +110,16 @@ _ROWS = (
     ),
     Aspect(
         name="type",
-        fired="{subject} has values of another type than its reference",
-        ongoing="{value} of the values of {subject} are of another type than its reference",
+        recovery="shares",
+        first="{subject} has {types}",
+        fired="the share of {types} in {subject} {went} {figures}",
+        ongoing="{value} of the values of {subject} are {types}, normally {baseline}",
+    ),
+    Aspect(
+        name="text",
+        severity="info",
+        fired="{subject} holds numbers as text, so that their size is not watched",
+        ongoing="{subject} holds numbers as text, so that their size is not watched",
     ),
 )
 

@@ -1,6 +1,7 @@
 """The values of a series, and arrays of them."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ Scalar = Value | None
 Answer = bool | int | float | str
 """A prediction or an outcome, as its service published it."""
 Floats = NDArray[np.float64]
+_OTHER_VALUES = re.compile(
+    r'-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null|".*"', re.DOTALL
+)
+"""Text that would be read as a value of another type, or that has quotes of its own."""
 OTHER = "(other)"
 """The name under which rare categories are counted together."""
 
@@ -29,13 +34,17 @@ def odds_of(share: float, rows: int) -> float:
 
 
 def text_of(value: Any) -> str:
-    """Return a category as JSON would show it, without quotes.
+    """Return a category as JSON would show it: text without quotes, where it is no other value.
 
     Examples
     --------
     >>> text_of(True), text_of(3.0), text_of(0.5), text_of("40K")
     ('true', '3', '0.5', '40K')
+    >>> text_of("3"), text_of("true")
+    ('"3"', '"true"')
     """
+    if isinstance(value, str):
+        return f'"{value}"' if _OTHER_VALUES.fullmatch(value) else value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():

@@ -104,7 +104,8 @@ def _event(transition: Transition, since: str, took: str, width: int) -> str:
     if transition.condition is not None:
         return transition.condition.says
     aspect, figures = ASPECTS[transition.aspect], transition.change.figures
-    words = {"subject": subject, "category": _quoted(transition.change.category, width)}
+    category = transition.change.category
+    words = {"subject": subject, "category": _quoted(category, width), "types": category or ""}
     is_share = figures.unit == "odds_ratio" or not aspect.is_drift
     now, normal = _pair(figures.value, figures.baseline, is_share=is_share)
     if transition.status == "ongoing":
@@ -115,7 +116,8 @@ def _event(transition: Transition, since: str, took: str, width: int) -> str:
     else:
         went = {"up": "rose", "down": "fell"}.get(figures.direction or "", "changed")
         moved = f"from {normal} to {now}{_size(figures)}"
-        clause = aspect.fired.format(**words, went=went, figures=moved)
+        sentence = aspect.first if aspect.first and figures.value is None else aspect.fired
+        clause = sentence.format(**words, went=went, figures=moved)
     unit = "labelled row" if transition.role in {"error", "outcome"} else "prediction"
     plural = "" if figures.rows == 1 else "s"
     at_age = transition.change.at_age
@@ -151,7 +153,22 @@ def _subject(series: str, width: int) -> str:
 
 
 def _quoted(category: str | None, width: int) -> str:
-    return repr(_cut(category or "", width))
+    """Return a category in quotes; text that reads like another value is said to be text.
+
+    Examples
+    --------
+    >>> _quoted("web", 16), _quoted("1", 16), _quoted('"1"', 16)
+    ("'web'", "'1'", "the text '1'")
+    """
+    name = category or ""
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        return f"the text {_quoted_name(name[1:-1], width)}"
+    return _quoted_name(name, width)
+
+
+def _quoted_name(name: str, width: int) -> str:
+    shown = _cut(name, width)
+    return f'"{shown}"' if "'" in shown else f"'{shown}'"
 
 
 def _cut(name: str, width: int) -> str:

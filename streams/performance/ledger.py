@@ -253,7 +253,8 @@ def label_of(answer: Answer) -> str:
 def _score_of(scores: dict[str, float], positive: Answer | None) -> float:
     """Return the score of the positive label, where there is one; else the highest."""
     if positive is not None:
-        return scores.get(text_of(positive), 0.0)
+        name = positive if isinstance(positive, str) else text_of(positive)
+        return scores.get(name, 0.0)
     if scores.keys() <= _BOOLEAN_NAMES[0] or scores.keys() <= _BOOLEAN_NAMES[1]:
         return scores.get("1", scores.get("true", 0.0))
     return max(scores.values())

@@ -10,7 +10,7 @@ from streams.change import Change, Figures
 from streams.clock import Instants
 from streams.codec import Machine
 from streams.series.detection import Detection
-from streams.series.inputs import family_of
+from streams.series.inputs import Family, family_of, other_type_of
 from streams.series.recovery_measures import BlockResult
 from streams.values import Scalar, odds_of
 
@@ -33,6 +33,8 @@ class AbsenceMeasure(Machine, tag="absence"):
     """Length of a run that is stuck, in values."""
     _sought: tuple[Scalar, ...]
     """The values that raised the alert; for a series that was constant, its value."""
+    _other: Family = "any"
+    """The type that raised the alert, where that did."""
     _rows: int = 0
     _hits: int = 0
     _last: Scalar = None
@@ -46,6 +48,7 @@ class AbsenceMeasure(Machine, tag="absence"):
             max(ABSENCE_ROWS, 2 * change.figures.rows),
             change.figures.rows,
             (reference.get("value") if change.aspect == "constant" else value,),
+            other_type_of(change.category or "") if change.aspect == "type" else "any",
         )
 
     def add_change(self, change: Change, value: Scalar) -> None:
@@ -68,7 +71,9 @@ class AbsenceMeasure(Machine, tag="absence"):
             case "constant":
                 return value is not None and value not in self._sought
             case "type":
-                return value is not None and _is_of_family(value, self._sought[0])
+                return value is not None and family_of(value) == self._other
+            case "text":
+                return isinstance(value, str)
             case _:
                 self._run = self._run + 1 if value == self._last else 1
                 self._last = value
@@ -89,7 +94,3 @@ class AbsenceMeasure(Machine, tag="absence"):
                 direction="up" if is_share else None,
             ),
         )
-
-
-def _is_of_family(value: Scalar, other: Scalar) -> bool:
-    return value is not None and other is not None and family_of(value) == family_of(other)

@@ -6,7 +6,9 @@ Rule 2. Missing values and values of another type are taken out; the rows of the
 """
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +25,16 @@ TYPES: dict[Family, frozenset[type]] = {
     "any": frozenset((float, int, str, bool)),
 }
 NUMBER = TYPES["number"]
+NAMES: dict[Family, str] = {"number": "numbers", "text": "text", "truth": "booleans"}
+"""The families in the words of JSON."""
+
+
+NUMBERS_SHARE = 0.95
+"""Share of text that must read as numbers: the rest may be "N/A". By judgement."""
+FEW_CODES = 50
+"""Different whole numbers up to which text may be classes or codes. By judgement."""
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?\s*")
+_FRACTION = re.compile(r"[.,][0-9]|[eE]")
 
 
 class NonFiniteValueError(ValueError):
@@ -51,6 +63,8 @@ class CleanColumn(NamedTuple):
         another type.
     wrong_type
         The rows of inputs of another type.
+    others
+        These inputs, by row.
     """
 
     rows: int
@@ -61,6 +75,7 @@ class CleanColumn(NamedTuple):
     places: Sequence[int]
     missing: Floats | None = None
     wrong_type: Sequence[int] = ()
+    others: Mapping[int, Value] = MappingProxyType({})
 
     def until(self, index: int) -> "CleanColumn":
         """Return the part that ends with the value at ``index``."""
@@ -74,6 +89,7 @@ class CleanColumn(NamedTuple):
             self.places[own],
             None if self.missing is None else self.missing[:rows],
             [row for row in self.wrong_type if row < rows],
+            self.others,
         )
 
     def chosen(self, kept: Sequence[int]) -> "CleanColumn":
@@ -97,6 +113,44 @@ def family_of(value: Value) -> Family:
     """Return the family of a value's type."""
     kind = type(value)
     return "number" if kind in NUMBER else "text" if kind is str else "truth"
+
+
+def other_type_text(other: Family, own: Family) -> str:
+    """Return words for values of another type than a series' own.
+
+    Examples
+    --------
+    >>> other_type_text("text", "number")
+    'text instead of numbers'
+    """
+    return f"{NAMES[other]} instead of {NAMES[own]}"
+
+
+def other_type_of(text: str) -> Family:
+    """Return the type that `other_type_text` names first; ``any`` for other words."""
+    named = (family for family, name in NAMES.items() if text.startswith(f"{name} "))
+    return next(named, "any")
+
+
+def is_number_as_text(values: Sequence[Value]) -> bool:
+    """Tell whether text holds numbers that are quantities.
+
+    Most of it must read as a number. Codes do, too (a postal code, a class): they have one length,
+    or begin with zeros, or are few.
+
+    Examples
+    --------
+    >>> is_number_as_text(["12.50", "7.99", "103.00"]), is_number_as_text(["10115", "20095"])
+    (True, False)
+    """
+    texts = [value for value in values if isinstance(value, str) and _NUMBER.fullmatch(value)]
+    if len(texts) < NUMBERS_SHARE * len(values) or not texts:
+        return False
+    if any(_FRACTION.search(text) for text in texts):
+        return True
+    has_codes = any(text.lstrip("-").startswith("0") and len(text) > 1 for text in texts)
+    has_lengths = len(set(map(len, texts))) > 1
+    return has_lengths and not has_codes and len(set(texts)) > FEW_CODES
 
 
 def refuse_non_finite(values: Sequence[Scalar], kinds: set[type]) -> None:

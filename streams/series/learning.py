@@ -105,8 +105,9 @@ class Learning(Machine):
         rows = len(self.buffer)
         if rows not in self._stages:
             return
-        if types.family == "any" and spec.kind != "categorical":
-            own = types.settle(self.buffer.values)
+        if types.family == "any":
+            are_quantities = spec.role == "feature" and spec.kind == "auto"
+            own = types.settle(self.buffer.values, spec.first_stages, are_quantities=are_quantities)
             if own is not None:
                 self.buffer = self.buffer.chosen(own)
         is_last = rows == self._stages[-1]

@@ -1,4 +1,4 @@
-"""The missing values of a series.
+"""The values of a series that are missing, or of another type.
 
 Rule 1. Where no value of a whole reference was missing, the first missing one is a fact.
 Rule 2. Otherwise the share of missing values is watched by a detector, within the alert budget.
@@ -21,9 +21,16 @@ MAX_QUIET_ROWS = 64_000
 
 
 class MissingRule(Machine):
-    """Watch how often a series has no usable value."""
+    """Watch how often a series has no usable value.
+
+    Attributes
+    ----------
+    aspect
+        The name of its findings: for values that are missing, or of another type.
+    """
 
     _stages: tuple[int, ...]
+    aspect: str = "missing"
     """Inputs after which the share of missing values is learnt, and learnt better."""
     _rows: int = 0
     """Inputs since learning began."""
@@ -99,9 +106,11 @@ class MissingRule(Machine):
             if len(hits) == 0:
                 return None
             rows = self._rows + int(hits[0]) + 1
+            if self.aspect != "missing":
+                return Finding(row=int(hits[0]), aspect=self.aspect, detector="rule")
             return Finding(
                 row=int(hits[0]),
-                aspect="missing",
+                aspect=self.aspect,
                 detector="rule",
                 figures=Figures(
                     value=1 / rows,
@@ -114,7 +123,7 @@ class MissingRule(Machine):
         if self._detector is None:
             return None
         finding = self._detector.run(flags)
-        return finding and replace(finding, aspect="missing")
+        return finding and replace(finding, aspect=self.aspect)
 
     def _learn(self, flags: Floats, false_alarms: float) -> None:
         before, self._rows = self._rows, self._rows + len(flags)

@@ -21,7 +21,7 @@ from streams.codec import Machine
 from streams.detect.reference import coarse_knots
 from streams.season.hour_profile import HourProfile
 from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
-from streams.series.inputs import NUMBER
+from streams.series.inputs import NUMBER, Family, family_of, other_type_of
 from streams.values import OTHER, Floats, Scalar, finite_or_none, odds_of, text_of
 
 MIN_BLOCK_ROWS = 200
@@ -40,6 +40,8 @@ half of the smallest change of a mean whose delay docs/detection.md states."""
 NARROWEST = 0.07
 """Standard deviations: the bound at least. A mean of 2,000 values is known to three times
 1 / sqrt(2,000), which is .067."""
+_NAMELESS = frozenset(("missing", "type"))
+"""Aspects whose share is that of no category."""
 _PLAIN_SCORES = {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
 """Scores of a reference without a summary of them: standard normal."""
 
@@ -188,7 +190,7 @@ class NumberMeasure(Machine, tag="numbers"):
 
 
 class ShareMeasure(Machine, tag="shares"):
-    """Shares of categories, or of missing values.
+    """Shares of categories, of missing values, or of values of another type.
 
     Each category that raised the alert has its own bound, in angles (`_angle`).
 
@@ -213,6 +215,8 @@ class ShareMeasure(Machine, tag="shares"):
     _expected: dict[str, float] = field(default_factory=dict)
     """Rows of each category that the hours of the block's rows add."""
     _profile: HourProfile | None = None
+    _other: Family = "any"
+    """The type that is counted, where the share is that of another type."""
 
     @classmethod
     def of(cls, change: Detection, reference: dict[str, Any]) -> "ShareMeasure":
@@ -232,8 +236,9 @@ class ShareMeasure(Machine, tag="shares"):
             _inflation=float(reference.get("inflation") or 1.0),
             _shares=shares,
             _profile=_profile_of(change, is_of_numbers=False),
+            _other=other_type_of(change.category or "") if change.aspect == "type" else "any",
         )
-        name = "" if change.aspect == "missing" else str(change.category)
+        name = "" if change.aspect in _NAMELESS else str(change.category)
         baseline = shares.get(name, change.figures.baseline or 0.0)
         measure._add_bound(name, baseline, _angle(change.figures.value or 0.0) - _angle(baseline))
         return measure
@@ -257,8 +262,8 @@ class ShareMeasure(Machine, tag="shares"):
 
     def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
         """Take values and their instants into account; return how many of them count."""
-        if self.aspect == "missing":
-            self._count("", sum(value is None for value in values))
+        if self.aspect in _NAMELESS:
+            self._count("", sum(map(self._is_counted, values)))
             self._rows += len(values)
             return len(values)
         used = [row for row, value in enumerate(values) if value is not None]
@@ -270,6 +275,11 @@ class ShareMeasure(Machine, tag="shares"):
         if self._profile is not None and used:
             self._expect(self._profile, at_ms[used] // 60_000)
         return len(used)
+
+    def _is_counted(self, value: Scalar) -> bool:
+        if self.aspect == "missing":
+            return value is None
+        return value is not None and family_of(value) == self._other
 
     def _count(self, name: str, rows: int) -> None:
         self._counts[name] = self._counts.get(name, 0) + rows

@@ -36,6 +36,9 @@ from streams.values import Scalar, number_of, text_of
 MISSING_SHARE = 0.6
 """The part of a series' budget for its missing values, unless none is ever missing. Chosen: with it
 a rise from .10 to .22 is found within 130 rows (docs/detection-figures.md, case 6)."""
+TYPE_SHARE = 0.2
+"""The part of its budget for values of another type, where the first reference had some. Chosen:
+half of the part that missing values leave."""
 DEFAULT_FALSE_ALARMS = 0.01
 """False alarms per 10,000 inputs: the part of a feature of a model with about ten of them, at the
 default alert budget of 0.2 (docs/detection.md)."""
@@ -158,6 +161,8 @@ class SeriesWatch(Machine):
             raise ValueError(f"false_alarms must be a positive number, got {false_alarms!r}")
         self._false_alarms = false_alarms
         self._missing.set_budget(MISSING_SHARE * false_alarms)
+        if self._types.share is not None:
+            self._types.share.set_budget(TYPE_SHARE * false_alarms)
         if self._reference.series is not None:
             self._reference.series.set_budget(self._budget.values)
 
@@ -168,7 +173,9 @@ class SeriesWatch(Machine):
 
     @property
     def _budget(self) -> Budget:
-        values_share = 1 if self._missing.is_idle else 1 - MISSING_SHARE
+        values_share = 1.0 if self._missing.is_idle else 1 - MISSING_SHARE
+        if self._types.share is not None:
+            values_share -= TYPE_SHARE
         return Budget(self._false_alarms, self._false_alarms * values_share)
 
     def update(self, values: Sequence[Scalar], at_ms: Instants | None = None) -> list[Detection]:
@@ -230,6 +237,7 @@ class SeriesWatch(Machine):
             kinds <= TYPES[self._types.family]
             and 0 < rows < self._learning.rows_until_stage
             and self._missing.is_quiet(rows)
+            and self._types.is_quiet(rows)
             and (hourly is None or not season.may_test_by(hourly.latest))
             and (unseen is None or unseen.knows(values))
         )
@@ -244,8 +252,7 @@ class SeriesWatch(Machine):
             column = CleanColumn(rows, values, kinds, x, moments, range(rows))
             return self._read(column, None, 0, changes, finding)
         self.seen += rows
-        if self._types.run:  # a field is read faster than it is set
-            self._types.run = 0
+        self._types.keep(rows)
         self._missing.keep(rows)
         if self._learning.buffer is not None:
             self._learning.buffer.add(values, kinds, moments)
@@ -300,7 +307,7 @@ class SeriesWatch(Machine):
         self.seen += column.rows
         reference.gather(watched, passed)
         if finding is None:
-            self._learning.learn(watched, reference, self._types, self.spec, self._budget)
+            found_here += self._learn(watched, start + column.rows - 1)
         else:
             found_here += self._report(finding, watched.moments, start)
         if self._types.has_replaced_series:
@@ -309,6 +316,15 @@ class SeriesWatch(Machine):
             reference.forget()
         changes += sorted(found_here, key=lambda change: change.index)
         return column.rows
+
+    def _learn(self, watched: CleanColumn, place: int) -> list[Detection]:
+        """Learn values; return the fact, at the place of the last input, that they have shown."""
+        types = self._types
+        self._learning.learn(watched, self._reference, types, self.spec, self._budget)
+        if types.due is None:
+            return []
+        (aspect, words), types.due = types.due, None
+        return [self._detection(_fact(aspect, 0), place, words or None)]
 
     def _facts(self, column: CleanColumn, stuck: Sequence[int], start: int) -> list[Detection]:
         """Apply the rules to inputs of which the first has the place ``start``."""
@@ -319,8 +335,7 @@ class SeriesWatch(Machine):
             facts += [
                 self._detection(each, start) for each in self._missing.update(missing, budget)
             ]
-        for row in self._types.raised(column.wrong_type, self.seen):
-            facts.append(self._detection(_fact("type", row), start))
+        facts += self._type_facts(column, start)
         if self._reference.unseen is not None and column.values:
             for index, value in self._reference.unseen.update(column.values):
                 fact = _fact("unseen", column.places[index])
@@ -331,6 +346,19 @@ class SeriesWatch(Machine):
                 figures = Figures(value=number_of(value), rows=self._reference.stuck.limit)
                 facts.append(self._detection(_fact("stuck", row, figures), start))
         return facts
+
+    def _type_facts(self, column: CleanColumn, start: int) -> list[Detection]:
+        """Apply the rule for values of another type."""
+        types = self._types
+        facts = [_fact("type", row) for row in types.raised(column.wrong_type, self.seen)]
+        if types.share is not None:
+            flags = np.zeros(column.rows)
+            flags[list(column.wrong_type)] = 1.0
+            facts += types.share.update(flags, TYPE_SHARE * self._false_alarms)
+        return [
+            self._detection(each, start, types.words_of(column.others.get(each.row)))
+            for each in facts
+        ]
 
     def _report(self, finding: Finding, moments: Timestamps | None, start: int) -> list[Detection]:
         """Return a change and relearn; return nothing where the day's profile may explain it."""
@@ -387,6 +415,8 @@ class SeriesWatch(Machine):
         """
         if aspect == "missing":
             self._missing.restart()
+        if aspect == "type" and self._types.share is not None:
+            self._types.share.restart()
         if ASPECTS[aspect].relearns:
             self._reference.series = None
             self._learning.begin_after_return(self.spec, self.seen)

@@ -72,6 +72,6 @@ def _type(value: Answer) -> str:
 
 
 def _shown(example: Answer) -> str:
-    text = printable(text_of(example))
+    text = printable(example if isinstance(example, str) else text_of(example))
     text = text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
     return f'"{text}"' if isinstance(example, str) else text

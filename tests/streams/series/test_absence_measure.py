@@ -10,7 +10,9 @@ AT_MS = np.arange(10_000)
 
 
 def measure_of(aspect: str, value: Scalar, rows: int = 1) -> AbsenceMeasure:
-    change = Detection(index=0, aspect=aspect, detector="rule", figures=Figures(rows=rows))
+    words = "text instead of numbers" if aspect == "type" else None
+    figures = Figures(rows=rows)
+    change = Detection(index=0, aspect=aspect, detector="rule", figures=figures, category=words)
     return AbsenceMeasure.of(change, value, {"value": 5.0})
 
 
@@ -21,6 +23,7 @@ def measure_of(aspect: str, value: Scalar, rows: int = 1) -> AbsenceMeasure:
         ("unseen", "x", ["a", "x"], ["a", "y"]),
         ("constant", 6.0, [5.0, 7.0], [5.0, None]),
         ("type", "x", [1.0, "y"], [1.0, True, None]),
+        ("text", "1.5", ["2.5", None], [1.0, 2.5]),
     ],
 )
 def test_a_block_is_back_when_it_has_none_of_the_values_sought(

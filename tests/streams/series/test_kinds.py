@@ -31,7 +31,7 @@ def test_a_declared_kind_is_kept() -> None:
     numeric = new_watch(WatchSpec(role="feature", kind="numeric"))
     categorical = new_watch(WatchSpec(role="feature", kind="categorical"))
     numeric.update(few)
-    categorical.update([*many[:1_990], *["x"] * 10])
+    categorical.update([*many[:1_990], *["x"] * 10, *many[:10]])
 
     assert kind_of(numeric) == "numeric"
     assert kind_of(categorical) == "categorical"
