@@ -87,7 +87,7 @@ class Alert(Wire):
     spec_version: int = Field(description="Version of the model's spec; 0 is the defaults.")
     series: str = Field(
         description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
-        "the arrival of events: `predictions`, `outcomes`, `answers` or `versions`; for those of "
+        "the arrival of events: `predictions`, `outcomes`, `answers`, `features` or `versions`; of "
         "people: `specs` or `controls`; for the model itself: `model`; for a topic, "
         "all models of a partition, or all workers: `topic`, `models` or `workers`."
     )
