@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
+from hypothesis import settings
 
 from agents.demo.embedded_broker import EmbeddedBroker
 from agents.worker.assembly import tune_gc
 from tests.broker import Broker
 from tests.kafka import RealKafka, missing_tools
+
+settings.register_profile("long", max_examples=25_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -134,6 +134,7 @@ class IngestAgent(Agent):
         self._committed: dict[TP, int] = {}
         self._committed_at_s = 0.0
         self._has_fetched = False
+        self._is_uncertain = False  # whether a send has failed, or was cut short (Rule 4)
         self._turn = asyncio.Lock()
         self._paused: set[TP] = set()
         self._refusals = RateLimit(_LOG_EVERY_S)
@@ -157,6 +158,7 @@ class IngestAgent(Agent):
         self._committed = dict(starts)
         self._paused = set()
         self._has_fetched = False
+        self._is_uncertain = False
         self._merge.assign(self._sources.values(), self._clock())
         self._ticker.assign(starts)
 
@@ -240,6 +242,8 @@ class IngestAgent(Agent):
 
     async def _flush(self) -> None:
         async with self._turn:
+            if self._is_uncertain:
+                return  # the merge no longer holds what was sent, and nobody knows where that is
             self._resume()
             if len(self._merge):
                 self._note_ends()
@@ -282,8 +286,10 @@ class IngestAgent(Agent):
             )
         ]
         outgoing += [self._dead_letter(item) for item in refused]
+        self._is_uncertain = True
         await self._sender.send(outgoing)
         self._check_share(items, is_any_refused=bool(refused))
+        self._is_uncertain = False
 
     def _note_shares(self, items: list[Item], *, is_any_refused: bool) -> list[Accepted]:
         """Note which inputs are refused; return the events about topics of which most are."""

@@ -229,6 +229,10 @@ class Ledger:
         return number
 
 
+_LARGE = 2.0**63
+"""Integers of the wire have 64 bits; larger numbers are doubles, and are written as such."""
+
+
 def rules_of(spec: ModelSpec) -> CohortRules:
     """Return the kinds of cohorts that a spec asks for, and the time that outcomes are awaited."""
     if spec.metrics is None:
@@ -242,10 +246,10 @@ def label_of(answer: Answer) -> str:
 
     Examples
     --------
-    >>> [label_of(x) for x in (1, 1.0, "1", True)]
-    ['1', '1', '"1"', 'true']
+    >>> [label_of(x) for x in (1, 1.0, "1", True, 1e300)]
+    ['1', '1', '"1"', 'true', '1e300']
     """
-    if isinstance(answer, float) and answer.is_integer():
+    if isinstance(answer, float) and answer.is_integer() and abs(answer) < _LARGE:
         answer = int(answer)
     return orjson.dumps(answer).decode()
 

@@ -280,6 +280,8 @@ def test_after_a_failed_send_nothing_is_committed() -> None:
 
     with pytest.raises(PublishError):
         desk.take(fetch_of(PREDICTIONS, values(1), start=1))
+    desk.clock.now_s += COMMIT_EVERY_S
+    desk.take(Fetch(*PREDICTIONS, [], 2, 3, 3))  # before the process has ended
     asyncio.run(desk.agent.on_shutdown())
 
     assert desk.partitions.commits == [{PREDICTIONS: 1}]
