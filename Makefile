@@ -12,7 +12,7 @@ FROM_LOCK := --quiet --disable-pip-version-check --require-hashes --only-binary 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos chaos-quick check bench bench-growth \
   bench-latency bench-quick bench-throughput bench-restart bench-detection bench-detection-quick \
-  format lock hashes audit pin-images clean
+  bench-late-labels format lock hashes audit pin-images clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-detection: $(STAMP) ## Measure false alarms and delays, about 25 minutes
 
 bench-detection-quick: $(STAMP) ## The same in two minutes; fails where a bound is broken
 	@$(BIN)/python -m benchmarks.detection --quick
+
+bench-late-labels: $(BENCH_STAMP) ## Measure alarms on errors whose labels come late, about 20 minutes
+	@$(BIN)/python -m benchmarks.late_labels
 
 format: $(STAMP) ## Format the code, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -20,13 +20,15 @@ import click
 
 from benchmarks.detection_cases import CASES, ROOT, Figure
 from benchmarks.detection_footprint import footprint_cases
+from benchmarks.detection_patterns import pattern_cases
 from benchmarks.detection_rivals import CHANGES, Comparison, compare
 from benchmarks.detection_season_rivals import SeasonComparison, compare_seasons, season_table
 from benchmarks.detection_seasons import season_cases, wave_cases
+from benchmarks.late_labels import PAGE, section_of
 
 NAMES = {
     case.__name__.removesuffix("_cases"): case
-    for case in (*CASES, wave_cases, season_cases, footprint_cases)
+    for case in (*CASES, wave_cases, season_cases, pattern_cases, footprint_cases)
 }
 
 
@@ -121,7 +123,10 @@ def main(quick: bool, scale: float, only: str | None) -> None:
     plots.plot(comparisons, ROOT / "docs" / "detection")
     seconds = time.process_time() - start
     page = report(figures, comparisons, seasons, scale, seconds)
-    (ROOT / "docs" / "detection-figures.md").write_text(page, encoding="utf-8")
+    section = section_of(PAGE.read_text(encoding="utf-8"))  # another command makes it
+    if section:
+        page = f"{page}\n{section}\n"
+    PAGE.write_text(page, encoding="utf-8")
     click.echo(page)
 
 

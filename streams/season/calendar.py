@@ -21,6 +21,7 @@ from streams.season.hour_profile import HourProfile
 from streams.season.recurrence import (
     SURE,
     SURE_AFTER_ALARMS,
+    around_a_line,
     by_day,
     hourly_effects,
     two_way_anova,
@@ -293,7 +294,8 @@ class HourlyGrid(Machine):
         has_alarmed = self.alarms > 1
         weeks = 2 if self.is_over else self._tested_days // 7 * has_alarmed
         sure = SURE_AFTER_ALARMS if has_alarmed else SURE
-        found = [hourly_effects(cells, weeks, sure) for cells in columns]
+        first_day = self._began // (60 * DAY_HOURS) % LAST_DAYS
+        found = [hourly_effects(cells, weeks, sure, first_day) for cells in columns]
         if all(parts is None for parts in found):
             return None
         hours = max(len(parts) for parts in found if parts is not None)
@@ -312,7 +314,9 @@ class HourlyGrid(Machine):
         found: list[Floats | None] = []
         for cells, power in zip(columns, noise, strict=True):
             found_day = two_way_anova(by_day(cells))
-            size = float(np.nanmean(found_day.effects**2))
+            # In the order in which the hours came: a trend of the first day is no rhythm.
+            in_order = np.roll(found_day.effects, -(self._began // 60 % DAY_HOURS))
+            size = around_a_line(in_order)
             chance = float(power / np.mean(rows[rows > 0]))
             is_seen = size > 0 and 1 - chance / size > GUESS_SURE
             found.append(found_day.effects if is_seen else None)

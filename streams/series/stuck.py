@@ -5,6 +5,8 @@ Rule 1. A run is too long when neither the reference's own runs, three times ove
 Rule 2. A stuck value is raised once a run. Its repetitions are excluded from learning.
 Rule 3. Where the longest run fills a quarter of the reference, no run is too long: the reference
         has too few of them to tell which are usual.
+Rule 4. Where one value fills most of the rows (a flag, a count of a rare word), no run is too long:
+        a run of it is a change of its share, which is watched, and which its usual clumps widen.
 """
 
 import math
@@ -24,6 +26,9 @@ RUN_MARGIN = 3
 """A run is believed up to so many times the longest of the reference."""
 FEWEST_RUNS = 4
 """Longest runs that a reference must have room for (Rule 3)."""
+MAJORITY = 0.5
+"""Share of the commonest value from which no run is too long (Rule 4). Such a value is watched by
+its share; stuck at it, a share of one half has changed within 20 rows."""
 COMMON_SHARE = 0.05
 """A share of the commonest value from which chance makes long runs, so that the limit rests on it;
 also the share from which a value is a heap (`streams.series.numeric.MIN_HEAP_SHARE`)."""
@@ -60,7 +65,7 @@ class StuckRule(Machine):
         top = commonest_rows / len(codes)
         self._top_share = top
         longest = run_kernel.longest_equal(codes)
-        if FEWEST_RUNS * longest > len(codes):
+        if FEWEST_RUNS * longest > len(codes) or top > MAJORITY:
             self.limit = 0
             return
         chance = longest_chance_run(top, false_alarms)

@@ -67,3 +67,48 @@ def test_a_week_of_equal_days_stays_a_profile_of_the_day(weeks: int) -> None:
 
     assert effects is not None
     assert len(effects) == 24
+
+
+def sloped(days: int, slope: float, seed: int, noise: float = 0.1) -> np.ndarray:
+    """Return the cells of days of a trend that rises by ``slope`` a day."""
+    cells: np.ndarray = slope * np.arange(24 * days) / 24
+    return (cells + np.random.default_rng(seed).normal(0, noise, 24 * days)).reshape(days, 24)
+
+
+@pytest.mark.parametrize("days", [2, 3, 7, 14])
+def test_a_trend_is_no_rhythm(days: int) -> None:
+    sure = [two_way_anova(sloped(days, 0.25, seed)).sureness for seed in range(20)]
+
+    assert max(sure) < SURE
+
+
+def test_a_rhythm_on_a_trend_is_found_without_the_trend() -> None:
+    found = two_way_anova(sloped(7, 0.25, 1) + EVENING)
+
+    assert found.sureness > SURE
+    assert found.effects - found.effects.mean() == pytest.approx(EVENING, abs=0.12)
+
+
+def test_a_trend_of_two_weeks_is_no_week() -> None:
+    for seed in range(10):
+        cells = sloped(14, 0.25, seed).ravel()
+        assert hourly_effects(cells, weeks=2) is None
+        cells[168:] = np.nan
+        assert hourly_effects(cells, weeks=1) is None
+
+
+def test_a_weekday_that_differs_is_found_on_a_trend() -> None:
+    cells = fortnight(EVENING, np.array([0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 2.0]))
+    cells = cells + 0.1 * np.arange(336) / 24
+
+    effects = hourly_effects(cells, weeks=2)
+
+    assert effects is not None
+    assert len(effects) == 168
+
+
+def test_a_trend_is_no_rhythm_wherever_in_the_fortnight_it_began() -> None:
+    for seed in range(10):
+        cells = np.roll(sloped(14, 0.25, seed), 5, axis=0)
+        cells[:5] = np.nan  # nine days so far
+        assert hourly_effects(cells.ravel(), weeks=0, first_day=5) is None
