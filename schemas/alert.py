@@ -95,7 +95,8 @@ class Alert(Wire):
         description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "
         "type, text; of the arrival of events: silence, late, missing, orphan, conflicting, "
         "unjoined, mismatch, repeated, fallback, error, unseen, clock, refused, unread, left_out, "
-        "new; of specs and controls: unusable; of the model: quarantine; of models: crowded."
+        "new; of specs and controls: unusable; of the model: quarantine; of models: crowded; "
+        "of many series at once: together."
     )
     category: str | None = Field(
         description="The category, where the aspect has one: text in quotes where it would read as "
@@ -126,6 +127,11 @@ class Alert(Wire):
         strict=False,
         description="Other open alerts of the model with an onset not long before this one: at "
         "most 5, the largest effect first.",
+    )
+    under: str | None = Field(
+        default=None,
+        description="Fingerprint of the alert about many series at once under which it stands: it "
+        "is then in `status` alone; null: it stands by itself.",
     )
     known_within_s: float | None = Field(
         default=None,

@@ -61,9 +61,10 @@ async def firing(
     return sorted(wanted, key=_order)
 
 
-def _order(status: Status) -> tuple[int, str, str]:
+def _order(status: Status) -> tuple[bool, int, str, str]:
     alert = status.alert
-    return _RANK.index(alert.severity), alert.model_id, status.since
+    # Those under another come last: that one stands for them.
+    return alert.under is not None, _RANK.index(alert.severity), alert.model_id, status.since
 
 
 def as_table(firing: Iterable[Status]) -> Table:
@@ -92,7 +93,8 @@ def _shown(text: str) -> str:
 def _notes(status: Status) -> str:
     by = [] if status.acknowledged is None else [f"by {status.acknowledged.by}"]
     muted = [] if status.muted_until is None else [f"muted until {_when(status.muted_until)}"]
-    return ", ".join(by + muted)
+    under = [] if status.alert.under is None else [f"under {status.alert.under}"]
+    return ", ".join(by + muted + under)
 
 
 def _when(instant: str) -> str:

@@ -43,11 +43,14 @@ class FiringAlerts:
             _log.error("A record of status cannot be read by this version and is skipped")
 
     def firing(self, now: datetime) -> list[Alert]:
-        """Return the open alerts that are not muted, in their present state."""
+        """Return the open alerts that are not muted, in their present state.
+
+        One under another is not among them: that one stands for it.
+        """
         return [
             present_state(status)
             for status in self.open.values()
-            if not is_muted(status.muted_until, now)
+            if status.alert.under is None and not is_muted(status.muted_until, now)
         ]
 
 

@@ -65,6 +65,8 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
         Version of the model's spec then; 0 is the defaults.
     renotify_s
         Seconds after which an open alert is published again.
+    under
+        Fingerprint of the alert of a storm that it stands under.
     """
 
     model_version: str | None
@@ -75,6 +77,7 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
     offset: int
     spec_version: int = 0
     renotify_s: float = math.inf
+    under: str | None = None
 
 
 class OpenAlert(Machine):
@@ -255,6 +258,7 @@ def _place(context: TransitionContext) -> dict[str, Any]:
         "spec_version": context.spec_version,
         "detected_at": to_rfc3339(context.at_ms),
         "predictions_seen": context.predictions_seen,
+        "under": context.under,
     }
 
 

@@ -34,6 +34,7 @@ from schemas.fast import encode as encode_event
 from schemas.model_spec import AlertRules, ModelSpec, SpecError, parse_spec
 from streams.alert.record import AlertWriter, fingerprint_of
 from streams.alert.states import ConditionAlerts
+from streams.alert.storm import STORM_ASPECT, STORM_SERIES, Storm
 from streams.alert.transition import Transition
 from streams.change import Figures
 from streams.clock import NEVER_MS
@@ -119,6 +120,7 @@ class ModelMonitor:
         self._version: str | None = None
         self._ledger = None if spec.metrics is None else Ledger(model_id, spec, 0)
         self._condition_alerts = ConditionAlerts()
+        self._storm = Storm()
         self._quarantine: Quarantine | None = None
         self._is_away = True
         self._labels = LabelMatch()
@@ -137,7 +139,21 @@ class ModelMonitor:
         )
 
     def _publish_one(self, transition: Transition, row: EventRow) -> None:
-        self._publication.publish(transition, row, self._indexes)
+        """Publish a transition: under the alert of a storm, where it is of one."""
+        place = self._storm.on_transition(transition, row.now_ms)
+        under = None
+        if place.is_under:
+            under = fingerprint_of(self.model_id, STORM_SERIES, STORM_ASPECT)
+        of_storm: list[Transition] = []
+        if place.condition is not None:
+            of_storm = self._condition_alerts.on_condition(
+                place.condition, row.now_ms, self._rules(), is_on=place.is_on
+            )
+        for each in of_storm if place.is_on else ():
+            self._publication.publish(each, row, self._indexes)
+        self._publication.publish(transition, row, self._indexes, under)
+        for each in () if place.is_on else of_storm:
+            self._publication.publish(each, row, self._indexes)
 
     def ingest(
         self, arrivals: Sequence[Arrival], *, is_any_left_out: bool = True
@@ -301,6 +317,7 @@ class ModelMonitor:
             counts=self.counts,
             condition_alerts=self._condition_alerts,
             labels=self._labels,
+            storm=self._storm,
             high_water=self._high_water,
             now_ms=self._now_ms,
             behind_ms=self._behind_ms,
@@ -378,6 +395,7 @@ class ModelMonitor:
         if state.ledger is not None:
             model._ledger = Ledger(model_id, spec, model.in_force.version, state.ledger)
         model._condition_alerts = state.condition_alerts
+        model._storm = state.storm
         model._quarantine = state.quarantine
         model._is_away = state.is_away
         model._labels = state.labels

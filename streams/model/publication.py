@@ -82,8 +82,14 @@ class Publication:
         self._in_force = in_force
         self._emissions: list[Emission] = []
 
-    def publish(self, transition: Transition, row: EventRow, indexes: RowIndexes) -> None:
-        """Publish a transition at an event."""
+    def publish(
+        self,
+        transition: Transition,
+        row: EventRow,
+        indexes: RowIndexes,
+        under: str | None = None,
+    ) -> None:
+        """Publish a transition at an event; ``under`` another alert, in `status` alone."""
         first_row, last_row, index = indexes.find_onset(transition, row)
         is_onset = transition.status == "firing" and transition.condition is None
         context = TransitionContext(
@@ -95,10 +101,12 @@ class Publication:
             offset=row.offset,
             spec_version=self._in_force.version,
             renotify_s=self._in_force.spec.alerts.renotify_s,
+            under=under,
         )
         alert = self.writer.write(transition, context)
         record = alert.record
-        self._emit(row, "alerts", record.model_dump_json().encode())
+        if under is None:
+            self._emit(row, "alerts", record.model_dump_json().encode())
         place, status = (row.offset, row.place), status_of(record)
         self._emissions.append(
             status_emission(place, self._model_id, record.fingerprint, status, row.now_ms)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from schemas.model_spec import ModelSpec
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
+from streams.alert.storm import Storm
 from streams.codec import Machine, decode
 from streams.join.label_match import LabelMatch
 from streams.join.outcome_join import JoinState
@@ -65,6 +66,8 @@ class ModelState(Machine):
         Its quarantine, where it is in one.
     is_away
         Whether it is put away: it holds its counts, its marks and its spec alone.
+    storm
+        The alerts that fired together.
     """
 
     spec: SpecState
@@ -83,6 +86,7 @@ class ModelState(Machine):
     ledger: LedgerState | None = None
     quarantine: Quarantine | None = None
     is_away: bool = False
+    storm: Storm = field(default_factory=Storm)
 
 
 class _SeriesOnly(Struct):
