@@ -757,7 +757,7 @@ class ModelMonitor:
         self.join.respec(_join_spec(spec))
         self.join.halves.respec(spec.inputs.wait_s, spec.outcome.max_waiting)
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
-        self._version, self._labels = None, LabelMatch()
+        self._version, self._labels, self._storm = None, LabelMatch(), Storm()
         if self._ledger is not None:
             self._ledger.restart()
             self._ledger.respec(spec, self.in_force.version)
