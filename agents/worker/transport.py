@@ -466,6 +466,9 @@ class BatchConsumer(driver.Consumer):
         ends = await self.highwaters(*(TopicPartition(*tp) for tp in self._next))
         return {TP(*key): offset for key, offset in ends.items()}
 
+    async def verify_all_partitions_active(self) -> None:
+        """Check nothing: the watchdog does, and Faust's check fails where a position is unknown."""
+
     def has_thread(self) -> bool:
         """Return whether the thread that owns the connection lives, or has not been started yet."""
         thread = self._thread._thread

@@ -60,7 +60,8 @@ def test_the_installed_version_is_the_pinned_one(name: str) -> None:
         (
             driver.Consumer,
             "getmany perform_seek on_partitions_revoked on_buffer_drop resume_partitions "
-            "pause_partitions assignment highwaters _new_consumer_thread _get_active_partitions",
+            "pause_partitions assignment highwaters _new_consumer_thread _get_active_partitions "
+            "verify_all_partitions_active",
         ),
         (
             driver.AIOKafkaConsumerThread,
