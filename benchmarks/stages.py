@@ -124,9 +124,9 @@ class Stages:
 
     def _in_order(self, accepted: dict[Source, list[Any]]) -> list[Any]:
         merge = TimeMerge(0.0)
-        merge.assign(self._sources, 0.0)
+        merge.assign(self._sources)
         for source, items in accepted.items():
-            merge.add(source, items, has_more=False, now_s=0.0)
+            merge.add(source, items, has_more=False)
             merge.end(source)
         return merge.release(1.0, 1 << 30)
 

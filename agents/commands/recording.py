@@ -108,12 +108,12 @@ class Recording:
         if self.outcomes is not None:
             readers.append(_Reader(self.outcomes, "outcome", refusals, on_bytes))
         merge = TimeMerge(idle_s=1.0)
-        merge.assign([reader.source for reader in readers], now_s=0.0)
+        merge.assign([reader.source for reader in readers])
         ready: list[Accepted] = []
         while not all(reader.is_at_end for reader in readers):
             for reader in readers:
                 if merge.held(reader.source) < LINES_AT_ONCE and not reader.is_at_end:
-                    merge.add(reader.source, reader.next_events(), has_more=True, now_s=0.0)
+                    merge.add(reader.source, reader.next_events(), has_more=True)
                     if reader.is_at_end:
                         merge.end(reader.source)
             ready += cast("list[Accepted]", merge.release(0.0, sys.maxsize))

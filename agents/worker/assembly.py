@@ -17,6 +17,7 @@ from agents.sources import mapped_topics, registry_of
 from agents.telemetry import get_logger
 from agents.worker.agent import Agent, Partitions
 from agents.worker.app import PartitionsFactory, WorkerApp
+from agents.worker.assignor import assignor_of
 from agents.worker.clock import CheckedClock, Clock
 from agents.worker.faust_bridge import FaustBridge
 from agents.worker.ingest import IngestAgent
@@ -67,8 +68,7 @@ def build_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         topic_partitions=settings.partitions,
-        # Keeps Faust's own assignor, which gives partition n of every topic to one worker.
-        table_standby_replicas=1,
+        PartitionAssignor=assignor_of(settings),
         stream_buffer_maxsize=16,
         # True would wait for ever at a rebalance: no message is acknowledged to Faust.
         stream_wait_empty=False,

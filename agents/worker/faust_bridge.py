@@ -194,7 +194,7 @@ async def _checked(watchdog: Watchdog, applied: Mapping[TP, int], ends: Mapping[
 
 def _log_assignment(assigned: set[TP]) -> None:
     if not assigned:
-        _log.warning("This worker has no partitions: the group has more workers than partitions")
+        _log.info("This worker stands by: other workers of the group have all partitions")
         return
     by_topic: defaultdict[str, list[int]] = defaultdict(list)
     for tp in sorted(assigned):

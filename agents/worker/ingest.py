@@ -11,10 +11,13 @@ Rule 5. Where most inputs of a topic are refused, an event says so, and the log 
         a limit is set and the share is above it, the process ends. The dead letters of its last
         batch are published, their offsets are not committed: an operator decides to skip them.
 Rule 6. A partition far ahead of the others is fetched no further until they have caught up.
-Rule 7. The worker that holds partition 0 of the first input topic also appends ticks (`Ticker`).
+Rule 7. One worker of the group holds all source partitions (`agents.worker.assignor`), so it alone
+        puts them into one order; it also appends ticks (`Ticker`). Its commits are cuts of that
+        order, so the worker that takes over continues it.
 """
 
 import asyncio
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -43,7 +46,7 @@ from streams.ingest.dead_letter import (
     TooManyRefusedError,
     topic_event,
 )
-from streams.ingest.merge import Item, TimeMerge
+from streams.ingest.merge import MAX_HELD_BYTES, PATIENCE, Item, TimeMerge
 from streams.ingest.records import Accepted, Refused
 from streams.ingest.spec_record import ProfileCheck, refuse_profile
 
@@ -54,8 +57,10 @@ COMMIT_EVERY_S = 1.0
 FLUSH_EVERY_S = 0.05
 """Seconds between two flushes without a fetch; it adds to the latency of an alert."""
 HELD_AT_MOST = 50_000
-"""Events held over all source partitions before those far ahead are paused. Well below the bound of
-`TimeMerge`, beyond which it would release events out of order."""
+"""Events held over all source partitions before those far ahead are paused. Half the bound of
+`TimeMerge`, beyond which it would release events out of order: fetches under way still arrive."""
+HELD_BYTES_AT_MOST = MAX_HELD_BYTES // 2
+"""Bytes of payloads, likewise: beyond it every partition of which something is held is paused."""
 _LOG_SHARE_EVERY_S = 60.0
 """Seconds between two log lines about a topic of which most records are refused."""
 _LOG_EVERY_S = 10.0
@@ -133,10 +138,11 @@ class IngestAgent(Agent):
         self._done: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
         self._committed_at_s = 0.0
-        self._has_fetched = False
         self._is_uncertain = False  # whether a send has failed, or was cut short (Rule 4)
         self._turn = asyncio.Lock()
+        self._has_news = asyncio.Event()
         self._paused: set[TP] = set()
+        self._passed_over: set[Source] = set()
         self._refusals = RateLimit(_LOG_EVERY_S)
         self._shares = RateLimit(_LOG_SHARE_EVERY_S)
         self._refused_topics = RefusedTopics()
@@ -157,22 +163,27 @@ class IngestAgent(Agent):
         self._done = dict(starts)
         self._committed = dict(starts)
         self._paused = set()
-        self._has_fetched = False
         self._is_uncertain = False
-        self._merge.assign(self._sources.values(), self._clock())
+        self._merge.assign(self._sources.values())
         self._ticker.assign(starts)
 
     async def on_fetch(self, fetch: Fetch) -> None:
-        """Validate the records of a fetch, hold them, and publish the events that are due."""
+        """Validate the records of a fetch, hold them, and have `run` publish those that are due.
+
+        It does not wait for an acknowledgement: the next fetch would wait as well, and a queue of
+        fetches that each wait for one takes seconds.
+        """
         await self._intake.prepare(fetch.topic, fetch.records)
         self._hold(fetch)
-        await self._flush()
+        self._has_news.set()
 
     async def run(self) -> None:
-        """Publish events that have waited long enough for other partitions, and ticks."""
+        """Publish the events that are due, whenever records come, and ticks."""
         while True:
-            await asyncio.sleep(FLUSH_EVERY_S)
-            await self._flush()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._has_news.wait(), FLUSH_EVERY_S)
+            self._has_news.clear()
+            await self.flush()
             await self._ticker.tick_if_due(self.partitions)
 
     async def on_revoked(self, tps: set[TP]) -> None:
@@ -181,7 +192,7 @@ class IngestAgent(Agent):
         self._expected = {}
         self._done = {}
         self._paused = set()
-        self._merge.assign([], self._clock())
+        self._merge.assign([])
         self._ticker.assign(())
 
     async def on_shutdown(self) -> None:
@@ -202,12 +213,7 @@ class IngestAgent(Agent):
                 "ends, and after a restart it reads the new topic"
             )
             raise SourceRecreatedError(msg)
-        now_s = self._clock()
-        if not self._has_fetched:
-            # Restoring state may have taken longer than `idle_s`.
-            self._has_fetched = True
-            self._merge.assign(self._sources.values(), now_s)
-        now_ms = int(now_s * 1_000)
+        now_ms = int(self._clock() * 1_000)
         items = self._intake.accept_all(source, fetch.records, now_ms)
         if items is None:
             items = accept_all(
@@ -215,22 +221,22 @@ class IngestAgent(Agent):
             )
         self._expected[fetch.tp] = fetch.next_offset
         has_more = fetch.next_offset < fetch.end
-        self._merge.add(source, items, has_more=has_more, now_s=now_s)
-        if has_more and self._merge.held(source) > self._room:
+        self._merge.add(source, items, has_more=has_more)
+        if has_more and self._is_ahead(source, 1):
             self._paused.add(fetch.tp)
             self.partitions.pause([fetch.tp])
 
-    @property
-    def _room(self) -> int:
-        return HELD_AT_MOST // max(1, len(self._sources))
+    def _is_ahead(self, source: Source, divisor: int) -> bool:
+        """Tell whether more is held of a partition than a share of what may be held (Rule 6)."""
+        held = self._merge.held(source)
+        share = HELD_AT_MOST // max(1, len(self._sources))
+        is_heavy = self._merge.held_bytes > HELD_BYTES_AT_MOST // divisor
+        return held > (0 if is_heavy else share // divisor)
 
     def _resume(self) -> None:
         """Fetch again from paused partitions that the others have caught up with."""
         for tp in sorted(self._paused):
-            source = self._sources[tp]
-            # It is known to hold more records: the merge must not treat it as idle.
-            self._merge.add(source, [], has_more=True, now_s=self._clock())
-            if self._merge.held(source) <= self._room // 2:
+            if not self._is_ahead(self._sources[tp], 2):
                 self._paused.remove(tp)
                 self.partitions.resume([tp])
 
@@ -240,7 +246,8 @@ class IngestAgent(Agent):
             if end.offset == self._expected.get(tp):
                 self._merge.note_end(self._sources[tp], end.seen_at_s)
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
+        """Publish the events that are due; commit, if that is due."""
         async with self._turn:
             if self._is_uncertain:
                 return  # the merge no longer holds what was sent, and nobody knows where that is
@@ -250,11 +257,16 @@ class IngestAgent(Agent):
             while items := self._merge.release(self._clock(), RELEASED_AT_ONCE):
                 await self._publish(items)
                 self._resume()
-            self._note_done()
-            # A clock that was set back lets the next commit through.
-            passed_s = self._clock() - self._committed_at_s
-            if self._done != self._committed and not 0.0 <= passed_s < COMMIT_EVERY_S:
-                await self._commit()
+                await self._commit_if_due()  # here too: a backlog keeps the loop going
+            self._say_who_is_passed_over()
+            await self._commit_if_due()
+
+    async def _commit_if_due(self) -> None:
+        self._note_done()
+        # A clock that was set back lets the next commit through.
+        passed_s = self._clock() - self._committed_at_s
+        if self._done != self._committed and not 0.0 <= passed_s < COMMIT_EVERY_S:
+            await self._commit()
 
     def _note_done(self) -> None:
         """Note how far each partition is published: up to the first event that is still held.
@@ -265,6 +277,18 @@ class IngestAgent(Agent):
         for tp, end in self._expected.items():
             first = self._merge.first_offset(self._sources[tp])
             self._done[tp] = end if first is None else first
+
+    def _say_who_is_passed_over(self) -> None:
+        """Name the partitions that events no longer wait for, and those that are back."""
+        now = set(self._merge.passed_over())
+        for source in sorted(now - self._passed_over):
+            _log.error(
+                f"The broker has said nothing of {source.name} for {PATIENCE} times idle_s: events "
+                "of other partitions no longer wait for it, and its own will stand behind them"
+            )
+        for source in sorted(self._passed_over - now):
+            _log.info(f"The broker answers for {source.name} again: its events are waited for")
+        self._passed_over = now
 
     async def _commit(self) -> None:
         """Commit the acknowledged offsets (Rule 3)."""

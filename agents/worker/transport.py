@@ -40,6 +40,11 @@ from agents.kafka.wire import MetadataRequest
 
 RECORDS_PER_FETCH = 2_000
 """Most records of one partition in one delivery: a deep partition must not starve the others."""
+RECORDS_PER_TAKE = 50_000
+"""Records of all partitions in one take, above ``FEWEST_RECORDS`` a partition: what ingest holds,
+before those far ahead are paused, is bounded whatever the number of partitions."""
+FEWEST_RECORDS = 100
+"""Fewer in one delivery would cost more than the records themselves."""
 _FETCH_WAIT_MS = 100
 """Milliseconds that the broker may hold an answer. It holds up the partitions that became empty
 after the request, and its end is the proof that a quiet partition holds nothing older."""
@@ -165,6 +170,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     ) -> dict[TP, Fetch]:
         fetcher = consumer._fetcher
         fetches: dict[TP, Fetch] = {}
+        most = min(consumer._max_poll_records, RECORDS_PER_TAKE // max(1, len(expected)))
         for tp, offset in sorted(expected.items()):
             # `fetched_records` would wait for the end of a rebalance.
             if fetcher._subscriptions.reassignment_in_progress:
@@ -176,7 +182,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
                 continue
             start_offset = state.position
             taken = await fetcher.fetched_records(
-                [key], timeout=0, max_records=consumer._max_poll_records
+                [key], timeout=0, max_records=max(most, FEWEST_RECORDS)
             )
             next_offset = state.position
             if next_offset > start_offset:

@@ -89,7 +89,7 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("partitions", "four"),
         ("max_payload_bytes", 10),
         ("idle_s", "nan"),
-        ("idle_s", -1),
+        ("idle_s", 0),
         ("dead_letter_ratio", 0),
         ("dead_letter_ratio", 1.5),
         ("dead_letter_window", 0),

@@ -308,6 +308,8 @@ class RdProducer:
             {
                 "bootstrap.servers": deployment.settings.broker,
                 "linger.ms": 5,
+                # Else a batch that is sent again, as at a topic's first moment, changes the order.
+                "max.in.flight.requests.per.connection": 1,
                 "acks": "all",
                 "queue.buffering.max.messages": 1_000_000,
             }

@@ -39,6 +39,8 @@ class Service:
         wrong where one in twenty was.
     seed
         Of everything random about it.
+    row_ms
+        Milliseconds between two predictions.
     secret
         Stands in what must not leave the payloads: a text no two predictions share, a segment, a
         field nobody knows.
@@ -48,6 +50,7 @@ class Service:
     rows: int
     changed_from: int
     seed: int = 1
+    row_ms: int = ROW_MS
     secret: str | None = None
 
     def sent(self) -> Iterator[Sent]:
@@ -55,7 +58,7 @@ class Service:
         source = random.Random(self.seed)  # noqa: S311 - data, not a secret
         waiting: list[Sent] = []
         for row in range(self.rows + OUTCOME_LAG):
-            at_ms = START_MS + row * ROW_MS
+            at_ms = START_MS + row * self.row_ms
             if row < self.rows:
                 made, follows = self._row(source, row, at_ms)
                 yield made
@@ -84,7 +87,7 @@ class Service:
             features["note"] = f"{self.secret}-{row}"
             fields |= {"segment": {"customer": self.secret}, "unknown": self.secret}
         made = prediction(prediction_id, self.model_id, **fields)
-        known_ms = at_ms + OUTCOME_LAG * ROW_MS + 1
+        known_ms = at_ms + OUTCOME_LAG * self.row_ms + 1
         follows = outcome(prediction_id, self.model_id, observed_at=known_ms, outcome=truth)
         return (
             Sent("prediction", prediction_id, at_ms, made),
@@ -92,10 +95,10 @@ class Service:
         )
 
 
-def fleet(models: int, *, rows: int, changed_from: int) -> list[Sent]:
+def fleet(models: int, *, rows: int, changed_from: int, row_ms: int = ROW_MS) -> list[Sent]:
     """Return what several services publish at the same time."""
     services = [
-        Service(model_id=f"model-{n}", rows=rows, changed_from=changed_from, seed=n)
+        Service(model_id=f"model-{n}", rows=rows, changed_from=changed_from, seed=n, row_ms=row_ms)
         for n in range(models)
     ]
     streams = zip_longest(*(service.sent() for service in services))

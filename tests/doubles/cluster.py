@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from faust.types import TP
@@ -101,8 +101,3 @@ class Group:
             return False
         self._cluster.commits.update(offsets)
         return True
-
-
-def shared_out(tps: Sequence[TP], members: Sequence[str]) -> dict[TP, str]:
-    """Return an owner for each partition; partition n of every topic has the same one."""
-    return {tp: members[tp.partition % len(members)] for tp in tps} if members else {}

@@ -50,6 +50,7 @@ class ListPartitions(Partitions):
         self.ends: dict[TP, End] = {}
         self.asked: dict[TP, int] = {}
         self.group: dict[TP, int] = {}
+        self.paused: set[TP] = set()
         self.journal = [] if journal is None else journal
 
     async def commit_fact(self, offsets: Mapping[TP, int]) -> bool:
@@ -57,6 +58,12 @@ class ListPartitions(Partitions):
             self.commits.append(dict(offsets))
             self.journal.append("commit")
         return self.accepts
+
+    def pause(self, tps: Iterable[TP]) -> None:
+        self.paused |= set(tps)
+
+    def resume(self, tps: Iterable[TP]) -> None:
+        self.paused -= set(tps)
 
     def known_ends(self) -> dict[TP, End]:
         return self.ends

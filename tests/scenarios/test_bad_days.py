@@ -43,20 +43,20 @@ def spread(values: Iterable[bytes]) -> dict[Source, list[Raw]]:
 def drained(topics: dict[Source, list[Raw]], fetched: int) -> list[Item]:
     """Read a backlog as a consumer does: a long run of one partition, then of the next."""
     order = TimeMerge(idle_s=1.0, max_held=2_000)
-    order.assign(topics, now_s=0.0)
+    order.assign(topics)
     read = dict.fromkeys(topics, 0)
     released: list[Item] = []
-    now_s = 0.0
     while any(read[source] < len(records) for source, records in topics.items()):
         for source, records in topics.items():
             if order.held(source) > fetched:
                 continue
             part = [accept(raw) for raw in records[read[source] : read[source] + fetched]]
             read[source] += len(part)
-            order.add(source, part, has_more=read[source] < len(records), now_s=now_s)
-            released += order.release(now_s, 10_000)
-            now_s += 0.01
-    return released + order.release(now_s + 60.0, 10_000)
+            order.add(source, part, has_more=read[source] < len(records))
+            if read[source] == len(records):
+                order.end(source)
+            released += order.release(0.0, 10_000)
+    return released + order.release(0.0, 10_000)
 
 
 def watched(items: list[Item], events_per_record: int = 300) -> Played:

@@ -5,6 +5,7 @@
     .venv/bin/python -m tests.simulation --each-step 3       a worker ends at each step it takes
     .venv/bin/python -m tests.simulation --point "send of chunks/late"
     .venv/bin/python -m tests.simulation --poison        models are quarantined and released
+    .venv/bin/python -m tests.simulation --feed backlog --seeds 500
 
 Prints a line for each crash point, and the seeds of what went wrong. Exit 0 only when nothing did.
 """
@@ -17,12 +18,13 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from agents.worker.assembly import tune_gc
 from tests.simulation.simulation import (
     POINTS,
     POISON_POINTS,
+    Feed,
     Point,
     Report,
     Schedule,
@@ -36,6 +38,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1_000)
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED")
     parser.add_argument("--point", action="append", help="STEP/STAGE; all unless given")
+    parser.add_argument("--feed", choices=get_args(Feed), help="without crash points; see Schedule")
     parser.add_argument("--each-step", type=int, default=0, metavar="SEEDS")
     parser.add_argument("--poison", action="store_true")
     parser.add_argument("--processes", type=int, default=1)
@@ -48,7 +51,12 @@ def main() -> int:
     ]
     began_s = time.perf_counter()
     with silence(), ProcessPoolExecutor(options.processes, initializer=tune_gc) as processes:
-        if options.each_step:
+        if options.feed:
+            names = [f"{options.feed} of workers at random speeds"]
+            found = processes.map(
+                _run, names, [[Schedule(seed=seed, feed=options.feed) for seed in seeds]]
+            )
+        elif options.each_step:
             names = [f"every step, seed {seed}" for seed in range(options.each_step)]
             found = processes.map(_run, names, map(steps_of, range(options.each_step)))
         else:

@@ -2,15 +2,17 @@
 
 The audit is that of ``./tidegauge verify``. Beyond it, what a cluster does not show: that no
 event of a source stands behind a later one, where the monitor would pass it over; that every input
-is counted once; that everything is committed; and that the stored state is, to the byte, that of a
-replay.
+is counted once; that everything is committed; that the stored state is, to the byte, that of a
+replay; and that a backlog stands in the log as a backtest would put it in order.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 
+import orjson
 from faust.types import TP
 
 from agents.worker.state import StateKeeper
@@ -19,10 +21,15 @@ from schemas.event import EventBatch, EventKind, Source, decode_events
 from schemas.topics import Topics, model_partition
 from streams.audit import InputAudit, output_audits
 from streams.ingest.accept import accept
-from streams.ingest.records import Accepted, Raw
+from streams.ingest.batches import pack
+from streams.ingest.merge import TimeMerge
+from streams.ingest.records import Accepted, Raw, Refused
 from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor, SpecOf
 from tests.doubles.cluster import Cluster, Stored
+
+Heard = tuple[str, int]
+"""Name of a source, and an offset."""
 
 
 class Evidence:
@@ -135,6 +142,59 @@ class Evidence:
                 if commit > end or (topic != self._events and commit < end):
                     self.wrong.append(f"{tp.topic}-{tp.partition}: the commit is {commit} of {end}")
 
+    def check_order(self) -> None:
+        """Compare the order of each model's events with that of a backtest, and the alerts."""
+        expected = self._in_time_order()
+        heard: dict[str, list[Heard]] = {}
+        marks: dict[tuple[str, str], int] = {}
+        for record in self._cluster.of(self._events):
+            batch = decode_events(record.value or b"")
+            columns = zip(batch.source_index, batch.source_offset, batch.payloads, strict=True)
+            for index, offset, payload in columns:
+                model_id, name = orjson.loads(payload)["model_id"], batch.sources[index].name
+                if offset > marks.get((model_id, name), -1):
+                    marks[model_id, name] = offset
+                    heard.setdefault(model_id, []).append((name, offset))
+        for model_id, events in expected.items():
+            if heard.get(model_id) != [(each.source.name, each.offset) for each in events]:
+                self.wrong.append(f"{model_id}: its events are not in the order of a backtest")
+        told = {_id_of(record.value) for record in self._cluster.of(self._topics.name("alerts"))}
+        if not self._alerts_of(expected) <= told:
+            self.wrong.append("alerts of a backtest are missing")
+
+    def _in_time_order(self) -> dict[str, list[Accepted]]:
+        """Return the events of each model as a backtest puts them in order."""
+        merge = TimeMerge(idle_s=1.0)
+        kinds: tuple[EventKind, ...] = ("prediction", "outcome")
+        sources = [
+            Source(kind, tp.topic, tp.partition)
+            for kind in kinds
+            for tp in self._cluster.partitions(f"{kind}s")
+        ]
+        merge.assign(sources)
+        for source in sources:
+            records = self._cluster.read(TP(source.topic, source.partition))
+            items = [accept(Raw(source, r.offset, r.timestamp, r.value)) for r in records]
+            merge.add(source, list(items), has_more=False)
+            merge.end(source)
+        events: dict[str, list[Accepted]] = {}
+        for item in merge.release(0.0, sys.maxsize):
+            event = item.event if isinstance(item, Refused) else item
+            if isinstance(event, Accepted):
+                events.setdefault(event.model_id, []).append(event)
+        return events
+
+    def _alerts_of(self, events: dict[str, list[Accepted]]) -> set[str]:
+        """Return the ids of the alerts that these events raise, without ticks."""
+        together = [event for of_model in events.values() for event in of_model]
+        monitor = Monitor(0, self._topics, self._spec_of)
+        return {
+            _id_of(emission.value)
+            for offset, (_, _, value, _) in enumerate(pack(together, 1))
+            for emission in monitor.apply(offset, value)
+            if emission.role == "alerts"
+        }
+
     async def check_state(self, keeper: StateKeeper) -> AsyncIterator[str]:
         """Yield how the stored state differs from that of the replay."""
         for partition, monitor in self._oracle.items():
@@ -144,6 +204,11 @@ class Evidence:
                 stored, replayed = (each.models.get(model_id) for each in (held.monitor, monitor))
                 if stored is None or replayed is None or stored.snapshot() != replayed.snapshot():
                     yield f"the state of {model_id} is not that of a replay"
+
+
+def _id_of(alert: bytes | None) -> str:
+    alert_id: str = orjson.loads(alert or b"")["alert_id"]
+    return alert_id
 
 
 class _Runs:

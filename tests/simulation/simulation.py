@@ -13,25 +13,27 @@ import random
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 from faust.types import TP
 
 from agents.worker.agent import Agent
+from agents.worker.assignor import share_out
 from agents.worker.clock import CheckedClock
 from agents.worker.ingest import IngestAgent
 from agents.worker.monitor import MonitorAgent
 from agents.worker.state import Commit, Held, Publish, StateKeeper, StateUnusableError
 from schemas.topics import Topics
 from streams.ingest.dead_letter import DeadLetterLimit
-from streams.ingest.merge import TimeMerge
+from streams.ingest.merge import SETTLED, TimeMerge
 from streams.join import waiting_room
-from tests.doubles.cluster import Cluster, Group, shared_out
+from tests.doubles.cluster import Cluster, Group
 from tests.doubles.inputs import START_MS
 from tests.doubles.poison import poisoned
 from tests.doubles.time_warp import run_in_warped_time
 from tests.simulation.evidence import Evidence
-from tests.simulation.traffic import PARTITIONS, SHORTER, poison, spec_of, traffic
+from tests.simulation.traffic import PARTITIONS, SHORTER, Input, poison, spec_of, traffic
 from tests.simulation.worker import SimReader, SimWorker, World
 
 TRAFFICS = 8
@@ -42,6 +44,13 @@ SAVE_EVERY_S = 0.3
 IDLE_S = 0.2
 TICK_EVERY_S = 0.1
 MOST_S = 300.0
+MOST_WORKERS = 3
+LIVE_S = 100.0
+"""Seconds of live traffic at most."""
+BEGIN_S = {"burst": 60.0, "backlog": 10_000.0, "live": -2.0}
+"""The clock of workers and broker at the start, in seconds after the traffic's. That of a backlog
+is beyond the latest timestamp: ingest gives later ones its own instant."""
+Feed = Literal["burst", "backlog", "live"]
 
 Point = tuple[str, str]
 """A step, and the stage of it at which a worker ends."""
@@ -107,6 +116,10 @@ class Schedule:
         Whether a part of the state is lost once, so that it has to be rebuilt.
     is_poisoned
         Whether two models fail at an event, and one of them is released.
+    feed
+        "burst": a minute of traffic comes within a second, in no order; "backlog": all of it was
+        sent before the first worker starts; "live": it comes at the clock's pace. After the last
+        two the log must have the inputs in the order of a backtest.
     """
 
     seed: int
@@ -115,6 +128,7 @@ class Schedule:
     faults: int = 4
     loses_state: bool = False
     is_poisoned: bool = False
+    feed: Feed = "burst"
 
     @property
     def is_short(self) -> bool:
@@ -238,13 +252,28 @@ class Simulation:
     async def _feed(self) -> None:
         variant = self._schedule.seed % TRAFFICS
         inputs = traffic(variant, is_short=self._schedule.is_short)
+        if self._schedule.feed == "live":
+            await self._feed_live(inputs)
+            return
         if self._schedule.is_poisoned:
             inputs = tuple(sorted((*inputs, *poison(variant)), key=lambda each: each.timestamp_ms))
         size = self._chance.choice((15, 60, len(inputs)))
+        if self._schedule.feed == "backlog":
+            size = len(inputs)
         for first in range(0, len(inputs), size):
             for topic, partition, timestamp_ms, value in inputs[first : first + size]:
                 self._cluster.append(TP(topic, partition), b"", value, timestamp_ms)
             await asyncio.sleep(FEED_S * size / len(inputs))
+        self._is_fed = True
+
+    async def _feed_live(self, inputs: Sequence[Input]) -> None:
+        """Append each record soon after its timestamp, as a producer with an exact clock does."""
+        for each in sorted(inputs, key=lambda each: each.timestamp_ms):
+            wait_s = each.timestamp_ms / 1_000 - self._clock()
+            if wait_s > LIVE_S:  # from a producer whose clock is hours ahead
+                continue
+            await asyncio.sleep(wait_s + self._chance.uniform(0.0, SETTLED * IDLE_S / 2))
+            self._cluster.append(TP(each.topic, each.partition), b"", each.value, each.timestamp_ms)
         self._is_fed = True
 
     async def _compact(self) -> None:
@@ -292,7 +321,7 @@ class Simulation:
             case "leave":
                 task = worker.do(worker.stop())
                 await asyncio.wait([task])
-            case "join" if len(self._workers) < 2:
+            case "join" if len(self._workers) < MOST_WORKERS:
                 await self._add_worker()
             case _:
                 pass
@@ -322,7 +351,9 @@ class Simulation:
 
     async def _add_worker(self) -> None:
         self._started += 1
-        world = World(self._cluster, self._group, self._topics, self._fate, self._tempo)
+        world = World(
+            self._cluster, self._group, self._topics, self._fate, self._tempo, self._clock
+        )
         worker = SimWorker(f"worker-{self._started}", world, self._hops)
         self._workers.append(worker)
         await worker.start()
@@ -332,11 +363,12 @@ class Simulation:
             return self._chance.uniform(0.5, 4.5)
         return self._chance.uniform(0.0, self._slowest_s)
 
+    def _clock(self) -> float:
+        now_s = BEGIN_S[self._schedule.feed] + asyncio.get_running_loop().time()
+        return START_MS / 1_000 + now_s
+
     def _hops(self, worker: SimWorker) -> Sequence[Agent]:
         loop = asyncio.get_running_loop()
-
-        def clock() -> float:
-            return START_MS / 1_000 + 60.0 + loop.time()
 
         async def incarnations() -> dict[str, str]:
             return {}
@@ -346,13 +378,13 @@ class Simulation:
             worker.publisher,
             TimeMerge(IDLE_S),
             DeadLetterLimit(None, 1),
-            CheckedClock(clock, loop.time, tolerance_s=30.0),
+            CheckedClock(self._clock, loop.time, tolerance_s=30.0),
             incarnations=incarnations,
             max_payload_bytes=10_000,
             tick_every_s=TICK_EVERY_S,
         )
         keeper = self._keeper(self._topics, worker, self.report)
-        monitor = MonitorAgent(self._topics, worker.publisher, keeper, clock, SAVE_EVERY_S)
+        monitor = MonitorAgent(self._topics, worker.publisher, keeper, self._clock, SAVE_EVERY_S)
         return ingest, monitor
 
     async def _rebalance(self) -> None:
@@ -363,7 +395,7 @@ class Simulation:
             self._bury()
             if not self._workers or (self._started < 2 and self._chance.random() < 0.2):
                 await self._add_worker()
-            owners = shared_out(self._tps, [worker.name for worker in self._workers])
+            owners = self._shared_out()
             self._group.assign(owners)
             generation = self._group.generation
             is_cut_short = not self._fate.is_calm and self._chance.random() < 0.1
@@ -378,6 +410,18 @@ class Simulation:
             )
             if not is_cut_short and all(worker.is_alive for worker in self._workers):
                 return
+
+    def _shared_out(self) -> dict[TP, str]:
+        """Return an owner for each partition, as the group's leader does."""
+        topics = Counter(tp.topic for tp in self._tps)
+        subscriptions = {worker.name: list(topics) for worker in self._workers}
+        shares = share_out(subscriptions, topics, tuple(self._topics.sources().values()))
+        return {
+            TP(topic, partition): member
+            for member, share in shares.items()
+            for topic, partitions in share.items()
+            for partition in partitions
+        }
 
     def _taking_over(
         self, worker: SimWorker, tps: list[TP], generation: int
@@ -430,6 +474,8 @@ class Simulation:
 
     async def _check(self) -> None:
         evidence = Evidence(self._cluster, self._topics, spec_of)
+        if self._schedule.feed != "burst":
+            evidence.check_order()
         self.report.wrong += evidence.wrong
         self.report.emitted += evidence.emitted
         self.report.repeated = evidence.repeated

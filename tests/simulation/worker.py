@@ -35,7 +35,6 @@ from agents.worker.publish import Publisher
 from agents.worker.transport import End, Fetch
 from schemas.topics import Topics
 from tests.doubles.cluster import Cluster, Group
-from tests.doubles.inputs import START_MS
 
 REVOKE_S = 3.0
 SHUTDOWN_S = 8.0
@@ -64,6 +63,8 @@ class World:
         What befalls them.
     tempo
         Gives the seconds that the next answer of the broker takes.
+    clock
+        Seconds since the epoch, of workers and the broker.
     """
 
     cluster: Cluster
@@ -71,6 +72,7 @@ class World:
     topics: Topics
     fates: Fates
     tempo: Callable[[], float]
+    clock: Callable[[], float]
 
 
 class Packet:
@@ -101,6 +103,7 @@ class SimWorker:
         self.topics = world.topics
         self.fates = world.fates
         self.tempo = world.tempo
+        self.clock = world.clock
         self.generation = 0
         self.assigned: set[TP] = set()
         self.is_alive = True
@@ -277,11 +280,10 @@ class SimWorker:
         return Fetch(*tp, found, start, end, self.cluster.end(tp))
 
     def has_read_all(self) -> bool:
-        """Tell whether everything there is has been applied."""
+        """Tell whether everything there is has been applied; who stands by has nothing to apply."""
         applied = {tp: offset for agent in self.agents for tp, offset in agent.applied().items()}
-        return bool(self._next) and all(
-            applied.get(tp) == self.cluster.end(tp) for tp in self._next
-        )
+        has_begun = self._next.keys() == self.assigned
+        return has_begun and all(applied.get(tp) == self.cluster.end(tp) for tp in self._next)
 
 
 class SimPartitions(Partitions):
@@ -319,8 +321,7 @@ class SimPartitions(Partitions):
 
     def known_ends(self) -> dict[TP, End]:
         worker = self._worker
-        seen_at_s = START_MS / 1_000 + asyncio.get_running_loop().time()
-        return {tp: End(worker.cluster.end(tp), seen_at_s) for tp in worker.assigned}
+        return {tp: End(worker.cluster.end(tp), worker.clock()) for tp in worker.assigned}
 
     can_ask_ends: bool = True
 

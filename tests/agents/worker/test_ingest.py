@@ -65,7 +65,11 @@ class Desk:
 
     def take(self, fetch: Fetch) -> None:
         with silence():
-            asyncio.run(self.agent.on_fetch(fetch))
+            asyncio.run(self._take(fetch))
+
+    async def _take(self, fetch: Fetch) -> None:
+        await self.agent.on_fetch(fetch)
+        await self.agent.flush()
 
     def events(self) -> list[tuple[str, int, int]]:
         """Return (source, offset, instant) of all that was published, in the order of the log."""
@@ -97,30 +101,54 @@ def test_every_event_is_published_once_in_its_order() -> None:
 
 def test_an_event_waits_for_a_partition_that_may_have_older_ones() -> None:
     desk = Desk((PREDICTIONS, OUTCOMES))
-    desk.take(fetch_of(PREDICTIONS, values(1), at_ms=START_MS + 5))
+    desk.take(fetch_of(PREDICTIONS, values(1), at_ms=START_MS + 5, end=2))
     assert desk.events() == []
 
-    desk.take(fetch_of(OUTCOMES, [outcome()], at_ms=START_MS))
-    desk.clock.now_s += 2 * IDLE_S
-    desk.take(fetch_of(OUTCOMES, [outcome("p2")], start=1, at_ms=START_MS + 9))
+    desk.clock.now_s += 20 * IDLE_S  # however long the answer takes
+    desk.take(fetch_of(OUTCOMES, [outcome(), outcome("p2")], at_ms=START_MS, end=9))
 
     assert [(source, offset) for source, offset, _ in desk.events()] == [
         ("outcomes/0", 0),
-        ("predictions/0", 0),
         ("outcomes/0", 1),
     ]
 
 
-def test_the_wait_for_a_backlog_begins_when_fetching_begins() -> None:
+def test_the_worker_that_takes_over_continues_the_order_at_the_commit() -> None:
+    first = Desk((PREDICTIONS, OUTCOMES))
+    first.take(fetch_of(PREDICTIONS, values(2), at_ms=START_MS, end=4))
+    first.take(fetch_of(OUTCOMES, [outcome("p0")], at_ms=START_MS + 1, end=2))
+    asyncio.run(first.agent.on_shutdown())
+    starts = first.partitions.committed()
+
+    second = Desk((PREDICTIONS, OUTCOMES))
+    second.assign({PREDICTIONS: starts.get(PREDICTIONS, 0), OUTCOMES: starts.get(OUTCOMES, 0)})
+    start = starts.get(PREDICTIONS, 0)
+    rest = fetch_of(PREDICTIONS, values(4 - start, start), start=start, at_ms=START_MS + start)
+    second.partitions.ends = {PREDICTIONS: End(4, second.clock.now_s)}
+    second.take(rest)
+    second.partitions.ends |= {OUTCOMES: End(2, second.clock.now_s)}
+    start = starts.get(OUTCOMES, 0)
+    truths = [outcome("p0"), outcome("p1")][start:]
+    second.take(fetch_of(OUTCOMES, truths, start=start, at_ms=START_MS + 1 + start))
+
+    log = list(dict.fromkeys(first.events() + second.events()))
+    assert sorted(log, key=lambda each: (each[2], each[0] != "predictions/0")) == log
+    assert len(log) == 6
+
+
+@pytest.mark.parametrize("bound", ["HELD_AT_MOST", "HELD_BYTES_AT_MOST"])
+def test_a_partition_far_ahead_is_fetched_no_further_until_the_others_have_caught_up(
+    monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(f"agents.worker.ingest.{bound}", 8)
     desk = Desk((PREDICTIONS, OUTCOMES))
-    desk.clock.now_s += 60  # the monitor restores its state
-    desk.take(fetch_of(PREDICTIONS, values(1), at_ms=START_MS + 5))
-    desk.take(fetch_of(OUTCOMES, [outcome()], at_ms=START_MS))
+    desk.take(fetch_of(PREDICTIONS, values(9), at_ms=START_MS, end=20))
+    before = set(desk.partitions.paused)
+    desk.take(fetch_of(OUTCOMES, [outcome("p0")], at_ms=START_MS + 9, end=2))
 
-    desk.clock.now_s += 2 * IDLE_S
-    desk.take(fetch_of(OUTCOMES, [outcome("p2")], start=1, at_ms=START_MS + 9))
-
-    assert [source for source, _, _ in desk.events()][:2] == ["outcomes/0", "predictions/0"]
+    assert before == {PREDICTIONS}
+    assert PREDICTIONS not in desk.partitions.paused
+    assert desk.offsets() == list(range(9))
 
 
 def test_a_partition_at_its_end_is_not_waited_for_one_that_has_more_is() -> None:

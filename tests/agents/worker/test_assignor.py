@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.worker.assignor import Shares, share_out
+
+INPUTS = ("predictions", "outcomes")
+BOTH = (*INPUTS, "events")
+PARTITIONS = {"predictions": 4, "outcomes": 3, "events": 4}
+
+
+def shares_of(*subscriptions: tuple[str, ...]) -> Shares:
+    members = {f"member-{n}": topics for n, topics in enumerate(subscriptions)}
+    return share_out(members, PARTITIONS, INPUTS)
+
+
+def readers(shares: Shares) -> list[str]:
+    return [member for member, share in shares.items() if set(share) & set(INPUTS)]
+
+
+@pytest.mark.parametrize("workers", range(1, 7))
+def test_one_member_has_all_inputs_and_each_partition_one_member(workers: int) -> None:
+    shares = shares_of(*[BOTH] * workers)
+
+    assert readers(shares) == ["member-0"]
+    assert {topic: len(shares["member-0"][topic]) for topic in INPUTS} == {
+        "predictions": 4,
+        "outcomes": 3,
+    }
+    assert sorted(n for share in shares.values() for n in share.get("events", [])) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("workers", "counts"), [(1, [4]), (2, [2, 2]), (3, [1, 2, 1]), (5, [0, 1, 1, 1, 1])]
+)
+def test_the_member_with_the_inputs_has_no_more_of_the_log_than_others(
+    workers: int, counts: list[int]
+) -> None:
+    shares = shares_of(*[BOTH] * workers)
+
+    assert [len(share.get("events", [])) for share in shares.values()] == counts
+
+
+def test_a_member_that_reads_inputs_only_has_them() -> None:
+    shares = shares_of(BOTH, ("events",), INPUTS)
+
+    assert readers(shares) == ["member-2"]
+    assert "events" not in shares["member-2"]
+
+
+def test_where_nobody_reads_the_log_nobody_has_it() -> None:
+    assert shares_of(INPUTS, INPUTS)["member-1"] == {}
+
+
+def test_a_topic_that_does_not_exist_yet_is_left_out() -> None:
+    shares = share_out({"a": BOTH}, {"events": 2}, INPUTS)
+
+    assert shares == {"a": {"events": [0, 1]}}
+
+
+@given(st.lists(st.sampled_from([BOTH, INPUTS, ("events",)]), min_size=1, max_size=8))
+def test_no_partition_has_two_members(subscriptions: list[tuple[str, ...]]) -> None:
+    shares = shares_of(*subscriptions)
+
+    owners = Counter(
+        (topic, n) for share in shares.values() for topic, numbers in share.items() for n in numbers
+    )
+    read = {topic for topics in subscriptions for topic in topics}
+    assert max(owners.values()) == 1
+    assert len(owners) == sum(PARTITIONS[topic] for topic in read)
