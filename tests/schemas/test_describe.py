@@ -116,7 +116,7 @@ def test_what_is_refused_is_refused_by_the_schema_too() -> None:
 
 
 def test_what_a_whole_story_publishes_is_as_the_schemas_say() -> None:
-    played = watch(story())
+    played = watch(story(rows=800, onset=450))
 
     for name, events in (
         ("alert", played.of("alerts")),

@@ -450,7 +450,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps, st.sampled_from([100, 300, 10_000]))
 def test_a_waiting_room_that_restarts_seals_the_same_chunks(
     moves: list[tuple[str, int]], capacity: int

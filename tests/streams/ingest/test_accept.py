@@ -3,7 +3,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -194,7 +194,6 @@ def test_a_dead_letter_of_any_bytes_is_json() -> None:
 
 
 @given(st.binary(max_size=200) | strategies.spoilt())
-@settings(max_examples=200)
 def test_any_bytes_are_either_an_event_or_one_dead_letter(value: bytes) -> None:
     result = accept(raw(value, offset=3))
 

@@ -3,7 +3,7 @@ import tracemalloc
 from collections import OrderedDict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import codec
@@ -123,19 +123,19 @@ def test_a_key_that_was_taken_may_come_again() -> None:
 # Rule 4
 
 
-@pytest.mark.parametrize("stays", [100, 50_000], ids=["one in a hundred stays", "one stays"])
+@pytest.mark.parametrize("stays", [100, 20_000], ids=["one in a hundred stays", "one stays"])
 def test_memory_follows_what_waits_and_not_what_has_passed(stays: int) -> None:
     tracemalloc.start()
     room = WaitingRoom[int](100_000, nothing)
 
-    for i in range(50_000):
+    for i in range(20_000):
         room.put(str(i), i, 0)
         if i % stays:
             room.pop(str(i))
     used_bytes, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert len(room) == 50_000 // stays
+    assert len(room) == 20_000 // stays
     assert used_bytes < 20_000 + 1_000 * len(room)
 
 
@@ -148,7 +148,6 @@ def test_memory_follows_what_waits_and_not_what_has_passed(stays: int) -> None:
         st.tuples(st.sampled_from(["put", "take", "expire"]), st.integers(0, 9)), max_size=400
     ),
 )
-@settings(max_examples=200)
 def test_the_room_behaves_like_an_ordered_dictionary(
     capacity: int, steps: list[tuple[str, int]]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -420,18 +421,23 @@ def with_unusable(*given: str, after: Values) -> list[Accepted]:
     return [*begin[:at], *broken, *rest]
 
 
+NINE_MORE: Values = [prediction(f"q{row}", features={"a": 3.0}) for row in range(9)]
+
+
+@cache
+def without_spec() -> Played:
+    return play(log_of(taken_in([*STORY, *NINE_MORE])))
+
+
 @pytest.mark.parametrize("given", UNUSABLE)
 def test_a_spec_that_cannot_be_used_leaves_the_one_before_it_in_force(given: str) -> None:
-    more: Values = [prediction(f"q{row}", features={"a": 3.0}) for row in range(9)]
-
-    played = play(log_of(with_unusable(given, after=more)))
+    played = play(log_of(with_unusable(given, after=NINE_MORE)))
 
     model = played.monitor.models["m"]
     assert (model.in_force.spec, model.in_force.version) == (ModelSpec(), 0)
     assert model.counts.refused_specs == 1
     assert model.counts.predictions == UNCHANGED.monitor.models["m"].counts.predictions + 9
-    without = play(log_of(taken_in([*STORY, *more])))
-    assert [each for each in alerts(played) if each[0] != "specs"] == alerts(without)
+    assert [each for each in alerts(played) if each[0] != "specs"] == alerts(without_spec())
     [alert] = [each for each in played.of("alerts") if each["series"] == "specs"]
     assert (alert["kind"], alert["aspect"], alert["status"]) == ("service", "unusable", "firing")
     assert model.taken == len(STORY) + 1 + 9
