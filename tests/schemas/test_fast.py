@@ -7,7 +7,7 @@ from itertools import product
 
 import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -157,6 +157,7 @@ def test_any_field_with_any_token_is_read_alike(kind: str) -> None:
     st.lists(st.tuples(st.sampled_from(FIELDS), st.sampled_from(TOKENS)), min_size=2, max_size=3),
 )
 @example("prediction", [("prediction", "1"), ("prediction", "2")])
+@settings(max_examples=200)
 def test_any_fields_together_are_read_alike(kind: str, fields: list[tuple[str, str]]) -> None:
     agree_with(kind, fields)
 

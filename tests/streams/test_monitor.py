@@ -14,6 +14,7 @@ from streams.alert.record import fingerprint_of
 from streams.emission import Emission
 from streams.ingest.accept import accept
 from streams.ingest.records import Accepted, Refused
+from streams.model import pending
 from streams.model.model import Restored
 from streams.monitor import LogGapError, Monitor
 from streams.series.offline import profile
@@ -238,10 +239,13 @@ def test_when_the_series_read_what_was_gathered_changes_nothing(
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_whatever_befalls_a_model_how_much_is_read_at_once_changes_nothing(seed: int) -> None:
+def test_whatever_befalls_a_model_how_much_is_read_at_once_changes_nothing(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = log_of(taken_in(troubled(seed)), 100)
     expected = play(log)
 
+    monkeypatch.setattr(pending, "MAX_PENDING_ROWS", 10_000)
     at_once = play_gathering(log, len(log))
 
     assert sorted(at_once.emissions) == sorted(expected.emissions)

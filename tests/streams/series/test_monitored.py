@@ -11,6 +11,7 @@ import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec, OutcomeRules
 from streams.ingest.records import Accepted
+from streams.model import pending
 from tests.doubles.core import (
     Json,
     Played,
@@ -174,7 +175,8 @@ def test_a_restart_after_every_record_changes_nothing() -> None:
     assert snapshots(again.monitor) == snapshots(told_at_once().monitor)
 
 
-def test_how_much_is_read_at_once_changes_nothing() -> None:
+def test_how_much_is_read_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "MAX_PENDING_ROWS", 2 * ROWS)
     again = play_gathering(log(), 1_000, spec_of)
 
     assert sorted(again.emissions) == sorted(told_at_once().emissions)
