@@ -8,8 +8,9 @@ Rule 4. A condition is returned when it begins, when it ends, and once an hour w
 Rule 5. Conditions that rest on chance have a twentieth of the model's alert budget, in equal parts,
         beside that of the series. A version is a fact, and a day at twice the highest of a week is
         no chance: they need no budget.
-Rule 6. Outcomes can be silent only while predictions arrive. After a silence of predictions they
-        are waited for from the instant at which the first outcome may be known.
+Rule 6. Outcomes can be silent only while predictions arrive. After a silence of predictions, and
+        after a pause of theirs that is normal but long for outcomes, they are waited for from the
+        instant at which the first outcome may be known.
 Rule 7. Only a tick reports that predictions are silent: the end of a recording is no outage. A tick
         does not report the same silence twice; its renewal follows Rule 4.
 Rule 8. Events that expire are counted only once the model is older than the time they wait.
@@ -39,6 +40,9 @@ FEWEST_ROWS = 200
 """Rows of a day, at least: a share of 1 % has 2 hits among them. A shorter day continues."""
 AHEAD_MS = 60_000
 """Milliseconds that an instant may lie ahead of log time: more is no jitter, but a wrong clock."""
+PAUSE_PARTS = 2
+"""A pause of predictions is long where it takes half of the silence that outcomes are allowed: the
+other half may have passed when it began. By judgement."""
 NEVER_ROW = 1 << 62
 """A row that no model reaches."""
 OF_PREDICTIONS: tuple[ConditionKind, ...] = ("fallback", "error", "prediction_clock")
@@ -148,7 +152,10 @@ class TrafficMonitor(Machine):
         at_ms, now_ms
             Its own instant, and log time.
         """
+        pause_ms = now_ms - self._predictions.last_ms
         ends = self._predictions.on_event(now_ms, row - 1)
+        if pause_ms > SHORTEST_MS:
+            self._excuse_outcomes(pause_ms, now_ms)
         if (
             (status is None or status == "ok")
             and version == self._versions.latest
@@ -177,6 +184,12 @@ class TrafficMonitor(Machine):
         It is counted as a prediction when it goes on; ``rows`` have so far.
         """
         return (self._end_silence(now_ms),) if self._predictions.on_event(now_ms, rows) else ()
+
+    def _excuse_outcomes(self, pause_ms: int, now_ms: int) -> None:
+        """Wait for outcomes from here on, after a pause of predictions that is long for them."""
+        if PAUSE_PARTS * pause_ms > self._outcomes.allowed_ms(now_ms // HOUR_MS):
+            self._outcomes.excuse(now_ms + round(1_000 * self.late.value_s))
+            self.due_ms = 0
 
     def _end_silence(self, now_ms: int) -> ConditionState:
         self._outcomes.excuse(now_ms + round(1_000 * self.late.value_s))  # Rule 6
@@ -463,7 +476,7 @@ class TrafficMonitor(Machine):
         hour, outcomes = now_ms // HOUR_MS, self._outcomes
         elapsed_ms, normal_ms = now_ms - pattern.last_ms, pattern.normal_ms(hour)
         also = "; no outcomes arrive either" if outcomes.last_ms else ""
-        is_recent = now_ms - outcomes.last_ms <= outcomes.allowed_ms(hour)
+        is_recent = now_ms - outcomes.last_ms <= max(outcomes.normal_ms(hour), SHORTEST_MS)
         if is_recent and outcomes.last_ms > self._predictions.last_ms + SHORTEST_MS:
             also = "; outcomes still arrive"
         figures = Figures(elapsed_ms / 1_000, normal_ms / 1_000, elapsed_ms / max(normal_ms, 1))

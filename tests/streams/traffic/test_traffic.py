@@ -390,6 +390,29 @@ def test_after_a_silence_outcomes_are_waited_for_from_when_the_first_may_be_know
     assert model.turns()[len(soon) :] == [("outcomes/silence", True)]
 
 
+def test_a_pause_that_predictions_have_learnt_excuses_outcomes() -> None:
+    """A prediction in half an hour, its outcome a day later; four days without any, then 20 h."""
+    half_hour_ms = 30 * MINUTE_MS
+    rows = [*range(10 * 48), *range(14 * 48, 24 * 48), *range(24 * 48 + 40, 30 * 48)]
+    at_ms = [TUESDAY_MS + row * half_hour_ms for row in rows]
+    events = [
+        *(Event(each) for each in at_ms),
+        *(Event(each + 24 * HOUR_MS, delay_ms=24 * HOUR_MS) for each in at_ms),
+    ]
+    model = Model()
+    for event in sorted(events, key=lambda event: event.now_ms):
+        if event.delay_ms is None:
+            model.tick(event.now_ms)
+        model.take([event])
+    model.take(predictions(8 * 1_440, at_ms[-1] + half_hour_ms))
+
+    turns = model.turns()
+    first = turns.index(("outcomes/silence", True))
+    assert turns[:first] == [("predictions/silence", True), ("predictions/silence", False)]
+    [began] = [told for told in model.told if told.fact == "outcomes/silence"][:1]
+    assert began.now_ms > at_ms[-1] + 24 * HOUR_MS, "only those that never come are missed"
+
+
 # What a person says, and restarts
 
 
