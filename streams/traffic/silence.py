@@ -60,6 +60,8 @@ class ArrivalPattern(Machine):
         Instant of the latest event; 0 before the first.
     is_silent
         Whether the present silence has been reported.
+    excused_ms
+        Instant up to which a silence has another cause, or is accepted.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class ArrivalPattern(Machine):
     nats: float = NATS
     last_ms: int = 0
     is_silent: bool = False
+    excused_ms: int = 0
     _first_ms: int = 0
     _hour: int = 0
     _hour_end_ms: int = 0
@@ -96,11 +99,12 @@ class ArrivalPattern(Machine):
         """Return the instant at which the silence since the latest event becomes too long."""
         if self._events < FIRST_EVENTS or self.last_ms - self._first_ms < FIRST_SPAN_MS:
             return NEVER_MS
-        first = self.last_ms // HOUR_MS
+        since_ms = max(self.last_ms, self.excused_ms)
+        first = since_ms // HOUR_MS
         if self._is_sparse:
-            return self.last_ms + self.allowed_ms(first)
+            return since_ms + self.allowed_ms(first)
         for hour in range(first, first + 2 * WEEK_HOURS):
-            at_ms = max(hour * HOUR_MS, self.last_ms + self.allowed_ms(hour))
+            at_ms = max(hour * HOUR_MS, since_ms + self.allowed_ms(hour))
             if at_ms < (hour + 1) * HOUR_MS:
                 return at_ms
         return (first + 2 * WEEK_HOURS) * HOUR_MS
@@ -140,8 +144,7 @@ class ArrivalPattern(Machine):
 
     def excuse(self, now_ms: int) -> None:
         """Count the silence from now on: the time before has another cause, or is accepted."""
-        if self.last_ms:
-            self.last_ms = max(self.last_ms, now_ms)
+        self.excused_ms = max(self.excused_ms, now_ms)
         self.is_silent = False
 
     def _on_gap(self, now_ms: int, events_before: int) -> bool:
@@ -151,12 +154,13 @@ class ArrivalPattern(Machine):
         if not self.last_ms:
             self._first_ms, self._hour = now_ms, hour
         if self.last_ms and not was_silent and hour == self._hour:
-            silence_ms = now_ms - self.last_ms
+            silence_ms = now_ms - max(self.last_ms, self.excused_ms)
             self._longest_ms = max(self._longest_ms, silence_ms)
             self._learn(hour, silence_ms)
             return False
         hours = range(max(self._hour, hour - WEEK_HOURS), hour + 1)
-        silences = [min((each + 1) * HOUR_MS, now_ms) - self.last_ms for each in hours]
+        since_ms = max(self.last_ms, self.excused_ms)
+        silences = [min((each + 1) * HOUR_MS, now_ms) - since_ms for each in hours]
         if was_silent:  # Rule 5
             pairs = zip(hours, silences, strict=True)
             silences = [min(silence, self.allowed_ms(each)) for each, silence in pairs]
