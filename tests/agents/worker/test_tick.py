@@ -312,15 +312,16 @@ def test_a_wrong_clock_raises_an_alert_that_a_worker_with_a_right_one_resolves()
     other = Desk()
     other.turn(TICK_EVERY_S)
 
-    assert alerts(desk, other) == [("firing", "all workers"), ("resolved", "all workers")]
+    found, _ = replayed(desk, other)
+    assert found == [("firing", "all workers"), ("resolved", "all workers")]
 
 
 def test_a_worker_whose_clock_is_right_from_the_start_leaves_no_trace() -> None:
-    assert alerts(Desk().turn().turn(TICK_EVERY_S)) == []
+    assert replayed(Desk().turn().turn(TICK_EVERY_S)) == ([], [])
 
 
-def alerts(*desks: Desk) -> list[tuple[str, str]]:
-    """Return the alerts of the logs of some workers, one after the other."""
+def replayed(*desks: Desk) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the alerts and the models of the logs of some workers, one after the other."""
     topics = Topics(partitions=1)
     monitor, offset, found = Monitor(0, topics), 0, []
     for desk in desks:
@@ -328,4 +329,4 @@ def alerts(*desks: Desk) -> list[tuple[str, str]]:
             emissions = monitor.apply(offset, each.value)
             offset += 1
             found += [orjson.loads(one.value) for one in emissions if one.role == "alerts"]
-    return [(each["status"], each["model_id"]) for each in found]
+    return [(each["status"], each["model_id"]) for each in found], list(monitor.models)
