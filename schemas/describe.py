@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel
 
 from schemas.alert import Acknowledgement, Alert, CategoryShare, Evidence, Moved
+from schemas.cloudevents import schema_uri
 from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.feedback import Feedback, LabelledRange
@@ -75,9 +76,10 @@ def json_schemas() -> dict[str, str]:
     """Return the JSON Schema of every event as text, by file name."""
     written = {name: input_schema(model) for name, model in INPUTS.items()}
     written |= {name: output_schema(model) for name, model in OUTPUTS.items()}
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return {
         f"{name}.json": orjson.dumps(
-            {"$schema": _DRAFT} | schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+            {"$schema": _DRAFT, "$id": schema_uri(name)} | schema, option=options
         ).decode()
         for name, schema in written.items()
     }

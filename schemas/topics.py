@@ -72,6 +72,8 @@ class Topic:
         Whether partition n holds the records of the models of partition n of ``events``.
     id_field
         Field of its records that names a record: two with the same id are copies of each other.
+    event
+        Name of the events that it holds for others to read; None where they are only ours.
     is_logged
         Whether the worker writes a log line for each record that it publishes to it.
     is_text
@@ -92,8 +94,14 @@ class Topic:
     is_output: bool = False
     is_routed: bool = False
     id_field: str | None = None
+    event: str | None = None
     is_logged: bool = False
     is_text: bool = True
+
+    @property
+    def event_type(self) -> str:
+        """Type and version of its events, as they stand in ``type``."""
+        return f"tidegauge.{self.event}.v1"
 
     @property
     def is_input(self) -> bool:
@@ -181,12 +189,14 @@ class Topics:
                 is_routed=True,
                 id_field="alert_id",
                 is_logged=True,
+                event="alert",
             ),
             self._compacted(
                 "status",
                 key="fingerprint",
                 purpose="the latest transition of each open alert",
                 is_output=True,
+                event="status",
             ),
             self._owned(
                 "feedback",
@@ -196,6 +206,7 @@ class Topics:
                 is_routed=True,
                 id_field="feedback_id",
                 is_logged=True,
+                event="feedback",
             ),
             self._owned(
                 "labelled",
@@ -204,6 +215,7 @@ class Topics:
                 is_output=True,
                 is_routed=True,
                 id_field="labelled_id",
+                event="labelled",
             ),
             self._compacted(
                 "metrics",
@@ -211,6 +223,7 @@ class Topics:
                 purpose="figures of a model by the hour and day of its predictions, restated",
                 is_output=True,
                 kept_days=400,
+                event="metric",
             ),
             self._owned(
                 "dead_letters",
@@ -218,6 +231,7 @@ class Topics:
                 purpose="refused inputs, each with the reason",
                 key="source topic",
                 id_field="dead_letter_id",
+                event="dead_letter",
             ),
             self._compacted(
                 "state",

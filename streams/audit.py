@@ -2,7 +2,7 @@
 
 Rule 1. Each record that the log calls for, up to the commit, is published.
 Rule 2. The log calls for each published record.
-Rule 3. Records published under one id are the same, to the byte.
+Rule 3. Records published under one id are the same, to the byte, with their headers.
         In a compacted topic, the last record of a key is the one that the log calls for last.
 Rule 4. Every input up to its commit is in the log or among the dead letters.
 Rule 5. The replay takes in each event of the log once, however often it is there. An event that
@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 
 import orjson
 
+from schemas.cloudevents import NO_HEADERS, Headers
 from schemas.topics import TopicRole, Topics
 
 _DIGEST_BYTES = 12
@@ -76,10 +77,10 @@ class Audit:
         self._called_for: set[str] = set()
         self.findings = Findings()
 
-    def on_published(self, _key: str, value: bytes | None) -> bool:
+    def on_published(self, _key: str, value: bytes | None, headers: Headers = NO_HEADERS) -> bool:
         """Take a record of the topic; tell whether it has the form of ours."""
         value = value or b""
-        name, digest = self._name(value), _digest(value)
+        name, digest = self._name(value), _digest(value, headers)
         if name is None:
             self.findings.foreign += 1
             return False
@@ -89,7 +90,9 @@ class Audit:
             self.findings.differing += known != digest
         return True
 
-    def on_called_for(self, _key: str, value: bytes, *, is_due: bool) -> None:
+    def on_called_for(
+        self, _key: str, value: bytes, headers: Headers = NO_HEADERS, *, is_due: bool
+    ) -> None:
         """Take a record that the replay emits; ``is_due``: the commit covers it."""
         name = self._name(value) or ""
         if name in self._called_for:
@@ -101,7 +104,7 @@ class Audit:
         if known is None:
             self.findings.missing += is_due
             self.findings.pending += not is_due
-        elif known != _digest(value):
+        elif known != _digest(value, headers):
             self.findings.differing += 1
 
     def close(self) -> Findings:
@@ -131,17 +134,19 @@ class CompactedAudit:
         self._later: dict[str, set[bytes]] = {}
         self.findings = Findings()
 
-    def on_published(self, key: str, value: bytes | None) -> bool:
+    def on_published(self, key: str, value: bytes | None, headers: Headers = NO_HEADERS) -> bool:
         """Take a record of the topic; an empty value, or none, deletes. Any record may be ours."""
-        self._published[key] = _digest(value or b"")
+        self._published[key] = _digest(value or b"", headers)
         return True
 
-    def on_called_for(self, key: str, value: bytes, *, is_due: bool) -> None:
+    def on_called_for(
+        self, key: str, value: bytes, headers: Headers = NO_HEADERS, *, is_due: bool
+    ) -> None:
         """Take a record that the replay emits; ``is_due``: the commit covers it."""
         if is_due:
-            self._due[key] = _digest(value)
+            self._due[key] = _digest(value, headers)
         else:
-            self._later.setdefault(key, set()).add(_digest(value))
+            self._later.setdefault(key, set()).add(_digest(value, headers))
 
     def close(self) -> Findings:
         """Return the findings, once both sides have been taken in full."""
@@ -223,5 +228,8 @@ class InputAudit:
         self.lost += position not in self._taken.get(source, ())
 
 
-def _digest(value: bytes) -> bytes:
-    return hashlib.blake2b(value, digest_size=_DIGEST_BYTES).digest()
+def _digest(value: bytes, headers: Headers = NO_HEADERS) -> bytes:
+    digest = hashlib.blake2b(value, digest_size=_DIGEST_BYTES)
+    for name, given in headers:
+        digest.update(b"\0%b=%b" % (name.encode(), given or b""))
+    return digest.digest()

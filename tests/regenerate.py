@@ -7,10 +7,12 @@ tests/golden/test_golden.py. A changed golden file is a changed wire: say so in 
 give the type a new version if a consumer of the old one would misread it.
 """
 
+import tomllib
 from pathlib import Path
 
 import orjson
 
+from schemas.asyncapi import asyncapi_document
 from schemas.describe import fill, json_schemas, tables
 from tests.golden import story
 from tests.golden.examples import BAD, OUTCOME, PREDICTION, golden
@@ -24,8 +26,14 @@ def kept_files() -> dict[Path, bytes]:
     wire = ROOT / "docs" / "wire.md"
     files = {wire: fill(wire.read_text("utf-8"), tables() | _examples()).encode()}
     files |= {ROOT / "docs" / "schemas" / name: t.encode() for name, t in json_schemas().items()}
+    files[ROOT / "docs" / "asyncapi.json"] = asyncapi_document(_version()).encode()
     files |= {ROOT / "tests" / "golden" / name: value for name, value in golden().items()}
     return files
+
+
+def _version() -> str:
+    version: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    return version
 
 
 def _examples() -> dict[str, str]:

@@ -20,6 +20,7 @@ from agents.kafka.admin import ask, input_incarnations, partition_counts
 from agents.kafka.read import LogReader
 from agents.settings import Settings, mapped_topics_of
 from agents.worker.assembly import limits_of
+from schemas.cloudevents import EventHeaders
 from schemas.dead_letter import DeadLetter
 from schemas.event import Source, decode_events, position
 from schemas.topics import TopicRole
@@ -69,6 +70,9 @@ class _Verifier:
         self._console = console
         self._partitions: dict[str, int] = {}
         self._mapped = mapped_topics_of(settings)
+        self._headers = {
+            topic.role: EventHeaders.of_topic(topic) for topic in self._topics.outputs()
+        }
         self._foreign = 0
 
     async def audit(self) -> tuple[dict[TopicRole, Findings], InputAudit]:
@@ -80,7 +84,7 @@ class _Verifier:
         for role, audit in audits.items():
             async for record in self._records(role):
                 key = (record.key or b"").decode(errors="replace")
-                if not audit.on_published(key, record.value):
+                if not audit.on_published(key, record.value, record.headers):
                     self._note_foreign(record)
         await self._take_dead_letters(inputs)
         await self._replay(audits, inputs, commits)
@@ -133,7 +137,10 @@ class _Verifier:
             applied = [monitor.apply(*each) for each in filled([record], start)]
             for emission in chain.from_iterable(applied):
                 key = emission.key or emission.model_id
-                audits[emission.role].on_called_for(key, emission.value, is_due=is_due)
+                made = self._headers[emission.role].of(
+                    emission.value, emission.model_id.encode(), emission.now_ms
+                )
+                audits[emission.role].on_called_for(key, emission.value, made, is_due=is_due)
             if monitor.foreign:
                 monitor.foreign = []
                 self._note_foreign(record)

@@ -34,6 +34,7 @@ from agents.worker.publish import Outgoing
 from agents.worker.state import Sender
 from agents.worker.tick import TICK_EVERY_S, Ticker
 from agents.worker.transport import Fetch
+from schemas.cloudevents import EventHeaders
 from schemas.dead_letter import DeadLetter
 from schemas.event import EventKind, Source
 from schemas.topics import Topics
@@ -129,6 +130,8 @@ class IngestAgent(Agent):
         self._incarnations = incarnations
         self._max_payload_bytes = max_payload_bytes
         self._check_profile = check_profile
+        (letters,) = (topic for topic in topics.table() if topic.role == "dead_letters")
+        self._letter_headers = EventHeaders.of_topic(letters)
         self._intake = intake or Intake()
         self._kind_of: dict[str, EventKind] = {
             topic: kind for kind, topic in topics.sources().items()
@@ -362,13 +365,11 @@ class IngestAgent(Agent):
     def _dead_letter(self, refused: Refused) -> Outgoing:
         letter = refused.letter
         self._log_refusal(letter)
-        return Outgoing(
-            self._topics.name("dead_letters"),
-            None,
-            letter.topic.encode(),
-            letter.model_dump_json().encode(),
-            refused.logged_at,
-        )
+        topic, value = letter.topic.encode(), letter.model_dump_json().encode()
+        # Without an instant: a record that is read again may have another one in the log.
+        headers = self._letter_headers.of(value, topic, None)
+        name = self._topics.name("dead_letters")
+        return Outgoing(name, None, topic, value, refused.logged_at, headers)
 
     def _log_refusal(self, letter: DeadLetter) -> None:
         suppressed = self._refusals.admit(letter.reason, self._clock())

@@ -35,6 +35,7 @@ from agents.worker.clock import Clock
 from agents.worker.publish import Outgoing
 from agents.worker.state import Held, Sender, StateKeeper
 from agents.worker.transport import Fetch
+from schemas.cloudevents import EventHeaders
 from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.outcome_join import JoinCounts
@@ -99,6 +100,7 @@ class MonitorAgent(Agent):
         save_every_s: float,
     ) -> None:
         self._names = {topic.role: topic.name for topic in topics.outputs()}
+        self._headers = {topic.role: EventHeaders.of_topic(topic) for topic in topics.outputs()}
         self._logged = {topic.role for topic in topics.outputs() if topic.is_logged}
         outputs = (*self._names.values(), topics.name("state"))
         super().__init__("monitor", (topics.name("events"),), outputs)
@@ -340,19 +342,16 @@ class MonitorAgent(Agent):
         return self._applied
 
     def _outgoing(self, emissions: Iterable[Emission], partition: int) -> list[Outgoing]:
-        names = self._names
-        return [
-            _new_outgoing(
-                (
-                    names[each.role],
-                    partition,
-                    (each.key or each.model_id).encode(),
-                    each.value or None,
-                    each.now_ms,
-                )
+        names, headers = self._names, self._headers
+        outgoing = []
+        for each in emissions:
+            role, value, model = each.role, each.value, each.model_id.encode()
+            key = each.key.encode() if each.key else model
+            made = headers[role].of(value, model, each.now_ms)
+            outgoing.append(
+                _new_outgoing((names[role], partition, key, value or None, each.now_ms, made))
             )
-            for each in emissions
-        ]
+        return outgoing
 
     def _log(self, emission: Emission) -> None:
         event = orjson.loads(emission.value)

@@ -31,6 +31,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from agents.errors import BrokerUnreachableError, OperatorError, PublishError
 from agents.kafka.admin import denial, missing_topics
+from schemas.cloudevents import NO_HEADERS, Headers
 from schemas.topics import MAX_RECORD_BYTES, key_partition
 
 _BATCH_BYTES = 512 * 1024
@@ -89,6 +90,8 @@ class Outgoing(NamedTuple):
         None deletes the key from a compacted topic.
     timestamp_ms
         None: the time of sending.
+    headers
+        Names and values.
     """
 
     topic: str
@@ -96,6 +99,7 @@ class Outgoing(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp_ms: int | None
+    headers: Headers = NO_HEADERS
 
 
 class Publisher:
@@ -225,7 +229,7 @@ class Publisher:
     async def _pack(self, batch: Iterable[Outgoing]) -> dict[_Target, list[BatchBuilder]]:
         producer = self._ready()
         packed: dict[_Target, list[BatchBuilder]] = {}
-        for topic, chosen, key, value, timestamp_ms in batch:
+        for topic, chosen, key, value, timestamp_ms, headers in batch:
             if topic not in self._partitions:
                 await self.partitions(topic)
             partition = chosen
@@ -236,9 +240,11 @@ class Publisher:
                 if partition not in range(self._partitions[topic]):
                     raise self._refuse(f"topic {topic!r} has no partition {partition}")
                 builders = packed[topic, partition] = [producer.create_batch()]
-            if builders[-1].append(timestamp=timestamp_ms, key=key, value=value) is None:
+            add = builders[-1].append
+            if add(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
                 builders.append(producer.create_batch())
-                builders[-1].append(timestamp=timestamp_ms, key=key, value=value)
+                add = builders[-1].append
+                add(timestamp=timestamp_ms, key=key, value=value, headers=headers)
         return packed
 
     async def _deliver_all(self, packed: Mapping[_Target, list[BatchBuilder]]) -> None:

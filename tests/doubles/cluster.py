@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from faust.types import TP
 
+from schemas.cloudevents import NO_HEADERS, Headers
+
 
 class Stored(NamedTuple):
     """A record as it lies in a log."""
@@ -19,6 +21,7 @@ class Stored(NamedTuple):
     key: bytes
     value: bytes | None
     timestamp: int
+    headers: Headers = NO_HEADERS
 
 
 class Cluster:
@@ -29,9 +32,16 @@ class Cluster:
         self._ends: defaultdict[TP, int] = defaultdict(int)
         self.commits: dict[TP, int] = {}
 
-    def append(self, tp: TP, key: bytes, value: bytes | None, timestamp_ms: int) -> None:
+    def append(
+        self,
+        tp: TP,
+        key: bytes,
+        value: bytes | None,
+        timestamp_ms: int,
+        headers: Headers = NO_HEADERS,
+    ) -> None:
         offset = self._ends[tp]
-        self._logs[tp].append(Stored(*tp, offset, key, value, timestamp_ms))
+        self._logs[tp].append(Stored(*tp, offset, key, value, timestamp_ms, headers))
         self._ends[tp] = offset + 1
 
     def end(self, tp: TP) -> int:

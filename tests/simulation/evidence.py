@@ -16,6 +16,7 @@ import orjson
 from faust.types import TP
 
 from agents.worker.state import StateKeeper
+from schemas.cloudevents import EventHeaders
 from schemas.dead_letter import DeadLetter
 from schemas.event import EventBatch, EventKind, Source, decode_events
 from schemas.topics import Topics, model_partition
@@ -50,6 +51,7 @@ class Evidence:
         self._topics = topics
         self._spec_of = spec_of
         self._events = topics.name("events")
+        self._headers = {each.role: EventHeaders.of_topic(each) for each in topics.outputs()}
         self._audits = output_audits(topics)
         self._inputs = InputAudit()
         self._oracle: dict[int, Monitor] = {}
@@ -72,7 +74,7 @@ class Evidence:
     def _take_outputs(self) -> None:
         for role, audit in self._audits.items():
             for record in self._cluster.of(self._topics.name(role)):
-                audit.on_published((record.key or b"").decode(), record.value)
+                audit.on_published((record.key or b"").decode(), record.value, record.headers)
         for record in self._cluster.of(self._topics.name("dead_letters")):
             letter = DeadLetter.model_validate_json(record.value or b"")
             self._inputs.on_taken(f"{letter.topic}/{letter.partition}", letter.offset)
@@ -89,7 +91,9 @@ class Evidence:
                 self.wrong += runs.check(batch)
                 for emission in monitor.apply(record.offset, value):
                     key = emission.key or emission.model_id
-                    self._audits[emission.role].on_called_for(key, emission.value, is_due=True)
+                    role, model = emission.role, emission.model_id.encode()
+                    headers = self._headers[role].of(emission.value, model, emission.now_ms)
+                    self._audits[role].on_called_for(key, emission.value, headers, is_due=True)
 
     def _take_inputs(self, batch: EventBatch) -> None:
         for source, offset in zip(batch.source_index, batch.source_offset, strict=True):

@@ -33,6 +33,7 @@ from agents.errors import WorkerError
 from agents.worker.agent import Agent, Partitions
 from agents.worker.publish import Publisher
 from agents.worker.transport import End, Fetch
+from schemas.cloudevents import Headers
 from schemas.topics import Topics
 from tests.doubles.cluster import Cluster, Group
 
@@ -402,12 +403,14 @@ class SmallBatch:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.records: list[tuple[bytes, bytes | None, int]] = []
+        self.records: list[tuple[bytes, bytes | None, int, Headers]] = []
 
-    def append(self, *, timestamp: int | None, key: bytes, value: bytes | None) -> bool | None:
+    def append(
+        self, *, timestamp: int | None, key: bytes, value: bytes | None, headers: Headers
+    ) -> bool | None:
         if len(self.records) == self._most:
             return None
-        self.records.append((key, value, timestamp or 0))
+        self.records.append((key, value, timestamp or 0, headers))
         return True
 
 
@@ -457,8 +460,8 @@ class SimProducer:
         return acknowledgement
 
     def _append(self, tp: TP, batch: SmallBatch) -> None:
-        for key, value, timestamp_ms in batch.records:
-            self._worker.cluster.append(tp, key, value, timestamp_ms)
+        for key, value, timestamp_ms, headers in batch.records:
+            self._worker.cluster.append(tp, key, value, timestamp_ms, headers)
 
     def _land(
         self, append: Callable[[], None], acknowledgement: asyncio.Future[RecordMetadata]
@@ -479,5 +482,5 @@ class SimProducer:
         role = self._roles[topic]
         if role != "state":
             return role
-        key, value, _ = batch.records[0]
+        key, value, *_ = batch.records[0]
         return "deletions" if value is None else f"{orjson.loads(key)[0]}s"

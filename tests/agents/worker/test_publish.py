@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from agents.demo.embedded_broker import EmbeddedBroker, free_port
 from agents.errors import BrokerUnreachableError, OperatorError, PublishError
 from agents.worker.publish import Outgoing, Publisher
+from schemas.cloudevents import Headers
 from schemas.topics import MAX_RECORD_BYTES, key_partition
 from tests.broker import Broker, create_topic, read_to_end
 from tests.kafka import RealKafka
@@ -161,7 +162,9 @@ class ListBatch:
     def __init__(self) -> None:
         self.values: list[bytes | None] = []
 
-    def append(self, *, timestamp: int | None, key: bytes, value: bytes | None) -> bool:
+    def append(
+        self, *, timestamp: int | None, key: bytes, value: bytes | None, headers: Headers
+    ) -> bool:
         self.values.append(value)
         return True
 
