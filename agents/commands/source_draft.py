@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from streams.ingest.envelope import envelope_of
 from streams.ingest.sources.decode import DecodeError, decode
 from streams.ingest.sources.source_map import Encoding
 
@@ -72,7 +73,7 @@ def _look(record: Any) -> tuple[Encoding, Any, dict[str, Any], str]:
         value, found = decode(encoding, record.value, headers)
     except DecodeError as error:
         return encoding, None, headers, f"The record cannot be decoded as {encoding}: {error}."
-    return encoding, value, found, envelope_of(value, found)
+    return encoding, value, found, _note_of(value, found)
 
 
 def _encoding(value: bytes) -> Encoding:
@@ -86,17 +87,22 @@ def _encoding(value: bytes) -> Encoding:
     return "json" if first in b'{["-0123456789tfn' else "msgpack"
 
 
-def envelope_of(value: Any, headers: dict[str, Any]) -> str:
+_NOTES = {
+    "a Debezium change event": "the row is in value.after, and op is c, r, u or d",
+    "OpenTelemetry's logs": "kv() makes an object of its attributes",
+    "an array of records": "each of its items is an event",
+}
+
+
+def _note_of(value: Any, headers: dict[str, Any]) -> str:
     """Return a sentence about the envelope of a record; empty where it has none that is known."""
-    if isinstance(value, dict) and value.keys() >= _CHANGE:
-        return "A Debezium change event: the row is in value.after, and op is c, r, u or d."
     if "ce_type" in headers:
         return f"A CloudEvent of type {headers['ce_type']}: its attributes are headers.ce_*."
-    if isinstance(value, dict) and {"resourceLogs"} & value.keys():
-        return "OpenTelemetry's logs: kv() makes an object of its attributes."
-    if isinstance(value, list):
-        return "An array: each of its items is an event."
-    return ""
+    envelope = envelope_of(value)
+    if envelope is None:
+        return ""
+    name = envelope[0].upper() + envelope[1:]
+    return f"{name}: {_NOTES[envelope]}." if envelope in _NOTES else f"{name}."
 
 
 def _source(topic: str, encoding: Encoding, value: Any, headers: dict[str, Any]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from schemas.outcome import Outcome
 from schemas.prediction import Prediction
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.dead_letter import explain, refuse, with_model
+from streams.ingest.envelope import envelope_of
 from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.spec_record import ProfileCheck, read_spec_record, refuse_profile
 from streams.ingest.tolerance import LEFT_OUT, read_tolerantly
@@ -149,13 +150,17 @@ def _accept_other(raw: Raw, value: bytes) -> Accepted | Refused:
     try:
         event = _EVENT_OF[kind].__pydantic_validator__.validate_json(value)
     except ValidationError as strict:
-        wrong, given = strict, _object(value)
-        if given is not None:
+        wrong, given = strict, _parsed(value)
+        if isinstance(given, dict):
             try:
                 return _accept_tolerantly(raw, given)
             except ValidationError as remaining:
                 wrong = remaining
-        return with_model(refuse(raw, *explain(value, wrong)), value)
+        reason, detail = explain(value, wrong)
+        envelope = envelope_of(given)
+        if envelope is not None:
+            detail = f"{detail}; this looks like {envelope}: see docs/sources.md"
+        return with_model(refuse(raw, reason, detail), value)
     return _accepted(
         raw, event, unread_fields(value) if _is_without_features(kind, event) else None
     )
@@ -195,16 +200,15 @@ def _is_without_features(kind: EventKind, event: BaseModel) -> bool:
     return kind == "prediction" and not event.__dict__["features"]
 
 
-def _object(value: bytes) -> dict[str, Any] | None:
-    """Return the fields of an object of JSON in UTF-8; None where the bytes are none.
+def _parsed(value: bytes) -> Any:
+    """Return the value of JSON in UTF-8; None where the bytes are none.
 
     Integers are read in full: different classes of 65 bits would become one double.
     """
     try:
-        given = json.loads(value.decode())
+        return json.loads(value.decode())
     except (ValueError, RecursionError):
         return None
-    return given if isinstance(given, dict) else None
 
 
 def _accept_spec(raw: Raw, check_profile: ProfileCheck) -> Accepted | Refused:

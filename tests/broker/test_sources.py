@@ -116,7 +116,7 @@ def test_requests_and_responses_of_kserve_are_joined_whatever_becomes_of_a_worke
 
     third = len(records) // 3
     send(deployment, records[:third])
-    deployment.wait_for(outputs, "labelled", 100, second)
+    deployment.wait_for(outputs, "labelled", 40, second)
     first.kill()
     send(deployment, records[third:])
     deployment.wait_for(outputs, "labelled", ROWS * CALLS, second)

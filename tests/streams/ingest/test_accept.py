@@ -344,3 +344,18 @@ def test_a_number_that_is_not_finite_does_not_hide_whose_it_is() -> None:
 
 def test_a_control_that_is_refused_is_no_news_of_its_model() -> None:
     assert told_of(control("mark", "f", by=""), CONTROLS) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "envelope"),
+    [
+        ({"before": None, "after": {}, "op": "c"}, "a Debezium change event"),
+        ({"schema": {}, "payload": {}}, "a record of Kafka Connect with its schema"),
+        ({"predictions": [1]}, "a response of an inference server"),
+        ([{"prediction_id": "1"}], "an array of records"),
+    ],
+)
+def test_a_dead_letter_names_the_envelope_of_another_system(value: object, envelope: str) -> None:
+    detail = refused(raw(orjson.dumps(value))).letter.detail
+
+    assert detail.endswith(f"; this looks like {envelope}: see docs/sources.md")
