@@ -7,9 +7,9 @@ same bytes.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType, field
+from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType, convert, field
 from msgspec.json import Decoder, Encoder
 
 from schemas.wire import (
@@ -84,5 +84,26 @@ def _reader(form: type[PlainPrediction | PlainOutcome]) -> Callable[[bytes], Rea
     return read
 
 
+def _field_reader(
+    form: type[PlainPrediction | PlainOutcome],
+) -> Callable[[dict[str, Any]], ReadEvent | None]:
+    def read(fields: dict[str, Any]) -> ReadEvent | None:
+        try:
+            event = convert(fields, form)
+            at = event.at
+            if type(at) is not int:
+                event.at = at = to_epoch_ms(at)
+        except (MsgspecError, ValueError, RecursionError):
+            return None
+        payload = encode(event)
+        # NaN and Infinity have become null: pydantic decides about these.
+        return None if b"null" in payload else (event.model_id, at, payload)
+
+    return read
+
+
+plain_prediction_of = _field_reader(PlainPrediction)
+plain_outcome_of = _field_reader(PlainOutcome)
+"""The same of an event whose fields are decoded already; None also where one is null."""
 read_plain_prediction = _reader(PlainPrediction)
 read_plain_outcome = _reader(PlainOutcome)

@@ -17,7 +17,14 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.control import Control
 from schemas.event import EventKind, Source
-from schemas.fast import ReadEvent, encode, read_plain_outcome, read_plain_prediction
+from schemas.fast import (
+    ReadEvent,
+    encode,
+    plain_outcome_of,
+    plain_prediction_of,
+    read_plain_outcome,
+    read_plain_prediction,
+)
 from schemas.inputs import Inputs
 from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
@@ -43,6 +50,11 @@ _PLAIN: dict[EventKind, Callable[[bytes], ReadEvent | None]] = {
     "prediction": read_plain_prediction,
     "half": read_plain_prediction,
     "outcome": read_plain_outcome,
+}
+_PLAIN_FIELDS: dict[EventKind, Callable[[dict[str, Any]], ReadEvent | None]] = {
+    "prediction": plain_prediction_of,
+    "half": plain_prediction_of,
+    "outcome": plain_outcome_of,
 }
 _INSTANT_OF: dict[EventKind, str] = {
     "prediction": "predicted_at",
@@ -111,8 +123,14 @@ def accept_all(
     return accepted
 
 
+def read_plain_fields(kind: EventKind, fields: dict[str, Any]) -> ReadEvent | None:
+    """Read the fields of an event that a map gave; None where `accept_fields` has to."""
+    read = _PLAIN_FIELDS.get(kind)
+    return None if read is None else read(fields)
+
+
 def accept_fields(raw: Raw, fields: dict[str, Any], max_payload_bytes: int) -> Accepted | Refused:
-    """Read an event that a map made of a record.
+    """Read an event that a map made of a record, and that is not in the plain form.
 
     Parameters
     ----------
@@ -130,14 +148,6 @@ def accept_fields(raw: Raw, fields: dict[str, Any], max_payload_bytes: int) -> A
     if len(value) > max_payload_bytes:
         detail = f"{len(value):,} bytes of an event; at most {max_payload_bytes:,} are taken"
         return refuse(raw, "too_large", detail)
-    read_plain = _PLAIN.get(raw.source.kind)
-    # Numbers that are not finite have become null: they are missing, and counted.
-    if read_plain is not None and b"null" not in value:
-        plain = read_plain(value)
-        if plain is not None:
-            model_id, at_ms, payload = plain
-            logged_at = at_ms if raw.logged_at is None else raw.logged_at
-            return Accepted(raw.source, raw.offset, logged_at, model_id, at_ms, payload, raw.item)
     try:
         return _accept_tolerantly(raw, fields)
     except ValidationError as error:

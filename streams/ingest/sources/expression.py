@@ -28,6 +28,7 @@ _LEFT_FIRST = frozenset(
     ("subexpression", "pipe", "projection", "value_projection", "filter_projection")
 )
 """Nodes whose children but the first are read from the result of the one before."""
+_LOGIC = frozenset(("and_expression", "or_expression", "not_expression"))
 _COMPILED = frozenset(
     (
         "field",
@@ -37,9 +38,15 @@ _COMPILED = frozenset(
         "index",
         "multi_select_list",
         "function_expression",
+        *_LOGIC,
     )
 )
-"""Nodes that are compiled to closures."""
+"""Nodes that are compiled to closures, beside comparisons for equality."""
+_EQUALITY = frozenset(("eq", "ne"))
+_EMPTY: tuple[Any, ...] = ("", [], {})
+"""Beside null and false, the values that JMESPath takes for false."""
+MISTAKES = (JMESPathError, TypeError, ValueError, KeyError, OverflowError)
+"""What a compiled expression raises for a value that it cannot take."""
 _NUMBER = "NUMBER"
 """JMESPath's name of a number among the parts of its grammar."""
 _WORDS = {"true": "`true`", "false": "`false`"}
@@ -87,15 +94,16 @@ def evaluate(read: Read, scope: Scope) -> Any:
     """
     try:
         return read(scope)
-    except JMESPathError as error:
-        # Its message holds the value.
-        name = getattr(error, "function_name", None)
-        says = f"{name} cannot take such a value" if name else "it cannot be computed"
-        raise FunctionError(says=says) from None
-    except (TypeError, ValueError, KeyError, OverflowError) as error:
-        if isinstance(error, FunctionError):
-            raise
-        raise FunctionError(says="it cannot be computed") from None
+    except MISTAKES as error:
+        raise FunctionError(says=mistake_of(error)) from None
+
+
+def mistake_of(error: Exception) -> str:
+    """Return why an expression cannot be computed, without the value that the error may hold."""
+    if isinstance(error, FunctionError):
+        return str(error)
+    name = getattr(error, "function_name", None)
+    return f"{name} cannot take such a value" if name else "it cannot be computed"
 
 
 Node = Any
@@ -152,22 +160,56 @@ def _check_call(name: str, count: int) -> None:
 def _compiled(node: Node) -> Read:
     """Return a function of the current value that gives the value of a node (Rule 2)."""
     kind, value = node["type"], node.get("value")
-    if kind not in _COMPILED:
+    if kind not in _COMPILED and not (kind == "comparator" and value in _EQUALITY):
         return lambda given: _INTERPRETER.visit(node, given)
     parts = [_compiled(child) for child in node["children"]]
+    if kind in _LOGIC:
+        return _logic(kind, parts)
     match kind:
         case "field":
             read = _field(value)
         case "literal":
             read = _constant(value)
         case "subexpression" | "index_expression":
-            read = _path(parts)
+            read = _path(parts, node["children"])
         case "index":
             read = _item(value)
         case "multi_select_list":
             read = _list(parts)
-        case _:
+        case "function_expression":
             read = _call(value, parts)
+        case _:
+            read = _equality(parts, is_equal=value == "eq")
+    return read
+
+
+def is_false(value: Any) -> bool:
+    """Return whether JMESPath takes a value for false."""
+    return value is None or value is False or (value is not True and value in _EMPTY)
+
+
+def _equality(parts: list[Read], *, is_equal: bool) -> Read:
+    left, right = parts
+
+    def read(given: Any) -> bool:
+        first, second = left(given), right(given)
+        # As JMESPath has it, 1 is not true and 0 is not false.
+        is_same = first == second and (type(first) is bool) == (type(second) is bool)
+        return is_same is is_equal
+
+    return read
+
+
+def _logic(kind: str, parts: list[Read]) -> Read:
+    first, last = parts[0], parts[-1]
+    if kind == "not_expression":
+        return lambda given: is_false(first(given))
+    goes_on = kind == "or_expression"
+
+    def read(given: Any) -> Any:
+        found = first(given)
+        return last(given) if is_false(found) is goes_on else found
+
     return read
 
 
@@ -183,6 +225,16 @@ def _field(name: str) -> Read:
     return lambda given: given.get(name) if type(given) is dict else None
 
 
+def _two_fields(first: str, second: str) -> Read:
+    """Return the reader of the path that most fields of a map have."""
+
+    def read(given: Any) -> Any:
+        inner = given.get(first) if type(given) is dict else None
+        return inner.get(second) if type(inner) is dict else None
+
+    return read
+
+
 def _item(place: int) -> Read:
     def read(given: Any) -> Any:
         if type(given) is list and -len(given) <= place < len(given):
@@ -192,7 +244,9 @@ def _item(place: int) -> Read:
     return read
 
 
-def _path(steps: list[Read]) -> Read:
+def _path(steps: list[Read], nodes: list[Node]) -> Read:
+    if len(nodes) == 2 and all(node["type"] == "field" for node in nodes):
+        return _two_fields(*[node["value"] for node in nodes])
     if len(steps) == 2:
         first, second = steps
         return lambda given: second(first(given))

@@ -11,25 +11,30 @@ Rule 5. A prediction without features, where another source gives inputs, waits 
         monitor: it is a half.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from schemas.event import MAX_ITEMS, EventKind, Source
 from schemas.topics import MAX_RECORD_BYTES
-from streams.ingest.accept import accept_fields
+from streams.ingest.accept import accept_fields, read_plain_fields
 from streams.ingest.dead_letter import refuse
 from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.sources.decode import DecodeError, SchemaOf, decode, no_registry
-from streams.ingest.sources.expression import Read, Scope, evaluate
+from streams.ingest.sources.expression import (
+    MISTAKES,
+    Read,
+    Scope,
+    evaluate,
+    is_false,
+    mistake_of,
+)
 from streams.ingest.sources.functions import FunctionError
 from streams.ingest.sources.source_map import INSTANT_OF, SourceMap, TopicSources
 from streams.ingest.tolerance import IDS, id_text
 
 Item = Accepted | Refused
-_EMPTY: tuple[Any, ...] = ("", [], {})
-"""Beside null and false, the values that JMESPath takes for false."""
 
 
 class Decoded(NamedTuple):
@@ -97,6 +102,7 @@ class MappedTopic:
         self._halves = halves
         self._max_payload_bytes = max_payload_bytes
         self._schema_of = schema_of
+        self._kinds: dict[tuple[Source, EventKind], Source] = {}
 
     def accept_all(self, source: Source, records: Iterable[Record], now_ms: int) -> list[Item]:
         """Read the records that a fetch returned of one partition; see `accept_all` of ingest."""
@@ -166,8 +172,15 @@ class MappedTopic:
 
     def events(self, decoded: Decoded) -> list[MappedEvent]:
         """Return what a record becomes, unchecked."""
-        scope: Scope = decoded._asdict()
-        scope["topic"] = self.sources.topic
+        scope: Scope = {
+            "value": decoded.value,
+            "headers": decoded.headers,
+            "key": decoded.key,
+            "topic": self.sources.topic,
+            "partition": decoded.partition,
+            "offset": decoded.offset,
+            "timestamp": decoded.timestamp,
+        }
         found: list[MappedEvent] = []
         taken: set[str] = set()
         for source in self.sources.maps:
@@ -176,13 +189,12 @@ class MappedTopic:
                 found += self._mapped(source, scope)
         return found
 
-    def _mapped(self, source: SourceMap, scope: Scope) -> Iterator[MappedEvent]:
+    def _mapped(self, source: SourceMap, scope: Scope) -> Sequence[MappedEvent]:
         kind: EventKind = source.kind
         if kind == "prediction" and self._halves and not source.maps_features:
             kind = "half"
         if source.each is None:
-            yield _event(source, kind, scope)
-            return
+            return (_event(source, kind, scope),)
         try:
             items = evaluate(source.each, scope)
         except FunctionError as error:
@@ -190,51 +202,60 @@ class MappedTopic:
         else:
             why = "it gives no list"
         if not isinstance(items, list):
-            yield MappedEvent(kind, {}, f"sources[{source.place}].each: {why}")
-            return
-        for index, item in enumerate(items):
-            yield _event(source, kind, scope | {"item": item, "index": index})
+            return (MappedEvent(kind, {}, f"sources[{source.place}].each: {why}"),)
+        return [
+            _event(source, kind, scope | {"item": item, "index": index})
+            for index, item in enumerate(items)
+        ]
 
     def _checked(self, raw: Raw, event: MappedEvent, place: int) -> Item:
-        of_event = replace(raw, source=replace(raw.source, kind=event.kind), item=place)
-        if event.mistake is not None:
-            return refuse(of_event, "invalid", event.mistake)
-        return accept_fields(of_event, event.fields, self._max_payload_bytes)
+        kind, fields, mistake = event
+        source = self._kinds.get((raw.source, kind))
+        if source is None:
+            source = self._kinds[raw.source, kind] = replace(raw.source, kind=kind)
+        if mistake is not None:
+            return refuse(replace(raw, source=source, item=place), "invalid", mistake)
+        plain = read_plain_fields(kind, fields)
+        if plain is not None and len(plain[2]) <= self._max_payload_bytes:
+            model_id, at_ms, payload = plain
+            logged_at = at_ms if raw.logged_at is None else raw.logged_at
+            return Accepted(source, raw.offset, logged_at, model_id, at_ms, payload, place)
+        of_event = replace(raw, source=source, item=place)
+        return accept_fields(of_event, fields, self._max_payload_bytes)
 
 
 def _event(source: SourceMap, kind: EventKind, scope: Scope) -> MappedEvent:
     fields: dict[str, Any] = {}
-    for name, read in source.fields:
-        try:
-            given = evaluate(read, scope)
-        except FunctionError as error:
-            return MappedEvent(kind, fields, f"{name}: {error}")
-        if given is not None:
-            fields[name] = id_text(given) if name in IDS else given
+    name = ""
+    try:
+        for name, read in source.fields:
+            given = read(scope)
+            if given is not None:
+                fields[name] = given
+    except MISTAKES as error:
+        return MappedEvent(kind, fields, f"{name}: {mistake_of(error)}")
+    for name in IDS:
+        if type(fields.get(name)) is not str and name in fields:
+            fields[name] = id_text(fields[name])
     if not source.has_instant:  # Rule 4
-        at_ms = scope["timestamp"]
+        instant, at_ms = INSTANT_OF[source.kind], scope["timestamp"]
         if at_ms is None:
-            instant = INSTANT_OF[source.kind]
-            return MappedEvent(
-                kind,
-                fields,
-                f"{instant}: the map leaves it to the record's time, and the record has none",
-            )
-        fields[INSTANT_OF[source.kind]] = at_ms
+            why = "the map leaves it to the record's time, and the record has none"
+            return MappedEvent(kind, fields, f"{instant}: {why}")
+        fields[instant] = at_ms
     return MappedEvent(kind, fields)
 
 
 def _holds(when: Read, scope: Scope) -> bool:
     """Return whether a condition holds; one that cannot be computed does not."""
     try:
-        found = evaluate(when, scope)
-    except FunctionError:
+        return not is_false(when(scope))
+    except MISTAKES:
         return False
-    return found is not None and found is not False and found not in _EMPTY
 
 
 def _headers(given: Sequence[tuple[str, bytes | None]]) -> dict[str, Any]:
-    return {name: _text(value) for name, value in given}
+    return {name: _text(value) for name, value in given} if given else {}
 
 
 def _text(given: bytes | None) -> str | None:

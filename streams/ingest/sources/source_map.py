@@ -65,6 +65,8 @@ class SourceMap(NamedTuple):
         Gives the value of each field of an event.
     place
         Its place in the file, from 0, for messages.
+    maps_features, has_instant
+        Whether its events have features of their own, and an instant that is not the record's.
     """
 
     kind: MappedKind
@@ -72,16 +74,8 @@ class SourceMap(NamedTuple):
     each: Read | None
     fields: tuple[tuple[str, Read], ...]
     place: int
-
-    @property
-    def maps_features(self) -> bool:
-        """Whether its events have features of their own."""
-        return any(name == "features" for name, _ in self.fields)
-
-    @property
-    def has_instant(self) -> bool:
-        """Whether its events have an instant of their own, and not the record's."""
-        return any(name == INSTANT_OF[self.kind] for name, _ in self.fields)
+    maps_features: bool
+    has_instant: bool
 
 
 class TopicSources(NamedTuple):
@@ -187,17 +181,14 @@ def _source(place: int, given: object) -> tuple[str, Encoding, SourceMap]:
         raise _wrong(f"{where}.decode", decode, f"one of {', '.join(get_args(Encoding))}")
     kind = _kind(where, source.get("as"))
     has_each = "each" in source
-    return (
-        topic,
-        decode,
-        SourceMap(
-            kind,
-            _expression(f"{where}.when", source["when"]) if "when" in source else None,
-            _expression(f"{where}.each", source["each"]) if has_each else None,
-            _fields(f"{where}.fields", kind, source.get("fields"), has_each=has_each),
-            place,
-        ),
+    when = _expression(f"{where}.when", source["when"]) if "when" in source else None
+    each = _expression(f"{where}.each", source["each"]) if has_each else None
+    fields = _fields(f"{where}.fields", kind, source.get("fields"), has_each=has_each)
+    names = {name for name, _ in fields}
+    found = SourceMap(
+        kind, when, each, fields, place, "features" in names, INSTANT_OF[kind] in names
     )
+    return topic, decode, found
 
 
 def _kind(where: str, given: object) -> MappedKind:

@@ -1,0 +1,146 @@
+"""The cost of a map: CPU time of ingest for an event, in our form and through sources.
+
+python -m benchmarks.sources --pairs 20000
+
+Paired: each round reads the same events in every form, and the median of the rounds is shown.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import orjson
+
+from benchmarks.core import BOTH, Core
+from schemas.event import Source
+from schemas.wire import MAX_PAYLOAD_BYTES
+from streams.ingest.accept import accept_all
+from streams.ingest.batches import MAX_BATCH_EVENTS, pack
+from streams.ingest.records import Accepted
+from streams.ingest.sources.mapping import MappedTopic
+from streams.ingest.sources.source_map import parse_sources
+
+NOW_MS = 4_000_000_000_000
+_OUTCOME = {"prediction_id": "value.id", "model_id": "value.model", "outcome": "value.truth"}
+_PLAIN = [
+    {
+        "topic": "t",
+        "when": "value.answer != null",
+        "as": "prediction",
+        "fields": {
+            "prediction_id": "value.id",
+            "model_id": "value.model",
+            "predicted_at": "value.at",
+            "prediction": "value.answer",
+            "score": "value.score",
+            "features": "value.row",
+        },
+    },
+    {
+        "topic": "t",
+        "when": "value.truth != null",
+        "as": "outcome",
+        "fields": _OUTCOME | {"observed_at": "value.at"},
+    },
+]
+_EXPRESSIONS = [
+    {
+        "topic": "t",
+        "when": "value.answer != null && value.model != 'none'",
+        "as": "prediction",
+        "fields": {
+            "prediction_id": "join('-', [value.id, to_string(partition)])",
+            "model_id": "value.model",
+            "predicted_at": "millis(value.at)",
+            "prediction": "value.answer",
+            "score": "number(value.score)",
+            "features": "zip_object(keys(value.row), values(value.row))",
+        },
+    },
+    {
+        "topic": "t",
+        "when": "value.truth != null && value.model != 'none'",
+        "as": "outcome",
+        "fields": _OUTCOME
+        | {
+            "prediction_id": "join('-', [value.id, to_string(partition)])",
+            "observed_at": "millis(value.at)",
+        },
+    },
+]
+
+
+class Record(NamedTuple):
+    """A record as a client returns it."""
+
+    offset: int
+    timestamp: int
+    key: None
+    value: bytes
+
+
+def _foreign(value: bytes) -> bytes:
+    """Return an event of ours in the form of another system."""
+    event = orjson.loads(value)
+    other: dict[str, Any] = {"id": event["prediction_id"], "model": event["model_id"]}
+    if "prediction" in event:
+        other |= {"at": event["predicted_at"], "answer": event["prediction"]}
+        other |= {"score": event.get("score"), "row": event.get("features")}
+    else:
+        other |= {"at": event["observed_at"], "truth": event["outcome"]}
+    return orjson.dumps(other)
+
+
+def _mapped(sources: list[dict[str, Any]]) -> MappedTopic:
+    found = parse_sources({"sources": sources}).by_topic["t"]
+    return MappedTopic(found, halves=False, max_payload_bytes=MAX_PAYLOAD_BYTES)
+
+
+def measure(pairs: int, rounds: int) -> dict[str, float]:
+    """Return the CPU microseconds of ingest for an event, by the form of the records."""
+    raws = Core(10).raws(pairs, 0, BOTH)
+    ours: dict[Source, list[Record]] = {}
+    for raw in raws:
+        ours.setdefault(raw.source, []).append(Record(raw.offset, 0, None, raw.value or b""))
+    others = [Record(place, 0, None, _foreign(raw.value or b"")) for place, raw in enumerate(raws)]
+    source = Source("prediction", "t", 0)
+    plain, expressions = _mapped(_PLAIN), _mapped(_EXPRESSIONS)
+    forms: dict[str, Callable[[], Iterable[Any]]] = {
+        "in our form, without sources": lambda: [
+            item
+            for each, records in ours.items()
+            for item in accept_all(each, records, NOW_MS, MAX_PAYLOAD_BYTES)
+        ],
+        "a map of plain paths": lambda: plain.accept_all(source, others, NOW_MS),
+        "a map with expressions": lambda: expressions.accept_all(source, others, NOW_MS),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(rounds):
+        for name, read in forms.items():
+            began_s = time.process_time()
+            events = [item for item in read() if isinstance(item, Accepted)]
+            for start in range(0, len(events), MAX_BATCH_EVENTS):
+                pack(events[start : start + MAX_BATCH_EVENTS], 4)
+            taken[name].append((time.process_time() - began_s) / len(raws))
+            if len(events) != len(raws):
+                msg = f"{name}: {len(events)} of {len(raws)} events were accepted"
+                raise ValueError(msg)
+    return {name: 1e6 * statistics.median(each) for name, each in taken.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    found = measure(options.pairs, options.rounds)
+    ours = next(iter(found.values()))
+    for name, microseconds in found.items():
+        print(f"{name:<30} {microseconds:6.2f} us an event {ours / microseconds:6.0%}")
+
+
+if __name__ == "__main__":
+    main()
