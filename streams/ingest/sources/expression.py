@@ -160,7 +160,7 @@ def _check_call(name: str, count: int) -> None:
 def _compiled(node: Node) -> Read:
     """Return a function of the current value that gives the value of a node (Rule 2)."""
     kind, value = node["type"], node.get("value")
-    if kind not in _COMPILED and not (kind == "comparator" and value in _EQUALITY):
+    if not _is_compiled(kind, value):
         return lambda given: _INTERPRETER.visit(node, given)
     parts = [_compiled(child) for child in node["children"]]
     if kind in _LOGIC:
@@ -181,6 +181,10 @@ def _compiled(node: Node) -> Read:
         case _:
             read = _equality(parts, is_equal=value == "eq")
     return read
+
+
+def _is_compiled(kind: str, value: Any) -> bool:
+    return kind in _COMPILED or (kind == "comparator" and value in _EQUALITY)
 
 
 def is_false(value: Any) -> bool:
