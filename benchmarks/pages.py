@@ -9,11 +9,16 @@ so no figure there was typed.
 import json
 from typing import Any
 
-from benchmarks import contest_report, growth_report, latency_report
+from benchmarks import contest_report, growth_report, latency_report, sources_report
 from benchmarks.throughput import ROOT
 
 FOLDER = ROOT / "docs" / "benchmarks"
-PARTS = {"contest": contest_report, "growth": growth_report, "latency": latency_report}
+PARTS = {
+    "contest": contest_report,
+    "growth": growth_report,
+    "latency": latency_report,
+    "sources": sources_report,
+}
 BEGIN = "<!-- figures of speed: made by --write, see benchmarks.md -->"
 END = "<!-- end of figures of speed -->"
 

@@ -1,6 +1,6 @@
 """The cost of a map: CPU time of ingest for an event, in our form and through sources.
 
-python -m benchmarks.sources --pairs 20000
+python -m benchmarks.sources --write
 
 Paired: each round reads the same events in every form, and the median of the rounds is shown.
 """
@@ -9,11 +9,15 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
+from benchmarks import sources_report
 from benchmarks.core import BOTH, Core
+from benchmarks.machine import machine
+from benchmarks.pages import save
 from schemas.event import Source
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.accept import accept_all
@@ -72,7 +76,8 @@ _EXPRESSIONS = [
 ]
 
 
-class Record(NamedTuple):
+@dataclass
+class Record:
     """A record as a client returns it."""
 
     offset: int
@@ -130,16 +135,33 @@ def measure(pairs: int, rounds: int) -> dict[str, float]:
     return {name: 1e6 * statistics.median(each) for name, each in taken.items()}
 
 
+def core_us(pairs: int) -> float:
+    """Return the CPU microseconds of ingest and monitor for a pair in our form."""
+    core = Core(10)
+    core.take(core.raws(pairs, 0, BOTH))
+    raws = core.raws(pairs, pairs, BOTH)
+    began_s = time.process_time()
+    core.take(raws)
+    return 1e6 * (time.process_time() - began_s) / pairs
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, and keep it with --write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--write", action="store_true", help="renew docs/benchmarks.md")
     options = parser.parse_args()
-    found = measure(options.pairs, options.rounds)
-    ours = next(iter(found.values()))
-    for name, microseconds in found.items():
-        print(f"{name:<30} {microseconds:6.2f} us an event {ours / microseconds:6.0%}")
+    results = {
+        "machine": machine(),
+        "pairs": options.pairs,
+        "rounds": options.rounds,
+        "core_us": core_us(options.pairs),
+        "ingest_us": measure(options.pairs, options.rounds),
+    }
+    print("\n".join(sources_report.page(results)))
+    if options.write:
+        save("sources", results)
 
 
 if __name__ == "__main__":

@@ -165,22 +165,13 @@ def _compiled(node: Node) -> Read:
     parts = [_compiled(child) for child in node["children"]]
     if kind in _LOGIC:
         return _logic(kind, parts)
-    match kind:
-        case "field":
-            read = _field(value)
-        case "literal":
-            read = _constant(value)
-        case "subexpression" | "index_expression":
-            read = _path(parts, node["children"])
-        case "index":
-            read = _item(value)
-        case "multi_select_list":
-            read = _list(parts)
-        case "function_expression":
-            read = _call(value, parts)
-        case _:
-            read = _equality(parts, is_equal=value == "eq")
-    return read
+    if kind == "comparator":
+        return _equality(parts, is_equal=value == "eq")
+    if kind in _PATHS:
+        return _path(parts, node["children"])
+    if kind == "function_expression":
+        return _call(value, parts)
+    return _list(parts) if kind == "multi_select_list" else _LEAVES[kind](value)
 
 
 def _is_compiled(kind: str, value: Any) -> bool:
@@ -227,6 +218,9 @@ def _list(parts: list[Read]) -> Read:
 
 def _field(name: str) -> Read:
     return lambda given: given.get(name) if type(given) is dict else None
+
+
+_PATHS = frozenset(("subexpression", "index_expression"))
 
 
 def _two_fields(first: str, second: str) -> Read:
@@ -281,3 +275,10 @@ def _call(name: str, arguments: list[Read]) -> Read:
         return None if values[0] is None else ours(*values)
 
     return read_all
+
+
+_LEAVES: dict[str, Callable[[Any], Read]] = {
+    "field": _field,
+    "literal": _constant,
+    "index": _item,
+}
