@@ -82,8 +82,8 @@ class Record:
 
     offset: int
     timestamp: int
-    key: None
-    value: bytes
+    key: Any
+    value: Any
 
 
 def _foreign(value: bytes) -> bytes:
