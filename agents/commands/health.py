@@ -32,7 +32,7 @@ async def check_group(settings: Settings) -> str:
         When a topic that workers read does not exist.
     """
     topics = settings.topics
-    counts = await partition_counts(settings, {*topics.sources().values(), topics.name("events")})
+    counts = await partition_counts(settings, {*topics.read_by_ingest(), topics.name("events")})
     states = await ask(settings, Admin.group_states)
     state = states.get(settings.group, "Missing")
     if state == _UNREPORTED:

@@ -70,7 +70,7 @@ def share_out(
 
 def assignor_of(settings: Settings) -> type[PartitionAssignor]:
     """Return the assignor of a deployment's workers, for Faust."""
-    inputs = frozenset(settings.topics.sources().values())
+    inputs = frozenset(settings.topics.read_by_ingest())
 
     class Assignor(PartitionAssignor):
         """Gives all inputs to one member.
