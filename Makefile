@@ -12,7 +12,7 @@ FROM_LOCK := --quiet --disable-pip-version-check --require-hashes --only-binary 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos chaos-quick check bench bench-growth \
   bench-latency bench-quick bench-throughput bench-restart bench-detection bench-detection-quick \
-  bench-late-labels format lock hashes audit pin-images clean
+  bench-truth bench-truth-quick bench-late-labels format lock hashes audit pin-images clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,12 @@ bench-restart: $(STAMP) ## Measure how long a restart takes, with up to 1,000,00
 
 bench-detection: $(STAMP) ## Measure false alarms and delays, about 25 minutes
 	@$(BIN)/python -m benchmarks.detection
+
+bench-truth: $(STAMP) ## Measure whether the words of alerts are true, 2 minutes
+	@$(BIN)/python -m benchmarks.truth
+
+bench-truth-quick: $(STAMP) ## The same in half a minute; fails where a bound is broken
+	@$(BIN)/python -m benchmarks.truth --quick
 
 bench-detection-quick: $(STAMP) ## The same in two minutes; fails where a bound is broken
 	@$(BIN)/python -m benchmarks.detection --quick

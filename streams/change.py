@@ -34,6 +34,9 @@ class Figures(Struct, frozen=True, gc=False, omit_defaults=True):
         The side to which the figure moved.
     rows
         Estimated values of the series since the change began, 1 or more.
+    score
+        The effect in normal scores, where a number has it: standard deviations, or their ratio.
+        One wild value hardly moves it. The check whether the series is back needs it.
     """
 
     value: float | None = None
@@ -42,6 +45,7 @@ class Figures(Struct, frozen=True, gc=False, omit_defaults=True):
     unit: EffectUnit = "none"
     direction: Direction | None = None
     rows: int = 1
+    score: float | None = None
 
     @property
     def strength(self) -> float:
@@ -61,6 +65,21 @@ class Figures(Struct, frozen=True, gc=False, omit_defaults=True):
         if self.unit == "odds_ratio":
             return abs(math.log(self.effect)) * math.sqrt(3) / math.pi
         return abs(math.log(self.effect)) if self.unit == "ratio" else self.effect
+
+    @property
+    def chance(self) -> float:
+        """A standard error of the strength, were the figure that of ``rows`` independent values.
+
+        Examples
+        --------
+        >>> Figures(effect=0.5, unit="sd", rows=25).chance
+        0.2
+        """
+        if self.unit == "odds_ratio":
+            share = self.value or 0.0
+            variance = max(share * (1 - share), 1 / self.rows)
+            return math.sqrt(3 / (self.rows * variance)) / math.pi
+        return 1 / math.sqrt(2 * self.rows if self.unit == "ratio" else self.rows)
 
 
 NO_FIGURES = Figures()
@@ -140,12 +159,6 @@ class Change(Struct, frozen=True, omit_defaults=True):
     moved: Shares = ()
     left_out: tuple[str, ...] = ()
     at_age: AtAge | None = None
-
-    @property
-    def is_first_missing(self) -> bool:
-        """Whether it is the first missing value of a series, alone."""
-        is_fact = self.aspect == "missing" and self.detector == "rule"
-        return is_fact and self.figures.rows == 1
 
 
 class Condition(Struct, frozen=True, omit_defaults=True):

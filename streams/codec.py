@@ -63,19 +63,31 @@ class Machine(msgspec.Struct, rename=_public, omit_defaults=True, eq=False):
     """
 
 
+_ARRAYS = {np.dtype(np.float64): b"d", np.dtype(np.float32): b"f"}
+"""Types of the numbers of an array, and its first byte where it is stored."""
+
+
 def _write_array(array: np.ndarray) -> bytes:
-    if array.dtype != np.float64 or array.ndim != 1:  # it would be read as other numbers
-        msg = f"a snapshot holds rows of float64, not {array.dtype} in {array.ndim} dimensions"
+    if array.dtype not in _ARRAYS or array.ndim != 1:  # it would be read as other numbers
+        msg = f"a snapshot holds rows of floats, not {array.dtype} in {array.ndim} dimensions"
         raise TypeError(msg)
-    return array.tobytes()
+    return _ARRAYS[array.dtype] + array.tobytes()
+
+
+def _read_array(kind: Any, data: bytes) -> np.ndarray:
+    dtype = np.dtype(kind.__args__[1].__args__[0])
+    if data[:1] != _ARRAYS[dtype]:
+        msg = f"the array holds no {dtype}"
+        raise ValueError(msg)
+    return np.frombuffer(data, dtype, offset=1).copy()
 
 
 _WRITERS: dict[type, Callable[[Any], bytes]] = {np.ndarray: _write_array}
-_READERS: dict[type, Callable[[bytes], Any]] = {np.ndarray: lambda data: np.frombuffer(data).copy()}
+_READERS: dict[type, Callable[[bytes], Any]] = {}
 
 
 def extend(kind: type[T], write: Callable[[T], bytes], read: Callable[[bytes], T]) -> None:
-    """Teach the codec a type that is no machine; arrays of float64 in one dimension it knows."""
+    """Teach the codec a type that is no machine; arrays of floats in one dimension it knows."""
     _WRITERS[kind], _READERS[kind] = write, read
 
 
@@ -91,7 +103,9 @@ def _read(kind: Any, data: Any) -> Any:
     if type(data) is not bytes:
         msg = f"expected bytes, got {type(data).__name__}"
         raise TypeError(msg)
-    return _READERS[getattr(kind, "__origin__", kind)](data)
+    if getattr(kind, "__origin__", kind) is np.ndarray:
+        return _read_array(kind, data)
+    return _READERS[kind](data)
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_write)

@@ -14,6 +14,7 @@ from typing import Any
 from numba import float32, float64, int64, intp
 
 from streams.detect import (
+    block_kernel,
     level_kernel,
     run_kernel,
     score_kernel,
@@ -23,14 +24,15 @@ from streams.detect import (
 from streams.season import hour_kernel
 
 _FLOATS, _RUNS, _MINUTES, _PLACES = float64[::1], int64[::1], int64[::1], intp[::1]
-_TABLE, _SINGLES = float64[:, ::1], float32[:, ::1]
+_TABLE, _SINGLES, _TRAIL = float64[:, ::1], float32[:, ::1], float32[::1]
 _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (score_kernel.clipped_scores, (_FLOATS, intp, _FLOATS, _PLACES, _FLOATS)),
-    (level_kernel.run_page_hinkley, (_FLOATS, _FLOATS, _FLOATS)),
-    (level_kernel.run_on_scores, (_FLOATS, _FLOATS, _FLOATS)),
+    (level_kernel.run_page_hinkley, (_FLOATS, _TRAIL, _FLOATS, _FLOATS)),
+    (level_kernel.run_on_scores, (_FLOATS, _TRAIL, _FLOATS, _FLOATS)),
+    (block_kernel.read_block, (_FLOATS, _TABLE, _TABLE)),
     (run_kernel.run_equal, (_FLOATS, float64, int64, _RUNS)),
     (run_kernel.longest_equal, (_FLOATS,)),
-    (share_kernel.run_bernoulli_cusums, (_FLOATS, _FLOATS, _TABLE, _TABLE)),
+    (share_kernel.run_bernoulli_cusums, (_FLOATS, _TRAIL, _FLOATS, _TABLE, _TABLE)),
     (statistics.mean_and_sd, (_FLOATS, _FLOATS)),
     (statistics.block_inflation, (_FLOATS,)),
     (statistics.quantiles, (_FLOATS, _FLOATS, _FLOATS)),

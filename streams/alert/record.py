@@ -42,8 +42,8 @@ SMALL, LARGE = 0.2, 0.5
 """Effects, in standard deviations, below and above which a drift is more, and less, than usual."""
 
 FEW_MISSING = 0.01
-"""Share of missing values of a column that had none, below which they are no more than news: as
-small as the share of a category that is not watched by itself. By judgement."""
+"""Share of missing values below which they are no more than news: as small as the share of a
+category that is not watched by itself. By judgement."""
 
 
 class TransitionContext(Struct, frozen=True, kw_only=True):
@@ -330,7 +330,7 @@ def _categories(transition: Transition) -> tuple[CategoryShare, ...]:
 def _severity(transition: Transition, followers: tuple[str, ...]) -> Severity:
     if transition.condition is not None:
         return transition.condition.severity
-    if transition.aspect == "missing" and transition.change.detector == "rule":
+    if transition.aspect == "missing":
         return "info" if (transition.change.figures.value or 0.0) < FEW_MISSING else "warning"
     if not ASPECTS[transition.aspect].is_drift:
         return ASPECTS[transition.aspect].severity

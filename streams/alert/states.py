@@ -162,8 +162,13 @@ class AlertState(Machine):
         ``is_settled`` tells whether the figures may be compared with the published ones.
         """
         self.back_since_ms = None
-        is_news = (is_settled and self._differs) or now_ms >= self.renewal_ms(rules)
+        is_news = (is_settled and self.differs) or now_ms >= self.renewal_ms(rules)
         return self.on("news" if self.is_open and is_news else "away", now_ms, rules)
+
+    def on_news(self, now_ms: int, rules: AlertRules) -> list[Transition]:
+        """Take in a further change, with its figures in ``change``."""
+        self.back_since_ms = None
+        return self.on("news" if self.is_open else "away", now_ms, rules)
 
     def on_back(self, now_ms: int, rules: AlertRules) -> list[Transition]:
         """Take in that it is back at the reference: over, unless it flaps (Rule 4)."""
@@ -182,7 +187,7 @@ class AlertState(Machine):
         return self.on(because, now_ms, rules)
 
     @property
-    def _differs(self) -> bool:
+    def differs(self) -> bool:
         """Whether the figures are much other ones than the published ones."""
         if self.change is None or self.published is None:
             return False

@@ -111,13 +111,10 @@ def _event(transition: Transition, since: str, took: str, width: int) -> str:
     if transition.status == "ongoing":
         clause = aspect.ongoing.format(**words, value=now, baseline=normal, size=_size(figures))
         return f"still not normal after {took}: {clause}"
-    if transition.change.is_first_missing:
-        clause = f"{subject} has its first missing value"
-    else:
-        went = {"up": "rose", "down": "fell"}.get(figures.direction or "", "changed")
-        moved = f"from {normal} to {now}{_size(figures)}"
-        sentence = aspect.first if aspect.first and figures.value is None else aspect.fired
-        clause = sentence.format(**words, went=went, figures=moved)
+    went = {"up": "rose", "down": "fell"}.get(figures.direction or "", "changed")
+    moved = f"from {normal} to {now}{_size(figures)}"
+    sentence = aspect.first if aspect.first and figures.value is None else aspect.fired
+    clause = sentence.format(**words, went=went, figures=moved)
     unit = "labelled row" if transition.role in {"error", "outcome"} else "prediction"
     plural = "" if figures.rows == 1 else "s"
     at_age = transition.change.at_age

@@ -145,6 +145,10 @@ class SlowDriftDetector(Machine):
         """Read no more scores."""
         self._is_running = False
 
+    def renew(self) -> None:
+        """Forget all scores."""
+        self._window, self._pending = _new_window(self._delta, self._clock), _EMPTY
+
     def may_find(self, scores: int) -> bool:
         """Tell whether the next so many scores contain a test."""
         more = (len(self._pending) + scores) // self._merged

@@ -162,11 +162,11 @@ class PageHinkley(NamedTuple):
         return math.log(self.frequency / false_alarms) / self.exponent
 
 
-_SLOW, _FAST = 0.18, 0.50
+LEAST_SLACK, _FAST = 0.18, 0.50
 """Slack for changes of the mean by about a third of a standard deviation, and by one."""
 PAGE_HINKLEY = (
-    PageHinkley(False, +1, _SLOW, 2 * _SLOW),
-    PageHinkley(False, -1, _SLOW, 2 * _SLOW),
+    PageHinkley(False, +1, LEAST_SLACK, 2 * LEAST_SLACK),
+    PageHinkley(False, -1, LEAST_SLACK, 2 * LEAST_SLACK),
     PageHinkley(False, +1, _FAST, 2 * _FAST),
     PageHinkley(False, -1, _FAST, 2 * _FAST),
     PageHinkley(True, +1, 0.46, 0.2835, 900.0),
@@ -179,6 +179,8 @@ their frequencies: .2835 lies between the roots for a normal score, .2779, and f
 3.5, .2936; .6212 is the root of both. Deltas were chosen by simulated delays (cases 1 of
 `benchmarks.detection`): deviations that double, grow by half or halve.
 """
+SLACKS = (LEAST_SLACK, _FAST)
+"""Slack of the statistics of a mean, the small changes first."""
 FAST = tuple(statistic for statistic in PAGE_HINKLEY if statistic.delta == _FAST)
 SPREAD = tuple(statistic for statistic in PAGE_HINKLEY if statistic.is_spread)
 
@@ -232,6 +234,19 @@ _MIDDLE_STATISTICS = ((1.5, 6.9), (2.5, 10.8), (1 / 1.9, 9.6))
 """Odds ratios, and thresholds in nats for .1 false alarms per 10,000 rows of all three together;
 the second for shares from .2 to .8, whose odds seldom treble. Fitted by simulation over shares from
 .02 to .6."""
+
+
+def likelihood_threshold(false_alarms: float) -> float:
+    """Return the threshold of a CUSUM of log-likelihood ratios, in nats.
+
+    Its mean rows between false alarms are at least the exponential of it (Lorden 1971).
+
+    Examples
+    --------
+    >>> round(likelihood_threshold(0.1), 2)
+    11.51
+    """
+    return math.log(BUDGET_ROWS / false_alarms)
 
 
 def share_statistics(false_alarms: float, share: float) -> tuple[tuple[float, float], ...]:

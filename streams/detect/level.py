@@ -16,7 +16,6 @@ from streams.codec import Machine
 from streams.detect import level_kernel
 from streams.detect.adwin import (
     ROW_CLOCK,
-    SlowDrift,
     SlowDriftDetector,
     least_mean,
     merged_rows,
@@ -27,11 +26,26 @@ from streams.detect.budget import (
     adwin_delta,
     short_reference_cost,
 )
+from streams.detect.compiled import Singles
 from streams.detect.level_kernel import SERIES, STATISTIC
 from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample, refuse_knots
+from streams.detect.score_kernel import SCALE
+from streams.detect.trail import (
+    Since,
+    beginning,
+    mean_gains,
+    new_trail,
+    power_gains,
+    refuse_trail,
+    since,
+)
 from streams.values import Floats, finite_or_none
+
+CLEARLY = 1.5
+"""Times as much evidence, in nats, as for a spread that makes an alarm of the spread one of the
+level: ten wild rows have a mean as well. By judgement."""
 
 
 def _of_each(slot: int) -> slice:
@@ -58,6 +72,7 @@ class NumericDetector(Machine):
 
     _reference: NumericReference
     _state: Floats
+    _trail: Singles
     _slow_drift: SlowDriftDetector
     _tops: Floats
     _doubt: float
@@ -65,6 +80,7 @@ class NumericDetector(Machine):
     def __post_init__(self) -> None:
         # A kernel does not check its indices: a stored state of another size must not reach it.
         refuse_knots(self._state, level_kernel.HEAD, 0)
+        refuse_trail(self._trail, level_kernel.TRAIL)
         if len(self._tops) != level_kernel.STATISTICS:
             raise ValueError(f"expected {level_kernel.STATISTICS} tops, got {len(self._tops)}")
 
@@ -91,7 +107,8 @@ class NumericDetector(Machine):
             merged_rows(reference.level_inflation, 1),
         )
         tops = np.zeros(level_kernel.STATISTICS)
-        detector = cls(reference, _new_state(reference, sample, doubt), slow_drift, tops, doubt)
+        state, trail = _new_state(reference, sample, doubt), new_trail(level_kernel.TRAIL)
+        detector = cls(reference, state, trail, slow_drift, tops, doubt)
         detector._read_reference(sample)
         detector.set_budget(false_alarms)
         return detector
@@ -117,7 +134,7 @@ class NumericDetector(Machine):
     def _read_reference(self, learnt: Sample) -> None:
         state, scores = self._state, learnt.clipped_scores.copy()
         state[_THRESHOLD] = 1.0
-        level_kernel.run_on_scores(state, learnt.x, scores)
+        level_kernel.run_on_scores(state, self._trail, learnt.x, scores)
         self._tops = state[_TOP].copy()
         self._slow_drift.learn(scores)
 
@@ -137,6 +154,15 @@ class NumericDetector(Machine):
         between = read - learnt - rows
         before = self._state[mean] * read - usual * learnt - total
         return crept(before - usual * between, between, learnt, variance, total - usual * rows)
+
+    def renew(self) -> None:
+        """Forget all values read since the reference was made."""
+        state = self._state
+        state[SERIES.rows] = state[SERIES.learnt_rows]
+        state[SERIES.mean], state[SERIES.mean_square], state[SERIES.previous] = 0.0, 1.0, 0.0
+        state[_TOTAL], state[_TOP] = 0.0, self._tops
+        self._trail[:] = 0.0
+        self._slow_drift.renew()
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds; ADWIN keeps its confidence until the series is learnt again.
@@ -161,28 +187,73 @@ class NumericDetector(Machine):
         """Read values until something has changed."""
         before = None
         if self._slow_drift.may_find(len(values)):
-            before = self._state[: level_kernel.HEAD].copy()  # the knots never change
+            before = self._state[: level_kernel.HEAD].copy(), self._trail.copy()  # not the knots
         scores = np.empty(len(values))
-        alarm = level_kernel.run_page_hinkley(self._state, values, scores)
+        alarm = self._run(values, scores)
         row = alarm // level_kernel.STATISTICS if alarm >= 0 else len(values)
         slow = self._slow_drift.run(scores if alarm < 0 else scores[:row])
         if slow is not None and before is not None:
             # The figures are as of the alarm, wherever these values end.
-            self._state[: level_kernel.HEAD] = before
-            level_kernel.run_page_hinkley(self._state, values[: slow.place + 1], scores)
-            return self._slow_finding(slow)
-        return self._finding(row, alarm % level_kernel.STATISTICS) if alarm >= 0 else None
+            self._state[: level_kernel.HEAD], self._trail = before
+            self._run(values[: slow.place + 1], scores)
+            return self._finding(slow.place, "adwin")
+        if alarm < 0:
+            return None
+        is_spread = alarm % level_kernel.STATISTICS >= level_kernel.SPREAD_UP
+        return self._finding(row, "page_hinkley", CLEARLY if is_spread else 1.0)
 
-    def _finding(self, row: int, statistic: int) -> Finding:
-        state, at = self._state, _at(statistic)
-        rows = int(state[at + STATISTIC.rows])
-        shift = state[at + STATISTIC.scores] / rows - state[SERIES.mean]
-        power = state[at + STATISTIC.squares] / rows
-        excess = power - state[SERIES.mean_square]
-        if statistic < level_kernel.SPREAD_UP or 2 * shift * shift > excess > 0:
-            return self._level(row, "page_hinkley", shift, at)
-        ratio = math.sqrt(max(power - shift * shift, 0.0) / state[SERIES.mean_square])
-        sd = self._reference.sd
+    def _run(self, values: Floats, scores: Floats) -> int:
+        return level_kernel.run_page_hinkley(self._state, self._trail, values, scores)
+
+    def _finding(self, row: int, detector: Detector, clearly: float = 1.0) -> Finding:
+        """Return the change that explains the latest rows best, as of an alarm at this row.
+
+        A level must explain them so many times better than a spread.
+        """
+        state, reference = self._state, self._reference
+        total, mean = float(state[SERIES.rows]), float(state[SERIES.mean])
+        then = since(self._trail, level_kernel.TRAIL, total)
+        level = mean_gains(then.rows, then.sums[:, 2], total, mean)
+        spread, ratio = power_gains(then, total, mean, float(state[SERIES.mean_square]))
+        best, steadiest = int(np.argmax(level)), int(np.argmax(spread))
+        of_level = float(level[best]) / reference.level_inflation
+        of_spread = float(spread[steadiest]) / (reference.spread_inflation * reference.spread_tail)
+        if detector == "adwin" or of_level >= clearly * of_spread:
+            best = beginning(then, 2, _before(then, 2, best, total, mean), level, best)
+            return self._level(row, detector, int(then.rows[best]), then.sums[best])
+        score, square = float(ratio[steadiest]), float(state[SERIES.mean_square])
+        usual = _before(then, 3, steadiest, total, square)
+        first = beginning(then, 3, usual, spread, steadiest)
+        return self._spread(row, int(then.rows[first]), then.sums[first], math.sqrt(score))
+
+    def _level(self, row: int, detector: Detector, rows: int, sums: Floats) -> Finding:
+        reference = self._reference
+        away, shift = float(sums[0]) / rows, float(sums[2]) / rows
+        value, baseline = reference.mean + reference.sd * away, reference.mean
+        if away * shift <= 0:  # a few wild values: the mean has gone the other way than the rest
+            value, baseline = self._typical(shift), self._typical(0.0)
+            away = (value - baseline) / reference.sd
+        return Finding(
+            row=row,
+            aspect="level",
+            detector=detector,
+            figures=Figures(
+                value=finite_or_none(value),
+                baseline=finite_or_none(baseline),
+                effect=finite_or_none(abs(away)),
+                unit="sd",
+                direction="up" if shift > 0 else "down",
+                rows=rows,
+                score=self._step(abs(shift)),
+            ),
+            crept=self._crept(rows, float(sums[2]), SERIES.mean, 0.0, 1.0),
+        )
+
+    def _spread(self, row: int, rows: int, sums: Floats, score: float) -> Finding:
+        sd, away = self._reference.sd, float(sums[0]) / rows
+        ratio = math.sqrt(max(float(sums[1]) / rows - away * away, 0.0))
+        if (ratio - 1) * (score - 1) <= 0:  # as for a mean
+            ratio = score
         return Finding(
             row=row,
             aspect="spread",
@@ -192,34 +263,30 @@ class NumericDetector(Machine):
                 baseline=finite_or_none(sd),
                 effect=ratio,
                 unit="ratio",
-                direction="up" if statistic == level_kernel.SPREAD_UP else "down",
+                direction="up" if ratio > 1 else "down",
                 rows=rows,
+                score=score,
             ),
-            crept=self._crept(rows, state[at + STATISTIC.squares], SERIES.mean_square, 1.0, 2.0),
+            crept=self._crept(rows, float(sums[3]), SERIES.mean_square, 1.0, 2.0),
         )
 
-    def _slow_finding(self, drift: SlowDrift) -> Finding:
-        shift = drift.mean / self._state[SERIES.adwin_scale] - self._state[SERIES.mean]
-        return self._level(drift.place, "adwin", shift, _at(0 if shift > 0 else 1))
+    def _step(self, shift: float) -> float:
+        """Return the step of a score that moves the mean innovation by so much."""
+        reference = self._reference
+        return shift * reference.innovation_sd / (1 - reference.autocorrelation)
 
-    def _level(self, row: int, detector: Detector, shift: float, at: int) -> Finding:
-        phi = self._reference.autocorrelation
-        rows = max(int(self._state[at + STATISTIC.rows]), 1)
-        return Finding(
-            row=row,
-            aspect="level",
-            detector=detector,
-            figures=Figures(
-                value=finite_or_none(self._state[at + STATISTIC.values] / rows),
-                baseline=finite_or_none(self._reference.mean),
-                # A step d of the score moves the mean innovation by d (1 - phi).
-                effect=float(abs(shift)) * self._reference.innovation_sd / (1 - phi),
-                unit="sd",
-                direction="up" if shift > 0 else "down",
-                rows=rows,
-            ),
-            crept=self._crept(rows, self._state[at + STATISTIC.scores], SERIES.mean, 0.0, 1.0),
-        )
+    def _typical(self, shift: float) -> float:
+        """Return the value whose score is the usual one, moved by a shift of the innovations."""
+        reference, knots = self._reference, int(self._state[SCALE.knots])
+        values, scores = self._state[level_kernel.HEAD :].reshape(2, knots)
+        score = reference.score_mean + reference.score_sd * self._step(shift)
+        return float(np.interp(score, scores, values))
+
+
+def _before(then: Since, field: int, place: int, total: float, mean: float) -> float:
+    """Return the mean of a sum before a place, of that of all rows."""
+    rows = float(then.rows[place])
+    return (mean * total - float(then.sums[place, field])) / (total - rows)
 
 
 def _new_state(reference: NumericReference, sample: Sample, doubt: float) -> Floats:
@@ -231,9 +298,7 @@ def _new_state(reference: NumericReference, sample: Sample, doubt: float) -> Flo
     head[SERIES.adwin_scale] = 1 / math.sqrt(reference.level_inflation * doubt)
     head[SERIES.score_mean] = reference.score_mean
     head[SERIES.score_scale] = 1 / reference.score_sd
+    head[SERIES.value_mean] = reference.mean
+    head[SERIES.value_scale] = 1 / max(reference.sd, 1e-300)
     head[_DELTA] = [statistic.delta for statistic in PAGE_HINKLEY]
     return sample.scale.table(head)
-
-
-def _at(statistic: int) -> int:
-    return level_kernel.FIRST + statistic * len(STATISTIC)

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from streams.detect.compiled import compiled, slots
+from streams.detect.compiled import Singles, compiled, slots
 from streams.detect.score_kernel import CLIP, SCALE, clipped, clipped_score
+from streams.detect.trail_kernel import place_of_next
 from streams.values import Floats
 
 
@@ -28,6 +29,8 @@ class SeriesSlots(NamedTuple):
         Factor that makes an innovation a score for ADWIN.
     score_mean, score_scale
         Mean, and 1 over the standard deviation, of the scores of the reference.
+    value_mean, value_scale
+        The same of its values.
     """
 
     learnt_rows: int
@@ -40,10 +43,12 @@ class SeriesSlots(NamedTuple):
     adwin_scale: int
     score_mean: int
     score_scale: int
+    value_mean: int
+    value_scale: int
 
 
 class StatisticSlots(NamedTuple):
-    """One statistic. All but ``threshold``, ``delta`` and ``top`` are of its present run.
+    """One statistic. ``total`` is of its present run.
 
     Parameters
     ----------
@@ -53,8 +58,6 @@ class StatisticSlots(NamedTuple):
         It alarms above this.
     delta
         Slack: only the excess of a row over the mean and this adds to the statistic.
-    rows, values, scores, squares
-        Rows since it was 0, and the sums of their values, innovations and squared innovations.
     top
         The highest total so far.
     """
@@ -62,10 +65,6 @@ class StatisticSlots(NamedTuple):
     total: int
     threshold: int
     delta: int
-    rows: int
-    values: int
-    scores: int
-    squares: int
     top: int
 
 
@@ -81,29 +80,28 @@ HEAD = FIRST + STATISTICS * len(STATISTIC)
 """Size of a state without the knots."""
 
 
+TRAIL = 4
+"""Sums of a bucket of the trail: of values in standard deviations of the reference and of their
+squares, of innovations and of their squares."""
+_WILDEST = 1e15
+"""Standard deviations: a value beyond them has a square that a trail cannot hold."""
+
+
 @compiled
-def _add(state: Floats, at: int, step: float, x: float, e: float) -> float:
+def _add(state: Floats, at: int, step: float) -> float:
     """Advance one statistic; return its part of its threshold."""
     total: float = state[at + STATISTIC.total] + step - state[at + STATISTIC.delta]
     if total <= 0.0:
         state[at + STATISTIC.total] = 0.0
-        state[at + STATISTIC.rows] = 0.0
-        state[at + STATISTIC.values] = 0.0
-        state[at + STATISTIC.scores] = 0.0
-        state[at + STATISTIC.squares] = 0.0
         return 0.0
     state[at + STATISTIC.total] = total
-    state[at + STATISTIC.rows] += 1.0
-    state[at + STATISTIC.values] += x
-    state[at + STATISTIC.scores] += e
-    state[at + STATISTIC.squares] += e * e
     state[at + STATISTIC.top] = max(state[at + STATISTIC.top], total)
     reach: float = total / state[at + STATISTIC.threshold]
     return reach
 
 
 @compiled
-def run_page_hinkley(state: Floats, values: Floats, innovations: Floats) -> int:
+def run_page_hinkley(state: Floats, trail: Singles, values: Floats, innovations: Floats) -> int:
     """Read values until a statistic passes its threshold.
 
     Writes the innovation of each value read, scaled for ADWIN. Returns
@@ -111,11 +109,21 @@ def run_page_hinkley(state: Floats, values: Floats, innovations: Floats) -> int:
     """
     for row in range(len(values)):
         innovations[row] = clipped_score(state, HEAD, values[row])
-    return run_on_scores(state, values, innovations)
+    return run_on_scores(state, trail, values, innovations)
 
 
 @compiled
-def run_on_scores(state: Floats, values: Floats, scores: Floats) -> int:
+def _note(state: Floats, trail: Singles, x: float, e: float) -> None:
+    at = place_of_next(trail, TRAIL)
+    w = clipped((x - state[SERIES.value_mean]) * state[SERIES.value_scale], _WILDEST)
+    trail[at] = w
+    trail[at + 1] = w * w
+    trail[at + 2] = e
+    trail[at + 3] = e * e
+
+
+@compiled
+def run_on_scores(state: Floats, trail: Singles, values: Floats, scores: Floats) -> int:
     """Read values of which the clipped scores are known, as `run_page_hinkley` does.
 
     Overwrites each score with the innovation.
@@ -129,6 +137,7 @@ def run_on_scores(state: Floats, values: Floats, scores: Floats) -> int:
         e = clipped(e * state[SERIES.innovation_scale], CLIP)
         state[SERIES.previous] = z
         scores[row] = e * state[SERIES.adwin_scale]
+        _note(state, trail, x, e)
         state[SERIES.rows] += 1.0
         weight = 1.0 / state[SERIES.rows]
         state[SERIES.mean] += weight * (e - state[SERIES.mean])
@@ -138,7 +147,7 @@ def run_on_scores(state: Floats, values: Floats, scores: Floats) -> int:
         worst, statistic, at = 1.0, -1, FIRST
         for k in range(STATISTICS):
             size = step if k < SPREAD_UP else square_step
-            reach = _add(state, at, size if k % 2 == 0 else -size, x, e)
+            reach = _add(state, at, size if k % 2 == 0 else -size)
             if reach > worst:
                 worst, statistic = reach, k
             at += len(STATISTIC)

@@ -191,6 +191,10 @@ class ShareReference(Struct, frozen=True, kw_only=True):
             msg = "a share lies between 0 and 1"
             raise ValueError(msg)
 
+    def seen(self, index: int) -> float:
+        """Return the share of a code as it was seen, for display."""
+        return max(self.shares[index] * (self.rows + 1) - 0.5, 0.0) / self.rows
+
     @classmethod
     def of(
         cls, values: Floats, codes: Sequence[int], expected: Floats | None = None

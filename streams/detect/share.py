@@ -12,7 +12,6 @@ from streams.codec import Machine
 from streams.detect import share_kernel
 from streams.detect.adwin import (
     BLOCK_CLOCK,
-    SlowDrift,
     SlowDriftDetector,
     least_mean,
     merged_rows,
@@ -23,18 +22,20 @@ from streams.detect.budget import (
     share_statistics,
     short_reference_cost,
 )
+from streams.detect.compiled import Singles
 from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
 from streams.detect.reference import ShareReference
 from streams.detect.score_kernel import CLIP
 from streams.detect.share_kernel import BLOCK_ROWS, CATEGORY, RUN, SHARES, STATISTICS
+from streams.detect.trail import beginning, new_trail, refuse_trail, share_gains, since, spanned
 from streams.values import Floats, odds_of
 
 _BURST_ODDS = 9.0
 """Odds ratio of the CUSUM for bursts, .1 to .5 (case 8 of `benchmarks.detection`)."""
 _NOTHING_EXPECTED: Floats = np.empty((0, 0))
-ON_ITS_WAY = 0.3
-"""Part of its threshold beyond which a statistic is named beside the one that alarms: in 2,000 rows
-independent rows reach a third of it (decision 12)."""
+ALSO_MOVED = 4.0
+"""Nats of evidence for the change of another category, in the same rows, beyond which it is named
+as well: by chance once in 200 (a chi-squared variable of one degree of freedom above 8)."""
 MIN_BLOCK_HITS = 0.16
 """Hits of a block, on average, below which ADWIN is stopped: a share of .01 in 16 rows. The scores
 of rarer hits are too skew for ADWIN's bound. By judgement."""
@@ -55,6 +56,7 @@ class ShareDetector(Machine):
 
     _reference: ShareReference
     _state: Floats
+    _trail: Singles
     _slow_drifts: list[SlowDriftDetector]
     _tops: Floats
     _doubt: float
@@ -66,6 +68,7 @@ class ShareDetector(Machine):
         expected = (_part(codes), codes * STATISTICS, codes)
         if sizes != expected or self._state[SHARES.categories] != codes:
             raise ValueError(f"expected the sizes {expected} for {codes} codes, got {sizes}")
+        refuse_trail(self._trail, codes)
         if not 0 <= self._state[SHARES.block_rows] < BLOCK_ROWS:
             raise ValueError(f"a block has fewer than {BLOCK_ROWS} rows")
 
@@ -108,7 +111,8 @@ class ShareDetector(Machine):
             for inflation in reference.inflations
         ]
         tops = np.zeros(len(codes) * STATISTICS)
-        detector = cls(reference, _new_state(reference, doubt), slow_drifts, tops, doubt)
+        state, trail = _new_state(reference, doubt), new_trail(len(codes))
+        detector = cls(reference, state, trail, slow_drifts, tops, doubt)
         detector._read_reference(values, _NOTHING_EXPECTED if expected is None else expected)
         detector.set_budget(false_alarms)
         return detector
@@ -141,6 +145,10 @@ class ShareDetector(Machine):
         """The largest long-run variance of a share, in that of independent rows."""
         return max(self._reference.inflations)
 
+    def spanned(self, left_out: int, rows: int) -> int:
+        """Return the latest rows that have so many rows of other codes than the first few."""
+        return spanned(self._trail, len(self.codes), left_out, rows)
+
     def _read_reference(self, learnt: Floats, expected: Floats) -> None:
         """Have ADWIN read the reference by blocks, and the CUSUMs by rows."""
         rows = len(learnt) // BLOCK_ROWS * BLOCK_ROWS
@@ -159,6 +167,7 @@ class ShareDetector(Machine):
         self._state[places + RUN.threshold] = math.inf
         share_kernel.run_bernoulli_cusums(
             self._state,
+            self._trail,
             learnt,
             np.empty((rows // BLOCK_ROWS, len(self.codes))),
             expected,
@@ -168,6 +177,15 @@ class ShareDetector(Machine):
             at = _part(index)
             self._state[at : at + len(CATEGORY)] = before[at : at + len(CATEGORY)]
         self._state[SHARES.block_rows] = 0.0
+
+    def renew(self) -> None:
+        """Forget all codes read since the reference was made."""
+        thresholds = self._state[_places(len(self.codes)) + RUN.threshold]
+        self._state = _new_state(self._reference, self._doubt)
+        self._state[_places(len(self.codes)) + RUN.threshold] = thresholds
+        self._trail[:] = 0.0
+        for slow_drift in self._slow_drifts:
+            slow_drift.renew()
 
     def set_budget(self, false_alarms: float) -> None:
         """Divide the budget among the categories and set their thresholds.
@@ -200,73 +218,64 @@ class ShareDetector(Machine):
         blocks = (fill + len(codes)) // BLOCK_ROWS
         scores = np.empty((blocks, categories))
         hourly = _NOTHING_EXPECTED if expected is None else expected
-        before = self._state.copy() if blocks else self._state
-        alarm = share_kernel.run_bernoulli_cusums(self._state, codes, scores, hourly)
+        before = (self._state.copy(), self._trail.copy()) if blocks else (self._state, self._trail)
+        alarm = share_kernel.run_bernoulli_cusums(self._state, self._trail, codes, scores, hourly)
         row = len(codes) if alarm < 0 else alarm // STATISTICS // categories
         finished = (fill + row) // BLOCK_ROWS
         drifts = [
-            (drift.place, index, drift)
+            drift.place
             for index, detector in enumerate(self._slow_drifts)
             if finished and (drift := detector.run(scores[:finished, index])) is not None
         ]
         if drifts:
-            block, index, drift = min(drifts)
-            row = (block + 1) * BLOCK_ROWS - fill - 1
-            self._state = before  # the figures are as of the alarm, wherever these codes end
-            share_kernel.run_bernoulli_cusums(self._state, codes[: row + 1], scores, hourly)
-            return self._slow_finding(row, index, drift)
-        if alarm < 0:
-            return None
-        place, statistic = divmod(alarm, STATISTICS)
-        index = place % categories
-        at = _part(index) + len(CATEGORY) + statistic * len(RUN)
-        rows = int(self._state[at + RUN.rows])
-        share = float(self._state[at + RUN.hits]) / rows
-        return self._share(row, index, "cusum", share, rows)
+            row = (min(drifts) + 1) * BLOCK_ROWS - fill - 1
+            # The figures are as of the alarm, wherever these codes end.
+            self._state, self._trail = before
+            share_kernel.run_bernoulli_cusums(
+                self._state, self._trail, codes[: row + 1], scores, hourly
+            )
+            return self._finding(row, "adwin")
+        return None if alarm < 0 else self._finding(row, "cusum")
 
-    def _slow_finding(self, row: int, index: int, drift: SlowDrift) -> Finding:
-        part = self._state[_part(index) :]
-        rows = drift.kept * BLOCK_ROWS
-        hits = drift.mean / part[CATEGORY.block_scale] + part[CATEGORY.block_mean]
-        share = min(max(float(hits) / BLOCK_ROWS, 0.0), 1.0)
-        return self._share(row, index, "adwin", share, max(rows, 1))
-
-    def _share(self, row: int, index: int, detector: Detector, share: float, rows: int) -> Finding:
-        baseline = self._reference.shares[index]
-        part = self._state[_part(index) :]
-        learnt, seen = self._reference.rows, part[CATEGORY.rows]
-        before = part[CATEGORY.share] * seen - share * rows - baseline * (seen - rows)
-        variance = baseline * (1 - baseline) * self._reference.inflations[index]
+    def _finding(self, row: int, detector: Detector) -> Finding:
+        """Return the change that explains the latest rows best, as of an alarm at this row."""
+        reference, codes = self._reference, len(self._reference.codes)
+        parts = [self._state[_part(index) :] for index in range(codes)]
+        seen = float(parts[0][CATEGORY.rows])
+        share = np.array([part[CATEGORY.share] for part in parts])
+        then = since(self._trail, codes, seen)
+        gains = share_gains(then.rows, then.sums, seen, share) / np.array(reference.inflations)
+        step, index = divmod(int(np.argmax(gains)), codes)
+        before = (share[index] * seen - then.sums[step, index]) / (seen - then.rows[step])
+        best = beginning(then, index, float(before), gains[:, index], step)
+        rows, hits = int(then.rows[best]), then.sums[best]
+        now = np.clip(hits / rows, 0.0, 1.0).tolist()
+        baseline, usual = reference.seen(index), reference.shares[index]
+        before = (share[index] - usual) * seen - (hits[index] - usual * rows)
+        variance = usual * (1 - usual) * reference.inflations[index]
+        order = sorted(range(codes), key=lambda each: (each != index, -gains[best, each]))
         return Finding(
             row=row,
             aspect="share",
             detector=detector,
             figures=Figures(
-                value=share,
+                value=now[index],
                 baseline=baseline,
-                effect=odds_of(share, rows) / odds_of(baseline, self._reference.rows),
+                effect=odds_of(now[index], rows) / odds_of(baseline, reference.rows),
                 unit="odds_ratio",
-                direction="up" if share > baseline else "down",
+                direction="up" if now[index] > baseline else "down",
                 rows=rows,
             ),
             category_index=index,
-            crept=crept(before, seen - learnt - rows, learnt, variance, share - baseline),
-            moved=((index, baseline, share), *self._also_moved(index)),
+            crept=crept(
+                before, seen - reference.rows - rows, reference.rows, variance, now[index] - usual
+            ),
+            moved=tuple(
+                (each, reference.seen(each), now[each])
+                for each in order
+                if each == index or gains[best, each] > ALSO_MOVED
+            ),
         )
-
-    def _also_moved(self, found: int) -> list[tuple[int, float, float]]:
-        """Return the other categories on their way to an alarm, the furthest first."""
-        others = []
-        for index, share in enumerate(self._reference.shares):
-            places = [_statistic(index, k) for k in range(STATISTICS)]
-            reach, at = max((self._reach(place), place) for place in places)
-            if index != found and reach > ON_ITS_WAY:
-                now = float(self._state[at + RUN.hits] / self._state[at + RUN.rows])
-                others.append((-reach, index, share, now))
-        return [(index, share, now) for _, index, share, now in sorted(others)]
-
-    def _reach(self, place: int) -> float:
-        return float(self._state[place + RUN.total] / self._state[place + RUN.threshold])
 
 
 def _new_state(reference: ShareReference, doubt: float) -> Floats:

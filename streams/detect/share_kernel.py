@@ -3,8 +3,9 @@
 import math
 from typing import NamedTuple
 
-from streams.detect.compiled import compiled, slots
+from streams.detect.compiled import Singles, compiled, slots
 from streams.detect.score_kernel import CLIP, clipped
+from streams.detect.trail_kernel import place_of_next
 from streams.values import Floats
 
 
@@ -199,10 +200,13 @@ def _first_alarm(state: Floats, first: int, share: float) -> int:
 
 
 @compiled
-def run_bernoulli_cusums(state: Floats, codes: Floats, scores: Floats, expected: Floats) -> int:
+def run_bernoulli_cusums(
+    state: Floats, trail: Singles, codes: Floats, scores: Floats, expected: Floats
+) -> int:
     """Read codes until the share of a category has changed.
 
     ``expected`` is the part of each row's hour in the share of each category, or has no rows.
+    A bucket of ``trail`` has the hits of each category, less these parts.
     Writes to each row of ``scores`` the standardised hits of a finished block, by category.
     Returns ``(row * categories + category) * STATISTICS + statistic``, or -1.
     """
@@ -210,14 +214,19 @@ def run_bernoulli_cusums(state: Floats, codes: Floats, scores: Floats, expected:
     finished = 0
     for row in range(len(codes)):
         state[SHARES.block_rows] += 1.0
+        noted = place_of_next(trail, categories)
+        alarm = -1
         for index in range(categories):
             category = len(SHARES) + index * CATEGORY_SIZE
             hit = 1.0 if codes[row] == state[category + CATEGORY.code] else 0.0
             hourly = expected[row, index] if len(expected) > 0 else 0.0
             state[category + CATEGORY.block_hits] += hit - hourly
+            trail[noted + index] = hit - hourly
             statistic = _read_hit(state, category, hit, hourly)
-            if statistic >= 0:
-                return (row * categories + index) * STATISTICS + statistic
+            if statistic >= 0 and alarm < 0:
+                alarm = (row * categories + index) * STATISTICS + statistic
+        if alarm >= 0:
+            return alarm
         if state[SHARES.block_rows] == BLOCK_ROWS:
             _finish_block(state, scores[finished])
             finished += 1

@@ -6,13 +6,13 @@ Rule 1. A fact is over when a block has none of the values that raised it.
 from collections.abc import Sequence
 from typing import Any
 
-from streams.change import Change, Figures
+from streams.change import Figures
 from streams.clock import Instants
 from streams.codec import Machine
 from streams.series.detection import Detection
 from streams.series.inputs import Family, family_of, other_type_of
 from streams.series.recovery_measures import BlockResult
-from streams.values import Scalar, odds_of
+from streams.values import Scalar
 
 ABSENCE_ROWS = 500
 """Values. None among 500 bounds the share at 0.6 % with a confidence of 95 % (rule of three)."""
@@ -51,21 +51,23 @@ class AbsenceMeasure(Machine, tag="absence"):
             other_type_of(change.category or "") if change.aspect == "type" else "any",
         )
 
-    def add_change(self, change: Change, value: Scalar) -> None:
+    def seek(self, value: Scalar) -> None:
         """Seek this unseen category as well."""
         if self.aspect == "unseen":
             self._sought = (*self._sought, value)
 
-    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
-        """Take values and their instants into account; return how many of them count."""
+    @property
+    def filled(self) -> int:
+        """Values in the block."""
+        return self._rows
+
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> None:
+        """Take values and their instants into account."""
         self._hits += sum(map(self._is_hit, values))
         self._rows += len(values)
-        return len(values)
 
     def _is_hit(self, value: Scalar) -> bool:
         match self.aspect:
-            case "missing":
-                return value is None
             case "unseen":
                 return value in self._sought
             case "constant":
@@ -83,14 +85,12 @@ class AbsenceMeasure(Machine, tag="absence"):
         """Return the result of the block, and begin the next."""
         rows, hits = self._rows, self._hits
         self._rows = self._hits = 0
-        is_share = self.aspect in {"missing", "unseen", "type"}
-        odds_ratio = odds_of(hits / rows, rows) / odds_of(0.0, rows)
+        is_share = self.aspect in {"unseen", "type"}
         return BlockResult(
             is_back=hits == 0,
             figures=Figures(
                 value=hits / rows if is_share else None,
                 baseline=0.0 if is_share else None,
-                effect=odds_ratio if self.aspect == "missing" else None,
                 direction="up" if is_share else None,
             ),
         )

@@ -35,7 +35,7 @@ def learn_series(
     categories = sample.categories
     if categories is None:
         if sample.is_constant:
-            return ConstantSeries(sample.values[0], len(sample))
+            return ConstantSeries.of(sample.values[0], len(sample), false_alarms)
         doubt = 1.0 if hourly is None else hourly[0].doubt
         return NumericSeries.learn(sample, false_alarms, doubt)
     if not categories.watched:

@@ -6,11 +6,19 @@ from streams.series.watch import SeriesWatch
 
 
 class Recovery(Machine):
-    """The check of an alert, and the blocks until its figures are those of a further change."""
+    """The check of an alert; whether the last block was much other than what is published.
+
+    Two such blocks are news: one may hold the end of the change.
+    """
 
     check: RecoveryCheck
     onset_rows: int
-    settling_blocks: int = 0
+    differs: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Values since the onset."""
+        return self.onset_rows + self.check.rows
 
 
 class Lane(Machine):

@@ -227,7 +227,7 @@ class LateLabels(Machine):
         for age in self.ages:
             age.begin()
             if age is not found:
-                age.lane.watch.restart(aspect)
+                age.lane.watch.restart(aspect, is_back=False)
         self._live = []
         self._day = -1
 

@@ -54,6 +54,11 @@ class LearntSeries(Machine):
         for detector in detectors:
             detector.set_budget(false_alarms / len(detectors))
 
+    def renew(self) -> None:
+        """Forget all values read since the reference was made."""
+        for detector in self.detectors:
+            detector.renew()
+
     def run(
         self, values: Sequence[Value], x: Floats | None, expected: Floats | None
     ) -> Finding | None:

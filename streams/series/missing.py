@@ -1,9 +1,8 @@
 """The values of a series that are missing, or of another type.
 
-Rule 1. Where no value of a whole reference was missing, the first missing one is a fact.
-Rule 2. Otherwise the share of missing values is watched by a detector, within the alert budget.
-Rule 3. After either the share is learnt again. A fact needs twice as many inputs as before without
-        a missing one to be a fact again, up to ``MAX_QUIET_ROWS``.
+Rule 1. The share of missing values is watched within the alert budget: by a detector, and where no
+        value of a whole reference was missing, by `RareEvents`.
+Rule 2. After a change the share is learnt again.
 """
 
 from bisect import bisect_right
@@ -13,11 +12,9 @@ from msgspec.structs import replace
 
 from streams.change import Figures, Finding
 from streams.codec import Machine
+from streams.detect.rare import RareEvents
 from streams.detect.share import ShareDetector
 from streams.values import Floats, odds_of
-
-MAX_QUIET_ROWS = 64_000
-"""Inputs: the default reference of 2,000, doubled five times. It bounds the flags kept."""
 
 
 class MissingRule(Machine):
@@ -30,16 +27,16 @@ class MissingRule(Machine):
     """
 
     _stages: tuple[int, ...]
-    aspect: str = "missing"
     """Inputs after which the share of missing values is learnt, and learnt better."""
+    aspect: str = "missing"
     _rows: int = 0
     """Inputs since learning began."""
     _is_learning: bool = True
     _flags: bytearray | None = None
     """1 for each missing input since learning began, 0 for the others; None before the first."""
     _detector: ShareDetector | None = None
-    _is_fact: bool = False
-    """Whether the next missing value is a fact."""
+    _rare: RareEvents | None = None
+    """Watches a column of whose whole reference no value was missing."""
 
     def __post_init__(self) -> None:
         if not self._stages or (self._is_learning and self._rows >= self._stages[-1]):
@@ -48,7 +45,7 @@ class MissingRule(Machine):
     @property
     def is_idle(self) -> bool:
         """Whether no value of a whole reference was missing."""
-        return self._is_fact
+        return self._rare is not None
 
     def passes_over(self, rows: int) -> bool:
         """Take ``rows`` inputs, none missing, where they need only be counted; else do nothing.
@@ -62,12 +59,16 @@ class MissingRule(Machine):
 
     def is_quiet(self, rows: int) -> bool:
         """Whether ``rows`` inputs, none missing, need only be counted, by `keep`."""
-        if self._is_fact or self._detector is not None or not self._is_learning:
-            return self._is_fact
+        if self._rare is not None or self._detector is not None or not self._is_learning:
+            return self._rare is not None
         return self._rows + rows < self._stages[bisect_right(self._stages, self._rows)]
 
     def keep(self, rows: int) -> None:
         """Count ``rows`` inputs, none missing, for which `is_quiet` holds."""
+        if self._rare is not None:
+            if self._rare.hits:
+                self._rare.take_rows(rows)
+            return
         self._rows += rows
         if self._flags is not None:
             self._flags += bytes(rows)
@@ -85,7 +86,7 @@ class MissingRule(Machine):
         while at < len(flags):
             due = self._rows_until_stage()
             part = flags[at : at + due] if due else flags[at:]
-            finding = self._read(part)
+            finding = self._read(part, false_alarms)
             if finding is None:
                 at += len(part)
                 self._learn(part, false_alarms)
@@ -95,40 +96,53 @@ class MissingRule(Machine):
             self.restart()
         return findings
 
+    def spanned(self, rows: int) -> int:
+        """Return the latest inputs of which so many were not missing."""
+        if self._detector is not None:
+            return self._detector.spanned(1, rows)
+        gone = 0 if self._flags is None else sum(self._flags)
+        return round(rows * self._rows / (self._rows - gone)) if gone < self._rows else rows
+
     def _rows_until_stage(self) -> int:
         if not self._is_learning:
             return 0
         return self._stages[bisect_right(self._stages, self._rows)] - self._rows
 
-    def _read(self, flags: Floats) -> Finding | None:
-        if self._is_fact:
-            hits = np.flatnonzero(flags)
-            if len(hits) == 0:
-                return None
-            rows = self._rows + int(hits[0]) + 1
-            if self.aspect != "missing":
-                return Finding(row=int(hits[0]), aspect=self.aspect, detector="rule")
-            return Finding(
-                row=int(hits[0]),
-                aspect=self.aspect,
-                detector="rule",
-                figures=Figures(
-                    value=1 / rows,
-                    baseline=0.0,
-                    effect=odds_of(1 / rows, rows) / odds_of(0.0, rows),
-                    unit="odds_ratio",
-                    direction="up",
-                ),
-            )
+    def _read(self, flags: Floats, false_alarms: float) -> Finding | None:
+        if self._rare is not None:
+            return self._read_rare(self._rare, flags, false_alarms)
         if self._detector is None:
             return None
         finding = self._detector.run(flags)
         return finding and replace(finding, aspect=self.aspect)
 
+    def _read_rare(self, rare: RareEvents, flags: Floats, false_alarms: float) -> Finding | None:
+        at = 0
+        for row in np.flatnonzero(flags).tolist():
+            rare.take_rows(row - at)
+            at = row + 1
+            if rare.take_hit(false_alarms):
+                share = rare.hits / rare.rows
+                return Finding(
+                    row=row,
+                    aspect=self.aspect,
+                    detector="cusum",
+                    figures=Figures(
+                        value=share,
+                        baseline=0.0,
+                        effect=odds_of(share, rare.rows) / odds_of(0.0, self._stages[-1]),
+                        unit="odds_ratio",
+                        direction="up",
+                        rows=rare.rows,
+                    ),
+                )
+        rare.take_rows(len(flags) - at)
+        return None
+
     def _learn(self, flags: Floats, false_alarms: float) -> None:
-        before, self._rows = self._rows, self._rows + len(flags)
         if not self._is_learning:
             return
+        before, self._rows = self._rows, self._rows + len(flags)
         if self._flags is None and flags.any():
             self._flags = bytearray(before)
         if self._flags is not None:
@@ -139,19 +153,16 @@ class MissingRule(Machine):
             learnt = np.frombuffer(self._flags, dtype=np.uint8).astype(np.float64)
             self._detector = ShareDetector.learn(learnt, [1], false_alarms)
         if self._rows == self._stages[-1]:
-            self._is_fact = self._flags is None
+            if self._flags is None:
+                self._rare = RareEvents(self._rows)
             self._is_learning, self._flags = False, None
 
     def restart(self) -> None:
         """Learn the share again from the next value on."""
-        stages = self._stages[-2:]
-        if self._is_fact:  # Rule 3
-            stages = (self._stages[-1], min(2 * self._stages[-1], MAX_QUIET_ROWS))
-        self._stages = tuple(dict.fromkeys(stages))
+        self._stages = self._stages[-2:]
         self._rows = 0
         self._is_learning, self._flags = True, None
-        self._detector = None
-        self._is_fact = False
+        self._detector = self._rare = None
 
     def settle(self, stages: tuple[int, ...]) -> None:
         """Keep the share that was learnt; learn again at these stages."""

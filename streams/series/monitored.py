@@ -27,6 +27,7 @@ from streams.change import AtAge
 from streams.clock import Instants
 from streams.codec import Machine
 from streams.season.hour_profile import Timestamps
+from streams.series.absence_measure import AbsenceMeasure
 from streams.series.detection import Detection
 from streams.series.lane import Recovery
 from streams.series.late_labels import AgedLot, LateLabels
@@ -34,9 +35,6 @@ from streams.series.recovery import AWAY_ROWS, recovery_check_of
 from streams.series.recovery_measures import BlockResult
 from streams.series.watch import SeriesWatch
 from streams.values import Scalar
-
-_SETTLING_BLOCKS = 2
-"""Blocks until the first that lies wholly after a further change: the present one, and the next."""
 
 
 class Column(NamedTuple):
@@ -182,20 +180,21 @@ class MonitoredSeries(Machine):
             The reading.
         """
         watch, seen = self.watch, self.watch.seen
-        if not self._recoveries and len(values) <= AWAY_ROWS:  # nearly always
-            detections = watch.read(values, timestamps)
-            if not detections:
+        stretch: Stretch | None = None
+        transitions: list[RowTransition] = []
+        at, rows = 0, len(values)
+        if not self._recoveries and rows <= AWAY_ROWS:  # nearly always
+            at, detections = watch.read_until_change(values, timestamps)
+            if at == rows and not detections:
                 return []
             stretch = Stretch(values, at_ms, timestamps, first_row, seen, self.role, reading)
-            return self._follow(stretch, 0, len(values), detections)
-        stretch = Stretch(values, at_ms, timestamps, first_row, seen, self.role, reading)
-        transitions: list[RowTransition] = []
-        at = 0
-        while at < len(values):
-            end = min(at + self._rows_until_return(), len(values))  # Rule 3
-            detections = watch.read(*stretch.part(at, end))
-            transitions += self._follow(stretch, at, end, detections)
-            at = end
+            transitions += self._follow(stretch, 0, at, detections)
+        stretch = stretch or Stretch(values, at_ms, timestamps, first_row, seen, self.role, reading)
+        while at < rows:
+            end = self._until_worse(stretch, at, min(at + self._rows_until_return(), rows))
+            read, detections = watch.read_until_change(*stretch.part(at, end))  # Rule 3
+            transitions += self._follow(stretch, at, at + read, detections)
+            at += read
         return transitions
 
     def read_late(self, now_ms: int, reading: Reading) -> list[RowTransition]:
@@ -213,7 +212,7 @@ class MonitoredSeries(Machine):
     def turn(self, late: LateLabels | None, now_ms: int, rules: AlertRules) -> list[Transition]:
         """Read values at ages from now on, or as they arrive; end the alerts about drifts."""
         if self.late is not None and self.late.watched_since_ms >= 0:
-            self.watch.restart("level")  # its reference is of values out of order
+            self.watch.restart("level", is_back=False)  # its reference is of values out of order
         aspects = [each for each in sorted(self._alerts) if ASPECTS[each].is_drift]
         ended = [
             each for aspect in aspects for each in self.end(aspect, "relearned", now_ms, rules)
@@ -249,6 +248,14 @@ class MonitoredSeries(Machine):
         """Return its references for display; with late labels, the ages at which they are read."""
         late = {} if self.late is None else {"late_labels": self.late.describe()}
         return {**self.watch.describe(), **late}
+
+    def _until_worse(self, stretch: Stretch, at: int, end: int) -> int:
+        """Return the end of the values up to the first at which a check finds the series worse."""
+        for recovery in self._recoveries.values():
+            worse = recovery.check.first_worse(stretch.values[at:end], stretch.at_ms[at:end])
+            if worse is not None:
+                end = at + worse + 1
+        return end
 
     def _rows_until_return(self) -> int:
         """Return the values within which no check can find the series back."""
@@ -295,18 +302,23 @@ class MonitoredSeries(Machine):
             at = start
             while at < end and aspect in self._recoveries:
                 recovery = self._recoveries[aspect]
-                stop = min(at + recovery.check.due, end)
-                result = recovery.check.read(stretch.values[at:stop], stretch.at_ms[at:stop])
-                at = stop
-                if result is None:
-                    continue
-                now_ms = stretch.now_ms(at - 1)
-                found = self._on_block(aspect, recovery, result, now_ms, stretch.rules)
+                at, result = self._read_check(recovery, stretch, at, end)
+                found = self._on_read(aspect, recovery, result, stretch, at - 1)
                 transitions += stretch.at(at - 1, found)
                 if self._alerts[aspect].state == "quiet":
                     del self._recoveries[aspect]
-                    self.watch.restart(aspect)
+                    is_last = not any(ASPECTS[each].is_drift for each in self._recoveries)
+                    self.watch.restart(aspect, is_back=is_last)
         return transitions
+
+    def _read_check(
+        self, recovery: Recovery, stretch: Stretch, at: int, end: int
+    ) -> tuple[int, BlockResult | None]:
+        """Let a check read to the end of its block, or to the value that is worse; return where."""
+        stop = min(at + recovery.check.due, end)
+        worse = recovery.check.first_worse(stretch.values[at:stop], stretch.at_ms[at:stop])
+        stop = stop if worse is None else at + worse + 1
+        return stop, recovery.check.read(stretch.values[at:stop], stretch.at_ms[at:stop])
 
     def _on_detection(self, stretch: Stretch, detection: Detection, row: int) -> list[Transition]:
         if self._is_mute(detection.aspect):
@@ -315,38 +327,74 @@ class MonitoredSeries(Machine):
         value, rules = stretch.values[row], stretch.rules
         recovery = self._recoveries.get(aspect)
         if recovery is not None:
-            recovery.settling_blocks = _SETTLING_BLOCKS
-            recovery.check.measure.add_change(detection, value)
-            return []
-        check = recovery_check_of(detection, value)
+            return self._on_further(recovery, detection, stretch, row)
+        check = recovery_check_of(detection, value, self.watch.false_alarms)
         recovery = Recovery(check, detection.figures.rows)
-        if detection.is_first_missing:
-            recovery.settling_blocks = 1  # whether it is one value or the column, this block shows
         self._recoveries[aspect] = recovery
         state = self._alerts.setdefault(aspect, AlertState(self.name, self.role, aspect))
         state.change = detection.change
         return state.on("held change" if rules.hold else "change", stretch.now_ms(row), rules)
 
+    def _on_further(
+        self, recovery: Recovery, detection: Detection, stretch: Stretch, row: int
+    ) -> list[Transition]:
+        """Tell a further change of an open alert, unless it may be the return."""
+        state, check = self._alerts[alert_aspect(self.role, detection.aspect)], recovery.check
+        if isinstance(check.measure, AbsenceMeasure) or detection.detector == "rule":
+            check.seek(stretch.values[row])
+            return []
+        change = check.as_from_first(detection.change)
+        if not check.is_clearly_away(change):
+            return []
+        check.tell(change)
+        state.change = replace(change, figures=replace(change.figures, rows=recovery.rows))
+        return state.on_news(stretch.now_ms(row), stretch.rules)
+
     def _is_mute(self, aspect: str) -> bool:
         """Whether a change of this aspect is not told: late labels out of order (Rule 5)."""
         return self.late is not None and ASPECTS[aspect].is_drift
 
-    def _on_block(
-        self, aspect: str, recovery: Recovery, result: BlockResult, now_ms: int, rules: AlertRules
+    def _on_read(
+        self,
+        aspect: str,
+        recovery: Recovery,
+        result: BlockResult | None,
+        stretch: Stretch,
+        row: int,
     ) -> list[Transition]:
-        state, check = self._alerts[aspect], recovery.check
-        is_settled = recovery.settling_blocks == 1
-        recovery.settling_blocks = max(recovery.settling_blocks - 1, 0)
+        """Take in that a check has read values up to this row, and the block it may have closed."""
+        state, now_ms = self._alerts[aspect], stretch.now_ms(row)
+        told = state.published or state.change
+        worse = told and recovery.check.take_worse(state.change or told, told)
+        if worse is None:
+            if result is None:
+                return []
+            return self._on_block(state, recovery, result, now_ms, stretch.rules)
+        state.change = replace(worse, figures=replace(worse.figures, rows=recovery.rows))
+        self.watch.relearn(aspect)
+        return state.on_news(now_ms, stretch.rules)
+
+    def _on_block(
+        self,
+        state: AlertState,
+        recovery: Recovery,
+        result: BlockResult,
+        now_ms: int,
+        rules: AlertRules,
+    ) -> list[Transition]:
+        check = recovery.check
         if state.change is not None:
-            state.change = result.onto(state.change, recovery.onset_rows + check.rows)
+            state.change = result.onto(state.change, recovery.rows)
         if check.is_back:
             return state.on_back(now_ms, rules)
         state.back_since_ms = None
-        if result.is_back:
+        if result.is_near:
+            recovery.differs = False
             return []
         if state.state == "pending" and check.blocks_away >= rules.hold:
             return state.on("held", now_ms, rules)
-        return state.on_away(now_ms, rules, is_settled=is_settled)
+        differed, recovery.differs = recovery.differs, state.differs
+        return state.on_away(now_ms, rules, is_settled=differed)
 
 
 class _AgeReader(MonitoredSeries):

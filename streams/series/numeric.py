@@ -122,16 +122,18 @@ class NumericSeries(LearntSeries, tag="numeric"):
         if self._shares is None:
             return None if self._numbers is None else self._numbers.run(x)
         codes = _place_codes(x, (*self._atoms, *self._heaps))
-        share = self._shares.run(codes)
         if self._numbers is None:
-            return share
+            return self._shares.run(codes)
         rows = np.flatnonzero(~_is_atom(codes, len(self._atoms)))
         number = self._numbers.run(x[rows])
-        if number is not None:
-            number = replace(number, row=int(rows[number.row]))
-        if share is None or (number is not None and number.row < share.row):
-            return number
-        return share
+        if number is None:
+            return self._shares.run(codes)
+        row = int(rows[number.row])
+        share = self._shares.run(codes[: row + 1])  # it knows the rows between the numbers
+        if share is not None and share.row < row:
+            return share
+        since = self._shares.spanned(len(self._atoms), number.figures.rows)
+        return replace(number, row=row, figures=replace(number.figures, rows=since))
 
     def category(self, index: int) -> str | None:
         """Return the text of the atom or heap."""

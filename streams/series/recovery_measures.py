@@ -1,10 +1,13 @@
 """Measure by blocks of values whether the mean, the spread or the shares of a series are away.
 
-Rule 1. Values are read in blocks, long enough to tell the first reference from the figure that
-        raised the alert, in spite of chance, of the series' memory and of waves in its reference.
-Rule 2. A block is back when its figure is nearer to the first reference than a bound.
-Rule 3. The part of the hour is taken off, where the hourly profile was known at the alarm.
-Rule 4. How values are cut changes nothing.
+Rule 1. Values are read in blocks, long enough to tell the first reference from the figure that was
+        told, in spite of chance, of the series' memory and of waves in its reference.
+Rule 2. A block is near when its figure is nearer to the first reference than a bound. The series is
+        back only where the latest blocks also speak against the change that was told, and, once
+        blocks were away, against the change that they show: what fits both is no evidence.
+Rule 3. A CUSUM beside the blocks finds a change twice as large as the one told (`tell`).
+Rule 4. The part of the hour is taken off, where the hourly profile was known at the alarm.
+Rule 5. How values are cut changes nothing.
 """
 
 import math
@@ -15,14 +18,17 @@ import numpy as np
 from msgspec import field
 from msgspec.structs import replace
 
-from streams.change import Change, Figures, Shares
-from streams.clock import Instants, Minutes
+from streams.change import Change, Direction, Figures, Shares
+from streams.clock import Instants
 from streams.codec import Machine
+from streams.detect.block_kernel import BLOCK_ROWS, CUSUMS, RUN, SUMS, read_block, run_of, size_of
+from streams.detect.budget import SLACKS, gaussian_threshold, likelihood_threshold
 from streams.detect.reference import coarse_knots
+from streams.detect.score_kernel import CLIP, RAW_CLIP
 from streams.season.hour_profile import HourProfile
-from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
-from streams.series.inputs import NUMBER, Family, family_of, other_type_of
-from streams.values import OTHER, Floats, Scalar, finite_or_none, odds_of, text_of
+from streams.series.detection import Detection
+from streams.series.inputs import NUMBER
+from streams.values import Floats, Scalar, finite_or_none
 
 MIN_BLOCK_ROWS = 200
 """Values. Three such blocks are the shortest way back: 600 values (docs/wire.md, Alerts)."""
@@ -32,18 +38,35 @@ SURE = 2.5
 """Standard deviations of a block's figure from the reference to the bound: by chance a block of an
 unchanged series lies beyond it once in 80."""
 NEAR = 0.4
-"""The bound's part of the way from the reference to the figure that raised the alert. Below one
-half, so that a block that is still away lies further from the bound than one that is back."""
+"""The bound's part of the way from the reference to the figure that was told. Below one half, so
+that a block that is still away lies further from the bound than one that is back."""
 WIDEST = 0.25
 """Standard deviations: the bound at most, regardless of the size of the original change. Chosen:
 half of the smallest change of a mean whose delay docs/detection.md states."""
 NARROWEST = 0.07
 """Standard deviations: the bound at least. A mean of 2,000 values is known to three times
 1 / sqrt(2,000), which is .067."""
-_NAMELESS = frozenset(("missing", "type"))
-"""Aspects whose share is that of no category."""
+APART = 9.2
+"""Nats by which the latest blocks must speak for the reference: odds of 10,000 to 1. A lasting
+change is asked again with every block."""
+POOLED = 3
+"""Blocks that speak together: as many as must be back. So many that were away show the change; one
+may be so by chance."""
+EVIDENT = 12.0
+"""Rows of a block, times the square of a change: `POOLED` such blocks of an unchanged series speak
+against the change with 18 nats, twice `APART`."""
+LEAST_PART = 0.5
+"""Part of a change that was told which is taken for sure, at least. By judgement."""
+USUAL_ROWS = 2_000.0
+"""Rows of a reference that does not say how many it has: the default of a model's spec."""
+RATIOS = (1.2, 2.0)
+"""Ratios of standard deviations for which a further change is sought: one as large as the change
+told, between these two, and the second. By judgement."""
 _PLAIN_SCORES = {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
 """Scores of a reference without a summary of them: standard normal."""
+_COLUMNS = 4
+"""Sums of a block of numbers: of values in standard deviations of the reference and of their
+squares, of scores and of their squares."""
 
 
 class BlockResult(NamedTuple):
@@ -52,19 +75,22 @@ class BlockResult(NamedTuple):
     Parameters
     ----------
     is_back
-        Whether its figure is that of the reference.
+        Whether it is evidence that the series is back.
     figures
         Its figure against the reference; the rows are not set.
     category
         The category furthest away, where the measure has any.
     moved
         The categories that moved most: name, share in the reference, share in the block.
+    is_near
+        Whether its figure is near that of the reference; a block may be so and prove nothing.
     """
 
     is_back: bool
     figures: Figures
     category: str | None = None
     moved: Shares = ()
+    is_near: bool = False
 
     def onto(self, change: Change, rows: int) -> Change:
         """Return the change with the figures of this block, ``rows`` values after its onset."""
@@ -75,28 +101,8 @@ class BlockResult(NamedTuple):
             category=self.category or change.category,
             moved=self.moved,
             left_out=change.left_out,
+            at_age=change.at_age,
         )
-
-
-class _Sums(Machine):
-    """Sums that do not depend on how the values are cut into parts."""
-
-    rows: int = 0
-    values: float = 0.0
-    scores: float = 0.0
-    squares: float = 0.0
-
-    def add(self, values: Floats, scores: Floats) -> None:
-        self.rows += len(values)
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.values = _after(self.values, values)
-        self.scores = _after(self.scores, scores)
-        self.squares = _after(self.squares, scores * scores)
-
-
-def _after(total: float, parts: Floats) -> float:
-    """Add one by one: numpy's own sum adds in pairs, so that it depends on where values are cut."""
-    return float(np.add.accumulate(np.concatenate(((total,), parts)))[-1])
 
 
 class NumberMeasure(Machine, tag="numbers"):
@@ -112,6 +118,15 @@ class NumberMeasure(Machine, tag="numbers"):
     block_rows: int
     _bound: float
     """Standard deviations of the scores; for a spread, of their logarithm."""
+    _told: float
+    """The change that was told, likewise; with its sign."""
+    _sure: float
+    """The part of it that is no chance."""
+    _null: float
+    """The change that a further one must exceed: the one told, less chance; then that of blocks."""
+    _false_alarms: float
+    _inflation: float
+    """Variance of a mean of scores, in that of independent rows."""
     _mean: float
     _sd: float
     _score_mean: float
@@ -122,243 +137,300 @@ class NumberMeasure(Machine, tag="numbers"):
     _atoms: tuple[float, ...] = ()
     """Values watched by their shares, which the mean leaves out."""
     _profile: HourProfile | None = None
-    _sums: _Sums = field(default_factory=_Sums)
+    _state: Floats = field(default_factory=lambda: np.zeros(size_of(_COLUMNS)))
+    _latest: tuple[tuple[float, float], ...] = ()
+    """Size and rows of the latest blocks."""
+    _away: tuple[float, float] = (0.0, 0.0)
+    """Sum of the sizes of blocks that were away, each times its rows, and sum of these rows."""
+    _blocks_away: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self._state) != size_of(_COLUMNS):
+            raise ValueError(f"a block of numbers has {_COLUMNS} sums, got {len(self._state)}")
 
     @classmethod
-    def of(cls, change: Detection, reference: dict[str, Any]) -> "NumberMeasure":
+    def of(
+        cls, change: Detection, reference: dict[str, Any], false_alarms: float
+    ) -> "NumberMeasure":
         """Choose the bound and the block by the size of the change.
 
         Parameters
         ----------
         reference
             The first reference, as `streams.series.numeric.NumericSeries.describe` gives it.
+        false_alarms
+            Per 10,000 values: those of the CUSUM for a larger change.
         """
         scores = reference.get("scores") or _PLAIN_SCORES
-        is_spread = change.aspect == "spread"
-        size = _log_ratio(change.figures.effect) if is_spread else change.figures.effect
-        bound, rows = _bound_of(size, scores["inflation"] / (2 if is_spread else 1))
         knots, knot_scores = coarse_knots(reference["quantiles"])
         moments = reference.get("without_atoms") or reference
-        return cls(
+        measure = cls(
             change.aspect,
-            rows,
-            bound,
+            MIN_BLOCK_ROWS,
+            WIDEST,
+            0.0,
+            0.0,
+            0.0,
+            false_alarms,
+            scores["inflation"] / (2 if change.aspect == "spread" else 1),
             moments["mean"],
-            moments["sd"],
+            moments["sd"] or 1.0,
             scores["mean"],
             scores["sd"],
             np.asarray(knots, dtype=np.float64),
             np.asarray(knot_scores, dtype=np.float64),
             tuple(reference.get("atoms") or ()),
-            _profile_of(change, is_of_numbers=True),
+            profile_of(change, is_of_numbers=True),
         )
-
-    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
-        """Take values and their instants into account; return how many of them count."""
-        used = [row for row, x in enumerate(values) if type(x) in NUMBER and x not in self._atoms]
-        if used:
-            numbers = np.array([values[row] for row in used], dtype=np.float64)
-            if self._profile is not None:
-                numbers = self._profile.adjust(numbers, at_ms[used] // 60_000)
-            raw = np.interp(numbers, self._knots, self._knot_scores)
-            self._sums.add(numbers, (raw - self._score_mean) / self._score_sd)
-        return len(used)
-
-    def close(self) -> BlockResult:
-        """Return the result of the block, and begin the next."""
-        sums, self._sums = self._sums, _Sums()
-        mean = sums.scores / sums.rows
-        deviation = math.sqrt(max(sums.squares / sums.rows - mean * mean, 1e-12))
-        if self.aspect == "spread":
-            size = math.log(deviation)
-            value, baseline, effect = self._sd * deviation, self._sd, deviation
-        else:
-            size = mean
-            value, baseline, effect = sums.values / sums.rows, self._mean, abs(mean)
-        return BlockResult(
-            is_back=abs(size) < self._bound,
-            figures=Figures(
-                value=finite_or_none(value),
-                baseline=finite_or_none(baseline),
-                effect=effect,
-                direction="up" if size > 0 else "down",
-            ),
-        )
-
-    def add_change(self, change: Change, value: Scalar) -> None:
-        """Do nothing: a mean has no parts."""
-
-
-class ShareMeasure(Machine, tag="shares"):
-    """Shares of categories, of missing values, or of values of another type.
-
-    Each category that raised the alert has its own bound, in angles (`_angle`).
-
-    Attributes
-    ----------
-    block_rows
-        Values in a block.
-    """
-
-    aspect: str
-    block_rows: int = MIN_BLOCK_ROWS
-    _inflation: float = 1.0
-    """Variance of the shares in the reference, in that of independent rows."""
-    _shares: dict[str, float] = field(default_factory=dict)
-    """Share of each category in the reference."""
-    _bounds: tuple[tuple[str, float, float], ...] = ()
-    """Categories that raised the alert: name, share in the reference, bound."""
-    _settling: int = 0
-    """Blocks until the first that lies wholly after a further change; 0 when there was none."""
-    _rows: int = 0
-    _counts: dict[str, int] = field(default_factory=dict)
-    _expected: dict[str, float] = field(default_factory=dict)
-    """Rows of each category that the hours of the block's rows add."""
-    _profile: HourProfile | None = None
-    _other: Family = "any"
-    """The type that is counted, where the share is that of another type."""
-
-    @classmethod
-    def of(cls, change: Detection, reference: dict[str, Any]) -> "ShareMeasure":
-        """Choose the bound and the block by the size of the change.
-
-        Parameters
-        ----------
-        reference
-            The first reference, as `streams.series.categorical.CategorySeries.describe` gives it;
-            one without shares for missing values.
-        """
-        shares = dict(reference.get("shares") or {})
-        if reference.get("other_share"):
-            shares[OTHER] = reference["other_share"]
-        measure = cls(
-            change.aspect,
-            _inflation=float(reference.get("inflation") or 1.0),
-            _shares=shares,
-            _profile=_profile_of(change, is_of_numbers=False),
-            _other=other_type_of(change.category or "") if change.aspect == "type" else "any",
-        )
-        name = "" if change.aspect in _NAMELESS else str(change.category)
-        baseline = shares.get(name, change.figures.baseline or 0.0)
-        measure._add_bound(name, baseline, _angle(change.figures.value or 0.0) - _angle(baseline))
+        measure.tell(change.change)
         return measure
 
-    def add_change(self, change: Change, value: Scalar) -> None:
-        """Give a bound to every category that is away in the first whole block from here on."""
-        self._settling = 2
+    def tell(self, change: Change) -> None:
+        """Begin a block, and hold values against this change from the next one on."""
+        self._told = self._size_of(change.figures)
+        self._away, self._latest, self._blocks_away = (0.0, 0.0), (), 0
+        self._sure = self._told
+        if self._profile is None:  # one of few days is wrong by more than the told rows
+            self._sure = surely(self._told, change.figures.rows, self._inflation)
+        self._aim(self._sure)
+        self._null = self._told - math.copysign(self._chance(change.figures.rows), self._told)
+        self._state[:] = 0.0
+        self._set_thresholds()
 
-    def _add_bound(self, name: str, baseline: float, size: float) -> None:
-        bound, rows = _bound_of(size, self._inflation)
-        self._bounds = (*self._bounds, (name, baseline, bound))
-        self.block_rows = max(self.block_rows, rows)
+    def is_clearly_away(self, change: Change) -> bool:
+        """Whether a change is to the side that was told, and beyond the bound."""
+        size, rows = self._size_of(change.figures), change.figures.rows
+        return size * self._told > 0 and abs(size) - chance(rows, self._inflation) > self._bound
 
-    def _add_bounds(self, counts: dict[str, float], rows: int) -> None:
-        bounded = {name for name, _, _ in self._bounds}
-        chance = SURE * math.sqrt(self._inflation / rows)
-        for name, share in self._shares.items():
-            size = _angle(counts.get(name, 0) / rows) - _angle(share)
-            if name not in bounded and abs(size) > 2 * chance:
-                self._add_bound(name, share, size)
+    def _size_of(self, figures: Figures) -> float:
+        if self.aspect == "spread":
+            return _log_ratio(figures.score or figures.effect)
+        size = figures.effect if figures.score is None else figures.score
+        return math.copysign(size or 1.0, -1.0 if figures.direction == "down" else 1.0)
 
-    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int:
-        """Take values and their instants into account; return how many of them count."""
-        if self.aspect in _NAMELESS:
-            self._count("", sum(map(self._is_counted, values)))
-            self._rows += len(values)
-            return len(values)
-        used = [row for row, value in enumerate(values) if value is not None]
-        known = self._shares.keys() | {name for name, _, _ in self._bounds}
-        for row in used:
-            text = text_of(values[row])
-            self._count(text if text in known else OTHER, 1)
-        self._rows += len(used)
-        if self._profile is not None and used:
-            self._expect(self._profile, at_ms[used] // 60_000)
-        return len(used)
+    def _aim(self, size: float) -> None:
+        self._bound, self.block_rows = bound_of(size, self._inflation)
 
-    def _is_counted(self, value: Scalar) -> bool:
-        if self.aspect == "missing":
-            return value is None
-        return value is not None and family_of(value) == self._other
+    def _chance(self, rows: float) -> float:
+        """Return half a standard error of the figure told, which shows more than there is."""
+        return min(chance(rows, self._inflation) / 4, (1 - LEAST_PART) * abs(self._told))
 
-    def _count(self, name: str, rows: int) -> None:
-        self._counts[name] = self._counts.get(name, 0) + rows
+    def _set_thresholds(self) -> None:
+        for cusum in range(CUSUMS):
+            if self.aspect == "spread":
+                threshold = likelihood_threshold(self._false_alarms) * 2 * self._inflation
+            else:
+                slack = self._slack(cusum)
+                threshold = gaussian_threshold(self._false_alarms, slack) * self._inflation
+            self._state[run_of(_COLUMNS, cusum) + RUN.threshold] = threshold
 
-    def _expect(self, profile: HourProfile, minutes: Minutes) -> None:
-        """Add up the parts of the hours of rows in each category."""
-        expected = profile.expected(profile.names, minutes)
-        if expected is None:
-            return
-        for name, parts in zip(profile.names, expected.T, strict=True):
-            text = OTHER if name is None else text_of(name)
-            self._expected[text] = _after(self._expected.get(text, 0.0), parts)
+    def _slack(self, cusum: int) -> float:
+        """Return the scores above the mean told: half the change that a CUSUM finds soonest."""
+        return max(abs(self._null) / 2, SLACKS[cusum])
 
-    def _as_usual(self) -> dict[str, float]:
-        """Return the counts as at an average hour."""
-        counts: dict[str, float] = dict(self._counts)
-        for name, expected in self._expected.items():
-            counts[name] = min(max(counts.get(name, 0) - expected, 0.0), self._rows)
-        return counts
+    def _further(self, cusum: int) -> float:
+        """Return the ratio to the deviation told, for which a further change is sought."""
+        least, most = math.log(RATIOS[cusum]), math.log(RATIOS[1])
+        return math.exp(math.copysign(min(max(abs(self._null), least), most), self._null))
+
+    def as_from_first(self, change: Change) -> Change:
+        """Return a change against another reference as one against the first."""
+        figures, value = change.figures, change.figures.value
+        if value is None:
+            return change
+        if self.aspect == "spread":
+            ratio = value / self._sd
+            side: Direction = "up" if ratio > 1 else "down"
+            return replace(
+                change,
+                figures=replace(
+                    figures, baseline=self._sd, effect=ratio, score=ratio, direction=side
+                ),
+            )
+        now, usual = self._scores(np.array([value, self._mean])).tolist()
+        made = self._level(value, now - usual)
+        return replace(change, figures=replace(made, unit="sd", rows=figures.rows))
+
+    def _level(self, value: float, score: float) -> Figures:
+        away = (value - self._mean) / self._sd
+        if away * score < 0:  # a few wild values have moved the mean against all others
+            away = score
+            value = self._mean + self._sd * score
+        return Figures(
+            value=finite_or_none(value),
+            baseline=finite_or_none(self._mean),
+            effect=finite_or_none(abs(away)),
+            direction="up" if score > 0 else "down",
+            score=abs(score),
+        )
+
+    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int | None:
+        """Take values and their instants into account; return the first at which it is worse."""
+        return self._read(self._state, values, at_ms)
+
+    def first_worse(self, values: Sequence[Scalar], at_ms: Instants) -> int | None:
+        """Return the first value at which `read` will find the series worse."""
+        return self._read(self._state.copy(), values, at_ms)
+
+    @property
+    def filled(self) -> int:
+        """Values in the block."""
+        return int(self._state[BLOCK_ROWS])
+
+    def _read(self, state: Floats, values: Sequence[Scalar], at_ms: Instants) -> int | None:
+        used = [row for row, x in enumerate(values) if type(x) in NUMBER and x not in self._atoms]
+        if not used:
+            return None
+        numbers = np.array([values[row] for row in used], dtype=np.float64)
+        if self._profile is not None:
+            numbers = self._profile.adjust(numbers, at_ms[used] // 60_000)
+        z = self._scores(numbers)
+        with np.errstate(over="ignore"):
+            w = np.clip((numbers - self._mean) / self._sd, -1e150, 1e150)
+        steps = np.column_stack([self._steps(z, cusum) for cusum in range(CUSUMS)])
+        worse = read_block(state, steps, np.column_stack((w, w * w, z, z * z)))
+        return used[worse // CUSUMS] if worse >= 0 else None
+
+    def _scores(self, numbers: Floats) -> Floats:
+        """Return standardised scores, extended beyond the reference's least and greatest value."""
+        knots, scores = self._knots, self._knot_scores
+        raw = np.interp(numbers, knots, scores)
+        if len(knots) > 1:
+            with np.errstate(over="ignore"):
+                for end, near in ((0, 1), (-1, -2)):
+                    slope = (scores[end] - scores[near]) / (knots[end] - knots[near])
+                    raw += slope * np.where(
+                        numbers < knots[0] if end == 0 else numbers > knots[-1],
+                        numbers - knots[end],
+                        0.0,
+                    )
+        made: Floats = (np.clip(raw, -RAW_CLIP, RAW_CLIP) - self._score_mean) / self._score_sd
+        return made
+
+    def _steps(self, z: Floats, cusum: int) -> Floats:
+        if self.aspect == "spread":
+            ratio = self._further(cusum)
+            squares = np.minimum(z * z / math.exp(2 * self._null), CLIP * CLIP)
+            return squares * (1 - 1 / (ratio * ratio)) / 2 - math.log(ratio)
+        away = np.clip(math.copysign(1.0, self._null) * z - abs(self._null), -CLIP, CLIP)
+        made: Floats = away - self._slack(cusum)
+        return made
+
+    def forget_runs(self) -> None:
+        """Let the CUSUMs begin anew."""
+        clear_runs(self._state, _COLUMNS)
+
+    def worse(self) -> BlockResult:
+        """Return the figures of the rows since the series has been worse."""
+        run = alarmed(self._state, _COLUMNS)
+        rows, sums = float(run[RUN.rows]), run[len(RUN) : len(RUN) + _COLUMNS]
+        figures = self._figures(sums, rows)[1]
+        return BlockResult(False, replace(figures, rows=int(rows)))
+
+    def _figures(self, sums: Floats, rows: float) -> tuple[float, Figures]:
+        """Return the size of the change in rows with these sums, and its figures."""
+        w, squares, mean, power = (float(each) / rows for each in sums)
+        if self.aspect == "level":
+            return mean, self._level(self._mean + self._sd * w, mean)
+        score = math.sqrt(max(power - mean * mean, 1e-12))
+        ratio = math.sqrt(max(squares - w * w, 0.0))
+        if (ratio - 1) * (score - 1) <= 0:
+            ratio = score
+        return math.log(score), Figures(
+            value=finite_or_none(self._sd * ratio),
+            baseline=finite_or_none(self._sd),
+            effect=ratio,
+            direction="up" if ratio > 1 else "down",
+            score=score,
+        )
 
     def close(self) -> BlockResult:
         """Return the result of the block, and begin the next."""
-        rows, counts = self._rows, self._as_usual()
-        self._rows, self._counts, self._expected = 0, {}, {}
-        if self._settling:
-            self._settling -= 1
-            if not self._settling:
-                self._add_bounds(counts, rows)
-        furthest, name, baseline = max(
-            (abs(_angle(counts.get(name, 0) / rows) - _angle(baseline)) / bound, name, baseline)
-            for name, baseline, bound in self._bounds
-        )
-        value = counts.get(name, 0) / rows
-        usual = dict(self._shares)
-        for each, share, _ in self._bounds:
-            if each:  # missing values have no name
-                usual.setdefault(each, share)
-        moved = [(each, share, counts.get(each, 0) / rows) for each, share in usual.items()]
-        moved.sort(key=lambda one: -abs(_angle(one[2]) - _angle(one[1])))
-        return BlockResult(
-            is_back=furthest < 1,
-            figures=Figures(
-                value=value,
-                baseline=baseline,
-                effect=odds_of(value, rows) / odds_of(baseline, rows),
-                direction="up" if value > baseline else "down",
-            ),
-            category=name or None,
-            moved=tuple(moved[:MAX_MOVED_CATEGORIES]),
-        )
+        rows, sums = float(self._state[BLOCK_ROWS]), self._state[SUMS : SUMS + _COLUMNS]
+        size, figures = self._figures(sums, rows)
+        self._state[BLOCK_ROWS] = sums[:] = 0.0
+        is_near = abs(size) < self._bound
+        self._latest = (*self._latest, (size, rows))[-POOLED:]
+        if not is_near:
+            self._away = (self._away[0] + size * rows, self._away[1] + rows)
+            self._blocks_away += 1
+            self._aim(self._size)
+            self._null = self._away[0] / self._away[1]
+            self._set_thresholds()
+        return BlockResult(is_near and self._speaks_against(), figures, is_near=is_near)
+
+    def _speaks_against(self) -> bool:
+        """Whether the latest blocks speak against the change, told and seen since (Rule 2)."""
+        rows = sum(each for _, each in self._latest)
+        mean = sum(size * each for size, each in self._latest) / rows
+        variance = self._inflation / rows
+        size = float(self._size)
+        return bool((size * size - 2 * size * mean) / (2 * variance) >= APART)
+
+    @property
+    def _size(self) -> float:
+        """The change that several blocks have shown; before that, the part told that is sure."""
+        knows_change = self._blocks_away >= POOLED and self._profile is None
+        return self._away[0] / self._away[1] if knows_change else self._sure
 
 
-def _profile_of(change: Detection, *, is_of_numbers: bool) -> HourProfile | None:
+def clear_runs(state: Floats, columns: int) -> None:
+    """Let the CUSUMs of a block's state begin anew."""
+    for cusum in range(CUSUMS):
+        run = run_of(columns, cusum)
+        threshold = state[run + RUN.threshold]
+        state[run : run + len(RUN) + columns] = 0.0
+        state[run + RUN.threshold] = threshold
+
+
+def alarmed(state: Floats, columns: int) -> Floats:
+    """Return the CUSUM of a block's state that is furthest above its threshold."""
+    runs = [state[run_of(columns, cusum) :] for cusum in range(CUSUMS)]
+    return max(runs, key=lambda run: float(run[RUN.total] / run[RUN.threshold]))
+
+
+def profile_of(change: Detection, *, is_of_numbers: bool) -> HourProfile | None:
+    """Return the hourly profile to take off in a measure of numbers, or of shares."""
     profile = change.profile
     return profile if profile is not None and profile.is_of_numbers == is_of_numbers else None
 
 
-def _bound_of(size: float | None, inflation: float) -> tuple[float, int]:
-    """Return the distance from the reference up to which a block is back, and the block's rows.
+def surely(size: float, rows: float, inflation: float) -> float:
+    """Return the part of a change that is no chance, with its sign.
+
+    The rows that raise an alarm show more than there is: two standard errors are taken off.
 
     Parameters
     ----------
     size
-        Size of the change, in standard deviations of one value; None where it is unknown.
+        Size of the change in so many ``rows``, in standard deviations of one value.
+    inflation
+        Variance of a figure of them, in that of independent values.
+    """
+    least = max(abs(size) - chance(rows, inflation), LEAST_PART * abs(size))
+    return math.copysign(least, size)
+
+
+def chance(rows: float, inflation: float) -> float:
+    """Return two standard errors of a figure of so many rows, in deviations of one value."""
+    return 2 * math.sqrt(inflation / rows)
+
+
+def bound_of(size: float, inflation: float) -> tuple[float, int]:
+    """Return the distance from the reference up to which a block is near, and the block's rows.
+
+    Parameters
+    ----------
+    size
+        Size of the change, in standard deviations of one value.
     inflation
         Variance of a block's figure, in that of independent values.
     """
-    bound = min(max(NEAR * abs(size or 1.0), NARROWEST), WIDEST)
-    rows = math.ceil((SURE / bound) ** 2 * inflation)
+    bound = min(max(NEAR * abs(size), NARROWEST), WIDEST)
+    size = max(abs(size), 1 / MAX_BLOCK_ROWS)
+    rows = math.ceil(max((SURE / bound) ** 2, EVIDENT / (size * size)) * inflation)
     rows = min(max(rows, MIN_BLOCK_ROWS), MAX_BLOCK_ROWS)
     return max(bound, SURE * math.sqrt(inflation / rows)), rows
-
-
-def _angle(share: float) -> float:
-    """Return the angle of a share: its standard deviation, 1 / sqrt(rows), is the same for all.
-
-    The transform of Cohen's effect size h (1988).
-    """
-    return 2 * math.asin(math.sqrt(min(max(share, 0.0), 1.0)))
 
 
 def _log_ratio(ratio: float | None) -> float:

@@ -75,9 +75,12 @@ class SeriesReference(Machine):
         Its kind, with its detectors; None while it is learnt.
     unseen
         The rule for categories that the reference does not contain; None for a number.
+    left
+        The series as it was when an alarm ended its reference; None while no alert is open.
     """
 
     series: Series | None = None
+    left: Series | None = None
     unseen: UnseenRule | None = None
     stuck: StuckRule = field(default_factory=StuckRule)
     season: Seasonality = field(default_factory=Seasonality)
@@ -184,8 +187,21 @@ class SeriesReference(Machine):
         self.stuck.doubt()
         self.series = None
 
+    def leave(self) -> None:
+        """Keep the reference that a change has ended, with nothing read since it was made."""
+        self.left = self.series
+        if self.left is not None:
+            self.left.renew()
+
+    def taken_up(self, budget: Budget) -> Series | None:
+        """Return the reference that was left."""
+        left, self.left = self.left, None
+        if left is not None:
+            left.set_budget(budget.values)
+        return left
+
     def forget(self) -> None:
         """Drop everything, as for a series that begins."""
-        self.series = self.unseen = None
+        self.series = self.left = self.unseen = None
         self.stuck = StuckRule()
         self.season = Seasonality()

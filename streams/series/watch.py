@@ -129,6 +129,11 @@ class SeriesWatch(Machine):
         return watch
 
     @property
+    def false_alarms(self) -> float:
+        """False alarms that the series may cost per 10,000 inputs."""
+        return self._false_alarms
+
+    @property
     def is_learning(self) -> bool:
         """Whether the series has no reference yet to compare its values with."""
         return self._reference.series is None
@@ -167,11 +172,6 @@ class SeriesWatch(Machine):
             self._reference.series.set_budget(self._budget.values)
 
     @property
-    def false_alarms(self) -> float:
-        """False alarms that the series may cost per 10,000 inputs."""
-        return self._false_alarms
-
-    @property
     def _budget(self) -> Budget:
         values_share = 1.0 if self._missing.is_idle else 1 - MISSING_SHARE
         if self._types.share is not None:
@@ -195,11 +195,24 @@ class SeriesWatch(Machine):
 
     def read(self, values: Sequence[Scalar], moments: Timestamps | None) -> list[Detection]:
         """Do as `update` does, with moments that other series share."""
+        changes: list[Detection] = []
+        at = 0
+        while at < len(values):
+            part = slice(at, None)
+            read, found = self.read_until_change(values[part], moments and moments.at(part))
+            changes += [replace(each, index=at + each.index) for each in found]
+            at += read
+        return changes
+
+    def read_until_change(
+        self, values: Sequence[Scalar], moments: Timestamps | None
+    ) -> tuple[int, list[Detection]]:
+        """Read values up to the first after which the series relearns; return how many."""
         kinds = set(map(type, values))
         refuse_non_finite(values, kinds)
         changes: list[Detection] = []
         start, rows = self._read_if_plain(values, kinds, moments, changes), len(values)
-        while start < rows:
+        while start < rows and not (changes and ASPECTS[changes[-1].aspect].relearns):
             end = min(start + self._learning.rows_until_stage, rows)
             may_test = moments is not None and self._reference.season.may_test_by(moments.latest)
             if moments is not None and may_test:
@@ -215,7 +228,7 @@ class SeriesWatch(Machine):
                 when = moments and moments.at(slice(start, end))
             column = self._types.clean(part, kinds, when)
             start += self._read(column, when if may_test else None, start, changes)
-        return changes
+        return start, changes
 
     def _read_if_plain(
         self,
@@ -270,7 +283,7 @@ class SeriesWatch(Machine):
             return
         if not had_profile and season.profile is not None:
             self.profile_since, self._learning.is_away = self.seen, False
-        self._reference.series = None
+        self._reference.series = self._reference.left = None
         self._learning.begin(self.spec.season_stages, self.seen)
 
     def _read(
@@ -309,6 +322,8 @@ class SeriesWatch(Machine):
         if finding is None:
             found_here += self._learn(watched, start + column.rows - 1)
         else:
+            since = self._missing.spanned(finding.figures.rows)
+            finding = replace(finding, figures=replace(finding.figures, rows=since))
             found_here += self._report(finding, watched.moments, start)
         if self._types.has_replaced_series:
             self._relearn()
@@ -379,6 +394,8 @@ class SeriesWatch(Machine):
             if (name := reference.category(index)) is not None
         )
         reference.season.note(finding)
+        if not self._learning.is_away:
+            reference.leave()
         self._learning.leave_reference()
         self._relearn()
         found = self._detection(finding, start, category, moved, reference.season.profile)
@@ -408,21 +425,33 @@ class SeriesWatch(Machine):
         self._learning.begin_after_change(self.spec, self.seen, had_reference=had_reference)
         self._reference.doubt()
 
-    def restart(self, aspect: str) -> None:
+    def restart(self, aspect: str, *, is_back: bool = True) -> None:
         """Relearn from the next value on: after a change of this aspect the series is back.
 
         The values since the alarm are not learnt from: they must not become its reference.
+
+        Parameters
+        ----------
+        is_back
+            Whether no other change is open: until the new reference is made, the series is then
+            compared with the one that it had left.
         """
         if aspect == "missing":
             self._missing.restart()
         if aspect == "type" and self._types.share is not None:
             self._types.share.restart()
         if ASPECTS[aspect].relearns:
-            self._reference.series = None
+            self._reference.series = self._reference.taken_up(self._budget) if is_back else None
             self._learning.begin_after_return(self.spec, self.seen)
+
+    def relearn(self, aspect: str) -> None:
+        """Relearn from the next value on: a change of this aspect has become another one."""
+        if ASPECTS[aspect].relearns:
+            self._relearn()
 
     def accept(self) -> None:
         """Take the present state of the series for its first reference."""
+        self._reference.left = None
         self._learning.accept(self._described)
 
     @property

@@ -322,7 +322,9 @@ def test_the_kernel_alarms_in_the_rows_of_rivers_page_hinkley(seed: int) -> None
     plain = plain_page_hinkleys(detector, rows)
     innovations = scores_of(detector, np.concatenate((learnt, later)))
 
-    alarm = level_kernel.run_page_hinkley(detector._state, later, np.empty_like(later))
+    alarm = level_kernel.run_page_hinkley(
+        detector._state, detector._trail, later, np.empty_like(later)
+    )
 
     assert (None if alarm < 0 else alarm // level_kernel.STATISTICS) == first_alarm(
         plain, innovations, rows
@@ -336,7 +338,7 @@ def scores_of(detector: NumericDetector, values: np.ndarray) -> np.ndarray:
     state[SERIES.learnt_rows] = math.inf
     state[SERIES.adwin_scale] = 1.0
     innovations = np.empty_like(values)
-    level_kernel.run_page_hinkley(state, values, innovations)
+    level_kernel.run_page_hinkley(state, detector._trail.copy(), values, innovations)
     return innovations
 
 

@@ -235,39 +235,29 @@ def test_a_feature_that_goes_missing_is_a_fault_of_the_data() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_gone", "told"),
+    ("rows", "told"),
     [
         (
-            True,
-            [
-                ("firing", "info", "feature income has its first missing value, since"),
-                ("ongoing", "warning", "100.0 % of the values of feature income are missing"),
-            ],
+            1_600,
+            ["the missing values of feature income rose from 0.0 % to 100.0 %, since"],
         ),
-        (
-            False,
-            [
-                ("firing", "info", "feature income has its first missing value, since"),
-                ("resolved", "info", "feature income is back to normal, after"),
-            ],
-        ),
+        (1, []),
     ],
 )
-def test_a_column_that_is_gone_is_told_apart_from_one_missing_value(
-    is_gone: bool, told: list[tuple[str, str, str]]
+def test_a_column_that_is_gone_is_told_and_one_missing_value_is_not(
+    rows: int, told: list[str]
 ) -> None:
     predictions, outcomes = binary(rows=ONSET + 1_600)
-    for row in range(ONSET, ONSET + 1_600 if is_gone else ONSET + 1):
+    for row in range(ONSET, ONSET + rows):
         del predictions[row]["features"]["income"]
 
     alerts = watch(published(predictions, outcomes)).of("alerts")
 
-    assert [(alert["status"], alert["severity"]) for alert in alerts] == [
-        (status, severity) for status, severity, _ in told
-    ]
-    for alert, (_, _, words) in zip(alerts, told, strict=True):
+    assert len(alerts) == len(told)
+    for alert, words in zip(alerts, told, strict=True):
         assert words in alert["summary"]
-    assert alerts[1]["predictions_seen"] <= ONSET + 1_501
+        assert alert["severity"] == "warning"
+        assert alert["predictions_seen"] <= ONSET + 10
 
 
 def test_a_category_never_seen_is_named_at_its_first_row() -> None:

@@ -83,7 +83,7 @@ def test_a_numpy_scalar_is_refused_and_not_rounded() -> None:
         encode(Inner(1, np.float64(0.5)))
 
 
-@pytest.mark.parametrize("array", [np.arange(3), np.zeros(3, np.float32), np.zeros((2, 2))])
+@pytest.mark.parametrize("array", [np.arange(3), np.zeros((2, 2))])
 def test_an_array_that_would_be_read_as_another_is_refused(array: np.ndarray) -> None:
     with pytest.raises(TypeError, match=str(array.dtype)):
         encode(Outer(array))

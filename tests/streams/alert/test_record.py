@@ -189,11 +189,6 @@ def test_the_times_are_those_of_the_events() -> None:
             "since 2026-01-01 00:00 UTC, 1 prediction ago. Check its upstream source.",
         ),
         (
-            {"aspect": "missing", "detector": "rule", "rows": 1},
-            "Model car_loan: feature car_value has its first missing value, since "
-            "2026-01-01 00:00 UTC, 1 prediction ago. Check its upstream source.",
-        ),
-        (
             {"aspect": "missing", "unit": "odds_ratio", "baseline": 0.1, "value": 0.22},
             "Model car_loan: the missing values of feature car_value rose from 10.0 % to 22.0 %, "
             "since 2026-01-01 00:00 UTC, 40 predictions ago. Check its upstream source.",

@@ -250,7 +250,7 @@ def test_a_model_that_turns_out_to_be_a_regression_is_learnt_anew_without_an_ala
 
     played = watch(pairs([*whole, *fractions]))
 
-    alerts = [alert for alert in played.of("alerts") if alert["series"] == "error"]
+    alerts = [alert for alert in played.firings() if alert["series"] == "error"]
     assert [(alert["aspect"], alert["direction"]) for alert in alerts] == [("level", "up")]
     assert 2_500 < alerts[0]["series_seen"] < 2_600
     assert alerts[0]["predictions_seen"] == alerts[0]["series_seen"] + 1_000
@@ -411,7 +411,7 @@ def test_a_slow_change_is_told_alike_however_the_log_is_cut(seed: int) -> None:
     logs = one_by_one_from(2_400, events), log_of(events, 500)
     one_by_one, all_at_once = (play(log).of("alerts") for log in logs)
 
-    assert [alert["detector"] for alert in one_by_one] == ["adwin"]
+    assert {alert["detector"] for alert in one_by_one} == {"adwin"}
     for alert in (*one_by_one, *all_at_once):
         del alert["evidence"]
     assert one_by_one == all_at_once

@@ -19,7 +19,6 @@ def measure_of(aspect: str, value: Scalar, rows: int = 1) -> AbsenceMeasure:
 @pytest.mark.parametrize(
     ("aspect", "value", "away", "back"),
     [
-        ("missing", None, [1.0, None], [1.0, 2.0]),
         ("unseen", "x", ["a", "x"], ["a", "y"]),
         ("constant", 6.0, [5.0, 7.0], [5.0, None]),
         ("type", "x", [1.0, "y"], [1.0, True, None]),
@@ -55,8 +54,7 @@ def test_a_run_as_long_as_the_one_that_was_stuck_is_sought_across_blocks() -> No
 
 def test_a_further_unseen_category_is_sought_as_well() -> None:
     measure = measure_of("unseen", "x")
-    change = Detection(index=0, aspect="unseen", detector="rule")
-    measure.add_change(change, "y")
+    measure.seek("y")
     measure.read(["y"], AT_MS)
 
     assert not measure.close().is_back

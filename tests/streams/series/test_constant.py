@@ -7,13 +7,13 @@ from tests.doubles.series import new_watch
 
 
 @pytest.mark.parametrize(("value", "other"), [(5.0, 6.0), ("a", "b"), (0, 1)])
-def test_the_first_other_value_is_a_fact(value: Value, other: Value) -> None:
-    series = decode(encode(ConstantSeries(value, 2_000)), ConstantSeries)
+def test_several_other_values_are_a_fact_and_one_is_not(value: Value, other: Value) -> None:
+    series = decode(encode(ConstantSeries.of(value, 2_000, 0.01)), ConstantSeries)
 
-    assert series.run([value, value], None, None) is None
-    finding = series.run([value, other, value], None, None)
+    assert series.run([value, other, *[value] * 5_000, other], None, None) is None
+    finding = series.run([value, *[other] * 9], None, None)
     assert finding is not None
-    assert (finding.row, finding.aspect, finding.detector) == (1, "constant", "rule")
+    assert (finding.row, finding.aspect, finding.detector) == (4, "constant", "rule")
 
 
 def test_a_short_reference_with_one_value_is_not_settled() -> None:
@@ -29,10 +29,10 @@ def test_a_constant_that_has_varied_is_described_as_it_was() -> None:
     watch = new_watch()
     watch.update([5.0] * 2_500)
 
-    [change] = watch.update([5.0, 5.0, 6.0, 5.0])
+    [change] = watch.update([5.0, 5.0, *[6.0, 5.0] * 10])
 
     assert (change.index, change.aspect, change.figures.value, change.figures.baseline) == (
-        2,
+        10,
         "constant",
         6.0,
         5.0,

@@ -11,15 +11,25 @@ def flags(share: float, rows: int, seed: int = 1) -> np.ndarray:
     return (np.random.default_rng(seed).random(rows) < share).astype(np.float64)
 
 
-def test_the_first_missing_value_of_a_whole_column_is_a_fact() -> None:
+def test_a_few_missing_values_of_a_whole_column_are_none() -> None:
     rule = MissingRule(STAGES)
     rule.update(flags(0.0, 2_000), 0.01)
-    later = flags(0.0, 300)
-    later[[120, 200]] = 1.0
 
-    findings = rule.update(later, 0.01)
+    assert rule.update(flags(0.0002, 40_000), 0.01) == []
 
-    assert [(finding.row, finding.aspect) for finding in findings] == [(120, "missing")]
+
+@pytest.mark.parametrize(("share", "rows"), [(1.0, 6), (0.3, 40), (0.03, 500)])
+def test_a_whole_column_of_which_values_are_missing_is_told_with_their_share(
+    share: float, rows: int
+) -> None:
+    rule = MissingRule(STAGES)
+    rule.update(flags(0.0, 2_300), 0.01)
+
+    finding = rule.update(flags(share, 2_000, seed=3), 0.01)[0]
+
+    assert finding.row < rows
+    assert finding.row - rows < finding.figures.rows <= finding.row + 1
+    assert finding.figures.value == pytest.approx(share, rel=0.7)
 
 
 @pytest.mark.parametrize("batch", [1, 70, 200, 999])

@@ -73,7 +73,7 @@ def test_series_that_end_with_one_spec_are_stored_in_the_order_of_their_names() 
     panel = SeriesSet(ModelSpec.model_validate({"reference": reference}))
     usual: Row = dict.fromkeys(names, 1.0)
     other: Row = dict.fromkeys(names, 2.0)
-    read(panel, [usual] * 200 + [other])
+    read(panel, [usual] * 200 + [other] * 10)
     codes = {"categorical": names}
 
     panel.respec(ModelSpec.model_validate({"reference": reference, "features": codes}), 0)

@@ -128,10 +128,10 @@ def test_a_sensor_that_sticks_again_and_again_is_raised_less_and_less() -> None:
     assert len(changes) == 4
 
 
-def test_a_value_that_is_missing_once_in_thousands_is_raised_less_and_less() -> None:
+def test_a_value_that_is_missing_once_in_thousands_is_not_raised() -> None:
     values = numbers(60_000)
     for row in range(2_500, 60_000, 2_500):
         values[row] = None
     watch = new_watch()
 
-    assert [change.index for change in watch.update(values)] == [2_500]
+    assert watch.update(values) == []
