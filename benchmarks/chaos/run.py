@@ -7,8 +7,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -37,6 +39,7 @@ TICK_S = 0.1
 FIRST_OUTPUT_S = 90.0
 DRAIN_S = 240.0
 BROKER_BACK_S = 120.0
+INTRUDES_S = 300.0
 SAY_EVERY_S = 30.0
 SESSION_TIMEOUT_S = 6
 MONTH_S = 31 * 86_400.0
@@ -236,8 +239,8 @@ class _Run:
             "connections held": self._hold,
             "clock wrong": self._set_clock_wrong,
             "transaction at the end": self._transact,
-            "poison records": lambda _: self._intruder.poison(),
-            "bad deploy": lambda _: self._intruder.deploy_badly(),
+            "poison records": lambda _: self._meanwhile(self._intruder.poison),
+            "bad deploy": lambda _: self._meanwhile(self._intruder.deploy_badly),
             "topic made anew": self._make_anew,
             "copies missing": self._miss_copies,
             "brokers upgraded in turn": self._upgrade,
@@ -287,11 +290,12 @@ class _Run:
     def _transact(self, fault: Fault) -> None:
         """Leave a transaction open for a while; every other one is aborted, the first too."""
         commits = self._faults[fault.kind] % 2 == 1
-        self._intruder.transact(lambda: self._pass(fault.lasts_s), commits=commits)
+        wait = partial(time.sleep, fault.lasts_s)
+        self._meanwhile(partial(self._intruder.transact, wait, commits=commits))
 
     def _make_anew(self, fault: Fault) -> None:
         """Delete the topic of outcomes, with those that nobody has read, and make it anew."""
-        self._intruder.make_anew(self._settings.outcomes)
+        self._meanwhile(partial(self._intruder.make_anew, self._settings.outcomes))
         self._pass(fault.lasts_s)
 
     def _miss_copies(self, fault: Fault) -> None:
@@ -314,6 +318,13 @@ class _Run:
             node.version = KAFKA_VERSION
             node.launch()
         self._gather()
+
+    def _meanwhile(self, act: Callable[[], None]) -> None:
+        """Do something that may block, while the workers are looked after."""
+        with ThreadPoolExecutor(1) as pool:
+            doing = pool.submit(act)
+            self._until(doing.done, INTRUDES_S)
+            doing.result()
 
     def _gather(self) -> None:
         if not self._until(self._cluster.is_whole, BROKER_BACK_S):
