@@ -11,26 +11,40 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import cast
 
 import orjson
+import yaml
 from faust.types import TP
 
+from agents.sources import mapped_topics
 from agents.worker.state import StateKeeper
 from schemas.cloudevents import EventHeaders
 from schemas.dead_letter import DeadLetter
-from schemas.event import EventBatch, EventKind, Source, decode_events
+from schemas.event import EventBatch, EventKind, Source, decode_events, position
 from schemas.topics import Topics, model_partition
+from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.audit import InputAudit, output_audits
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
 from streams.ingest.merge import TimeMerge
-from streams.ingest.records import Accepted, Raw, Refused
+from streams.ingest.records import Accepted, Raw, Record, Refused
+from streams.ingest.sources.mapping import MappedTopic
+from streams.ingest.sources.source_map import parse_sources
 from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor, SpecOf
 from tests.doubles.cluster import Cluster, Stored
+from tests.simulation.traffic import CALLS, CALLS_SOURCES
 
 Heard = tuple[str, int]
 """Name of a source, and an offset."""
+
+
+def mapped_calls(topics: Topics) -> dict[str, MappedTopic]:
+    """Return the topics of another system, ready to read records."""
+    if CALLS not in topics.mapped:
+        return {}
+    return mapped_topics(parse_sources(yaml.safe_load(CALLS_SOURCES)), MAX_PAYLOAD_BYTES)
 
 
 class Evidence:
@@ -59,12 +73,16 @@ class Evidence:
         self.emitted: Counter[str] = Counter()
         self.repeated = 0
         self.quarantined = 0
+        self.joined_halves = 0
+        self._mapped = mapped_calls(topics)
+        self._sent_events: Counter[str] = Counter()
         self.wrong: list[str] = []
         self._take_outputs()
         self._replay()
         self._close()
         self._check_commits()
         self._check_counts()
+        self._check_halves()
 
     @property
     def log(self) -> tuple[bytes, ...]:
@@ -77,7 +95,8 @@ class Evidence:
                 audit.on_published((record.key or b"").decode(), record.value, record.headers)
         for record in self._cluster.of(self._topics.name("dead_letters")):
             letter = DeadLetter.model_validate_json(record.value or b"")
-            self._inputs.on_taken(f"{letter.topic}/{letter.partition}", letter.offset)
+            place = position(letter.offset, letter.item)
+            self._inputs.on_taken(f"{letter.topic}/{letter.partition}", place)
 
     def _replay(self) -> None:
         for tp in self._cluster.partitions(self._events):
@@ -96,9 +115,9 @@ class Evidence:
                     self._audits[role].on_called_for(key, emission.value, headers, is_due=True)
 
     def _take_inputs(self, batch: EventBatch) -> None:
-        for source, offset in zip(batch.source_index, batch.source_offset, strict=True):
+        for source, place in zip(batch.source_index, batch.positions(), strict=True):
             if batch.sources[source].kind not in UNCOUNTED:
-                self._inputs.on_taken(batch.sources[source].name, offset)
+                self._inputs.on_taken(batch.sources[source].name, place)
 
     def _close(self) -> None:
         kinds: dict[str, EventKind] = {
@@ -107,8 +126,10 @@ class Evidence:
         }
         for topic, kind in kinds.items():
             for record in self._cluster.of(topic):
-                self._inputs.on_input(f"{topic}/{record.partition}", record.offset)
+                place = position(record.offset, 0)
+                self._inputs.on_input(f"{topic}/{record.partition}", place)
                 self._count(Source(kind, topic, record.partition), record)
+        self._take_calls()
         if self._inputs.lost:
             self.wrong.append(f"{self._inputs.lost} inputs are lost")
         for role, audit in self._audits.items():
@@ -121,6 +142,26 @@ class Evidence:
                     f"{found.differing} differing"
                 )
 
+    def _take_calls(self) -> None:
+        """Take the events that records of another system's topic become."""
+        for topic, mapped in self._mapped.items():
+            for record in self._cluster.of(topic):
+                source = Source("prediction", topic, record.partition)
+                for item in mapped.accept(source, cast(Record, record), None):
+                    place = position(record.offset, item.item)
+                    self._inputs.on_input(source.name, place)
+                    if isinstance(item, Accepted):
+                        self._sent_events[item.model_id] += 1
+
+    def _check_halves(self) -> None:
+        """Every half and all inputs are taken in once, however often the log repeats them."""
+        for model_id, events in self._sent_events.items():
+            monitor = self._oracle[model_partition(model_id, self._topics.partitions)]
+            model, [_, outcomes] = monitor.models[model_id], self._sent[model_id]
+            self.joined_halves += model.join.halves.counts.joined
+            if model.taken != events + outcomes:
+                self.wrong.append(f"{model_id} took {model.taken} of {events + outcomes}")
+
     def _count(self, source: Source, record: Stored) -> None:
         event = accept(Raw(source, record.offset, record.timestamp, record.value))
         if isinstance(event, Accepted):
@@ -129,6 +170,8 @@ class Evidence:
     def _check_counts(self) -> None:
         """Every valid input is counted once by its model, however often the log repeats it."""
         for model_id, [predictions, outcomes] in self._sent.items():
+            if model_id in self._sent_events:
+                continue
             monitor = self._oracle[model_partition(model_id, self._topics.partitions)]
             model = monitor.models[model_id]
             if model.is_quarantined:  # what it holds is counted by the log's own audit

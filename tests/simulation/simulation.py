@@ -22,6 +22,7 @@ from agents.worker.agent import Agent
 from agents.worker.assignor import share_out
 from agents.worker.clock import CheckedClock
 from agents.worker.ingest import IngestAgent
+from agents.worker.intake import Intake
 from agents.worker.monitor import MonitorAgent
 from agents.worker.state import Commit, Held, Publish, StateKeeper, StateUnusableError
 from schemas.topics import Topics
@@ -32,8 +33,17 @@ from tests.doubles.cluster import Cluster, Group
 from tests.doubles.inputs import START_MS
 from tests.doubles.poison import poisoned
 from tests.doubles.time_warp import run_in_warped_time
-from tests.simulation.evidence import Evidence
-from tests.simulation.traffic import PARTITIONS, SHORTER, Input, poison, spec_of, traffic
+from tests.simulation.evidence import Evidence, mapped_calls
+from tests.simulation.traffic import (
+    CALLS,
+    PARTITIONS,
+    SHORTER,
+    Input,
+    calls,
+    poison,
+    spec_of,
+    traffic,
+)
 from tests.simulation.worker import SimReader, SimWorker, World
 
 TRAFFICS = 8
@@ -116,6 +126,8 @@ class Schedule:
         Whether a part of the state is lost once, so that it has to be rebuilt.
     is_poisoned
         Whether two models fail at an event, and one of them is released.
+    has_calls
+        Whether another system's topic is read too, through sources.
     feed
         "burst": a minute of traffic comes within a second, in no order; "backlog": all of it was
         sent before the first worker starts; "live": it comes at the clock's pace. After the last
@@ -128,6 +140,7 @@ class Schedule:
     faults: int = 4
     loses_state: bool = False
     is_poisoned: bool = False
+    has_calls: bool = False
     feed: Feed = "burst"
 
     @property
@@ -148,6 +161,7 @@ class Report:
     rebalances: int = 0
     repeated: int = 0
     rebuilt: int = 0
+    joined_halves: int = 0
     quarantined: int = 0
     emitted: Counter[str] = field(default_factory=Counter)
     comings: Counter[Point] = field(default_factory=Counter)
@@ -220,7 +234,8 @@ class Simulation:
         self._keeper = keeper
         # One partition of the log is soon restored and replayed; both kinds have two of the inputs.
         self._numbers = range(1 if schedule.seed % 3 else 2)
-        self._topics = Topics(partitions=len(self._numbers))
+        mapped = (CALLS,) if schedule.has_calls else ()
+        self._topics = Topics(partitions=len(self._numbers), mapped=mapped)
         self._cluster = Cluster()
         self._group = Group(self._cluster)
         self._fate = Fate(schedule, self.report)
@@ -230,7 +245,8 @@ class Simulation:
         self._workers: list[SimWorker] = []
         self._started = 0
         self._is_fed = False
-        inputs = [TP(name, n) for name in ("predictions", "outcomes") for n in range(PARTITIONS)]
+        names = ("predictions", "outcomes", *mapped)
+        inputs = [TP(name, n) for name in names for n in range(PARTITIONS)]
         if schedule.is_poisoned:
             inputs.append(TP("tidegauge.controls", 0))
         self._tps = [*inputs, *(TP("tidegauge.events", number) for number in self._numbers)]
@@ -257,6 +273,8 @@ class Simulation:
             return
         if self._schedule.is_poisoned:
             inputs = tuple(sorted((*inputs, *poison(variant)), key=lambda each: each.timestamp_ms))
+        if self._schedule.has_calls:
+            inputs = tuple(sorted((*inputs, *calls(variant)), key=lambda each: each.timestamp_ms))
         size = self._chance.choice((15, 60, len(inputs)))
         if self._schedule.feed == "backlog":
             size = len(inputs)
@@ -382,6 +400,7 @@ class Simulation:
             incarnations=incarnations,
             max_payload_bytes=10_000,
             tick_every_s=TICK_EVERY_S,
+            intake=Intake(mapped_calls(self._topics), None, self._clock),
         )
         keeper = self._keeper(self._topics, worker, self.report)
         monitor = MonitorAgent(self._topics, worker.publisher, keeper, self._clock, SAVE_EVERY_S)
@@ -415,7 +434,7 @@ class Simulation:
         """Return an owner for each partition, as the group's leader does."""
         topics = Counter(tp.topic for tp in self._tps)
         subscriptions = {worker.name: list(topics) for worker in self._workers}
-        shares = share_out(subscriptions, topics, tuple(self._topics.sources().values()))
+        shares = share_out(subscriptions, topics, self._topics.read_by_ingest())
         return {
             TP(topic, partition): member
             for member, share in shares.items()
@@ -480,6 +499,7 @@ class Simulation:
         self.report.emitted += evidence.emitted
         self.report.repeated = evidence.repeated
         self.report.quarantined = evidence.quarantined
+        self.report.joined_halves = evidence.joined_halves
         self.report.log = evidence.log
         await self._add_worker()
         keeper = CountingKeeper(self._topics, self._workers.pop(), self.report)

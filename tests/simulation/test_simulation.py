@@ -53,6 +53,14 @@ def test_models_are_quarantined_and_released_wherever_a_worker_ends(point: Point
     assert report.quarantined == 1
 
 
+@pytest.mark.parametrize("point", POINTS[::5], ids="/".join)
+def test_halves_of_another_system_are_joined_once_wherever_a_worker_ends(point: Point) -> None:
+    report = run_schedule(Schedule(seed=len("/".join(point)), point=point, has_calls=True))
+
+    assert not report.wrong
+    assert report.joined_halves > 20
+
+
 @pytest.mark.parametrize("feed", ["backlog", "live"])
 def test_however_many_workers_the_log_has_the_order_of_a_backtest(feed: Feed) -> None:
     reports = [run_schedule(Schedule(seed=seed, feed=feed)) for seed in range(1, 8)]

@@ -10,7 +10,9 @@ import random
 from functools import cache
 from typing import NamedTuple
 
-from schemas.model_spec import ModelSpec, OutcomeRules
+import orjson
+
+from schemas.model_spec import InputsRules, ModelSpec, OutcomeRules
 from streams.alert.record import fingerprint_of
 from tests.doubles.inputs import START_MS, control, outcome, prediction
 from tests.doubles.poison import HEARD, READ
@@ -22,6 +24,7 @@ _SPECS = {
     "risk": ModelSpec(alert_budget=20.0),
     "churn": ModelSpec(outcome=OutcomeRules(wait_s=14.0)),
     "spam": ModelSpec(outcome=OutcomeRules(max_waiting=8)),
+    "iris": ModelSpec(inputs=InputsRules(wait_s=8.0)),
 }
 
 
@@ -57,6 +60,54 @@ def poison(variant: int) -> tuple[Input, ...]:
     planned.sort(key=lambda each: each[0])
     return tuple(
         Input(topic, 0, START_MS + int(1_000 * at_s), value) for at_s, topic, value in planned
+    )
+
+
+CALLS = "calls"
+"""A topic of another system: requests and responses of two rows each, as records of their own."""
+CALLS_SOURCES = f"""
+sources:
+- topic: {CALLS}
+  when: value.answers
+  as: prediction
+  each: value.answers
+  fields:
+    prediction_id: join('-', [value.id, to_string(index)])
+    model_id: "'iris'"
+    prediction: item
+- topic: {CALLS}
+  when: value.rows
+  as: inputs
+  each: value.rows
+  fields:
+    prediction_id: join('-', [value.id, to_string(index)])
+    model_id: "'iris'"
+    features: item
+"""
+
+
+@cache
+def calls(variant: int) -> tuple[Input, ...]:
+    """Return the two halves of calls and their outcomes; some are missing, some come twice."""
+    chance = random.Random(f"calls {variant}")  # noqa: S311 - traffic, not a secret
+    planned: list[tuple[float, str, bytes]] = []
+    for call in range(30):
+        at_s, name = call * 1.5, f"k{call}"
+        answers = [chance.choice(("yes", "no")) for _ in range(2)]
+        rows = [{"x": round(chance.gauss(0, 1), 3)} for _ in range(2)]
+        for part in ({"answers": answers}, {"rows": rows}):
+            for _ in range(chance.choice((0, 1, 1, 1, 1, 1, 1, 1, 2))):
+                value = orjson.dumps({"id": name} | part)
+                planned.append((at_s + chance.uniform(0, 9), CALLS, value))
+        planned.append((at_s, CALLS, b'{"id": "of nobody"}'))
+        for row in range(2):
+            truth = outcome(f"{name}-{row}", "iris")
+            planned.append((at_s + chance.uniform(0, 12), "outcomes", truth))
+    # No half waits at the end: a tick that nobody has applied would let it go on.
+    planned.append((62.0, "outcomes", outcome("of nobody", "iris")))
+    return tuple(
+        Input(topic, chance.randrange(PARTITIONS), START_MS + int(1_000 * at_s), value)
+        for at_s, topic, value in sorted(planned)
     )
 
 
