@@ -159,7 +159,8 @@ class _Verifier:
         self._foreign += 1
         if self._foreign <= _FOREIGN_SHOWN:
             where = f"{record.topic}-{record.partition} offset {record.offset:,}"
-            self._console.print(f"{where} is not a record of ours: something else writes there.")
+            told = f"{where} is not a record of ours: something else writes there."
+            self._console.print(told, soft_wrap=True)
 
     def _refuse_cut_log(self, record: ConsumerRecord) -> None:
         if record.offset > 0:

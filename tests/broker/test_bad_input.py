@@ -13,9 +13,10 @@ from kafka import KafkaProducer
 from agents.errors import OperatorError
 from schemas.dead_letter import DeadLetter
 from schemas.event import EventKind
+from schemas.topics import TopicRole
 from tests.broker import Broker, publish
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import Deployment, RdProducer
+from tests.broker.deployment import Deployment, RdProducer, command, until
 from tests.broker.services import Service
 from tests.doubles.corpus import bad_inputs
 from tests.doubles.inputs import prediction
@@ -179,10 +180,68 @@ def send(
     }
 
 
-def test_a_producer_that_sends_only_rubbish_stops_the_worker_with_advice(
+def test_a_producer_that_sends_only_rubbish_is_an_alert_and_the_worker_goes_on(
     broker: Broker, deploy: Deploy
 ) -> None:
-    deployment = deploy(broker, dead_letter_window="100", idle_s="0.2")
+    deployment = deploy(broker, idle_s="0.2")
+    outputs = deployment.outputs("alerts", "labelled")
+    service = Service(model_id="pricing", rows=100, changed_from=100)
+
+    publish(broker, deployment.topic("prediction"), [b"rubbish"] * 1_500)
+    worker = deployment.start_worker()
+    deployment.wait_for(outputs, "alerts", 1, worker)
+    RdProducer(deployment).publish(service.sent())
+    deployment.wait_for(outputs, "labelled", 100, worker)
+
+    (alert,) = outputs.of("alerts")
+    topic = deployment.topic("prediction")
+    assert (alert["model_id"], alert["severity"]) == (f"topic {topic}", "critical")
+    assert any(
+        entry["level"] == "critical" and topic in entry["message"] for entry in worker.entries()
+    )
+    assert worker.terminate() == 0
+
+
+STRANGE: list[tuple[TopicRole, bytes]] = [
+    ("events", b"hello"),
+    ("alerts", b"hello"),
+    ("feedback", b"[]"),
+    ("status", b"hello"),
+    ("state", b"hello"),
+]
+
+
+def test_what_strangers_write_to_our_topics_is_told_and_changes_nothing(
+    broker: Broker, deploy: Deploy
+) -> None:
+    deployment = deploy(broker, idle_s="0.2")
+    outputs = deployment.outputs("labelled")
+    service = Service(model_id="pricing", rows=100, changed_from=100)
+    for role, value in STRANGE:
+        publish(broker, deployment.settings.topics.name(role), [value] * 3)
+
+    first = deployment.start_worker()
+    RdProducer(deployment).publish(service.sent())
+    deployment.wait_for(outputs, "labelled", 100, first)
+    assert first.terminate() == 0
+    publish(broker, deployment.settings.topics.name("labelled"), [b"{}"] * 3)
+    second = deployment.start_worker()
+    until(lambda: second.says("Skipped"), second.log)
+    assert second.terminate() == 0
+
+    assert first.says("Skipped")
+    status, verify = (command(name, env=deployment.env) for name in ("status", "verify"))
+    assert (status.returncode, verify.returncode) == (0, 1)
+    assert "it is no status" in status.stderr
+    assert "is not a record of ours" in verify.stdout
+    for each in (first.log(), second.log(), status.stderr, verify.stdout + verify.stderr):
+        assert "Traceback" not in each
+
+
+def test_where_a_limit_is_set_a_producer_that_sends_only_rubbish_stops_the_worker_with_advice(
+    broker: Broker, deploy: Deploy
+) -> None:
+    deployment = deploy(broker, dead_letter_ratio="0.75", dead_letter_window="100", idle_s="0.2")
     outputs = deployment.outputs("dead_letters")
 
     publish(broker, deployment.topic("prediction"), [b"rubbish"] * 300)
@@ -200,7 +259,7 @@ def test_a_producer_that_sends_only_rubbish_stops_the_worker_with_advice(
 def test_after_the_advice_is_followed_the_worker_goes_on_where_it_stopped(
     kafka: Broker, deploy: Deploy
 ) -> None:
-    deployment = deploy(kafka, dead_letter_window="100", idle_s="0.2")
+    deployment = deploy(kafka, dead_letter_ratio="0.75", dead_letter_window="100", idle_s="0.2")
     outputs = deployment.outputs("dead_letters", "labelled")
     service = Service(model_id="pricing", rows=100, changed_from=100)
 
