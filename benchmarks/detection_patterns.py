@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.detection_cases import BATCH_ROWS, Figure, as_values, new_watch, one_of, rng_of
-from benchmarks.detection_seasons import DAY_MS, instants
+from benchmarks.detection_seasons import DAY_MS, alarm_rows, instants
+from streams.clock import HOUR_MS
 
 CASE = 40
 """The first number of these cases, for their seeds."""
 TREND_DAYS, TREND_SD = 8, 2.0
 WORDS = 40
+NIGHT_DAYS = 14
 
 
 def trend_case(scale: float) -> Figure:
@@ -31,6 +33,24 @@ def trend_case(scale: float) -> Figure:
         believed += hours > 0
     what = f"trend of {TREND_SD:g} sd in {TREND_DAYS} days: part taken for a rhythm"
     return Figure(case="10", what=what, got=believed / runs, bound=0.0, quick_bound=0.0)
+
+
+def night_case(scale: float) -> Figure:
+    """Return the alarms about a job of one hour a night, from its third night on."""
+    runs = max(round(40 * scale), 3)
+    alarms = rows = 0
+    for run in range(runs):
+        rng = rng_of(CASE + 2, run)
+        at_ms = instants(rng, NIGHT_DAYS, 4_000)
+        is_job = at_ms // HOUR_MS % 24 == 2
+        values = as_values(rng.normal(size=len(at_ms)) + 3.0 * is_job, "feature")
+        nights = np.unique(at_ms[is_job] // DAY_MS)
+        quiet_from = int(np.argmax(at_ms // DAY_MS > nights[2]))
+        alarms += sum(row >= quiet_from for row in alarm_rows(values, at_ms, "feature"))
+        rows += len(at_ms) - quiet_from
+    what = "a job of one hour a night: false alarms per 10,000 rows after its third night"
+    got = 10_000 * alarms / rows
+    return Figure(case="12", what=what, got=got, bound=0.02, quick_bound=0.3)
 
 
 def sparse_case(scale: float) -> Figure:
@@ -55,4 +75,5 @@ def sparse_case(scale: float) -> Figure:
 def pattern_cases(scale: float) -> Iterator[Figure]:
     """Yield the figures of these cases."""
     yield trend_case(scale)
+    yield night_case(scale)
     yield sparse_case(scale)

@@ -3,7 +3,9 @@
 import difflib
 import reprlib
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
+import holidays
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from schemas.wire import MAX_FEATURES, Id, Label, Name, Wire
@@ -142,6 +144,52 @@ class MetricRules(Wire):
     )
 
 
+def _known_zone(name: str) -> str:
+    """Return the name of a time zone.
+
+    Raises
+    ------
+    ValueError
+        When there is no such zone.
+    """
+    if name not in available_timezones():
+        near = difflib.get_close_matches(name, available_timezones(), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        msg = f"is no time zone of the IANA database, such as Europe/Paris{hint}"
+        raise ValueError(msg)
+    return name
+
+
+def _known_holidays(name: str) -> str:
+    """Return the code of a country, or of a part of one, whose public holidays are known.
+
+    Raises
+    ------
+    ValueError
+        When they are not.
+    """
+    code, _, part = name.partition("-")
+    parts = holidays.list_supported_countries(include_aliases=False).get(code)
+    if parts is None or (part and part not in parts):
+        msg = "is no country with known holidays, as FR, or a part of one, as DE-BY"
+        raise ValueError(msg)
+    return name
+
+
+class SeasonRules(Wire):
+    """The place whose clocks and holidays the hours of the model follow."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    zone: Annotated[Name, AfterValidator(_known_zone)] | None = Field(
+        default=None, description="Time zone, as Europe/Paris; null: UTC."
+    )
+    holidays: Annotated[Name, AfterValidator(_known_holidays)] | None = Field(
+        default=None,
+        description="Country, or part of one, whose public holidays are as Sundays: FR, DE-BY.",
+    )
+
+
 class ModelSpec(Wire):
     """The settings of one model."""
 
@@ -170,6 +218,9 @@ class ModelSpec(Wire):
     )
     reference: ReferenceRules = Field(
         default=ReferenceRules(), description="The reference that the model is compared with."
+    )
+    season: SeasonRules = Field(
+        default=SeasonRules(), description="Clocks and holidays of the model's days and weeks."
     )
     outcome: OutcomeRules = Field(default=OutcomeRules(), description="The wait for outcomes.")
     inputs: InputsRules = Field(
@@ -215,6 +266,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "reference": ReferenceRules,
         "alerts": AlertRules,
         "metrics": MetricRules,
+        "season": SeasonRules,
     }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
     return list(owner.model_fields)

@@ -39,8 +39,8 @@ GUESS_SURE = 0.5
 """Part of the variance between the hours of a single day that must be beyond chance. By judgement:
 no second day confirms it."""
 SHARP = 2.0
-"""A rise between two hours is a step if it is this many times those around it, and more than
-`SHARP_MARGIN`. By judgement."""
+"""A rise between two hours is a step if it is this many times those to the same side around it, and
+`SHARP_MARGIN` more. By judgement."""
 SHARP_MARGIN = 0.1
 """Standard deviations of a score: rises in a flat stretch of a profile are no steps."""
 LEAST_SPREAD = 0.2
@@ -357,6 +357,9 @@ def _slopes(level: Floats) -> tuple[Floats, Floats]:
     than those before and after it. ``level`` is in scores.
     """
     rise = np.roll(level, -1) - level  # from the middle of each hour to that of the next
-    around = np.maximum(np.abs(np.roll(rise, 1)), np.abs(np.roll(rise, -1)))
+    # The fall after a job of one hour is as great as the rise before it: only rises to the same
+    # side are of one slope.
+    beside = [np.where(np.roll(rise, k) * rise > 0, np.roll(rise, k), 0.0) for k in (1, -1)]
+    around = np.maximum(*np.abs(beside))
     after = np.where(np.abs(rise) > SHARP * around + SHARP_MARGIN, 0.0, rise)
     return np.roll(after, 1), after

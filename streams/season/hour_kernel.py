@@ -7,7 +7,7 @@ import numpy as np
 
 from streams.clock import WEEK_HOURS, Minutes
 from streams.detect.compiled import Singles, compiled, slots
-from streams.detect.score_kernel import SCALE, clipped_score, place_below, raw_score
+from streams.detect.score_kernel import SCALE, clipped_score, place_below
 from streams.values import Floats
 
 
@@ -80,13 +80,16 @@ def hour_part(table: Floats, first: int, minute: int) -> float:
 
 @compiled
 def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) -> None:
-    """Write each value as at an average hour; one without such a value stays as it is."""
+    """Write each value as at an average hour; one without such a value stays as it is.
+
+    Scores are clipped as those that the parts of the hours are means of.
+    """
     first = TABLE_HEAD + 2 * int(table[SCALE.knots])
     for row in range(len(values)):
         x, minute = values[row], minutes[row]
         spread = table[first + (minute // 60) % int(table[PROFILE.hours]) * len(HOUR) + HOUR.spread]
         away = (
-            raw_score(table, TABLE_HEAD, x)
+            clipped_score(table, TABLE_HEAD, x)
             - table[PROFILE.centre]
             - hour_part(table, first, minute)
         )

@@ -37,7 +37,7 @@ class RecordingSeries(SeriesSet):
         for column, start in zip(columns, self._meet(columns, reading.event_of), strict=True):
             if start is not None:
                 self._kept.setdefault(column.series, []).extend(column.values[start:])
-                self._at_ms.setdefault(column.series, []).append(column.at_ms[start:])
+                self._at_ms.setdefault(column.series, []).append(self._local(column.at_ms[start:]))
         return []
 
     def become_regression(self, now_ms: int) -> list[Transition]:

@@ -29,6 +29,7 @@ from streams.clock import NEVER_MS, Instants
 from streams.codec import Machine
 from streams.detect.budget import shares
 from streams.season.hour_profile import Timestamps
+from streams.season.local_time import local_instants
 from streams.series.label_codes import LabelCodes, code_of_number
 from streams.series.label_delays import LabelDelays
 from streams.series.late_labels import LateLabels
@@ -163,6 +164,8 @@ class SeriesSet:
                 series.watch = self._new_watch(name, series.role)
                 ended.add(name)
             series.watch.spec = self._watch_spec(name, series.role)
+            if spec.season != before.season:
+                series.watch.forget_hours()
             if series.late is not None:
                 series.late.respec(series.watch.spec)
         if self.state.series:
@@ -285,16 +288,24 @@ class SeriesSet:
                 continue
             if column.at_ms is not at_ms:  # all features share theirs
                 at_ms = column.at_ms
-                timestamps = Timestamps.of(at_ms)
+                local_ms = self._local(at_ms)
+                timestamps = Timestamps.of(local_ms)
             series, values = self.state.series[column.series], column.values
             if start:
                 when = timestamps.at(slice(start, None))
-                found = series.read(values[start:], at_ms[start:], when, start, reading)
+                found = series.read(values[start:], local_ms[start:], when, start, reading)
             else:
-                found = series.read(values, at_ms, timestamps, 0, reading)
+                found = series.read(values, local_ms, timestamps, 0, reading)
             if found:
                 transitions += [(column.role, each) for each in found]
         return transitions
+
+    def _local(self, at_ms: Instants) -> Instants:
+        """Return instants as the clocks of the spec's place show them."""
+        season = self._spec.season
+        if season.zone is None and season.holidays is None:
+            return at_ms
+        return local_instants(at_ms, season)
 
     # Late labels (Rule 8)
 

@@ -23,6 +23,7 @@ from streams.change import NO_FIGURES, Figures, Finding, Shares
 from streams.clock import Instants
 from streams.codec import Machine
 from streams.season.hour_profile import HourProfile, Timestamps
+from streams.season.seasonality import Seasonality
 from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
 from streams.series.inputs import TYPES, CleanColumn, doubles, refuse_non_finite
 from streams.series.learning import Learning
@@ -448,6 +449,13 @@ class SeriesWatch(Machine):
         """Relearn from the next value on: a change of this aspect has become another one."""
         if ASPECTS[aspect].relearns:
             self._relearn()
+
+    def forget_hours(self) -> None:
+        """Learn the hours anew: they are those of another place from now on."""
+        if self._reference.season.profile is not None:
+            self._reference.series = None
+            self._learning.begin_after_return(self.spec, self.seen)
+        self._reference.season = Seasonality()
 
     def accept(self) -> None:
         """Take the present state of the series for its first reference."""
