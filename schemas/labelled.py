@@ -32,6 +32,10 @@ class Labelled(Wire):
     prediction: Prediction = Field(description="The prediction, as ingest accepted it.")
     outcome: Outcome = Field(description="The outcome, as ingest accepted it.")
     evidence: LogPosition = Field(description="The event that completed the pair.")
+    restates: int | None = Field(
+        default=None,
+        description="The row that this one replaces, where its outcome was corrected; else null.",
+    )
 
 
 class PairPosition(Struct, frozen=True, gc=False):
@@ -58,6 +62,7 @@ class LabelledRow(Struct, frozen=True, gc=False, tag_field="type", tag="tidegaug
     prediction: Raw
     outcome: Raw
     evidence: PairPosition
+    restates: int | None = None
 
 
 encode_labelled = Encoder().encode

@@ -62,6 +62,11 @@ class OutcomeRules(Wire):
         default=1_000_000,
         description="Most predictions that may wait; beyond it the oldest one is dropped.",
     )
+    corrections: Literal["first", "last"] = Field(
+        default="first",
+        description="Which outcome of a prediction counts. With `last`, another outcome that comes "
+        "within `wait_s` of the first gives another labelled row, which restates the earlier one.",
+    )
 
 
 def _refuse_depth(value: Any) -> Any:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import sys
+import time
 import tomllib
 from collections.abc import Sequence
 from functools import partial
@@ -245,25 +246,32 @@ def health(**flags: Any) -> None:
 def status(model: str | None, **flags: Any) -> int:
     """List the firing alerts; exit 0 when there is none, 1 when there is one.
 
-    A table on a terminal, one line of JSON for each alert in a pipe.
+    A table on a terminal, one line of JSON for each alert in a pipe. Exit 75 when no worker has
+    appended a tick for a minute: nobody updates the list then. Exit 78 for a model that is not
+    known.
 
     \b
     Examples:
       ./tidegauge status
       ./tidegauge status --model car_loan | jq -r .alert.summary
     """
-    from agents.commands.status import as_table, firing
+    from agents.commands.status import STALE_EXIT, as_table, firing, last_tick_ms, staleness
     from agents.settings import load_settings
 
-    found = asyncio.run(firing(load_settings(**flags), model, partial(click.echo, err=True)))
+    settings = load_settings(**flags)
+    found = asyncio.run(firing(settings, model, partial(click.echo, err=True)))
+    now_ms = time.time_ns() // 1_000_000
     if sys.stdout.isatty():
         from rich.console import Console
 
         console = Console()
-        console.print(as_table(found) if found else "Nothing is firing.")
+        console.print(as_table(found, now_ms) if found else "Nothing is firing.")
     else:
         for each in found:
             click.echo(each.model_dump_json())
+    if stale := staleness(asyncio.run(last_tick_ms(settings)), now_ms):
+        click.echo(stale, err=True)
+        return STALE_EXIT
     return 1 if found else 0
 
 

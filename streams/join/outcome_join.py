@@ -4,7 +4,8 @@ Rule 1. Time is log time: the latest instant of the model's events. Never the wa
 Rule 2. A prediction leaves once: joined, expired, or pushed out when too many wait.
 Rule 3. The first prediction of an id counts; another one is a duplicate and changes nothing.
 Rule 4. The first outcome of an id counts. The same outcome again is a duplicate, another outcome
-        is a conflict.
+        is a conflict. Where corrections are taken, the last one counts: another outcome, as long
+        after the pair as events wait, makes a pair again.
 Rule 5. An outcome whose prediction does not arrive in time is an orphan.
 Rule 6. Every dropped event is counted, under the name of the rule that dropped it.
 Rule 7. A model that is quarantined applies nothing: its last ``HELD_AT_MOST`` events are held here,
@@ -55,6 +56,8 @@ class JoinSpec:
         Events held on each side, per model.
     inputs_wait_s
         Seconds of log time a prediction waits for its inputs where they come apart.
+    takes_corrections
+        Whether the last outcome of an id counts, not the first (Rule 4).
     remembered
         Joined ids known at least, so that a duplicate outcome is not taken for an orphan. The
         default covers the repetitions of a producer that retries.
@@ -63,6 +66,7 @@ class JoinSpec:
     wait_s: float
     max_waiting: int
     inputs_wait_s: float = 600.0
+    takes_corrections: bool = False
     remembered: int = 10_000
 
     def __post_init__(self) -> None:
@@ -83,6 +87,7 @@ class JoinCounts(Struct, omit_defaults=True):
     duplicate_predictions: int = 0
     duplicate_outcomes: int = 0
     conflicting_outcomes: int = 0
+    corrected_outcomes: int = 0
     expired_predictions: int = 0
     orphan_outcomes: int = 0
     pushed_out_predictions: int = 0
@@ -95,11 +100,25 @@ class JoinCounts(Struct, omit_defaults=True):
 
 
 class WaitingPrediction(Struct, frozen=True, gc=False):
-    """A prediction that waits for its outcome; ``prediction`` is None where nobody answered."""
+    """A prediction that waits for its outcome.
+
+    Parameters
+    ----------
+    payload
+        The prediction, as ingest accepted it.
+    prediction
+        Its answer; None where nobody answered.
+    predicted_at_ms
+        Its instant.
+    outcome, row
+        Its last outcome, and the number of the labelled row with that, where it may be corrected.
+    """
 
     payload: bytes
     prediction: Answer | None
     predicted_at_ms: int
+    outcome: Answer | None = None
+    row: int | None = None
 
 
 class EarlyOutcome(Struct, frozen=True, gc=False):
@@ -140,6 +159,7 @@ class JoinState(Struct, frozen=True, omit_defaults=True):
     joined: JoinedState = JoinedState()
     held: RoomState = _NO_ROOM
     halves: HalvesState = NO_HALVES
+    labelled: RoomState = _NO_ROOM
     unjoined: Unjoined = field(default_factory=Unjoined)
 
 
@@ -172,6 +192,7 @@ class OutcomeJoin:
         self._outcomes = WaitingRoom[EarlyOutcome](spec.max_waiting, _payload_of)
         self._joined = JoinedIds(spec.remembered)
         self._held: WaitingRoom[Arrival] | None = None  # few models are ever quarantined
+        self._labelled: WaitingRoom[WaitingPrediction] | None = None  # few have corrections
         self.halves = Halves(spec.inputs_wait_s, spec.max_waiting)
         self.counts = JoinCounts()
         self.unjoined = Unjoined()
@@ -229,6 +250,7 @@ class OutcomeJoin:
     def _taken(self) -> Taken:
         counts = self.counts
         repeated = counts.duplicate_outcomes + counts.conflicting_outcomes
+        repeated += counts.corrected_outcomes
         return Taken(counts.predictions, counts.outcomes - repeated, counts.pairs)
 
     def _latest_ids(self, most: int) -> tuple[list[str], list[str]]:
@@ -267,6 +289,8 @@ class OutcomeJoin:
             counts.pairs += 1
             self._joined.put(prediction_id, (outcome.outcome, prediction.predicted_at_ms))
             return prediction
+        if self._labelled is not None and (last := self._labelled.get(prediction_id)) is not None:
+            return self._correction(prediction_id, last, outcome)
         early = self._outcomes.get(prediction_id)
         joined = self._joined.answers.get(prediction_id)
         if early is None and joined is None:
@@ -280,6 +304,36 @@ class OutcomeJoin:
             counts.conflicting_outcomes += 1
         return None
 
+    def _correction(
+        self, prediction_id: str, last: WaitingPrediction, outcome: EarlyOutcome
+    ) -> WaitingPrediction | None:
+        """Return the prediction of an outcome that corrects its last one; None if that is equal."""
+        if last.outcome == outcome.outcome or self._labelled is None:
+            self.counts.duplicate_outcomes += 1
+            return None
+        self.counts.corrected_outcomes += 1
+        self._labelled.pop(prediction_id)
+        return last
+
+    def on_labelled(
+        self,
+        prediction_id: str,
+        prediction: WaitingPrediction,
+        outcome: Answer,
+        row: int,
+        now_ms: int,
+    ) -> None:
+        """Keep a prediction that is labelled: its outcome may be corrected (Rule 4).
+
+        Parameters
+        ----------
+        row
+            The number of its labelled row.
+        """
+        if self._labelled is None:
+            self._labelled = WaitingRoom(self.spec.max_waiting, _payload_of)
+        self._labelled.put(prediction_id, now_ms, replace(prediction, outcome=outcome, row=row))
+
     def respec(self, spec: JoinSpec) -> None:
         """Put another spec in force; events beyond its limits are pushed out at once."""
         self.spec = spec
@@ -287,6 +341,10 @@ class OutcomeJoin:
         self.counts.pushed_out_predictions += self._predictions.resize(spec.max_waiting)
         self.counts.pushed_out_outcomes += self._outcomes.resize(spec.max_waiting)
         self._joined.resize(spec.remembered)
+        if self._labelled is not None:
+            self._labelled.resize(spec.max_waiting)
+            if not spec.takes_corrections:
+                self._labelled.clear()
 
     def clear(self) -> None:
         """Forget all waiting events and joined ids; the counts stay."""
@@ -324,10 +382,13 @@ class OutcomeJoin:
             )
         if self._outcomes.oldest_ms < before_ms:
             self.counts.orphan_outcomes += self._outcomes.expire(before_ms)
+        if self._labelled is not None and self._labelled.oldest_ms < before_ms:
+            self._labelled.expire(before_ms)
 
     def snapshot(self) -> JoinState:
         """Return the state without the content of the sealed chunks: see `unstored`."""
         held = _NO_ROOM if self._held is None else self._held.snapshot(_held_line)
+        labelled = _NO_ROOM if self._labelled is None else self._labelled.snapshot(_labelled_line)
         return JoinState(
             replace(self.counts),
             self._predictions.snapshot(_payload),
@@ -335,6 +396,7 @@ class OutcomeJoin:
             self._joined.snapshot(),
             held if held.last_number or held.open_count else _NO_ROOM,
             self.halves.snapshot(),
+            labelled if labelled.last_number or labelled.open_count else _NO_ROOM,
             deepcopy(self.unjoined),
         )
 
@@ -349,6 +411,8 @@ class OutcomeJoin:
         }
         if self._held is not None:
             rooms["held"] = self._held.unstored(_held_line)
+        if self._labelled is not None:
+            rooms["labelled"] = self._labelled.unstored(_labelled_line)
         return {
             (room, number): lines
             for room, chunks in rooms.items()
@@ -381,6 +445,8 @@ class OutcomeJoin:
         }
         if self._held is not None:
             rooms["held"] = self._held.kept(_held_line)
+        if self._labelled is not None:
+            rooms["labelled"] = self._labelled.kept(_labelled_line)
         return KeptChunks(rooms)
 
     def still_owes(self, kept: KeptChunks) -> None:
@@ -421,6 +487,14 @@ class OutcomeJoin:
                 _read_held,
                 _payload_of,
             )
+        if state.labelled.last_number or state.labelled.open_count:
+            join._labelled = WaitingRoom.restore(
+                spec.max_waiting,
+                state.labelled,
+                lambda number: chunks(("labelled", number)),
+                _read_labelled,
+                _payload_of,
+            )
         halves, inputs = (
             WaitingRoom.restore(
                 spec.max_waiting,
@@ -444,7 +518,11 @@ class OutcomeJoin:
             "halves": self.halves.halves,
             "inputs": self.halves.inputs,
         }
-        return rooms if self._held is None else {**rooms, "held": self._held}
+        if self._held is not None:
+            rooms["held"] = self._held
+        if self._labelled is not None:
+            rooms["labelled"] = self._labelled
+        return rooms
 
 
 def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome | Half) -> bytes:
@@ -455,6 +533,18 @@ def _read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:
     event = orjson.loads(line)
     waiting = WaitingPrediction(line, answer_of(event), event["predicted_at"])
     return event["prediction_id"], waiting
+
+
+def _labelled_line(_: str, labelled: WaitingPrediction) -> bytes:
+    """Write a labelled prediction as one line: JSON has no tabs of its own."""
+    return orjson.dumps([labelled.outcome, labelled.row]) + b"\t" + labelled.payload
+
+
+def _read_labelled(line: bytes) -> tuple[str, WaitingPrediction]:
+    head, payload = line.split(b"\t", 1)
+    prediction_id, waiting = _read_prediction(payload)
+    outcome, row = orjson.loads(head)
+    return prediction_id, replace(waiting, outcome=outcome, row=row)
 
 
 def answer_of(event: Mapping[str, Any]) -> Answer | None:

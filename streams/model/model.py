@@ -596,26 +596,33 @@ class ModelMonitor:
         self.counts.labelled += 1
         is_error, error = self._pending.as_read.compare(answer, truth)
         value = is_error if error is None else error
-        self.traffic.late.on_row(at_ms - answered_at_ms)
         if answer is not None and self._may_mismatch(is_error, error):
             value = value if self._is_match(answer, truth, arrival) else None
-        if self.counts.labelled <= FULL_ROWS or self.counts.labelled % SAMPLED == 0:
-            self._on_label(Label(value, truth, answered_at_ms, at_ms), arrival)
-        if self._pending.as_read.late:
-            label = Label(value, truth, answered_at_ms, at_ms)
-            self._pending.as_read.on_late_label(label, self._now_ms)
+        if prediction.row is None:  # a correction says nothing about when outcomes come
+            self.traffic.late.on_row(at_ms - answered_at_ms)
+            labelled = self.counts.labelled
+            is_sampled = labelled <= FULL_ROWS or labelled % SAMPLED == 0
+            if is_sampled or self._pending.as_read.late:
+                label = Label(value, truth, answered_at_ms, at_ms)
+                self._on_label(label, arrival, is_sampled=is_sampled)
         row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
-        if self._ledger is not None:
+        if self.join.spec.takes_corrections:
+            prediction_id, number = arrival.event["prediction_id"], self.counts.labelled
+            self.join.on_labelled(prediction_id, prediction, truth, number, self._now_ms)
+        if self._ledger is not None and prediction.row is None:
             self._ledger.on_pair(prediction, outcome, is_error, self._now_ms)
 
-    def _on_label(self, label: Label, arrival: Arrival) -> None:
+    def _on_label(self, label: Label, arrival: Arrival, *, is_sampled: bool) -> None:
         """Take in when a label came; turn the order in which values are read where it must."""
-        roles = self._pending.as_read.on_label(label, self.counts.predictions)
+        series = self._pending.as_read
+        roles = series.on_label(label, self.counts.predictions) if is_sampled else []
         if roles:
             ended = self._pending.settled().turn(roles, self._now_ms)
             self._publish(ended, self._row(arrival, self._now_ms))
+        if series.late:
+            series.on_late_label(label, self._now_ms)
 
     def _may_mismatch(self, is_error: bool | None, error: float | None) -> bool:
         """Tell whether a pair may be of two that cannot match: nearly none is."""
@@ -932,7 +939,10 @@ class Restored(NamedTuple):
 def _join_spec(spec: ModelSpec) -> JoinSpec:
     rules = spec.outcome
     return JoinSpec(
-        wait_s=rules.wait_s, max_waiting=rules.max_waiting, inputs_wait_s=spec.inputs.wait_s
+        wait_s=rules.wait_s,
+        max_waiting=rules.max_waiting,
+        inputs_wait_s=spec.inputs.wait_s,
+        takes_corrections=rules.corrections == "last",
     )
 
 

@@ -140,6 +140,7 @@ class Publication:
                 Raw(prediction.payload),
                 Raw(outcome.payload),
                 PairPosition(self._partition, row.offset, row.place),
+                prediction.row,
             )
         )
         place = row.offset, row.place

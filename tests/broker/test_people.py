@@ -62,6 +62,11 @@ def test_what_people_say_is_in_the_alert_and_its_status(broker: Broker, deploy: 
     assert worker.terminate() == os.EX_OK
     assert command("verify", env=deployment.env).returncode == 0
 
+    listed, unknown = say(deployment, "status"), say(deployment, "status", "--model", "pricin")
+    assert (listed.returncode, listed.stderr) == (1, "")
+    assert unknown.returncode == OperatorError.exit_code
+    assert "no such model is known; did you mean pricing?" in unknown.stderr
+
 
 @pytest.mark.parametrize("verb", ["ack", "accept", "mute", "unmute", "mark"])
 def test_an_alert_that_nobody_knows_is_told(embedded: Broker, deploy: Deploy, verb: str) -> None:
@@ -71,6 +76,13 @@ def test_an_alert_that_nobody_knows_is_told(embedded: Broker, deploy: Deploy, ve
 
     assert run.returncode == UnknownAlertError.exit_code
     assert run.stderr.startswith("Error: no alert '3f9c' ")
+
+
+def test_a_status_that_nobody_updates_is_told(embedded: Broker, deploy: Deploy) -> None:
+    run = say(deploy(embedded), "status")
+
+    assert run.returncode == os.EX_TEMPFAIL
+    assert run.stderr == "No worker has appended a tick yet: start one.\n"
 
 
 def test_before_any_mark_the_rules_say_how_to_make_one(embedded: Broker, deploy: Deploy) -> None:
