@@ -4,21 +4,26 @@ Rule 1. A figure is made when it is first read, and made once.
 Rule 2. A sample never changes: later values are in another one.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import repeat
+from functools import cached_property, lru_cache
+from itertools import compress, repeat
 from statistics import NormalDist
 from typing import Any, cast
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from streams.detect import compiled, run_kernel, score_kernel, statistics
 from streams.detect.score_kernel import SCALE
 from streams.values import Floats, Value
 
+CLEARLY = 4.0
+"""Standard deviations of a count by which the rarest category that is watched exceeds the rest,
+where the same rows can choose it and measure it: 1 of 30,000 such counts is so by chance."""
 MAX_CATEGORIES = 12
 """Categories watched one by one at most: the budget of a series is divided among them."""
 MIN_CATEGORY_SHARE = 0.01
@@ -50,6 +55,10 @@ class Categories(Struct, frozen=True, kw_only=True):
         The number of other categories.
     is_closed
         Whether the categories look complete, so that a new one is a finding.
+    is_split
+        Whether they were chosen by half of the rows, and counted in the other half
+        (`counting_rows`): where several are about as common, those chosen by all rows are the
+        ones that are more common there than later.
     """
 
     rows: int
@@ -57,6 +66,7 @@ class Categories(Struct, frozen=True, kw_only=True):
     counts: tuple[int, ...]
     others: int
     is_closed: bool
+    is_split: bool = False
 
     def __post_init__(self) -> None:
         if self.rows < 0 or len(self.watched) != len(self.counts):
@@ -73,6 +83,11 @@ class Categories(Struct, frozen=True, kw_only=True):
         least = MIN_CATEGORY_SHARE * len(values)
         common = sum(rows >= least for _, rows in counts[:MAX_CATEGORIES])
         kept, rest = counts[:common], counts[common:]
+        is_closed = bool(counts) and counts[-1][1] >= rarest_rows
+        if kept and rest:
+            bar = max(least, rest[0][1])
+            if kept[-1][1] < bar + CLEARLY * math.sqrt(bar):
+                return cls._split(values, len(counts), is_closed=is_closed)
         if kept and rest and 2 * rest[0][1] > sum(rows for _, rows in rest):
             kept.append(rest[0])  # a fall of the commonest would be another name for its rise
         return cls(
@@ -80,7 +95,25 @@ class Categories(Struct, frozen=True, kw_only=True):
             watched=tuple(value for value, _ in kept),
             counts=tuple(rows for _, rows in kept),
             others=len(counts) - len(kept),
-            is_closed=bool(counts) and counts[-1][1] >= rarest_rows,
+            is_closed=is_closed,
+        )
+
+    @classmethod
+    def _split(cls, values: Sequence[Value], different: int, *, is_closed: bool) -> "Categories":
+        """Choose categories by half of the rows, and count them in the other half."""
+        counting = counting_rows(len(values)).tolist()
+        counted = Counter(compress(values, counting))
+        choosing = [not each for each in counting]
+        chosen = Counter(compress(values, choosing)).most_common(MAX_CATEGORIES)
+        least = MIN_CATEGORY_SHARE * sum(choosing)
+        watched = tuple(value for value, rows in chosen if rows >= least)
+        return cls(
+            rows=sum(counting),
+            watched=watched,
+            counts=tuple(counted[value] for value in watched),
+            others=different - len(watched),
+            is_closed=is_closed,
+            is_split=True,
         )
 
     @classmethod
@@ -101,6 +134,20 @@ class Categories(Struct, frozen=True, kw_only=True):
     def codes(self) -> dict[Value, float]:
         """The code of each watched category; that of the others is the next one."""
         return {value: float(code) for code, value in enumerate(self.watched)}
+
+
+@lru_cache(maxsize=16)
+def counting_rows(rows: int) -> NDArray[np.bool_]:
+    """Return the half of so many rows that counts categories, by a hash of their numbers.
+
+    Every other row would not do: values often come in turn. The hash is SplitMix64 (Steele and
+    others 2014).
+    """
+    bits = np.arange(1, rows + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    made: NDArray[np.bool_] = (bits >> np.uint64(63)).astype(np.bool_)
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ from streams.performance.ledger import Ledger
 from streams.series.label_delays import FULL_ROWS, SAMPLED
 from streams.series.monitored import Reading
 from streams.series.profile_check import check_profile
-from streams.series.series_set import Label, SeriesSet
+from streams.series.series_set import QUANTITY_PAIRS, Label, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
 from streams.traffic.conditions import ConditionKind, ConditionState, condition_of
 from streams.traffic.disagreement import mismatch_condition, unjoined_condition
@@ -474,10 +474,14 @@ class ModelMonitor:
     def _on_number(self, answer: float, arrival: Arrival) -> None:
         """Begin the answers again where one shows that the model is a regression."""
         if self._pending.as_read.becomes_regression(answer):
-            ended = self._pending.settled().become_regression(self._now_ms)
-            self._publish(ended, self._row(arrival, arrival.event["predicted_at"]))
-            if self._ledger is not None:
-                self._ledger.restart()
+            self._become_regression(arrival, arrival.event["predicted_at"])
+
+    def _become_regression(self, arrival: Arrival, at_ms: int) -> None:
+        """Begin the answers again, as quantities."""
+        ended = self._pending.settled().become_regression(self._now_ms)
+        self._publish(ended, self._row(arrival, at_ms))
+        if self._ledger is not None:
+            self._ledger.restart()
 
     def _on_half(self, arrival: Arrival) -> None:
         """Take in a prediction whose inputs come apart: it goes on when they are here."""
@@ -594,6 +598,10 @@ class ModelMonitor:
         truth, at_ms, answer = outcome.outcome, outcome.observed_at_ms, prediction.prediction
         answered_at_ms = prediction.predicted_at_ms
         self.counts.labelled += 1
+        if self.counts.labelled <= QUANTITY_PAIRS and self._pending.as_read.shows_quantities(
+            answer, truth
+        ):
+            self._become_regression(arrival, at_ms)
         is_error, error = self._pending.as_read.compare(answer, truth)
         value = is_error if error is None else error
         if answer is not None and self._may_mismatch(is_error, error):

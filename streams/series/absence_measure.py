@@ -12,7 +12,7 @@ from streams.codec import Machine
 from streams.series.detection import Detection
 from streams.series.inputs import Family, family_of, other_type_of
 from streams.series.recovery_measures import BlockResult
-from streams.values import Scalar
+from streams.values import Scalar, text_of
 
 ABSENCE_ROWS = 500
 """Values. None among 500 bounds the share at 0.6 % with a confidence of 95 % (rule of three)."""
@@ -35,6 +35,8 @@ class AbsenceMeasure(Machine, tag="absence"):
     """The values that raised the alert; for a series that was constant, its value."""
     _other: Family = "any"
     """The type that raised the alert, where that did."""
+    _known: tuple[str, ...] = ()
+    """All categories of the reference, where the others are sought; else none."""
     _rows: int = 0
     _hits: int = 0
     _last: Scalar = None
@@ -42,13 +44,19 @@ class AbsenceMeasure(Machine, tag="absence"):
 
     @classmethod
     def of(cls, change: Detection, value: Scalar, reference: dict[str, Any]) -> "AbsenceMeasure":
-        """Choose the values sought by the value that raised the alert."""
+        """Choose the values sought by the value that raised the alert.
+
+        Of categories outside the reference they are all that it does not name, where it names all.
+        """
+        shares = reference.get("shares") or {}
+        is_whole = change.aspect == "unseen" and not reference.get("other_categories", 1)
         return cls(
             change.aspect,
             max(ABSENCE_ROWS, 2 * change.figures.rows),
             change.figures.rows,
             (reference.get("value") if change.aspect == "constant" else value,),
             other_type_of(change.category or "") if change.aspect == "type" else "any",
+            _known=tuple(shares) if is_whole else (),
         )
 
     def seek(self, value: Scalar) -> None:
@@ -68,6 +76,8 @@ class AbsenceMeasure(Machine, tag="absence"):
 
     def _is_hit(self, value: Scalar) -> bool:
         match self.aspect:
+            case "unseen" if self._known:
+                return value is not None and text_of(value) not in self._known
             case "unseen":
                 return value in self._sought
             case "constant":

@@ -13,7 +13,7 @@ from typing import Any
 from streams.aspects import SeriesRole
 from streams.change import Finding
 from streams.clock import Minutes
-from streams.detect.sample import Categories, Sample, coded
+from streams.detect.sample import Categories, Sample, coded, counting_rows
 from streams.detect.share import ShareDetector
 from streams.season.hour_profile import HourProfile
 from streams.series.learnt_series import Detectors, LearntSeries
@@ -69,7 +69,11 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
             profile, minutes = hourly
             expected = profile.expected(_names_of(categories, watched), minutes)
             doubt = profile.doubt
-        shares = ShareDetector.learn(sample.codes, watched, false_alarms, expected, doubt)
+        codes = sample.codes
+        if categories.is_split:
+            counting = counting_rows(len(codes))
+            codes, expected = codes[counting], None if expected is None else expected[counting]
+        shares = ShareDetector.learn(codes, watched, false_alarms, expected, doubt)
         return cls(categories, shares)
 
     @property
@@ -86,6 +90,11 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
     def named(self) -> tuple[Value, ...]:
         """The categories that are not part of the rest."""
         return self._categories.watched
+
+    @property
+    def others(self) -> int:
+        """The number of categories that are part of the rest."""
+        return self._categories.others
 
     @property
     def is_settled(self) -> bool:

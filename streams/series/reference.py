@@ -131,6 +131,16 @@ class SeriesReference(Machine):
         only = unseen.only_beside(series.named)
         return name if only is None else text_of(only)
 
+    def is_told_as_unseen(self, category: str | None) -> bool:
+        """Whether a change is that of categories which the reference did not have, all told once.
+
+        The alert about the first of them says how many there are.
+        """
+        series, unseen = self.series, self.unseen
+        if category != OTHER or unseen is None or not isinstance(series, CategorySeries):
+            return False
+        return unseen.has_raised and not series.others
+
     def learn(
         self,
         values: Sequence[Value],

@@ -19,7 +19,10 @@ Rule 8. Errors and outcomes are read as they arrive while that is safe
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from schemas.model_spec import ModelSpec
 from streams.alert.states import AlertState
@@ -30,6 +33,7 @@ from streams.codec import Machine
 from streams.detect.budget import shares
 from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
+from streams.series.categorical import MAX_NUMERIC_CATEGORIES
 from streams.series.label_codes import LabelCodes, code_of_number
 from streams.series.label_delays import LabelDelays
 from streams.series.late_labels import LateLabels
@@ -42,6 +46,13 @@ from streams.values import Answer, Scalar
 MAX_SERIES = 1_000
 """Features of one model: twice the widest table that was measured (500), so that a model that
 invents names costs a bounded amount of memory."""
+QUANTITY_PAIRS = 200
+"""Pairs of whole numbers by which a model is judged: the first stage of a reference."""
+LEAST_WRONG = 0.2
+"""Part of the pairs that differ, of quantities: whole ones seldom agree. By judgement."""
+LEAST_CORRELATION = 0.5
+"""Correlation of wrong answers with their truth, of quantities. Of classes in any order it is 0
+within .16 for 160 pairs."""
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """Series that are quantities, and no classes, once a model turns out to be a regression."""
 
@@ -77,6 +88,7 @@ class SeriesSetState(Machine):
     series: dict[str, MonitoredSeries] = {}
     ended_alerts: dict[str, dict[str, AlertState]] = {}
     delays: dict[str, LabelDelays] = {}
+    whole_pairs: list[tuple[float, float]] = []
 
 
 class Label(NamedTuple):
@@ -178,9 +190,24 @@ class SeriesSet:
             return False
         return isinstance(answer, float) and not answer.is_integer()
 
+    def shows_quantities(self, answer: Answer | None, truth: Answer) -> bool:
+        """Tell whether the first pairs, ``QUANTITY_PAIRS``, are of quantities and no classes.
+
+        Whole numbers are, where there are more than ten different ones, many answers are wrong, and
+        the wrong ones lie near the truth: classes that are confused lie anywhere.
+        """
+        pairs = self.state.whole_pairs
+        if self.state.may_become_regression and is_whole(answer) and is_whole(truth):
+            pairs.append((float(cast("float", answer)), float(truth)))
+        if len(pairs) < QUANTITY_PAIRS:
+            return False
+        self.state.whole_pairs = []
+        return _are_quantities(np.array(pairs))
+
     def become_regression(self, now_ms: int) -> list[Transition]:
         """Begin the prediction, the error and the outcome again, as quantities."""
         self.state.is_regression, self.state.may_become_regression = True, False
+        self.state.whole_pairs = []
         ended = {series for name in REGRESSION_SERIES for series in self._drop(name)}
         return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
 
@@ -537,6 +564,23 @@ class SeriesSet:
             each.watch.set_budget(budget)
             if each.late is not None:
                 each.late.set_budget(budget)
+
+
+def is_whole(value: Answer | None) -> bool:
+    """Tell whether a value is a whole number that a double holds."""
+    is_number = type(value) is int or (type(value) is float and value.is_integer())
+    return is_number and abs(cast("float", value)) < sys.float_info.max
+
+
+def _are_quantities(pairs: NDArray[np.float64]) -> bool:
+    """Tell whether pairs of an answer and its truth are quantities."""
+    wrong = pairs[pairs[:, 0] != pairs[:, 1]]
+    if len(np.unique(pairs)) <= MAX_NUMERIC_CATEGORIES or len(wrong) < LEAST_WRONG * len(pairs):
+        return False
+    answers, truths = wrong.T
+    if answers.min() == answers.max() or truths.min() == truths.max():
+        return False
+    return float(np.corrcoef(answers, truths)[0, 1]) > LEAST_CORRELATION
 
 
 def _first_value(values: Sequence[Scalar]) -> int | None:

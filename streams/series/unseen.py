@@ -47,6 +47,11 @@ class UnseenRule(Machine):
         """Whether new categories are expected, so that none is raised."""
         return self._known is None
 
+    @property
+    def has_raised(self) -> bool:
+        """Whether a category has been raised."""
+        return self._raised > 0
+
     def learn(self, values: Iterable[Value]) -> None:
         """Add categories to the reference."""
         if self._known is not None:

@@ -394,11 +394,14 @@ class SeriesWatch(Machine):
             for index, before, now in finding.moved[:MAX_MOVED_CATEGORIES]
             if (name := reference.category(index)) is not None
         )
+        is_told = reference.is_told_as_unseen(category)
         reference.season.note(finding)
         if not self._learning.is_away:
             reference.leave()
         self._learning.leave_reference()
         self._relearn()
+        if is_told:
+            return []
         found = self._detection(finding, start, category, moved, reference.season.profile)
         return [replace(found, left_out=left_out)]
 

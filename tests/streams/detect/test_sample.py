@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from streams.detect.sample import Categories, Sample
 
@@ -53,3 +54,22 @@ def test_equal_values_share_their_rank() -> None:
 
 def test_moments_are_finite_at_the_edge_of_a_double() -> None:
     assert Sample([1e308, -1e308]).moments == (0.0, 1e308)
+
+
+def test_categories_as_common_as_the_rest_are_not_counted_by_the_rows_that_chose_them() -> None:
+    rng = np.random.default_rng(3)
+    drawn = [f"c{k}" for k in rng.integers(0, 120, 2_000)]
+
+    made = Categories.of(drawn, rarest_rows=3)
+
+    assert made.is_split
+    assert made.rows == pytest.approx(1_000, abs=100)
+    mean = np.mean([rows / made.rows for rows in made.counts])
+    assert mean == pytest.approx(1 / 120, rel=0.25)  # 1/80 by the rows that chose them
+
+
+def test_categories_that_stand_out_are_counted_by_all_rows() -> None:
+    made = Categories.of(["a"] * 900 + ["b"] * 95 + ["c", "d", "e", "f", "g"], rarest_rows=3)
+
+    assert not made.is_split
+    assert made.counts == (900, 95)

@@ -1,6 +1,11 @@
+import numpy as np
+import pytest
+
 from streams.codec import decode, encode
+from streams.series.absence_measure import AbsenceMeasure
 from streams.series.unseen import UnseenRule
 from streams.values import Value
+from tests.doubles.series import new_watch
 
 
 def rule_of(*known: str, is_closed: bool = True, repeat_rows: int = 100) -> UnseenRule:
@@ -66,3 +71,18 @@ def test_a_category_known_beside_those_named_is_found_where_it_is_the_only_one()
     rule.update(["c", "c"])
     assert rule.only_beside(("a", "b")) == "c"
     assert rule.only_beside(("a",)) is None
+
+
+def test_many_values_that_a_reference_did_not_have_are_one_fact_with_their_share() -> None:
+    rng = np.random.default_rng(15)
+    degrees = rng.normal(21.75, 0.7, 6_000).clip(20, 23.5)
+    halves, tenths = (np.round(2 * degrees) / 2).tolist(), np.round(degrees, 1).tolist()
+    watch = new_watch()
+    watch.update(halves[:3_000])
+
+    changes = watch.update(tenths[3_000:])
+
+    assert {change.aspect for change in changes} == {"unseen"}
+    measure = AbsenceMeasure.of(changes[0], 22.6, changes[0].reference or {})
+    measure.read(tenths[3_000:], np.arange(3_000))
+    assert measure.close().figures.value == pytest.approx(0.8, abs=0.03)
