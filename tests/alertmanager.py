@@ -15,6 +15,7 @@ import orjson
 
 from agents.demo.child import log_tail, start_child, stop_child
 from agents.demo.embedded_broker import accepts_connections, free_port
+from tests.patience import PATIENCE_S
 
 PACKAGE = "prometheus-alertmanager"
 _NAMES = (PACKAGE, "alertmanager")
@@ -76,7 +77,7 @@ class RealAlertmanager:
             ],
             log_path=log_path,
         )
-        deadline_s = time.monotonic() + 30.0
+        deadline_s = time.monotonic() + PATIENCE_S
         while not accepts_connections(f"{_HOST}:{self.port}"):
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 raise RuntimeError(f"Alertmanager did not start:\n{log_tail(log_path)}")
@@ -92,7 +93,7 @@ class RealAlertmanager:
 
     def active(self) -> list[dict[str, Any]]:
         """Return the alerts that it shows."""
-        with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{self.url}/api/v2/alerts", timeout=PATIENCE_S) as answer:  # noqa: S310
             alerts: list[dict[str, Any]] = orjson.loads(answer.read())
         return alerts
 

@@ -23,6 +23,7 @@ from kafka.errors import KafkaError
 
 from agents.demo.child import start_child, stop_child
 from agents.demo.embedded_broker import BrokerStartError, free_ports, wait_until_ready
+from tests.patience import PATIENCE_S
 
 KAFKA_VERSION = "4.3.1"
 OLDER_VERSION = "4.2.2"
@@ -34,7 +35,6 @@ _HOST = "127.0.0.1"
 # The C1 compiler alone: the tests pay for start-up, never for a broker's hours of warm code.
 _QUICK_START = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _SMALL = ("-Xms64m", "-Xmx320m", *_QUICK_START[2:])
-_TOGETHER_S = 90.0
 
 
 def missing_tools() -> list[str]:
@@ -346,11 +346,11 @@ class KafkaCluster:
         return self
 
     def _gather(self) -> None:
-        deadline_s = time.monotonic() + _TOGETHER_S
+        deadline_s = time.monotonic() + PATIENCE_S
         while not self.is_whole():
             if time.monotonic() > deadline_s:
                 raise BrokerStartError(
-                    f"{len(self.nodes)} Kafka nodes did not come together in {_TOGETHER_S:.0f} s"
+                    f"{len(self.nodes)} Kafka nodes did not come together in {PATIENCE_S:.0f} s"
                 )
             time.sleep(0.1)
 

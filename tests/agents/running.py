@@ -17,8 +17,7 @@ from agents.worker.assembly import build_app
 from agents.worker.publish import Publisher
 from agents.worker.transport import Fetch
 from tests.broker import Broker
-
-PATIENCE_S = 60.0
+from tests.patience import PATIENCE_S
 
 
 def settings_of(broker: Broker, group: str) -> Settings:

@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
+from tests.patience import PATIENCE_S
+
 
 class Broker(Protocol):
     """Anything that a Kafka client can be pointed at."""
@@ -55,7 +57,7 @@ def publish(
     try:
         sent = [producer.send(topic, value, key=key, partition=partition) for value in values]
         for receipt in sent:
-            receipt.get(20)
+            receipt.get(PATIENCE_S)
     finally:
         producer.close()
 

@@ -25,10 +25,10 @@ from schemas.event import EventKind
 from schemas.topics import TopicRole, Topics
 from tests.broker import Broker, Record
 from tests.broker.services import Sent
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = (str(ROOT / "tidegauge"), "worker")
-PATIENCE_S = 90.0
 IN_ORDER_IDLE_S = "5"
 """However slow a busy machine is to fetch, events are in order, and what has changed is found."""
 NOW = 0

@@ -32,6 +32,7 @@ from agents.kafka.admin import Admin, ask
 from agents.kafka.rights import Right, lacking
 from agents.settings import Settings
 from tests.kafka import RealKafka
+from tests.patience import PATIENCE_S
 
 USER = "monitor"
 PRINCIPAL = f"User:{USER}"
@@ -142,7 +143,7 @@ async def take(kafka: RealKafka, user: Settings, rights: Sequence[Right]) -> Non
 
 async def _until_applied(user: Settings, rights: Sequence[Right], *, is_held: bool) -> None:
     """Wait: the controller acknowledges a change before the authorizer has it."""
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(PATIENCE_S):
         for right in rights:
             while await ask(user, partial(_holds, right=right)) is not is_held:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -12,6 +12,7 @@ import orjson
 
 from tests.broker.deployment import ROOT, clean_environment, command
 from tests.kafka import RealKafka
+from tests.patience import PATIENCE_S
 
 ROWS = 6_000
 """All of them before the change: nothing may be alerted."""
@@ -58,7 +59,7 @@ def test_a_worker_that_dies_ends_the_demo_with_a_sentence_and_a_remedy() -> None
         worker = next(match for match in started if match)
         os.kill(int(worker[1]), signal.SIGKILL)
 
-        _, complaints = process.communicate(timeout=60)
+        _, complaints = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 1
     assert complaints.startswith("Error: The worker ended with exit code -9")

@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import IN_ORDER_IDLE_S, RdProducer, command
 from tests.broker.exactness import check_exactness
@@ -22,7 +20,6 @@ LEFT_BYTES = 300_000
 """Enough to join the group; the events alone need more."""
 
 
-@pytest.mark.timeout(300)  # about 40 s on an idle machine
 def test_a_full_disk_loses_nothing(deploy: Deploy, tmp_path: Path) -> None:
     require_kafka()
     folder = tmp_path / "disk"

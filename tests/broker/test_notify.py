@@ -19,6 +19,7 @@ from tests.broker.conftest import Deploy
 from tests.broker.deployment import ROOT, Deployment, Worker, command
 from tests.doubles.alerts import alert, record, status_of
 from tests.doubles.receiver import Answer, Receiver
+from tests.patience import PATIENCE_S
 
 KEY = "0123456789abcdef0123456789abcdef"
 PARTITIONS = 4
@@ -254,7 +255,7 @@ async def test_a_dry_run_prints_what_would_come_first_and_sends_and_commits_noth
 
         first = await asyncio.to_thread(dry_run)
         notifier = notify(deployment, "--to", targets[2])
-        async with asyncio.timeout(60):  # until what fires is told and committed
+        async with asyncio.timeout(PATIENCE_S):  # until what fires is told and committed
             while any(each["to"] == "slack" for each in await asyncio.to_thread(dry_run)):
                 pass
         assert await asyncio.to_thread(notifier.terminate) == os.EX_OK

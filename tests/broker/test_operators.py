@@ -13,6 +13,7 @@ from tests.broker import Broker, publish
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import command, until
 from tests.doubles.corpus import MARK
+from tests.patience import promptly
 
 
 def test_a_missing_topic_is_named_with_the_remedy(broker: Broker, prefix: str) -> None:
@@ -129,4 +130,4 @@ def test_a_worker_whose_broker_is_away_ends_when_it_is_asked(deploy: Deploy) -> 
 
     worker.process.send_signal(signal.SIGTERM)
 
-    assert worker.wait(within_s=15.0) == os.EX_OK
+    assert worker.wait(within_s=promptly(15.0)) == os.EX_OK

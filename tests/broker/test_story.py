@@ -86,7 +86,6 @@ def assert_told(broker: Broker, deployment: Deployment) -> None:
     assert verdict.returncode == 0, verdict.stdout
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["embedded", "kafka"])
 def test_the_story_is_told_transition_by_transition(
     request: pytest.FixtureRequest, deploy: Deploy, prefix: str, name: str
@@ -109,7 +108,6 @@ def test_the_story_is_told_transition_by_transition(
     assert_told(broker, deployment)
 
 
-@pytest.mark.timeout(300)
 def test_a_worker_killed_in_the_middle_of_chapters_changes_no_transition(
     kafka: RealKafka, deploy: Deploy, prefix: str
 ) -> None:

@@ -45,7 +45,6 @@ def take_with_three_workers(deployment: Deployment, pairs: int) -> None:
     deployment.wait_for(outputs, "labelled", pairs, both, late)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("key", ["prediction", "model"])
 def test_workers_that_come_and_go_raise_the_alerts_of_a_backtest(
     kafka: RealKafka,

@@ -16,6 +16,7 @@ from agents.demo.embedded_broker import EmbeddedBroker
 from schemas.topics import MAX_RECORD_BYTES, Topics
 from tests.broker import Broker, create_topic, publish, read_to_end
 from tests.kafka import RealKafka
+from tests.patience import promptly
 
 
 def admin_of(broker: Broker) -> KafkaAdminClient:
@@ -116,7 +117,7 @@ async def test_a_new_group_has_its_partitions_within_ten_seconds(
     publish(broker, f"{prefix}join", [b"x"])
 
     async with group_consumer(broker, f"{prefix}join", f"{prefix}group") as consumer:
-        record = await asyncio.wait_for(consumer.getone(), timeout=10.0)
+        record = await asyncio.wait_for(consumer.getone(), timeout=promptly(10.0))
 
     assert record.value == b"x"
 
@@ -127,7 +128,7 @@ async def test_committed_offsets_outlive_the_connection(broker: Broker, prefix: 
     publish(broker, topic, [b"a", b"b", b"c"])
 
     async with group_consumer(broker, topic, f"{prefix}group") as consumer:
-        await asyncio.wait_for(consumer.getone(), timeout=10.0)
+        await asyncio.wait_for(consumer.getone(), timeout=promptly(10.0))
         await consumer.commit({AioPartition(topic, 0): 2})
 
     reader = KafkaConsumer(
@@ -183,7 +184,7 @@ class TestApacheKafkaAlone:
 
         for _ in range(2):
             async with group_consumer(kafka, f"{prefix}leave", f"{prefix}group") as consumer:
-                await asyncio.wait_for(consumer.getone(), timeout=5.0)
+                await asyncio.wait_for(consumer.getone(), timeout=promptly(5.0))
 
     def test_a_killed_node_comes_back_with_its_log(self, prefix: str, kafka: RealKafka) -> None:
         create_topic(kafka, f"{prefix}crash")

@@ -14,6 +14,7 @@ import pytest
 from agents.cli.main import cli, main
 from agents.demo.embedded_broker import EmbeddedBroker, answers_metadata, free_port
 from tests.broker import Broker, publish
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 TIDEGAUGE = [sys.executable, "-P", "-m", "agents"]
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str], **settings: str) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
         env=environment(**settings),
     )
 
@@ -142,7 +143,7 @@ def test_the_broker_command_says_where_it_is_and_stops_cleanly(
 
         process.send_signal(number)
 
-        _, complaints = process.communicate(timeout=10)
+        _, complaints = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, complaints.strip()) == (code, "")
     assert not answers_metadata(f"127.0.0.1:{port}")
 
@@ -163,7 +164,7 @@ def test_ctrl_c_ends_a_tail_without_a_traceback(embedded: EmbeddedBroker, prefix
 
         process.send_signal(signal.SIGINT)
 
-        _, complaints = process.communicate(timeout=10)
+        _, complaints = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, complaints.strip()) == (130, "")
 
 

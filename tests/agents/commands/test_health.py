@@ -12,8 +12,7 @@ from agents.kafka.topics import create_topics
 from agents.settings import Settings, load_settings
 from tests.broker import create_topic
 from tests.kafka import RealKafka
-
-PATIENCE_S = 30.0
+from tests.patience import PATIENCE_S
 
 
 def settings_of(kafka: RealKafka, prefix: str, **fields: str) -> Settings:

@@ -11,6 +11,7 @@ from agents.kafka.group import check_group
 from agents.settings import Settings
 from tests.broker import Broker, create_topic
 from tests.kafka import RealKafka
+from tests.patience import PATIENCE_S
 
 
 def member(broker: Broker, settings: Settings, *topics: str) -> AIOKafkaConsumer:
@@ -29,7 +30,7 @@ def settings_of(broker: Broker, prefix: str) -> Settings:
 
 
 async def is_known(settings: Settings, *topics: str) -> bool:
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(PATIENCE_S):
         while not await check_group(settings, topics):  # noqa: ASYNC110 - the state is Kafka's
             await asyncio.sleep(0.1)
     return True

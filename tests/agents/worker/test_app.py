@@ -16,6 +16,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from agents.demo.embedded_broker import free_port
 from tests.broker import Broker, create_topic, publish, read_to_end
 from tests.kafka import RealKafka
+from tests.patience import PATIENCE_S, promptly
 
 PARTITIONS = 3
 ODD = "tests.agents.odd_workers"
@@ -82,7 +83,7 @@ def copies(broker: Broker, topic: str) -> dict[int, list[int]]:
 
 
 def wait_for_output(broker: Broker, topic: str, count: int) -> None:
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + PATIENCE_S
     while len({record.key for record in read_to_end(broker, topic)}) < count:
         assert time.monotonic() < deadline_s, "the output is incomplete"
         time.sleep(0.2)
@@ -103,11 +104,11 @@ def test_nothing_is_skipped_or_repeated_when_workers_join_and_leave(
             flow.run(6)
             first.send_signal(signal.SIGTERM)
             flow.run(4)
-            assert first.wait(20) == os.EX_OK
+            assert first.wait(PATIENCE_S) == os.EX_OK
             flow.close()
             wait_for_output(kafka, target, flow.sent)
             second.send_signal(signal.SIGTERM)
-            assert second.wait(20) == os.EX_OK
+            assert second.wait(PATIENCE_S) == os.EX_OK
 
     assert copies(kafka, target) == {
         partition: list(range(len(range(partition, flow.sent, PARTITIONS))))
@@ -156,7 +157,7 @@ def test_a_worker_error_ends_the_process_with_one_sentence(
     publish(kafka, topic, [b"x"])
 
     with process(ODD, kind, kafka.bootstrap, group, topic) as worker:
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_SOFTWARE
     last = json.loads(errors.splitlines()[-1])
@@ -173,7 +174,7 @@ def test_a_mistake_of_ours_ends_the_process_loudly_and_commits_nothing(
     publish(kafka, topic, [b"x"])
 
     with process(ODD, kind, kafka.bootstrap, group, topic) as worker:
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_SOFTWARE
     assert "ZeroDivisionError: a mistake of ours" in errors
@@ -188,7 +189,7 @@ def test_a_hop_that_stands_still_while_its_log_grows_ends_the_process(
     publish(kafka, topic, [b"x"])
 
     with process(ODD, "Stuck", kafka.bootstrap, group, topic) as worker:
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_TEMPFAIL
     assert f"{topic}-0 has stood at offset 0" in errors.splitlines()[-1]
@@ -202,7 +203,7 @@ def test_a_worker_that_is_stuck_in_a_library_ends_and_says_where(
     publish(kafka, topic, [b"x"])
 
     with process(ODD, "StuckInALibrary", kafka.bootstrap, group, topic) as worker:
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == 1
     assert "Timeout" in errors
@@ -216,7 +217,7 @@ def test_a_worker_whose_thread_has_ended_ends(kafka: RealKafka, prefix: str) -> 
     publish(kafka, topic, [b"x"])
 
     with process(ODD, "WithoutItsThread", kafka.bootstrap, group, topic) as worker:
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_TEMPFAIL
     assert "the thread that talks to Kafka has ended" in errors
@@ -233,7 +234,7 @@ def test_a_worker_whose_thread_does_not_end_ends_all_the_same(
         assert worker.stdout is not None
         worker.stdout.readline()
         worker.send_signal(signal.SIGTERM)
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_TEMPFAIL
     assert "did not stop within 5 s" in errors
@@ -251,7 +252,7 @@ def test_a_signal_lets_the_hop_commit_and_ends_the_process_in_order(
         assert worker.stdout is not None
         taken = worker.stdout.readline()
         worker.send_signal(number)
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert (worker.returncode, errors) == (os.EX_OK, "")
     assert f"taken {committed(kafka, group, topic)}\n" == taken
@@ -268,7 +269,7 @@ def test_a_flush_that_fails_at_the_end_is_not_a_stop_in_order(
         assert worker.stdout is not None
         worker.stdout.readline()
         worker.send_signal(signal.SIGTERM)
-        _, errors = worker.communicate(timeout=10)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_SOFTWARE
     (event,) = map(json.loads, errors.splitlines())
@@ -286,14 +287,14 @@ def test_a_worker_that_still_looks_for_its_broker_stops_at_once() -> None:
         while "does not answer yet" not in worker.stderr.readline():
             pass
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(5) == os.EX_OK
+        assert worker.wait(promptly(5)) == os.EX_OK
 
 
 def test_a_broker_that_does_not_answer_is_one_sentence() -> None:
     nowhere = f"127.0.0.1:{free_port()}"
 
     with process(ODD, "Orderly", nowhere, "g", "t") as worker:
-        _, errors = worker.communicate(timeout=60)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_UNAVAILABLE
     assert f"Kafka at {nowhere} does not answer" in errors.splitlines()[-1]
@@ -302,7 +303,7 @@ def test_a_broker_that_does_not_answer_is_one_sentence() -> None:
 
 def test_a_missing_topic_is_one_sentence_that_names_the_remedy(broker: Broker, prefix: str) -> None:
     with process(ODD, "Orderly", broker.bootstrap, f"{prefix}g", f"{prefix}in") as worker:
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_CONFIG
     assert f"{prefix}in: no such topic" in errors.splitlines()[-1]

@@ -8,6 +8,7 @@ from faust.types import TP
 
 from agents.errors import StalledError
 from agents.worker.watchdog import Watchdog
+from tests.patience import PATIENCE_S
 
 HERE = TP("events", 0)
 THERE = TP("events", 1)
@@ -68,7 +69,11 @@ ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the interpreter's lock
 """
 
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
 
     assert ended.returncode == 1
@@ -86,7 +91,11 @@ for _ in range(8):
 """
 
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
 
     assert (ended.returncode, ended.stderr) == (0, "")
