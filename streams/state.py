@@ -20,6 +20,9 @@ Rule 6. Records of strangers are passed over: a key of another form, a manifest 
         as ours do, a manifest or checkpoint that covers more than the log holds.
 Rule 7. When a model that is rebuilt reaches the offset of its unusable winner, it is saved, with
         or without new events, so that the winner wins no longer.
+Rule 8. A log that continues the models of another one begins with an *origin*: their snapshots, as
+        after offset -1, each record under a second key as well, which nothing deletes. A model that
+        is rebuilt begins with its origin, in place of nothing.
 """
 
 import zlib
@@ -39,7 +42,14 @@ PART_BYTES = 900_000
 """Bytes of a part of a manifest: below Kafka's default of 1 MiB for a record, with its key."""
 _CHECKSUM_BYTES = 4
 """Bytes of a CRC-32."""
-_SHAPE_OF_KEY = {"manifest": [int, int, int], "chunk": [str, int], "checkpoint": [int]}
+_SHAPE_OF_KEY = {
+    "manifest": [int, int, int],
+    "chunk": [str, int],
+    "checkpoint": [int],
+    "origin": [str],
+}
+BEFORE_THE_LOG = -1
+"""Offset that an origin covers (Rule 8)."""
 
 
 class _LostModelError(Exception):
@@ -66,6 +76,12 @@ def chunk_record(model_id: str, name: ChunkName, lines: bytes) -> StateRecord:
     """Return the record of a sealed chunk of waiting events."""
     checksum = zlib.crc32(lines).to_bytes(_CHECKSUM_BYTES)
     return StateRecord(_chunk_key(model_id, name), checksum + lines)
+
+
+def origin_record(record: StateRecord) -> StateRecord:
+    """Return a record of a model's state under the key that nothing deletes (Rule 8)."""
+    _, model_id, *_ = orjson.loads(record.key)
+    return StateRecord(orjson.dumps(["origin", model_id, record.key.decode()]), record.value)
 
 
 def deletions(keys: Iterable[bytes]) -> list[StateRecord]:
@@ -110,6 +126,7 @@ class StateView:
         self._partition = partition
         self._models: dict[str, _ModelRecords] = {}
         self._checkpoints: dict[int, StateRecord] = {}
+        self._origin: dict[bytes, StateRecord] = {}
 
     def take(self, record: StateRecord) -> bool:
         """Take one record into account, in the order of the topic; tell whether it is ours."""
@@ -120,6 +137,9 @@ class StateView:
             return False
         if not is_ours or not _is_value_of(kind, rest, record.value):
             return False
+        if kind == "origin":
+            self._origin[record.key] = StateRecord(rest[0].encode(), record.value)
+            return True
         if kind == "checkpoint":
             _put(self._checkpoints, rest[0], record)
             return True
@@ -189,7 +209,30 @@ class StateView:
             )
         if not losses and len(restored) < models:
             losses.append(f"the state has {len(restored):,} models of {models:,}")
-        return RestoredState(restored, stored, tuple(losses))
+        rebuilt = losses and self.origin(spec_of, labelled_topic)
+        return RestoredState({**(rebuilt or {}), **restored}, stored, tuple(losses))
+
+    def origin(self, spec_of: SpecOf, labelled_topic: str) -> dict[str, Restored]:
+        """Return the models with which the log begins (Rule 8); mostly there are none."""
+        if not self._origin:
+            return {}
+        view = StateView(self._partition)
+        for record in self._origin.values():
+            view.take(record)
+        return view.restore(0, spec_of, labelled_topic).models
+
+    def moved(self, model_id: str, model: ModelMonitor) -> list[StateRecord]:
+        """Return the records of a model for the beginning of another log: chunks, then manifest.
+
+        Parameters
+        ----------
+        model_id, model
+            One of those that `restore` has returned.
+        """
+        records = self._models[model_id]
+        chunks = [records.chunks[name] for name in sorted(model.join.chunk_names())]
+        _, manifest = self.newest(model_id) or (BEFORE_THE_LOG, b"")
+        return [*chunks, *manifest_records(model_id, BEFORE_THE_LOG, manifest)]
 
     def _model(
         self,
@@ -339,7 +382,7 @@ class RestoredState(NamedTuple):
 
 def _is_value_of(kind: str, rest: list[Any], value: bytes | None) -> bool:
     """Tell whether a value can be one of ours; none deletes."""
-    if value is None or kind == "chunk":
+    if value is None or kind in {"chunk", "origin"}:
         return True
     if kind == "checkpoint":
         return value.isdigit()

@@ -224,6 +224,32 @@ def verify(**flags: Any) -> int:
 
 
 @cli.command()
+@click.option("--partitions", required=True, type=int, help="Partitions of the new events.")
+@click.option("--to", "to_prefix", required=True, metavar="PREFIX", help="The new prefix.")
+@click.option("--group", metavar="TEXT", help="The consumer group of the workers that stopped.")
+@cluster_options
+def repartition(partitions: int, to_prefix: str, **flags: Any) -> None:
+    """Move to topics of another prefix with another number of partitions.
+
+    The workers must have stopped, and have applied all of events. The new topics are created, the
+    models' state is copied, and the new group goes on where the old one stopped in the inputs: no
+    state is lost, and no alert is repeated. The old topics stay as they are.
+
+    \b
+    Examples:
+      ./tidegauge repartition --partitions 16 --to tidegauge-16.
+      ./tidegauge repartition --partitions 8 --to staging-8. --prefix staging.
+    """
+    from agents.commands.repartition import repartition as run
+    from agents.kernels import compile_kernels
+    from agents.settings import load_settings
+
+    compile_kernels(partial(click.echo, err=True))
+    told = flags | {"prefix": to_prefix, "group": None, "partitions": partitions}
+    click.echo(asyncio.run(run(load_settings(**flags), load_settings(**told))))
+
+
+@cli.command()
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
 @cluster_options
 def health(**flags: Any) -> None:

@@ -23,10 +23,12 @@ from agents.worker.assembly import limits_of
 from schemas.cloudevents import EventHeaders
 from schemas.dead_letter import DeadLetter
 from schemas.event import Source, decode_events, position
+from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit, OutputAudits, output_audits
-from streams.model.model import UNCOUNTED
+from streams.model.model import UNCOUNTED, Restored
 from streams.monitor import Monitor, filled
+from streams.state import StateRecord, StateView
 
 _FOREIGN_SHOWN = 20
 """Places of records of strangers that are shown."""
@@ -120,6 +122,7 @@ class _Verifier:
     ) -> None:
         monitors: dict[int, Monitor] = {}
         events_in: Counter[int] = Counter()
+        before: Counter[int] = Counter()
         events = self._topics.name("events")
         async for record in self._records("events"):
             monitor = monitors.get(record.partition)
@@ -130,8 +133,10 @@ class _Verifier:
                     is_guarded=True,
                     limits=limits_of(self._settings),
                 )
-                monitors[record.partition] = monitor
                 self._refuse_cut_log(record)
+                monitors[record.partition] = monitor
+                monitor.resume(await self._origin(record.partition), 0)
+                before[record.partition] = monitor.taken
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             start = record.offset if monitor.next_offset is None else monitor.next_offset
             applied = [monitor.apply(*each) for each in filled([record], start)]
@@ -152,7 +157,15 @@ class _Verifier:
                     continue  # counted among the dead letters
                 events_in[record.partition] += inputs.on_taken(names[source], place)
         for partition, monitor in monitors.items():
-            inputs.on_replayed(events_in[partition], monitor.taken)
+            inputs.on_replayed(events_in[partition], monitor.taken - before[partition])
+
+    async def _origin(self, partition: int) -> dict[str, Restored]:
+        """Return the models with which the log begins; see `streams.state`, Rule 8."""
+        view = StateView(partition)
+        async for records in self._reader.read(TP(self._topics.name("state"), partition)):
+            for record in records:
+                view.take(StateRecord(record.key, record.value))
+        return view.origin(lambda _model_id: ModelSpec(), self._topics.name("labelled"))
 
     def _note_foreign(self, record: ConsumerRecord) -> None:
         """Show the place of a record that is not ours, but for those after the first few."""

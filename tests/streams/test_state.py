@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from streams.state import (
     chunk_record,
     deletions,
     manifest_records,
+    origin_record,
 )
 from tests.doubles.core import log_of, taken_in
 from tests.doubles.inputs import outcome, prediction
@@ -318,6 +320,66 @@ def test_a_deleted_topic_is_noticed() -> None:
     [loss] = StateView().restore(7, default_spec, LABELLED).losses
 
     assert loss.startswith("the commit is 7")
+
+
+# Rule 8
+
+
+def moved(values: Sequence[bytes], at: int) -> tuple[Shelf, Shelf]:
+    """Return a log that was left at a place, and the log that continues its model."""
+    old, new = Shelf(values[:at]), rest_of(values, at)
+    old.play()
+    commit = old.save() + 1
+    view = old.view()
+    found = view.restore(commit, default_spec, LABELLED)
+    records = view.moved("m", found.models["m"].model)
+    new.records = [*map(origin_record, records), *records]
+    new.restart(0)
+    return old, new
+
+
+def rest_of(values: Sequence[bytes], at: int) -> Shelf:
+    """Return a log of the values from a place on, at the positions that they have in all."""
+    shelf = Shelf(())
+    shelf.log = log_of(taken_in(values)[at:], 10)
+    return shelf
+
+
+def labelled_ids(*shelves: Shelf) -> list[bytes]:
+    told = [each for shelf in shelves for each in shelf.emissions if each.role == "labelled"]
+    return [orjson.loads(each.value)["labelled_id"] for each in told]
+
+
+def test_a_model_goes_on_in_another_log_without_loss_or_repetition() -> None:
+    values = [*predictions(0, 3 * CHUNK_SLOTS), *outcomes(0, 3 * CHUNK_SLOTS)]
+    whole = Shelf(values)
+    whole.play()
+
+    old, new = moved(values, at=4 * CHUNK_SLOTS)
+    new.play()
+
+    assert labelled_ids(old, new) == labelled_ids(whole)
+    assert old.emissions
+
+
+def test_what_is_lost_after_a_move_is_rebuilt_from_the_origin() -> None:
+    values = [*predictions(0, 3 * CHUNK_SLOTS), *outcomes(0, 3 * CHUNK_SLOTS)]
+    _, new = moved(values, at=4 * CHUNK_SLOTS)
+    new.play()
+    commit = new.save() + 1
+    lost = [each for each in new.records if not each.key.startswith(b'["manifest"')]
+    view = StateView()
+    for record in lost:
+        view.take(record)
+
+    found = view.restore(commit, default_spec, LABELLED)
+
+    assert found.losses
+    again = rest_of(values, 4 * CHUNK_SLOTS)
+    again.monitor.resume(found.models, 0)
+    again.play()
+    assert again.monitor.models["m"].snapshot() == new.monitor.models["m"].snapshot()
+    assert labelled_ids(again) == labelled_ids(new)
 
 
 def test_before_the_first_commit_nothing_is_missing() -> None:
