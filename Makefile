@@ -11,8 +11,9 @@ FROM_LOCK := --quiet --disable-pip-version-check --require-hashes --only-binary 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos chaos-quick check bench bench-growth \
-  bench-latency bench-quick bench-throughput bench-restart bench-detection bench-detection-quick \
-  bench-truth bench-truth-quick bench-late-labels format lock hashes audit pin-images clean
+  bench-latency bench-workers bench-quick bench-throughput bench-restart bench-detection \
+  bench-detection-quick bench-truth bench-truth-quick bench-late-labels format lock hashes audit \
+  pin-images clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ bench-growth: $(STAMP) ## Measure how the cost of a pair grows, and with what (A
 
 bench-latency: $(STAMP) ## Measure from an outcome to its alert, at shares of the capacity (ARGS=--write)
 	@$(BIN)/python -m benchmarks.latency $(ARGS)
+
+bench-workers: $(STAMP) ## Workers come and go on a backlog of 48 hours: the alerts of a backtest? (ARGS="--steps 8")
+	@$(BIN)/python -m benchmarks.workers $(ARGS)
 
 bench-quick: $(STAMP) ## A guard on speed in under three minutes; fails below its floors
 	@$(BIN)/python -m benchmarks.guard
