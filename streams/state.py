@@ -48,6 +48,7 @@ _SHAPE_OF_KEY = {
     "checkpoint": [int],
     "origin": [str],
 }
+_COMMITS = b"commits"
 BEFORE_THE_LOG = -1
 """Offset that an origin covers (Rule 8)."""
 
@@ -82,6 +83,11 @@ def origin_record(record: StateRecord) -> StateRecord:
     """Return a record of a model's state under the key that nothing deletes (Rule 8)."""
     _, model_id, *_ = orjson.loads(record.key)
     return StateRecord(orjson.dumps(["origin", model_id, record.key.decode()]), record.value)
+
+
+def origin_commits_record(commits: Mapping[str, int]) -> StateRecord:
+    """Return the record with the commits, by source, that were copied at the move (Rule 8)."""
+    return StateRecord(orjson.dumps(["origin", "", _COMMITS.decode()]), orjson.dumps(commits))
 
 
 def deletions(keys: Iterable[bytes]) -> list[StateRecord]:
@@ -220,6 +226,11 @@ class StateView:
         for record in self._origin.values():
             view.take(record)
         return view.restore(0, spec_of, labelled_topic).models
+
+    def origin_commits(self) -> dict[str, int]:
+        """Return, by source, the commit below which inputs are in the log before (Rule 8)."""
+        found = [each.value for each in self._origin.values() if each.key == _COMMITS]
+        return orjson.loads(found[0] or b"{}") if found else {}
 
     def moved(self, model_id: str, model: ModelMonitor) -> list[StateRecord]:
         """Return the records of a model for the beginning of another log: chunks, then manifest.

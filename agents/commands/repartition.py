@@ -23,9 +23,10 @@ from agents.kafka.read import LogReader
 from agents.kafka.topics import create_topics
 from agents.settings import Settings
 from agents.worker.publish import Outgoing, Publisher
+from schemas.event import Source
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole, model_partition
-from streams.state import StateRecord, StateView, origin_record
+from streams.state import StateRecord, StateView, origin_commits_record, origin_record
 
 _APPLIED: Mapping[TopicRole, str] = {
     "events": "start a worker with --role monitor, and stop it when there are none",
@@ -34,8 +35,6 @@ _APPLIED: Mapping[TopicRole, str] = {
 """What must be applied to its end (Rule 1), with the remedy."""
 RECORDS_AT_ONCE = 1_000
 """Records of one call of the publisher."""
-_INPUTS: tuple[TopicRole, ...] = ("predictions", "outcomes", "models")
-"""Inputs that both deployments read; ``controls`` belongs to a prefix."""
 
 
 async def repartition(source: Settings, target: Settings) -> str:
@@ -60,7 +59,7 @@ async def repartition(source: Settings, target: Settings) -> str:
             "leave TIDEGAUGE_GROUP unset"
         )
         raise OperatorError(msg)
-    names = [topic.name for topic in source.topics.table()]
+    names = {*[topic.name for topic in source.topics.table()], *source.topics.read_by_ingest()}
     counts = await partition_counts(source, names)
     await _refuse_at_work(source)
     commits = await _commits(source, counts)
@@ -68,7 +67,7 @@ async def repartition(source: Settings, target: Settings) -> str:
     await create_topics(target)
     await _refuse_filled(target)
     models = await _move_state(source, target, counts, commits)
-    await _copy_commits(source, target, counts, commits)
+    await _copy_commits(source, target, commits)
     return (
         f"Moved {models:,} models to {target.partitions} partitions. Start workers with "
         f"TIDEGAUGE_PREFIX={target.prefix} and TIDEGAUGE_PARTITIONS={target.partitions}, and keep "
@@ -84,7 +83,7 @@ async def _refuse_at_work(source: Settings) -> None:
 
 
 async def _commits(source: Settings, counts: Mapping[str, int]) -> dict[TP, int]:
-    topics = (*source.topics.sources().values(), source.topics.name("events"))
+    topics = (*source.topics.read_by_ingest(), source.topics.name("events"))
     partitions = [TopicPartition(each, n) for each in topics for n in range(counts[each])]
     found = await ask(source, lambda admin: admin.committed(source.group, partitions))
     return {TP(*partition): offset for partition, offset in found.items()}
@@ -123,7 +122,13 @@ async def _move_state(
     publisher = Publisher(target.connection())
     await publisher.start()
     models = 0
+    ids = await input_incarnations(source)
+    taken = {
+        Source("prediction", *tp, ids.get(tp.topic, "")).name: offset
+        for tp, offset in commits.items()
+    }
     try:
+        await _send(publisher, target, 0, [origin_commits_record(taken)])
         for partition in range(counts[source.topics.name("events")]):
             view = await _read_state(source, partition)
             commit = commits.get(TP(source.topics.name("events"), partition), 0)
@@ -159,16 +164,14 @@ async def _send(
         await publisher.send(batch[first : first + RECORDS_AT_ONCE])
 
 
-async def _copy_commits(
-    source: Settings, target: Settings, counts: Mapping[str, int], commits: Mapping[TP, int]
-) -> None:
-    """Have the new group go on where the old one stopped (Rule 3)."""
+async def _copy_commits(source: Settings, target: Settings, commits: Mapping[TP, int]) -> None:
+    """Have the new group go on where the old one stopped (Rule 3); ``controls`` has other names."""
+    own = {source.topics.name("events"), source.topics.name("controls")}
     ids = await input_incarnations(source)
     offsets = {
-        TopicPartition(topic, n): OffsetAndMetadata(commits[TP(topic, n)], ids.get(topic, ""))
-        for topic in map(source.topics.name, _INPUTS)
-        for n in range(counts[topic])
-        if TP(topic, n) in commits
+        TopicPartition(*tp): OffsetAndMetadata(offset, ids.get(tp.topic, ""))
+        for tp, offset in commits.items()
+        if tp.topic not in own
     }
     consumer = AIOKafkaConsumer(
         **target.connection(), group_id=target.group, enable_auto_commit=False

@@ -26,7 +26,7 @@ from schemas.event import Source, decode_events, position
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit, OutputAudits, output_audits
-from streams.model.model import UNCOUNTED, Restored
+from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor, filled
 from streams.state import StateRecord, StateView
 
@@ -90,14 +90,20 @@ class _Verifier:
                     self._note_foreign(record)
         await self._take_dead_letters(inputs)
         await self._replay(audits, inputs, commits)
+        await self._take_inputs(inputs, commits)
+        return {role: audit.close() for role, audit in audits.items()}, inputs
+
+    async def _take_inputs(self, inputs: InputAudit, commits: dict[TP, int]) -> None:
+        """Take the inputs that are committed, but for those in the log of a deployment before."""
         incarnations = await input_incarnations(self._settings)
+        moved = (await self._state(0)).origin_commits()
         for topic in self._topics.read_by_ingest():
             async for record in self._records_of(topic):
-                if record.offset < commits.get(TP(topic, record.partition), 0):
-                    source = Source("prediction", topic, record.partition, incarnations[topic])
+                source = Source("prediction", topic, record.partition, incarnations[topic])
+                commit = commits.get(TP(topic, record.partition), 0)
+                if moved.get(source.name, 0) <= record.offset < commit:
                     for item in range(self._events_in(source, record)):
                         inputs.on_input(source.name, position(record.offset, item))
-        return {role: audit.close() for role, audit in audits.items()}, inputs
 
     def _events_in(self, source: Source, record: ConsumerRecord) -> int:
         """Return how many events and dead letters come of a record; 0 where it is skipped."""
@@ -135,7 +141,7 @@ class _Verifier:
                 )
                 self._refuse_cut_log(record)
                 monitors[record.partition] = monitor
-                monitor.resume(await self._origin(record.partition), 0)
+                await self._begin(monitor, audits)
                 before[record.partition] = monitor.taken
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             start = record.offset if monitor.next_offset is None else monitor.next_offset
@@ -159,13 +165,23 @@ class _Verifier:
         for partition, monitor in monitors.items():
             inputs.on_replayed(events_in[partition], monitor.taken - before[partition])
 
-    async def _origin(self, partition: int) -> dict[str, Restored]:
-        """Return the models with which the log begins; see `streams.state`, Rule 8."""
+    async def _begin(self, monitor: Monitor, audits: OutputAudits) -> None:
+        """Begin with the models that the log begins with; see `streams.state`, Rule 8."""
+        view = await self._state(monitor.partition)
+        origin = view.origin(lambda _model_id: ModelSpec(), self._topics.name("labelled"))
+        monitor.resume(origin, 0)
+        for restored in origin.values():
+            for emission in restored.model.statuses():
+                audits[emission.role].on_called_for(
+                    emission.key or "", emission.value, is_due=False
+                )
+
+    async def _state(self, partition: int) -> StateView:
         view = StateView(partition)
         async for records in self._reader.read(TP(self._topics.name("state"), partition)):
             for record in records:
                 view.take(StateRecord(record.key, record.value))
-        return view.origin(lambda _model_id: ModelSpec(), self._topics.name("labelled"))
+        return view
 
     def _note_foreign(self, record: ConsumerRecord) -> None:
         """Show the place of a record that is not ours, but for those after the first few."""
