@@ -31,6 +31,9 @@ def print_report(options: ChaosOptions, result: ChaosResult, console: Console) -
         console.print(f"Unexpected end, exit code {exit_.code}: {exit_.last_line}", markup=False)
     for (level, sentence), count in result.logs.said.most_common(_MOST_SENTENCES):
         console.print(f"{count:5,} x {level}: {sentence}", markup=False, style="dim")
+    for role, found in result.findings.items():
+        if not found.is_equal:
+            console.print(f"{role}: {found}", markup=False)
     console.print(
         "Equal: nothing is lost, nothing was made up."
         if result.holds
