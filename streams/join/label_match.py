@@ -69,9 +69,18 @@ class LabelMatch(Machine):
     ----------
     is_on
         Whether it is told that outcomes cannot match.
+    is_quiet
+        Whether a pair of classes that is equal changes nothing.
+    is_counting
+        Whether pairs that can match count, too.
+    is_suspect
+        Whether most of the latest pairs cannot match.
     """
 
     is_on: bool = False
+    is_quiet: bool = False
+    is_counting: bool = False
+    is_suspect: bool = False
     _pairs: int = 0
     """Pairs that the classes were learnt from, up to ``FIRST_PAIRS``."""
     _answers: dict[Answer, None] = {}
@@ -90,21 +99,6 @@ class LabelMatch(Machine):
     _outcome: Answer = ""
     _are_classes: bool = True
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether a pair that is equal changes nothing."""
-        return not self._rows and self._pairs >= FIRST_PAIRS and not self._run
-
-    @property
-    def is_counting(self) -> bool:
-        """Whether pairs that can match count, too."""
-        return self._rows > 0
-
-    @property
-    def is_suspect(self) -> bool:
-        """Whether most of the latest pairs cannot match."""
-        return self.is_on or (self._hits >= SUSPECT and 2 * self._hits > self._rows)
-
     def on_pair(
         self, answer: Answer, outcome: Answer, *, are_classes: bool
     ) -> tuple[bool, Mismatch | None]:
@@ -121,6 +115,15 @@ class LabelMatch(Machine):
             Whether its outcome could equal its answer; the figures where it begins to be told with
             this pair that they cannot, or is over: `is_on` has changed then.
         """
+        verdict = self._judge(answer, outcome, are_classes=are_classes)
+        self.is_counting = self._rows > 0
+        self.is_quiet = not self._rows and self._pairs >= FIRST_PAIRS and not self._run
+        self.is_suspect = self.is_on or (self._hits >= SUSPECT and 2 * self._hits > self._rows)
+        return verdict
+
+    def _judge(
+        self, answer: Answer, outcome: Answer, *, are_classes: bool
+    ) -> tuple[bool, Mismatch | None]:
         was_learning = self._pairs < FIRST_PAIRS
         reason = self._reason_against(answer, outcome, are_classes=are_classes)
         if was_learning and self._pairs == FIRST_PAIRS and (unlike := self._unlike()):

@@ -604,7 +604,9 @@ class ModelMonitor:
             self._become_regression(arrival, at_ms)
         is_error, error = self._pending.as_read.compare(answer, truth)
         value = is_error if error is None else error
-        if answer is not None and self._may_mismatch(is_error, error):
+        labels = self._labels
+        is_of_note = is_error is not False or not labels.is_quiet
+        if answer is not None and (is_of_note if error is None else labels.is_counting):
             value = value if self._is_match(answer, truth, arrival) else None
         if prediction.row is None:  # a correction says nothing about when outcomes come
             self.traffic.late.on_row(at_ms - answered_at_ms)
@@ -631,12 +633,6 @@ class ModelMonitor:
             self._publish(ended, self._row(arrival, self._now_ms))
         if series.late:
             series.on_late_label(label, self._now_ms)
-
-    def _may_mismatch(self, is_error: bool | None, error: float | None) -> bool:
-        """Tell whether a pair may be of two that cannot match: nearly none is."""
-        if error is not None:
-            return self._labels.is_counting
-        return is_error is not False or not self._labels.is_quiet
 
     def _is_match(self, answer: Answer, truth: Answer, arrival: Arrival) -> bool:
         """Tell whether an outcome could equal its answer; publish where hardly one could."""
