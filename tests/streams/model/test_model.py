@@ -166,6 +166,7 @@ def test_a_labelled_row_holds_both_events_as_they_were_taken_in() -> None:
         "prediction": {k: v for k, v in orjson.loads(answer).items() if k != "unknown"},
         "outcome": orjson.loads(truth),
         "evidence": {"partition": 0, "offset": 0, "index": 1},
+        "restates": None,
     }
 
 
