@@ -8,8 +8,10 @@ Rule 3. Thresholds come from `streams.detect.budget` alone, and follow when the 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from streams.change import Detector, Figures, Finding
 from streams.codec import Machine
@@ -22,7 +24,9 @@ from streams.detect.adwin import (
 )
 from streams.detect.budget import (
     CUSUM_SHARE,
+    LEAST_SLACK,
     PAGE_HINKLEY,
+    SPREAD,
     adwin_delta,
     short_reference_cost,
 )
@@ -138,22 +142,21 @@ class NumericDetector(Machine):
         self._tops = state[_TOP].copy()
         self._slow_drift.learn(scores)
 
-    def _crept(self, rows: int, total: float, mean: int, usual: float, variance: float) -> float:
-        """Return the motion before the change, as `streams.detect.limits.crept` defines it.
+    def _crept(self, then: Since, moved: "_Moved") -> float:
+        """Return the motion before a change, as `streams.detect.limits.crept` defines it.
 
-        Parameters
-        ----------
-        rows, total
-            Rows since the change, and the sum of the statistic's values in them.
-        mean
-            The slot of the running mean of these values.
-        usual, variance
-            Mean and variance of a value in the reference.
+        The change begins where the slowest statistic to its side stood at zero last: the beginning
+        of a slow motion lies before all of it, and nothing would have crept before that.
         """
-        learnt, read = self._reference.rows, self._state[SERIES.rows]
+        learnt, read = self._reference.rows, float(self._state[SERIES.rows])
+        running, usual = float(self._state[moved.mean]), moved.usual
+        away = moved.sign * (then.sums[:, moved.field] - running * then.rows)
+        place = int(np.argmax(away - moved.delta * then.rows))
+        rows, total = float(then.rows[place]), float(then.sums[place, moved.field])
         between = read - learnt - rows
-        before = self._state[mean] * read - usual * learnt - total
-        return crept(before - usual * between, between, learnt, variance, total - usual * rows)
+        before = running * read - usual * learnt - total
+        change = moved.sign * abs(total - usual * rows)
+        return crept(before - usual * between, between, learnt, moved.variance, change)
 
     def renew(self) -> None:
         """Forget all values read since the reference was made."""
@@ -220,11 +223,15 @@ class NumericDetector(Machine):
         of_spread = float(spread[steadiest]) / (reference.spread_inflation * reference.spread_tail)
         if detector == "adwin" or of_level >= clearly * of_spread:
             best = beginning(then, 2, _before(then, 2, best, total, mean), level, best)
-            return self._level(row, detector, int(then.rows[best]), then.sums[best])
+            found = self._level(row, detector, int(then.rows[best]), then.sums[best])
+            sign = 1 if found.figures.direction == "up" else -1
+            return replace(found, crept=self._crept(then, _MEAN._replace(sign=sign)))
         score, square = float(ratio[steadiest]), float(state[SERIES.mean_square])
         usual = _before(then, 3, steadiest, total, square)
         first = beginning(then, 3, usual, spread, steadiest)
-        return self._spread(row, int(then.rows[first]), then.sums[first], math.sqrt(score))
+        found = self._spread(row, int(then.rows[first]), then.sums[first], math.sqrt(score))
+        sign = 1 if found.figures.direction == "up" else -1
+        return replace(found, crept=self._crept(then, _SQUARE._replace(sign=sign)))
 
     def _level(self, row: int, detector: Detector, rows: int, sums: Floats) -> Finding:
         reference = self._reference
@@ -246,7 +253,6 @@ class NumericDetector(Machine):
                 rows=rows,
                 score=self._step(abs(shift)),
             ),
-            crept=self._crept(rows, float(sums[2]), SERIES.mean, 0.0, 1.0),
         )
 
     def _spread(self, row: int, rows: int, sums: Floats, score: float) -> Finding:
@@ -267,7 +273,6 @@ class NumericDetector(Machine):
                 rows=rows,
                 score=score,
             ),
-            crept=self._crept(rows, float(sums[3]), SERIES.mean_square, 1.0, 2.0),
         )
 
     def _step(self, shift: float) -> float:
@@ -281,6 +286,35 @@ class NumericDetector(Machine):
         values, scores = self._state[level_kernel.HEAD :].reshape(2, knots)
         score = reference.score_mean + reference.score_sd * self._step(shift)
         return float(np.interp(score, scores, values))
+
+
+class _Moved(NamedTuple):
+    """A sum that has moved.
+
+    Parameters
+    ----------
+    field
+        The sum, of those since a place.
+    mean
+        The slot of the running mean of its values.
+    usual, variance
+        Mean and variance of a value in the reference.
+    delta
+        The slack of the slowest statistic of this sum.
+    sign
+        The side to which it has moved.
+    """
+
+    field: int
+    mean: int
+    usual: float
+    variance: float
+    delta: float
+    sign: int = 1
+
+
+_MEAN = _Moved(2, SERIES.mean, 0.0, 1.0, LEAST_SLACK)
+_SQUARE = _Moved(3, SERIES.mean_square, 1.0, 2.0, min(each.delta for each in SPREAD))
 
 
 def _before(then: Since, field: int, place: int, total: float, mean: float) -> float:

@@ -248,10 +248,12 @@ class ShareDetector(Machine):
         step, index = divmod(int(np.argmax(gains)), codes)
         before = (share[index] * seen - then.sums[step, index]) / (seen - then.rows[step])
         best = beginning(then, index, float(before), gains[:, index], step)
+        # The beginning of a slow motion lies before all of it: nothing has crept before that.
+        stepped, of_step = float(then.rows[step]), float(then.sums[step, index])
         rows, hits = int(then.rows[best]), then.sums[best]
         now = np.clip(hits / rows, 0.0, 1.0).tolist()
         baseline, usual = reference.seen(index), reference.shares[index]
-        before = (share[index] - usual) * seen - (hits[index] - usual * rows)
+        before = (share[index] - usual) * seen - (of_step - usual * stepped)
         variance = usual * (1 - usual) * reference.inflations[index]
         order = sorted(range(codes), key=lambda each: (each != index, -gains[best, each]))
         return Finding(
@@ -268,7 +270,11 @@ class ShareDetector(Machine):
             ),
             category_index=index,
             crept=crept(
-                before, seen - reference.rows - rows, reference.rows, variance, now[index] - usual
+                before,
+                seen - reference.rows - stepped,
+                reference.rows,
+                variance,
+                now[index] - usual,
             ),
             moved=tuple(
                 (each, reference.seen(each), now[each])
