@@ -26,6 +26,7 @@ from schemas.event import Source, decode_events, position
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole
 from streams.audit import Findings, InputAudit, OutputAudits, output_audits
+from streams.emission import Emission
 from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor, filled
 from streams.state import StateRecord, StateView
@@ -147,11 +148,7 @@ class _Verifier:
             start = record.offset if monitor.next_offset is None else monitor.next_offset
             applied = [monitor.apply(*each) for each in filled([record], start)]
             for emission in chain.from_iterable(applied):
-                key = emission.key or emission.model_id
-                made = self._headers[emission.role].of(
-                    emission.value, emission.model_id.encode(), emission.now_ms
-                )
-                audits[emission.role].on_called_for(key, emission.value, made, is_due=is_due)
+                self._call_for(audits, emission, is_due=is_due)
             if monitor.foreign:
                 monitor.foreign = []
                 self._note_foreign(record)
@@ -172,9 +169,12 @@ class _Verifier:
         monitor.resume(origin, 0)
         for restored in origin.values():
             for emission in restored.model.statuses():
-                audits[emission.role].on_called_for(
-                    emission.key or "", emission.value, is_due=False
-                )
+                self._call_for(audits, emission, is_due=False)
+
+    def _call_for(self, audits: OutputAudits, emission: Emission, *, is_due: bool) -> None:
+        key, value = emission.key or emission.model_id, emission.value
+        made = self._headers[emission.role].of(value, emission.model_id.encode(), emission.now_ms)
+        audits[emission.role].on_called_for(key, value, made, is_due=is_due)
 
     async def _state(self, partition: int) -> StateView:
         view = StateView(partition)

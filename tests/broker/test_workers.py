@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaException
 
+from benchmarks.chaos.offsets import Offsets
 from tests.broker.backlog import alerts_of, backtest, create_inputs, history, pairs_of, publish
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, until
@@ -26,6 +28,16 @@ def backtested(events: list[Sent], tmp_path_factory: pytest.TempPathFactory) -> 
     return backtest(events, tmp_path_factory.mktemp("recorded"))
 
 
+def is_all_committed(deployment: Deployment) -> bool:
+    offsets = Offsets(deployment.settings)
+    try:
+        return offsets.behind() == 0
+    except KafkaException:  # the group is between two generations
+        return False
+    finally:
+        offsets.close()
+
+
 @pytest.fixture
 def deployment(kafka: RealKafka, prefix: str, tmp_path: Path, deploy: Deploy) -> Deployment:
     create_inputs(kafka, Deployment(kafka, prefix, tmp_path))
@@ -43,6 +55,8 @@ def take_with_three_workers(deployment: Deployment, pairs: int) -> None:
     ingest.kill()
     late = deployment.start_worker()
     deployment.wait_for(outputs, "labelled", pairs, both, late)
+    # The last predictions have no outcomes.
+    until(lambda: is_all_committed(deployment), lambda: "the end of the backlog")
 
 
 @pytest.mark.parametrize("key", ["prediction", "model"])
