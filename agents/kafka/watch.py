@@ -6,17 +6,20 @@ old offset, and a fetch that is refused looks like a topic without records.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from agents.errors import OperatorError, WorkerError
-from agents.kafka.admin import TopicDescription, describe_topics, missing_topics
+from agents.kafka.admin import RETRY_S, TopicDescription, describe_topics, missing_topics
 from agents.kafka.group import check_group
 from agents.kafka.rights import Right, lacking, refusal, rights
 from agents.kafka.topics import check_topic_settings, other_partitions
 from agents.settings import Settings
 
-_ABSENCES = 2
+KNOWN_S = 5.0
+"""Seconds for which a worker asks at its start for a topic that does not exist."""
+_ABSENCES = 3
 """Answers in a row without a topic until it counts as gone: one that is made anew is absent for a
 moment, and a broker that starts may not know it yet."""
 
@@ -42,11 +45,23 @@ async def watch_topics(
     BrokerUnreachableError
         When the cluster does not answer.
     """
-    found = await describe_topics(settings, topics)
+    found = await _described(settings, set(topics))
     watch = TopicWatch(settings, found, rights(settings, "worker"))
     await check_topic_settings(settings, found)
     await check_group(settings, readable)
     return watch
+
+
+async def _described(settings: Settings, topics: set[str]) -> dict[str, TopicDescription]:
+    """Return the topics, once the broker knows them: one that starts may answer before it does."""
+    until_s = asyncio.get_running_loop().time() + KNOWN_S
+    while True:
+        try:
+            return await describe_topics(settings, topics)
+        except OperatorError:
+            if asyncio.get_running_loop().time() >= until_s:
+                raise
+        await asyncio.sleep(RETRY_S)
 
 
 class TopicRecreatedError(WorkerError):

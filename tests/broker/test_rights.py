@@ -100,8 +100,9 @@ async def test_worker_status_verify_health_and_notify_do_their_work_under_the_le
 
 
 async def test_each_right_of_a_worker_that_is_taken_away_is_named(
-    guarded: RealKafka, folder: Path, deploy: Deploy
+    guarded: RealKafka, folder: Path, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("agents.kafka.watch.KNOWN_S", 0.0)
     user = await user_of(deploy(guarded), guarded, folder, "worker")
     wanted, topics = rights(user, "worker"), topics_of(user)
     await watch_topics(user, topics, topics)
