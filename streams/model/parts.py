@@ -1,0 +1,292 @@
+"""The parts of one model, their stored state, and the one way to publish what they find.
+
+Its rules are those of `streams.model.model`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from msgspec.structs import replace
+
+from schemas.model_spec import AlertRules, ModelSpec, SpecError
+from streams.alert.record import AlertWriter, fingerprint_of
+from streams.alert.states import ConditionAlerts
+from streams.alert.storm import STORM_ASPECT, STORM_SERIES, Storm
+from streams.alert.transition import Transition
+from streams.codec import StateVersionError, decode, encode
+from streams.emission import Arrival, Emission, EventRow, Place
+from streams.join.label_match import LabelMatch
+from streams.join.outcome_join import (
+    ChunkName,
+    JoinSpec,
+    OutcomeJoin,
+)
+from streams.model.pending import PendingRows
+from streams.model.publication import Publication, RowIndexes
+from streams.model.quarantine import Quarantine
+from streams.model.spec import SpecInForce
+from streams.model.state import ModelCounts, ModelState
+from streams.performance.ledger import Ledger
+from streams.series.series_set import SeriesSet
+from streams.series.watch_spec import FIRST_STAGES
+from streams.traffic.conditions import ConditionState
+from streams.traffic.traffic import TrafficMonitor
+
+
+class ModelParts:
+    """The parts of one model.
+
+    Parameters
+    ----------
+    model_id
+        The model.
+    spec
+        The spec of its owner, as long as the log has none.
+    labelled_topic
+        Name of the topic that ``retrain`` points at.
+    partition
+        The partition of ``events``.
+    series_of
+        Makes its series.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        spec: ModelSpec,
+        labelled_topic: str,
+        partition: int,
+        series_of: Callable[[ModelSpec], SeriesSet] = SeriesSet,
+    ) -> None:
+        self.model_id = model_id
+        self.partition = partition
+        self.counts = ModelCounts()
+        self.in_force = SpecInForce(spec)
+        self.join = OutcomeJoin(join_spec(spec))
+        self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
+        self._labelled_topic = labelled_topic
+        self._high_water: dict[str, int] = {}
+        self._now_ms = 0
+        self._behind_ms = 0
+        self._version: str | None = None
+        self._ledger = None if spec.metrics is None else Ledger(model_id, spec, 0)
+        self._condition_alerts = ConditionAlerts()
+        self._storm = Storm()
+        self._quarantine: Quarantine | None = None
+        self._is_away = True
+        self._labels = LabelMatch()
+        self._begin_publication(AlertWriter(model_id))
+        self._begin_series(series_of(spec), RowIndexes.new())
+
+    def _begin_series(self, series: SeriesSet, indexes: RowIndexes) -> None:
+        self._indexes = indexes
+        self._pending = PendingRows(
+            series, indexes, self._rules, self._publish_one, lambda: self.is_young
+        )
+
+    def _begin_publication(self, writer: AlertWriter) -> None:
+        self._publication = Publication(
+            self.model_id, self.partition, self._labelled_topic, self.in_force, writer
+        )
+
+    def _publish_one(self, transition: Transition, row: EventRow) -> None:
+        """Publish a transition: under the alert of a storm, where it is of one."""
+        place = self._storm.on_transition(transition, row.now_ms)
+        under = None
+        if place.is_under:
+            under = fingerprint_of(self.model_id, STORM_SERIES, STORM_ASPECT)
+        of_storm: list[Transition] = []
+        if place.condition is not None:
+            of_storm = self._condition_alerts.on_condition(
+                place.condition, row.now_ms, self._rules(), is_on=place.is_on
+            )
+        for each in of_storm if place.is_on else ():
+            self._publication.publish(each, row, self._indexes)
+        self._publication.publish(transition, row, self._indexes, under)
+        for each in () if place.is_on else of_storm:
+            self._publication.publish(each, row, self._indexes)
+
+    def _taken(self) -> list[Emission]:
+        return [] if len(self._pending) else self._publication.taken()
+
+    def _state(self, join: OutcomeJoin) -> ModelState:
+        return ModelState(
+            spec=self.in_force.state,
+            join=join.snapshot(),
+            series=self._pending.as_read.state,
+            traffic=self.traffic,
+            writer=self._publication.writer,
+            indexes=self._indexes,
+            counts=self.counts,
+            condition_alerts=self._condition_alerts,
+            labels=self._labels,
+            storm=self._storm,
+            high_water=self._high_water,
+            now_ms=self._now_ms,
+            behind_ms=self._behind_ms,
+            version=self._version,
+            ledger=None if self._ledger is None else self._ledger.state,
+            quarantine=self._quarantine,
+            is_away=self._is_away,
+        )
+
+    @classmethod
+    def restore(
+        cls,
+        model_id: str,
+        spec: ModelSpec,
+        labelled_topic: str,
+        partition: int,
+        *,
+        snapshot: bytes,
+        chunks: Callable[[ChunkName], bytes],
+    ) -> Self:
+        """Return the model as it was.
+
+        Parameters
+        ----------
+        model_id, spec, labelled_topic, partition
+            As for the constructor.
+        snapshot
+            The result of `snapshot`.
+        chunks
+            Gives the bytes of a sealed chunk.
+
+        Raises
+        ------
+        StateVersionError
+            When a worker of another version wrote it.
+        DamagedSnapshotError
+            When the bytes were changed.
+        """
+        model = cls(model_id, spec, labelled_topic, partition)
+        try:
+            state = decode(snapshot, ModelState)
+            model.in_force = SpecInForce(spec, state.spec)
+        except StateVersionError as error:
+            msg = f"model {model_id}: {error}"
+            raise StateVersionError(msg) from error
+        except SpecError as error:
+            msg = f"model {model_id}: the stored spec cannot be read by this worker: {error}"
+            raise StateVersionError(msg) from error
+        spec = model.in_force.spec
+        model.counts = state.counts
+        model.join = OutcomeJoin.restore(join_spec(spec), state.join, chunks)
+        model.traffic = state.traffic
+        model._high_water = state.high_water
+        model._now_ms = state.now_ms
+        model._behind_ms = state.behind_ms
+        model._version = state.version
+        model._ledger = None
+        if state.ledger is not None:
+            model._ledger = Ledger(model_id, spec, model.in_force.version, state.ledger)
+        model._condition_alerts = state.condition_alerts
+        model._storm = state.storm
+        model._quarantine = state.quarantine
+        model._is_away = state.is_away
+        model._labels = state.labels
+        model._begin_publication(state.writer)
+        model._begin_series(SeriesSet(spec, state.series), state.indexes)
+        return model
+
+    def snapshot(self) -> bytes:
+        """Return the state, without the sealed chunks of the join; after `evaluate`."""
+        if len(self._pending):
+            msg = f"values of model {self.model_id} wait to be read: evaluate before a snapshot"
+            raise RuntimeError(msg)
+        return encode(self._state(self.join))
+
+    def statuses(self) -> list[Emission]:
+        """Return the present `status` of every alert that the model has ever had."""
+        return self._publication.statuses(self._now_ms)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it is put away: it has had no event of its services, or none for long."""
+        return self._is_away
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether values wait for `evaluate`."""
+        return len(self._pending) > 0
+
+    @property
+    def is_young(self) -> bool:
+        """Whether no series can have a reference yet, and so none can raise an alert."""
+        is_given = bool(self.in_force.spec.reference.profile)
+        return self.counts.predictions < FIRST_STAGES[0] and not is_given
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether its answers are quantities."""
+        return self._pending.as_read.is_regression
+
+    @property
+    def series(self) -> SeriesSet:
+        """The series as read last: for counts and display."""
+        return self._pending.as_read
+
+    def _on_conditions(self, conditions: Sequence[ConditionState], at: Arrival | Place) -> None:
+        """Publish the transitions of alerts about the arrival of events."""
+        transitions = [
+            transition
+            for condition, is_on in conditions
+            for transition in self._condition_alerts.on_condition(
+                condition, self._now_ms, self._rules(), is_on=is_on
+            )
+        ]
+        self._publish(transitions, self._row(at, self._now_ms))
+
+    def _settle_conditions(self, at: Arrival | Place) -> None:
+        """End the alerts about the arrival of events that were flapping and have calmed down."""
+        transitions = self._condition_alerts.settle(self._now_ms, self._rules())
+        self._publish(transitions, self._row(at, self._now_ms))
+
+    def _publish_metrics(self, at: Arrival | Place) -> None:
+        """Publish the figures of the cohorts that are due."""
+        ledger, now_ms = self._ledger, self._now_ms
+        if ledger is not None and now_ms >= ledger.due_ms:
+            self._publication.add_metrics(ledger.due(now_ms), self._row(at, now_ms))
+
+    def _publish(self, transitions: Sequence[Transition], row: EventRow) -> None:
+        """Publish transitions at an event, after the alerts of all values before it."""
+        if transitions:
+            self._pending.settled()
+        for transition in transitions:
+            self._publish_one(transition, row)
+
+    def _tell(self, state: ConditionState, at: Arrival | Place, at_ms: int) -> None:
+        """Publish a condition that moves no clock, as of an instant."""
+        condition, is_on = state
+        now_ms = max(self._now_ms, at_ms)
+        transitions = self._condition_alerts.on_condition(
+            condition, now_ms, self._rules(), is_on=is_on
+        )
+        self._publish(transitions, replace(self._row(at, now_ms), now_ms=now_ms))
+
+    def _row(self, at: Arrival | Place, at_ms: int, values: tuple[Any, ...] = ()) -> EventRow:
+        return EventRow(
+            at.offset,
+            at.place,
+            self._now_ms,
+            at_ms,
+            self.counts.predictions,
+            self.counts.labelled,
+            self._version,
+            values,
+            self._labels.is_suspect,
+        )
+
+    def _rules(self) -> AlertRules:
+        return self.in_force.spec.alerts
+
+
+def join_spec(spec: ModelSpec) -> JoinSpec:
+    """Return the limits of the join that a spec asks for."""
+    rules = spec.outcome
+    return JoinSpec(
+        wait_s=rules.wait_s,
+        max_waiting=rules.max_waiting,
+        inputs_wait_s=spec.inputs.wait_s,
+        takes_corrections=rules.corrections == "last",
+    )
