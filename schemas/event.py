@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import orjson
 from msgspec import Struct
 
-from schemas.wire import LAST_INSTANT_MS
+from schemas.instants import LAST_INSTANT_MS
 
 EventKind = Literal[
     "prediction", "outcome", "spec", "control", "refused", "half", "inputs", "topic", "clock"

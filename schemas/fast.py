@@ -12,15 +12,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType, convert, field
 from msgspec.json import Decoder, Encoder
 
-from schemas.wire import (
-    FIRST_INSTANT_MS,
-    LAST_INSTANT_MS,
-    MAX_FEATURES,
-    MAX_NAME,
-    MAX_SEGMENTS,
-    MAX_TEXT,
-    to_epoch_ms,
-)
+from schemas.instants import FIRST_INSTANT_MS, LAST_INSTANT_MS
+from schemas.wire import MAX_FEATURES, MAX_NAME, MAX_SEGMENTS, MAX_TEXT, to_epoch_ms
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from schemas.instants import FIRST_INSTANT_MS, LAST_INSTANT_MS
+
 MAX_PAYLOAD_BYTES = 256 * 1024
 """Bytes of a payload, unless a setting says otherwise: a quarter of Kafka's default limit of a
 record. One with ``MAX_FEATURES`` features has 260 bytes for each."""
@@ -21,11 +23,6 @@ MAX_TEXT = 1_024
 """Characters of a label, or of the text of a feature or a segment."""
 MAX_NAME = 256
 """Characters of a name or an id."""
-
-FIRST_INSTANT_MS = 631_152_000_000
-"""1990-01-01T00:00:00Z. Epoch seconds of today, read as milliseconds, lie before it."""
-LAST_INSTANT_MS = 4_102_444_800_000
-"""2100-01-01T00:00:00Z. Epoch microseconds of today, read as milliseconds, lie after it."""
 
 _RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII

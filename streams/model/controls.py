@@ -3,8 +3,8 @@
 import math
 from typing import NamedTuple
 
+from schemas.instants import LAST_INSTANT_MS
 from schemas.model_spec import AlertRules
-from schemas.wire import LAST_INSTANT_MS
 from streams.alert.record import AlertWriter
 from streams.alert.states import AlertState, ConditionAlerts, Event
 from streams.alert.transition import OperatorNote, Transition

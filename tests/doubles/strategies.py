@@ -3,7 +3,8 @@
 import orjson
 from hypothesis import strategies as st
 
-from schemas.wire import FIRST_INSTANT_MS, LAST_INSTANT_MS, to_rfc3339
+from schemas.instants import FIRST_INSTANT_MS, LAST_INSTANT_MS
+from schemas.wire import to_rfc3339
 
 Json = dict[str, object]
 

@@ -13,7 +13,7 @@ from schemas.event import (
     decode_events,
     encode_events,
 )
-from schemas.wire import LAST_INSTANT_MS
+from schemas.instants import LAST_INSTANT_MS
 
 SOURCE = Source("prediction", "predictions", 3)
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.wire import FIRST_INSTANT_MS, LAST_INSTANT_MS, to_epoch_ms, to_rfc3339
+from schemas.instants import FIRST_INSTANT_MS, LAST_INSTANT_MS
+from schemas.wire import to_epoch_ms, to_rfc3339
 
 
 @pytest.mark.parametrize(

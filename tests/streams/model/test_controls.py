@@ -9,7 +9,8 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from schemas.wire import LAST_INSTANT_MS, to_epoch_ms, to_rfc3339
+from schemas.instants import LAST_INSTANT_MS
+from schemas.wire import to_epoch_ms, to_rfc3339
 from streams.alert.record import fingerprint_of
 from tests.doubles.core import Json, Played, log_of, play, play_restarting, taken_in
 from tests.doubles.inputs import START_MS, Removal, accepted, control, prediction, spec
