@@ -14,6 +14,8 @@ MOST_VALUES = 32
 """Different values, more than twice as many as are watched by their shares."""
 PARTS, _OCTAVES = 4, 64
 """Parts of an octave; and octaves up and down from one, beyond which sizes are alike."""
+_LAST = (2 * _OCTAVES + 1) * PARTS - 1
+"""The greatest place of a size."""
 
 
 class LabelCodes(Machine):
@@ -66,8 +68,8 @@ def code_of_number(x: float) -> int:
     if x == 0:
         return 0
     mantissa, exponent = math.frexp(abs(x))
-    octave = min(max(exponent, -_OCTAVES), _OCTAVES) + _OCTAVES
-    code = octave * PARTS + int((mantissa - 0.5) * 2 * PARTS) + 1
+    place = (exponent + _OCTAVES) * PARTS + int((mantissa - 0.5) * 2 * PARTS)
+    code = min(max(place, 0), _LAST) + 1
     return code if x > 0 else -code
 
 

@@ -1,6 +1,6 @@
 """What was known of predictions at one age."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams.series.age_table import AgeTable
@@ -114,6 +114,8 @@ def test_a_number_is_read_again_within_a_quarter_of_its_size(x: float, fraction:
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+@example(-1e-160, -2.5e-234)
+@example(1e300, 1.5e301)
 def test_greater_numbers_have_no_smaller_codes(x: float, y: float) -> None:
     assert (code_of_number(x) <= code_of_number(y)) or x > y
 
