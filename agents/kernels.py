@@ -44,7 +44,7 @@ def compile_kernels(announce: Callable[[str], None], shipped: Path = SHIPPED) ->
     """
     if named := os.environ.get(_VARIABLE):
         _prepare(Path(named), shipped)
-    from streams.kernels import compile_all
+    from streams.series.kernels import compile_all
 
     is_announced = False
     for was_cached in compile_all():

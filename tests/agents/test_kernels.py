@@ -19,7 +19,7 @@ PLAY = """
 import sys
 import orjson
 from numba.core.dispatcher import Dispatcher
-from streams.kernels import compile_all
+from streams.series.kernels import compile_all
 
 def types():
     modules = [module for name, module in sys.modules.items() if name.startswith("streams.")]
