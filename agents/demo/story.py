@@ -135,6 +135,11 @@ def _outcome(model_id: str, row: int, at_ms: int, outcome: bool | float) -> Stor
     return StoryMessage("outcome", prediction_id, orjson.dumps(fields), at_ms)
 
 
+def has_traffic(record: bytes) -> bool:
+    """Tell whether a record of ``events`` has an event of a service."""
+    return any(source.kind in {"prediction", "outcome"} for source in decode_events(record).sources)
+
+
 def tick_of_outage(last: bytes) -> bytes:
     """Return the tick at the end of the outage of the service that sends predictions.
 
@@ -143,7 +148,7 @@ def tick_of_outage(last: bytes) -> bytes:
     Parameters
     ----------
     last
-        The last record of ``events`` with events in it, before the last chapter is published.
+        The last record of ``events`` that `has_traffic`, before the last chapter is published.
     """
     appended_at = decode_events(last).appended_at or 0
     # Outcomes arrive for one minute longer: time passes from the last of them on.
