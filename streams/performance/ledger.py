@@ -246,8 +246,8 @@ def label_of(answer: Answer) -> str:
 
     Examples
     --------
-    >>> [label_of(x) for x in (1, 1.0, "1", True, 1e300)]
-    ['1', '1', '"1"', 'true', '1e300']
+    >>> [label_of(x) for x in (1, 1.0, "1", True, 0.5)]
+    ['1', '1', '"1"', 'true', '0.5']
     """
     if isinstance(answer, float) and answer.is_integer() and abs(answer) < _LARGE:
         answer = int(answer)

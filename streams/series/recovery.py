@@ -149,11 +149,12 @@ def recovery_check_of(change: Detection, value: Scalar, false_alarms: float) -> 
     ...     reference=reference,
     ... )
     >>> check = recovery_check_of(change, "web", 0.01)
-    >>> at_ms = np.arange(200)
-    >>> [check.read(["web", "shop"] * 100, at_ms).is_back for _ in range(3)], check.is_back
-    ([False, False, False], False)
-    >>> back = ["web", *["shop"] * 4] * 40
-    >>> [check.read(back, at_ms).is_back for _ in range(3)], check.is_back
+    >>> def reads(values):
+    ...     due = check.due
+    ...     return check.read((values * due)[:due], np.arange(due)).is_back
+    >>> [reads(["web", "shop"]) for _ in range(4)], check.is_back
+    ([False, False, False, False], False)
+    >>> [reads(["web", *["shop"] * 4]) for _ in range(4)][1:], check.is_back
     ([True, True, True], True)
     """
     return RecoveryCheck(_measure_of(change, value, change.reference or {}, false_alarms))

@@ -218,7 +218,8 @@ def test_what_strangers_write_to_our_topics_is_told_and_changes_nothing(
     outputs = deployment.outputs("labelled")
     service = Service(model_id="pricing", rows=100, changed_from=100)
     for role, value in STRANGE:
-        publish(broker, deployment.settings.topics.name(role), [value] * 3)
+        topic = deployment.settings.topics.name(role)
+        publish(broker, topic, [value] * 3, key=b"a stranger's")  # a compacted topic needs a key
 
     first = deployment.start_worker()
     RdProducer(deployment).publish(service.sent())

@@ -206,8 +206,8 @@ def test_more_labels_than_have_a_name_are_counted_together_and_errors_stay_right
         value
         for row in range(400)
         for value in (
-            prediction(f"{row}", prediction=row % 40, score=0.9),
-            outcome(f"{row}", outcome=row % 40 if row % 4 else (row + 1) % 40),
+            prediction(f"{row}", prediction=f"c{row % 40}", score=0.9),
+            outcome(f"{row}", outcome=f"c{(row + (row % 4 == 0)) % 40}"),
         )
     ]
     played = play(log_of(taken_in(values)), lambda _model_id: HOURLY)
