@@ -30,7 +30,7 @@ from streams.clock import NEVER_MS
 from streams.codec import is_fatal
 from streams.emission import Arrival, Emission, Place, place_of
 from streams.ingest.tolerance import LEFT_OUT
-from streams.join.outcome_join import ChunkName, JoinCounts
+from streams.join.events import ChunkName, JoinCounts
 from streams.model.guard import Guard, Step, Tick
 from streams.model.model import UNCOUNTED, ModelMonitor, Restored
 from streams.series.series_set import SeriesSet

@@ -34,7 +34,7 @@ import orjson
 
 from schemas.model_spec import ModelSpec
 from streams.codec import StateVersionError, is_encoded, is_fatal
-from streams.join.outcome_join import ChunkName
+from streams.join.events import ChunkName
 from streams.model.model import ModelMonitor, Restored
 from streams.monitor import SpecOf
 

@@ -31,7 +31,7 @@ from streams.detect.budget import BUDGET_ROWS
 from streams.emission import Emission, Place, place_of
 from streams.ingest.batches import pack_with_ticks
 from streams.ingest.records import Accepted
-from streams.join.outcome_join import JoinCounts
+from streams.join.events import JoinCounts
 from streams.model.model import ModelMonitor
 from streams.monitor import Monitor
 from streams.series.profile_check import check_profile

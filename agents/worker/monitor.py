@@ -38,7 +38,7 @@ from agents.worker.transport import Fetch
 from schemas.cloudevents import EventHeaders
 from schemas.topics import Topics
 from streams.emission import Emission
-from streams.join.outcome_join import JoinCounts
+from streams.join.events import JoinCounts
 from streams.model.guard import EveryModel
 from streams.model.model import ModelMonitor
 from streams.monitor import NOTHING, LogGapError, ModelFailedError, Monitor, filled

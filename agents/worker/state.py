@@ -29,7 +29,7 @@ from agents.worker.publish import Outgoing
 from schemas.topics import Topics
 from streams.codec import StateVersionError
 from streams.emission import Emission
-from streams.join.outcome_join import ChunkName
+from streams.join.events import ChunkName
 from streams.model.model import ModelMonitor
 from streams.monitor import DEFAULT_LIMITS, Limits, Monitor, SpecOf
 from streams.state import (

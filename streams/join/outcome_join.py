@@ -17,20 +17,35 @@ Rule 8. At least the last ``remembered`` joined ids are known as joined, and at 
 import math
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from streams.emission import Arrival
-from streams.join.halves import NO_HALVES, Half, Halves, HalvesState, read_half
-from streams.join.joined_ids import JoinedIds, JoinedState
+from streams.join.events import (
+    NO_ROOM,
+    ChunkName,
+    EarlyOutcome,
+    JoinCounts,
+    JoinSpec,
+    JoinState,
+    KeptChunks,
+    WaitingPrediction,
+    held_line,
+    labelled_line,
+    payload_line,
+    read_held,
+    read_labelled,
+    read_outcome,
+    read_prediction,
+)
+from streams.join.halves import Halves, read_half
+from streams.join.joined_ids import JoinedIds
 from streams.join.unjoined import Disjoint, Taken, Unjoined
-from streams.join.waiting_room import KeptRoom, RoomState, WaitingRoom
+from streams.join.waiting_room import WaitingRoom
 from streams.values import Answer
 
 HELD_AT_MOST = 100_000
@@ -40,131 +55,9 @@ RETRY_MS = 60_000
 """Milliseconds between the instants of a prediction and of its repetition, at most: a client that
 got no acknowledgement gives up within a minute or two. Only for repetitions that get an instant of
 their own, and come after the outcome."""
-ChunkName = tuple[str, int]
-"""A sealed chunk: the name of its room, and its number there."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JoinSpec:
-    """Limits of a join.
-
-    Parameters
-    ----------
-    wait_s
-        Seconds of log time an event waits for its other half.
-    max_waiting
-        Events held on each side, per model.
-    inputs_wait_s
-        Seconds of log time a prediction waits for its inputs where they come apart.
-    takes_corrections
-        Whether the last outcome of an id counts, not the first (Rule 4).
-    remembered
-        Joined ids known at least, so that a duplicate outcome is not taken for an orphan. The
-        default covers the repetitions of a producer that retries.
-    """
-
-    wait_s: float
-    max_waiting: int
-    inputs_wait_s: float = 600.0
-    takes_corrections: bool = False
-    remembered: int = 10_000
-
-    def __post_init__(self) -> None:
-        if not (self.wait_s > 0 and math.isfinite(self.wait_s)):
-            msg = f"wait_s must be a positive number of seconds, got {self.wait_s!r}"
-            raise ValueError(msg)
-        if self.max_waiting < 1:
-            msg = f"max_waiting must be at least 1, got {self.max_waiting!r}"
-            raise ValueError(msg)
-
-
-class JoinCounts(Struct, omit_defaults=True):
-    """The events of one model, by their fate."""
-
-    predictions: int = 0
-    outcomes: int = 0
-    pairs: int = 0
-    duplicate_predictions: int = 0
-    duplicate_outcomes: int = 0
-    conflicting_outcomes: int = 0
-    corrected_outcomes: int = 0
-    expired_predictions: int = 0
-    orphan_outcomes: int = 0
-    pushed_out_predictions: int = 0
-    pushed_out_outcomes: int = 0
-
-    def add(self, other: "JoinCounts") -> None:
-        """Add the counts of another model, for a total."""
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-class WaitingPrediction(Struct, frozen=True, gc=False):
-    """A prediction that waits for its outcome.
-
-    Parameters
-    ----------
-    payload
-        The prediction, as ingest accepted it.
-    prediction
-        Its answer; None where nobody answered.
-    predicted_at_ms
-        Its instant.
-    outcome, row
-        Its last outcome, and the number of the labelled row with that, where it may be corrected.
-    """
-
-    payload: bytes
-    prediction: Answer | None
-    predicted_at_ms: int
-    outcome: Answer | None = None
-    row: int | None = None
-
-
-class EarlyOutcome(Struct, frozen=True, gc=False):
-    """An outcome that waits for its prediction."""
-
-    payload: bytes
-    outcome: Answer
-    observed_at_ms: int
-
-
-class KeptChunks(NamedTuple):
-    """The sealed chunks of a join, for a copy of it in the same process.
-
-    Parameters
-    ----------
-    rooms
-        Those of each room.
-    """
-
-    rooms: dict[str, KeptRoom]
-
-    def lines_of(self, name: ChunkName) -> bytes:
-        """Return the lines that are left of a chunk."""
-        room, number = name
-        return self.rooms[room].lines_of(number)
-
-
-_NO_ROOM = RoomState()
-"""One object: a field is not stored where it is the default itself."""
-
-
-class JoinState(Struct, frozen=True, omit_defaults=True):
-    """The stored state of an `OutcomeJoin`, without the content of its sealed chunks."""
-
-    counts: JoinCounts
-    predictions: RoomState = RoomState()
-    outcomes: RoomState = RoomState()
-    joined: JoinedState = JoinedState()
-    held: RoomState = _NO_ROOM
-    halves: HalvesState = NO_HALVES
-    labelled: RoomState = _NO_ROOM
-    unjoined: Unjoined = field(default_factory=Unjoined)
 
 
 _payload_of = attrgetter("payload")
-_HELD_FIELDS = ("offset", "place", "source", "position", "logged_at", "kind", "appended_at")
 
 
 class OutcomeJoin:
@@ -387,32 +280,32 @@ class OutcomeJoin:
 
     def snapshot(self) -> JoinState:
         """Return the state without the content of the sealed chunks: see `unstored`."""
-        held = _NO_ROOM if self._held is None else self._held.snapshot(_held_line)
-        labelled = _NO_ROOM if self._labelled is None else self._labelled.snapshot(_labelled_line)
+        held = NO_ROOM if self._held is None else self._held.snapshot(held_line)
+        labelled = NO_ROOM if self._labelled is None else self._labelled.snapshot(labelled_line)
         return JoinState(
             replace(self.counts),
-            self._predictions.snapshot(_payload),
-            self._outcomes.snapshot(_payload),
+            self._predictions.snapshot(payload_line),
+            self._outcomes.snapshot(payload_line),
             self._joined.snapshot(),
-            held if held.last_number or held.open_count else _NO_ROOM,
+            held if held.last_number or held.open_count else NO_ROOM,
             self.halves.snapshot(),
-            labelled if labelled.last_number or labelled.open_count else _NO_ROOM,
+            labelled if labelled.last_number or labelled.open_count else NO_ROOM,
             deepcopy(self.unjoined),
         )
 
     def unstored(self) -> dict[ChunkName, bytes]:
         """Return the sealed chunks that have not been stored yet."""
         rooms = {
-            "predictions": self._predictions.unstored(_payload),
-            "outcomes": self._outcomes.unstored(_payload),
+            "predictions": self._predictions.unstored(payload_line),
+            "outcomes": self._outcomes.unstored(payload_line),
             "joined": self._joined.unstored(),
-            "halves": self.halves.halves.unstored(_payload),
-            "inputs": self.halves.inputs.unstored(_payload),
+            "halves": self.halves.halves.unstored(payload_line),
+            "inputs": self.halves.inputs.unstored(payload_line),
         }
         if self._held is not None:
-            rooms["held"] = self._held.unstored(_held_line)
+            rooms["held"] = self._held.unstored(held_line)
         if self._labelled is not None:
-            rooms["labelled"] = self._labelled.unstored(_labelled_line)
+            rooms["labelled"] = self._labelled.unstored(labelled_line)
         return {
             (room, number): lines
             for room, chunks in rooms.items()
@@ -437,16 +330,16 @@ class OutcomeJoin:
     def kept(self) -> KeptChunks:
         """Return the sealed chunks as they are now, from copies: the join may go on."""
         rooms = {
-            "predictions": self._predictions.kept(_payload),
-            "outcomes": self._outcomes.kept(_payload),
+            "predictions": self._predictions.kept(payload_line),
+            "outcomes": self._outcomes.kept(payload_line),
             "joined": self._joined.kept(),
-            "halves": self.halves.halves.kept(_payload),
-            "inputs": self.halves.inputs.kept(_payload),
+            "halves": self.halves.halves.kept(payload_line),
+            "inputs": self.halves.inputs.kept(payload_line),
         }
         if self._held is not None:
-            rooms["held"] = self._held.kept(_held_line)
+            rooms["held"] = self._held.kept(held_line)
         if self._labelled is not None:
-            rooms["labelled"] = self._labelled.kept(_labelled_line)
+            rooms["labelled"] = self._labelled.kept(labelled_line)
         return KeptChunks(rooms)
 
     def still_owes(self, kept: KeptChunks) -> None:
@@ -466,14 +359,14 @@ class OutcomeJoin:
             spec.max_waiting,
             state.predictions,
             lambda number: chunks(("predictions", number)),
-            _read_prediction,
+            read_prediction,
             _payload_of,
         )
         join._outcomes = WaitingRoom.restore(
             spec.max_waiting,
             state.outcomes,
             lambda number: chunks(("outcomes", number)),
-            _read_outcome,
+            read_outcome,
             _payload_of,
         )
         join._joined = JoinedIds.restore(
@@ -484,7 +377,7 @@ class OutcomeJoin:
                 HELD_AT_MOST,
                 state.held,
                 lambda number: chunks(("held", number)),
-                _read_held,
+                read_held,
                 _payload_of,
             )
         if state.labelled.last_number or state.labelled.open_count:
@@ -492,7 +385,7 @@ class OutcomeJoin:
                 spec.max_waiting,
                 state.labelled,
                 lambda number: chunks(("labelled", number)),
-                _read_labelled,
+                read_labelled,
                 _payload_of,
             )
         halves, inputs = (
@@ -523,55 +416,3 @@ class OutcomeJoin:
         if self._labelled is not None:
             rooms["labelled"] = self._labelled
         return rooms
-
-
-def _payload(_: str, waiting: WaitingPrediction | EarlyOutcome | Half) -> bytes:
-    return waiting.payload
-
-
-def _read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:
-    event = orjson.loads(line)
-    waiting = WaitingPrediction(line, answer_of(event), event["predicted_at"])
-    return event["prediction_id"], waiting
-
-
-def _labelled_line(_: str, labelled: WaitingPrediction) -> bytes:
-    """Write a labelled prediction as one line: JSON has no tabs of its own."""
-    return orjson.dumps([labelled.outcome, labelled.row]) + b"\t" + labelled.payload
-
-
-def _read_labelled(line: bytes) -> tuple[str, WaitingPrediction]:
-    head, payload = line.split(b"\t", 1)
-    prediction_id, waiting = _read_prediction(payload)
-    outcome, row = orjson.loads(head)
-    return prediction_id, replace(waiting, outcome=outcome, row=row)
-
-
-def answer_of(event: Mapping[str, Any]) -> Answer | None:
-    """Return the answer that the model gave; None where a fallback or nobody did.
-
-    Examples
-    --------
-    >>> answer_of({"prediction": 1}), answer_of({"prediction": 0, "status": "error"})
-    (1, None)
-    """
-    status = event.get("status")
-    answer: Answer | None = event.get("prediction") if status in {None, "ok"} else None
-    return answer
-
-
-def _read_outcome(line: bytes) -> tuple[str, EarlyOutcome]:
-    event = orjson.loads(line)
-    return event["prediction_id"], EarlyOutcome(line, event["outcome"], event["observed_at"])
-
-
-def _held_line(_: str, arrival: Arrival) -> bytes:
-    """Return an event as one line; its payload as text, which keeps the bytes as they are."""
-    fields = {name: getattr(arrival, name) for name in _HELD_FIELDS}
-    return orjson.dumps({**fields, "payload": arrival.payload.decode()})
-
-
-def _read_held(line: bytes) -> tuple[str, Arrival]:
-    fields = orjson.loads(line)
-    arrival = Arrival(**{**fields, "payload": fields["payload"].encode(), "event": {}})
-    return f"{arrival.source}/{arrival.position}", arrival

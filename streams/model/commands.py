@@ -11,11 +11,9 @@ from streams.alert.storm import Storm
 from streams.change import Figures
 from streams.codec import encode, failure_of
 from streams.emission import Arrival, EventRow
+from streams.join.events import ChunkName
 from streams.join.label_match import LabelMatch
-from streams.join.outcome_join import (
-    ChunkName,
-    OutcomeJoin,
-)
+from streams.join.outcome_join import OutcomeJoin
 from streams.model.controls import Moment, apply_control
 from streams.model.events import ModelEvents
 from streams.model.parts import join_spec

@@ -12,11 +12,7 @@ from schemas.fast import encode as encode_event
 from streams.emission import Arrival, Place
 from streams.ingest.tolerance import LEFT_OUT
 from streams.ingest.unread import UNREAD, Noted, noted
-from streams.join.outcome_join import (
-    EarlyOutcome,
-    WaitingPrediction,
-    answer_of,
-)
+from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.model.parts import ModelParts
 from streams.series.label_delays import FULL_ROWS, SAMPLED
 from streams.series.monitored import Reading

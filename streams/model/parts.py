@@ -15,12 +15,9 @@ from streams.alert.storm import STORM_ASPECT, STORM_SERIES, Storm
 from streams.alert.transition import Transition
 from streams.codec import StateVersionError, decode, encode
 from streams.emission import Arrival, Emission, EventRow, Place
+from streams.join.events import ChunkName, JoinSpec
 from streams.join.label_match import LabelMatch
-from streams.join.outcome_join import (
-    ChunkName,
-    JoinSpec,
-    OutcomeJoin,
-)
+from streams.join.outcome_join import OutcomeJoin
 from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
 from streams.model.quarantine import Quarantine

@@ -19,7 +19,7 @@ from streams.alert.transition import Transition
 from streams.change import AtAge
 from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
-from streams.join.outcome_join import EarlyOutcome, WaitingPrediction
+from streams.join.events import EarlyOutcome, WaitingPrediction
 from streams.model.spec import SpecInForce
 from streams.performance.ledger import KeyedMetric
 

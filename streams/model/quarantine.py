@@ -13,7 +13,7 @@ Rule 4. An event that the quarantined model itself cannot take, a removal for ex
 from typing import NamedTuple
 
 from streams.codec import Machine
-from streams.join.outcome_join import KeptChunks
+from streams.join.events import KeptChunks
 
 QUARANTINE = ("model", "quarantine")
 """Series and aspect of the alert."""

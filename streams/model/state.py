@@ -9,8 +9,8 @@ from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.alert.storm import Storm
 from streams.codec import Machine, decode
+from streams.join.events import JoinState
 from streams.join.label_match import LabelMatch
-from streams.join.outcome_join import JoinState
 from streams.model.publication import RowIndexes
 from streams.model.quarantine import Quarantine
 from streams.model.spec import SpecInForce, SpecState

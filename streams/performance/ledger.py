@@ -16,7 +16,7 @@ from msgspec.json import Decoder
 from schemas.metric import Metric
 from schemas.model_spec import ModelSpec
 from streams.codec import Machine
-from streams.join.outcome_join import EarlyOutcome, WaitingPrediction, answer_of
+from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.performance.cohort import CountedOutcome, CountedPrediction
 from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome
 from streams.performance.figures import Positive, positive_of

@@ -26,7 +26,7 @@ from streams.change import Figures
 from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
 from streams.codec import Machine
 from streams.detect.budget import BUDGET_ROWS
-from streams.join.outcome_join import JoinCounts
+from streams.join.events import JoinCounts
 from streams.traffic.conditions import ConditionKind, ConditionState, condition_kind, condition_of
 from streams.traffic.daily import DailyDelay, DailyShare
 from streams.traffic.event_rate import EventRate

@@ -13,7 +13,7 @@ from schemas.topics import TopicRole, Topics
 from streams.emission import Emission
 from streams.ingest.batches import pack
 from streams.ingest.records import Accepted
-from streams.join.outcome_join import ChunkName
+from streams.join.events import ChunkName
 from streams.model.model import ModelMonitor, Restored
 from streams.monitor import Monitor, SpecOf
 from tests.doubles.inputs import START_MS, Removal, accepted

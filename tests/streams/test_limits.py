@@ -13,7 +13,7 @@ from schemas.topics import Topics
 from streams.emission import Emission
 from streams.ingest.dead_letter import WINDOW, RefusedTopics, topic_event
 from streams.ingest.records import Accepted
-from streams.join.outcome_join import JoinCounts
+from streams.join.events import JoinCounts
 from streams.model.model import Restored
 from streams.monitor import Limits, Monitor
 from tests.doubles.core import Played, log_of, play, taken_in

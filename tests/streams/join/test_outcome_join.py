@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from streams.codec import decode, encode
-from streams.join.joined_ids import CHUNK_IDS
-from streams.join.outcome_join import (
+from streams.join.events import (
     ChunkName,
     EarlyOutcome,
     JoinCounts,
     JoinSpec,
     JoinState,
-    OutcomeJoin,
     WaitingPrediction,
 )
+from streams.join.joined_ids import CHUNK_IDS
+from streams.join.outcome_join import OutcomeJoin
 from streams.values import Answer
 
 WAIT_S = 10.0

@@ -6,7 +6,7 @@ import pytest
 from schemas.event import EventKind
 from streams.clock import HOUR_MS, NEVER_MS
 from streams.codec import decode, encode
-from streams.join.outcome_join import JoinCounts
+from streams.join.events import JoinCounts
 from streams.traffic.conditions import ConditionState
 from streams.traffic.event_rate import EventRate
 from streams.traffic.traffic import AHEAD_MS, BUDGET_SHARE, RULES, TrafficMonitor
