@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from schemas.model_spec import ModelSpec, OutcomeRules
 from streams.emission import EventRow
 from streams.series.monitored import Column, Reading
-from streams.series.series_set import Label, SeriesSet
+from streams.series.series_set import SeriesSet
+from streams.series.series_state import Label
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "detection-figures.md"

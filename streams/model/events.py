@@ -16,7 +16,8 @@ from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.model.parts import ModelParts
 from streams.series.label_delays import FULL_ROWS, SAMPLED
 from streams.series.monitored import Reading
-from streams.series.series_set import QUANTITY_PAIRS, Label
+from streams.series.quantities import QUANTITY_PAIRS
+from streams.series.series_state import Label
 from streams.traffic.conditions import ConditionKind, ConditionState
 from streams.traffic.disagreement import mismatch_condition, unjoined_condition
 from streams.values import Answer

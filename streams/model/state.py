@@ -16,7 +16,7 @@ from streams.model.quarantine import Quarantine
 from streams.model.spec import SpecInForce, SpecState
 from streams.performance.ledger import LedgerState
 from streams.series.late_labels import LateLabels
-from streams.series.series_set import SeriesSetState
+from streams.series.series_state import SeriesSetState
 from streams.traffic.traffic import TrafficMonitor
 
 

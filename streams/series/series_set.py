@@ -19,26 +19,25 @@ Rule 8. Errors and outcomes are read as they arrive while that is safe
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.model_spec import ModelSpec
 from streams.alert.states import AlertState
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import NEVER_MS, Instants
-from streams.codec import Machine
 from streams.detect.budget import shares
 from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
-from streams.series.categorical import MAX_NUMERIC_CATEGORIES
 from streams.series.label_codes import LabelCodes, code_of_number
 from streams.series.label_delays import LabelDelays
 from streams.series.late_labels import LateLabels
 from streams.series.monitored import Column, EventOf, MonitoredSeries, Reading, RowTransition
 from streams.series.offline import watch_of
+from streams.series.quantities import QUANTITY_PAIRS, are_quantities, is_whole
+from streams.series.series_state import Label, SeriesSetState
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Answer, Scalar
@@ -46,71 +45,10 @@ from streams.values import Answer, Scalar
 MAX_SERIES = 1_000
 """Features of one model: twice the widest table that was measured (500), so that a model that
 invents names costs a bounded amount of memory."""
-QUANTITY_PAIRS = 200
-"""Pairs of whole numbers by which a model is judged: the first stage of a reference."""
-LEAST_WRONG = 0.2
-"""Part of the pairs that differ, of quantities: whole ones seldom agree. By judgement."""
-LEAST_CORRELATION = 0.5
-"""Correlation of wrong answers with their truth, of quantities. Of classes in any order it is 0
-within .16 for 160 pairs."""
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """Series that are quantities, and no classes, once a model turns out to be a regression."""
 
 SeriesKind = Literal["auto", "numeric", "categorical"]
-
-
-class SeriesSetState(Machine):
-    """The stored state of a `SeriesSet`.
-
-    Parameters
-    ----------
-    is_regression
-        Whether the error is a distance; a mismatch otherwise.
-    unwatched_values
-        Values of features beyond Rule 4.
-    incomparable_outcomes
-        Pairs of a regression of which one half is text.
-    feature_series
-        The series of each feature; an empty name is not monitored.
-    series
-        The monitored series, in the order in which they began.
-    ended_alerts
-        The alert states of series that have ended (Rule 7).
-    delays
-        The delays of errors and outcomes.
-    """
-
-    is_regression: bool
-    may_become_regression: bool
-    unwatched_values: int = 0
-    incomparable_outcomes: int = 0
-    feature_series: dict[str, str] = {}
-    series: dict[str, MonitoredSeries] = {}
-    ended_alerts: dict[str, dict[str, AlertState]] = {}
-    delays: dict[str, LabelDelays] = {}
-    whole_pairs: list[tuple[float, float]] = []
-
-
-class Label(NamedTuple):
-    """The values of a pair, and its instants.
-
-    Parameters
-    ----------
-    error, outcome
-        The values of the two series.
-    predicted_ms, known_ms
-        The instants of the prediction and of its outcome.
-    """
-
-    error: Scalar
-    outcome: Scalar
-    predicted_ms: int
-    known_ms: int
-
-    @property
-    def values(self) -> tuple[tuple[SeriesRole, Scalar], ...]:
-        """The value of each series."""
-        return ("error", self.error), ("outcome", self.outcome)
 
 
 class SeriesSet:
@@ -202,7 +140,7 @@ class SeriesSet:
         if len(pairs) < QUANTITY_PAIRS:
             return False
         self.state.whole_pairs = []
-        return _are_quantities(np.array(pairs))
+        return are_quantities(np.array(pairs))
 
     def become_regression(self, now_ms: int) -> list[Transition]:
         """Begin the prediction, the error and the outcome again, as quantities."""
@@ -564,23 +502,6 @@ class SeriesSet:
             each.watch.set_budget(budget)
             if each.late is not None:
                 each.late.set_budget(budget)
-
-
-def is_whole(value: Answer | None) -> bool:
-    """Tell whether a value is a whole number that a double holds."""
-    is_number = type(value) is int or (type(value) is float and value.is_integer())
-    return is_number and abs(cast("float", value)) < sys.float_info.max
-
-
-def _are_quantities(pairs: NDArray[np.float64]) -> bool:
-    """Tell whether pairs of an answer and its truth are quantities."""
-    wrong = pairs[pairs[:, 0] != pairs[:, 1]]
-    if len(np.unique(pairs)) <= MAX_NUMERIC_CATEGORIES or len(wrong) < LEAST_WRONG * len(pairs):
-        return False
-    answers, truths = wrong.T
-    if answers.min() == answers.max() or truths.min() == truths.max():
-        return False
-    return float(np.corrcoef(answers, truths)[0, 1]) > LEAST_CORRELATION
 
 
 def _first_value(values: Sequence[Scalar]) -> int | None:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import ModelSpec
-from streams.series.series_set import QUANTITY_PAIRS, SeriesSet
+from streams.series.quantities import QUANTITY_PAIRS
+from streams.series.series_set import SeriesSet
 from streams.values import Answer
 
 RNG = np.random.default_rng(1)

@@ -1,0 +1,64 @@
+"""The stored state of the series of one model, and the values of a pair for them."""
+
+from typing import NamedTuple
+
+from streams.alert.states import AlertState
+from streams.aspects import SeriesRole
+from streams.codec import Machine
+from streams.series.label_delays import LabelDelays
+from streams.series.monitored import MonitoredSeries
+from streams.values import Scalar
+
+
+class SeriesSetState(Machine):
+    """The stored state of a `SeriesSet`.
+
+    Parameters
+    ----------
+    is_regression
+        Whether the error is a distance; a mismatch otherwise.
+    unwatched_values
+        Values of features beyond the most that are monitored.
+    incomparable_outcomes
+        Pairs of a regression of which one half is text.
+    feature_series
+        The series of each feature; an empty name is not monitored.
+    series
+        The monitored series, in the order in which they began.
+    ended_alerts
+        The alert states of series that have ended .
+    delays
+        The delays of errors and outcomes.
+    """
+
+    is_regression: bool
+    may_become_regression: bool
+    unwatched_values: int = 0
+    incomparable_outcomes: int = 0
+    feature_series: dict[str, str] = {}
+    series: dict[str, MonitoredSeries] = {}
+    ended_alerts: dict[str, dict[str, AlertState]] = {}
+    delays: dict[str, LabelDelays] = {}
+    whole_pairs: list[tuple[float, float]] = []
+
+
+class Label(NamedTuple):
+    """The values of a pair, and its instants.
+
+    Parameters
+    ----------
+    error, outcome
+        The values of the two series.
+    predicted_ms, known_ms
+        The instants of the prediction and of its outcome.
+    """
+
+    error: Scalar
+    outcome: Scalar
+    predicted_ms: int
+    known_ms: int
+
+    @property
+    def values(self) -> tuple[tuple[SeriesRole, Scalar], ...]:
+        """The value of each series."""
+        return ("error", self.error), ("outcome", self.outcome)
