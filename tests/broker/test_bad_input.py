@@ -41,21 +41,18 @@ def without_a_field(chance: random.Random, event: dict[str, object]) -> bytes:
 
 
 def with_a_wrong_type(chance: random.Random, event: dict[str, object]) -> bytes:
-    field = chance.choice(("prediction_id", "model_id", "score", "features", "latency_ms"))
-    wrong: list[object] = [[chance.random()], "text" if field != "prediction_id" else 7, True]
-    if field == "model_id":
-        wrong[1] = chance.randint(0, 99)
-    event[field] = chance.choice(wrong)
-    return orjson.dumps(event)
+    field = chance.choice(("prediction_id", "model_id", "predicted_at", "prediction"))
+    return orjson.dumps(event | {field: chance.choice(([chance.random()], {"at": 1}))})
 
 
-def outside_its_range(chance: random.Random, event: dict[str, object]) -> bytes:
-    return orjson.dumps(event | {"score": chance.choice((-1.0, 1.0)) * (1.5 + chance.random())})
+def with_too_long_a_name(chance: random.Random, event: dict[str, object]) -> bytes:
+    field = chance.choice(("prediction_id", "model_id"))
+    return orjson.dumps(event | {field: "n" * (257 + chance.randint(0, 99))})
 
 
 def with_a_number_that_is_none(chance: random.Random, event: dict[str, object]) -> bytes:
     number = chance.choice((b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e400"))
-    return orjson.dumps(event | {"score": "HERE"}).replace(b'"HERE"', number)
+    return orjson.dumps(event | {"prediction": "HERE"}).replace(b'"HERE"', number)
 
 
 def in_another_epoch(chance: random.Random, event: dict[str, object]) -> bytes:
@@ -88,7 +85,7 @@ def too_large(chance: random.Random, event: dict[str, object]) -> bytes:
 SPOILS: tuple[Spoil, ...] = (
     without_a_field,
     with_a_wrong_type,
-    outside_its_range,
+    with_too_long_a_name,
     with_a_number_that_is_none,
     in_another_epoch,
     cut_short,
