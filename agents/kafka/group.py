@@ -4,7 +4,8 @@ Kafka divides all topics of a group's members among them. A worker of another pr
 part of the inputs, and append it to its own log: neither of the two would have all of them.
 
 Rule 1. A worker asks before it joins, and again at its first assignment, before it reads a record:
-        of two that start at the same moment, neither is a member when the other one asks.
+        of two that start at the same moment, neither is a member when the other one asks. Where
+        Kafka hides the members, because it divides anew, a worker asks again until it shows them.
 Rule 2. Later it asks no more: a worker that starts in the wrong group does not end those at work.
 """
 

@@ -16,7 +16,7 @@ from faust.tables.recovery import RebalanceAgain
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
-from agents.errors import StalledError
+from agents.errors import BrokerUnreachableError, StalledError
 from agents.kafka.admin import denial
 from agents.worker.agent import Agent
 from agents.worker.app import WorkerApp
@@ -159,6 +159,7 @@ class FaustBridge:
             await app.sleep(pause_s)
             await self._guarded(_check_thread_is_alive(app.batches))
             await self._guarded(self._check_topics(pause_s))
+            await self._guarded(self._check_members(pause_s))
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(pause_s):
                     ends.update(await app.batches.end_offsets())
@@ -166,6 +167,12 @@ class FaustBridge:
                 tp: offset for agent in app.hosted_agents for tp, offset in agent.applied().items()
             }
             await self._guarded(_checked(watchdog, applied, ends))
+
+    async def _check_members(self, within_s: float) -> None:
+        """Ask for the members of the group where Kafka hid them at the assignment."""
+        with contextlib.suppress(BrokerUnreachableError, TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._app.check_members()
 
     async def _check_topics(self, within_s: float) -> None:
         """Raise where the topics or the user's rights have changed; see `TopicWatch`."""
