@@ -20,7 +20,7 @@ def test_nothing_is_lost_and_nothing_made_up_whatever_breaks() -> None:
     assert result.has_drained
     assert result.inputs.is_equal
     assert {role: found.is_equal for role, found in result.findings.items()} == dict.fromkeys(
-        ("alerts", "feedback", "labelled", "status"), True
+        ("alerts", "feedback", "labelled", "metrics", "status"), True
     )
     assert result.holds
     assert result.faults.keys() == set(KINDS)
