@@ -16,12 +16,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.metric import CohortKind
-from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
+from streams.clock import DAY_MS, HOUR_MS, NEVER_MS
 from streams.codec import Machine, decode, encode
 from streams.performance.cohort import Cohort, CountedOutcome, CountedPrediction
 from streams.values import OTHER
 
-DAY_MS = DAY_HOURS * HOUR_MS
 LENGTH_MS: dict[CohortKind, int] = {"hour": HOUR_MS, "day": DAY_MS}
 AGES_MS = tuple(
     hours * HOUR_MS for hours in (0, 1, 6, 24, 2 * 24, 4 * 24, 7 * 24, 14 * 24, 30 * 24)

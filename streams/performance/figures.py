@@ -7,7 +7,7 @@ Rule 2. The score speaks of the positive label where there is one; else of the a
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 import orjson
@@ -32,6 +32,11 @@ class Positive(NamedTuple):
     number: int
 
 
+def usual_positive(labels: Set[str]) -> str | None:
+    """Return ``1`` of the labels 0 and 1, or ``true`` of the booleans; None of others."""
+    return next((label for pair, label in _TRUE_OF.items() if labels and labels <= pair), None)
+
+
 def positive_of(given: str | None, labels: Mapping[str, int]) -> Positive:
     """Return the positive label.
 
@@ -51,9 +56,7 @@ def positive_of(given: str | None, labels: Mapping[str, int]) -> Positive:
     Positive(label=None, number=-1)
     """
     if given is None:
-        seen = frozenset(labels)
-        usual = next((label for pair, label in _TRUE_OF.items() if seen <= pair and seen), None)
-        given = usual
+        given = usual_positive(labels.keys())
     return Positive(None, -1) if given is None else Positive(given, labels.get(given, -1))
 
 

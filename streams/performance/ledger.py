@@ -19,7 +19,7 @@ from streams.codec import Machine
 from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.performance.cohort import CountedOutcome, CountedPrediction
 from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome
-from streams.performance.figures import Positive, positive_of
+from streams.performance.figures import Positive, positive_of, usual_positive
 from streams.performance.report import NO_VERSION, RecordFacts, metric_of
 from streams.values import Answer, text_of
 
@@ -28,7 +28,6 @@ MOST_NAMED = 20
 _OTHER = MOST_NAMED
 _ANOTHER = MOST_NAMED + 1
 """Number of an outcome that has no name, and differs from a prediction that has none either."""
-_BOOLEAN_NAMES = ({"0", "1"}, {"false", "true"})
 _ALL_VERSIONS = "(all)"
 """Name of all versions in the key of a record."""
 
@@ -259,9 +258,8 @@ def _score_of(scores: dict[str, float], positive: Answer | None) -> float:
     if positive is not None:
         name = positive if isinstance(positive, str) else text_of(positive)
         return scores.get(name, 0.0)
-    if scores.keys() <= _BOOLEAN_NAMES[0] or scores.keys() <= _BOOLEAN_NAMES[1]:
-        return scores.get("1", scores.get("true", 0.0))
-    return max(scores.values())
+    usual = usual_positive(scores.keys())
+    return max(scores.values()) if usual is None else scores.get(usual, 0.0)
 
 
 def _distance(prediction: Answer, outcome: Answer) -> float | None:

@@ -16,9 +16,8 @@ import holidays
 import numpy as np
 
 from schemas.model_spec import SeasonRules
-from streams.clock import DAY_HOURS, HOUR_MS, Instants
+from streams.clock import DAY_MS, HOUR_MS, Instants
 
-_DAY_MS = DAY_HOURS * HOUR_MS
 _STEP_MS = HOUR_MS // 4
 """Milliseconds: zones are apart by quarters of an hour, and change at them."""
 _EPOCH = date(1970, 1, 1)
@@ -34,8 +33,8 @@ def local_instants(at_ms: Instants, rules: SeasonRules) -> Instants:
     >>> noon = np.array([1_783_944_000_000])  # Monday 2026-07-13, 12:00 UTC
     >>> local_instants(noon, SeasonRules(zone="Europe/Paris")) - noon
     array([7200000])
-    >>> bastille = noon + _DAY_MS
-    >>> (local_instants(bastille, SeasonRules(holidays="FR")) - bastille) // _DAY_MS
+    >>> bastille = noon + DAY_MS
+    >>> (local_instants(bastille, SeasonRules(holidays="FR")) - bastille) // DAY_MS
     array([-2])
     """
     local = at_ms
@@ -44,9 +43,9 @@ def local_instants(at_ms: Instants, rules: SeasonRules) -> Instants:
         offsets = [_offset_ms(rules.zone, step) for step in steps.tolist()]
         local = at_ms + np.array(offsets, dtype=np.int64)[places]
     if rules.holidays is not None:
-        days, places = np.unique(local // _DAY_MS, return_inverse=True)
+        days, places = np.unique(local // DAY_MS, return_inverse=True)
         back = [_days_to_sunday(rules.holidays, day) for day in days.tolist()]
-        local = local - _DAY_MS * np.array(back, dtype=np.int64)[places]
+        local = local - DAY_MS * np.array(back, dtype=np.int64)[places]
     return local
 
 

@@ -19,10 +19,9 @@ import numpy as np
 from msgspec import field
 from numpy.typing import NDArray
 
-from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
+from streams.clock import DAY_MS, HOUR_MS, NEVER_MS
 from streams.codec import Machine
 
-DAY_MS = DAY_HOURS * HOUR_MS
 SLOTS = 32
 """Slots of an age: it is read later by a thirty-second of itself at most, or by a day."""
 SHORTEST_SLOT_MS = 60_000

@@ -20,7 +20,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from streams.change import Figures
-from streams.clock import DAY_HOURS, HOUR_MS, NEVER_MS
+from streams.clock import DAY_MS, HOUR_MS, NEVER_MS
 from streams.codec import Machine
 from streams.series.age_table import LEAST_ROWS, AgeTable, Lot
 from streams.series.label_codes import LabelCodes
@@ -29,7 +29,6 @@ from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Value
 
-_DAY_MS = DAY_HOURS * HOUR_MS
 AGES = tuple(
     round(1.05 * age_ms)
     for age_ms in (
@@ -37,7 +36,7 @@ AGES = tuple(
         600_000,
         HOUR_MS,
         6 * HOUR_MS,
-        *(days * _DAY_MS for days in (1, 3, 7, 14, 30, 60)),
+        *(days * DAY_MS for days in (1, 3, 7, 14, 30, 60)),
     )
 )
 """Milliseconds. A source that calls an answer right after seven days to the hour would fall astride
@@ -46,7 +45,7 @@ PARTS = (0.2, 0.5, 0.8, 0.95)
 """Parts of the rarer class known by an age: an early one for large changes, a late one for all."""
 LESS = 0.1
 """Part that may be missing from one of ``PARTS`` before the age is given up."""
-LEARNT_MS = 7 * _DAY_MS
+LEARNT_MS = 7 * DAY_MS
 """Milliseconds: a week, as labels may come on working days."""
 MOST_TRAIL = 128
 """Entries of a trail: the beginning of a change is found to a sixty-fourth of the time read."""
@@ -206,8 +205,8 @@ class LateLabels(Machine):
         """Yield the slots that are due, one at a time; each is read before the next is made."""
         while self._heap and self._heap[0][0] <= now_ms:
             due_ms, index, number = heappop(self._heap)
-            if due_ms // _DAY_MS != self._day:
-                self._day = due_ms // _DAY_MS
+            if due_ms // DAY_MS != self._day:
+                self._day = due_ms // DAY_MS
                 self._choose(due_ms)
             age = self.ages[index]
             if age.table.slots[number].is_read:
