@@ -3,7 +3,9 @@
 Rule 1. One member reads all partitions of all input topics: only who sees the next record of each
         can put them into one order. The others stand by. See docs/decisions/0037.
 Rule 2. It is a member that reads nothing else, if there is one; among equals the first by its id,
-        so that a member keeps the inputs while nobody before it joins.
+        so that a member keeps the inputs while nobody before it joins. It reads all of them: a
+        member of another deployment may share some, and aiokafka's task for the group ends at a
+        topic that its own member does not read.
 Rule 3. Partitions of ``events`` are shared by load, where the inputs count as ``INPUT_LOAD`` of all
         partitions of ``events``.
 """
@@ -51,13 +53,12 @@ def share_out(
     """
     shares: Shares = {member: {} for member in sorted(subscriptions)}
     load = dict.fromkeys(shares, 0.0)
-    readers = [member for member in shares if set(subscriptions[member]) & set(inputs)]
+    existing = {topic: list(range(partitions[topic])) for topic in inputs if topic in partitions}
+    readers = [member for member in shares if set(inputs) <= set(subscriptions[member])]
     others = {topic: count for topic, count in sorted(partitions.items()) if topic not in inputs}
     if readers:
         reader = min(readers, key=lambda member: len(set(subscriptions[member])))
-        shares[reader] = {
-            topic: list(range(count)) for topic, count in partitions.items() if topic in inputs
-        }
+        shares[reader] = existing
         load[reader] = INPUT_LOAD * sum(others.values())
     for topic, count in others.items():
         members = [member for member in shares if topic in subscriptions[member]]

@@ -157,7 +157,7 @@ class FaustBridge:
         ends: dict[TP, int] = {}  # the last known ones stay while the broker does not answer
         while not app.should_stop:
             await app.sleep(pause_s)
-            await self._guarded(_check_thread_is_alive(app.batches))
+            await self._guarded(_check_connection(app.batches))
             await self._guarded(self._check_topics(pause_s))
             await self._guarded(self._check_members(pause_s))
             with contextlib.suppress(KafkaError, TimeoutError):
@@ -189,9 +189,9 @@ class FaustBridge:
         app.topic_watch.check(found)
 
 
-async def _check_thread_is_alive(consumer: BatchConsumer) -> None:
-    if not consumer.has_thread():  # a request to it would wait for ever
-        msg = "the thread that talks to Kafka has ended: restart the worker"
+async def _check_connection(consumer: BatchConsumer) -> None:
+    if consumer.has_ended():  # a request to it would wait for ever
+        msg = "the connection to Kafka has ended by an error of the client: restart the worker"
         raise StalledError(msg)
 
 

@@ -475,10 +475,18 @@ class BatchConsumer(driver.Consumer):
     async def verify_all_partitions_active(self) -> None:
         """Check nothing: the watchdog does, and Faust's check fails where a position is unknown."""
 
-    def has_thread(self) -> bool:
-        """Return whether the thread that owns the connection lives, or has not been started yet."""
+    def has_ended(self) -> bool:
+        """Return whether the thread of the connection, or its task for the group, has ended.
+
+        aiokafka ends the task after an error of its own, and fetches from then on as if nothing
+        had happened: the worker would sit in no group, and read nothing.
+        """
         thread = self._thread._thread
-        return thread is None or thread.is_alive()
+        if thread is not None and not thread.is_alive():
+            return True
+        coordinator = getattr(self._thread._consumer, "_coordinator", None)
+        task = getattr(coordinator, "_coordination_task", None)
+        return task is not None and task.done()
 
     def known_ends(self) -> dict[TP, End]:
         """Return the end of each partition as of the broker's last answer to a fetch, if any."""

@@ -9,6 +9,7 @@ import ctypes
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any, cast
 
 from faust.types import TP
 
@@ -108,6 +109,15 @@ class WithoutItsThread(Agent):
         thread.thread_loop.call_soon_threadsafe(end)
 
 
+class WithoutItsGroup(Agent):
+    """Loses aiokafka's task for the group."""
+
+    async def on_fetch(self, fetch: Fetch) -> None:
+        thread = self.partitions._consumer._thread
+        task = cast(Any, thread._consumer)._coordinator._coordination_task
+        thread.thread_loop.call_soon_threadsafe(task.cancel)
+
+
 class Orderly(Agent):
     """Commits only when it is told to stop."""
 
@@ -149,12 +159,13 @@ KINDS = {
         Stuck,
         StuckInALibrary,
         WaitingForItsThread,
+        WithoutItsGroup,
         WithoutItsThread,
         Orderly,
     )
 }
 
-STALL_S = {"Stuck": 2.0, "StuckInALibrary": 2.0, "WithoutItsThread": 2.0}
+STALL_S = {"Stuck": 2.0, "StuckInALibrary": 2.0, "WithoutItsThread": 2.0, "WithoutItsGroup": 2.0}
 """Short for those that the watch must find; the first rebalance of a new broker takes seconds."""
 
 if __name__ == "__main__":

@@ -211,16 +211,19 @@ def test_a_worker_that_is_stuck_in_a_library_ends_and_says_where(
     assert "in on_fetch" in errors
 
 
-def test_a_worker_whose_thread_has_ended_ends(kafka: RealKafka, prefix: str) -> None:
+@pytest.mark.parametrize("agent", ["WithoutItsThread", "WithoutItsGroup"])
+def test_a_worker_that_has_lost_its_connection_ends(
+    kafka: RealKafka, prefix: str, agent: str
+) -> None:
     topic, group = f"{prefix}in", f"{prefix}g"
     create_topic(kafka, topic)
     publish(kafka, topic, [b"x"])
 
-    with process(ODD, "WithoutItsThread", kafka.bootstrap, group, topic) as worker:
+    with process(ODD, agent, kafka.bootstrap, group, topic) as worker:
         _, errors = worker.communicate(timeout=PATIENCE_S)
 
     assert worker.returncode == os.EX_TEMPFAIL
-    assert "the thread that talks to Kafka has ended" in errors
+    assert "the connection to Kafka has ended" in errors
 
 
 def test_a_worker_whose_thread_does_not_end_ends_all_the_same(

@@ -52,6 +52,17 @@ def test_a_member_that_reads_inputs_only_has_them() -> None:
     assert "events" not in shares["member-2"]
 
 
+def test_a_member_of_another_deployment_has_what_it_reads_and_no_other_topic() -> None:
+    shares = share_out(
+        {"a": ["predictions", "staging.controls", "staging.events"], "b": [*BOTH, "controls"]},
+        PARTITIONS | {"controls": 1, "staging.controls": 1, "staging.events": 1},
+        [*INPUTS, "controls"],
+    )
+
+    assert set(shares["a"]) == {"staging.controls", "staging.events"}
+    assert set(shares["b"]) == {*BOTH, "controls"}
+
+
 def test_where_nobody_reads_the_log_nobody_has_it() -> None:
     assert shares_of(INPUTS, INPUTS)["member-1"] == {}
 
