@@ -5,6 +5,7 @@ output topics. Types are JSON Schemas (2020-12); their parts stand beside them u
 ``components``, since a reference in a document is read from its root.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -38,15 +39,15 @@ def asyncapi_document(version: str) -> str:
     messages: dict[str, Any] = {}
     schemas: dict[str, Schema] = {}
     for topic in Topics().table():
-        found = _message_of(topic)
-        if found is None:
+        found = _messages_of(topic)
+        if not found:
             continue
-        name, model = found
-        channels[topic.role] = _channel(topic, name)
-        operations[_operation_name(topic)] = _operation(topic, name)
-        messages[name] = _message(topic, name, model)
-        schema = output_schema(model) if topic.event else input_schema(model)
-        schemas |= _lifted(name, schema)
+        channels[topic.role] = _channel(topic, list(found))
+        operations[_operation_name(topic)] = _operation(topic, list(found))
+        for name, model in found.items():
+            messages[name] = _message(topic, name, model)
+            schema = output_schema(model) if topic.event else input_schema(model)
+            schemas |= _lifted(name, schema)
     document = {
         "asyncapi": "3.0.0",
         "info": {
@@ -65,15 +66,15 @@ def asyncapi_document(version: str) -> str:
     return orjson.dumps(document, option=options).decode()
 
 
-def _message_of(topic: Topic) -> tuple[str, type[BaseModel]] | None:
-    """Return the message of a topic and its type; None where the topic is only ours."""
+def _messages_of(topic: Topic) -> dict[str, type[BaseModel]]:
+    """Return the messages of a topic and their types; none where the topic is only ours."""
     if topic.event is not None:
-        return topic.event, OUTPUTS[topic.event]
+        return {event: OUTPUTS[event] for event in topic.events}
     name = _INPUT_OF.get(topic.role)
-    return None if name is None else (name, INPUTS[name])
+    return {} if name is None else {name: INPUTS[name]}
 
 
-def _channel(topic: Topic, name: str) -> Schema:
+def _channel(topic: Topic, names: Sequence[str]) -> Schema:
     config = topic.config()
     settings: Schema = {
         "cleanup.policy": topic.cleanup.split(","),
@@ -85,7 +86,7 @@ def _channel(topic: Topic, name: str) -> Schema:
     return {
         "address": topic.name,
         "description": f"{topic.purpose}. The key of a record: {topic.key}.",
-        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
         "bindings": {
             "kafka": {
                 "topic": topic.name,
@@ -101,12 +102,12 @@ def _operation_name(topic: Topic) -> str:
     return f"{'receive' if topic.event else 'send'}_{topic.role}"
 
 
-def _operation(topic: Topic, name: str) -> Schema:
+def _operation(topic: Topic, names: Sequence[str]) -> Schema:
     return {
         "action": "receive" if topic.event else "send",
         "channel": {"$ref": f"#/channels/{topic.role}"},
         "summary": f"{'Receive' if topic.event else 'Send'} {topic.purpose}.",
-        "messages": [{"$ref": f"#/channels/{topic.role}/messages/{name}"}],
+        "messages": [{"$ref": f"#/channels/{topic.role}/messages/{name}"} for name in names],
     }
 
 
@@ -125,13 +126,13 @@ def _message(topic: Topic, name: str, model: type[BaseModel]) -> Schema:
         },
     }
     if topic.event is not None:
-        message["headers"] = _headers(topic)
+        message["headers"] = _headers(topic, name)
     return message
 
 
-def _headers(topic: Topic) -> Schema:
+def _headers(topic: Topic, event: str) -> Schema:
     """Return the headers of a CloudEvent as a schema; a deletion of a compacted topic has none."""
-    constant = dict(EventHeaders.of_topic(topic).constant)
+    constant = dict(EventHeaders.of_event(topic, event).constant)
     properties: Schema = {
         each: {"type": "string", "const": given.decode()} for each, given in constant.items()
     }

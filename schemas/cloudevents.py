@@ -20,6 +20,11 @@ _SHOWN_ALERT = "status"
 """The event that has no id and no instant of its own: it has those of the alert in it."""
 
 
+def event_type(event: str) -> str:
+    """Return the type and version of an event, as they stand in ``type``."""
+    return f"tidegauge.{event}.v1"
+
+
 def schema_uri(event: str) -> str:
     """Return the URI that names the JSON Schema of an event, and its version."""
     return f"urn:tidegauge:{event}:v1"
@@ -36,11 +41,14 @@ class EventHeaders(NamedTuple):
         The bytes of a record before its id.
     is_status
         Whether its records hold an alert.
+    others
+        The headers of the other events of the topic.
     """
 
     constant: tuple[tuple[str, bytes], ...]
     begin: bytes
     is_status: bool
+    others: tuple["EventHeaders", ...] = ()
 
     @classmethod
     def of_topic(cls, topic: Topic) -> "EventHeaders":
@@ -54,15 +62,21 @@ class EventHeaders(NamedTuple):
         if topic.event is None:
             msg = f"the records of {topic.name} are no events"
             raise ValueError(msg)
+        made, *others = (cls.of_event(topic, event) for event in topic.events)
+        return made._replace(others=tuple(others))
+
+    @classmethod
+    def of_event(cls, topic: Topic, event: str) -> "EventHeaders":
+        """Return the headers of one event of a topic."""
         constant = (
             ("ce_specversion", b"1.0"),
-            ("ce_type", topic.event_type.encode()),
+            ("ce_type", event_type(event).encode()),
             ("ce_source", f"/{topic.name}".encode()),
-            ("ce_dataschema", schema_uri(topic.event).encode()),
+            ("ce_dataschema", schema_uri(event).encode()),
             ("content-type", b"application/json"),
         )
-        begin = f'{{"type":"{topic.event_type}","{topic.event}_id":"'.encode()
-        return cls(constant, begin, topic.event == _SHOWN_ALERT)
+        begin = f'{{"type":"{event_type(event)}","{event}_id":"'.encode()
+        return cls(constant, begin, event == _SHOWN_ALERT)
 
     def of(self, value: bytes, subject: bytes, at_ms: int | None) -> Headers:
         """Return the headers of a record.
@@ -78,6 +92,9 @@ class EventHeaders(NamedTuple):
         """
         if not value:
             return NO_HEADERS
+        for other in self.others:
+            if value.startswith(other.begin):
+                return other.of(value, subject, at_ms)
         if self.is_status:
             alert = orjson.loads(value)["alert"]
             time, name = alert["detected_at"].encode(), alert["alert_id"].encode()

@@ -31,6 +31,15 @@ from schemas.model_spec import (
 )
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
+from schemas.series import (
+    CategoryPart,
+    Drift,
+    Histogram,
+    Reference,
+    Series,
+    SeriesQuantiles,
+    SeriesSummary,
+)
 from schemas.status import Status
 from schemas.topics import DAY_MS, MIB, Topics
 
@@ -49,6 +58,8 @@ OUTPUTS: dict[str, type[BaseModel]] = {
     "feedback": Feedback,
     "labelled": Labelled,
     "metric": Metric,
+    "reference": Reference,
+    "series": Series,
     "dead_letter": DeadLetter,
 }
 _PARTS: dict[str, type[BaseModel]] = {
@@ -67,6 +78,11 @@ _PARTS: dict[str, type[BaseModel]] = {
     "metric_rules": MetricRules,
     "reliability_bin": ReliabilityBin,
     "spread": Spread,
+    "series_summary": SeriesSummary,
+    "series_quantiles": SeriesQuantiles,
+    "histogram": Histogram,
+    "category_part": CategoryPart,
+    "drift": Drift,
 }
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _SECTION = re.compile(r"(<!-- generated: (?P<name>[a-z_ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -74,6 +74,8 @@ class Topic:
         Field of its records that names a record: two with the same id are copies of each other.
     event
         Name of the events that it holds for others to read; None where they are only ours.
+    more_events
+        Names of further ones. ``type`` and the id tell them apart, and their keys never meet.
     is_logged
         Whether the worker writes a log line for each record that it publishes to it.
     is_text
@@ -95,13 +97,14 @@ class Topic:
     is_routed: bool = False
     id_field: str | None = None
     event: str | None = None
+    more_events: tuple[str, ...] = ()
     is_logged: bool = False
     is_text: bool = True
 
     @property
-    def event_type(self) -> str:
-        """Type and version of its events, as they stand in ``type``."""
-        return f"tidegauge.{self.event}.v1"
+    def events(self) -> tuple[str, ...]:
+        """Names of all events that it holds for others to read."""
+        return () if self.event is None else (self.event, *self.more_events)
 
     @property
     def is_input(self) -> bool:
@@ -219,11 +222,13 @@ class Topics:
             ),
             self._compacted(
                 "metrics",
-                key="model, kind and start of a cohort, and its version",
-                purpose="figures of a model by the hour and day of its predictions, restated",
+                key="model, kind and start of a cohort, and its version; of others their place",
+                purpose="figures of a model by the hour and day of its predictions, restated; "
+                "references and distributions of its series",
                 is_output=True,
                 kept_days=400,
                 event="metric",
+                more_events=("reference", "series"),
             ),
             self._owned(
                 "dead_letters",

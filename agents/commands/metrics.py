@@ -13,10 +13,13 @@ from rich.table import Table
 from agents.errors import FileError, OperatorError
 from agents.kafka.read import read_whole
 from agents.settings import Settings
+from schemas.cloudevents import event_type
 from schemas.metric import CohortKind, Metric
 from schemas.topics import model_partition
 from schemas.wire import to_epoch_ms
 
+_OF_SERIES = tuple(f'{{"type":"{event_type(name)}"'.encode() for name in ("reference", "series"))
+"""The beginning of the records about series, which lie in the same topic."""
 _BARS = "▁▂▃▄▅▆▇█"
 CSV_COLUMNS = (
     "start", "kind", "model_version", "is_final", "n", "labelled", "errors", "error", "precision",
@@ -94,6 +97,8 @@ def read_metrics(path: Path, query: MetricsQuery) -> list[Metric]:
 def _wanted(values: Iterable[bytes], query: MetricsQuery, where: str = "") -> list[Metric]:
     found: dict[str, Metric] = {}
     for number, value in enumerate(values, 1):
+        if value.startswith(_OF_SERIES):
+            continue
         try:
             metric = Metric.model_validate_json(value)
         except ValueError as error:

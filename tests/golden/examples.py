@@ -6,6 +6,7 @@ from schemas.alert import Alert, Moved
 from schemas.event import Source
 from schemas.feedback import LabelledRange
 from schemas.model_spec import MetricRules, ModelSpec
+from schemas.series import Drift, Histogram, Reference, Series, SeriesQuantiles, SeriesSummary
 from schemas.wire import to_epoch_ms
 from streams.alert.feedback import retrain
 from streams.alert.onset import RowPosition
@@ -44,6 +45,8 @@ def golden() -> dict[str, bytes]:
         "events.txt": _log()[0],
         "labelled.json": play(_log(), partition=3, first_offset=1_204).bytes_of("labelled")[0],
         "metric.json": _metric(),
+        "reference.json": _reference().model_dump_json().encode(),
+        "series.json": _series().model_dump_json().encode(),
         "alert.json": _alert().model_dump_json().encode(),
         "status.json": _status(),
         "feedback.json": _feedback(),
@@ -78,6 +81,60 @@ def _metric() -> bytes:
     ]
     spec = ModelSpec(metrics=MetricRules())
     return play(log_of(events), lambda _model_id: spec).bytes_of("metrics")[0]
+
+
+def _reference() -> Reference:
+    return Reference(
+        reference_id="car_loan/reference/7",
+        supersedes=None,
+        model_id="car_loan",
+        spec_version=0,
+        series="feature/car_value",
+        role="feature",
+        source="learnt",
+        as_of="2018-01-02T09:00:00.000Z",
+        start="2018-01-01T00:00:00.000Z",
+        rows=2_000,
+        kind="numeric",
+        mean=29_610.5,
+        sd=20_020.25,
+        quantiles=SeriesQuantiles(
+            p01=2_048, p05=4_608, p25=15_360, p50=25_600, p75=39_936, p95=67_584, p99=90_112
+        ),
+        histogram=Histogram(
+            edges=[0, 16_384, 32_768, 65_536], shares=[0.001, 0.271, 0.374, 0.294, 0.06]
+        ),
+        categories=[],
+    )
+
+
+def _series() -> Series:
+    made = _reference()
+    summary = SeriesSummary(
+        series=made.series,
+        role=made.role,
+        reference_id=made.reference_id,
+        rows=402,
+        missing=0.005,
+        other_type=0.0,
+        mean=38_215.25,
+        sd=25_117.5,
+        quantiles=made.quantiles,
+        histogram=[0, 90, 126, 142, 42],
+        categories=[0],
+        drift=Drift(psi=0.0912, psi_by_chance=0.0269, js=0.1241, wasserstein=0.433),
+    )
+    return Series(
+        series_id="car_loan/series/12",
+        model_id="car_loan",
+        spec_version=0,
+        kind="day",
+        start="2018-08-20T00:00:00.000Z",
+        end="2018-08-21T00:00:00.000Z",
+        as_of="2018-08-21T00:01:12.480Z",
+        segment=None,
+        series=[summary],
+    )
 
 
 def _alert() -> Alert:
