@@ -233,6 +233,19 @@ class Settings(BaseSettings):
         description="Seconds without progress of a partition whose log grows, after which the "
         "worker ends; 10 to 86400",
     )
+    prometheus_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="Port at which a worker or notify serves /metrics, from 1 to 65535, another "
+        "one for each process of a machine; unless set none is open",
+    )
+    prometheus_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        max_length=253,
+        description="Address of that port; 0.0.0.0 opens it to the network, without a password",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="One of debug, info, warning and error"
     )

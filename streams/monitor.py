@@ -157,6 +157,8 @@ class Monitor:
         Bytes of the payloads whose values wait to be read.
     foreign
         Records passed over since this was emptied (Rule 7).
+    tick_ms
+        Instant of the latest tick; None before the first one.
     """
 
     def __init__(
@@ -175,6 +177,7 @@ class Monitor:
         self.touched: dict[str, ModelMonitor] = {}
         self.waiting = 0
         self.foreign: list[Foreign] = []
+        self.tick_ms: int | None = None
         self._waiting_of: dict[str, int] = {}  # bytes of the payloads that wait, by model
         self._ready: dict[str, None] = {}  # those of these models that may raise an alert
         self._base: dict[str, int] = {}
@@ -346,6 +349,7 @@ class Monitor:
 
     def _on_tick(self, tick: _Tick) -> list[Emission]:
         """Apply a tick to the models for which it is due (Rule 5), in the order of their names."""
+        self.tick_ms = tick.at_ms
         emissions: list[Emission] = []
         for model_id in sorted(self._models_due(tick)):
             model = self.models[model_id]

@@ -295,10 +295,17 @@ class StoredState:
     def __init__(self) -> None:
         self._unusable: dict[str, int] = {}
         self._manifests: dict[str, list[bytes]] = {}
-        self._chunks: dict[str, set[ChunkName]] = {}
+        self._manifest_bytes: dict[str, int] = {}
+        self._chunks: dict[str, dict[ChunkName, int]] = {}
         self._garbage: list[bytes] = []
         self._checkpoint: bytes | None = None
         self.covered = -1
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes of the latest snapshots of all models, with the chunks that they name."""
+        chunks = sum(sum(sizes.values()) for sizes in self._chunks.values())
+        return sum(self._manifest_bytes.values()) + chunks
 
     def take_checkpoints(self, checkpoints: Mapping[int, bytes]) -> None:
         """Take over the checkpoints that were read: the one that covers the most counts."""
@@ -328,8 +335,11 @@ class StoredState:
     ) -> None:
         """Take over the records of a model; the garbage of Rule 4 is returned by `garbage`."""
         self._note_covered(name[0])
-        self._manifests[model_id] = [each.key for each in records.manifests[name].values()]
-        self._chunks[model_id] = model.join.chunk_names()
+        manifest = list(records.manifests[name].values())
+        self._note_manifest(model_id, manifest)
+        self._chunks[model_id] = {
+            chunk: len(records.chunks[chunk].value or b"") for chunk in model.join.chunk_names()
+        }
         for other, parts in records.manifests.items():
             if other < name:
                 self._garbage += [each.key for each in parts.values()]
@@ -351,16 +361,39 @@ class StoredState:
             del self._unusable[model_id]
         return models
 
-    def supersede(self, model_id: str, manifest: list[StateRecord], names: set[ChunkName]) -> None:
-        """Take note of a new snapshot; the one before it may go once this one is durable."""
+    def supersede(
+        self,
+        model_id: str,
+        manifest: list[StateRecord],
+        names: set[ChunkName],
+        chunks: Mapping[ChunkName, bytes],
+    ) -> None:
+        """Take note of a new snapshot; the one before it may go once this one is durable.
+
+        Parameters
+        ----------
+        model_id, manifest
+            The model, and the records of the manifest.
+        names
+            The chunks that it names.
+        chunks
+            Those of them that are new.
+        """
         keys = [record.key for record in manifest]
         self._note_covered(_offset(keys[0]))
         # Saved twice at one offset, it is one snapshot, and must not be deleted as its own past.
         self._garbage += [key for key in self._manifests.get(model_id, []) if key not in keys]
-        gone = self._chunks.get(model_id, set()) - names
+        held = self._chunks.get(model_id, {})
+        gone = held.keys() - names
         self._garbage += [_chunk_key(model_id, name) for name in sorted(gone)]
-        self._manifests[model_id] = keys
-        self._chunks[model_id] = names
+        self._note_manifest(model_id, manifest)
+        if gone or chunks:
+            fresh = {name: _CHECKSUM_BYTES + len(lines) for name, lines in chunks.items()}
+            self._chunks[model_id] = {name: held.get(name) or fresh.get(name, 0) for name in names}
+
+    def _note_manifest(self, model_id: str, manifest: list[StateRecord]) -> None:
+        self._manifests[model_id] = [record.key for record in manifest]
+        self._manifest_bytes[model_id] = sum(len(record.value or b"") for record in manifest)
 
     def _note_covered(self, offset: int) -> None:
         if offset >= self.covered:

@@ -23,7 +23,7 @@ from agents.cli.controls import COMMANDS as CONTROLS
 from agents.cli.metrics import metrics
 from agents.cli.models import models
 from agents.cli.notify import notify
-from agents.cli.options import PIPE_WIDTH, cluster_options
+from agents.cli.options import PIPE_WIDTH, cluster_options, prometheus_option
 from agents.cli.recorded import COMMANDS as RECORDED
 from agents.cli.sources import sources
 from agents.cli.topics import topics
@@ -89,6 +89,7 @@ def broker(port: int) -> None:
     "--role", type=click.Choice(["ingest", "monitor", "both"]), help="The role of the worker."
 )
 @click.option("--group", metavar="TEXT", help="The consumer group.")
+@prometheus_option
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @cluster_options
 def worker(**flags: Any) -> int:
@@ -101,6 +102,7 @@ def worker(**flags: Any) -> int:
       ./tidegauge worker
       ./tidegauge worker --broker kafka-1:9092,kafka-2:9092
       TIDEGAUGE_LOG_LEVEL=debug ./tidegauge worker --role ingest
+      ./tidegauge worker --prometheus-port 9464
     """
     from agents.kernels import compile_kernels
     from agents.settings import load_settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agents.cli.options import cluster_options
+from agents.cli.options import cluster_options, prometheus_option
 
 
 def _address(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -28,6 +28,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, text: str | N
 )
 @click.option("--pagerduty-url", metavar="URL", help="PagerDuty's Events API.")
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
+@prometheus_option
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @cluster_options
 def notify(

@@ -22,6 +22,16 @@ def cluster_options(command: Command) -> Command:
     return command
 
 
+def prometheus_option(command: Command) -> Command:
+    """Add the flag for the port with figures for Prometheus."""
+    return click.option(
+        "--prometheus-port",
+        metavar="PORT",
+        type=click.IntRange(1, 65_535),
+        help="Port of 127.0.0.1 with /metrics.",
+    )(command)
+
+
 def wait_option(command: Command) -> Command:
     """Add the flag for the time to wait for a worker."""
     return click.option(

@@ -144,6 +144,14 @@ class HttpSender:
         self._log_limit = RateLimit(_LOG_EVERY_S)
         self._unavailable_since_s: float | None = None
         self.retries = 0
+        self.accepted = 0
+        self.rejected = 0
+
+    @property
+    def unavailable_s(self) -> float:
+        """Seconds for which the target has been unavailable; 0 while it is not."""
+        since_s = self._unavailable_since_s
+        return 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s
 
     async def deliver(self, make: Callable[[], Awaitable[Request | None]]) -> Rejection | None:
         """Return once the target has accepted a request, or rejected it for good.
@@ -179,9 +187,12 @@ class HttpSender:
                 headers=request.headers,
                 allow_redirects=False,
             ) as response:
-                return await self._rejection_of(response)
+                rejection = await self._rejection_of(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise TargetUnavailableError(_without_address(error)) from None
+        self.accepted += rejection is None
+        self.rejected += rejection is not None
+        return rejection
 
     async def _rejection_of(self, response: aiohttp.ClientResponse) -> Rejection | None:
         status = response.status

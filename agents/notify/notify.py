@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer
+from prometheus_client import Metric
 from pydantic import SecretStr
 
 from agents.kafka.admin import explained, partition_counts
@@ -22,6 +24,7 @@ from agents.notify.destinations import Destination
 from agents.notify.firing import StartPoints
 from agents.notify.http import Backoff, HttpSender, open_session
 from agents.notify.messages import PagerDuty, Slack, Target, Webhook
+from agents.prometheus import Labels, family, metrics_served
 from agents.settings import Settings
 from agents.telemetry import get_logger
 
@@ -120,13 +123,17 @@ class _Notifier:
     def __init__(self, settings: Settings, options: NotifyOptions) -> None:
         self._settings = settings
         self._options = options
+        self._senders: dict[str, HttpSender] = {}
 
     async def run(self) -> None:
         """Run until a signal comes, or a target fails for good."""
         stop = asyncio.Event()
         for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with open_session() as session:
+        async with (
+            open_session() as session,
+            metrics_served(self._settings, partial(sender_figures, self._senders)),
+        ):
             tasks = [asyncio.create_task(stop.wait())]
             tasks += [
                 asyncio.create_task(self._serve(each, session))
@@ -143,6 +150,7 @@ class _Notifier:
         self, destination: Destination, session: aiohttp.ClientSession
     ) -> Coroutine[Any, Any, Any]:
         sender = HttpSender(session, destination.name, destination.secret, self._options.backoff)
+        self._senders[destination.label] = sender
         if destination.is_exposed:
             _log.warning(
                 f"{destination.name}: its address is a secret, and every user of this machine can "
@@ -166,6 +174,22 @@ class _Notifier:
         start_points = StartPoints(LogReader(self._settings), self._settings.topics, now)
         target = target_of(self._settings, destination, self._options)
         await Delivery(consumer, start_points, target, sender).run()
+
+
+def sender_figures(senders: Mapping[str, HttpSender]) -> Iterable[Metric]:
+    """Return the figures of the targets for Prometheus, each under its label."""
+    answers: dict[Labels, float] = {}
+    for label, sender in senders.items():
+        answers[label, "accepted"] = sender.accepted
+        answers[label, "rejected"] = sender.rejected
+    text = "Requests to the targets of notify, by their answer."
+    yield family("counter", "notifications", text, answers, ["target", "result"])
+    retries: dict[Labels, float] = {(label,): each.retries for label, each in senders.items()}
+    text = "Attempts that found a target unavailable."
+    yield family("counter", "notification_retries", text, retries, ["target"])
+    away: dict[Labels, float] = {(label,): each.unavailable_s for label, each in senders.items()}
+    text = "Seconds for which a target has been unavailable."
+    yield family("gauge", "target_unavailable_seconds", text, away, ["target"])
 
 
 def _consuming(settings: Settings, group: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from faust.types import TP
+from prometheus_client import Metric
 
 from agents.worker.publish import Publisher
 from agents.worker.transport import BatchConsumer, End, Fetch
@@ -142,3 +143,15 @@ class Agent:
     def applied(self) -> Mapping[TP, int]:
         """Return, for each partition to be watched, the offset up to which all records are done."""
         return {}
+
+    def lags(self) -> dict[TP, int]:
+        """Return, for each partition to be watched, the records that are not done, as far known."""
+        applied = self.applied()
+        ends = self.partitions.known_ends() if applied else {}
+        return {
+            tp: max(0, ends[tp].offset - offset) for tp, offset in applied.items() if tp in ends
+        }
+
+    def figures(self, now_s: float) -> Iterable[Metric]:
+        """Return figures for Prometheus; ``now_s`` is the wall clock, in seconds of the epoch."""
+        return ()

@@ -20,6 +20,7 @@ from agents.worker.app import PartitionsFactory, WorkerApp
 from agents.worker.assignor import assignor_of
 from agents.worker.clock import CheckedClock, Clock
 from agents.worker.faust_bridge import FaustBridge
+from agents.worker.figures import worker_figures
 from agents.worker.ingest import IngestAgent
 from agents.worker.intake import Intake
 from agents.worker.monitor import MonitorAgent
@@ -123,7 +124,8 @@ def work(settings: Settings) -> int:
         agents.append(ingest_agent(settings, publisher, clock))
     if settings.role in {"monitor", "both"}:
         agents.append(monitor_agent(settings, publisher, LogReader(settings), time.monotonic))
-    return run_worker(build_app(settings, agents, publisher))
+    figures = worker_figures(agents, time.time)
+    return run_worker(build_app(settings, agents, publisher), collect=figures)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -21,11 +21,13 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import cast
+from typing import cast, get_args
 
 from faust.types import TP
+from prometheus_client import Metric
 
 from agents.errors import OperatorError, WorkerError
+from agents.prometheus import Labels, family
 from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Agent
 from agents.worker.clock import CheckedClock
@@ -35,7 +37,7 @@ from agents.worker.state import Sender
 from agents.worker.tick import TICK_EVERY_S, Ticker
 from agents.worker.transport import Fetch
 from schemas.cloudevents import EventHeaders
-from schemas.dead_letter import DeadLetter
+from schemas.dead_letter import DeadLetter, Reason
 from schemas.event import EventKind, Source
 from schemas.topics import Topics
 from streams.ingest.accept import accept_all
@@ -147,6 +149,7 @@ class IngestAgent(Agent):
         self._paused: set[TP] = set()
         self._passed_over: set[Source] = set()
         self._refusals = RateLimit(_LOG_EVERY_S)
+        self._dead_letters = Counter(dict.fromkeys(get_args(Reason), 0))
         self._shares = RateLimit(_LOG_SHARE_EVERY_S)
         self._refused_topics = RefusedTopics()
         self._ticker = Ticker(topics, sender, clock, tick_every_s, worker_id)
@@ -362,8 +365,16 @@ class IngestAgent(Agent):
                 "a higher TIDEGAUGE_DEAD_LETTER_RATIO, or with none"
             ) from error
 
+    def figures(self, now_s: float) -> Iterable[Metric]:
+        """Return the dead letters by reason."""
+        counts: dict[Labels, float] = {
+            (reason,): count for reason, count in self._dead_letters.items()
+        }
+        yield family("counter", "dead_letters", "Refused inputs.", counts, ["reason"])
+
     def _dead_letter(self, refused: Refused) -> Outgoing:
         letter = refused.letter
+        self._dead_letters[letter.reason] += 1
         self._log_refusal(letter)
         topic, value = letter.topic.encode(), letter.model_dump_json().encode()
         # Without an instant: a record that is read again may have another one in the log.

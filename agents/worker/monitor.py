@@ -27,11 +27,13 @@ from pathlib import Path
 import orjson
 from faust.types import TP
 from msgspec.structs import asdict
+from prometheus_client import Metric
 
 from agents.errors import WorkerError
 from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Agent
 from agents.worker.clock import Clock
+from agents.worker.figures import Progress, lag_figures, monitor_figures, tick_figures
 from agents.worker.publish import Outgoing
 from agents.worker.state import Held, Sender, StateKeeper
 from agents.worker.transport import Fetch
@@ -113,12 +115,16 @@ class MonitorAgent(Agent):
         self._turn = asyncio.Lock()
         self._deliveries: deque[asyncio.Task[None]] = deque()
         self._logged_counts = JoinCounts()
+        self._appended_ms: dict[TP, int] = {}
+        self._progress = Progress()
+        self._assigned_s = 0.0
         self._foreign = RateLimit(_LOG_FOREIGN_EVERY_S)
 
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
         """Restore the state of every assigned partition at its commit."""
         self._forget()
         restored: dict[TP, Held] = {}
+        assigned_s = self._clock()
         for tp, commit in sorted(starts.items()):
             began_s = self._clock()
             held = restored[tp] = await self._keeper.restore(tp, commit)
@@ -132,8 +138,10 @@ class MonitorAgent(Agent):
         # All together: `run` continues meanwhile, and must not see a part of the assignment.
         self._held = restored
         self._applied = {tp: held.monitor.next_offset or 0 for tp, held in restored.items()}
+        self._assigned_s = self._clock()
         self._policy.assign([tp.partition for tp in restored], self._clock())
         self._logged_counts = self._counts()
+        self._progress.assigned(self._clock() - assigned_s, self._logged_counts.pairs)
 
     def start_offset(self, tp: TP) -> int | None:
         """Return the offset at which the restored state continues."""
@@ -212,6 +220,7 @@ class MonitorAgent(Agent):
         monitor = self._held[fetch.tp].monitor
         records = fetch.records[first : first + RECORDS_AT_ONCE]
         start = fetch.records[first - 1].offset + 1 if first else fetch.start_offset
+        self._appended_ms[fetch.tp] = records[0].timestamp
         try:
             emissions = monitor.ingest(filled(records, start))
         except LogGapError as error:
@@ -292,7 +301,9 @@ class MonitorAgent(Agent):
         is_over = await self._keeper.save_some(
             self._held, self._publish_durably, self.partitions.commit_fact
         )
-        self._policy.note_slice(began_s, self._clock(), is_last=is_over)
+        ended_s = self._clock()
+        self._policy.note_slice(began_s, ended_s, is_last=is_over)
+        self._progress.saved(ended_s - began_s, is_over=is_over)
 
     async def _begin_round(self) -> None:
         self._policy.begin_round(self._clock())
@@ -302,9 +313,11 @@ class MonitorAgent(Agent):
 
     async def _save(self) -> None:
         """Save everything at once."""
+        began_s = self._clock()
         await self._publish_status_if_due()
         await self._await_deliveries(0)
         await self._keeper.save(self._held, self._publish_durably, self.partitions.commit_fact)
+        self._progress.saved(self._clock() - began_s, is_over=True)
 
     async def _evaluate_due(self) -> None:
         for tp, held in self._held.items():
@@ -333,6 +346,7 @@ class MonitorAgent(Agent):
     def _forget(self) -> None:
         self._held = {}
         self._applied = {}
+        self._appended_ms = {}
 
     def applied(self) -> Mapping[TP, int]:
         """Return, for each partition of ``events``, the offset of the record to be applied next.
@@ -340,6 +354,15 @@ class MonitorAgent(Agent):
         Emissions of the last records may still be in flight.
         """
         return self._applied
+
+    def figures(self, now_s: float) -> Iterable[Metric]:
+        """Return the figures of its models, and how far behind the log they are."""
+        pairs = self._progress.pairs(self._counts().pairs)
+        yield from monitor_figures(self._held, self._progress, pairs)
+        yield from lag_figures(self.lags(), self._appended_ms, now_s)
+        since_ms = round(1_000 * (now_s - self._clock() + self._assigned_s))
+        ticks = {tp: max(each.monitor.tick_ms or 0, since_ms) for tp, each in self._held.items()}
+        yield from tick_figures(ticks, now_s)
 
     def _outgoing(self, emissions: Iterable[Emission], partition: int) -> list[Outgoing]:
         names, headers = self._names, self._headers
@@ -375,6 +398,7 @@ class MonitorAgent(Agent):
 
     def _log_counts(self) -> None:
         before, now = asdict(self._logged_counts), self._counts()
+        self._progress.pairs(now.pairs)
         self._logged_counts = now
         news = {name: count - before[name] for name, count in asdict(now).items()}
         if not any(count > 0 for count in news.values()):

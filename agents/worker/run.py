@@ -12,6 +12,7 @@ from typing import Any
 
 import uvloop
 
+from agents.prometheus import Collect, metrics_served
 from agents.worker.app import WorkerApp
 from agents.worker.exit import fail, leave
 from agents.worker.watchdog import expect_sign_of_life, watch_every_s
@@ -27,8 +28,10 @@ alert is a sixth lower than with Python's default of 5 ms (three paired runs of
 benchmarks.latency); throughput is the same."""
 
 
-def run_worker(app: WorkerApp, stop_s: float = _STOP_S) -> int:
+def run_worker(app: WorkerApp, stop_s: float = _STOP_S, collect: Collect = tuple) -> int:
     """Run until SIGTERM, SIGINT or a failure; return the exit code of a clean stop.
+
+    ``collect`` reads its figures for Prometheus.
 
     After a failure the process ends at once without a flush: the next worker reads the unsaved
     records again, and a flush after a failure could hide a gap. The process also ends at once when
@@ -36,7 +39,12 @@ def run_worker(app: WorkerApp, stop_s: float = _STOP_S) -> int:
     """
     sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_live(app, stop_s))
+        return runner.run(_serve_and_live(app, stop_s, collect))
+
+
+async def _serve_and_live(app: WorkerApp, stop_s: float, collect: Collect) -> int:
+    async with metrics_served(app.settings, collect):
+        return await _live(app, stop_s)
 
 
 async def _live(app: WorkerApp, stop_s: float) -> int:

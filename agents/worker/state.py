@@ -322,7 +322,7 @@ class StateKeeper:
             chunks = model.join.unstored()
             state = model.snapshot()
             manifest = manifest_records(model_id, offset, state)
-            stored.supersede(model_id, manifest, model.join.chunk_names())
+            stored.supersede(model_id, manifest, model.join.chunk_names(), chunks)
             monitor.touched.pop(model_id, None)
             snapshots.append(_Snapshot(model, chunks, manifest))
             size += len(state) + sum(map(len, chunks.values()))

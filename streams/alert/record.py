@@ -136,6 +136,10 @@ class AlertWriter(Machine):
         """Tell whether an alert is open."""
         return fingerprint in self._open
 
+    def open_records(self) -> list[Alert]:
+        """Return the latest record of every open alert."""
+        return [each.record for each in self._open.values()]
+
     def write(self, transition: Transition, context: TransitionContext) -> OpenAlert:
         """Return the record of a transition; it counts as published."""
         fingerprint = fingerprint_of(self.model_id, transition.series, transition.aspect)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
+from schemas.alert import Alert
 from schemas.model_spec import AlertRules, ModelSpec, SpecError
 from streams.alert.record import AlertWriter, fingerprint_of
 from streams.alert.states import ConditionAlerts
@@ -196,6 +197,11 @@ class ModelParts:
     def statuses(self) -> list[Emission]:
         """Return the present `status` of every alert that the model has ever had."""
         return self._publication.statuses(self._now_ms)
+
+    @property
+    def open_alerts(self) -> list[Alert]:
+        """The latest record of every open alert."""
+        return self._publication.writer.open_records()
 
     @property
     def is_away(self) -> bool:

@@ -66,7 +66,7 @@ class Shelf:
             self.records += [chunk_record(model_id, *chunk) for chunk in chunks.items()]
             model.join.on_stored(chunks)
             manifest = manifest_records(model_id, covered, model.snapshot())
-            self.stored.supersede(model_id, manifest, model.join.chunk_names())
+            self.stored.supersede(model_id, manifest, model.join.chunk_names(), chunks)
             self.records += manifest
         self.monitor.touched = {}
         garbage = self.stored.garbage()

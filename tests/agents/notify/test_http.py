@@ -16,6 +16,7 @@ from agents.notify.http import (
     open_session,
     without_secrets,
 )
+from agents.notify.notify import sender_figures
 from tests.doubles.receiver import Answer, Receiver
 
 QUICK = Backoff(first_s=0.01, longest_s=0.02, longest_asked_s=0.3)
@@ -160,3 +161,24 @@ def test_no_part_of_an_address_is_repeated(said: str) -> None:
 
     assert without_secrets(f"no hook {said}!", address) == "no hook (hidden)!"
     assert without_secrets("no such id", address) == "no such id"
+
+
+async def test_the_answers_and_the_retries_of_a_target_are_counted() -> None:
+    async def make() -> Request:
+        return Request(url=SecretStr(receiver.url), body=b"{}")
+
+    async with (
+        Receiver(lambda n: Answer([503, 200, 422][n])) as receiver,
+        open_session() as session,
+    ):
+        sender = HttpSender(session, "The target", SecretStr(HERON), QUICK)
+        await sender.deliver(make)
+        await sender.deliver(make)
+
+    samples = [each for found in sender_figures({"webhook-1": sender}) for each in found.samples]
+    assert {(each.name, *each.labels.values()): each.value for each in samples} == {
+        ("tidegauge_notifications_total", "webhook-1", "accepted"): 1,
+        ("tidegauge_notifications_total", "webhook-1", "rejected"): 1,
+        ("tidegauge_notification_retries_total", "webhook-1"): 1,
+        ("tidegauge_target_unavailable_seconds", "webhook-1"): 0,
+    }
