@@ -193,20 +193,20 @@ class ErrorOnly:
         series = self._series
         for now_ms, is_label, row in events:
             self._now_ms = now_ms
-            if series.late and now_ms >= series.late_due_ms:
+            if now_ms >= series.late.due_ms:
                 yield from self._read_late()
             if not is_label:
                 self._predictions += 1
-                if series.late:
-                    series.on_late_prediction(now_ms, now_ms)
+                if series.late.series:
+                    series.late.on_prediction(now_ms, now_ms)
                 continue
             label = Label(wrong[row], None, at_ms[row], now_ms)
             turned = series.on_label(label, self._predictions)
             if turned:
                 yield from self._read_pairs()
                 series.turn(turned, now_ms)
-            if series.late:
-                series.on_late_label(label, now_ms)
+            if series.late.series:
+                series.late.on_label(label, now_ms)
             self._pairs.append((wrong[row], at_ms[row]))
             if len(self._pairs) >= 500:
                 yield from self._read_pairs()
@@ -217,13 +217,13 @@ class ErrorOnly:
         return Reading(lambda _role, _row: row, self._rules)
 
     def _read_late(self) -> Iterator[float]:
-        (series,) = self._series.late
+        (series,) = self._series.late.series
         late = series.late
         if late is None:
             return
         watched = [age.lane.watch for age in late.watched]
         seen = sum(watch.seen for watch in watched)
-        for transition in self._series.read_late(self._now_ms, self._reading()):
+        for transition in self._series.late.read(self._now_ms, self._reading()):
             if transition.status == "firing":
                 yield (self._now_ms - START_MS) / DAY_MS
         if watched:
@@ -239,7 +239,7 @@ class ErrorOnly:
         for _, each in self._series.read([column], self._reading()):
             if each.transition.status == "firing":
                 yield (self._now_ms - START_MS) / DAY_MS
-        if not self._series.late and not self._series["error"].watch.is_learning:
+        if not self._series.late.series and not self._series["error"].watch.is_learning:
             self._note_watched()
             self.rows_watched += len(errors)
 

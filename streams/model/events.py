@@ -39,7 +39,7 @@ class ModelEvents(ModelParts):
             conditions = self.traffic.advance(self._now_ms, counts=self.join.counts)
             self._on_conditions(conditions, arrival)
             self._settle_conditions(arrival)
-        if self._pending.as_read.late:
+        if self._now_ms >= self._pending.as_read.late.due_ms:
             self._read_late(arrival)
         if self._now_ms >= self.join.halves.due_ms:
             self._go_on_without_inputs(arrival)
@@ -49,11 +49,11 @@ class ModelEvents(ModelParts):
 
     def _read_late(self, at: Arrival | Place) -> None:
         """Read the late labels of predictions that have reached an age."""
-        if self._now_ms < self._pending.as_read.late_due_ms:
+        if self._now_ms < self._pending.as_read.late.due_ms:
             return
         row = self._row(at, self._now_ms)
         reading = Reading(lambda _role, _row: row, self._rules())
-        self._publish(self._pending.settled().read_late(self._now_ms, reading), row)
+        self._publish(self._pending.settled().late.read(self._now_ms, reading), row)
 
     def _on_prediction(self, arrival: Arrival) -> None:
         event, join, now_ms = arrival.event, self.join, self._now_ms
@@ -234,7 +234,7 @@ class ModelEvents(ModelParts):
             self.traffic.late.on_row(at_ms - answered_at_ms)
             labelled = self.counts.labelled
             is_sampled = labelled <= FULL_ROWS or labelled % SAMPLED == 0
-            if is_sampled or self._pending.as_read.late:
+            if is_sampled or self._pending.as_read.late.series:
                 label = Label(value, truth, answered_at_ms, at_ms)
                 self._on_label(label, arrival, is_sampled=is_sampled)
         row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
@@ -253,8 +253,8 @@ class ModelEvents(ModelParts):
         if roles:
             ended = self._pending.settled().turn(roles, self._now_ms)
             self._publish(ended, self._row(arrival, self._now_ms))
-        if series.late:
-            series.on_late_label(label, self._now_ms)
+        if series.late.series:
+            series.late.on_label(label, self._now_ms)
 
     def _is_match(self, answer: Answer, truth: Answer, arrival: Arrival) -> bool:
         """Tell whether an outcome could equal its answer; publish where hardly one could."""

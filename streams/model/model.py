@@ -105,7 +105,7 @@ class ModelMonitor(ModelCommands):
             due_ms = min(due_ms, alerts.renewal_due_ms("predictions", "silence", self._rules()))
         if self._ledger is not None:
             due_ms = min(due_ms, self._ledger.due_ms)
-        due_ms = min(due_ms, self._pending.as_read.late_tick_due_ms)
+        due_ms = min(due_ms, self._pending.as_read.late.tick_due_ms)
         halves_ms = self.join.halves.first_due_ms()
         return min(due_ms, alerts.settling_due_ms(), halves_ms) + self._behind_ms
 

@@ -92,8 +92,8 @@ class PendingRows:
         begins = self.as_read.begins_with_prediction(answer, score, features)
         if begins and not self._is_young():
             new = self.settled().unmet(features)
-        if self.as_read.late:
-            self.as_read.on_late_prediction(row.at_ms, row.now_ms)
+        if self.as_read.late.series:
+            self.as_read.late.on_prediction(row.at_ms, row.now_ms)
         self._predictions.append(row)
         if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()

@@ -157,29 +157,6 @@ class AgeTable(Machine):
         """Return the instant at which the end of a slot has reached so many ages."""
         return (number + 1) * self.width_ms + ages * self.age_ms
 
-    def add_prediction(self, at_ms: int) -> int | None:
-        """Count a prediction; return the number of its slot where that is new."""
-        number = at_ms // self.width_ms
-        slot = self.slots.get(number)
-        if slot is not None:
-            slot.predictions += not slot.is_read
-            return None
-        self.slots[number] = Slot(1)
-        return number
-
-    def add_label(self, at_ms: int, delay_ms: int, code: int, *, is_high: bool) -> None:
-        """Count the label of a prediction of an instant (Rule 1)."""
-        if at_ms < self.since_ms:
-            return
-        if delay_ms > 2 * self.age_ms:
-            self.labelled[is_high] += 1
-            return
-        slot = self.slots.get(at_ms // self.width_ms)
-        if slot is None:
-            return
-        counts = slot.known if delay_ms <= self.age_ms and not slot.is_read else slot.later
-        counts[code] = counts.get(code, 0) + 1
-
     def read(self, number: int, salt: int) -> Lot:
         """Read a slot (Rule 2)."""
         slot = self.slots[number]

@@ -19,10 +19,12 @@ from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from msgspec import field
+
 from streams.change import Figures
 from streams.clock import DAY_MS, HOUR_MS, NEVER_MS
 from streams.codec import Machine
-from streams.series.age_table import LEAST_ROWS, AgeTable, Lot
+from streams.series.age_table import LEAST_ROWS, AgeTable, Lot, Slot
 from streams.series.label_codes import LabelCodes
 from streams.series.lane import Lane
 from streams.series.watch import SeriesWatch
@@ -119,6 +121,22 @@ class AgedLot(NamedTuple):
     is_watched: bool
 
 
+class PredictionRun(Machine):
+    """Predictions of one slot at every age, which no slot has counted yet.
+
+    Attributes
+    ----------
+    from_ms, to_ms
+        The instants of predictions that belong to it.
+    predictions
+        How many there are.
+    """
+
+    from_ms: int = 0
+    to_ms: int = 0
+    predictions: int = 0
+
+
 class LateLabels(Machine):
     """The ages of one series.
 
@@ -128,12 +146,15 @@ class LateLabels(Machine):
         Those tried, the shortest first.
     codes
         Its values as counted.
+    run
+        The predictions that came last.
     watched_since_ms
         When an age was watched first; -1 before.
     """
 
     ages: list[AgeLane]
     codes: LabelCodes
+    run: PredictionRun = field(default_factory=PredictionRun)
     watched_since_ms: int = -1
     _false_alarms: float = 0.0
     _heap: list[tuple[int, int, int]] = []
@@ -161,11 +182,6 @@ class LateLabels(Machine):
         return self._heap[0][0] if self._heap else NEVER_MS
 
     @property
-    def tick_due_ms(self) -> int:
-        """The full hour at which a tick has it read, where no event has: ticks are not free."""
-        return -(-self.due_ms // HOUR_MS) * HOUR_MS
-
-    @property
     def watched(self) -> list[AgeLane]:
         """The ages that are watched today."""
         return [self.ages[index] for index in self._live]
@@ -181,28 +197,58 @@ class LateLabels(Machine):
         for age in self.ages:
             age.lane.watch.spec = spec
 
-    def on_prediction(self, at_ms: int, now_ms: int) -> None:
-        """Count a prediction; one that comes when its slot has been read is left out."""
-        at_ms = min(at_ms, now_ms)
+    def begin_run(self, at_ms: int, now_ms: int) -> None:
+        """Count a prediction that lies outside the run: another run begins with it.
+
+        It has a slot at each age, but where that has been due: all that is due has been read.
+        """
+        self._count_run()
+        from_ms, to_ms = 0, NEVER_MS
         for index, age in enumerate(self.ages):
             table = age.table
-            if at_ms < table.since_ms or table.due_ms(at_ms // table.width_ms) <= now_ms:
+            if at_ms < table.since_ms:
+                to_ms = min(to_ms, table.since_ms)
                 continue
-            number = table.add_prediction(at_ms)
-            if number is not None:
-                heappush(self._heap, (table.due_ms(number), index, number))
+            number = at_ms // table.width_ms
+            from_ms = max(from_ms, table.since_ms, number * table.width_ms)
+            to_ms = min(to_ms, (number + 1) * table.width_ms)
+            due_ms = table.due_ms(number)
+            if due_ms > now_ms and number not in table.slots:
+                table.slots[number] = Slot()
+                heappush(self._heap, (due_ms, index, number))
+        self.run = PredictionRun(from_ms, to_ms, 1)
 
     def on_label(self, at_ms: int, delay_ms: int, value: Value, now_ms: int) -> None:
-        """Count the label of a prediction of an instant."""
+        """Count the label of a prediction of an instant.
+
+        One loop with no call: a label counts at all ages, which is most of its price.
+        """
         code = self.codes.code(value)
-        is_high = self.codes.is_high(code)
+        is_high = code > self.codes.split
         for age in self.ages:
-            if delay_ms <= 2 * age.table.age_ms and age.table.since_ms == NEVER_MS:
-                age.table.since_ms = now_ms
-            age.table.add_label(at_ms, delay_ms, code, is_high=is_high)
+            table = age.table
+            age_ms = table.age_ms
+            if table.since_ms == NEVER_MS and delay_ms <= 2 * age_ms:
+                self._count_run()
+                table.since_ms = now_ms
+            if at_ms < table.since_ms:
+                continue
+            if delay_ms > 2 * age_ms:
+                table.labelled[is_high] += 1
+                continue
+            number, slots = at_ms // table.width_ms, table.slots
+            if number not in slots:
+                continue
+            slot = slots[number]
+            counts = slot.later if delay_ms > age_ms or slot.is_read else slot.known
+            if code in counts:
+                counts[code] += 1
+            else:
+                counts[code] = 1
 
     def due(self, now_ms: int) -> Iterator[AgedLot]:
         """Yield the slots that are due, one at a time; each is read before the next is made."""
+        self._count_run()
         while self._heap and self._heap[0][0] <= now_ms:
             due_ms, index, number = heappop(self._heap)
             if due_ms // DAY_MS != self._day:
@@ -255,6 +301,17 @@ class LateLabels(Machine):
             "watched_since_ms": self.watched_since_ms if self._live else None,
             "waits_for_late_labels": not self._live,
         }
+
+    def _count_run(self) -> None:
+        """Count the predictions of the run in their slots, and end it."""
+        at_ms, predictions = self.run.from_ms, self.run.predictions
+        self.run = PredictionRun()
+        if not predictions:
+            return
+        for age in self.ages:
+            slot = age.table.slots.get(at_ms // age.table.width_ms)
+            if slot is not None:
+                slot.predictions += predictions
 
     def _choose(self, now_ms: int) -> None:
         """Choose the ages of the day (Rule 2)."""

@@ -27,13 +27,14 @@ from schemas.model_spec import ModelSpec
 from streams.alert.states import AlertState
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
-from streams.clock import NEVER_MS, Instants
+from streams.clock import Instants
 from streams.detect.budget import shares
 from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
 from streams.series.label_codes import LabelCodes, code_of_number
 from streams.series.label_delays import LabelDelays
 from streams.series.late_labels import LateLabels
+from streams.series.late_series import LateSeries
 from streams.series.monitored import Column, EventOf, MonitoredSeries, Reading, RowTransition
 from streams.series.offline import watch_of
 from streams.series.quantities import QUANTITY_PAIRS, are_quantities, is_whole
@@ -64,7 +65,7 @@ class SeriesSet:
     Attributes
     ----------
     late
-        The series that are read at ages (Rule 8): none, nearly always.
+        The series that are read at ages (Rule 8).
     """
 
     def __init__(self, spec: ModelSpec, state: SeriesSetState | None = None) -> None:
@@ -79,7 +80,7 @@ class SeriesSet:
             each.watch.share_minutes(self._minutes)
             if each.late is not None:
                 each.late.respec(each.watch.spec)
-        self.late = self._late_series()
+        self.late = LateSeries(self)
         named = self.state.feature_series.items()
         self._begun = {name for name, series_name in named if series_name in series}
 
@@ -274,24 +275,6 @@ class SeriesSet:
 
     # Late labels (Rule 8)
 
-    @property
-    def late_due_ms(self) -> int:
-        """The instant from which `read_late` has something to read."""
-        due = [each.late.due_ms for each in self.late if each.late is not None]
-        return min(due, default=NEVER_MS)
-
-    @property
-    def late_tick_due_ms(self) -> int:
-        """The instant from which a tick has it read."""
-        due = [each.late.tick_due_ms for each in self.late if each.late is not None]
-        return min(due, default=NEVER_MS)
-
-    def on_late_prediction(self, at_ms: int, now_ms: int) -> None:
-        """Count a prediction at the ages."""
-        for series in self.late:
-            if series.late is not None:
-                series.late.on_prediction(at_ms, now_ms)
-
     def on_label(self, label: Label, predictions: int) -> list[SeriesRole]:
         """Take in when a label came; return the series whose order of reading turns.
 
@@ -313,14 +296,6 @@ class SeriesSet:
                 turned.append(role)
         return turned
 
-    def on_late_label(self, label: Label, now_ms: int) -> None:
-        """Count a label at the ages."""
-        delay_ms, values = max(label.known_ms - label.predicted_ms, 0), dict(label.values)
-        for series in self.late:
-            value = values[series.role]
-            if series.late is not None and value is not None:
-                series.late.on_label(label.predicted_ms, delay_ms, value, now_ms)
-
     def turn(self, roles: Sequence[SeriesRole], now_ms: int) -> list[Transition]:
         """Turn the order in which these series are read; return the ends of their alerts."""
         ended: list[Transition] = []
@@ -331,14 +306,8 @@ class SeriesSet:
             series, delays = self.state.series[role], self.state.delays[role]
             late = None if delays.is_prompt else self._late_labels(series, delays)
             ended += series.turn(late, now_ms, self._spec.alerts)
-        self.late = self._late_series()
+        self.late = LateSeries(self)
         return ended
-
-    def read_late(self, now_ms: int, reading: Reading) -> list[Transition]:
-        """Read the values of predictions that have reached an age."""
-        return [
-            each.transition for series in self.late for each in series.read_late(now_ms, reading)
-        ]
 
     def _late_labels(self, series: MonitoredSeries, delays: LabelDelays) -> LateLabels:
         is_quantity = self.state.is_regression
@@ -350,9 +319,6 @@ class SeriesSet:
         wait_s = self._spec.outcome.wait_s
         budget = series.watch.false_alarms
         return LateLabels.of(series.watch.spec, codes, wait_s, budget)
-
-    def _late_series(self) -> list[MonitoredSeries]:
-        return [each for each in self.state.series.values() if each.late is not None]
 
     def alert(self, series: str, aspect: str) -> AlertState | None:
         """Return the state of an alert of a series that has begun."""
@@ -424,7 +390,7 @@ class SeriesSet:
         if states:
             self.state.ended_alerts[name] = states
         self.state.delays.pop(name, None)
-        self.late = self._late_series()
+        self.late = LateSeries(self)
         return {name}
 
     def _may_begin(self, name: str) -> bool:

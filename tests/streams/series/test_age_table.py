@@ -3,17 +3,20 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams.series.age_table import AgeTable
+from streams.series.age_table import AgeTable, Lot, Slot
 from streams.series.label_codes import LabelCodes, code_of_number, number_of_code
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 
-def opened(age_ms: int) -> AgeTable:
-    table = AgeTable.of(age_ms)
-    table.since_ms = 0
-    return table
+def read(codes: list[int], salt: int = 0) -> Lot:
+    """Read a slot with labels of these codes, in this order, and a prediction without a label."""
+    table, known = AgeTable.of(DAY_MS), dict[int, int]()
+    for code in codes:
+        known[code] = known.get(code, 0) + 1
+    table.slots[0] = Slot(len(codes) + 1, known)
+    return table.read(0, salt)
 
 
 def test_slots_are_hours_at_most_or_whole_days() -> None:
@@ -23,32 +26,6 @@ def test_slots_are_hours_at_most_or_whole_days() -> None:
     assert AgeTable.of(7 * DAY_MS).width_ms == DAY_MS
 
 
-def test_a_label_counts_where_it_came_within_the_age() -> None:
-    table = opened(DAY_MS)
-    for _ in range(3):
-        table.add_prediction(0)
-    table.add_label(0, DAY_MS, 1, is_high=True)
-    table.add_label(0, DAY_MS + 1, 0, is_high=False)
-    table.add_label(0, 2 * DAY_MS + 1, 0, is_high=False)
-
-    lot = table.read(0, salt=0)
-    table.close(0, bool)
-
-    assert (lot.codes, lot.predictions) == ([1], 3)
-    assert (table.known, table.labelled) == ([0, 1], [2, 1])
-    assert table.slots == {}
-
-
-def test_a_label_of_a_slot_that_was_read_is_evidence_and_is_not_read() -> None:
-    table = opened(DAY_MS)
-    table.add_prediction(0)
-    table.read(0, salt=0)
-    table.add_label(0, DAY_MS, 1, is_high=True)
-    table.close(0, bool)
-
-    assert (table.known, table.labelled) == ([0, 0], [0, 1])
-
-
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 1), max_size=60), st.randoms(use_true_random=False))
 def test_the_order_of_a_slot_does_not_depend_on_the_order_of_its_labels(
@@ -56,39 +33,23 @@ def test_the_order_of_a_slot_does_not_depend_on_the_order_of_its_labels(
 ) -> None:
     shuffled = list(codes)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    lots = []
-    for each in (codes, shuffled):
-        table = opened(DAY_MS)
-        for code in each:
-            table.add_prediction(0)
-            table.add_label(0, 0, code, is_high=code == 1)
-        table.add_prediction(0)
-        lots.append(table.read(0, salt=3))
+    lot = read(codes, salt=3)
 
-    assert lots[0].codes == lots[1].codes
-    assert sorted(lots[0].codes) == sorted(codes)
+    assert lot.codes == read(shuffled, salt=3).codes
+    assert sorted(lot.codes) == sorted(codes)
 
 
 def test_two_ages_read_a_slot_in_two_orders() -> None:
-    orders = []
-    for salt in (0, 1):
-        table = opened(DAY_MS)
-        for row in range(40):
-            table.add_prediction(0)
-            table.add_label(0, 0, row % 2, is_high=row % 2 == 1)
-        orders.append(table.read(0, salt).codes)
+    codes = [row % 2 for row in range(40)]
 
-    assert orders[0] != orders[1]
+    assert read(codes, salt=0).codes != read(codes, salt=1).codes
 
 
 def covered(known_on: list[int]) -> AgeTable:
     """Read days of 100 predictions each, of which so many are known."""
-    table = opened(7 * DAY_MS)
+    table = AgeTable.of(7 * DAY_MS)
     for day, known in enumerate(known_on):
-        for row in range(100):
-            table.add_prediction(day * DAY_MS)
-            if row < known:
-                table.add_label(day * DAY_MS, 0, 0, is_high=False)
+        table.slots[day] = Slot(100, {0: known})
         table.read(day, salt=0)
     return table
 
