@@ -3,9 +3,9 @@
 Rule 1. The beginning is the place that best divides the rows into before and after, by the
         likelihood ratio (Hinkley 1970). A statistic's last zero is another place where the
         change is not of the size that the statistic was made for.
-Rule 2. A change that grows looks like a step that began late: the rows are also fitted by a line
-        that leaves the usual figure at some place. Where several places fit nearly as well, their
-        median is told: the best one is often a short run of extreme rows.
+Rule 2. Where several places fit nearly as well, their median is told: the best one is often a short
+        run of extreme rows. Each row is as likely a beginning as another, so where the rows before
+        and after it divide them equally well, the longer part is told.
 Rule 3. Every figure of a change is of the rows from its beginning to the alarm.
 """
 
@@ -21,11 +21,6 @@ LEAST_SPREAD_ROWS = 8
 """Rows that show a standard deviation: fewer show a small one by chance. By judgement."""
 NEGLIGIBLE = 12.0
 """Nats below the best place, from which on a place is as good as impossible: 1 in 160,000."""
-LEAST_LINE_ROWS = 100
-"""Rows below which a line cannot be told from a step, nor need be: the beginnings of the two lie
-within 50 rows of each other. By judgement."""
-LINES = 0.3
-"""Changes that grow, for each that comes at once. By judgement."""
 LEAST_POWER_RATIO = 1e-3
 """Smallest ratio of two variances that counts: rows that are all equal have none."""
 
@@ -39,13 +34,10 @@ class Since(NamedTuple):
         How many rows there are, from the fewest on.
     sums
         Their sums: a row for each place, a column for each field of the trail.
-    ages
-        The same sums, each bucket times its age in rows.
     """
 
     rows: Floats
     sums: Floats
-    ages: Floats
 
 
 def new_trail(fields: int) -> Singles:
@@ -78,16 +70,15 @@ def since(trail: Singles, fields: int, most: float) -> Since:
         sizes.append(np.full(count, 2.0**level))
     held, size = np.concatenate(places).astype(np.float64), np.concatenate(sizes)
     rows = np.cumsum(size)
-    ages = np.cumsum(held * (rows - size / 2)[:, None], axis=0)
     kept = max(int(np.searchsorted(rows, most)), 1)
-    return Since(rows[:kept], np.cumsum(held, axis=0)[:kept], ages[:kept])
+    return Since(rows[:kept], np.cumsum(held, axis=0)[:kept])
 
 
-def beginning(then: Since, field: int, base: float, gains: Floats, best: int) -> int:
-    """Return the place where a change of a sum began (Rules 1 and 2).
+def beginning(then: Since, field: int, usual: float, gains: Floats, best: int) -> int:
+    """Return the place where a change of a sum began (Rule 2).
 
-    It is the median of all places, each with the likelihood of a step and of a line from there; a
-    place ten times as far back is as likely beforehand as a nearer one.
+    It is the median of all rows of the trail, each with the likelihood of a step there. A line from
+    the beginning of a change that grows would fit only a tenth better, less than chance does.
 
     Parameters
     ----------
@@ -95,23 +86,16 @@ def beginning(then: Since, field: int, base: float, gains: Floats, best: int) ->
         The sums since each place.
     field
         The sum that has changed.
-    base
-        The usual value of a row.
+    usual
+        The usual value of a row: a place where the sum has moved to the other side is none.
     gains, best
         The evidence for a step at each place, in nats, and the place of the most.
     """
-    rows, away = then.rows, then.sums[:, field] - base * then.rows
-    lines = rows * then.sums[:, field] - then.ages[:, field] - base * rows * rows / 2
-    scale = gains[best] * rows[best] / away[best] ** 2  # nats of a squared sum
-    line_gains = scale * 3 * lines**2 / rows**3
-    of_steps = (away * away[best] > 0) & (gains > gains[best] - NEGLIGIBLE)
-    of_lines = (lines * away[best] > 0) & (rows >= max(LEAST_LINE_ROWS, float(rows[best])))
-    most = max(float(gains[best]), float(line_gains.max(initial=0.0, where=of_lines)))
-    weights = np.where(of_steps, np.exp(np.minimum(gains - most, 0.0)), 0.0)
-    weights += np.where(of_lines, LINES * np.exp(np.minimum(line_gains - most, 0.0)), 0.0)
-    sizes = np.diff(rows, prepend=0.0) / rows
-    upto = np.cumsum(sizes * weights)
-    return min(int(np.searchsorted(upto, upto[-1] / 2)), len(rows) - 1)
+    away = then.sums[:, field] - usual * then.rows
+    is_place = (away * away[best] > 0) & (gains > gains[best] - NEGLIGIBLE)
+    weights = np.where(is_place, np.exp(np.minimum(gains - gains[best], 0.0)), 0.0)
+    upto = np.cumsum(np.diff(then.rows, prepend=0.0) * weights)
+    return min(int(np.searchsorted(upto, upto[-1] / 2)), len(then.rows) - 1)
 
 
 def mean_gains(rows: Floats, sums: Floats, total: float, mean: float) -> Floats:
