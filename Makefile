@@ -114,7 +114,7 @@ audit: ## Look up the known vulnerabilities of what is in locks/
 
 pin-images: ## Pin the base images to the digests that their registry has now; needs docker buildx
 	@for image in $$(sed -n 's/^FROM \([^ @]*\).*/\1/p' deploy/Dockerfile | sort -u) \
-	  $$(sed -n 's/^ *image: \(apache[^ @]*\).*/\1/p' docker-compose.yml); do \
+	  $$(sed -n 's#^ *image: \(\(apache\|prom\|grafana\)/[^ @]*\).*#\1#p' docker-compose.yml); do \
 	  digest=$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' $$image) || exit 1; \
 	  sed -i "s#$$image\(@sha256:[0-9a-f]*\)\{0,1\}#$$image@$$digest#" \
 	    deploy/Dockerfile docker-compose.yml; \

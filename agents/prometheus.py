@@ -26,6 +26,13 @@ from agents.telemetry import get_logger
 MOST_MODELS = 200
 """Models with series of their own: with ten figures each, 2,000 series a page. By judgement: a
 board shows fewer, and a Prometheus of the smallest size holds a hundred times as many."""
+MODEL_TEXTS = {
+    "said_error": "Error of the latest cohort that is expected once all labels are known.",
+    "completeness": "Share of the labels of that cohort that are known.",
+    "money_per_hour": "What the answers earn (cost, where below 0) in an hour, in its currency.",
+    "estimated_minus_realised": "Error estimated without labels, less the one that came.",
+}
+"""The figures of a model, by name: what the board in deploy/grafana shows."""
 OTHER = "(other)"
 """The value of the label ``model`` that stands for all further models."""
 _KEPT_S = 1.0

@@ -27,9 +27,38 @@ DOCKERFILE = [
 ]
 
 
-def test_kafka_the_topics_and_a_worker_are_there() -> None:
-    assert list(SERVICES) == ["kafka", "topics", "worker"]
-    assert OURS == ["topics", "worker"]
+OBSERVABILITY = ["notify", "prometheus", "alertmanager", "grafana"]
+
+
+def test_kafka_the_topics_and_a_worker_are_there_and_more_where_it_is_asked_for() -> None:
+    asked = [name for name, service in SERVICES.items() if "profiles" in service]
+
+    assert [name for name in SERVICES if name not in asked] == ["kafka", "topics", "worker"]
+    assert asked == OBSERVABILITY
+    assert OURS == ["topics", "worker", "notify"]
+
+
+def test_what_is_mounted_exists_and_cannot_be_written() -> None:
+    volumes = [
+        each.split(":") for name in OBSERVABILITY for each in SERVICES[name].get("volumes", [])
+    ]
+    files = [each for each in volumes if each[0].startswith("./")]
+
+    assert {each[0] for each in volumes} - {each[0] for each in files} <= set(COMPOSE["volumes"])
+    assert len(files) == 4
+    assert all((ROOT / path).is_dir() and mode == ["ro"] for path, _, *mode in files)
+
+
+def test_prometheus_scrapes_services_and_the_port_of_the_compose_file() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job["dns_sd_configs"][0] for job in scraped["scrape_configs"]}
+
+    for name in ("worker", "notify"):
+        job, environment = jobs[f"tidegauge-{name}"], SERVICES[name]["environment"]
+        assert job["names"] == [name]
+        assert str(job["port"]) == environment["TIDEGAUGE_PROMETHEUS_PORT"]
+    (targets,) = scraped["alerting"]["alertmanagers"][0]["static_configs"]
+    assert targets == {"targets": ["alertmanager:9093"]}
 
 
 def test_nothing_is_published_beyond_this_machine() -> None:
@@ -101,7 +130,10 @@ def test_every_command_that_a_container_runs_exists() -> None:
 
     for name, *rest in run:
         command = cli.commands[name]
-        assert not rest or rest[0] in getattr(command, "commands", {})
+        flags = {flag for parameter in command.params for flag in parameter.opts}
+        named = {word.partition("=")[0] for word in rest if word.startswith("--")}
+        assert named <= flags
+        assert not rest or named or rest[0] in getattr(command, "commands", {})
 
 
 def test_the_image_takes_only_files_that_exist_and_are_sent_to_the_engine() -> None:
