@@ -25,6 +25,27 @@ class Spread(Wire):
     p99: float = Field(description="99th percentile.")
 
 
+class Completeness(Wire):
+    """How many of the outcomes to be expected are here."""
+
+    share: float = Field(description="Known outcomes, as a share of those that are due.")
+    of_right: float = Field(description="Share of the right answers that is known by this age.")
+    of_errors: float = Field(description="Share of the errors that is known by this age.")
+    due: int = Field(description="Outcomes that are due in the end; some never come.")
+
+
+class Nowcast(Wire):
+    """The error that the cohort will have once its outcomes are known."""
+
+    error: float = Field(description="Share of wrong answers among all of the model's.")
+    low: float = Field(description="Lower end of its interval of 90 %.")
+    high: float = Field(description="Upper end.")
+    shift: float = Field(
+        description="Logits by which the day's errors exceed those that its scores tell."
+    )
+    plain: float = Field(description="The same error without that shift.")
+
+
 ConfusionCell = tuple[Label, Label, int]
 
 
@@ -82,3 +103,9 @@ class Metric(Wire):
     delay_s: Spread | None = Field(description="Seconds from prediction to outcome.")
     delay_of_errors_s: Spread | None = Field(description="The same, where the answer was wrong.")
     latency_ms: Spread | None = Field(description="Milliseconds from request to answer.")
+    completeness: Completeness | None = Field(
+        default=None, description="How many outcomes are here; null: not known yet."
+    )
+    nowcast: Nowcast | None = Field(
+        default=None, description="The error to be expected; null: not known, or a regression."
+    )

@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
+import numpy as np
 import orjson
 
 from schemas.metric import ConfusionCell, ReliabilityBin, Spread
 from streams.performance.cells import quantiles
 from streams.performance.cohort import Cohort
+from streams.performance.history import DELAYS, RIGHT, WRONG, risk_group
 from streams.performance.score_counts import ScoredCount
-from streams.values import OTHER
+from streams.values import OTHER, Floats
 
 BINS = 10
 """Bins of a reliability curve, of equal mass: the usual number, as in scikit-learn."""
@@ -145,6 +147,24 @@ def losses_of(cohort: Cohort, positive: Positive) -> tuple[float, float] | None:
             squares += sums.square
             logs -= sums.log_rest
     return (squares / n, logs / n) if n else None
+
+
+def risk_of(score: float | None, prediction: int, positive: Positive) -> int:
+    """Return the group of an answer by its risk of being wrong, as its score tells it."""
+    is_positive = positive.label is None or prediction == positive.number
+    risk = 1 - score if score is not None and is_positive else score
+    return risk_group(risk, is_positive=is_positive)
+
+
+def risk_counts(counts: Iterable[ScoredCount], positive: Positive) -> Floats:
+    """Return answers, right ones and errors, each by group of risk."""
+    by_group = [0] * DELAYS
+    for score, prediction, outcome, n in counts:
+        group = risk_of(score, prediction, positive)
+        by_group[group] += n
+        if outcome is not None:
+            by_group[(RIGHT if outcome == prediction else WRONG) + group] += n
+    return np.array(by_group, dtype=np.float64)
 
 
 def confusion_of(counts: Iterable[ScoredCount]) -> Counter[tuple[int, int]]:

@@ -19,7 +19,9 @@ from streams.codec import Machine
 from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.performance.cohort import CountedOutcome, CountedPrediction
 from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome
-from streams.performance.figures import Positive, positive_of, usual_positive
+from streams.performance.figures import Positive, positive_of, risk_of, usual_positive
+from streams.performance.history import History
+from streams.performance.nowcast import Outlook
 from streams.performance.report import NO_VERSION, RecordFacts, metric_of
 from streams.values import Answer, text_of
 
@@ -66,8 +68,8 @@ class LedgerState(Machine):
     ----------
     records
         Records published so far; it outlives a removal of the model.
-    cohorts
-        The cohorts.
+    cohorts, history
+        The cohorts, and the days for a view of what is not known yet.
     labels
         The numbers of the labels, by their JSON.
     negatives, sure_negatives
@@ -76,6 +78,7 @@ class LedgerState(Machine):
 
     records: int = 0
     cohorts: Cohorts = field(default_factory=Cohorts)
+    history: History = field(default_factory=History)
     labels: dict[str, int] = {}
     negatives: int = 0
     sure_negatives: int = 0
@@ -139,6 +142,10 @@ class Ledger:
         version = event.get("model_version") or NO_VERSION
         at_ms = event["predicted_at"]
         self.state.cohorts.on_prediction(counted, version, at_ms, now_ms, self._rules)
+        if counted.status == "ok":
+            self.state.history.on_prediction(
+                at_ms, risk_of(score, label, self._positive_label()), now_ms, self._rules.wait_ms
+            )
 
     def on_pair(
         self,
@@ -172,6 +179,10 @@ class Ledger:
             made.model_version or NO_VERSION,
         )
         self.state.cohorts.on_outcome(late, at_ms, now_ms, self._rules)
+        if made.status == "ok":
+            delay_ms, is_wrong = outcome.observed_at_ms - at_ms, is_error is True
+            group = risk_of(score, answered, self._positive_label())
+            self.state.history.on_outcome(at_ms, group, delay_ms, is_wrong=is_wrong)
 
     def due(self, now_ms: int) -> list[KeyedMetric]:
         """Return the records that are due at ``now_ms``."""
@@ -184,6 +195,8 @@ class Ledger:
 
     def _records(self, due: Iterable[DuePeriod], now_ms: int) -> list[KeyedMetric]:
         state, positive = self.state, self._positive_label()
+        state.history.advance(now_ms, self._rules.wait_ms)
+        outlook = Outlook(state.history, now_ms, self._rules.wait_ms)
         records: list[KeyedMetric] = []
         for period, is_final in due:
             parts = [(None, period.total()), *period.versions.items()]
@@ -201,6 +214,7 @@ class Ledger:
                     is_final=is_final,
                     positive=positive,
                     labels=state.labels,
+                    outlook=outlook,
                 )
                 period.records[part] = record_id
                 key = f"{self._model_id}|{period.kind}|{period.start_ms}|{part}"

@@ -20,9 +20,11 @@ from streams.performance.figures import (
     losses_of,
     rates_of,
     reliability_of,
+    risk_counts,
     score_rows,
     spread_of,
 )
+from streams.performance.nowcast import Outlook
 
 NO_VERSION = ""
 """Version of the predictions that have none."""
@@ -41,6 +43,8 @@ class RecordFacts(Struct, frozen=True, kw_only=True):
         The log time of the record.
     positive, labels
         The labels of the model.
+    outlook
+        The view of its open outcomes.
     """
 
     metric_id: str
@@ -52,6 +56,7 @@ class RecordFacts(Struct, frozen=True, kw_only=True):
     is_final: bool
     positive: Positive
     labels: Mapping[str, int]
+    outlook: Outlook
 
 
 def metric_of(period: Period, cohort: Cohort, facts: RecordFacts) -> Metric:
@@ -79,6 +84,7 @@ def metric_of(period: Period, cohort: Cohort, facts: RecordFacts) -> Metric:
         **_of_classes(cohort, facts),
         **_of_scores(cohort, facts.positive),
         **_of_distances(cohort),
+        **_of_open(period, cohort, facts),
     )
 
 
@@ -114,6 +120,12 @@ def _of_scores(cohort: Cohort, positive: Positive) -> dict[str, Any]:
         "ece_by_chance": by_chance,
         "reliability": bins,
     }
+
+
+def _of_open(period: Period, cohort: Cohort, facts: RecordFacts) -> dict[str, Any]:
+    counts = risk_counts(cohort.scores, facts.positive)
+    view = facts.outlook.view(period.start_ms, period.end_ms, counts)
+    return view._asdict()
 
 
 def _of_distances(cohort: Cohort) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from streams.detect import (
     run_kernel,
     score_kernel,
     share_kernel,
+    shift_kernel,
     statistics,
 )
 from streams.season import hour_kernel
@@ -33,6 +34,7 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (run_kernel.run_equal, (_FLOATS, float64, int64, _RUNS)),
     (run_kernel.longest_equal, (_FLOATS,)),
     (share_kernel.run_bernoulli_cusums, (_FLOATS, _TRAIL, _FLOATS, _TABLE, _TABLE)),
+    (shift_kernel.follow_shift, (_SINGLES, _FLOATS, _TABLE, _TABLE)),
     (statistics.mean_and_sd, (_FLOATS, _FLOATS)),
     (statistics.block_inflation, (_FLOATS,)),
     (statistics.quantiles, (_FLOATS, _FLOATS, _FLOATS)),
