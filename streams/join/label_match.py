@@ -155,7 +155,7 @@ class LabelMatch(Machine):
     def _reason_against(
         self, answer: Answer, outcome: Answer, *, are_classes: bool
     ) -> Reason | None:
-        if isinstance(answer, str) != isinstance(outcome, str):
+        if (type(answer) is str) != (type(outcome) is str):
             return "type"
         if not are_classes or self._is_open:
             return None
@@ -164,7 +164,8 @@ class LabelMatch(Machine):
             return None if is_shared else "classes"
         if self._pairs < FIRST_PAIRS:
             self._pairs += 1
-            self._learn(answer, outcome)
+            if answer not in self._answers or outcome not in self._outcomes:
+                self._learn(answer, outcome)
             return None
         return self._reason_against_classes(answer, outcome)
 

@@ -130,10 +130,8 @@ class PendingRows:
             return rows_of[role][row]
 
         columns = [
-            *self._feature_columns(predictions),
-            *_answer_columns(answered),
-            *_error_column(judged),
-            *_outcome_column(pairs),
+            *self._prediction_columns(predictions, answered),
+            *_pair_columns(pairs, judged),
         ]
         found = [
             (event_of(role, each.row), each.transition)
@@ -145,37 +143,43 @@ class PendingRows:
         self._indexes.predictions.forget()
         self._indexes.pairs.forget()
 
-    def _feature_columns(self, rows: Sequence[EventRow]) -> list[Column]:
+    def _prediction_columns(
+        self, rows: Sequence[EventRow], answered: Sequence[EventRow]
+    ) -> list[Column]:
+        """Return the columns of features and, of the rows with an answer, of it and its score.
+
+        Columns of the same rows share their instants, whose minutes are then made once.
+        """
         if not rows:
             return []
-        return self.as_read.feature_columns([row.values[0] for row in rows], _instants(rows))
+        at_ms = _instants([row.at_ms for row in rows])
+        columns = self.as_read.feature_columns([row.values[0] for row in rows], at_ms)
+        if answered:
+            if len(answered) < len(rows):
+                at_ms = _instants([row.at_ms for row in answered])
+            _, scores, answers = zip(*[row.values for row in answered], strict=True)
+            columns.append(Column("prediction", "prediction", answers, at_ms))
+            columns.append(Column("score", "score", scores, at_ms))
+        return columns
 
 
-def _answer_columns(rows: Sequence[EventRow]) -> list[Column]:
-    if not rows:
-        return []
-    at_ms = _instants(rows)
-    _, scores, answers = zip(*[row.values for row in rows], strict=True)
-    return [
-        Column("prediction", "prediction", answers, at_ms),
-        Column("score", "score", scores, at_ms),
-    ]
+def _pair_columns(rows: Sequence[EventRow], judged: Sequence[EventRow]) -> list[Column]:
+    """Return the columns of errors, of the rows that have one, and of outcomes.
+
+    An error belongs to the hour of its prediction, not to that in which its outcome came.
+    """
+    columns: list[Column] = []
+    if rows:
+        errors, outcomes, answered_at = zip(*[row.values for row in rows], strict=True)
+        at_ms = _instants(answered_at)
+        columns.append(Column("outcome", "outcome", outcomes, at_ms))
+    if judged:
+        if len(judged) < len(rows):
+            errors, _, answered_at = zip(*[row.values for row in judged], strict=True)
+            at_ms = _instants(answered_at)
+        columns.insert(0, Column("error", "error", errors, at_ms))
+    return columns
 
 
-def _error_column(rows: Sequence[EventRow]) -> list[Column]:
-    if not rows:
-        return []
-    errors, _, answered_at = zip(*[row.values for row in rows], strict=True)
-    # An error belongs to the hour of its prediction, not to that in which its outcome came.
-    return [Column("error", "error", errors, np.array(answered_at, dtype=np.int64))]
-
-
-def _outcome_column(rows: Sequence[EventRow]) -> list[Column]:
-    if not rows:
-        return []
-    _, outcomes, answered_at = zip(*[row.values for row in rows], strict=True)
-    return [Column("outcome", "outcome", outcomes, np.array(answered_at, dtype=np.int64))]
-
-
-def _instants(rows: Sequence[EventRow]) -> Instants:
-    return np.array([row.at_ms for row in rows], dtype=np.int64)
+def _instants(at_ms: Sequence[int]) -> Instants:
+    return np.array(at_ms, dtype=np.int64)

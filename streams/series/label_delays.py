@@ -49,7 +49,7 @@ class LabelDelays(Machine):
     --------
     >>> delays = LabelDelays()
     >>> for row in range(1, 400):
-    ...     turned = delays.add(row % 10 == 0, 5_000, 60_000 * row, row)
+    ...     turned = delays.add(row % 10 == 0, 5_000, 60_000 * row, row, is_quantity=False)
     >>> delays.is_prompt
     True
     """
@@ -63,40 +63,37 @@ class LabelDelays(Machine):
     _squares: list[float] = field(default_factory=lambda: [0.0, 0.0])
     _due: float = 1.0
 
-    def is_high(self, value: Value, *, is_quantity: bool) -> bool:
-        """Return the class of a value, and take a quantity into account.
-
-        A quantity is high above the mean so far; of other values, each but the first is.
-        """
-        if self.first_value is None:
-            self.first_value = False if isinstance(value, bool) else value
-        if not is_quantity or isinstance(value, str):
-            return value != self.first_value
-        self._total += float(value)
-        return float(value) * (sum(self._rows) + 1) > self._total
-
     @property
     def mean(self) -> float:
         """The mean of the quantities so far."""
         return self._total / max(sum(self._rows), 1.0)
 
-    def add(self, is_high: bool, delay_ms: int, known_ms: int, predictions: int) -> bool:
+    def add(
+        self, value: Value, delay_ms: int, known_ms: int, predictions: int, *, is_quantity: bool
+    ) -> bool:
         """Take in a pair; return whether the verdict has changed.
 
         Parameters
         ----------
-        is_high
-            The class of its value.
+        value
+            A quantity is of the high class above the mean so far; of other values, each but the
+            first is.
         delay_ms
-            From the prediction to its outcome.
+            From the prediction to its outcome; 0 or more.
         known_ms
             The instant of the outcome.
         predictions
             Predictions of the model so far.
         """
-        delay_s = max(delay_ms, 0) / _MS
+        if self.first_value is None:
+            self.first_value = False if value is True else value
+        is_high = value != self.first_value
+        if is_quantity and not isinstance(value, str):
+            self._total += float(value)
+            is_high = float(value) * (sum(self._rows) + 1) > self._total
+        delay_s = delay_ms / _MS
         if self._first_ms is None:
-            self._first_ms = known_ms - max(delay_ms, 0)
+            self._first_ms = known_ms - delay_ms
         self._rows[is_high] += 1.0
         self._sums[is_high] += delay_s
         self._squares[is_high] += delay_s * delay_s

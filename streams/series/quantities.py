@@ -1,7 +1,7 @@
 """Tell whether whole numbers are quantities, or classes that are called by numbers."""
 
 import sys
-from typing import cast
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,11 @@ LEAST_CORRELATION = 0.5
 within .16 for 160 pairs."""
 
 
-def is_whole(value: Answer | None) -> bool:
+def is_whole(value: Answer | None) -> TypeGuard[float]:
     """Tell whether a value is a whole number that a double holds."""
-    is_number = type(value) is int or (type(value) is float and value.is_integer())
-    return is_number and abs(cast("float", value)) < sys.float_info.max
+    if type(value) is float:
+        return value.is_integer()
+    return type(value) is int and -sys.float_info.max < value < sys.float_info.max
 
 
 def are_quantities(pairs: NDArray[np.float64]) -> bool:

@@ -19,7 +19,7 @@ Rule 8. Errors and outcomes are read as they arrive while that is safe
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
@@ -48,6 +48,8 @@ MAX_SERIES = 1_000
 invents names costs a bounded amount of memory."""
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """Series that are quantities, and no classes, once a model turns out to be a regression."""
+PAIR_SERIES: tuple[SeriesRole, ...] = ("error", "outcome")
+"""Series of one value a pair."""
 
 SeriesKind = Literal["auto", "numeric", "categorical"]
 
@@ -137,7 +139,7 @@ class SeriesSet:
         """
         pairs = self.state.whole_pairs
         if self.state.may_become_regression and is_whole(answer) and is_whole(truth):
-            pairs.append((float(cast("float", answer)), float(truth)))
+            pairs.append((float(answer), float(truth)))
         if len(pairs) < QUANTITY_PAIRS:
             return False
         self.state.whole_pairs = []
@@ -284,15 +286,15 @@ class SeriesSet:
             Predictions of the model so far.
         """
         turned: list[SeriesRole] = []
-        delay_ms, is_quantity = label.known_ms - label.predicted_ms, self.state.is_regression
-        for role, value in label.values:
+        known_ms, delays, is_quantity = label.known_ms, self.state.delays, self.state.is_regression
+        delay_ms = max(known_ms - label.predicted_ms, 0)
+        for role in PAIR_SERIES:
+            value = label.error if role == "error" else label.outcome
             if value is None:
                 continue
-            delays = self.state.delays.get(role)
-            if delays is None:
-                delays = self.state.delays[role] = LabelDelays()
-            is_high = delays.is_high(value, is_quantity=is_quantity)
-            if delays.add(is_high, delay_ms, label.known_ms, predictions):
+            if role not in delays:
+                delays[role] = LabelDelays()
+            if delays[role].add(value, delay_ms, known_ms, predictions, is_quantity=is_quantity):
                 turned.append(role)
         return turned
 

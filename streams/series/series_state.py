@@ -1,9 +1,8 @@
 """The stored state of the series of one model, and the values of a pair for them."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from streams.alert.states import AlertState
-from streams.aspects import SeriesRole
 from streams.codec import Machine
 from streams.series.label_delays import LabelDelays
 from streams.series.monitored import MonitoredSeries
@@ -42,7 +41,7 @@ class SeriesSetState(Machine):
     whole_pairs: list[tuple[float, float]] = []
 
 
-class Label(NamedTuple):
+class Label(Struct, frozen=True, gc=False):
     """The values of a pair, and its instants.
 
     Parameters
@@ -57,8 +56,3 @@ class Label(NamedTuple):
     outcome: Scalar
     predicted_ms: int
     known_ms: int
-
-    @property
-    def values(self) -> tuple[tuple[SeriesRole, Scalar], ...]:
-        """The value of each series."""
-        return ("error", self.error), ("outcome", self.outcome)

@@ -20,7 +20,8 @@ def delays_of(
     for row in np.argsort(known, kind="stable"):
         if known[row] <= at[-1]:
             seen = int(known[row]) // every_ms
-            delays.add(bool(wrong[row]), int(known[row] - at[row]), int(known[row]), seen)
+            delay_ms, known_ms = int(known[row] - at[row]), int(known[row])
+            delays.add(bool(wrong[row]), delay_ms, known_ms, seen, is_quantity=False)
     return delays
 
 
@@ -52,9 +53,9 @@ def test_a_quantity_is_high_above_the_mean_so_far() -> None:
     delays = LabelDelays()
     classes = []
     for value in (1.0, 3.0, 1.0, 9.0):
-        is_high = delays.is_high(value, is_quantity=True)
-        delays.add(is_high, 0, 1, 1)
-        classes.append(is_high)
+        _, of_high = delays._rows
+        delays.add(value, 0, 1, 1, is_quantity=True)
+        classes.append(delays._rows[1] > of_high)
 
     assert classes == [False, True, False, True]
     assert delays.mean == 3.5
