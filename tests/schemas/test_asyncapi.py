@@ -63,7 +63,8 @@ def parser() -> Path:
     folder = ROOT / ".cache" / "asyncapi"
     if not (folder / "node_modules" / "@asyncapi" / "parser").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder)]
+        install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--fetch-retries", "0"]
+        install += ["--prefix", str(folder)]
         done = subprocess.run([*install, PARSER], capture_output=True, text=True, check=False)
         if done.returncode and "CI" not in os.environ:
             pytest.skip(f"npm cannot install the parser: {done.stderr[-200:]}")

@@ -433,8 +433,9 @@ class Simulation:
     def _shared_out(self) -> dict[TP, str]:
         """Return an owner for each partition, as the group's leader does."""
         topics = Counter(tp.topic for tp in self._tps)
-        subscriptions = {worker.name: list(topics) for worker in self._workers}
-        shares = share_out(subscriptions, topics, self._topics.read_by_ingest())
+        inputs = self._topics.read_by_ingest()
+        subscriptions = {worker.name: {*topics, *inputs} for worker in self._workers}
+        shares = share_out(subscriptions, topics, inputs)
         return {
             TP(topic, partition): member
             for member, share in shares.items()
