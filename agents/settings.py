@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -78,6 +79,14 @@ def _deployment_of(checked: dict[str, Any]) -> str:
 def _group_of(checked: dict[str, Any]) -> str:
     deployment = _deployment_of(checked)
     return deployment if deployment.startswith(_OURS) else f"{_OURS}-{deployment}"
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        msg = "an address is http://HOST or https://HOST, without a query"
+        raise ValueError(msg)
+    return value.rstrip("/")
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -245,6 +254,11 @@ class Settings(BaseSettings):
         min_length=1,
         max_length=253,
         description="Address of that port; 0.0.0.0 opens it to the network, without a password",
+    )
+    page_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        None,
+        description="Address at which people reach the page, as https://gauge.example.org; links "
+        "in logs and notifications begin with it",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="One of debug, info, warning and error"

@@ -24,6 +24,7 @@ from agents.cli.metrics import metrics
 from agents.cli.models import models
 from agents.cli.notify import notify
 from agents.cli.options import PIPE_WIDTH, cluster_options, prometheus_option
+from agents.cli.page import COMMANDS as PAGES
 from agents.cli.recorded import COMMANDS as RECORDED
 from agents.cli.sources import sources
 from agents.cli.topics import topics
@@ -347,7 +348,7 @@ def tail(
     asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 
-for each in (topics, acls, models, metrics, sources, notify, *CONTROLS, *RECORDED):
+for each in (topics, acls, models, metrics, sources, notify, *CONTROLS, *RECORDED, *PAGES):
     cli.add_command(each)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 import time
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,13 +87,34 @@ async def send_control(
         When the control is not valid.
     """
     alert = await _find(settings, wanted)
+    wanted = replace(wanted, by=wanted.by or getpass.getuser())
     controls, model_id = settings.topics.name("controls"), str(alert["model_id"])
+    given = control_of(wanted, alert)
+    async with tracking(settings, controls, (model_id,)) as tracker:
+        position = await send_record(settings, controls, model_id.encode(), given)
+        deadline_s = time.monotonic() + wait_s
+        while (place := tracker.place(position)) is None and time.monotonic() < deadline_s:
+            await tracker.poll()
+    if place is None:
+        write(f"Written, but no worker has read it within {wait_s:g} s; it waits for one.")
+    else:
+        write(f"{_DONE[wanted.verb]} from {place} on, by {wanted.by}: {alert['summary']}")
+
+
+def control_of(wanted: ControlRequest, alert: Mapping[str, Any]) -> bytes:
+    """Return the record of a control about an alert.
+
+    Raises
+    ------
+    OperatorError
+        When the control is not valid.
+    """
     fields: dict[str, Any] = {
         "control_id": uuid.uuid4().hex,
-        "model_id": model_id,
+        "model_id": alert["model_id"],
         "verb": wanted.verb,
         "fingerprint": alert["fingerprint"],
-        "by": wanted.by or getpass.getuser(),
+        "by": wanted.by,
         "at": int(datetime.now(UTC).timestamp() * 1_000),
         "because": wanted.because,
         "for_s": wanted.for_s,
@@ -107,15 +128,7 @@ async def send_control(
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or wanted.verb
         raise OperatorError(f"{field}: {first['msg']}, got {first['input']!r}") from error
-    async with tracking(settings, controls, (model_id,)) as tracker:
-        position = await send_record(settings, controls, model_id.encode(), orjson.dumps(given))
-        deadline_s = time.monotonic() + wait_s
-        while (place := tracker.place(position)) is None and time.monotonic() < deadline_s:
-            await tracker.poll()
-    if place is None:
-        write(f"Written, but no worker has read it within {wait_s:g} s; it waits for one.")
-    else:
-        write(f"{_DONE[wanted.verb]} from {place} on, by {fields['by']}: {alert['summary']}")
+    return orjson.dumps(given)
 
 
 async def show_rules(settings: Settings, write: Write) -> Table | None:

@@ -65,6 +65,11 @@ class Cursor:
         )
         return offsets
 
+    async def ends(self) -> dict[TopicPartition, int]:
+        """Return the offset after the last record of each partition, as the broker claims it."""
+        offsets: dict[TopicPartition, int] = await self._consumer.end_offsets(self._partitions)
+        return offsets
+
     async def seek_to_ends(self) -> dict[TopicPartition, int]:
         """Move to the ends; return the last stable offset of each partition.
 

@@ -1,0 +1,60 @@
+"""The commands that show models in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from agents.cli.options import cluster_options
+
+
+@click.command()
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:8800",
+    show_default=True,
+    help="Where it listens.",
+)
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME[:PORT]", help="A further name that it answers."
+)
+@click.option("--allow-actions", "allows_actions", is_flag=True, help="Show the buttons.")
+@click.option("--user-header", metavar="NAME", help="Header in which a proxy names the user.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@cluster_options
+def page(
+    listen: str,
+    hosts: tuple[str, ...],
+    allows_actions: bool,
+    user_header: str | None,
+    **flags: Any,
+) -> int:
+    """Show models, alerts and figures in a browser, until a signal comes.
+
+    It only reads topics, and listens on this machine alone unless --listen says otherwise; it has
+    no users of its own, so elsewhere put a proxy that knows yours before it. With --allow-actions
+    people can acknowledge, accept, mute and mark alerts, as with the commands of these names. A
+    proxy names the person in the header of --user-header; without one the page asks once.
+
+    \b
+    Examples:
+      ./tidegauge page
+      ./tidegauge page --listen 127.0.0.1:9000 --allow-actions
+      TIDEGAUGE_PAGE_URL=https://gauge.example.org ./tidegauge page --user-header X-Forwarded-User
+    """
+    from agents.page.serve import PageOptions, serve
+    from agents.settings import load_settings
+    from agents.telemetry import configure_logging
+
+    settings = load_settings(**flags)
+    configure_logging(settings.log_level)
+    options = PageOptions(
+        listen=listen, hosts=hosts, allows_actions=allows_actions, user_header=user_header
+    )
+    return asyncio.run(serve(settings, options))
+
+
+COMMANDS: tuple[click.Command, ...] = (page,)

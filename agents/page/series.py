@@ -1,0 +1,180 @@
+"""Distributions of a model's series for the page: before and after, and over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from agents.page.store import ModelRecords
+from schemas.wire import to_epoch_ms
+
+MOST_PARTS = 12
+"""Categories in a picture; the rest are one part."""
+MOST_FEATURES = 200
+"""Series that a view of a model shows, those that moved most first."""
+_QUANTILES = ("p05", "p25", "p50", "p75", "p95")
+
+Record = Mapping[str, Any]
+
+
+def blocks_of(model: ModelRecords) -> list[Record]:
+    """Return the hours of the model's series, and before them its days, the oldest first."""
+    hours, days = model.records("series_hour"), model.records("series_day")
+    hours.sort(key=_start)
+    days.sort(key=_start)
+    first = _start(hours[0]) if hours else None
+    return [day for day in days if first is None or str(day.get("end")) <= first] + hours
+
+
+def references_of(model: ModelRecords) -> dict[str, Record]:
+    """Return the references of the model by their ids."""
+    return {str(each.get("reference_id")): each for each in model.records("reference")}
+
+
+def series_view(model: ModelRecords, series: str, onset: str) -> dict[str, Any]:
+    """Return a series over time, and its distribution before and since an onset.
+
+    Parameters
+    ----------
+    model
+        The records.
+    series
+        The series.
+    onset
+        The instant, as in an alert.
+    """
+    found = list(_of_series(blocks_of(model), series))
+    references = references_of(model)
+    since = [summary for block, summary in found if _ends_after(block, onset)]
+    reference = _reference_of(references, series, since)
+    return {
+        "points": [_point(block, summary) for block, summary in found],
+        "reference": reference,
+        "change": None if reference is None else _change(reference, since),
+    }
+
+
+def features_view(model: ModelRecords) -> list[dict[str, Any]]:
+    """Return the latest distribution of each series beside its reference, the farthest first."""
+    blocks = blocks_of(model)
+    if not blocks:
+        return []
+    last = blocks[-1]
+    day = [each for each in blocks if str(each.get("start"))[:10] == str(last.get("start"))[:10]]
+    references = references_of(model)
+    found = []
+    for name in dict.fromkeys(str(each.get("series")) for each in last.get("series", ())):
+        summaries = [summary for _, summary in _of_series(day, name)]
+        reference = _reference_of(references, name, summaries)
+        found.append(
+            {
+                "series": name,
+                "role": summaries[-1].get("role"),
+                "start": day[0].get("start"),
+                "end": last.get("end"),
+                "rows": sum(each.get("rows") or 0 for each in summaries),
+                "missing": summaries[-1].get("missing"),
+                "drift": summaries[-1].get("drift"),
+                "kind": None if reference is None else reference.get("kind"),
+                "change": None if reference is None else _change(reference, summaries),
+            }
+        )
+    found.sort(key=lambda each: -((each["drift"] or {}).get("psi") or 0.0))
+    return found[:MOST_FEATURES]
+
+
+def _of_series(blocks: Iterable[Record], series: str) -> Iterable[tuple[Record, Record]]:
+    for block in blocks:
+        for summary in block.get("series", ()):
+            if summary.get("series") == series:
+                yield block, summary
+
+
+def _reference_of(
+    references: Mapping[str, Record], series: str, summaries: Sequence[Record]
+) -> Record | None:
+    """Return the reference of the latest summary, or else the latest one of the series."""
+    named = [str(each.get("reference_id")) for each in summaries]
+    for reference_id in reversed(named):
+        if reference_id in references:
+            return references[reference_id]
+    own = [each for each in references.values() if each.get("series") == series]
+    return own[-1] if own else None
+
+
+def _change(reference: Record, summaries: Sequence[Record]) -> dict[str, Any] | None:
+    """Return shares before and now: of bins, of categories, or None where none were published."""
+    same = [each for each in summaries if each.get("reference_id") == reference.get("reference_id")]
+    histogram = reference.get("histogram")
+    counts = _summed([each.get("histogram") for each in same])
+    parts = reference.get("categories") or []
+    named = _summed([each.get("categories") for each in same])
+    total = sum(counts) + sum(named)
+    if not total:
+        return None
+    change: dict[str, Any] = {"rows": total}
+    if histogram and len(counts) == len(histogram["shares"]):
+        # Values beyond the outer edges stand in the outer bins: a tail has no width to draw.
+        change["edges"] = histogram["edges"]
+        change["was"] = _folded(histogram["shares"])
+        change["is"] = _folded([each / total for each in counts])
+    if parts and len(named) >= len(parts):
+        change["parts"] = _parts(parts, [each / total for each in named])
+    return change
+
+
+def _parts(parts: Sequence[Record], now: Sequence[float]) -> list[dict[str, Any]]:
+    """Return the commonest categories, with what is in none of them as the last."""
+    rows = [
+        {
+            "category": str(part.get("category")),
+            "baseline": part.get("share") or 0.0,
+            "value": share,
+        }
+        for part, share in zip(parts, now, strict=False)
+    ]
+    rest = {"category": "(new)", "baseline": 0.0, "value": sum(now[len(parts) :])}
+    rows.sort(key=lambda row: -max(row["baseline"], row["value"]))
+    if len(rows) > MOST_PARTS:
+        folded, rows = rows[MOST_PARTS:], rows[:MOST_PARTS]
+        for name in ("baseline", "value"):
+            rest[name] += sum(row[name] for row in folded)
+        rest["category"] = "(other)"
+    return rows + ([rest] if max(rest["baseline"], rest["value"]) > 0 else [])
+
+
+def _folded(shares: Sequence[float]) -> list[float]:
+    inner = list(shares[1:-1])
+    if not inner:
+        return []
+    inner[0] += shares[0]
+    inner[-1] += shares[-1]
+    return inner
+
+
+def _summed(counts: Iterable[Sequence[int] | None]) -> list[int]:
+    known = [each for each in counts if each]
+    return [sum(column) for column in zip(*known, strict=False)]
+
+
+def _point(block: Record, summary: Record) -> dict[str, Any]:
+    quantiles = summary.get("quantiles") or {}
+    return {
+        "start": block.get("start"),
+        "end": block.get("end"),
+        "rows": summary.get("rows"),
+        "missing": summary.get("missing"),
+        "mean": summary.get("mean"),
+        "psi": (summary.get("drift") or {}).get("psi"),
+        "psi_by_chance": (summary.get("drift") or {}).get("psi_by_chance"),
+        "categories": summary.get("categories"),
+        **{name: quantiles.get(name) for name in _QUANTILES},
+    }
+
+
+def _ends_after(block: Record, onset: str) -> bool:
+    return to_epoch_ms(block.get("end")) > to_epoch_ms(onset)
+
+
+def _start(record: Record) -> str:
+    return str(record.get("start"))
