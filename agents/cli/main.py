@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 import time
 import tomllib
@@ -304,6 +305,18 @@ def status(model: str | None, **flags: Any) -> int:
     return 1 if found else 0
 
 
+def _offsets(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,18})-(\d{1,18})", text)
+    if found is None or int(found[2]) > int(found[3]):
+        msg = f"{text!r} is no range of offsets like 3:76365-76401"
+        raise click.BadParameter(msg)
+    return int(found[1]), int(found[2]), int(found[3])
+
+
 @cli.command()
 @click.argument("topic", metavar="TOPIC", type=click.Choice(_READABLE))
 @click.option("--from-beginning", is_flag=True, help="Begin with the oldest record.")
@@ -311,22 +324,31 @@ def status(model: str | None, **flags: Any) -> int:
 @click.option(
     "-n", "--n", "limit", type=click.IntRange(min=1), help="Number of lines to stop after."
 )
+@click.option(
+    "--range", "offsets", metavar="PARTITION:FIRST-LAST", callback=_offsets, help="Only these."
+)
 @cluster_options
 def tail(
-    topic: TopicRole, from_beginning: bool, no_follow: bool, limit: int | None, **flags: Any
+    topic: TopicRole,
+    from_beginning: bool,
+    no_follow: bool,
+    limit: int | None,
+    offsets: tuple[int, int, int] | None,
+    **flags: Any,
 ) -> None:
     """Follow a topic: readable lines on a terminal, JSON lines in a pipe.
 
     TOPIC is predictions, outcomes, models, controls, events, alerts, status, feedback, labelled,
-    metrics or dead_letters.
+    metrics or dead_letters. --range shows the evidence of an alert.
 
     \b
     Examples:
       ./tidegauge tail alerts
+      ./tidegauge tail events --range 3:76365-76401
       ./tidegauge tail alerts --from-beginning --no-follow > alerts.jsonl
       ./tidegauge tail dead_letters -n 1 | jq .
     """
-    from agents.commands.tail import TailOptions, describe
+    from agents.commands.tail import OffsetRange, TailOptions, describe
     from agents.commands.tail import tail as follow
     from agents.settings import load_settings
     from agents.text import escaped
@@ -344,7 +366,12 @@ def tail(
             sys.stdout.buffer.write(escaped(entry) + b"\n")
             sys.stdout.buffer.flush()
 
-    options = TailOptions(from_beginning=from_beginning, follows=not no_follow, limit=limit)
+    options = TailOptions(
+        from_beginning=from_beginning,
+        follows=not no_follow,
+        limit=limit,
+        offsets=None if offsets is None else OffsetRange(*offsets),
+    )
     asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiokafka import ConsumerRecord, TopicPartition
 from rich.text import Text
 
+from agents.errors import OperatorError
 from agents.kafka.read import Cursor, LogReader, partitions_of
 from agents.settings import Settings
 from agents.text import printable
@@ -19,6 +20,14 @@ from schemas.topics import TopicRole
 _SHOWN_CHARACTERS = 300
 """Characters that are shown of an entry that is not one of our events."""
 _STYLE_OF_SEVERITY = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+class OffsetRange(NamedTuple):
+    """Records of one partition, both ends included: the evidence of an alert."""
+
+    partition: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +42,14 @@ class TailOptions:
         Whether to wait for more records at the end.
     limit
         The number of lines to stop after; None for no limit.
+    offsets
+        Only these records; None for all. The command stops after them.
     """
 
     from_beginning: bool
     follows: bool = True
     limit: int | None = None
+    offsets: OffsetRange | None = None
 
 
 async def tail(
@@ -54,6 +66,11 @@ async def tail(
     """
     partitions = await partitions_of(settings, settings.topics.name(role))
     written = 0
+    if options.offsets is not None:
+        async for record in _of_range(settings, partitions, options.offsets):
+            for entry in entries(role, record.value):
+                write(entry)
+        return
     async with LogReader(settings).open(partitions) as cursor:
         async for record in _records(cursor, options):
             for entry in entries(role, record.value):
@@ -63,6 +80,34 @@ async def tail(
                 written += 1
             if written == options.limit:
                 return
+
+
+async def _of_range(
+    settings: Settings, partitions: Sequence[TopicPartition], offsets: OffsetRange
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield the records of a range that the partition still has.
+
+    Raises
+    ------
+    OperatorError
+        When it has none of them.
+    """
+    own = [each for each in partitions if each.partition == offsets.partition]
+    if not own:
+        msg = f"--range: {partitions[0].topic} has no partition {offsets.partition}"
+        raise OperatorError(msg)
+    async with LogReader(settings).open(own) as cursor:
+        end = (await cursor.seek_to_ends())[own[0]]
+        first = max(offsets.first, (await cursor.beginnings())[own[0]])
+        last = min(offsets.last, end - 1)
+        if first > last:
+            msg = f"--range: retention has deleted these records of {own[0].topic}, or none came"
+            raise OperatorError(msg)
+        cursor.seek({own[0]: first})
+        async for records in cursor.read_to_ends({own[0]: last + 1}):
+            for record in records:
+                if record.offset <= last:
+                    yield record
 
 
 def entries(role: TopicRole, value: bytes | None) -> Sequence[bytes]:

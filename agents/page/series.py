@@ -14,7 +14,7 @@ MOST_FEATURES = 200
 """Series that a view of a model shows, those that moved most first."""
 _QUANTILES = ("p05", "p25", "p50", "p75", "p95")
 
-Record = Mapping[str, Any]
+Record = dict[str, Any]
 
 
 def blocks_of(model: ModelRecords) -> list[Record]:
@@ -62,7 +62,7 @@ def features_view(model: ModelRecords) -> list[dict[str, Any]]:
     last = blocks[-1]
     day = [each for each in blocks if str(each.get("start"))[:10] == str(last.get("start"))[:10]]
     references = references_of(model)
-    found = []
+    found: list[dict[str, Any]] = []
     for name in dict.fromkeys(str(each.get("series")) for each in last.get("series", ())):
         summaries = [summary for _, summary in _of_series(day, name)]
         reference = _reference_of(references, name, summaries)
@@ -126,21 +126,16 @@ def _change(reference: Record, summaries: Sequence[Record]) -> dict[str, Any] | 
 def _parts(parts: Sequence[Record], now: Sequence[float]) -> list[dict[str, Any]]:
     """Return the commonest categories, with what is in none of them as the last."""
     rows = [
-        {
-            "category": str(part.get("category")),
-            "baseline": part.get("share") or 0.0,
-            "value": share,
-        }
+        (str(part.get("category")), float(part.get("share") or 0.0), share)
         for part, share in zip(parts, now, strict=False)
     ]
-    rest = {"category": "(new)", "baseline": 0.0, "value": sum(now[len(parts) :])}
-    rows.sort(key=lambda row: -max(row["baseline"], row["value"]))
-    if len(rows) > MOST_PARTS:
-        folded, rows = rows[MOST_PARTS:], rows[:MOST_PARTS]
-        for name in ("baseline", "value"):
-            rest[name] += sum(row[name] for row in folded)
-        rest["category"] = "(other)"
-    return rows + ([rest] if max(rest["baseline"], rest["value"]) > 0 else [])
+    rows.sort(key=lambda row: -max(row[1:]))
+    shown, folded = rows[:MOST_PARTS], rows[MOST_PARTS:]
+    before = sum(row[1] for row in folded)
+    after = sum(now[len(parts) :]) + sum(row[2] for row in folded)
+    if before or after:
+        shown.append(("(other)" if folded else "(new)", before, after))
+    return [dict(zip(("category", "baseline", "value"), row, strict=True)) for row in shown]
 
 
 def _folded(shares: Sequence[float]) -> list[float]:

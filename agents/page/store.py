@@ -24,13 +24,16 @@ BUDGET_BYTES = 160 * 1024 * 1024
 FEWEST_MODELS = 64
 """Models among which the budget is shared at least: some must stay for those that come."""
 SHARES: Mapping[str, float] = {
-    "alert": 0.2,
-    "reference": 0.2,
-    "day": 0.3,
-    "hour": 0.1,
-    "series": 0.2,
+    "alert": 0.15,
+    "update": 0.05,
+    "reference": 0.15,
+    "day": 0.25,
+    "hour": 0.05,
+    "series_day": 0.15,
+    "series_hour": 0.15,
+    "version": 0.05,
 }
-"""Parts of a model's share by sort of record."""
+"""Parts of a model's share by sort of record; beginnings and ends of alerts outlive updates."""
 NEWEST_REFUSED = 50
 """Dead letters that are listed; the others are counted."""
 RECENT_DAYS = 14
@@ -189,7 +192,8 @@ class PageStore:
             return
         model = self._model(model_id)
         if entry.role == "alerts":
-            sort, key = "alert", str(value.get("alert_id"))
+            sort = "update" if value.get("status") == "ongoing" else "alert"
+            key = str(value.get("alert_id"))
             self._model_of[value["fingerprint"]] = model_id
         else:
             sort, key = _sort_of(value), entry.key

@@ -200,7 +200,7 @@ def model_view(store: PageStore, model_id: str) -> View | None:
     model = store.models.get(model_id)
     if model is None:
         return None
-    alerts = model.records("alert")
+    alerts = model.records("alert") + model.records("update")
     return {
         "row": row_of(model),
         "spec": _spec_of(model),
@@ -292,7 +292,7 @@ def alert_view(store: PageStore, beginning: str, episode: int | None = None) -> 
     if model is None:
         return None
     fingerprint = found[0]
-    episodes = _episodes(model.records("alert"))
+    episodes = _episodes(model.records("alert") + model.records("update"))
     own = [each for each in episodes if each[0].get("fingerprint") == fingerprint]
     status = model.firing.get(fingerprint)
     chosen = next((each for each in own if each[0].get("episode") == episode), None)

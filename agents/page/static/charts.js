@@ -6,6 +6,14 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+// Ticks of an axis of time, by their distance in seconds: text, and text where the day or year turns.
+const DATES = [
+  [365 * 86400, "{YYYY}", null, null, null, null, null, null, 1],
+  [28 * 86400, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+];
+
 // Lines of onset and detection, over a chart.
 function marksPlugin(marks) {
   return {
@@ -62,7 +70,7 @@ export function timeChart({ times, lines, marks = [], bands = [], height = 210, 
     cursor: { y: false, points: { size: 7 } },
     scales: { y: { range: (_, low, high) => rangeOf(low, high, zero) } },
     axes: [
-      { stroke: () => colour("ink-3"), font: "11px system-ui", grid: { show: false }, ticks: { stroke: () => colour("line-strong"), width: 1, size: 4 } },
+      { stroke: () => colour("ink-3"), font: "11px system-ui", grid: { show: false }, values: DATES, ticks: { stroke: () => colour("line-strong"), width: 1, size: 4 } },
       { stroke: () => colour("ink-3"), font: "11px system-ui", size: 52, grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, values: (_, values) => values.map(format || number) },
     ],
     series: [{ label: "UTC", value: (_, at) => (at === null || at === undefined ? "\u2013" : instant(at * 1000)) }, ...lines.map(lineOf)],
@@ -76,6 +84,9 @@ export function timeChart({ times, lines, marks = [], bands = [], height = 210, 
   requestAnimationFrame(() => {
     if (!place.isConnected) return;
     const chart = new uPlot({ ...options, width: Math.max(240, place.clientWidth) }, data, place);
+    const showLast = () => chart.setLegend({ idx: times.length - 1 });
+    chart.over.addEventListener("mouseleave", showLast);
+    setTimeout(showLast);
     chart.root.querySelector("canvas").setAttribute("aria-hidden", "true");
     new ResizeObserver(() => chart.setSize({ width: Math.max(240, place.clientWidth), height })).observe(figure);
   });
@@ -170,13 +181,32 @@ export function meanPicture({ baseline, value, deviation, format, label }) {
     svg("text", { x: edge(value), y: 118, class: "strong", "text-anchor": "middle" }, `now ${format(value)}`));
 }
 
+// Bins of several days as ten of like mass.
+export function mergedBins(days) {
+  const bins = days.flatMap((day) => day.reliability).sort((a, b) => a.score - b.score);
+  const mass = bins.reduce((sum, bin) => sum + bin.n, 0) / 10;
+  const merged = [];
+  for (const bin of bins) {
+    const last = merged[merged.length - 1];
+    if (!last || last.n >= mass) {
+      merged.push({ ...bin });
+      continue;
+    }
+    const n = last.n + bin.n;
+    last.score = (last.score * last.n + bin.score * bin.n) / n;
+    last.rate = (last.rate * last.n + bin.rate * bin.n) / n;
+    last.n = n;
+  }
+  return merged;
+}
+
 // Scores beside the shares that came true, with what chance allows: [{score, rate, n}].
 export function reliability(bins) {
   const at = (value) => 28 + 204 * value, up = (value) => 212 - 204 * value;
   const chance = (bin) => 1.96 * Math.sqrt((bin.score * (1 - bin.score)) / Math.max(1, bin.n));
   const upper = bins.map((bin) => `${at(bin.score)} ${up(Math.min(1, bin.score + chance(bin)))}`);
   const lower = bins.map((bin) => `${at(bin.score)} ${up(Math.max(0, bin.score - chance(bin)))}`).reverse();
-  return svg("svg", { class: "plot", viewBox: "0 0 244 236", role: "img", "aria-label": "Share that came true by score" },
+  return svg("svg", { class: "plot square", viewBox: "0 0 244 236", role: "img", "aria-label": "Share that came true by score" },
     svg("polygon", { class: "band", points: [...upper, ...lower].join(" ") }),
     svg("line", { class: "was-line", x1: at(0), x2: at(1), y1: up(0), y2: up(1) }),
     svg("line", { class: "axis", x1: at(0), x2: at(1), y1: up(0), y2: up(0) }),

@@ -35,6 +35,12 @@ export function svg(tag, attributes, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
 
+// Put children in the place of those of an element.
+export function fill(element, ...children) {
+  element.replaceChildren();
+  add(element, children);
+}
+
 // A name from outside: set apart, so that its direction moves nothing around it.
 export function name(text, attributes) {
   return h("bdi", attributes, text);

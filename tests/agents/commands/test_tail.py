@@ -3,7 +3,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from agents.commands.tail import TailOptions, describe, entries, tail
+from agents.commands.tail import OffsetRange, TailOptions, describe, entries, tail
 from agents.errors import OperatorError
 from agents.settings import Settings
 from schemas.event import EventBatch, Source, encode_events
@@ -42,6 +42,27 @@ async def test_an_empty_topic_has_an_end_too(broker: Broker, prefix: str) -> Non
     create_topic(broker, f"{prefix}alerts", partitions=2)
 
     await tail(settings_for(broker, prefix), "alerts", TO_THE_END, refuse)
+
+
+async def test_a_range_shows_those_records_alone_and_says_where_there_are_none(
+    broker: Broker, prefix: str
+) -> None:
+    settings = settings_for(broker, prefix)
+    create_topic(broker, f"{prefix}alerts", partitions=1)
+    publish(broker, f"{prefix}alerts", [b"%d" % n for n in range(9)])
+    seen: list[bytes] = []
+
+    def of(offsets: OffsetRange) -> TailOptions:
+        return TailOptions(from_beginning=True, offsets=offsets)
+
+    await tail(settings, "alerts", of(OffsetRange(0, 3, 5)), seen.append)
+    await tail(settings, "alerts", of(OffsetRange(0, 8, 20)), seen.append)
+
+    assert seen == [b"3", b"4", b"5", b"8"]
+    with pytest.raises(OperatorError, match="none came"):
+        await tail(settings, "alerts", of(OffsetRange(0, 9, 20)), refuse)
+    with pytest.raises(OperatorError, match="no partition 7"):
+        await tail(settings, "alerts", of(OffsetRange(7, 0, 1)), refuse)
 
 
 async def test_no_more_lines_than_asked_for_are_shown(broker: Broker, prefix: str) -> None:
