@@ -5,14 +5,18 @@ Rule 1. The categories common enough to have a share worth watching are watched 
 Rule 2. Of an error only the wrong predictions are watched, and of two categories only the rarer:
         the share of the other follows. Where a third one would be no finding, the rest is watched
         as well.
+Rule 3. Of the rest, one that becomes common is found by itself (`streams.detect.risen`).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from streams.aspects import SeriesRole
 from streams.change import Finding
 from streams.clock import Minutes
+from streams.detect.risen import BUDGET_SHARE, RisenCategory
 from streams.detect.sample import Categories, Sample, coded, counting_rows
 from streams.detect.share import ShareDetector
 from streams.season.hour_profile import HourProfile
@@ -38,6 +42,8 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
 
     _categories: Categories
     _shares: ShareDetector
+    _risen: RisenCategory | None = None
+    """None where no category is part of the rest, and a new one is a finding at once."""
 
     def __post_init__(self) -> None:
         self._code_of = self._categories.codes
@@ -69,12 +75,17 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
             profile, minutes = hourly
             expected = profile.expected(_names_of(categories, watched), minutes)
             doubt = profile.doubt
-        codes = sample.codes
+        codes, risen = sample.codes, None
+        if categories.others or not categories.is_closed:
+            named, is_closed = categories.codes, categories.is_closed
+            risen = RisenCategory.learn(sample.values, named, is_closed=is_closed)
         if categories.is_split:
             counting = counting_rows(len(codes))
             codes, expected = codes[counting], None if expected is None else expected[counting]
         shares = ShareDetector.learn(codes, watched, false_alarms, expected, doubt)
-        return cls(categories, shares)
+        series = cls(categories, shares, risen)
+        series.set_budget(false_alarms)
+        return series
 
     @property
     def detectors(self) -> Detectors:
@@ -101,14 +112,35 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
         """Whether even a short reference shows the series; one category alone never does."""
         return len(self._categories.watched) + self._categories.others > 1 and super().is_settled
 
+    def set_budget(self, false_alarms: float) -> None:
+        """Set the thresholds, for so many false alarms per 10,000 values."""
+        of_risen = 0.0 if self._risen is None else BUDGET_SHARE * false_alarms
+        self._shares.set_budget(false_alarms - of_risen)
+        if self._risen is not None:
+            self._risen.set_budget(of_risen)
+
+    def renew(self) -> None:
+        """Forget all values read since the reference was made."""
+        super().renew()
+        if self._risen is not None:
+            self._risen.renew()
+
     def run(
         self, values: Sequence[Value], x: Floats | None, expected: Floats | None
     ) -> Finding | None:
         """Read values until the share of a category has changed."""
-        return self._shares.run(coded(values, self._code_of, len(self._code_of)), expected)
+        codes = coded(values, self._code_of, len(self._code_of))
+        risen = None if self._risen is None else self._risen.run(values, self._code_of)
+        if risen is None:
+            return self._shares.run(codes, expected)
+        read = slice(0, risen.row)
+        found = self._shares.run(codes[read], None if expected is None else expected[read])
+        return found or replace(risen, category_index=len(self._watched))
 
     def category(self, index: int) -> str | None:
-        """Return the text of a category by its place among those watched."""
+        """Return the text of a category by its place among those watched; after them the risen."""
+        if index == len(self._watched):
+            return None if self._risen is None else text_of(self._risen.name)
         name = self._watched[index]
         return OTHER if name is None else text_of(name)
 

@@ -1,7 +1,7 @@
 """The kinds of series, and which one a series is.
 
 Rule 1. The kind of a series follows from its first values, unless the model's spec names it.
-Rule 2. A series of names (every value another) is not watched, and its description says so.
+Rule 2. Of a series of names (every value another) only a value that becomes common is found.
 Rule 3. A series that wanders has no reference: a counter, a date, the day of the week, a random
         walk. It wanders while most of its variance lies between stretches of the rows.
 """
@@ -39,7 +39,7 @@ def learn_series(
         doubt = 1.0 if hourly is None else hourly[0].doubt
         return NumericSeries.learn(sample, false_alarms, doubt)
     if not categories.watched:
-        return NamesSeries(categories.rows, categories.others)
+        return NamesSeries.learn(sample.values, false_alarms)
     return CategorySeries.learn(sample, categories, role, false_alarms, hourly)
 
 
