@@ -28,7 +28,7 @@ from benchmarks.detection_seasons import day_wave, instants
 from schemas.model_spec import AlertRules, ModelSpec
 from streams.clock import Instants
 from streams.codec import encode
-from streams.series.monitored import Column, Reading
+from streams.series.reading import Column, Reading
 from streams.series.series_set import SeriesSet
 from streams.values import Scalar
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from schemas.model_spec import ModelSpec, OutcomeRules
 from streams.emission import EventRow
-from streams.series.monitored import Column, Reading
+from streams.series.reading import Column, Reading
 from streams.series.series_set import SeriesSet
 from streams.series.series_state import Label
 

@@ -33,7 +33,7 @@ from streams.ingest.batches import pack
 from streams.ingest.merge import TimeMerge
 from streams.ingest.records import Raw
 from streams.monitor import Monitor
-from streams.series.monitored import Column, Reading, RowTransition
+from streams.series.reading import Column, Reading, RowTransition
 from streams.series.series_set import SeriesSet
 
 PAIRS_AT_ONCE = 2_000

@@ -15,8 +15,8 @@ from streams.ingest.unread import UNREAD, Noted, noted
 from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.model.parts import ModelParts
 from streams.series.label_delays import FULL_ROWS, SAMPLED
-from streams.series.monitored import Reading
 from streams.series.quantities import QUANTITY_PAIRS
+from streams.series.reading import Reading
 from streams.series.series_state import Label
 from streams.traffic.conditions import ConditionKind, ConditionState
 from streams.traffic.disagreement import mismatch_condition, unjoined_condition

@@ -21,7 +21,7 @@ from streams.aspects import SeriesRole
 from streams.clock import Instants
 from streams.emission import EventRow
 from streams.model.publication import RowIndexes
-from streams.series.monitored import Column, Reading
+from streams.series.reading import Column, Reading
 from streams.series.series_set import SeriesSet
 
 MAX_PENDING_ROWS = 1_000

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from streams.alert.transition import Transition
 from streams.clock import HOUR_MS, NEVER_MS
-from streams.series.monitored import MonitoredSeries, Reading
+from streams.series.monitored import MonitoredSeries
+from streams.series.reading import Reading
 from streams.series.series_state import Label
 
 

@@ -12,8 +12,8 @@ from schemas.model_spec import ModelSpec, SeriesProfile
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import Instants
-from streams.series.monitored import Column, Reading, RowTransition
 from streams.series.offline import profile
+from streams.series.reading import Column, Reading, RowTransition
 from streams.series.series_set import REGRESSION_SERIES, SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
 from streams.values import Scalar

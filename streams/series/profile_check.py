@@ -25,8 +25,9 @@ from streams.aspects import SeriesRole
 from streams.codec import decode, encode, failure_of
 from streams.detect.adwin import try_out as try_out_window
 from streams.season.hour_profile import Timestamps
-from streams.series.monitored import MonitoredSeries, Origin, Reading
+from streams.series.monitored import MonitoredSeries
 from streams.series.offline import watch_of
+from streams.series.reading import Origin, Reading
 from streams.series.repeat_limit import NEVER
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec

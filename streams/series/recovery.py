@@ -17,11 +17,8 @@ from streams.clock import Instants
 from streams.codec import Machine
 from streams.series.absence_measure import AbsenceMeasure
 from streams.series.detection import Detection
-from streams.series.recovery_measures import (
-    MIN_BLOCK_ROWS,
-    BlockResult,
-    NumberMeasure,
-)
+from streams.series.number_measure import NumberMeasure
+from streams.series.recovery_measures import MIN_BLOCK_ROWS, BlockResult
 from streams.series.share_measure import ShareMeasure
 from streams.values import Scalar
 

@@ -11,24 +11,15 @@ Rule 5. How values are cut changes nothing.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from msgspec import field
 from msgspec.structs import replace
 
-from streams.change import Change, Direction, Figures, Shares
-from streams.clock import Instants
-from streams.codec import Machine
-from streams.detect.block_kernel import BLOCK_ROWS, CUSUMS, RUN, SUMS, read_block, run_of, size_of
-from streams.detect.budget import SLACKS, gaussian_threshold, likelihood_threshold
-from streams.detect.reference import coarse_knots
-from streams.detect.score_kernel import CLIP, RAW_CLIP
+from streams.change import Change, Figures, Shares
+from streams.detect.block_kernel import CUSUMS, RUN, run_of
 from streams.season.hour_profile import HourProfile
 from streams.series.detection import Detection
-from streams.series.inputs import NUMBER
-from streams.values import Floats, Scalar, finite_or_none
+from streams.values import Floats
 
 MIN_BLOCK_ROWS = 200
 """Values. Three such blocks are the shortest way back: 600 values (docs/wire.md, Alerts)."""
@@ -59,14 +50,6 @@ LEAST_PART = 0.5
 """Part of a change that was told which is taken for sure, at least. By judgement."""
 USUAL_ROWS = 2_000.0
 """Rows of a reference that does not say how many it has: the default of a model's spec."""
-RATIOS = (1.2, 2.0)
-"""Ratios of standard deviations for which a further change is sought: one as large as the change
-told, between these two, and the second. By judgement."""
-_PLAIN_SCORES = {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
-"""Scores of a reference without a summary of them: standard normal."""
-_COLUMNS = 4
-"""Sums of a block of numbers: of values in standard deviations of the reference and of their
-squares, of scores and of their squares."""
 
 
 class BlockResult(NamedTuple):
@@ -103,275 +86,6 @@ class BlockResult(NamedTuple):
             left_out=change.left_out,
             at_age=change.at_age,
         )
-
-
-class NumberMeasure(Machine, tag="numbers"):
-    """The mean or the spread of numbers, in normal scores of the first reference.
-
-    Attributes
-    ----------
-    block_rows
-        Values in a block.
-    """
-
-    aspect: str
-    block_rows: int
-    _bound: float
-    """Standard deviations of the scores; for a spread, of their logarithm."""
-    _told: float
-    """The change that was told, likewise; with its sign."""
-    _sure: float
-    """The part of it that is no chance."""
-    _null: float
-    """The change that a further one must exceed: the one told, less chance; then that of blocks."""
-    _false_alarms: float
-    _inflation: float
-    """Variance of a mean of scores, in that of independent rows."""
-    _mean: float
-    _sd: float
-    _score_mean: float
-    _score_sd: float
-    _knots: Floats
-    """Values of the reference in rising order, and their normal scores."""
-    _knot_scores: Floats
-    _atoms: tuple[float, ...] = ()
-    """Values watched by their shares, which the mean leaves out."""
-    _profile: HourProfile | None = None
-    _state: Floats = field(default_factory=lambda: np.zeros(size_of(_COLUMNS)))
-    _latest: tuple[tuple[float, float], ...] = ()
-    """Size and rows of the latest blocks."""
-    _away: tuple[float, float] = (0.0, 0.0)
-    """Sum of the sizes of blocks that were away, each times its rows, and sum of these rows."""
-    _blocks_away: int = 0
-
-    def __post_init__(self) -> None:
-        if len(self._state) != size_of(_COLUMNS):
-            raise ValueError(f"a block of numbers has {_COLUMNS} sums, got {len(self._state)}")
-
-    @classmethod
-    def of(
-        cls, change: Detection, reference: dict[str, Any], false_alarms: float
-    ) -> "NumberMeasure":
-        """Choose the bound and the block by the size of the change.
-
-        Parameters
-        ----------
-        reference
-            The first reference, as `streams.series.numeric.NumericSeries.describe` gives it.
-        false_alarms
-            Per 10,000 values: those of the CUSUM for a larger change.
-        """
-        scores = reference.get("scores") or _PLAIN_SCORES
-        knots, knot_scores = coarse_knots(reference["quantiles"])
-        moments = reference.get("without_atoms") or reference
-        measure = cls(
-            change.aspect,
-            MIN_BLOCK_ROWS,
-            WIDEST,
-            0.0,
-            0.0,
-            0.0,
-            false_alarms,
-            scores["inflation"] / (2 if change.aspect == "spread" else 1),
-            moments["mean"],
-            moments["sd"] or 1.0,
-            scores["mean"],
-            scores["sd"],
-            np.asarray(knots, dtype=np.float64),
-            np.asarray(knot_scores, dtype=np.float64),
-            tuple(reference.get("atoms") or ()),
-            profile_of(change, is_of_numbers=True),
-        )
-        measure.tell(change.change)
-        return measure
-
-    def tell(self, change: Change) -> None:
-        """Begin a block, and hold values against this change from the next one on."""
-        self._told = self._size_of(change.figures)
-        self._away, self._latest, self._blocks_away = (0.0, 0.0), (), 0
-        self._sure = self._told
-        if self._profile is None:  # one of few days is wrong by more than the told rows
-            self._sure = surely(self._told, change.figures.rows, self._inflation)
-        self._aim(self._sure)
-        self._null = self._told - math.copysign(self._chance(change.figures.rows), self._told)
-        self._state[:] = 0.0
-        self._set_thresholds()
-
-    def is_clearly_away(self, change: Change) -> bool:
-        """Whether a change is to the side that was told, and beyond the bound."""
-        size, rows = self._size_of(change.figures), change.figures.rows
-        return size * self._told > 0 and abs(size) - chance(rows, self._inflation) > self._bound
-
-    def _size_of(self, figures: Figures) -> float:
-        if self.aspect == "spread":
-            return _log_ratio(figures.score or figures.effect)
-        size = figures.effect if figures.score is None else figures.score
-        return math.copysign(size or 1.0, -1.0 if figures.direction == "down" else 1.0)
-
-    def _aim(self, size: float) -> None:
-        self._bound, self.block_rows = bound_of(size, self._inflation)
-
-    def _chance(self, rows: float) -> float:
-        """Return half a standard error of the figure told, which shows more than there is."""
-        return min(chance(rows, self._inflation) / 4, (1 - LEAST_PART) * abs(self._told))
-
-    def _set_thresholds(self) -> None:
-        for cusum in range(CUSUMS):
-            if self.aspect == "spread":
-                threshold = likelihood_threshold(self._false_alarms) * 2 * self._inflation
-            else:
-                slack = self._slack(cusum)
-                threshold = gaussian_threshold(self._false_alarms, slack) * self._inflation
-            self._state[run_of(_COLUMNS, cusum) + RUN.threshold] = threshold
-
-    def _slack(self, cusum: int) -> float:
-        """Return the scores above the mean told: half the change that a CUSUM finds soonest."""
-        return max(abs(self._null) / 2, SLACKS[cusum])
-
-    def _further(self, cusum: int) -> float:
-        """Return the ratio to the deviation told, for which a further change is sought."""
-        least, most = math.log(RATIOS[cusum]), math.log(RATIOS[1])
-        return math.exp(math.copysign(min(max(abs(self._null), least), most), self._null))
-
-    def as_from_first(self, change: Change) -> Change:
-        """Return a change against another reference as one against the first."""
-        figures, value = change.figures, change.figures.value
-        if value is None:
-            return change
-        if self.aspect == "spread":
-            ratio = value / self._sd
-            side: Direction = "up" if ratio > 1 else "down"
-            return replace(
-                change,
-                figures=replace(
-                    figures, baseline=self._sd, effect=ratio, score=ratio, direction=side
-                ),
-            )
-        now, usual = self._scores(np.array([value, self._mean])).tolist()
-        made = self._level(value, now - usual)
-        return replace(change, figures=replace(made, unit="sd", rows=figures.rows))
-
-    def _level(self, value: float, score: float) -> Figures:
-        away = (value - self._mean) / self._sd
-        if away * score < 0:  # a few wild values have moved the mean against all others
-            away = score
-            value = self._mean + self._sd * score
-        return Figures(
-            value=finite_or_none(value),
-            baseline=finite_or_none(self._mean),
-            effect=finite_or_none(abs(away)),
-            direction="up" if score > 0 else "down",
-            score=abs(score),
-        )
-
-    def read(self, values: Sequence[Scalar], at_ms: Instants) -> int | None:
-        """Take values and their instants into account; return the first at which it is worse."""
-        return self._read(self._state, values, at_ms)
-
-    def first_worse(self, values: Sequence[Scalar], at_ms: Instants) -> int | None:
-        """Return the first value at which `read` will find the series worse."""
-        return self._read(self._state.copy(), values, at_ms)
-
-    @property
-    def filled(self) -> int:
-        """Values in the block."""
-        return int(self._state[BLOCK_ROWS])
-
-    def _read(self, state: Floats, values: Sequence[Scalar], at_ms: Instants) -> int | None:
-        used = [row for row, x in enumerate(values) if type(x) in NUMBER and x not in self._atoms]
-        if not used:
-            return None
-        numbers = np.array([values[row] for row in used], dtype=np.float64)
-        if self._profile is not None:
-            numbers = self._profile.adjust(numbers, at_ms[used] // 60_000)
-        z = self._scores(numbers)
-        with np.errstate(over="ignore"):
-            w = np.clip((numbers - self._mean) / self._sd, -1e150, 1e150)
-        steps = np.column_stack([self._steps(z, cusum) for cusum in range(CUSUMS)])
-        worse = read_block(state, steps, np.column_stack((w, w * w, z, z * z)))
-        return used[worse // CUSUMS] if worse >= 0 else None
-
-    def _scores(self, numbers: Floats) -> Floats:
-        """Return standardised scores, extended beyond the reference's least and greatest value."""
-        knots, scores = self._knots, self._knot_scores
-        raw = np.interp(numbers, knots, scores)
-        if len(knots) > 1:
-            with np.errstate(over="ignore"):
-                for end, near in ((0, 1), (-1, -2)):
-                    slope = (scores[end] - scores[near]) / (knots[end] - knots[near])
-                    raw += slope * np.where(
-                        numbers < knots[0] if end == 0 else numbers > knots[-1],
-                        numbers - knots[end],
-                        0.0,
-                    )
-        made: Floats = (np.clip(raw, -RAW_CLIP, RAW_CLIP) - self._score_mean) / self._score_sd
-        return made
-
-    def _steps(self, z: Floats, cusum: int) -> Floats:
-        if self.aspect == "spread":
-            ratio = self._further(cusum)
-            squares = np.minimum(z * z / math.exp(2 * self._null), CLIP * CLIP)
-            return squares * (1 - 1 / (ratio * ratio)) / 2 - math.log(ratio)
-        away = np.clip(math.copysign(1.0, self._null) * z - abs(self._null), -CLIP, CLIP)
-        made: Floats = away - self._slack(cusum)
-        return made
-
-    def forget_runs(self) -> None:
-        """Let the CUSUMs begin anew."""
-        clear_runs(self._state, _COLUMNS)
-
-    def worse(self) -> BlockResult:
-        """Return the figures of the rows since the series has been worse."""
-        run = alarmed(self._state, _COLUMNS)
-        rows, sums = float(run[RUN.rows]), run[len(RUN) : len(RUN) + _COLUMNS]
-        figures = self._figures(sums, rows)[1]
-        return BlockResult(False, replace(figures, rows=int(rows)))
-
-    def _figures(self, sums: Floats, rows: float) -> tuple[float, Figures]:
-        """Return the size of the change in rows with these sums, and its figures."""
-        w, squares, mean, power = (float(each) / rows for each in sums)
-        if self.aspect == "level":
-            return mean, self._level(self._mean + self._sd * w, mean)
-        score = math.sqrt(max(power - mean * mean, 1e-12))
-        ratio = math.sqrt(max(squares - w * w, 0.0))
-        if (ratio - 1) * (score - 1) <= 0:
-            ratio = score
-        return math.log(score), Figures(
-            value=finite_or_none(self._sd * ratio),
-            baseline=finite_or_none(self._sd),
-            effect=ratio,
-            direction="up" if ratio > 1 else "down",
-            score=score,
-        )
-
-    def close(self) -> BlockResult:
-        """Return the result of the block, and begin the next."""
-        rows, sums = float(self._state[BLOCK_ROWS]), self._state[SUMS : SUMS + _COLUMNS]
-        size, figures = self._figures(sums, rows)
-        self._state[BLOCK_ROWS] = sums[:] = 0.0
-        is_near = abs(size) < self._bound
-        self._latest = (*self._latest, (size, rows))[-POOLED:]
-        if not is_near:
-            self._away = (self._away[0] + size * rows, self._away[1] + rows)
-            self._blocks_away += 1
-            self._aim(self._size)
-            self._null = self._away[0] / self._away[1]
-            self._set_thresholds()
-        return BlockResult(is_near and self._speaks_against(), figures, is_near=is_near)
-
-    def _speaks_against(self) -> bool:
-        """Whether the latest blocks speak against the change, told and seen since (Rule 2)."""
-        rows = sum(each for _, each in self._latest)
-        mean = sum(size * each for size, each in self._latest) / rows
-        variance = self._inflation / rows
-        size = float(self._size)
-        return bool((size * size - 2 * size * mean) / (2 * variance) >= APART)
-
-    @property
-    def _size(self) -> float:
-        """The change that several blocks have shown; before that, the part told that is sure."""
-        knows_change = self._blocks_away >= POOLED and self._profile is None
-        return self._away[0] / self._away[1] if knows_change else self._sure
 
 
 def clear_runs(state: Floats, columns: int) -> None:
@@ -431,7 +145,3 @@ def bound_of(size: float, inflation: float) -> tuple[float, int]:
     rows = math.ceil(max((SURE / bound) ** 2, EVIDENT / (size * size)) * inflation)
     rows = min(max(rows, MIN_BLOCK_ROWS), MAX_BLOCK_ROWS)
     return max(bound, SURE * math.sqrt(inflation / rows)), rows
-
-
-def _log_ratio(ratio: float | None) -> float:
-    return math.log(ratio) if ratio else 1.0

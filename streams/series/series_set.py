@@ -35,9 +35,10 @@ from streams.series.label_codes import LabelCodes, code_of_number
 from streams.series.label_delays import LabelDelays
 from streams.series.late_labels import LateLabels
 from streams.series.late_series import LateSeries
-from streams.series.monitored import Column, EventOf, MonitoredSeries, Reading, RowTransition
+from streams.series.monitored import MonitoredSeries
 from streams.series.offline import watch_of
 from streams.series.quantities import QUANTITY_PAIRS, are_quantities, is_whole
+from streams.series.reading import Column, EventOf, Reading, RowTransition
 from streams.series.series_state import Label, SeriesSetState
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec

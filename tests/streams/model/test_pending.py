@@ -17,7 +17,7 @@ from streams.model.model import ModelMonitor
 from streams.model.pending import PendingRows
 from streams.model.publication import RowIndexes
 from streams.monitor import Monitor
-from streams.series.monitored import Column, Reading, RowTransition
+from streams.series.reading import Column, Reading, RowTransition
 from streams.series.series_set import SeriesSet
 from tests.doubles.core import log_of, taken_in
 from tests.doubles.inputs import prediction

@@ -3,8 +3,8 @@ import pytest
 
 from streams.codec import decode, encode
 from streams.detect.sample import Sample
+from streams.series.number_measure import NumberMeasure
 from streams.series.numeric import NumericSeries
-from streams.series.recovery_measures import NumberMeasure
 from streams.values import Scalar, Value
 from tests.doubles.series import new_watch, numbers
 

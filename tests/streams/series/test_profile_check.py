@@ -12,8 +12,8 @@ import pytest
 from schemas.model_spec import AlertRules, ModelSpec, SpecError
 from streams.aspects import SeriesRole
 from streams.codec import failure_of
-from streams.series.monitored import Column, Reading
 from streams.series.profile_check import check_profile
+from streams.series.reading import Column, Reading
 from streams.series.series_set import SeriesSet
 from streams.values import Scalar
 from tests.doubles.inputs import START_MS

@@ -7,8 +7,9 @@ from streams.codec import decode, encode
 from streams.season.hour_profile import HourProfile
 from streams.series.absence_measure import AbsenceMeasure
 from streams.series.detection import Detection
+from streams.series.number_measure import NumberMeasure
 from streams.series.recovery import AWAY_ROWS, RecoveryCheck, recovery_check_of
-from streams.series.recovery_measures import BlockResult, NumberMeasure
+from streams.series.recovery_measures import BlockResult
 from streams.series.share_measure import ShareMeasure
 from streams.values import Scalar
 from tests.doubles.series import new_watch, numbers, words

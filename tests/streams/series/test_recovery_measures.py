@@ -5,13 +5,13 @@ import pytest
 
 from streams.change import Change, Figures
 from streams.series.detection import Detection
+from streams.series.number_measure import NumberMeasure
 from streams.series.recovery import RecoveryCheck, recovery_check_of
 from streams.series.recovery_measures import (
     MAX_BLOCK_ROWS,
     MIN_BLOCK_ROWS,
     NARROWEST,
     WIDEST,
-    NumberMeasure,
     bound_of,
 )
 from streams.series.share_measure import ShareMeasure

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import AlertRules, ModelSpec
-from streams.series.monitored import Reading
+from streams.series.reading import Reading
 from streams.series.series_set import SeriesSet
 from streams.values import Scalar
 
