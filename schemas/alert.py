@@ -85,6 +85,9 @@ class Alert(Wire):
         description="Version of the latest prediction at the detection."
     )
     spec_version: int = Field(description="Version of the model's spec; 0 is the defaults.")
+    owner: str | None = Field(
+        default=None, description="The model's owner, as that spec names it; null: it names none."
+    )
     series: str = Field(
         description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
         "the arrival of events: `predictions`, `outcomes`, `answers`, `features` or `versions`; of "

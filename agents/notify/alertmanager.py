@@ -24,6 +24,7 @@ from agents.kafka.read import Cursor, LogReader
 from agents.notify.firing import FiringAlerts, Now
 from agents.notify.http import HttpSender, Rejection, Request
 from agents.notify.messages import alertmanager_alert, alertmanager_labels
+from agents.notify.selection import ALL, Selection
 from agents.telemetry import RateLimit, get_logger
 from schemas.alert import Alert
 
@@ -37,7 +38,7 @@ _POLL_S = 0.5
 """Seconds of one poll of ``status`` at most; a change arrives at once."""
 _LOG_EVERY_S = 3_600.0
 """Seconds between two log lines about the same status code of a rejection."""
-_PATH = "/api/v2/alerts"
+ALERTS_PATH = "/api/v2/alerts"
 _log = get_logger(__name__)
 
 
@@ -54,12 +55,20 @@ class AlertmanagerBook:
         The base URL of links to the runbook; None leaves them out.
     resend_s
         Seconds between two posts of a firing alert.
+    selection
+        The alerts that it receives.
     """
 
     def __init__(
-        self, url: SecretStr, deployment: str, links: str | None, resend_s: float = RESEND_S
+        self,
+        url: SecretStr,
+        deployment: str,
+        links: str | None,
+        resend_s: float = RESEND_S,
+        selection: Selection = ALL,
     ) -> None:
-        self._url = SecretStr(url.get_secret_value().rstrip("/") + _PATH)
+        self._selection = selection
+        self._url = SecretStr(url.get_secret_value().rstrip("/") + ALERTS_PATH)
         self._deployment = deployment
         self._links = links
         self.resend_s = resend_s
@@ -69,7 +78,9 @@ class AlertmanagerBook:
 
     def request(self, firing: list[Alert], now: datetime) -> Request | None:
         """Return the next post; None when no alert fires and none has just ended."""
-        wanted = {self._labels_key(alert): alert for alert in firing}
+        wanted = {
+            self._labels_key(alert): alert for alert in firing if self._selection.wants(alert)
+        }
         for key, alert in self._posted.items():
             if key not in wanted:
                 self._ended.setdefault(key, (alert, now))

@@ -7,7 +7,8 @@ Rule 3. Where its group has committed nothing yet, a target receives the alerts 
         their history: the last transition of each fingerprint in `alerts`, except resolutions.
 Rule 4. A copy of a transition, which a worker publishes after a restart, is not delivered again: a
         firing that is repeated after its resolution would page somebody.
-Rule 5. A transition of an alert that was muted at its instant is not delivered; the exceptions are
+Rule 5. A target receives the alerts of its `Selection`, and the resolution of each that it had.
+Rule 6. A transition of an alert that was muted at its instant is not delivered; the exceptions are
         in the table of agents/notify/messages.py.
 """
 
@@ -22,6 +23,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from agents.notify.firing import RecentIds, StartPoint, StartPoints, read_notice
 from agents.notify.http import HttpSender, Request
 from agents.notify.messages import Notice, Target
+from agents.notify.selection import ALL, Selection
 from agents.telemetry import get_logger
 from schemas.alert import Alert
 
@@ -52,6 +54,8 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         Reads the firing alerts where nothing is committed.
     target, sender
         Makes the requests; sends them.
+    selection
+        The alerts that the target receives.
     """
 
     def __init__(
@@ -60,7 +64,10 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         start_points: StartPoints,
         target: Target,
         sender: HttpSender,
+        selection: Selection = ALL,
     ) -> None:
+        self._selection = selection
+        self._told: set[str] = set()
         self._consumer = consumer
         self._start_points = start_points
         self._target = target
@@ -98,6 +105,11 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         start = await self._start_points.read(tp.partition, committed)
         where = f"{tp.topic}-{tp.partition} at offset {start.next_offset}"
         if committed is not None:
+            self._told |= {
+                each.alert.fingerprint
+                for each in start.notices
+                if self._selection.wants(each.alert)
+            }
             _log.info(f"{self._sender.name} resumes in {where}")
             return start
         _log.info(
@@ -131,8 +143,8 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             await self._deliver(notice)
 
     async def _deliver(self, notice: Notice) -> None:
-        request = self._target.request(notice)
         alert = notice.alert
+        request = self._target.request(notice) if self._is_wanted(alert) else None
         if request is None:
             self.counts.left_out += 1
             return
@@ -152,11 +164,21 @@ class Delivery(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                 **named(alert),
             )
 
+    def _is_wanted(self, alert: Alert) -> bool:
+        """Tell whether an alert is for this target; whoever had it has its resolution too."""
+        is_wanted, was_told = self._selection.wants(alert), alert.fingerprint in self._told
+        if alert.status == "resolved":
+            self._told.discard(alert.fingerprint)
+            return is_wanted or was_told
+        if is_wanted:
+            self._told.add(alert.fingerprint)
+        return is_wanted
+
     def _log_counts(self) -> None:
         counts = self.counts
         _log.info(
             f"{self._sender.name} accepted {counts.delivered:,} alerts and rejected "
-            f"{counts.rejected:,}; {counts.left_out:,} were muted or acknowledged",
+            f"{counts.rejected:,}; {counts.left_out:,} were muted, acknowledged or not for it",
             **asdict(counts),
             retries=self._sender.retries,
         )

@@ -19,6 +19,8 @@ from pydantic import SecretStr
 from yarl import URL
 
 from agents.errors import FileError, OperatorError
+from agents.notify.routes import Route
+from agents.notify.selection import ALL, Selection
 
 TargetKind = Literal["alertmanager", "webhook", "slack", "pagerduty"]
 _ENVIRONMENT = "env:"
@@ -47,8 +49,10 @@ class Destination:
     url
         The origin of the address, which is no secret.
     label
-        The end of the consumer group's name. It depends on the spelling of --to alone, so that it
-        survives a change of the secret in a file.
+        The end of the consumer group's name. It depends on the spelling of --to and on the
+        selection, so that it survives a change of the secret in a file.
+    selection
+        The alerts that it receives.
     is_exposed
         Whether a secret is on the command line, where every user of the machine can read it.
     """
@@ -57,30 +61,50 @@ class Destination:
     secret: SecretStr
     url: str
     label: str
+    selection: Selection = ALL
     is_exposed: bool = field(default=False)
 
     @property
     def name(self) -> str:
         """The target's name in messages."""
-        return f"{_NAMES[self.kind]} at {self.url}"
+        chosen = f" ({self.selection.text})" if self.selection.text else ""
+        return f"{_NAMES[self.kind]} at {self.url}{chosen}"
 
 
-def read_destinations(texts: Sequence[str], pagerduty_url: str) -> list[Destination]:
-    """Return the target of each ``--to TEXT``; see `read_destination`.
+def read_destinations(routes: Sequence[Route], pagerduty_url: str) -> list[Destination]:
+    """Return the target of each route; see `read_destination`.
 
     Raises
     ------
     ValueError
         When a text is wrong, or two are the same: they would share a consumer group.
     """
-    destinations = [read_destination(text, pagerduty_url) for text in texts]
+    destinations = [
+        read_destination(route.to, pagerduty_url, selection=route.selection) for route in routes
+    ]
     if len({each.label for each in destinations}) < len(destinations):
         msg = "the same target is named twice"
         raise ValueError(msg)
     return destinations
 
 
-def read_destination(text: str, pagerduty_url: str) -> Destination:
+def read_heartbeat(text: str) -> Destination:
+    """Return the target of ``--heartbeat TEXT``.
+
+    Raises
+    ------
+    ValueError, OperatorError, FileError
+        As for `read_destination`.
+    """
+    if not text.startswith(("alertmanager=", "webhook=")):
+        msg = "a heartbeat goes to alertmanager=URL, or to webhook=URL, which receives a POST"
+        raise ValueError(msg)
+    return read_destination(text, "", option="--heartbeat")
+
+
+def read_destination(
+    text: str, pagerduty_url: str, *, selection: Selection = ALL, option: str = "--to"
+) -> Destination:
     """Return the target of one ``--to TEXT``.
 
     Parameters
@@ -89,6 +113,10 @@ def read_destination(text: str, pagerduty_url: str) -> Destination:
         ``KIND=WHERE``.
     pagerduty_url
         The address of PagerDuty's Events API; customers in Europe have another one.
+    selection
+        The alerts that it receives.
+    option
+        The flag, for messages.
 
     Raises
     ------
@@ -106,17 +134,20 @@ def read_destination(text: str, pagerduty_url: str) -> Destination:
     if not equals or not where:
         example = "FILE" if kind == "pagerduty" else "URL"
         raise ValueError(f"nothing follows {kind}: write {kind}={example}")
-    label = f"{kind}-{hashlib.blake2b(_spelling(where).encode(), digest_size=4).hexdigest()}"
-    held = _held(kind, where)
+    spelling = " ".join(filter(None, (_spelling(where), selection.text)))
+    label = f"{kind}-{hashlib.blake2b(spelling.encode(), digest_size=4).hexdigest()}"
+    held = _held(f"{option} {kind}", kind, where)
     if kind == "pagerduty":
         if not _PAGERDUTY_KEY.fullmatch(held):
             raise OperatorError(
                 "--to pagerduty: an integration key of Events API v2 has 32 letters and digits, "
                 f"this one has {len(held)} characters"
             )
-        origin = _origin(kind, pagerduty_url)
-        return Destination(kind=kind, secret=SecretStr(held), url=origin, label=label)
-    origin = _origin(kind, held)
+        origin = _origin(f"{option} {kind}", pagerduty_url)
+        return Destination(
+            kind=kind, secret=SecretStr(held), url=origin, label=label, selection=selection
+        )
+    origin = _origin(f"{option} {kind}", held)
     address = URL(held)
     is_signed = any(_SECRET_PARAMETER.search(name) for name in address.query)
     has_secret = kind == "slack" or address.user is not None or is_signed
@@ -125,6 +156,7 @@ def read_destination(text: str, pagerduty_url: str) -> Destination:
         secret=SecretStr(held),
         url=origin,
         label=label,
+        selection=selection,
         is_exposed=has_secret and where == held,
     )
 
@@ -134,39 +166,39 @@ def _spelling(where: str) -> str:
     return str(Path(where).absolute()) if is_file else where
 
 
-def _held(kind: TargetKind, where: str) -> str:
+def _held(flag: str, kind: TargetKind, where: str) -> str:
     """Return the address or the key."""
     if where.startswith(_ENVIRONMENT):
         name = where.removeprefix(_ENVIRONMENT)
         if not (held := os.environ.get(name, "").strip()):
-            raise OperatorError(f"--to {kind}: the environment has no variable {name!r}")
+            raise OperatorError(f"{flag}: the environment has no variable {name!r}")
         return held
     if _ADDRESS.match(where):
         if kind == "pagerduty":
             msg = "pagerduty takes a file with the integration key; see --pagerduty-url"
             raise ValueError(msg)
         return where
-    return _read(kind, where)
+    return _read(flag, kind, where)
 
 
-def _read(kind: TargetKind, where: str) -> str:
+def _read(flag: str, kind: TargetKind, where: str) -> str:
     path = Path(where)
     if not path.exists() and not _is_surely_a_path(path):
         raise FileError(
-            f"--to {kind}: no such file. The value is not repeated here, since it may be a secret: "
+            f"{flag}: no such file. The value is not repeated here, since it may be a secret: "
             f"put a secret key or address into a file, and name the file: {kind}=FILE. An address "
             "begins with http:// or https://."
         )
     try:
         held = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        raise FileError(f"--to {kind}: no such file {where!r}") from None
+        raise FileError(f"{flag}: no such file {where!r}") from None
     except OSError as error:
-        raise FileError(f"--to {kind}: {where!r} cannot be read: {error.strerror}") from None
+        raise FileError(f"{flag}: {where!r} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise FileError(f"--to {kind}: {where!r} is not text") from None
+        raise FileError(f"{flag}: {where!r} is not text") from None
     if not held:
-        raise FileError(f"--to {kind}: {where!r} is empty")
+        raise FileError(f"{flag}: {where!r} is empty")
     return held
 
 
@@ -174,7 +206,7 @@ def _is_surely_a_path(path: Path) -> bool:
     return path.is_absolute() or (path.parent.is_dir() and not _LIKE_A_KEY.fullmatch(str(path)))
 
 
-def _origin(kind: TargetKind, address: str) -> str:
+def _origin(flag: str, address: str) -> str:
     try:
         url = URL(address)
         if url.scheme in {"http", "https"} and url.host and not url.fragment:
@@ -182,6 +214,6 @@ def _origin(kind: TargetKind, address: str) -> str:
     except ValueError:
         pass  # its message repeats the address
     raise OperatorError(
-        f"--to {kind}: the value is not an address like https://host:port/path (it is not repeated "
+        f"{flag}: the value is not an address like https://host:port/path (it is not repeated "
         "here, since it may be a secret)"
     )

@@ -9,13 +9,13 @@ from aiokafka import TopicPartition
 
 from agents.kafka.admin import ask, explained
 from agents.kafka.read import LogReader
-from agents.notify.alertmanager import AlertmanagerBook
 from agents.notify.destinations import Destination
 from agents.notify.firing import StartPoints, read_notice
 from agents.notify.http import Request
 from agents.notify.messages import Notice
 from agents.notify.notify import (
     NotifyOptions,
+    book_of,
     group_of,
     now,
     require_topics,
@@ -60,14 +60,13 @@ class _Preview:
         for destination in self._options.destinations:
             if destination.kind == "alertmanager":
                 firing = await self._start_points.read_firing(*self._partitions)
-                book = AlertmanagerBook(
-                    destination.secret, self._settings.deployment, self._options.links
-                )
+                book = book_of(self._settings, destination, self._options)
                 self._show(destination, book.request(firing.firing(now()), now()))
                 continue
             target = target_of(self._settings, destination, self._options)
             async for notice in self._notices(group_of(self._settings, destination)):
-                self._show(destination, target.request(notice))
+                if destination.selection.wants(notice.alert):
+                    self._show(destination, target.request(notice))
 
     async def _notices(self, group: str) -> AsyncIterator[Notice]:
         topic = self._settings.topics.name("alerts")

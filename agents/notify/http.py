@@ -204,7 +204,7 @@ class HttpSender:
         if status in _MISCONFIGURED or status < 400:
             raise OperatorError(
                 f"{self.name} answers {status}: the address or the key is wrong, or lacks rights. "
-                f"Correct the value of --to and start again: nothing is lost. It answered: {text}"
+                f"Correct its value and start again: nothing is lost. It answered: {text}"
             )
         return Rejection(status=status, text=text)
 

@@ -195,8 +195,8 @@ class PagerDuty:
 
 
 def alertmanager_labels(alert: Alert, deployment: str) -> dict[str, str]:
-    """Return the labels that identify the alert in Alertmanager."""
-    return {
+    """Return the labels that identify the alert in Alertmanager, and those to route it by."""
+    labels = {
         "alertname": "Tidegauge" + alert.kind.title().replace("_", ""),
         "deployment": deployment,
         "model_id": alert.model_id,
@@ -206,6 +206,7 @@ def alertmanager_labels(alert: Alert, deployment: str) -> dict[str, str]:
         "kind": alert.kind,
         "fingerprint": alert.fingerprint,
     }
+    return labels if alert.owner is None else labels | {"owner": alert.owner}
 
 
 def alertmanager_alert(
@@ -231,6 +232,8 @@ def alertmanager_alert(
 def details(alert: Alert) -> Sequence[str]:
     """Return the details beside the summary, one a line."""
     lines = [f"Model {alert.model_id}, version {alert.model_version or 'unknown'}, {alert.series}"]
+    if alert.owner:
+        lines.append(f"Owner: {alert.owner}")
     if alert.segment:
         lines.append(", ".join(f"{name}: {value}" for name, value in sorted(alert.segment.items())))
     lines.append(f"Since {alert.started_at}, detected {alert.fired_at}")

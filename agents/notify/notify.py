@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +22,7 @@ from agents.notify.alertmanager import AlertmanagerBook, Refresher
 from agents.notify.delivery import Delivery
 from agents.notify.destinations import Destination
 from agents.notify.firing import StartPoints
+from agents.notify.heartbeat import Heartbeat
 from agents.notify.http import Backoff, HttpSender, open_session
 from agents.notify.messages import PagerDuty, Slack, Target, Webhook
 from agents.prometheus import Labels, family, metrics_served
@@ -41,6 +42,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = get_logger(__name__)
 
 
+async def _no_tick(_settings: Settings) -> int | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyOptions:
     """The targets, and the form of the requests.
@@ -55,12 +60,18 @@ class NotifyOptions:
         The base URL of links to the runbook; None leaves them out.
     backoff
         Pauses before an unavailable target is tried again.
+    heartbeat
+        The target of the heartbeat, if any.
+    last_tick
+        Finds the latest tick, for the heartbeat.
     """
 
     destinations: Sequence[Destination]
     pagerduty_url: str = PAGERDUTY_URL
     links: str | None = None
     backoff: Backoff = field(default_factory=Backoff)
+    heartbeat: Destination | None = None
+    last_tick: Callable[[Settings], Awaitable[int | None]] = _no_tick
 
 
 async def notify(settings: Settings, options: NotifyOptions) -> int:
@@ -100,6 +111,18 @@ def target_of(settings: Settings, destination: Destination, options: NotifyOptio
             return Webhook(url=destination.secret, deployment=deployment)
 
 
+def book_of(
+    settings: Settings, destination: Destination, options: NotifyOptions
+) -> AlertmanagerBook:
+    """Return the maker of requests for an Alertmanager."""
+    return AlertmanagerBook(
+        destination.secret,
+        settings.deployment,
+        options.links,
+        selection=destination.selection,
+    )
+
+
 async def require_topics(settings: Settings) -> int:
     """Return the number of partitions of ``alerts`` and ``status``.
 
@@ -134,11 +157,14 @@ class _Notifier:
             open_session() as session,
             metrics_served(self._settings, partial(sender_figures, self._senders)),
         ):
-            tasks = [asyncio.create_task(stop.wait())]
+            tasks: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
             tasks += [
                 asyncio.create_task(self._serve(each, session))
                 for each in self._options.destinations
             ]
+            if self._options.heartbeat is not None:
+                beating = self._beat(self._options.heartbeat, session)
+                tasks.append(asyncio.create_task(beating))
             done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in running:
                 task.cancel()
@@ -166,14 +192,22 @@ class _Notifier:
 
     async def _refresh(self, destination: Destination, sender: HttpSender) -> None:
         partitions = await partitions_of(self._settings, self._settings.topics.name("status"))
-        book = AlertmanagerBook(destination.secret, self._settings.deployment, self._options.links)
+        book = book_of(self._settings, destination, self._options)
         await Refresher(LogReader(self._settings), partitions, book, sender, now).run()
 
     async def _deliver(self, destination: Destination, group: str, sender: HttpSender) -> None:
         consumer = AIOKafkaConsumer(**_consuming(self._settings, group))
         start_points = StartPoints(LogReader(self._settings), self._settings.topics, now)
         target = target_of(self._settings, destination, self._options)
-        await Delivery(consumer, start_points, target, sender).run()
+        await Delivery(consumer, start_points, target, sender, destination.selection).run()
+
+    async def _beat(self, destination: Destination, session: aiohttp.ClientSession) -> None:
+        sender = HttpSender(session, destination.name, destination.secret, self._options.backoff)
+        self._senders[f"heartbeat-{destination.label}"] = sender
+        last_tick = partial(self._options.last_tick, self._settings)
+        deployment = self._settings.deployment
+        _log.info(f"{destination.name} receives a heartbeat while workers tick")
+        await Heartbeat(destination, deployment, sender, last_tick=last_tick, now=now).run()
 
 
 def sender_figures(senders: Mapping[str, HttpSender]) -> Iterable[Metric]:

@@ -67,6 +67,8 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
         Seconds after which an open alert is published again.
     under
         Fingerprint of the alert of a storm that it stands under.
+    owner
+        The model's owner, as its spec names it.
     """
 
     model_version: str | None
@@ -78,6 +80,7 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
     spec_version: int = 0
     renotify_s: float = math.inf
     under: str | None = None
+    owner: str | None = None
 
 
 class OpenAlert(Machine):
@@ -263,6 +266,7 @@ def _place(context: TransitionContext) -> dict[str, Any]:
         "detected_at": to_rfc3339(context.at_ms),
         "predictions_seen": context.predictions_seen,
         "under": context.under,
+        "owner": context.owner,
     }
 
 

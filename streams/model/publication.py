@@ -102,6 +102,7 @@ class Publication:
             spec_version=self._in_force.version,
             renotify_s=self._in_force.spec.alerts.renotify_s,
             under=under,
+            owner=self._in_force.spec.owner,
         )
         alert = self.writer.write(transition, context)
         record = alert.record

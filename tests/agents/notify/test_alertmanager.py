@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from agents.notify.alertmanager import AlertmanagerBook
 from agents.notify.firing import FiringAlerts
+from agents.notify.selection import Selection
 from tests.doubles.alerts import FINGERPRINT, alert, status_of
 
 KEY = FINGERPRINT.encode()
@@ -64,6 +65,20 @@ def test_what_fires_is_posted_as_firing_for_four_minutes() -> None:
     assert "Since 2018-08-20T05:58" in posted["annotations"]["description"]
     link = "https://example.org/main/docs/runbook.md#feature_drift-level"
     assert posted["annotations"]["runbook"] == posted["generatorURL"] == link
+
+
+def test_the_owner_is_a_label_and_an_alert_of_another_ends_here() -> None:
+    talk = Talk()
+    talk.book = AlertmanagerBook(
+        SecretStr("http://am:9093/"), "staging", None, selection=Selection(owner=("risk",))
+    )
+    talk.status(status_of(alert(owner="risk")))
+    (posted,) = talk.posted()
+    talk.status(status_of(alert("ongoing", owner="fraud")))
+
+    assert posted["labels"]["owner"] == "risk"
+    assert talk.firing() == []
+    assert len(talk.posted()) == 1
 
 
 def test_what_still_fires_is_posted_again_with_a_later_end() -> None:

@@ -12,6 +12,7 @@ from agents.notify.delivery import Delivery
 from agents.notify.firing import StartPoints
 from agents.notify.http import HttpSender, open_session
 from agents.notify.messages import Webhook
+from agents.notify.selection import ALL, Selection
 from schemas.alert import Alert
 from tests.agents.notify.test_firing import TOPICS, ListReader
 from tests.agents.running import until
@@ -76,7 +77,9 @@ class ListConsumer:
         return ConsumerRecord(*TP, offset, 0, 0, b"", record(transition), None, 0, 0, ())
 
 
-async def delivered(consumer: ListConsumer, log: Sequence[Alert], expected: int) -> list[str]:
+async def delivered(
+    consumer: ListConsumer, log: Sequence[Alert], expected: int, selection: Selection = ALL
+) -> list[str]:
     """Return the ids that a webhook took, once it took as many as expected."""
     async with Receiver() as receiver, open_session() as session:
         url = SecretStr(receiver.url)
@@ -84,9 +87,8 @@ async def delivered(consumer: ListConsumer, log: Sequence[Alert], expected: int)
             ListReader(log), TOPICS, lambda: datetime(2026, 3, 1, tzinfo=UTC)
         )
         sender = HttpSender(session, "The webhook", url)
-        delivery = Delivery(
-            consumer, start_points, Webhook(url=url, deployment="tidegauge"), sender
-        )
+        target = Webhook(url=url, deployment="tidegauge")
+        delivery = Delivery(consumer, start_points, target, sender, selection)
         task = asyncio.create_task(delivery.run())
         await until(lambda: len(receiver.taken()) >= expected, f"{expected} transitions")
         await asyncio.sleep(0.05)
@@ -131,3 +133,23 @@ async def test_what_is_left_of_a_fetch_whose_partition_has_gone_is_left_to_its_o
     taken = await delivered(consumer, [], 1)
 
     assert taken == [SECOND.alert_id]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_who_was_sent_an_alert_has_its_resolution_and_no_other(is_restarted: bool) -> None:
+    ours = alert(owner="risk")
+    theirs = [
+        alert(status, fingerprint="b" * 32, owner="fraud") for status in ("firing", "resolved")
+    ]
+    over = alert("resolved", owner="fraud")
+    log = [ours, *theirs, over]
+    steps: list[str | list[Alert]] = ["assigned", log[1:] if is_restarted else log]
+
+    taken = await delivered(
+        ListConsumer(steps, 1 if is_restarted else 0),
+        log[:1],
+        1 if is_restarted else 2,
+        Selection(owner=("risk",)),
+    )
+
+    assert taken == [over.alert_id] if is_restarted else [ours.alert_id, over.alert_id]

@@ -135,3 +135,10 @@ def test_without_a_beginning_for_links_there_are_none() -> None:
 def test_a_targets_repr_holds_no_secret() -> None:
     assert KEY not in repr(PAGERDUTY)
     assert "blue-heron" not in repr((WEBHOOK, SLACK, PAGERDUTY))
+
+
+def test_people_and_the_pager_are_told_the_owner() -> None:
+    owned = alert(owner="risk <eu>")
+
+    assert "Owner: risk &lt;eu&gt;" in orjson.dumps(told(SLACK, owned)).decode()
+    assert told(PAGERDUTY, owned)["payload"]["custom_details"]["owner"] == "risk <eu>"
