@@ -15,7 +15,7 @@ from datetime import timedelta
 import orjson
 from pydantic import SecretStr
 
-from agents.errors import WorkerError
+from agents.errors import BrokerUnreachableError
 from agents.notify.alertmanager import ALERTS_PATH
 from agents.notify.destinations import Destination
 from agents.notify.firing import Now
@@ -75,7 +75,9 @@ class Heartbeat:
         while True:
             try:
                 tick_ms = await self._last_tick()
-            except WorkerError as error:  # Kafka does not answer: that is news, and no end
+            except (
+                BrokerUnreachableError
+            ) as error:  # Kafka does not answer: that is news, and no end
                 self._say_pause(str(error))
             else:
                 await self._beat(tick_ms)

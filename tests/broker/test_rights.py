@@ -19,6 +19,7 @@ from agents.kafka.rights import Right, rights
 from agents.kafka.watch import watch_topics
 from agents.notify.destinations import read_destinations
 from agents.notify.notify import NotifyOptions, notify
+from agents.notify.routes import Route
 from agents.settings import Settings, load_settings
 from schemas.topics import Part
 from tests.broker.conftest import Deploy
@@ -128,7 +129,9 @@ async def audit(user: Settings) -> None:
 
 
 async def tell(user: Settings) -> None:
-    options = NotifyOptions(destinations=read_destinations(["webhook=http://127.0.0.1:1"], ""))
+    options = NotifyOptions(
+        destinations=read_destinations([Route("webhook=http://127.0.0.1:1")], "")
+    )
     await asyncio.wait_for(notify(user, options), 30.0)
 
 
