@@ -38,7 +38,8 @@ from streams.model.quarantine import QUARANTINE
 from streams.model.state import late_labels_of_snapshot, quarantine_of_snapshot, spec_of_snapshot
 from streams.series.late_labels import LateLabels
 from streams.series.profile_check import check_profile
-from streams.state import StateRecord, StateView
+from streams.state.records import StateRecord
+from streams.state.view import StateView
 
 _IN_COLUMNS = frozenset({"model_id", "owner", "task", "alert_budget"})
 """Fields with a column of their own in the table."""

@@ -2,8 +2,8 @@
 
 Rule 1. Nothing is moved while workers are at work, or while a record of ``events`` or a command of
         operators is not applied: state and commits would not belong together.
-Rule 2. The state of each model becomes the origin of its new partition (`streams.state`, Rule 8):
-        workers, `verify` and a rebuilding begin with it.
+Rule 2. The state of each model becomes the origin of its new partition: workers, `verify` and a
+        rebuilding begin with it (`streams.state.view`, Rule 8).
 Rule 3. The commits in the inputs are copied last. A worker of the new group that starts before that
         reads the inputs from their beginning, and the models pass over what they know.
 Rule 4. The new topics must be empty: of a move that was cut short nobody knows how far it came.
@@ -26,7 +26,8 @@ from agents.worker.publish import Outgoing, Publisher
 from schemas.event import Source
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole, model_partition
-from streams.state import StateRecord, StateView, origin_commits_record, origin_record
+from streams.state.records import StateRecord, origin_commits_record, origin_record
+from streams.state.view import StateView
 
 _APPLIED: Mapping[TopicRole, str] = {
     "events": "start a worker with --role monitor, and stop it when there are none",

@@ -25,11 +25,12 @@ from schemas.dead_letter import DeadLetter
 from schemas.event import Source, decode_events, position
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole
-from streams.audit import Findings, InputAudit, OutputAudits, output_audits
 from streams.emission import Emission
 from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor, filled
-from streams.state import StateRecord, StateView
+from streams.state.audit import Findings, InputAudit, OutputAudits, output_audits
+from streams.state.records import StateRecord
+from streams.state.view import StateView
 
 _FOREIGN_SHOWN = 20
 """Places of records of strangers that are shown."""
@@ -163,7 +164,7 @@ class _Verifier:
             inputs.on_replayed(events_in[partition], monitor.taken - before[partition])
 
     async def _begin(self, monitor: Monitor, audits: OutputAudits) -> None:
-        """Begin with the models that the log begins with; see `streams.state`, Rule 8."""
+        """Begin with the models that the log begins with; see `streams.state.view`, Rule 8."""
         view = await self._state(monitor.partition)
         origin = view.origin(lambda _model_id: ModelSpec(), self._topics.name("labelled"))
         monitor.resume(origin, 0)

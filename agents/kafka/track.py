@@ -12,7 +12,8 @@ from agents.kafka.read import Cursor, LogReader
 from agents.settings import Settings
 from schemas.event import EventRecordError, decode_events
 from schemas.topics import model_partition
-from streams.state import StateRecord, StateView
+from streams.state.records import StateRecord
+from streams.state.view import StateView
 
 SourcePosition = tuple[int, int]
 """A partition, and an offset in it."""

@@ -32,14 +32,9 @@ from streams.emission import Emission
 from streams.join.events import ChunkName
 from streams.model.model import ModelMonitor
 from streams.monitor import DEFAULT_LIMITS, Limits, Monitor, SpecOf
-from streams.state import (
-    StateRecord,
-    StateView,
-    StoredState,
-    chunk_record,
-    deletions,
-    manifest_records,
-)
+from streams.state.records import StateRecord, chunk_record, deletions, manifest_records
+from streams.state.stored import StoredState
+from streams.state.view import StateView
 
 SLICE_S = 0.02
 """Seconds of one slice of saving: an alert waits little longer, see docs/decisions/0015."""

@@ -31,7 +31,7 @@ from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.schedule import MOST_WORKERS, WORKERS, Fault, Kind, plan
 from benchmarks.chaos.traffic import MAX_PAYLOAD_BYTES, TrafficThread
 from schemas.topics import TopicRole
-from streams.audit import Findings, InputAudit
+from streams.state.audit import Findings, InputAudit
 from tests.broker import read_to_end
 from tests.kafka import KAFKA_VERSION, OLDER_VERSION, KafkaCluster
 

@@ -18,7 +18,7 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.codec import STATE_VERSION
 from streams.monitor import Monitor
-from streams.state import StateRecord, chunk_record, manifest_records
+from streams.state.records import StateRecord, chunk_record, manifest_records
 from tests.doubles.core import log_of, taken_in
 from tests.doubles.inputs import outcome, prediction
 

@@ -6,7 +6,9 @@ from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.codec import STATE_VERSION, StateVersionError
 from streams.model.model import ModelMonitor
-from streams.state import StateRecord, StateView, StoredState, manifest_records
+from streams.state.records import StateRecord, manifest_records
+from streams.state.stored import StoredState
+from streams.state.view import StateView
 from tests.golden import state
 
 

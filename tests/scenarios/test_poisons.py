@@ -12,14 +12,15 @@ from msgspec.structs import replace
 
 from schemas.event import Source, encode_tick
 from schemas.topics import TopicRole, Topics
-from streams.audit import Audit
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
 from streams.ingest.records import Accepted, Raw, Refused
 from streams.model.model import Restored
 from streams.monitor import Monitor
 from streams.series.profile_check import check_profile
-from streams.state import StateRecord, StateView, manifest_records
+from streams.state.audit import Audit
+from streams.state.records import StateRecord, manifest_records
+from streams.state.view import StateView
 from tests.doubles.core import Played, log_of, taken_in
 from tests.doubles.inputs import (
     CONTROLS,

@@ -24,7 +24,6 @@ from schemas.dead_letter import DeadLetter
 from schemas.event import EventBatch, EventKind, Source, decode_events, position
 from schemas.topics import Topics, model_partition
 from schemas.wire import MAX_PAYLOAD_BYTES
-from streams.audit import InputAudit, output_audits
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
 from streams.ingest.merge import TimeMerge
@@ -33,6 +32,7 @@ from streams.ingest.sources.mapping import MappedTopic
 from streams.ingest.sources.source_map import parse_sources
 from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor, SpecOf
+from streams.state.audit import InputAudit, output_audits
 from tests.doubles.cluster import Cluster, Stored
 from tests.simulation.traffic import CALLS, CALLS_SOURCES
 

@@ -18,7 +18,8 @@ from schemas.topics import Topics
 from streams.codec import STATE_VERSION
 from streams.emission import Emission
 from streams.monitor import Monitor
-from streams.state import StoredState, manifest_records
+from streams.state.records import manifest_records
+from streams.state.stored import StoredState
 from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import START_MS, prediction
 from tests.doubles.sender import ListPartitions, ListReader, ListSender

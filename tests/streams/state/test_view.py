@@ -12,16 +12,16 @@ from streams.emission import Emission
 from streams.join.waiting_room import CHUNK_SLOTS, WaitingRoom
 from streams.model.model import ModelMonitor
 from streams.monitor import Monitor
-from streams.state import (
+from streams.state.records import (
     PART_BYTES,
     StateRecord,
-    StateView,
-    StoredState,
     chunk_record,
     deletions,
     manifest_records,
     origin_record,
 )
+from streams.state.stored import StoredState
+from streams.state.view import StateView
 from tests.doubles.core import log_of, taken_in
 from tests.doubles.inputs import outcome, prediction
 from tests.simulation.traffic import spec_of, traffic

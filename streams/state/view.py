@@ -26,8 +26,6 @@ Rule 8. A log that continues the models of another one begins with an *origin*: 
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
@@ -37,86 +35,26 @@ from streams.codec import StateVersionError, is_encoded, is_fatal
 from streams.join.events import ChunkName
 from streams.model.model import ModelMonitor, Restored
 from streams.monitor import SpecOf
+from streams.state.records import (
+    BEFORE_THE_LOG,
+    CHECKSUM_BYTES,
+    COMMITS,
+    ModelRecords,
+    StateRecord,
+    manifest_records,
+)
+from streams.state.stored import StoredState
 
-PART_BYTES = 900_000
-"""Bytes of a part of a manifest: below Kafka's default of 1 MiB for a record, with its key."""
-_CHECKSUM_BYTES = 4
-"""Bytes of a CRC-32."""
 _SHAPE_OF_KEY = {
     "manifest": [int, int, int],
     "chunk": [str, int],
     "checkpoint": [int],
     "origin": [str],
 }
-_COMMITS = b"commits"
-BEFORE_THE_LOG = -1
-"""Offset that an origin covers (Rule 8)."""
 
 
 class _LostModelError(Exception):
     """The state of a model cannot be used (Rule 3)."""
-
-
-class StateRecord(NamedTuple):
-    """One record of the ``state`` topic; a value of None deletes the key."""
-
-    key: bytes
-    value: bytes | None
-
-
-def manifest_records(model_id: str, offset: int, manifest: bytes) -> list[StateRecord]:
-    """Return the records of a manifest that covers the log up to ``offset``."""
-    parts = [manifest[i : i + PART_BYTES] for i in range(0, len(manifest), PART_BYTES)]
-    return [
-        StateRecord(_manifest_key(model_id, offset, number, len(parts)), part)
-        for number, part in enumerate(parts)
-    ]
-
-
-def chunk_record(model_id: str, name: ChunkName, lines: bytes) -> StateRecord:
-    """Return the record of a sealed chunk of waiting events."""
-    checksum = zlib.crc32(lines).to_bytes(_CHECKSUM_BYTES)
-    return StateRecord(_chunk_key(model_id, name), checksum + lines)
-
-
-def origin_record(record: StateRecord) -> StateRecord:
-    """Return a record of a model's state under the key that nothing deletes (Rule 8)."""
-    _, model_id, *_ = orjson.loads(record.key)
-    return StateRecord(orjson.dumps(["origin", model_id, record.key.decode()]), record.value)
-
-
-def origin_commits_record(commits: Mapping[str, int]) -> StateRecord:
-    """Return the record with the commits, by source, that were copied at the move (Rule 8)."""
-    return StateRecord(orjson.dumps(["origin", "", _COMMITS.decode()]), orjson.dumps(commits))
-
-
-def deletions(keys: Iterable[bytes]) -> list[StateRecord]:
-    """Return the records that delete these keys."""
-    return [StateRecord(key, None) for key in keys]
-
-
-@dataclass(slots=True)
-class _ModelRecords:
-    """The records of a model; those of a manifest by its offset and the number of its parts."""
-
-    manifests: dict[tuple[int, int], dict[int, StateRecord]] = field(default_factory=dict)
-    chunks: dict[ChunkName, StateRecord] = field(default_factory=dict)
-
-    def newest(self, end: int | None = None) -> tuple[int, int] | None:
-        """Return the whole manifest that covers the most, of a log that ends at ``end``."""
-        return max(
-            (
-                (offset, parts)
-                for (offset, parts), found in self.manifests.items()
-                if found.keys() == set(range(parts)) and (end is None or offset < end)
-            ),
-            default=None,
-        )
-
-    def joined(self, name: tuple[int, int]) -> bytes:
-        """Return the bytes of a whole manifest."""
-        parts = self.manifests[name]
-        return b"".join([parts[number].value or b"" for number in sorted(parts)])
 
 
 class StateView:
@@ -130,7 +68,7 @@ class StateView:
 
     def __init__(self, partition: int = 0) -> None:
         self._partition = partition
-        self._models: dict[str, _ModelRecords] = {}
+        self._models: dict[str, ModelRecords] = {}
         self._checkpoints: dict[int, StateRecord] = {}
         self._origin: dict[bytes, StateRecord] = {}
 
@@ -149,7 +87,7 @@ class StateView:
         if kind == "checkpoint":
             _put(self._checkpoints, rest[0], record)
             return True
-        records = self._models.setdefault(model_id, _ModelRecords())
+        records = self._models.setdefault(model_id, ModelRecords())
         if kind == "chunk":
             _put(records.chunks, (rest[0], rest[1]), record)
         else:
@@ -164,7 +102,7 @@ class StateView:
 
     def newest(self, model_id: str) -> tuple[int, bytes] | None:
         """Return the newest whole manifest of a model, after the offset that it covers."""
-        records = self._models.get(model_id, _ModelRecords())
+        records = self._models.get(model_id, ModelRecords())
         name = records.newest()
         return None if name is None else (name[0], records.joined(name))
 
@@ -229,7 +167,7 @@ class StateView:
 
     def origin_commits(self) -> dict[str, int]:
         """Return, by source, the commit below which inputs are in the log before (Rule 8)."""
-        found = [each.value for each in self._origin.values() if each.key == _COMMITS]
+        found = [each.value for each in self._origin.values() if each.key == COMMITS]
         return orjson.loads(found[0] or b"{}") if found else {}
 
     def moved(self, model_id: str, model: ModelMonitor) -> list[StateRecord]:
@@ -248,7 +186,7 @@ class StateView:
     def _model(
         self,
         model_id: str,
-        records: _ModelRecords,
+        records: ModelRecords,
         name: tuple[int, int],
         spec: ModelSpec,
         labelled_topic: str,
@@ -258,8 +196,8 @@ class StateView:
                 msg = f"chunk {name} of model {model_id} is missing"
                 raise _LostModelError(msg)
             value = records.chunks[name].value or b""
-            lines = value[_CHECKSUM_BYTES:]
-            if zlib.crc32(lines).to_bytes(_CHECKSUM_BYTES) != value[:_CHECKSUM_BYTES]:
+            lines = value[CHECKSUM_BYTES:]
+            if zlib.crc32(lines).to_bytes(CHECKSUM_BYTES) != value[:CHECKSUM_BYTES]:
                 msg = f"chunk {name} of model {model_id} is damaged"
                 raise _LostModelError(msg)
             return lines
@@ -281,129 +219,6 @@ class StateView:
                 raise
             msg = f"the manifest of model {model_id} at offset {name[0]} is damaged: {error}"
             raise _LostModelError(msg) from error
-
-
-class StoredState:
-    """The keys known to be in the ``state`` topic for each model, so that garbage can be deleted.
-
-    Attributes
-    ----------
-    covered
-        Offset up to which some manifest, or a checkpoint, covers the log.
-    """
-
-    def __init__(self) -> None:
-        self._unusable: dict[str, int] = {}
-        self._manifests: dict[str, list[bytes]] = {}
-        self._manifest_bytes: dict[str, int] = {}
-        self._chunks: dict[str, dict[ChunkName, int]] = {}
-        self._garbage: list[bytes] = []
-        self._checkpoint: bytes | None = None
-        self.covered = -1
-
-    @property
-    def live_bytes(self) -> int:
-        """Bytes of the latest snapshots of all models, with the chunks that they name."""
-        chunks = sum(sum(sizes.values()) for sizes in self._chunks.values())
-        return sum(self._manifest_bytes.values()) + chunks
-
-    def take_checkpoints(self, checkpoints: Mapping[int, bytes]) -> None:
-        """Take over the checkpoints that were read: the one that covers the most counts."""
-        for offset in sorted(checkpoints):
-            self._replace_checkpoint(checkpoints[offset])
-            self.covered = offset
-
-    def checkpoint(self, offset: int, models: int) -> list[StateRecord]:
-        """Return a checkpoint: all models are stored as after ``offset`` (Rule 5)."""
-        return (
-            [] if self.covered >= offset else [StateRecord(_checkpoint_key(offset), b"%d" % models)]
-        )
-
-    def on_checkpoint(self, offset: int) -> None:
-        """Take note that the record of `checkpoint` is durable."""
-        if self.covered < offset:
-            self.covered = offset
-            self._replace_checkpoint(_checkpoint_key(offset))
-
-    def _replace_checkpoint(self, key: bytes | None) -> None:
-        if self._checkpoint is not None:
-            self._garbage.append(self._checkpoint)
-        self._checkpoint = key
-
-    def take(
-        self, model_id: str, name: tuple[int, int], model: ModelMonitor, records: _ModelRecords
-    ) -> None:
-        """Take over the records of a model; the garbage of Rule 4 is returned by `garbage`."""
-        self._note_covered(name[0])
-        manifest = list(records.manifests[name].values())
-        self._note_manifest(model_id, manifest)
-        self._chunks[model_id] = {
-            chunk: len(records.chunks[chunk].value or b"") for chunk in model.join.chunk_names()
-        }
-        for other, parts in records.manifests.items():
-            if other < name:
-                self._garbage += [each.key for each in parts.values()]
-        last = model.join.last_numbers()
-        self._garbage += [
-            _chunk_key(model_id, chunk)
-            for chunk in records.chunks
-            if chunk not in self._chunks[model_id] and chunk[1] <= last.get(chunk[0], -1)
-        ]
-
-    def mark_unusable(self, model_id: str, offset: int) -> None:
-        """Take note of a winner that cannot be used (Rule 7)."""
-        self._unusable[model_id] = offset
-
-    def outgrown(self, offset: int) -> list[str]:
-        """Return, once, the models whose snapshot at ``offset`` wins over an unusable one."""
-        models = [model_id for model_id, until in self._unusable.items() if until <= offset]
-        for model_id in models:
-            del self._unusable[model_id]
-        return models
-
-    def supersede(
-        self,
-        model_id: str,
-        manifest: list[StateRecord],
-        names: set[ChunkName],
-        chunks: Mapping[ChunkName, bytes],
-    ) -> None:
-        """Take note of a new snapshot; the one before it may go once this one is durable.
-
-        Parameters
-        ----------
-        model_id, manifest
-            The model, and the records of the manifest.
-        names
-            The chunks that it names.
-        chunks
-            Those of them that are new.
-        """
-        keys = [record.key for record in manifest]
-        self._note_covered(_offset(keys[0]))
-        # Saved twice at one offset, it is one snapshot, and must not be deleted as its own past.
-        self._garbage += [key for key in self._manifests.get(model_id, []) if key not in keys]
-        held = self._chunks.get(model_id, {})
-        gone = held.keys() - names
-        self._garbage += [_chunk_key(model_id, name) for name in sorted(gone)]
-        self._note_manifest(model_id, manifest)
-        if gone or chunks:
-            fresh = {name: _CHECKSUM_BYTES + len(lines) for name, lines in chunks.items()}
-            self._chunks[model_id] = {name: held.get(name) or fresh.get(name, 0) for name in names}
-
-    def _note_manifest(self, model_id: str, manifest: list[StateRecord]) -> None:
-        self._manifests[model_id] = [record.key for record in manifest]
-        self._manifest_bytes[model_id] = sum(len(record.value or b"") for record in manifest)
-
-    def _note_covered(self, offset: int) -> None:
-        if offset >= self.covered:
-            self.covered = offset
-            self._replace_checkpoint(None)
-
-    def garbage(self) -> list[bytes]:
-        """Return the keys that may be deleted now, once."""
-        garbage, self._garbage = self._garbage, []
-        return garbage
 
 
 class RestoredState(NamedTuple):
@@ -438,20 +253,3 @@ def _put(records: dict[Any, StateRecord], name: Any, record: StateRecord) -> Non
         records.pop(name, None)
     else:
         records[name] = record
-
-
-def _manifest_key(model_id: str, offset: int, number: int, parts: int) -> bytes:
-    return orjson.dumps(["manifest", model_id, offset, number, parts])
-
-
-def _chunk_key(model_id: str, name: ChunkName) -> bytes:
-    return orjson.dumps(["chunk", model_id, *name])
-
-
-def _offset(key: bytes) -> int:
-    offset: int = orjson.loads(key)[2]
-    return offset
-
-
-def _checkpoint_key(offset: int) -> bytes:
-    return orjson.dumps(["checkpoint", "", offset])

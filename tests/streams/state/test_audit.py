@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from schemas.topics import Topics
-from streams.audit import Audit, CompactedAudit, Findings, InputAudit, output_audits
+from streams.state.audit import Audit, CompactedAudit, Findings, InputAudit, output_audits
 from tests.doubles.topics import REPORTS, WithReports
 
 

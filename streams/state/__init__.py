@@ -1,0 +1,1 @@
+"""What is durable: the records of the state topic, and the audit of published records."""
