@@ -82,6 +82,10 @@ class Reference(Wire):
 class Drift(Wire):
     """How far the values of an hour or a day lie from a reference: figures, no alarms."""
 
+    against: Literal["training", "learnt"] = Field(
+        description="The reference: a profile from the spec, so that the distance is a skew "
+        "between training and serving, or one learnt from live values."
+    )
     psi: float = Field(description="Population stability index, on ten parts or the categories.")
     psi_by_chance: float = Field(description="Its mean where nothing has changed.")
     js: float = Field(description="Jensen-Shannon distance, base 2, 0 to 1.")

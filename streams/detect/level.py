@@ -33,6 +33,7 @@ from streams.detect.budget import (
 from streams.detect.compiled import Singles
 from streams.detect.level_kernel import SERIES, STATISTIC
 from streams.detect.limits import CALM, ONE_FALSE_ALARM, STEADY, TOP_MARGIN, crept
+from streams.detect.outline import numbers_of
 from streams.detect.reference import NumericReference
 from streams.detect.sample import Sample, refuse_knots
 from streams.detect.score_kernel import SCALE
@@ -279,6 +280,12 @@ class NumericDetector(Machine):
         """Return the step of a score that moves the mean innovation by so much."""
         reference = self._reference
         return shift * reference.innovation_sd / (1 - reference.autocorrelation)
+
+    @property
+    def numbers(self) -> Floats:
+        """The numbers of the reference at evenly spaced ranks (`streams.detect.outline`)."""
+        knots, scores = self._state[level_kernel.HEAD :].reshape(2, int(self._state[SCALE.knots]))
+        return numbers_of(knots, scores)
 
     def _typical(self, shift: float) -> float:
         """Return the value whose score is the usual one, moved by a shift of the innovations."""

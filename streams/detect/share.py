@@ -141,6 +141,11 @@ class ShareDetector(Machine):
         return self._reference.codes
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """The shares of the codes in the reference, as they were seen."""
+        return tuple(map(self._reference.seen, range(len(self.codes))))
+
+    @property
     def inflation(self) -> float:
         """The largest long-run variance of a share, in that of independent rows."""
         return max(self._reference.inflations)

@@ -18,7 +18,6 @@ from streams.model.controls import Moment, apply_control
 from streams.model.events import ModelEvents
 from streams.model.parts import join_spec
 from streams.model.publication import RowIndexes
-from streams.performance.ledger import Ledger
 from streams.series.profile_check import check_profile
 from streams.traffic.conditions import ConditionState, condition_of
 from streams.traffic.traffic import TrafficMonitor
@@ -136,10 +135,7 @@ class ModelCommands(ModelEvents):
         self._go_on_without_inputs(arrival)
         self.join.advance(self._now_ms)
         self.traffic.respec(spec.alert_budget, spec.outcome.wait_s)
-        if self._ledger is not None:
-            self._ledger.respec(spec, self.in_force.version)
-        elif spec.metrics is not None:
-            self._ledger = Ledger(self.model_id, spec, self.in_force.version)
+        self._respec_figures(spec)
         self._publish(self._pending.settled().respec(spec, self._now_ms), row)
 
     def _remove(self, row: EventRow) -> None:
@@ -162,7 +158,8 @@ class ModelCommands(ModelEvents):
         self.join.halves.respec(spec.inputs.wait_s, spec.outcome.max_waiting)
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version, self._labels, self._storm = None, LabelMatch(), Storm()
-        if self._ledger is not None:
-            self._ledger.restart()
-            self._ledger.respec(spec, self.in_force.version)
+        for figures in (self._ledger, self._distributions):
+            if figures is not None:
+                figures.restart()
+        self._respec_figures(spec)
         self._begin_series(series.successor(spec), RowIndexes.new())

@@ -105,6 +105,8 @@ class ModelMonitor(ModelCommands):
             due_ms = min(due_ms, alerts.renewal_due_ms("predictions", "silence", self._rules()))
         if self._ledger is not None:
             due_ms = min(due_ms, self._ledger.due_ms)
+        if self._distributions is not None:
+            due_ms = min(due_ms, self._distributions.due_ms)
         due_ms = min(due_ms, self._pending.as_read.late.tick_due_ms)
         halves_ms = self.join.halves.first_due_ms()
         return min(due_ms, alerts.settling_due_ms(), halves_ms) + self._behind_ms
@@ -149,6 +151,10 @@ class ModelMonitor(ModelCommands):
         if self._ledger is not None:
             records = self._ledger.closing(self._now_ms)
             self._publication.add_metrics(records, self._row(at, self._now_ms))
+        if self._distributions is not None:
+            self._pending.settled()
+            of_series = self._distributions.closing(self._now_ms)
+            self._publication.add_metrics(of_series, self._row(at, self._now_ms))
         return self._publication.taken()
 
     @property

@@ -24,6 +24,7 @@ from streams.model.publication import Publication, RowIndexes
 from streams.model.quarantine import Quarantine
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
+from streams.performance.distributions import Distributions
 from streams.performance.ledger import Ledger
 from streams.series.series_set import SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
@@ -67,7 +68,8 @@ class ModelParts:
         self._now_ms = 0
         self._behind_ms = 0
         self._version: str | None = None
-        self._ledger = None if spec.metrics is None else Ledger(model_id, spec, 0)
+        self._ledger: Ledger | None = None
+        self._distributions: Distributions | None = None
         self._condition_alerts = ConditionAlerts()
         self._storm = Storm()
         self._quarantine: Quarantine | None = None
@@ -75,12 +77,35 @@ class ModelParts:
         self._labels = LabelMatch()
         self._begin_publication(AlertWriter(model_id))
         self._begin_series(series_of(spec), RowIndexes.new())
+        self._respec_figures(spec)
 
     def _begin_series(self, series: SeriesSet, indexes: RowIndexes) -> None:
         self._indexes = indexes
         self._pending = PendingRows(
             series, indexes, self._rules, self._publish_one, lambda: self.is_young
         )
+        self._pending.distributions = self._distributions
+
+    def _restore_figures(self, state: ModelState) -> None:
+        spec, version = self.in_force.spec, self.in_force.version
+        self._ledger = self._distributions = None
+        if state.ledger is not None:
+            self._ledger = Ledger(self.model_id, spec, version, state.ledger)
+        if state.distributions is not None:
+            self._distributions = Distributions(self.model_id, spec, version, state.distributions)
+
+    def _respec_figures(self, spec: ModelSpec) -> None:
+        """Put a spec in force for the figures; they begin where it is the first to ask for them."""
+        version = self.in_force.version
+        if self._ledger is not None:
+            self._ledger.respec(spec, version)
+        elif spec.metrics is not None:
+            self._ledger = Ledger(self.model_id, spec, version)
+        if self._distributions is not None:
+            self._distributions.respec(spec, version)
+        elif spec.metrics is not None:
+            self._distributions = Distributions(self.model_id, spec, version)
+        self._pending.distributions = self._distributions
 
     def _begin_publication(self, writer: AlertWriter) -> None:
         self._publication = Publication(
@@ -124,6 +149,7 @@ class ModelParts:
             behind_ms=self._behind_ms,
             version=self._version,
             ledger=None if self._ledger is None else self._ledger.state,
+            distributions=None if self._distributions is None else self._distributions.state,
             quarantine=self._quarantine,
             is_away=self._is_away,
         )
@@ -175,9 +201,7 @@ class ModelParts:
         model._now_ms = state.now_ms
         model._behind_ms = state.behind_ms
         model._version = state.version
-        model._ledger = None
-        if state.ledger is not None:
-            model._ledger = Ledger(model_id, spec, model.in_force.version, state.ledger)
+        model._restore_figures(state)
         model._condition_alerts = state.condition_alerts
         model._storm = state.storm
         model._quarantine = state.quarantine
@@ -246,10 +270,13 @@ class ModelParts:
         self._publish(transitions, self._row(at, self._now_ms))
 
     def _publish_metrics(self, at: Arrival | Place) -> None:
-        """Publish the figures of the cohorts that are due."""
-        ledger, now_ms = self._ledger, self._now_ms
+        """Publish the figures of the cohorts that are due, and of the hour that is over."""
+        ledger, distributions, now_ms = self._ledger, self._distributions, self._now_ms
         if ledger is not None and now_ms >= ledger.due_ms:
             self._publication.add_metrics(ledger.due(now_ms), self._row(at, now_ms))
+        if distributions is not None and now_ms >= distributions.due_ms:
+            records = distributions.due(now_ms, self._pending.settled())
+            self._publication.add_metrics(records, self._row(at, now_ms))
 
     def _publish(self, transitions: Sequence[Transition], row: EventRow) -> None:
         """Publish transitions at an event, after the alerts of all values before it."""

@@ -11,7 +11,7 @@ Rule 3. A row without an answer of the model has no value of the prediction and 
 Rule 4. At most ``MAX_PENDING_ROWS`` predictions wait, and as many pairs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from streams.aspects import SeriesRole
 from streams.clock import Instants
 from streams.emission import EventRow
 from streams.model.publication import RowIndexes
+from streams.performance.distributions import Distributions, SeriesValues
 from streams.series.reading import Column, Reading
 from streams.series.series_set import SeriesSet
 
@@ -50,6 +51,8 @@ class PendingRows:
     as_read
         The series without the values that wait: for counts, display, and questions about an answer
         that values do not change. Read-only.
+    distributions
+        Counts the values that are read, where figures are asked for.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class PendingRows:
         self._rules_of = rules_of
         self._publish = publish
         self._is_young = is_young
+        self.distributions: Distributions | None = None
         self._predictions: list[EventRow] = []
         self._pairs: list[EventRow] = []
 
@@ -94,6 +98,8 @@ class PendingRows:
             new = self.settled().unmet(features)
         if self.as_read.late.series:
             self.as_read.late.on_prediction(row.at_ms, row.now_ms)
+        if self.distributions is not None:
+            self.distributions.note(row.now_ms)
         self._predictions.append(row)
         if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()
@@ -103,6 +109,8 @@ class PendingRows:
         """Do the same with the values of a pair."""
         if self.as_read.begins_with_pair(row.values[0]) and not self._is_young():
             self.settled()
+        if self.distributions is not None:
+            self.distributions.note(row.now_ms)
         self._pairs.append(row)
         if len(self._pairs) >= MAX_PENDING_ROWS:
             self._read()
@@ -133,10 +141,13 @@ class PendingRows:
             *self._prediction_columns(predictions, answered),
             *_pair_columns(pairs, judged),
         ]
+        had = None if self.distributions is None else set(self.as_read.names)
         found = [
             (event_of(role, each.row), each.transition)
             for role, each in self.as_read.read(columns, Reading(event_of, self._rules_of()))
         ]
+        if self.distributions is not None and had is not None:
+            self.distributions.read(_counted(columns, had, self.as_read))
         found.sort(key=lambda each: (each[0].offset, each[0].place))
         for row, transition in found:
             self._publish(transition, row)
@@ -161,6 +172,16 @@ class PendingRows:
             columns.append(Column("prediction", "prediction", answers, at_ms))
             columns.append(Column("score", "score", scores, at_ms))
         return columns
+
+
+def _counted(columns: list[Column], had: Set[str], series: SeriesSet) -> Iterator[SeriesValues]:
+    """Yield the columns of monitored series, from their first value on (Rule 2)."""
+    for name, role, values, _ in columns:
+        if name in had:
+            yield SeriesValues(name, role, values, is_new=False)
+        elif name in series:
+            first = next(row for row, value in enumerate(values) if value is not None)
+            yield SeriesValues(name, role, values[first:], is_new=True)
 
 
 def _pair_columns(rows: Sequence[EventRow], judged: Sequence[EventRow]) -> list[Column]:

@@ -11,7 +11,7 @@ from msgspec import Raw
 from schemas.feedback import LabelledRange
 from schemas.labelled import LabelledRow, PairPosition, encode_labelled
 from schemas.topics import TopicRole
-from schemas.wire import to_rfc3339
+from schemas.wire import Wire, to_rfc3339
 from streams.alert.feedback import calls_for_retraining, retrain
 from streams.alert.onset import RowIndex, RowPosition
 from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, status_of
@@ -21,7 +21,6 @@ from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
 from streams.join.events import EarlyOutcome, WaitingPrediction
 from streams.model.spec import SpecInForce
-from streams.performance.ledger import KeyedMetric
 
 OF_PAIRS = frozenset({"error", "outcome"})
 """Roles of series that have a value a pair; the others have one a prediction."""
@@ -147,11 +146,11 @@ class Publication:
         place = row.offset, row.place
         self._emissions.append(Emission(place, "labelled", self._model_id, labelled, row.now_ms))
 
-    def add_metrics(self, records: Sequence[KeyedMetric], row: EventRow) -> None:
-        """Publish the figures of cohorts, at the event whose time they are due at."""
+    def add_metrics(self, records: Sequence[tuple[str, Wire]], row: EventRow) -> None:
+        """Publish figures under their keys, at the event whose time they are due at."""
         place = row.offset, row.place
-        for key, metric in records:
-            value = metric.model_dump_json().encode()
+        for key, record in records:
+            value = record.model_dump_json().encode()
             emission = Emission(place, "metrics", self._model_id, value, row.now_ms, key)
             self._emissions.append(emission)
 

@@ -14,6 +14,7 @@ from streams.join.label_match import LabelMatch
 from streams.model.publication import RowIndexes
 from streams.model.quarantine import Quarantine
 from streams.model.spec import SpecInForce, SpecState
+from streams.performance.distributions import DistributionsState
 from streams.performance.ledger import LedgerState
 from streams.series.late_labels import LateLabels
 from streams.series.series_state import SeriesSetState
@@ -60,8 +61,8 @@ class ModelState(Machine):
         Its clock, and how much later than that the last event was appended.
     version
         The version that answered last.
-    ledger
-        Its figures, where a spec has asked for them.
+    ledger, distributions
+        Its figures and its series' distributions, where a spec has asked for them.
     quarantine
         Its quarantine, where it is in one.
     is_away
@@ -84,6 +85,7 @@ class ModelState(Machine):
     behind_ms: int = 0
     version: str | None = None
     ledger: LedgerState | None = None
+    distributions: DistributionsState | None = None
     quarantine: Quarantine | None = None
     is_away: bool = False
     storm: Storm = field(default_factory=Storm)

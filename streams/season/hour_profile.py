@@ -13,7 +13,9 @@ from msgspec import Struct
 
 from streams.clock import DAY_HOURS, WEEK_HOURS, Instants, Minutes
 from streams.codec import encode
+from streams.detect.outline import scores_at, values_at
 from streams.detect.sample import refuse_knots
+from streams.detect.score_kernel import SCALE
 from streams.season import hour_kernel
 from streams.values import Floats, Value
 
@@ -108,6 +110,21 @@ class HourProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.table is not None:
             hour_kernel.adjust(self.table, minutes, x, adjusted)
         return adjusted
+
+    def at_all_hours(self, x: Floats) -> Floats:
+        """Return numbers of an average hour as they are at each of the hours: so many for each."""
+        table = self.table
+        if table is None:
+            return x
+        knots = int(table[SCALE.knots])
+        scale = table[hour_kernel.TABLE_HEAD : hour_kernel.TABLE_HEAD + 2 * knots].reshape(2, -1)
+        slopes = float(table[SCALE.low_slope]), float(table[SCALE.high_slope])
+        hours = table[hour_kernel.TABLE_HEAD + 2 * knots :].reshape(self.hours, -1)
+        centre = float(table[hour_kernel.PROFILE.centre])
+        away = scores_at(scale[0], scale[1], slopes, x) - centre
+        spread, part = hours[:, [hour_kernel.HOUR.spread]], hours[:, [hour_kernel.HOUR.middle]]
+        scores = (away * spread + part + centre).ravel()
+        return values_at(scale[0], scale[1], slopes, scores)
 
     def expected(self, names: Sequence[Value | None], minutes: Minutes) -> Floats | None:
         """Return the part of the hour of each row in the share of each category.

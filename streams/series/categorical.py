@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from streams.aspects import SeriesRole
 from streams.change import Finding
 from streams.clock import Minutes
+from streams.detect.outline import Outline
 from streams.detect.risen import BUDGET_SHARE, RisenCategory
 from streams.detect.sample import Categories, Sample, coded, counting_rows
 from streams.detect.share import ShareDetector
@@ -143,6 +144,12 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
             return None if self._risen is None else text_of(self._risen.name)
         name = self._watched[index]
         return OTHER if name is None else text_of(name)
+
+    def outline(self) -> Outline:
+        """Return the shares of its categories."""
+        made = self._categories
+        shares = tuple(rows / made.rows for rows in made.counts)
+        return Outline("categorical", made.rows, made.watched, shares)
 
     def describe(self) -> dict[str, object]:
         """Return the reference for display."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from streams.change import Figures, Finding
+from streams.detect.outline import Outline
 from streams.detect.rare import RareEvents
 from streams.series.learnt_series import LearntSeries
 from streams.values import Floats, Value, number_of
@@ -52,6 +53,10 @@ class ConstantSeries(LearntSeries, tag="constant"):
     def renew(self) -> None:
         """Forget all values read since the reference was made."""
         self._others = RareEvents(self._rows)
+
+    def outline(self) -> Outline:
+        """Return its one value."""
+        return Outline("constant", self._rows, (self._value,), (1.0,))
 
     def describe(self) -> dict[str, object]:
         """Return the reference for display."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from streams.change import Finding
 from streams.codec import Machine
 from streams.detect.level import NumericDetector
+from streams.detect.outline import Outline
 from streams.detect.share import ShareDetector
 from streams.values import Floats, Value
 
@@ -79,6 +80,10 @@ class LearntSeries(Machine):
     def category(self, index: int) -> str | None:
         """Return the category that a finding names by its place, as text."""
         return None
+
+    def outline(self) -> Outline:
+        """Return the distribution of the reference."""
+        raise NotImplementedError
 
     def describe(self) -> dict[str, object]:
         """Return the reference for display, as JSON carries it."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from streams.change import Finding
+from streams.detect.outline import Outline
 from streams.detect.risen import RisenCategory
 from streams.series.learnt_series import LearntSeries
 from streams.values import Floats, Value, text_of
@@ -46,6 +47,10 @@ class NamesSeries(LearntSeries, tag="names"):
     def category(self, index: int) -> str | None:
         """Return the value that has become common, as text."""
         return text_of(self._risen.name)
+
+    def outline(self) -> Outline:
+        """Return that no value has a share of its own."""
+        return Outline("names", self._rows)
 
     def describe(self) -> dict[str, object]:
         """Return the reference for display."""

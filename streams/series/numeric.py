@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streams.change import Finding
 from streams.detect import statistics
 from streams.detect.level import NumericDetector
+from streams.detect.outline import NO_NUMBERS, Outline
 from streams.detect.reference import coarse_knots
 from streams.detect.sample import MAX_CATEGORIES, MIN_ATOM_SHARE, Sample
 from streams.detect.share import ShareDetector
@@ -138,6 +139,21 @@ class NumericSeries(LearntSeries, tag="numeric"):
     def category(self, index: int) -> str | None:
         """Return the text of the atom or heap."""
         return text_of((*self._atoms, *self._heaps)[index])
+
+    def outline(self) -> Outline:
+        """Return its atoms, and the distribution of its other values."""
+        summary, atoms = self._summary, len(self._atoms)
+        shares = () if self._shares is None else self._shares.shares[:atoms]
+        numbers = NO_NUMBERS if self._numbers is None else self._numbers.numbers
+        return Outline(
+            "numeric",
+            summary["rows"],
+            self._atoms,
+            shares,
+            numbers,
+            summary["mean"],
+            summary["sd"],
+        )
 
     def describe(self) -> dict[str, object]:
         """Return the reference for display."""

@@ -17,11 +17,12 @@ Rule 8. Errors and outcomes are read as they arrive while that is safe
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+from msgspec.structs import replace
 
 from schemas.model_spec import ModelSpec
 from streams.alert.states import AlertState
@@ -29,6 +30,7 @@ from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import Instants
 from streams.detect.budget import shares
+from streams.detect.outline import Outline
 from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
 from streams.series.label_codes import LabelCodes, code_of_number
@@ -98,6 +100,11 @@ class SeriesSet:
     def __iter__(self) -> Iterator[MonitoredSeries]:
         """Yield the series in the order in which they began."""
         return iter(self.state.series.values())
+
+    @property
+    def names(self) -> Set[str]:
+        """The names of the series that have begun."""
+        return self.state.series.keys()
 
     @property
     def is_regression(self) -> bool:
@@ -327,6 +334,15 @@ class SeriesSet:
         """Return the state of an alert of a series that has begun."""
         monitored = self.state.series.get(series)
         return None if monitored is None else monitored.alert(aspect)
+
+    def outline(self, series: str) -> Outline | None:
+        """Return the reference of a series: its profile, where the spec has one; else as learnt."""
+        monitored = self.state.series[series]
+        made = self._spec.reference.profile.get(series)
+        if made is None:
+            return monitored.watch.outline
+        outline = watch_of(monitored.watch.spec, made.model_dump()).outline
+        return None if outline is None else replace(outline, is_profile=True)
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return, for display, the references of each series, by name."""

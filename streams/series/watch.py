@@ -22,6 +22,7 @@ from streams.aspects import ASPECTS
 from streams.change import NO_FIGURES, Figures, Finding, Shares
 from streams.clock import Instants
 from streams.codec import Machine
+from streams.detect.outline import POINTS, Outline
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
 from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
@@ -43,6 +44,9 @@ half of the part that missing values leave."""
 DEFAULT_FALSE_ALARMS = 0.01
 """False alarms per 10,000 inputs: the part of a feature of a model with about ten of them, at the
 default alert budget of 0.2 (docs/detection.md)."""
+
+_POINTS_AN_HOUR = 256
+"""Points of an outline that are taken to each hour of a profile: 43,008 for a week."""
 
 
 class SeriesWatch(Machine):
@@ -470,6 +474,20 @@ class SeriesWatch(Machine):
         series = self._reference.series
         return None if series is None else series.describe()
 
+    @property
+    def outline(self) -> Outline | None:
+        """The distribution of the present reference, over all hours; None while there is none.
+
+        Nor is there one after an alarm, until the series is back or its new state is accepted.
+        """
+        series, profile = self._reference.series, self._reference.season.profile
+        if series is None or self._learning.is_away:
+            return None
+        made = series.outline()
+        if profile is None or not profile.is_of_numbers or not len(made.numbers):
+            return made
+        return over_all_hours(made, profile)
+
     def describe(self) -> dict[str, object]:
         """Return the first reference, and the present one, for display."""
         return {
@@ -479,6 +497,12 @@ class SeriesWatch(Machine):
             "reference": self._described,
             "season": self._reference.season.describe(),
         }
+
+
+def over_all_hours(outline: Outline, profile: HourProfile) -> Outline:
+    """Return the outline of numbers as they come, from that of an average hour."""
+    few = outline.numbers[:: POINTS // _POINTS_AN_HOUR]
+    return replace(outline, numbers=np.sort(profile.at_all_hours(few)), mean=None, sd=None)
 
 
 def _fact(aspect: str, row: int, figures: Figures = NO_FIGURES) -> Finding:

@@ -122,7 +122,9 @@ def _series() -> Series:
         quantiles=made.quantiles,
         histogram=[0, 90, 126, 142, 42],
         categories=[0],
-        drift=Drift(psi=0.0912, psi_by_chance=0.0269, js=0.1241, wasserstein=0.433),
+        drift=Drift(
+            against="learnt", psi=0.0912, psi_by_chance=0.0269, js=0.1241, wasserstein=0.433
+        ),
     )
     return Series(
         series_id="car_loan/series/12",
