@@ -57,6 +57,10 @@ class Played:
         """Return the events published to a topic."""
         return [orjson.loads(value) for value in self.bytes_of(role)]
 
+    def cohorts(self) -> list[Json]:
+        """Return the figures of cohorts in `metrics`, where records about series lie as well."""
+        return [each for each in self.of("metrics") if each["type"] == "tidegauge.metric.v1"]
+
     def firings(self) -> list[Json]:
         """Return the alerts as they fired."""
         return [alert for alert in self.of("alerts") if alert["status"] == "firing"]

@@ -70,7 +70,7 @@ def classes() -> Played:
 
 
 def latest(played: Played, kind: str, version: str | None = None) -> dict[str, Json]:
-    records = [each for each in played.of("metrics") if each["kind"] == kind]
+    records = [each for each in played.cohorts() if each["kind"] == kind]
     return {each["start"]: each for each in records if each["model_version"] == version}
 
 
@@ -149,10 +149,10 @@ def test_hours_add_up_to_their_day_until_they_are_followed_no_longer() -> None:
 def test_a_record_restates_the_one_before_it() -> None:
     records = [
         each
-        for each in classes().of("metrics")
+        for each in classes().cohorts()
         if each["kind"] == "day" and each["model_version"] is None
     ]
-    ids = [each["metric_id"] for each in classes().of("metrics")]
+    ids = [each["metric_id"] for each in classes().cohorts()]
 
     assert len(set(ids)) == len(ids)
     for start in {each["start"] for each in records}:
@@ -232,6 +232,6 @@ def test_a_spec_in_the_log_begins_and_ends_the_figures() -> None:
 
     played = play(log_of([*events[:half], begun, *events[half:]]))
 
-    days = [each for each in played.of("metrics") if each["model_version"] is None]
+    days = [each for each in played.cohorts() if each["model_version"] is None]
     assert days
     assert all(each["labelled"] <= each["n"] for each in days)
