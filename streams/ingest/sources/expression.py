@@ -22,6 +22,9 @@ OF_EACH = ("item", "index")
 """Beside them, where a source has ``each``."""
 Scope = dict[str, Any]
 Read = Callable[[Any], Any]
+Node = Any
+"""A node of a parsed expression, as JMESPath has it."""
+Special = Callable[[Node], Read | None]
 _FUNCTIONS = MapFunctions()
 _INTERPRETER = TreeInterpreter(Options(custom_functions=_FUNCTIONS))
 _LEFT_FIRST = frozenset(
@@ -56,6 +59,12 @@ class ExpressionError(ValueError):
     """A mistake in an expression. The message names the remedy."""
 
 
+def no_special(node: Node) -> Read | None:
+    """Return None: every node is compiled alike."""
+    del node
+    return None
+
+
 def compile_expression(text: str, *, has_each: bool) -> Read:
     """Return a function of a scope that gives the value of an expression.
 
@@ -81,7 +90,15 @@ def compile_expression(text: str, *, has_each: bool) -> Read:
     except JMESPathError as error:
         raise ExpressionError(_syntax(text, error)) from None
     _check(node, (*PARTS, *OF_EACH) if has_each else PARTS, is_at_root=True)
-    return _compiled(node)
+    return compile_node(node)
+
+
+def holds(when: Read, scope: Any) -> bool:
+    """Return whether a condition holds; one that cannot be computed does not."""
+    try:
+        return not is_false(when(scope))
+    except MISTAKES:
+        return False
 
 
 def evaluate(read: Read, scope: Scope) -> Any:
@@ -104,9 +121,6 @@ def mistake_of(error: Exception) -> str:
         return str(error)
     name = getattr(error, "function_name", None)
     return f"{name} cannot take such a value" if name else "it cannot be computed"
-
-
-Node = Any
 
 
 def _syntax(text: str, error: JMESPathError) -> str:
@@ -157,12 +171,25 @@ def _check_call(name: str, count: int) -> None:
         raise ExpressionError(f"{name} takes {least}{len(signature)} arguments, not {count}")
 
 
-def _compiled(node: Node) -> Read:
-    """Return a function of the current value that gives the value of a node (Rule 2)."""
-    kind, value = node["type"], node.get("value")
-    if not _is_compiled(kind, value):
+def compile_node(node: Node, special: Special = no_special) -> Read:
+    """Return a function of the current value that gives the value of a node (Rule 2).
+
+    Parameters
+    ----------
+    node
+        The node, as JMESPath has parsed it.
+    special
+        Returns the function of a node that is compiled otherwise; None for all others.
+    """
+    found = special(node)
+    if found is None and not is_compiled(node):
         return lambda given: _INTERPRETER.visit(node, given)
-    parts = [_compiled(child) for child in node["children"]]
+    return found or _compiled(node, special)
+
+
+def _compiled(node: Node, special: Special) -> Read:
+    kind, value = node["type"], node.get("value")
+    parts = [compile_node(child, special) for child in node["children"]]
     if kind in _LOGIC:
         return _logic(kind, parts)
     if kind == "comparator":
@@ -174,8 +201,10 @@ def _compiled(node: Node) -> Read:
     return _list(parts) if kind == "multi_select_list" else _LEAVES[kind](value)
 
 
-def _is_compiled(kind: str, value: Any) -> bool:
-    return kind in _COMPILED or (kind == "comparator" and value in _EQUALITY)
+def is_compiled(node: Node) -> bool:
+    """Return whether a node is compiled to a closure."""
+    kind = node["type"]
+    return kind in _COMPILED or (kind == "comparator" and node["value"] in _EQUALITY)
 
 
 def is_false(value: Any) -> bool:
@@ -208,7 +237,8 @@ def _logic(kind: str, parts: list[Read]) -> Read:
     return read
 
 
-def _constant(value: Any) -> Read:
+def constant(value: Any) -> Read:
+    """Return a function that gives a value."""
     return lambda _: value
 
 
@@ -279,6 +309,6 @@ def _call(name: str, arguments: list[Read]) -> Read:
 
 _LEAVES: dict[str, Callable[[Any], Read]] = {
     "field": _field,
-    "literal": _constant,
+    "literal": constant,
     "index": _item,
 }

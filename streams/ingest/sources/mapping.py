@@ -12,6 +12,7 @@ Rule 5. A prediction without features, where another source gives inputs, waits 
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -24,14 +25,15 @@ from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.sources.decode import DecodeError, SchemaOf, decode, no_registry
 from streams.ingest.sources.expression import (
     MISTAKES,
-    Read,
     Scope,
     evaluate,
-    is_false,
+    holds,
     mistake_of,
 )
 from streams.ingest.sources.functions import FunctionError
+from streams.ingest.sources.plain import PlainTopic
 from streams.ingest.sources.source_map import INSTANT_OF, SourceMap, TopicSources
+from streams.ingest.sources.typed_paths import NotPlainError
 from streams.ingest.tolerance import IDS, id_text
 
 Item = Accepted | Refused
@@ -102,7 +104,11 @@ class MappedTopic:
         self._halves = halves
         self._max_payload_bytes = max_payload_bytes
         self._schema_of = schema_of
-        self._kinds: dict[tuple[Source, EventKind], Source] = {}
+        self._partition: Source | None = None
+        self._kinds: dict[EventKind, Source] = {}
+        self._plain: PlainTopic | None = None
+        with suppress(NotPlainError):
+            self._plain = PlainTopic(sources, halves=halves)
 
     def accept_all(self, source: Source, records: Iterable[Record], now_ms: int) -> list[Item]:
         """Read the records that a fetch returned of one partition; see `accept_all` of ingest."""
@@ -125,6 +131,10 @@ class MappedTopic:
         """
         at_ms = record.timestamp if record.timestamp >= 0 else None
         logged_at = at_ms if now_ms is None else now_ms if at_ms is None else min(at_ms, now_ms)
+        if self._plain is not None and record.value is not None:
+            items = self._accept_plain(source, record, at_ms, logged_at)
+            if items is not None:
+                return items
         raw = Raw(source, record.offset, logged_at, record.value, record.key)
         if record.value is None:
             self.skipped += 1
@@ -134,6 +144,27 @@ class MappedTopic:
         except DecodeError as error:
             return [refuse(raw, error.reason, str(error))]
         return self.accept_value(raw, found)
+
+    def _accept_plain(
+        self, source: Source, record: Record, at_ms: int | None, logged_at: int | None
+    ) -> list[Item] | None:
+        """Read a record in one pass; None where that is not certain."""
+        if self._plain is None or len(record.value) > MAX_RECORD_BYTES:
+            return None
+        events = self._plain.read(record.value, at_ms)
+        if events is None:
+            return None
+        items: list[Item] = []
+        for place, (kind, model_id, event_ms, payload) in enumerate(events):
+            if len(payload) > self._max_payload_bytes:
+                return None
+            of_kind = self._source_of(source, kind)
+            of_log = event_ms if logged_at is None else logged_at
+            items.append(
+                Accepted(of_kind, record.offset, of_log, model_id, event_ms, payload, place)
+            )
+        self.skipped += not items
+        return items
 
     def accept_value(self, raw: Raw, decoded: Decoded) -> list[Item]:
         """Read one record that is decoded.
@@ -184,7 +215,7 @@ class MappedTopic:
         found: list[MappedEvent] = []
         taken: set[str] = set()
         for source in self.sources.maps:
-            if source.kind not in taken and (source.when is None or _holds(source.when, scope)):
+            if source.kind not in taken and (source.when is None or holds(source.when, scope)):
                 taken.add(source.kind)
                 found += self._mapped(source, scope)
         return found
@@ -210,9 +241,7 @@ class MappedTopic:
 
     def _checked(self, raw: Raw, event: MappedEvent, place: int) -> Item:
         kind, fields, mistake = event
-        source = self._kinds.get((raw.source, kind))
-        if source is None:
-            source = self._kinds[raw.source, kind] = replace(raw.source, kind=kind)
+        source = self._source_of(raw.source, kind)
         if mistake is not None:
             return refuse(replace(raw, source=source, item=place), "invalid", mistake)
         plain = read_plain_fields(kind, fields)
@@ -222,6 +251,15 @@ class MappedTopic:
             return Accepted(source, raw.offset, logged_at, model_id, at_ms, payload, place)
         of_event = replace(raw, source=source, item=place)
         return accept_fields(of_event, fields, self._max_payload_bytes)
+
+    def _source_of(self, partition: Source, kind: EventKind) -> Source:
+        """Return a partition as the source of events of a kind."""
+        if partition is not self._partition:  # to hash one takes as long as a path
+            self._partition, self._kinds = partition, {}
+        source = self._kinds.get(kind)
+        if source is None:
+            source = self._kinds[kind] = replace(partition, kind=kind)
+        return source
 
 
 def _event(source: SourceMap, kind: EventKind, scope: Scope) -> MappedEvent:
@@ -244,14 +282,6 @@ def _event(source: SourceMap, kind: EventKind, scope: Scope) -> MappedEvent:
             return MappedEvent(kind, fields, f"{instant}: {why}")
         fields[instant] = at_ms
     return MappedEvent(kind, fields)
-
-
-def _holds(when: Read, scope: Scope) -> bool:
-    """Return whether a condition holds; one that cannot be computed does not."""
-    try:
-        return not is_false(when(scope))
-    except MISTAKES:
-        return False
 
 
 def _headers(given: Sequence[tuple[str, bytes | None]]) -> dict[str, Any]:

@@ -67,6 +67,8 @@ class SourceMap(NamedTuple):
         Its place in the file, from 0, for messages.
     maps_features, has_instant
         Whether its events have features of their own, and an instant that is not the record's.
+    written
+        The source as the file has it.
     """
 
     kind: MappedKind
@@ -76,6 +78,7 @@ class SourceMap(NamedTuple):
     place: int
     maps_features: bool
     has_instant: bool
+    written: Mapping[str, Any]
 
 
 class TopicSources(NamedTuple):
@@ -185,10 +188,13 @@ def _source(place: int, given: object) -> tuple[str, Encoding, SourceMap]:
     each = _expression(f"{where}.each", source["each"]) if has_each else None
     fields = _fields(f"{where}.fields", kind, source.get("fields"), has_each=has_each)
     names = {name for name, _ in fields}
-    found = SourceMap(
-        kind, when, each, fields, place, "features" in names, INSTANT_OF[kind] in names
+    has_instant = INSTANT_OF[kind] in names
+    maps_features = "features" in names
+    return (
+        topic,
+        decode,
+        SourceMap(kind, when, each, fields, place, maps_features, has_instant, source),
     )
-    return topic, decode, found
 
 
 def _kind(where: str, given: object) -> MappedKind:
