@@ -55,6 +55,7 @@ class PlainOutcome(Struct, forbid_unknown_fields=True, gc=False):
     outcome: Label
     value: float | UnsetType | None = UNSET
     source: Name | UnsetType | None = UNSET
+    corrections: Literal["last"] | UnsetType | None = UNSET
 
 
 encode = Encoder().encode

@@ -1,5 +1,7 @@
 """An outcome: the true answer to a prediction."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.wire import Id, Instant, Label, Name, Wire
@@ -20,4 +22,9 @@ class Outcome(Wire):
     )
     source: Name | None = Field(
         default=None, description="Origin of the true answer: label, review ..."
+    )
+    corrections: Literal["last"] | None = Field(
+        default=None,
+        description="With `last`, it takes the place of an earlier outcome of the prediction that "
+        "had `last` as well, whatever the spec says: see `outcome.corrections` there.",
     )

@@ -98,11 +98,15 @@ class WaitingPrediction(Struct, frozen=True, gc=False):
 
 
 class EarlyOutcome(Struct, frozen=True, gc=False):
-    """An outcome that waits for its prediction."""
+    """An outcome that waits for its prediction.
+
+    ``corrects``: whether the last outcome counts among those of its prediction that say so.
+    """
 
     payload: bytes
     outcome: Answer
     observed_at_ms: int
+    corrects: bool = False
 
 
 class KeptChunks(NamedTuple):
@@ -183,7 +187,13 @@ def answer_of(event: Mapping[str, Any]) -> Answer | None:
 def read_outcome(line: bytes) -> tuple[str, EarlyOutcome]:
     """Return an outcome and the id of its prediction from a line of `payload_line`."""
     event = orjson.loads(line)
-    return event["prediction_id"], EarlyOutcome(line, event["outcome"], event["observed_at"])
+    return event["prediction_id"], early_outcome(event, line)
+
+
+def early_outcome(event: Mapping[str, Any], payload: bytes) -> EarlyOutcome:
+    """Return an outcome of which ``payload`` is kept."""
+    corrects = event.get("corrections") == "last"
+    return EarlyOutcome(payload, event["outcome"], event["observed_at"], corrects)
 
 
 def held_line(_: str, arrival: Arrival) -> bytes:

@@ -4,8 +4,8 @@ Rule 1. Time is log time: the latest instant of the model's events. Never the wa
 Rule 2. A prediction leaves once: joined, expired, or pushed out when too many wait.
 Rule 3. The first prediction of an id counts; another one is a duplicate and changes nothing.
 Rule 4. The first outcome of an id counts. The same outcome again is a duplicate, another outcome
-        is a conflict. Where corrections are taken, the last one counts: another outcome, as long
-        after the pair as events wait, makes a pair again.
+        is a conflict. Where corrections are taken, by the spec or by both outcomes, the last one
+        counts: as long after the pair as events wait, another outcome makes a pair again.
 Rule 5. An outcome whose prediction does not arrive in time is an orphan.
 Rule 6. Every dropped event is counted, under the name of the rule that dropped it.
 Rule 7. A model that is quarantined applies nothing: its last ``HELD_AT_MOST`` events are held here,
@@ -183,7 +183,7 @@ class OutcomeJoin:
             self._joined.put(prediction_id, (outcome.outcome, prediction.predicted_at_ms))
             return prediction
         if self._labelled is not None and (last := self._labelled.get(prediction_id)) is not None:
-            return self._correction(prediction_id, last, outcome)
+            return self._correction(self._labelled, prediction_id, last, outcome)
         early = self._outcomes.get(prediction_id)
         joined = self._joined.answers.get(prediction_id)
         if early is None and joined is None:
@@ -191,21 +191,43 @@ class OutcomeJoin:
             self.unjoined.on_unmatched(prediction_id, now_ms)
             return None
         first = early.outcome if early is not None else joined and joined[0]
-        if first == outcome.outcome:
-            counts.duplicate_outcomes += 1
-        else:
-            counts.conflicting_outcomes += 1
+        is_last = early is not None and self.takes_corrections(early)
+        if self._is_correction(first, outcome, is_last=is_last):
+            self._outcomes.pop(prediction_id)
+            counts.pushed_out_outcomes += self._outcomes.put(prediction_id, now_ms, outcome)
         return None
 
-    def _correction(
-        self, prediction_id: str, last: WaitingPrediction, outcome: EarlyOutcome
-    ) -> WaitingPrediction | None:
-        """Return the prediction of an outcome that corrects its last one; None if that is equal."""
-        if last.outcome == outcome.outcome or self._labelled is None:
+    def takes_corrections(self, outcome: EarlyOutcome) -> bool:
+        """Return whether an outcome may be corrected, and may correct one (Rule 4)."""
+        return outcome.corrects or self.spec.takes_corrections
+
+    def _is_correction(
+        self, before: Answer | None, outcome: EarlyOutcome, *, is_last: bool = True
+    ) -> bool:
+        """Count a further outcome by its fate; return whether it takes the place of the last one.
+
+        ``is_last``: whether the last one may be corrected.
+        """
+        if before == outcome.outcome:
             self.counts.duplicate_outcomes += 1
-            return None
+            return False
+        if not (is_last and self.takes_corrections(outcome)):
+            self.counts.conflicting_outcomes += 1
+            return False
         self.counts.corrected_outcomes += 1
-        self._labelled.pop(prediction_id)
+        return True
+
+    def _correction(
+        self,
+        labelled: WaitingRoom[WaitingPrediction],
+        prediction_id: str,
+        last: WaitingPrediction,
+        outcome: EarlyOutcome,
+    ) -> WaitingPrediction | None:
+        """Return the prediction of an outcome that corrects its last one; None of any other."""
+        if not self._is_correction(last.outcome, outcome):
+            return None
+        labelled.pop(prediction_id)
         return last
 
     def on_labelled(
@@ -236,8 +258,6 @@ class OutcomeJoin:
         self._joined.resize(spec.remembered)
         if self._labelled is not None:
             self._labelled.resize(spec.max_waiting)
-            if not spec.takes_corrections:
-                self._labelled.clear()
 
     def clear(self) -> None:
         """Forget all waiting events and joined ids; the counts stay."""

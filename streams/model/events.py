@@ -12,7 +12,7 @@ from schemas.fast import encode as encode_event
 from streams.emission import Arrival, Place
 from streams.ingest.tolerance import LEFT_OUT
 from streams.ingest.unread import UNREAD, Noted, noted
-from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
+from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of, early_outcome
 from streams.model.parts import ModelParts
 from streams.series.label_delays import FULL_ROWS, SAMPLED
 from streams.series.quantities import QUANTITY_PAIRS
@@ -192,7 +192,7 @@ class ModelEvents(ModelParts):
         at_ms, payload = event["observed_at"], arrival.payload
         if LEFT_OUT in event:
             payload = self._on_odd_fields(arrival, _OUTCOME_MARKS)
-        outcome = EarlyOutcome(payload, event["outcome"], at_ms)
+        outcome = early_outcome(event, payload)
         conflicts = counts.conflicting_outcomes
         prediction = self.join.on_outcome(event["prediction_id"], outcome, now_ms)
         if prediction is not None:
@@ -240,7 +240,7 @@ class ModelEvents(ModelParts):
         row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
-        if self.join.spec.takes_corrections:
+        if self.join.takes_corrections(outcome):
             prediction_id, number = arrival.event["prediction_id"], self.counts.labelled
             self.join.on_labelled(prediction_id, prediction, truth, number, self._now_ms)
         if self._ledger is not None and prediction.row is None:

@@ -148,10 +148,13 @@ def test_a_table_is_followed_and_what_holds_no_truth_is_no_dead_letter(
 
     changes = [change for number in range(50) for change in changes_of(topic, number)]
     send(deployment, [*predictions, *changes])
-    deployment.wait_for(outputs, "labelled", 50, worker)
+    deployment.wait_for(outputs, "labelled", 60, worker)
 
+    assert sum(row["restates"] is not None for row in outputs.of("labelled")) == 10
     rows = {row["prediction"]["prediction_id"]: row for row in outputs.of("labelled")}
-    assert all(rows[str(number)]["outcome"]["outcome"] == (number % 3 > 0) for number in range(50))
+    assert all(
+        rows[str(number)]["outcome"]["outcome"] == last_truth(number) for number in range(50)
+    )
     assert outputs.count("dead_letters") == 0
     assert worker.terminate() == 0
 
@@ -162,15 +165,24 @@ def prediction(number: int) -> dict[str, Any]:
     return {"prediction_id": number} | fields
 
 
+def last_truth(number: int) -> bool:
+    return (number % 3 > 0) is (number % 5 > 0)
+
+
 def changes_of(topic: str, number: int) -> list[Call]:
-    """Return a row that is inserted without truth, updated with it, deleted, and its tombstone."""
+    """Return a row inserted without truth, updated with it, deleted, and its tombstone.
+
+    The truth of every fifth is corrected before.
+    """
     row = {"application_id": number, "model": "loan", "repaid": None}
     known = row | {"repaid": number % 3 > 0}
+    last = row | {"repaid": last_truth(number)}
     source = {"ts_ms": 1_772_370_000_000 + number, "table": "loan_outcomes"}
     values: list[dict[str, Any] | None] = [
         {"before": None, "after": row, "source": source, "op": "c"},
         {"before": row, "after": known, "source": source, "op": "u"},
-        {"before": known, "after": None, "source": source, "op": "d"},
+        {"before": known, "after": last, "source": source, "op": "u"},
+        {"before": last, "after": None, "source": source, "op": "d"},
         None,
     ]
     return [

@@ -38,7 +38,11 @@ _REQUIRED: dict[MappedKind, tuple[str, ...]] = {
 }
 _OBJECTS = frozenset(("features", "segment", "scores", "explanation"))
 """Fields that may be written out, an expression for each of their own fields."""
-_KNOWN = ("topic", "decode", "when", "as", "each", "fields")
+_KNOWN = ("topic", "decode", "when", "as", "each", "corrections", "fields")
+_CORRECTIONS = ("first", "last")
+"""Which outcome of a prediction counts, as in the spec of a model."""
+_IS_LAST = {"corrections": "'last'"}
+"""The field by which an outcome says that the last one counts."""
 _OF_FILE = ("registry", "sources")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _ADDRESS = re.compile(r"https?://[^\s/@]+(/\S*)?")
@@ -183,6 +187,7 @@ def _source(place: int, given: object) -> tuple[str, Encoding, SourceMap]:
     if decode not in get_args(Encoding):
         raise _wrong(f"{where}.decode", decode, f"one of {', '.join(get_args(Encoding))}")
     kind = _kind(where, source.get("as"))
+    source = _with_corrections(where, source)
     has_each = "each" in source
     when = _expression(f"{where}.when", source["when"]) if "when" in source else None
     each = _expression(f"{where}.each", source["each"]) if has_each else None
@@ -195,6 +200,20 @@ def _source(place: int, given: object) -> tuple[str, Encoding, SourceMap]:
         decode,
         SourceMap(kind, when, each, fields, place, maps_features, has_instant, source),
     )
+
+
+def _with_corrections(where: str, source: dict[str, Any]) -> dict[str, Any]:
+    """Return a source with the field of its events that `corrections: last` asks for."""
+    given = source.get("corrections", "first")
+    if given not in _CORRECTIONS:
+        raise _wrong(f"{where}.corrections", given, f"one of {', '.join(_CORRECTIONS)}")
+    if "corrections" in source and source["as"] != "outcome":
+        msg = f"{where}.corrections: is for sources with `as: outcome`; remove it"
+        raise SourcesError(msg)
+    fields = source.get("fields")
+    if given == "first" or not isinstance(fields, dict):
+        return source
+    return source | {"fields": fields | _IS_LAST}
 
 
 def _kind(where: str, given: object) -> MappedKind:

@@ -19,6 +19,7 @@ from streams.join.events import (
 )
 from streams.join.joined_ids import CHUNK_IDS
 from streams.join.outcome_join import OutcomeJoin
+from streams.join.waiting_room import CHUNK_SLOTS
 from streams.values import Answer
 
 WAIT_S = 10.0
@@ -212,6 +213,24 @@ def test_an_outcome_that_python_takes_for_false_is_an_outcome(falsy: Answer) -> 
 
     assert machine.counts.duplicate_outcomes == 1
     assert left_waiting(machine) == 0
+
+
+def test_an_outcome_that_is_corrected_before_its_prediction_waits_from_then_on() -> None:
+    machine = OutcomeJoin(
+        JoinSpec(wait_s=WAIT_S, max_waiting=2 * CHUNK_SLOTS, takes_corrections=True)
+    )
+    observe(machine, "p", 0, "no")
+    for number in range(CHUNK_SLOTS):  # the first one is sealed
+        observe(machine, f"q{number}", 1)
+    observe(machine, "p", 5_000, "yes")
+    machine.advance(WAIT_MS + 4_000)
+
+    pair = predict(machine, "p", WAIT_MS + 4_000)
+
+    assert pair is not None
+    assert pair[1].outcome == "yes"
+    assert machine.counts.orphan_outcomes == CHUNK_SLOTS
+    assert machine.counts.corrected_outcomes == 1
 
 
 # Rule 5

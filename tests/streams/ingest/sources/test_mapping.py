@@ -105,6 +105,17 @@ def test_a_record_that_no_source_takes_is_skipped_and_counted(value: Any) -> Non
     assert topic.skipped == 1
 
 
+@pytest.mark.parametrize("path", ["value.truth", "text(value.truth)"])
+def test_outcomes_of_a_source_may_say_that_the_last_one_counts(path: str) -> None:
+    text = BOTH.replace("as: outcome", "as: outcome\n  corrections: last")
+
+    [event] = events(
+        read(text.replace("outcome: value.truth", f"outcome: {path}"), {"id": 1, "truth": "yes"})
+    )
+
+    assert (event["outcome"], event["corrections"]) == ("yes", "last")
+
+
 def test_the_first_source_of_a_kind_takes_a_record() -> None:
     text = (
         BOTH

@@ -63,6 +63,8 @@ MISTAKES: list[tuple[Any, str]] = [
     (given(**{"as": ...}), "sources[0].as is missing: must be one of prediction, inputs, outcome"),
     (given(**{"as": "label"}), "sources[0].as = 'label': must be one of prediction, inputs"),
     (given(**{"as": "report"}), "'report' is not read by this version; remove the source"),
+    (given(corrections="all"), "sources[0].corrections = 'all': must be one of first, last"),
+    (given(corrections="last"), "sources[0].corrections: is for sources with `as: outcome`"),
     (given(when="value.kind = 'x'"), "sources[0].when = \"value.kind = 'x'\": it is no JMESPath"),
     (given(when='value.kind == "x"'), "x is no part of a record"),
     (given(when="value.ok == true"), "true stands in backquotes: `true`"),
