@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from schemas.wire import Id, Instant, Name, Text, Wire
 
-Verb = Literal["ack", "accept", "mute", "unmute", "mark", "release"]
+Verb = Literal["ack", "accept", "mute", "unmute", "mark", "release", "done"]
 SHORTEST_MUTE_S = 0.001
 """Seconds: log time is in milliseconds."""
 LONGEST_MUTE_S = 366 * 86_400.0
@@ -27,9 +27,12 @@ class Control(Wire):
     verb: Verb = Field(
         description="ack: acknowledge; accept: the values since the onset are the new reference; "
         "mute, unmute: stop and resume notifications; mark: record whether the alert was true; "
-        "release: monitor a model again that is in quarantine."
+        "release: monitor a model again that is in quarantine; done: a command of "
+        "`feedback` has been carried out."
     )
-    fingerprint: Id = Field(description="`fingerprint` of the alert.")
+    fingerprint: Id = Field(
+        description="`fingerprint` of the alert; for done, the `command`, as retrain."
+    )
     by: Name = Field(description="Author.")
     at: Instant = Field(description="Instant of the command.")
     because: Text | None = Field(default=None, description="Reason, in the author's words.")

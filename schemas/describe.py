@@ -13,20 +13,30 @@ from pydantic import BaseModel
 
 from schemas.alert import Acknowledgement, Alert, CategoryShare, Evidence, Moved
 from schemas.cloudevents import schema_uri
+from schemas.command import Command
 from schemas.control import Control
 from schemas.dead_letter import DeadLetter
-from schemas.feedback import Feedback, LabelledRange
+from schemas.feedback import (
+    BeforeAfter,
+    ErrorSample,
+    Feedback,
+    LabelledRange,
+    LeaveOut,
+    TrainingData,
+)
 from schemas.inputs import Inputs
 from schemas.labelled import Labelled, LogPosition
 from schemas.metric import Metric, ReliabilityBin, Spread
 from schemas.model_spec import (
     AlertRules,
+    Excluded,
     FeatureRules,
     InputsRules,
     MetricRules,
     ModelSpec,
     OutcomeRules,
     ReferenceRules,
+    RetrainRules,
     SeriesProfile,
 )
 from schemas.outcome import Outcome
@@ -56,6 +66,7 @@ OUTPUTS: dict[str, type[BaseModel]] = {
     "alert": Alert,
     "status": Status,
     "feedback": Feedback,
+    "command": Command,
     "labelled": Labelled,
     "metric": Metric,
     "reference": Reference,
@@ -69,6 +80,12 @@ _PARTS: dict[str, type[BaseModel]] = {
     "acknowledgement": Acknowledgement,
     "alert_rules": AlertRules,
     "labelled_range": LabelledRange,
+    "training_data": TrainingData,
+    "leave_out": LeaveOut,
+    "before_after": BeforeAfter,
+    "error_sample": ErrorSample,
+    "retrain_rules": RetrainRules,
+    "excluded": Excluded,
     "position": LogPosition,
     "feature_rules": FeatureRules,
     "outcome_rules": OutcomeRules,

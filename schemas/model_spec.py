@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 import holidays
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
-from schemas.wire import MAX_FEATURES, Id, Label, Name, Wire
+from schemas.wire import MAX_FEATURES, Id, Instant, Label, Name, Wire
 
 MAX_SPEC_BYTES = 900_000
 """Bytes of a spec. One with a profile holds a learnt reference for each series; the topic takes
@@ -149,6 +149,50 @@ class MetricRules(Wire):
     )
 
 
+class Excluded(Wire):
+    """A period whose rows are nothing to learn from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: Instant = Field(description="Predictions from this instant on.")
+    end: Instant = Field(description="Predictions before this instant.")
+    because: Name = Field(description="Reason.")
+
+
+class RetrainRules(Wire):
+    """When retraining is asked for, and with which rows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    every_s: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)] | None = Field(
+        default=None,
+        description="Seconds of log time after which it is asked for without a cause; null: never.",
+    )
+    on: Annotated[tuple[Name, ...], Field(max_length=MAX_FEATURES)] = Field(
+        default=("error", "outcome"),
+        description="Alerts that call for it, by series, as `feature/income`, or by kind.",
+        strict=False,
+    )
+    min_labelled: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(
+        default=200,
+        description="Labelled rows since the onset that a command waits for: in 200 rows an error "
+        "of 10 % is known to 2 points.",
+    )
+    cooldown_s: Annotated[float, Field(ge=0, le=LONGEST_S)] = Field(
+        default=86_400.0, description="Seconds of log time from the end of a command to the next."
+    )
+    valid_s: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)] = Field(
+        default=7 * 86_400.0, description="Seconds of log time that a command is valid."
+    )
+    rows: Annotated[int, Field(ge=1, le=MOST_WAITING)] | None = Field(
+        default=None,
+        description="Rows that a command by the clock names; null: those since the last command.",
+    )
+    exclude: Annotated[tuple[Excluded, ...], Field(max_length=100)] = Field(
+        default=(), description="Periods to leave out.", strict=False
+    )
+
+
 def _known_zone(name: str) -> str:
     """Return the name of a time zone.
 
@@ -235,6 +279,10 @@ class ModelSpec(Wire):
     metrics: MetricRules | None = Field(
         default=None, description="Figures by hour or day, on `metrics`; null: none."
     )
+    retrain: RetrainRules | None = Field(
+        default=None,
+        description="The policy of retraining; null: its defaults, without counts of the rows.",
+    )
 
 
 def parse_spec(data: object) -> ModelSpec:
@@ -271,6 +319,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "reference": ReferenceRules,
         "alerts": AlertRules,
         "metrics": MetricRules,
+        "retrain": RetrainRules,
         "season": SeasonRules,
     }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec

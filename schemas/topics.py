@@ -27,6 +27,7 @@ TopicRole = Literal[
     "alerts",
     "status",
     "feedback",
+    "commands",
     "labelled",
     "metrics",
     "dead_letters",
@@ -210,6 +211,13 @@ class Topics:
                 id_field="feedback_id",
                 is_logged=True,
                 event="feedback",
+            ),
+            self._compacted(
+                "commands",
+                key="model and command",
+                purpose="the open command of each key, as `feedback` said it last",
+                is_output=True,
+                event="command",
             ),
             self._owned(
                 "labelled",

@@ -75,6 +75,10 @@ class EventRow(Struct, frozen=True, gc=False):
     is_disputed: bool = False
 
 
+place_of_row = attrgetter("offset", "place")
+"""Gives the place of an event in the log, by which events are in order."""
+
+
 class Emission(Struct, frozen=True, gc=False, order=True):
     """One record to publish: its topic, model and value, and the log time that it belongs to.
 

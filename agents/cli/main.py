@@ -21,6 +21,7 @@ import click
 
 from agents.cli.acls import acls
 from agents.cli.controls import COMMANDS as CONTROLS
+from agents.cli.loop import COMMANDS as LOOP
 from agents.cli.metrics import metrics
 from agents.cli.models import models
 from agents.cli.notify import notify
@@ -338,8 +339,8 @@ def tail(
 ) -> None:
     """Follow a topic: readable lines on a terminal, JSON lines in a pipe.
 
-    TOPIC is predictions, outcomes, models, controls, events, alerts, status, feedback, labelled,
-    metrics or dead_letters. --range shows the evidence of an alert.
+    TOPIC is predictions, outcomes, models, controls, events, alerts, status, feedback, commands,
+    labelled, metrics or dead_letters. --range shows the evidence of an alert.
 
     \b
     Examples:
@@ -375,7 +376,7 @@ def tail(
     asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 
-for each in (topics, acls, models, metrics, sources, notify, *CONTROLS, *RECORDED, *PAGES):
+for each in (topics, acls, models, metrics, sources, notify, *CONTROLS, *LOOP, *RECORDED, *PAGES):
     cli.add_command(each)
 
 

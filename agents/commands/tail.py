@@ -160,11 +160,12 @@ def _line(role: TopicRole, event: dict[str, Any]) -> list[tuple[str, str]]:
             return _alert_line(event)
         case "status":
             return _alert_line(event["alert"])
-        case "feedback":
+        case "feedback" | "commands":
+            said = event.get("feedback", event)
             return [
-                (event["issued_at"], "dim"),
-                (f"  {event['command']}  ", "bold"),
-                (event["summary"], ""),
+                (said["issued_at"], "dim"),
+                (f"  {said['command']}  ", "bold"),
+                (said["summary"], ""),
             ]
         case "labelled":
             return _labelled_line(event)

@@ -73,7 +73,7 @@ def summary_of(
     for named, width in _FORMS:
         shown = [_subject(name, width) for name in others[:named]]
         event = _event(transition, since, took, width)
-        text = " ".join([f"Model {_cut(model_id, width)}: {event}.", *_remarks(transition, shown)])
+        text = " ".join([f"Model {cut(model_id, width)}: {event}.", *_remarks(transition, shown)])
         if len(text) <= MAX_CHARACTERS:
             return text
     return f"{text[: MAX_CHARACTERS - 1]}…"
@@ -88,7 +88,7 @@ def _remarks(transition: Transition, others: Sequence[str]) -> list[str]:
     if transition.condition is None and others:
         remarks.append(f"Also changed: {_listed(others)}.")
     if transition.acknowledged is not None:
-        remarks.append(f"Acknowledged by {_cut(transition.acknowledged.by, 32)}.")
+        remarks.append(f"Acknowledged by {cut(transition.acknowledged.by, 32)}.")
     if transition.condition is None and transition.status == "firing":
         remarks.append(_advice(transition))
     return remarks
@@ -98,7 +98,7 @@ def _event(transition: Transition, since: str, took: str, width: int) -> str:
     """Return the clause about the change."""
     subject = _subject(transition.series, width)
     if transition.change.left_out and transition.status != "resolved":
-        subject += f" (without {_cut(', '.join(transition.change.left_out), width)})"
+        subject += f" (without {cut(', '.join(transition.change.left_out), width)})"
     if transition.status == "resolved":
         return f"{_end(transition, subject)}, after {took}"
     if transition.condition is not None:
@@ -146,7 +146,7 @@ def _advice(transition: Transition) -> str:
 
 def _subject(series: str, width: int) -> str:
     name = series.removeprefix("feature/")
-    return f"the {series}" if name == series else f"feature {_cut(name, width)}"
+    return f"the {series}" if name == series else f"feature {cut(name, width)}"
 
 
 def _quoted(category: str | None, width: int) -> str:
@@ -164,16 +164,16 @@ def _quoted(category: str | None, width: int) -> str:
 
 
 def _quoted_name(name: str, width: int) -> str:
-    shown = _cut(name, width)
+    shown = cut(name, width)
     return f'"{shown}"' if "'" in shown else f"'{shown}'"
 
 
-def _cut(name: str, width: int) -> str:
+def cut(name: str, width: int) -> str:
     """Return a name as it can be shown, of at most ``width`` characters, cut in the middle.
 
     Examples
     --------
-    >>> _cut("monthly_income_before_tax", 16), _cut("income", 16)
+    >>> cut("monthly_income_before_tax", 16), cut("income", 16)
     ('monthly_…ore_tax', 'income')
     """
     name = printable(name)

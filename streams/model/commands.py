@@ -106,6 +106,9 @@ class ModelCommands(ModelEvents):
     def _on_control(self, arrival: Arrival) -> None:
         """Apply a control to an alert; it has no effect on one that is not open."""
         self.counts.controls += 1
+        if arrival.event["verb"] == "done":
+            self._on_done(arrival)
+            return
         series = self._pending.settled()  # before the alert is looked up: it may be over by now
         transitions = apply_control(
             arrival,
@@ -118,6 +121,12 @@ class ModelCommands(ModelEvents):
             if transition.because == "accepted" and transition.condition is not None:
                 self.traffic.accept(transition.series, transition.aspect, self._now_ms)
         self._publish(transitions, self._row(arrival, arrival.logged_at))
+
+    def _on_done(self, arrival: Arrival) -> None:
+        """Take in that a command has been carried out."""
+        self._pending.settled()
+        if arrival.event["fingerprint"] == "retrain":
+            self._retrainer.on_done(self._row(arrival, arrival.logged_at))
 
     def _on_spec(self, arrival: Arrival) -> None:
         """Put another spec in force; None removes the model."""
@@ -136,6 +145,7 @@ class ModelCommands(ModelEvents):
         self.join.advance(self._now_ms)
         self.traffic.respec(spec.alert_budget, spec.outcome.wait_s)
         self._respec_figures(spec)
+        self._retrainer.respec()
         self._publish(self._pending.settled().respec(spec, self._now_ms), row)
 
     def _remove(self, row: EventRow) -> None:
@@ -150,8 +160,10 @@ class ModelCommands(ModelEvents):
             key=lambda each: (each.series, each.aspect),
         ):
             self._publish(state.end("removed", now_ms, rules), row)
+        self._retrainer.clear(row)
         if with_spec:
             self.in_force.take(None)
+            self._retrainer.respec()
         spec = self.in_force.spec
         self.join.clear()
         self.join.respec(join_spec(spec))

@@ -3,7 +3,7 @@
 Its rules are those of `streams.model.model`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -65,7 +65,7 @@ class ModelEvents(ModelParts):
             self._on_repeated(arrival)
             return
         answer, at_ms = answer_of(event), event["predicted_at"]
-        version = event.get("model_version")
+        version: str | None = event.get("model_version")
         self.counts.predictions += 1
         conditions = self.traffic.on_prediction(
             row=self.counts.predictions,
@@ -74,9 +74,8 @@ class ModelEvents(ModelParts):
             at_ms=at_ms,
             now_ms=now_ms,
         )
-        self._version = version
-        if conditions:
-            self._on_conditions(conditions, arrival)
+        if conditions or version != self._version:
+            self._on_traffic(conditions, version, arrival)
         if type(answer) is float:
             self._on_number(answer, arrival)
         features = event.get("features") or _NO_FEATURES
@@ -92,6 +91,17 @@ class ModelEvents(ModelParts):
         outcome = join.on_prediction(prediction_id, waiting, now_ms)
         if outcome is not None:
             self._on_pair(waiting, outcome, arrival)
+
+    def _on_traffic(
+        self, conditions: Sequence[ConditionState], version: str | None, arrival: Arrival
+    ) -> None:
+        """Publish what a prediction says about the arrival of events; its version may be new."""
+        self._version = version
+        self._on_conditions(conditions, arrival)
+        if self.traffic.is_first_of_version(self.counts.predictions):
+            self._pending.settled()
+            row = self._row(arrival, arrival.event["predicted_at"])
+            self._retrainer.on_version(version, row)
 
     def _on_number(self, answer: float, arrival: Arrival) -> None:
         """Begin the answers again where one shows that the model is a regression."""
@@ -237,7 +247,10 @@ class ModelEvents(ModelParts):
             if is_sampled or self._pending.as_read.late.series:
                 label = Label(value, truth, answered_at_ms, at_ms)
                 self._on_label(label, arrival, is_sampled=is_sampled)
-        row = self._row(arrival, at_ms, (value, truth, answered_at_ms))
+        version = None
+        if self._retrainer.is_on_trial:
+            version = orjson.loads(prediction.payload).get("model_version")
+        row = self._row(arrival, at_ms, (value, truth, answered_at_ms, version))
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
         if self.join.takes_corrections(outcome):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from schemas.alert import Alert
 from schemas.model_spec import AlertRules, ModelSpec, SpecError
+from streams.action.state import ActionState
 from streams.alert.record import AlertWriter, fingerprint_of
 from streams.alert.states import ConditionAlerts
 from streams.alert.storm import STORM_ASPECT, STORM_SERIES, Storm
@@ -22,6 +23,7 @@ from streams.join.outcome_join import OutcomeJoin
 from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
 from streams.model.quarantine import Quarantine
+from streams.model.retrain import Retrainer
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
 from streams.performance.distributions import Distributions
@@ -75,14 +77,20 @@ class ModelParts:
         self._quarantine: Quarantine | None = None
         self._is_away = True
         self._labels = LabelMatch()
-        self._begin_publication(AlertWriter(model_id))
+        self._begin_publication(AlertWriter(model_id), ActionState())
+        self._retrainer.respec()
         self._begin_series(series_of(spec), RowIndexes.new())
         self._respec_figures(spec)
 
     def _begin_series(self, series: SeriesSet, indexes: RowIndexes) -> None:
         self._indexes = indexes
         self._pending = PendingRows(
-            series, indexes, self._rules, self._publish_one, lambda: self.is_young
+            series,
+            indexes,
+            self._rules,
+            self._publish_one,
+            is_young=lambda: self.is_young,
+            walk_of=self._retrainer.walk,
         )
         self._pending.distributions = self._distributions
 
@@ -107,9 +115,20 @@ class ModelParts:
             self._distributions = Distributions(self.model_id, spec, version)
         self._pending.distributions = self._distributions
 
-    def _begin_publication(self, writer: AlertWriter) -> None:
+    def _begin_publication(self, writer: AlertWriter, actions: ActionState) -> None:
+        self._actions = actions
         self._publication = Publication(
-            self.model_id, self.partition, self._labelled_topic, self.in_force, writer
+            self.model_id, self.partition, self.in_force, writer, actions.book
+        )
+        self._retrainer = Retrainer(
+            model_id=self.model_id,
+            partition=self.partition,
+            labelled_topic=self._labelled_topic,
+            state=actions.retraining,
+            in_force=self.in_force,
+            publication=self._publication,
+            indexes_of=lambda: self._indexes,
+            is_regression=lambda: self.is_regression,
         )
 
     def _publish_one(self, transition: Transition, row: EventRow) -> None:
@@ -124,10 +143,14 @@ class ModelParts:
                 place.condition, row.now_ms, self._rules(), is_on=place.is_on
             )
         for each in of_storm if place.is_on else ():
-            self._publication.publish(each, row, self._indexes)
-        self._publication.publish(transition, row, self._indexes, under)
+            self._write(each, row)
+        self._write(transition, row, under)
         for each in () if place.is_on else of_storm:
-            self._publication.publish(each, row, self._indexes)
+            self._write(each, row)
+
+    def _write(self, transition: Transition, row: EventRow, under: str | None = None) -> None:
+        alert = self._publication.publish(transition, row, self._indexes, under)
+        self._retrainer.on_alert(alert, transition, row)
 
     def _taken(self) -> list[Emission]:
         return [] if len(self._pending) else self._publication.taken()
@@ -152,6 +175,7 @@ class ModelParts:
             distributions=None if self._distributions is None else self._distributions.state,
             quarantine=self._quarantine,
             is_away=self._is_away,
+            actions=self._actions,
         )
 
     @classmethod
@@ -207,7 +231,7 @@ class ModelParts:
         model._quarantine = state.quarantine
         model._is_away = state.is_away
         model._labels = state.labels
-        model._begin_publication(state.writer)
+        model._begin_publication(state.writer, state.actions)
         model._begin_series(SeriesSet(spec, state.series), state.indexes)
         return model
 

@@ -12,6 +12,7 @@ Rule 4. At most ``MAX_PENDING_ROWS`` predictions wait, and as many pairs.
 """
 
 from collections.abc import Callable, Iterator, Sequence, Set
+from typing import Protocol
 
 import numpy as np
 
@@ -30,6 +31,13 @@ MAX_PENDING_ROWS = 1_000
 time for a pair of 10 features; with more, memory grows and time does not fall."""
 
 
+class Walk(Protocol):
+    """A walk through the rows of a reading, in the order of events."""
+
+    def to(self, row: EventRow | None) -> None:
+        """Hear the rows before the one of an event; None: all that are left."""
+
+
 class PendingRows:
     """The values of one model that wait to be read.
 
@@ -45,6 +53,8 @@ class PendingRows:
         Is given each transition with the event at which it happens, in the order of events.
     is_young
         Tells whether no series can have a reference yet.
+    walk_of
+        Gives a walk through the rows of a reading, which is told how far it may go.
 
     Attributes
     ----------
@@ -61,13 +71,16 @@ class PendingRows:
         indexes: RowIndexes,
         rules_of: Callable[[], AlertRules],
         publish: Callable[[Transition, EventRow], None],
+        *,
         is_young: Callable[[], bool],
+        walk_of: Callable[[Sequence[EventRow], Sequence[EventRow]], Walk],
     ) -> None:
         self.as_read = series
         self._indexes = indexes
         self._rules_of = rules_of
         self._publish = publish
         self._is_young = is_young
+        self._walk_of = walk_of
         self.distributions: Distributions | None = None
         self._predictions: list[EventRow] = []
         self._pairs: list[EventRow] = []
@@ -149,8 +162,11 @@ class PendingRows:
         if self.distributions is not None and had is not None:
             self.distributions.read(_counted(columns, had, self.as_read))
         found.sort(key=lambda each: (each[0].offset, each[0].place))
+        walk = self._walk_of(predictions, pairs)
         for row, transition in found:
+            walk.to(row)
             self._publish(transition, row)
+        walk.to(None)
         self._indexes.predictions.forget()
         self._indexes.pairs.forget()
 
@@ -191,12 +207,12 @@ def _pair_columns(rows: Sequence[EventRow], judged: Sequence[EventRow]) -> list[
     """
     columns: list[Column] = []
     if rows:
-        errors, outcomes, answered_at = zip(*[row.values for row in rows], strict=True)
+        errors, outcomes, answered_at, _ = zip(*[row.values for row in rows], strict=True)
         at_ms = _instants(answered_at)
         columns.append(Column("outcome", "outcome", outcomes, at_ms))
     if judged:
         if len(judged) < len(rows):
-            errors, _, answered_at = zip(*[row.values for row in judged], strict=True)
+            errors, _, answered_at, _ = zip(*[row.values for row in judged], strict=True)
             at_ms = _instants(answered_at)
         columns.insert(0, Column("error", "error", errors, at_ms))
     return columns

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from schemas.feedback import LabelledRange
+from schemas.alert import Alert
+from schemas.feedback import Feedback
 from schemas.labelled import LabelledRow, PairPosition, encode_labelled
 from schemas.topics import TopicRole
-from schemas.wire import Wire, to_rfc3339
-from streams.alert.feedback import calls_for_retraining, retrain
+from schemas.wire import Wire
+from streams.action.book import CommandBook
 from streams.alert.onset import RowIndex, RowPosition
-from streams.alert.record import AlertWriter, OpenAlert, TransitionContext, status_of
+from streams.alert.record import AlertWriter, TransitionContext, status_of
 from streams.alert.transition import Transition
-from streams.change import AtAge
 from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
 from streams.join.events import EarlyOutcome, WaitingPrediction
@@ -58,26 +58,24 @@ class Publication:
         The model.
     partition
         The partition of ``events``.
-    labelled_topic
-        Name of the topic that ``retrain`` points at.
     in_force
         The spec of the model.
-    writer
-        Its open alerts.
+    writer, book
+        Its open alerts, and its open commands.
     """
 
     def __init__(
         self,
         model_id: str,
         partition: int,
-        labelled_topic: str,
         in_force: SpecInForce,
         writer: AlertWriter,
+        book: CommandBook,
     ) -> None:
         self.writer = writer
+        self.book = book
         self._model_id = model_id
         self._partition = partition
-        self._labelled_topic = labelled_topic
         self._in_force = in_force
         self._emissions: list[Emission] = []
 
@@ -87,7 +85,7 @@ class Publication:
         row: EventRow,
         indexes: RowIndexes,
         under: str | None = None,
-    ) -> None:
+    ) -> Alert:
         """Publish a transition at an event; ``under`` another alert, in `status` alone."""
         first_row, last_row, index = indexes.find_onset(transition, row)
         is_onset = transition.status == "firing" and transition.condition is None
@@ -103,18 +101,25 @@ class Publication:
             under=under,
             owner=self._in_force.spec.owner,
         )
-        alert = self.writer.write(transition, context)
-        record = alert.record
+        record = self.writer.write(transition, context).record
         if under is None:
             self._emit(row, "alerts", record.model_dump_json().encode())
         place, status = (row.offset, row.place), status_of(record)
         self._emissions.append(
             status_emission(place, self._model_id, record.fingerprint, status, row.now_ms)
         )
-        if calls_for_retraining(record) and not row.is_disputed:
-            rows = self._rows(first_row, last_row, alert, transition.change.at_age)
-            command = retrain(record, rows, row.at_ms)
-            self._emit(row, "feedback", command.model_dump_json().encode())
+        return record
+
+    def say(self, feedback: Feedback, row: EventRow) -> None:
+        """Publish a command, or a result, at an event; a command is open from then on."""
+        self._emit(row, "feedback", feedback.model_dump_json().encode())
+        if feedback.expires_at is not None:
+            self._put(feedback.key, self.book.put(feedback, row.now_ms), row)
+
+    def close(self, key: str, row: EventRow) -> None:
+        """Publish that a command is over, where it is open."""
+        if self.book.close(key):
+            self._put(key, b"", row)
 
     def add_pair(
         self,
@@ -161,28 +166,19 @@ class Publication:
         return emissions
 
     def statuses(self, now_ms: int) -> list[Emission]:
-        """Return the present `status` of every alert that the model has ever had."""
-        return [
+        """Return the present `status` of every alert that the model has ever had, and commands."""
+        statuses = [
             status_emission((0, 0), self._model_id, fingerprint, status, now_ms)
             for fingerprint, status in self.writer.statuses()
         ]
+        return statuses + [
+            Emission((0, 0), "commands", self._model_id, record, at_ms, key)
+            for key, record, at_ms in self.book.records()
+        ]
 
-    def _rows(
-        self, first_row: int, last_row: int, alert: OpenAlert, at_age: AtAge | None
-    ) -> LabelledRange:
-        evidence = alert.record.evidence
-        return LabelledRange(
-            topic=self._labelled_topic,
-            partition=self._partition,
-            first_row=first_row,
-            last_row=last_row,
-            rows=last_row - first_row + 1,
-            first_offset=evidence.first_offset,
-            last_offset=evidence.last_offset,
-            predicted_from=None if at_age is None else to_rfc3339(at_age.onset_ms),
-            predicted_until=None if at_age is None else to_rfc3339(at_age.until_ms),
-            known_within_s=None if at_age is None else at_age.age_ms / 1_000,
-        )
+    def _put(self, key: str, record: bytes, row: EventRow) -> None:
+        place = row.offset, row.place
+        self._emissions.append(Emission(place, "commands", self._model_id, record, row.now_ms, key))
 
     def _emit(self, row: EventRow, role: TopicRole, value: bytes) -> None:
         place = row.offset, row.place

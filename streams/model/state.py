@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from schemas.model_spec import ModelSpec
+from streams.action.state import ActionState
 from streams.alert.record import AlertWriter
 from streams.alert.states import ConditionAlerts
 from streams.alert.storm import Storm
@@ -69,6 +70,8 @@ class ModelState(Machine):
         Whether it is put away: it holds its counts, its marks and its spec alone.
     storm
         The alerts that fired together.
+    actions
+        Its open commands, and its policies.
     """
 
     spec: SpecState
@@ -89,6 +92,7 @@ class ModelState(Machine):
     quarantine: Quarantine | None = None
     is_away: bool = False
     storm: Storm = field(default_factory=Storm)
+    actions: ActionState = field(default_factory=ActionState)
 
 
 class _SeriesOnly(Struct):

@@ -32,7 +32,7 @@ from streams.traffic.daily import DailyDelay, DailyShare
 from streams.traffic.event_rate import EventRate
 from streams.traffic.noted import NotedEvents
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
-from streams.traffic.versions import Versions
+from streams.traffic.versions import NEW_ROWS, Versions
 
 BUDGET_SHARE = 0.05
 """Part of the model's alert budget for Rule 5. The series leave it: they have 0.5 and 0.9 x 0.5."""
@@ -177,6 +177,10 @@ class TrafficMonitor(Machine):
         states += self._on_valid("prediction", row, now_ms)
         self._set_due_rows()
         return states
+
+    def is_first_of_version(self, row: int) -> bool:
+        """Tell whether the latest prediction, of this row, was the first of a new version."""
+        return self._versions.due_row == row + NEW_ROWS
 
     def on_half(self, rows: int, now_ms: int) -> Sequence[ConditionState]:
         """Take in that a prediction waits for its inputs: its service is not silent.

@@ -103,6 +103,7 @@ def test_a_change_of_the_error_asks_for_retraining_on_the_rows_since(story: Stor
     command = Feedback.model_validate_json(story.outputs.records["feedback"][0].value or b"")
 
     assert command.command == "retrain"
+    assert command.labelled is not None
     assert {series_of[alert_id] for alert_id in command.because} <= {"error", "outcome"}
     assert abs(command.labelled.first_row - CHANGED_FROM) < 60
     assert command.labelled.topic == story.deployment.settings.topics.name("labelled")

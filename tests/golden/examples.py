@@ -4,11 +4,13 @@ from msgspec.structs import replace
 
 from schemas.alert import Alert, Moved
 from schemas.event import Source
-from schemas.feedback import LabelledRange
-from schemas.model_spec import MetricRules, ModelSpec
+from schemas.feedback import Feedback, LabelledRange
+from schemas.model_spec import MetricRules, ModelSpec, RetrainRules
 from schemas.series import Drift, Histogram, Reference, Series, SeriesQuantiles, SeriesSummary
 from schemas.wire import to_epoch_ms
-from streams.alert.feedback import retrain
+from streams.action.book import CommandBook
+from streams.action.records import Occasion, retrain, training_data
+from streams.action.retraining import Cause, Retraining
 from streams.alert.onset import RowPosition
 from streams.alert.record import AlertWriter, TransitionContext, status_of
 from streams.alert.transition import Transition
@@ -49,7 +51,8 @@ def golden() -> dict[str, bytes]:
         "series.json": _series().model_dump_json().encode(),
         "alert.json": _alert().model_dump_json().encode(),
         "status.json": _status(),
-        "feedback.json": _feedback(),
+        "feedback.json": _feedback().model_dump_json().encode(),
+        "command.json": CommandBook().put(_feedback(), DETECTED_MS),
         "dead_letter.json": _dead_letter(),
     }
 
@@ -190,7 +193,7 @@ def _status() -> bytes:
     return b"" if status is None else status.model_dump_json().encode()
 
 
-def _feedback() -> bytes:
+def _feedback() -> Feedback:
     rows = LabelledRange(
         topic="tidegauge.labelled",
         partition=3,
@@ -200,7 +203,14 @@ def _feedback() -> bytes:
         first_offset=1_204,
         last_offset=1_221,
     )
-    return retrain(_alert(), rows, DETECTED_MS).model_dump_json().encode()
+    rules, state, book = RetrainRules(), Retraining(), CommandBook()
+    alert = _alert()
+    onset_ms = to_epoch_ms(alert.started_at)
+    state.on_cause(alert.fingerprint, Cause(alert.alert_id, "error", 75_001, onset_ms), rules)
+    open_now = state.issue(rows.last_row, DETECTED_MS, "2018-01", rules)
+    data = training_data(state, rules, onset_ms, DETECTED_MS, is_regression=False)
+    at = Occasion("car_loan", "2018-01", DETECTED_MS, alert.evidence)
+    return retrain(open_now, rows, data, book.next("car_loan", "retrain"), at)
 
 
 def _dead_letter() -> bytes:

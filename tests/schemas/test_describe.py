@@ -121,6 +121,7 @@ def test_what_a_whole_story_publishes_is_as_the_schemas_say() -> None:
     for name, events in (
         ("alert", played.of("alerts")),
         ("feedback", played.of("feedback")),
+        ("command", played.of("commands")),
         ("labelled", played.of("labelled")[:200]),
     ):
         assert events

@@ -106,7 +106,9 @@ def test_an_id_field_is_a_field_of_what_the_topic_holds() -> None:
 def test_what_the_monitor_publishes_lies_in_the_partition_of_its_model() -> None:
     routed = [topic.role for topic in Topics().table() if topic.is_routed]
 
-    assert routed == ["events", "alerts", "status", "feedback", "labelled", "metrics", "state"]
+    assert routed == [
+        *("events", "alerts", "status", "feedback", "commands", "labelled", "metrics", "state")
+    ]
     assert all(topic.is_routed and not topic.is_input for topic in Topics().outputs())
 
 

@@ -67,7 +67,7 @@ Point = tuple[str, str]
 
 OUTPUT_POINTS = tuple(
     (f"send of {kind}", stage)
-    for kind in ("events", "dead_letters", "labelled", "alerts", "feedback", "status")
+    for kind in ("events", "dead_letters", "labelled", "alerts", "feedback", "commands", "status")
     for stage in ("lost", "late", "landed", "refused")
 )
 STATE_POINTS = tuple(
@@ -101,11 +101,12 @@ _MEAN_WAIT = {
     "read of state": 1.0,
     "send of alerts": 0.1,
     "send of feedback": 0.1,
+    "send of commands": 0.1,
     "send of status": 0.1,
 }
 """How often a worker comes to a step before the schedule strikes there, on average."""
 
-_LONG_KINDS = {"send of alerts", "send of feedback", "send of status"}
+_LONG_KINDS = {f"send of {kind}" for kind in ("alerts", "feedback", "commands", "status")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
-from schemas.model_spec import InputsRules, ModelSpec, OutcomeRules
+from schemas.model_spec import InputsRules, ModelSpec, OutcomeRules, RetrainRules
 from streams.alert.record import fingerprint_of
 from tests.doubles.inputs import START_MS, control, outcome, prediction
 from tests.doubles.poison import HEARD, READ
@@ -21,7 +21,7 @@ PARTITIONS = 2
 """Of each input topic."""
 SHORTER = 15
 _SPECS = {
-    "risk": ModelSpec(alert_budget=20.0),
+    "risk": ModelSpec(alert_budget=20.0, retrain=RetrainRules(min_labelled=5)),
     "churn": ModelSpec(outcome=OutcomeRules(wait_s=14.0)),
     "spam": ModelSpec(outcome=OutcomeRules(max_waiting=8)),
     "iris": ModelSpec(inputs=InputsRules(wait_s=8.0)),

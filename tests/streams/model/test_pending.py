@@ -38,11 +38,23 @@ class ListedSeries(SeriesSet):
         return self.found
 
 
+class NoWalk:
+    """Hears no row."""
+
+    def __init__(self, *_: Sequence[EventRow]) -> None:
+        pass
+
+    def to(self, row: EventRow | None) -> None:
+        pass
+
+
 def rows_of(
     series: SeriesSet, indexes: RowIndexes | None = None, *, is_young: bool = True
 ) -> PendingRows:
     indexes = indexes or RowIndexes.new()
-    return PendingRows(series, indexes, AlertRules, lambda *_: None, lambda: is_young)
+    return PendingRows(
+        series, indexes, AlertRules, lambda *_: None, is_young=lambda: is_young, walk_of=NoWalk
+    )
 
 
 def predicted(row: int, feature: str = "a") -> EventRow:
@@ -54,7 +66,7 @@ def paired(row: int) -> EventRow:
     """Return a pair whose outcome came a minute after its prediction."""
     answered_ms = 1_000 * row
     return EventRow(
-        row, 1, answered_ms, answered_ms + 60_000, row, row, None, (False, "yes", answered_ms)
+        row, 1, answered_ms, answered_ms + 60_000, row, row, None, (False, "yes", answered_ms, None)
     )
 
 
@@ -111,7 +123,7 @@ def test_an_alert_early_in_a_long_reading_finds_its_onset() -> None:
         seen = row.predictions_seen
         found.append((seen, indexes.predictions.find(seen - 3, seen).row))
 
-    rows = PendingRows(series, indexes, AlertRules, publish, lambda: True)
+    rows = PendingRows(series, indexes, AlertRules, publish, is_young=lambda: True, walk_of=NoWalk)
     for row in range(1, 900):
         rows.add_prediction(predicted(row))
     rows.settled()

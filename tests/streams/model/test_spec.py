@@ -56,7 +56,13 @@ def test_a_spec_changes_nothing_before_its_place() -> None:
 
     assert before == play(cut(STORY, (1_400,))[:14]).emissions
     assert before == play(log).emissions[: len(before)]
-    assert {each.role for each in before} == {"alerts", "status", "feedback", "labelled"}
+    assert {each.role for each in before} == {
+        "alerts",
+        "status",
+        "feedback",
+        "commands",
+        "labelled",
+    }
 
 
 def test_an_alert_says_under_which_spec_it_was_raised() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.model_spec import ModelSpec
+from schemas.model_spec import ModelSpec, RetrainRules
 from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.waiting_room import CHUNK_SLOTS, WaitingRoom
@@ -23,7 +23,7 @@ from streams.state.records import (
 from streams.state.stored import StoredState
 from streams.state.view import StateView
 from tests.doubles.core import log_of, taken_in
-from tests.doubles.inputs import outcome, prediction
+from tests.doubles.inputs import outcome, prediction, spec
 from tests.simulation.traffic import spec_of, traffic
 
 LABELLED = Topics().name("labelled")
@@ -38,7 +38,7 @@ def outcomes(first: int, count: int) -> list[bytes]:
 
 
 def default_spec(_model_id: str) -> ModelSpec:
-    return ModelSpec()
+    return ModelSpec(retrain=RetrainRules(min_labelled=5))
 
 
 class Shelf:
@@ -427,7 +427,10 @@ class Restarted:
 
 
 def eventful_log(variant: int) -> list[bytes]:
-    return log_of(taken_in([each.value for each in traffic(variant) if is_event(each.value)]), 25)
+    """Return a traffic in which the records that name no prediction are specs of a model."""
+    values = [each.value for each in traffic(variant) if is_event(each.value)]
+    given = spec("risk", alert_budget=20.0, retrain={"min_labelled": 5})
+    return log_of(taken_in([x if b'"prediction_id"' in x else given for x in values]), 25)
 
 
 def is_event(value: bytes) -> bool:
@@ -486,7 +489,7 @@ def test_the_logs_hold_what_a_restart_could_break() -> None:
     assert {emission.role for emission in UNCUT[2].emissions} == {"alerts", "status"}
     for uncut in UNCUT[:2]:
         roles = {emission.role for emission in uncut.emissions}
-        assert roles == {"alerts", "status", "feedback", "labelled"}
+        assert roles == {"alerts", "status", "feedback", "commands", "labelled"}
         risk: ModelMonitor = uncut.models["risk"]
         assert risk.join.last_numbers()["predictions"] >= 3
         assert risk.join.last_numbers()["joined"] >= 2

@@ -1,0 +1,1 @@
+"""What follows from what is observed: commands to programs, and questions to people."""

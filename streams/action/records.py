@@ -1,0 +1,149 @@
+"""The records of ``feedback`` about retraining."""
+
+from typing import NamedTuple
+
+from schemas.alert import Evidence
+from schemas.feedback import (
+    BeforeAfter,
+    ErrorSample,
+    Feedback,
+    LabelledRange,
+    LeaveOut,
+    TrainingData,
+)
+from schemas.model_spec import RetrainRules
+from schemas.wire import to_rfc3339
+from streams.action.book import Numbered
+from streams.action.comparison import Difference, Errors, difference
+from streams.action.retraining import OpenRetraining, Retraining, Trial, alert_ids
+from streams.alert.summary import cut
+
+SHOWN = 64
+"""Characters of a model's name in a sentence."""
+
+
+class Occasion(NamedTuple):
+    """The event at which something is said."""
+
+    model_id: str
+    version: str | None
+    at_ms: int
+    evidence: Evidence
+
+
+def retrain(
+    open_now: OpenRetraining, rows: LabelledRange, data: TrainingData, name: Numbered, at: Occasion
+) -> Feedback:
+    """Return the command to retrain."""
+    changed = sorted({each.series for each in open_now.causes.values()})
+    why = f"its {' and its '.join(cut(each, SHOWN // 2) for each in changed[:2])} changed"
+    since = "since the estimated onset"
+    if not changed:
+        why, since = "it is due by the clock", "to learn from"
+    said = f"{why}; {rows.rows:,} labelled row{'' if rows.rows == 1 else 's'} {since}."
+    return _feedback(
+        name,
+        at,
+        command="retrain",
+        because=alert_ids(open_now.causes.values()),
+        expires_at=to_rfc3339(open_now.expires_ms),
+        labelled=rows,
+        training=data,
+        summary=f"Retrain model {cut(at.model_id, SHOWN)}: {said}",
+    )
+
+
+def retrained(trial: Trial, name: Numbered, at: Occasion) -> Feedback:
+    """Return the result of a retraining: the error before and after."""
+    found = difference(trial.before, trial.after)
+    sample = BeforeAfter(
+        before=_sample(trial.before, trial.before_version),
+        after=_sample(trial.after, trial.version),
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+    )
+    return _feedback(
+        name,
+        at,
+        command="retrained",
+        because=(),
+        expires_at=None,
+        retrained=sample,
+        summary=f"Model {cut(at.model_id, SHOWN)} was retrained: {_verdict(trial, found)}.",
+    )
+
+
+def training_data(
+    state: Retraining, rules: RetrainRules, from_ms: int, now_ms: int, *, is_regression: bool
+) -> TrainingData:
+    """Return the rows since an instant as data to learn from."""
+    leave_out = [
+        LeaveOut(
+            why="data_quality",
+            because=each.fingerprint,
+            predicted_from=to_rfc3339(each.from_ms),
+            predicted_until=None if each.until_ms is None else to_rfc3339(each.until_ms),
+        )
+        for each in state.faults
+        if each.until_ms is None or each.until_ms > from_ms
+    ]
+    leave_out += [
+        LeaveOut(
+            why="excluded",
+            because=each.because,
+            predicted_from=to_rfc3339(each.start),
+            predicted_until=to_rfc3339(each.end),
+        )
+        for each in rules.exclude
+        if each.end > from_ms and each.start <= now_ms
+    ]
+    counts = None if state.tally is None else state.tally.since(from_ms)
+    if counts is None or counts.fallbacks:
+        leave_out.append(
+            LeaveOut(why="fallback", because=None, predicted_from=None, predicted_until=None)
+        )
+    return TrainingData(
+        minimum=rules.min_labelled,
+        leave_out=tuple(leave_out),
+        counted_from=None if counts is None else to_rfc3339(counts.from_ms),
+        predictions=None if counts is None else counts.predictions,
+        fallbacks=None if counts is None else counts.fallbacks,
+        completeness=None if counts is None else counts.completeness,
+        classes={} if counts is None or is_regression else counts.classes,
+        delay_p90_s=None if state.tally is None else state.tally.delay_p90_s(),
+    )
+
+
+def _feedback(name: Numbered, at: Occasion, **fields: object) -> Feedback:
+    absent = {"labelled": None, "training": None, "retrained": None, "suggested": False}
+    given = absent | fields
+    return Feedback.model_validate(
+        {
+            **name._asdict(),
+            "model_id": at.model_id,
+            "model_version": at.version,
+            "issued_at": to_rfc3339(at.at_ms),
+            "evidence": at.evidence,
+            **given,
+        }
+    )
+
+
+def _sample(errors: Errors, version: str | None) -> ErrorSample:
+    return ErrorSample(version=version, rows=errors.rows, error=errors.mean)
+
+
+def _verdict(trial: Trial, found: Difference) -> str:
+    are_shares = trial.before.are_shares and trial.after.are_shares
+    before, after = trial.before.mean, trial.after.mean
+    now, then = (
+        (f"{after:.1%}", f"{before:.1%}") if are_shares else (f"{after:.4g}", f"{before:.4g}")
+    )
+    words = "no clear change"
+    if found.high < 0:
+        words = "better"
+    elif found.low > 0:
+        words = "worse"
+    rows = f"{trial.after.rows:,} rows"
+    return f"{words}, its error is {now} in {rows} of the new version, {then} before"

@@ -1,0 +1,14 @@
+"""The stored state of all that follows from what is observed of one model."""
+
+from msgspec import field
+
+from streams.action.book import CommandBook
+from streams.action.retraining import Retraining
+from streams.codec import Machine
+
+
+class ActionState(Machine):
+    """The open commands of a model, and its policies."""
+
+    book: CommandBook = field(default_factory=CommandBook)
+    retraining: Retraining = field(default_factory=Retraining)
