@@ -15,23 +15,22 @@ Rule 8. A model whose state machine fails at an event is quarantined as of that 
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from itertools import count, dropwhile, repeat
-from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from itertools import dropwhile
+from typing import NamedTuple
 
 import orjson
-from msgspec import structs
 
-from schemas.event import EventRecordError, decode_events, encode_nothing
+from schemas.event import EventRecordError
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.clock import NEVER_MS
 from streams.codec import is_fatal
 from streams.emission import Arrival, Emission, Place, place_of
 from streams.ingest.tolerance import LEFT_OUT
-from streams.join.events import ChunkName, JoinCounts
+from streams.model.arrivals import Arrivals, after, begins_no_model, decode_into
 from streams.model.guard import Guard, Step, Tick
+from streams.model.known import KnownModels, SpecOf
 from streams.model.model import UNCOUNTED, ModelMonitor, Restored
 from streams.series.series_set import SeriesSet
 
@@ -39,11 +38,7 @@ MAX_WAITING_BYTES = 16_000_000
 """Bytes of payloads whose values wait to be read. Decoded they take 1.9 times as
 many (measured)."""
 
-NOTHING = encode_nothing()
 _LEFT_OUT = orjson.dumps(LEFT_OUT)
-SpecOf = Callable[[str], ModelSpec]
-Arrivals = defaultdict[str, list[Arrival]]
-_model_of = itemgetter("model_id")
 
 
 class Limits(NamedTuple):
@@ -63,42 +58,6 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
-
-
-class Away(NamedTuple):
-    """A model that is put away.
-
-    Parameters
-    ----------
-    snapshot
-        Its state.
-    taken, counts
-        As of `ModelMonitor`, and of its join.
-    """
-
-    snapshot: bytes
-    taken: int
-    counts: JoinCounts
-
-
-class LogRecord(Protocol):
-    """A record of ``events`` as a Kafka client returns it."""
-
-    offset: int
-    value: Any
-
-
-def filled(records: Iterable[LogRecord], start: int) -> Iterator[tuple[int, bytes | None]]:
-    """Yield records of a stretch of the log as (offset, value), without holes from ``start`` on.
-
-    Transactions of strangers leave holes: their markers, and what they have aborted. A record that
-    says nothing stands for each.
-    """
-    for record in records:
-        for hole in range(start, record.offset):
-            yield hole, NOTHING
-        yield record.offset, record.value
-        start = record.offset + 1
 
 
 class Foreign(NamedTuple):
@@ -149,6 +108,8 @@ class Monitor:
 
     Attributes
     ----------
+    known
+        The models that have state.
     next_offset
         Offset of the record to be applied next; None until the first one.
     touched
@@ -173,7 +134,7 @@ class Monitor:
     ) -> None:
         self.partition = partition
         self.next_offset: int | None = None
-        self.models: dict[str, ModelMonitor] = {}
+        self.known = KnownModels(partition, topics.name("labelled"), spec_of, series_of)
         self.touched: dict[str, ModelMonitor] = {}
         self.waiting = 0
         self.foreign: list[Foreign] = []
@@ -183,39 +144,17 @@ class Monitor:
         self._base: dict[str, int] = {}
         self._due: dict[str, int] = {}
         self._is_any_left_out = False
-        self._labelled_topic = topics.name("labelled")
-        self._spec_of = spec_of
-        self._series_of = series_of
         self._is_guarded = is_guarded
         self._guarded: Container[str] = ()
         self._guards: dict[str, Guard] = {}
-        self._away: dict[str, Away] = {}
         self._name = f"{topics.name('events')}-{partition}"
         self._most_models = math.ceil(limits.max_models / topics.partitions)
         self._forget_ms = math.ceil(1_000 * limits.forget_after_s)
 
     @property
-    def known_models(self) -> int:
-        """Models that have state, live or put away."""
-        return len(self.models) + len(self._away)
-
-    @property
-    def taken(self) -> int:
-        """Events of the log that were taken in, each once."""
-        live = sum(model.taken for model in self.models.values())
-        return live + sum(each.taken for each in self._away.values())
-
-    def add_counts(self, total: JoinCounts) -> None:
-        """Add the counts of the joins of all models to a total."""
-        for model in self.models.values():
-            total.add(model.join.counts)
-        for away in self._away.values():
-            total.add(away.counts)
-
-    def model(self, model_id: str) -> ModelMonitor | None:
-        """Return a known model; of one that is put away, a copy."""
-        away = self._away.get(model_id)
-        return self.models.get(model_id) if away is None else self._revived(model_id, away)
+    def models(self) -> dict[str, ModelMonitor]:
+        """The live models."""
+        return self.known.live
 
     def apply(self, offset: int, value: bytes | None) -> list[Emission]:
         """Take in one record, and leave nothing waiting; return the emissions, in order."""
@@ -248,7 +187,7 @@ class Monitor:
                 )
                 raise LogGapError(msg)
             try:
-                tick_ms = self._decode(offset, value, arrivals)
+                tick_ms = decode_into(arrivals, offset, value)
             except EventRecordError as error:
                 self.foreign.append(Foreign(offset, str(error)))
                 tick_ms = None
@@ -281,7 +220,7 @@ class Monitor:
         """Give the models the events that have arrived."""
         emissions: list[Emission] = []
         for model_id, of_model in arrivals.items():
-            news = _after(self._base.get(model_id, -1), of_model)
+            news = after(self._base.get(model_id, -1), of_model)
             if model_id not in self.models and news:
                 news, told = self._admitted(model_id, news)
                 emissions += told
@@ -311,17 +250,17 @@ class Monitor:
 
         Without a place for it they are counted, and so are controls before its first event.
         """
-        if model_id in self._away or model_id == self._name:
+        if model_id in self.known.away or model_id == self._name:
             return news, []
         crowd = self.models.get(self._name)
         if crowd is not None:
             news = crowd.unseen(news)
-        begins = list(dropwhile(_begins_no_model, news))
-        is_full = bool(begins) and self.known_models >= self._most_models
+        begins = list(dropwhile(begins_no_model, news))
+        is_full = bool(begins) and len(self.known) >= self._most_models
         dropped = news if is_full else news[: len(news) - len(begins)]
         if not any(each.kind not in UNCOUNTED for each in dropped):
             return ([] if is_full else begins), []
-        dropped = _after(self._base.get(self._name, -1), dropped)
+        dropped = after(self._base.get(self._name, -1), dropped)
         crowd = self.touched[self._name] = self._model(self._name)
         told = crowd.turn_away(dropped, is_crowded=is_full)
         return ([] if is_full else begins), told
@@ -329,23 +268,10 @@ class Monitor:
     def _put_away(self, model_id: str) -> list[Emission]:
         """Keep the state of a model in place of the model."""
         emissions = self.evaluate(model_id)
-        model = self.models.pop(model_id)
-        self._away[model_id] = Away(
-            model.snapshot(), model.taken, structs.replace(model.join.counts)
-        )
+        self.known.put_away(model_id)
         self._due.pop(model_id, None)
         self._guards.pop(model_id, None)
         return emissions
-
-    def _revived(self, model_id: str, away: Away) -> ModelMonitor:
-        return ModelMonitor.restore(
-            model_id,
-            self._spec_of(model_id),
-            self._labelled_topic,
-            self.partition,
-            snapshot=away.snapshot,
-            chunks=dict[ChunkName, bytes]().__getitem__,
-        )
 
     def _on_tick(self, tick: _Tick) -> list[Emission]:
         """Apply a tick to the models for which it is due (Rule 5), in the order of their names."""
@@ -422,7 +348,7 @@ class Monitor:
         """Read the values of one model: before its snapshot."""
         self.waiting -= self._waiting_of.pop(model_id, 0)
         self._ready.pop(model_id, None)
-        if model_id in self._away:
+        if model_id in self.known.away:
             return []
         try:
             return self.models[model_id].evaluate()
@@ -437,8 +363,7 @@ class Monitor:
         guarded: Container[str] = (),
     ) -> None:
         """Continue with restored models (Rule 4) at ``next_offset``, some guarded (Rule 8)."""
-        self.models = {model_id: each.model for model_id, each in restored.items()}
-        self._away = {}
+        self.known.begin_with({model_id: each.model for model_id, each in restored.items()})
         self._base = {model_id: each.offset for model_id, each in restored.items()}
         self._due = {}
         self.next_offset = next_offset
@@ -458,81 +383,9 @@ class Monitor:
         if not self._is_guarded:
             self._guards = {}
 
-    def _decode(self, offset: int, value: bytes | None, arrivals: Arrivals) -> int | None:
-        """Add the events of a record to those of their models; return its instant, if it ticks."""
-        batch = decode_events(value)
-        events, model_ids = _events(batch.payloads)
-        names = [source.name for source in batch.sources]
-        kinds = [source.kind for source in batch.sources]
-        columns = map(
-            Arrival,
-            repeat(offset),
-            count(),
-            map(names.__getitem__, batch.source_index),
-            batch.positions(),
-            batch.logged_at,
-            map(kinds.__getitem__, batch.source_index),
-            batch.payloads,
-            events,
-            # Where no clock is known, the log's instant is that of the append.
-            batch.logged_at if batch.appended_at is None else repeat(batch.appended_at),
-        )
-        for model_id, arrival in zip(model_ids, columns, strict=True):
-            arrivals[model_id].append(arrival)
-        return batch.tick_ms
-
     def _model(self, model_id: str) -> ModelMonitor:
-        model = self.models.get(model_id)
-        if model is None:
-            away = self._away.pop(model_id, None)
-            spec = self._spec_of(model_id)
-            model = (
-                ModelMonitor(model_id, spec, self._labelled_topic, self.partition, self._series_of)
-                if away is None
-                else self._revived(model_id, away)
-            )
-            self.models[model_id] = model
-            if self._is_guarded or model_id in self._guarded:
-                self._guards[model_id] = Guard(model)
+        is_live = model_id in self.models
+        model = self.known.model(model_id)
+        if not is_live and (self._is_guarded or model_id in self._guarded):
+            self._guards[model_id] = Guard(model)
         return model
-
-
-def _events(payloads: list[bytes]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Decode the payloads of a record at once: a third less time than one by one.
-
-    Returns
-    -------
-    events, model_ids
-        The events, and the model of each.
-
-    Raises
-    ------
-    EventRecordError
-        When they are not one event of a model each.
-    """
-    try:
-        events: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(payloads))
-        model_ids: list[str] = list(map(_model_of, events))
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        msg = f"the {len(payloads)} payloads are not one event of a model each"
-        raise EventRecordError(msg) from error
-    if len(events) != len(payloads) or not set(map(type, model_ids)) <= {str}:
-        msg = f"{len(payloads)} payloads of events hold {len(events)} events"
-        raise EventRecordError(msg)
-    return events, model_ids
-
-
-def _begins_no_model(arrival: Arrival) -> bool:
-    """Tell whether an event is no reason to know its model (Rule 6)."""
-    if arrival.kind == "topic":
-        return not arrival.event["is_high"]
-    if arrival.kind == "clock":
-        return not arrival.event["is_wrong"]
-    return arrival.kind in {"refused", "control"}
-
-
-def _after(base: int, arrivals: list[Arrival]) -> list[Arrival]:
-    """Leave out the events that a snapshot covers (Rule 4)."""
-    if arrivals[0].offset > base:
-        return arrivals
-    return [arrival for arrival in arrivals if arrival.offset > base]

@@ -176,7 +176,7 @@ class Backtest:
 
     def results(self) -> Replayed:
         """Return the results."""
-        self._monitor.add_counts(self.replayed.counts)
+        self._monitor.known.add_counts(self.replayed.counts)
         models = self._monitor.models
         for model_id, model in models.items():
             self.replayed.left_out.update(model.counts.left_out)

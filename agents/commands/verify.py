@@ -26,8 +26,9 @@ from schemas.event import Source, decode_events, position
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole
 from streams.emission import Emission
+from streams.model.arrivals import filled
 from streams.model.model import UNCOUNTED
-from streams.monitor import Monitor, filled
+from streams.monitor import Monitor
 from streams.state.audit import Findings, InputAudit, OutputAudits, output_audits
 from streams.state.records import StateRecord
 from streams.state.view import StateView
@@ -144,7 +145,7 @@ class _Verifier:
                 self._refuse_cut_log(record)
                 monitors[record.partition] = monitor
                 await self._begin(monitor, audits)
-                before[record.partition] = monitor.taken
+                before[record.partition] = monitor.known.taken
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             start = record.offset if monitor.next_offset is None else monitor.next_offset
             applied = [monitor.apply(*each) for each in filled([record], start)]
@@ -161,7 +162,7 @@ class _Verifier:
                     continue  # counted among the dead letters
                 events_in[record.partition] += inputs.on_taken(names[source], place)
         for partition, monitor in monitors.items():
-            inputs.on_replayed(events_in[partition], monitor.taken - before[partition])
+            inputs.on_replayed(events_in[partition], monitor.known.taken - before[partition])
 
     async def _begin(self, monitor: Monitor, audits: OutputAudits) -> None:
         """Begin with the models that the log begins with; see `streams.state.view`, Rule 8."""

@@ -41,9 +41,10 @@ from schemas.cloudevents import EventHeaders
 from schemas.topics import Topics
 from streams.emission import Emission
 from streams.join.events import JoinCounts
+from streams.model.arrivals import NOTHING, filled
 from streams.model.guard import EveryModel
 from streams.model.model import ModelMonitor
-from streams.monitor import NOTHING, LogGapError, ModelFailedError, Monitor, filled
+from streams.monitor import LogGapError, ModelFailedError, Monitor
 from streams.reading_policy import ReadingPolicy
 
 RECORDS_AT_ONCE = 8
@@ -389,7 +390,7 @@ class MonitorAgent(Agent):
     def _counts(self) -> JoinCounts:
         counts = JoinCounts()
         for held in self._held.values():
-            held.monitor.add_counts(counts)
+            held.monitor.known.add_counts(counts)
         return counts
 
     def _models(self) -> Iterator[ModelMonitor]:

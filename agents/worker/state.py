@@ -30,8 +30,9 @@ from schemas.topics import Topics
 from streams.codec import StateVersionError
 from streams.emission import Emission
 from streams.join.events import ChunkName
+from streams.model.known import SpecOf
 from streams.model.model import ModelMonitor
-from streams.monitor import DEFAULT_LIMITS, Limits, Monitor, SpecOf
+from streams.monitor import DEFAULT_LIMITS, Limits, Monitor
 from streams.state.records import StateRecord, chunk_record, deletions, manifest_records
 from streams.state.stored import StoredState
 from streams.state.view import StateView
@@ -245,7 +246,7 @@ class StateKeeper:
         held.began_at = monitor.next_offset
         for model_id in held.stored.outgrown(monitor.next_offset - 1):
             # A model without further events would otherwise keep its damaged manifest.
-            if model := monitor.model(model_id):
+            if model := monitor.known.look_at(model_id):
                 held.unsaved[model_id] = model
 
     async def save_some(self, held: Mapping[TP, Held], publish: Publish, commit: Commit) -> bool:
@@ -311,7 +312,7 @@ class StateKeeper:
         size = 0
         for model_id in held.unsaved:
             emissions += monitor.evaluate(model_id)
-            model = monitor.model(model_id)  # as it is by now: it may have been put away
+            model = monitor.known.look_at(model_id)  # as it is by now: it may have been put away
             if model is None:
                 continue
             chunks = model.join.unstored()
@@ -334,7 +335,7 @@ class StateKeeper:
         monitor, stored = held.monitor, held.stored
         until = (held.began_at if monitor.touched else monitor.next_offset) or 0
         if not monitor.touched:
-            await self._send(tp, stored.checkpoint(until - 1, monitor.known_models))
+            await self._send(tp, stored.checkpoint(until - 1, len(monitor.known)))
             stored.on_checkpoint(until - 1)  # not before: an interrupted send covers nothing
         if stored.covered >= until - 1 and await commit({tp: until}):
             held.committed = until

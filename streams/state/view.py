@@ -33,8 +33,8 @@ import orjson
 from schemas.model_spec import ModelSpec
 from streams.codec import StateVersionError, is_encoded, is_fatal
 from streams.join.events import ChunkName
+from streams.model.known import SpecOf
 from streams.model.model import ModelMonitor, Restored
-from streams.monitor import SpecOf
 from streams.state.records import (
     BEFORE_THE_LOG,
     CHECKSUM_BYTES,

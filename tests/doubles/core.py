@@ -14,8 +14,9 @@ from streams.emission import Emission
 from streams.ingest.batches import pack
 from streams.ingest.records import Accepted
 from streams.join.events import ChunkName
+from streams.model.known import SpecOf
 from streams.model.model import ModelMonitor, Restored
-from streams.monitor import Monitor, SpecOf
+from streams.monitor import Monitor
 from tests.doubles.inputs import START_MS, Removal, accepted
 
 Json = dict[str, Any]

@@ -30,8 +30,9 @@ from streams.ingest.merge import TimeMerge
 from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.sources.mapping import MappedTopic
 from streams.ingest.sources.source_map import parse_sources
+from streams.model.known import SpecOf
 from streams.model.model import UNCOUNTED
-from streams.monitor import Monitor, SpecOf
+from streams.monitor import Monitor
 from streams.state.audit import InputAudit, output_audits
 from tests.doubles.cluster import Cluster, Stored
 from tests.simulation.traffic import CALLS, CALLS_SOURCES

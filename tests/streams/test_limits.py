@@ -39,8 +39,8 @@ def restarted(monitor: Monitor, limits: Limits, offset: int) -> Monitor:
     """Return a monitor restored from what the present one would store; no chunk is sealed."""
     resumed = Monitor(0, ONE, limits=limits)
     copies = {}
-    for name in [*monitor.models, *monitor._away]:
-        if model := monitor.model(name):
+    for name in [*monitor.models, *monitor.known.away]:
+        if model := monitor.known.look_at(name):
             copies[name] = Restored(model.revived(model.kept()), offset)
     resumed.resume(copies, offset + 1)
     return resumed
@@ -48,7 +48,7 @@ def restarted(monitor: Monitor, limits: Limits, offset: int) -> Monitor:
 
 def state_of(monitor: Monitor) -> dict[str, bytes]:
     live = {name: model.snapshot() for name, model in monitor.models.items()}
-    return live | {name: away.snapshot for name, away in monitor._away.items()}
+    return live | {name: away.snapshot for name, away in monitor.known.away.items()}
 
 
 # Put away
@@ -61,8 +61,8 @@ def test_a_spec_without_events_makes_no_model_and_is_in_force_when_they_come() -
     after = played(log_of(taken_in([*values, prediction()]), 1)).monitor
 
     assert before.models == {}
-    assert before.known_models == 1
-    assert before.taken == 2
+    assert len(before.known) == 1
+    assert before.known.taken == 2
     assert (after.models["m"].in_force.version, after.models["m"].in_force.spec.owner) == (
         2,
         "fraud",
@@ -73,7 +73,7 @@ def test_a_control_without_events_makes_no_model_and_is_counted() -> None:
     monitor = played(log_of(taken_in([control("ack", "f"), control("mute", "f")]), 1)).monitor
 
     assert "m" not in monitor.models
-    assert monitor.taken == 2
+    assert monitor.known.taken == 2
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -88,9 +88,9 @@ def test_a_model_without_events_for_long_is_put_away_and_keeps_its_counts(restar
     back = played([*log, *log_of([more, late])], restarts=restarts)
 
     counts = JoinCounts()
-    gone.monitor.add_counts(counts)
+    gone.monitor.known.add_counts(counts)
     assert gone.monitor.models == {}
-    assert gone.monitor.taken == 4
+    assert gone.monitor.known.taken == 4
     assert (counts.predictions, counts.pairs, counts.expired_predictions) == (2, 1, 1)
     assert [row["labelled_id"] for row in back.of("labelled")] == ["m/1", "m/2"]
     assert back.monitor.models["m"].in_force.spec.owner == "risk"
@@ -126,7 +126,7 @@ def test_what_is_open_when_a_model_is_put_away_is_over() -> None:
 
 
 def test_a_model_that_is_put_away_takes_a_tenth_of_the_memory() -> None:
-    away = played(log_of(taken_in([spec(owner="risk")]), 1)).monitor._away["m"]
+    away = played(log_of(taken_in([spec(owner="risk")]), 1)).monitor.known.away["m"]
 
     assert sys.getsizeof(away.snapshot) < 1_700
 
@@ -147,7 +147,7 @@ def test_further_ids_are_turned_away_counted_and_told(restarts: bool) -> None:
 
     assert set(told.monitor.models) == {"a", "b", "c", CROWD}
     assert told.monitor.models[CROWD].counts.turned_away == 3
-    assert told.monitor.taken == 8
+    assert told.monitor.known.taken == 8
     (alert,) = [each for each in told.of("alerts") if each["aspect"] == "crowded"]
     assert (alert["model_id"], alert["kind"], alert["severity"]) == (CROWD, "service", "critical")
     assert alert["evidence"]["last_offset"] == 3
@@ -163,7 +163,7 @@ def test_known_models_are_told_the_same_whatever_is_turned_away() -> None:
 
     rows = [each["labelled_id"] for each in together.of("labelled")]
     assert rows == [each["labelled_id"] for each in play(log_of(alone)).of("labelled")]
-    assert together.monitor.known_models == 11
+    assert len(together.monitor.known) == 11
 
 
 def test_an_id_that_is_put_away_comes_back_when_there_is_no_place() -> None:
@@ -201,11 +201,11 @@ def test_a_topic_of_which_most_is_refused_is_an_alert() -> None:
         "2026-01-01T00:00:00.900Z",
     )
     assert last["status"] == "resolved"
-    assert told.monitor.taken == 0
+    assert told.monitor.known.taken == 0
 
 
 def test_a_topic_that_is_well_makes_no_model() -> None:
-    assert played(log_of([fact(0, 3, is_high=False)])).monitor.known_models == 0
+    assert len(played(log_of([fact(0, 3, is_high=False)])).monitor.known) == 0
 
 
 def test_the_share_of_a_topic_is_told_when_it_rises_and_when_it_falls() -> None:
