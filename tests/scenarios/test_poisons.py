@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.event import Source, encode_tick
+from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole, Topics
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
@@ -271,7 +272,7 @@ def reaction_of_state(poison: Poison) -> tuple[Reaction, Played]:
         for record in manifest_records(model_id, offset, model.snapshot()):
             view.take(record)
     view.take(StateRecord(poison.key, poison.value))
-    found = view.restore(offset + 1, played.monitor._spec_of, "labelled", offset + 1)
+    found = view.restore(offset + 1, lambda _model_id: ModelSpec(), "labelled", offset + 1)
     assert found.losses == ()
     assert all(isinstance(each, Restored) for each in found.models.values())
     for model_id, model in played.monitor.models.items():
