@@ -46,6 +46,27 @@ class CategoryShare(Wire):
     value: float = Field(description="Its share now.")
 
 
+class ValueAtRisk(Wire):
+    """The money that a change has cost so far, answers without an outcome included."""
+
+    currency: str = Field(description="Of the spec.")
+    since: str = Field(description="Instant of the first prediction that is counted: a midnight.")
+    as_of: str = Field(description="Log time up to which outcomes are counted.")
+    lost: float | None = Field(
+        description="Money lost since then beyond the usual; negative: gained; null: not known yet."
+    )
+    low: float | None = Field(description="Lower end of its interval of 95 %.")
+    high: float | None = Field(description="Upper end.")
+    per_day: float | None = Field(description="`lost` by the day.")
+    deterioration: float | None = Field(
+        description="The part of `lost` that answers of the same risk did not lose before: the "
+        "model is worse. The rest is of answers of more risk."
+    )
+    open_labels: int | None = Field(
+        description="Answers since then whose outcome is not known yet; null: not counted yet."
+    )
+
+
 class Acknowledgement(Wire):
     """The acknowledgement of an alert."""
 
@@ -145,6 +166,9 @@ class Alert(Wire):
         default=False,
         description="Whether the labels come otherwise than before, so that the change may be "
         "theirs and not the model's.",
+    )
+    value_at_risk: ValueAtRisk | None = Field(
+        default=None, description="Money since the onset, where the spec has `cost`; null: none."
     )
     rows_since_onset: int = Field(description="Values of the series since the estimated onset.")
     predictions_seen: int = Field(description="Predictions of the model so far.")

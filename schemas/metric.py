@@ -46,6 +46,18 @@ class Nowcast(Wire):
     plain: float = Field(description="The same error without that shift.")
 
 
+class Value(Wire):
+    """The money that the answers of the cohort gained; negative: lost."""
+
+    currency: str = Field(description="Of the spec.")
+    counted: float = Field(description="Of the answers whose outcome is known.")
+    unpriced: int = Field(description="Known outcomes that the spec names no money for.")
+    said: float | None = Field(description="With the open answers, as the nowcast has them.")
+    expected: float | None = Field(
+        description="What answers of the same risk gain usually; `said` less this is the model's."
+    )
+
+
 ConfusionCell = tuple[Label, Label, int]
 
 
@@ -108,4 +120,7 @@ class Metric(Wire):
     )
     nowcast: Nowcast | None = Field(
         default=None, description="The error to be expected; null: not known, or a regression."
+    )
+    value: Value | None = Field(
+        default=None, description="Money, where the spec has `cost`; null: none."
     )

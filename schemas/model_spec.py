@@ -2,11 +2,11 @@
 
 import difflib
 import reprlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
 import holidays
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.wire import MAX_FEATURES, Id, Instant, Label, Name, Wire
 
@@ -193,6 +193,51 @@ class RetrainRules(Wire):
     )
 
 
+class CostRules(Wire):
+    """The money that an answer gains or loses, once its outcome is known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    matrix: dict[str, dict[str, float]] | None = Field(
+        default=None,
+        description="Money gained by an answer, by outcome and then by prediction; negative: lost. "
+        "Classes are named as in `scores`.",
+    )
+    per_error: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="Money lost by a wrong answer; by a unit of the error, for a regression.",
+    )
+    field: Literal["value"] | None = Field(
+        default=None, description="`value`: the money is in that field of each outcome."
+    )
+    currency: Annotated[str, Field(min_length=1, max_length=8)] = Field(
+        default="EUR", description="Its name in records and sentences."
+    )
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> Self:
+        """Refuse none, or several, of the three ways to tell the money.
+
+        Raises
+        ------
+        ValueError
+            Likewise where a matrix lacks a pair of its classes.
+        """
+        given = [name for name in _WAYS if getattr(self, name) is not None]
+        if len(given) != 1:
+            msg = f"give one of {', '.join(_WAYS)}; {len(given)} are given"
+            raise ValueError(msg)
+        answers = {name for row in (self.matrix or {}).values() for name in row}
+        for outcome, row in (self.matrix or {}).items():
+            if missing := sorted(answers - row.keys()):
+                msg = f"matrix: outcome {outcome!r} has no money for prediction {missing[0]!r}"
+                raise ValueError(msg)
+        return self
+
+
+_WAYS = ("matrix", "per_error", "field")
+
+
 def _known_zone(name: str) -> str:
     """Return the name of a time zone.
 
@@ -283,6 +328,24 @@ class ModelSpec(Wire):
         default=None,
         description="The policy of retraining; null: its defaults, without counts of the rows.",
     )
+    cost: CostRules | None = Field(
+        default=None, description="Money of an answer, for figures and alerts; null: not told."
+    )
+
+    @model_validator(mode="after")
+    def _has_figures(self) -> Self:
+        """Refuse fields that need the figures where these are off.
+
+        Raises
+        ------
+        ValueError
+            When one is given without ``metrics``.
+        """
+        for name in ("cost",):
+            if getattr(self, name) is not None and self.metrics is None:
+                msg = f"{name} is made of the figures, which are off: add `metrics: {{every: day}}`"
+                raise ValueError(msg)
+        return self
 
 
 def parse_spec(data: object) -> ModelSpec:
@@ -321,6 +384,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "metrics": MetricRules,
         "retrain": RetrainRules,
         "season": SeasonRules,
+        "cost": CostRules,
     }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
     return list(owner.model_fields)

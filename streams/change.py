@@ -112,6 +112,21 @@ class Finding(Struct, frozen=True):
     moved: tuple[tuple[int, float, float], ...] = ()
 
 
+class Onset(Struct, frozen=True):
+    """The estimated beginning of a change.
+
+    Parameters
+    ----------
+    at_ms
+        Its instant.
+    is_of_outcomes
+        Whether that is an instant of outcomes, and not of predictions.
+    """
+
+    at_ms: int
+    is_of_outcomes: bool
+
+
 class AtAge(Struct, frozen=True):
     """How a change was read, where labels come late.
 

@@ -8,7 +8,7 @@ Rule 3. Other open alerts are named as of the event of the transition, not of th
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import orjson
@@ -22,6 +22,7 @@ from schemas.alert import (
     Evidence,
     Moved,
     Severity,
+    ValueAtRisk,
 )
 from schemas.status import Status
 from schemas.wire import to_rfc3339
@@ -30,7 +31,7 @@ from streams.alert.onset import RowPosition
 from streams.alert.summary import summary_of
 from streams.alert.transition import Transition
 from streams.aspects import ASPECTS
-from streams.change import EffectUnit, Figures
+from streams.change import EffectUnit, Figures, Onset
 from streams.codec import Machine
 
 RUNBOOK = "docs/runbook.md"
@@ -69,6 +70,8 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
         Fingerprint of the alert of a storm that it stands under.
     owner
         The model's owner, as its spec names it.
+    value_since
+        Gives the money lost since an onset, as known at the instant of the transition.
     """
 
     model_version: str | None
@@ -81,6 +84,7 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
     renotify_s: float = math.inf
     under: str | None = None
     owner: str | None = None
+    value_since: Callable[[Onset], ValueAtRisk | None] = lambda _onset: None
 
 
 class OpenAlert(Machine):
@@ -152,7 +156,8 @@ class AlertWriter(Machine):
         moved = self._moved_together(started_ms, fired_ms, context.renotify_s)
         others = dict.fromkeys([*followers, *(each.series for each in moved)])
         others.pop(transition.series, None)
-        severity = _severity(transition, followers)
+        value = _value_at_risk(transition, context, started_ms)
+        severity = _severity(transition, followers, value)
         if began is not None:  # an alert that comes and goes in severity would page twice
             severity = max(began.record.severity, severity, key=SEVERITIES.index)
         record = Alert(
@@ -173,10 +178,13 @@ class AlertWriter(Machine):
             fired_at=to_rfc3339(fired_ms),
             followed_by=followers,
             moved_together=moved,
+            value_at_risk=value,
             evidence=Evidence(
                 partition=context.partition, first_offset=first_offset, last_offset=context.offset
             ),
-            summary=summary_of(transition, self.model_id, started_ms, context.at_ms, list(others)),
+            summary=summary_of(
+                transition, self.model_id, (started_ms, context.at_ms), list(others), value
+            ),
         )
         written = OpenAlert(record, started_ms, fired_ms)
         if transition.status == "resolved":
@@ -335,7 +343,20 @@ def _categories(transition: Transition) -> tuple[CategoryShare, ...]:
     )
 
 
-def _severity(transition: Transition, followers: tuple[str, ...]) -> Severity:
+def _value_at_risk(
+    transition: Transition, context: TransitionContext, started_ms: int
+) -> ValueAtRisk | None:
+    """Return the money lost since the onset of a change of a series."""
+    change = transition.change
+    if transition.condition is not None or not ASPECTS[transition.aspect].is_drift:
+        return None
+    is_of_outcomes = transition.role in {"error", "outcome"} and change.at_age is None
+    return context.value_since(Onset(started_ms, is_of_outcomes))
+
+
+def _severity(
+    transition: Transition, followers: tuple[str, ...], value: ValueAtRisk | None
+) -> Severity:
     if transition.condition is not None:
         return transition.condition.severity
     if transition.aspect == "missing":
@@ -343,11 +364,20 @@ def _severity(transition: Transition, followers: tuple[str, ...]) -> Severity:
     if not ASPECTS[transition.aspect].is_drift:
         return ASPECTS[transition.aspect].severity
     if transition.role == "error":
-        return "critical" if transition.change.figures.direction == "up" else "info"
+        return _severity_of_error(transition, value)
     size = transition.change.figures.strength
     if "error" in followers and size >= LARGE:
         return "critical"
     return "info" if size < SMALL and not followers else "warning"
+
+
+def _severity_of_error(transition: Transition, value: ValueAtRisk | None) -> Severity:
+    """Return the severity by the money lost, where that is known: none at all, perhaps none."""
+    if value is None or value.lost is None or value.high is None:
+        return "critical" if transition.change.figures.direction == "up" else "info"
+    if value.lost > 0:
+        return "critical"
+    return "warning" if value.high > 0 else "info"
 
 
 def _strength(alert: Alert) -> float:

@@ -11,11 +11,12 @@ import math
 import sys
 from collections.abc import Sequence
 
-from schemas.wire import to_rfc3339
+from schemas.alert import ValueAtRisk
+from schemas.wire import to_epoch_ms, to_rfc3339
 from streams.alert.transition import Transition
 from streams.aspects import ASPECTS
 from streams.change import Figures
-from streams.clock import duration_text
+from streams.clock import DAY_MS, duration_text
 from streams.values import printable
 
 MAX_CHARACTERS = 200
@@ -39,6 +40,9 @@ _ADVICE = {
     "error": "Check the features; if they are right, retrain the model.",
     "outcome": "Check the source of outcomes.",
 }
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_SHORT_ADVICE = "Check the features, or retrain."
+"""Advice about the error beside a sentence about money: both fit into ``MAX_CHARACTERS``."""
 _CLOSED = {
     "accepted": "the change of {subject} is accepted as normal",
     "relearned": "{subject} is learned from the beginning",
@@ -47,7 +51,11 @@ _CLOSED = {
 
 
 def summary_of(
-    transition: Transition, model_id: str, started_ms: int, detected_ms: int, others: Sequence[str]
+    transition: Transition,
+    model_id: str,
+    span_ms: tuple[int, int],
+    others: Sequence[str],
+    value: ValueAtRisk | None = None,
 ) -> str:
     """Return the sentence for a transition.
 
@@ -57,29 +65,34 @@ def summary_of(
         The transition.
     model_id
         The model.
-    started_ms, detected_ms
+    span_ms
         The estimated onset, and the instant of the transition, in epoch milliseconds.
     others
         Other series with an open alert, the most telling first.
+    value
+        The money lost since the onset, where it is told.
 
     Returns
     -------
     str
         At most ``MAX_CHARACTERS`` characters.
     """
+    started_ms, detected_ms = span_ms
+    money = _money(transition, value)
     since = to_rfc3339(started_ms)[:16].replace("T", " ") + " UTC"
     took = duration_text(detected_ms - started_ms)
     text = ""
     for named, width in _FORMS:
         shown = [_subject(name, width) for name in others[:named]]
-        event = _event(transition, since, took, width)
-        text = " ".join([f"Model {cut(model_id, width)}: {event}.", *_remarks(transition, shown)])
+        event = _event(transition, since, took, width, has_money=bool(money))
+        remarks = _remarks(transition, shown, has_money=bool(money))
+        text = " ".join(filter(None, [f"Model {cut(model_id, width)}: {event}.", money, *remarks]))
         if len(text) <= MAX_CHARACTERS:
             return text
     return f"{text[: MAX_CHARACTERS - 1]}…"
 
 
-def _remarks(transition: Transition, others: Sequence[str]) -> list[str]:
+def _remarks(transition: Transition, others: Sequence[str], *, has_money: bool) -> list[str]:
     if transition.status == "resolved":
         return []
     remarks = []
@@ -90,12 +103,45 @@ def _remarks(transition: Transition, others: Sequence[str]) -> list[str]:
     if transition.acknowledged is not None:
         remarks.append(f"Acknowledged by {cut(transition.acknowledged.by, 32)}.")
     if transition.condition is None and transition.status == "firing":
-        remarks.append(_advice(transition))
+        is_short = has_money and transition.role == "error"
+        remarks.append(_SHORT_ADVICE if is_short else _advice(transition))
     return remarks
 
 
-def _event(transition: Transition, since: str, took: str, width: int) -> str:
-    """Return the clause about the change."""
+def _money(transition: Transition, value: ValueAtRisk | None) -> str:
+    """Return the sentence about money: of the error always, of other series where it is lost."""
+    if value is None or transition.status == "resolved":
+        return ""
+    lost, low, worse = value.lost, value.low, value.deterioration
+    if lost is None or low is None or value.per_day is None or worse is None:
+        return "Its cost is not known yet." if transition.role == "error" else ""
+    if low <= 0 and transition.role != "error":
+        return ""
+    since_ms = to_epoch_ms(value.since)
+    is_recent = to_epoch_ms(value.as_of) - since_ms < 7 * DAY_MS
+    day = _WEEKDAYS[(since_ms // DAY_MS + 3) % 7] if is_recent else value.since[:10]
+    amount = f"{_rounded(lost)} {printable(value.currency)}"
+    if low <= 0:
+        return f"Lost since {day}: about {amount}, not certain yet." if lost > 0 else ""
+    cause = ", mostly by riskier cases" if worse < lost / 2 else ""
+    a_day = _rounded(value.per_day)
+    return f"About {amount} lost since {day}, {a_day} a day{cause}; open labels are counted in."
+
+
+def _rounded(money: float) -> str:
+    """Return an amount as it is said aloud, in three digits.
+
+    Examples
+    --------
+    >>> [_rounded(x) for x in (12_413.4, 1_903_111, 87.61, 3)]
+    ['12,400', '1,900,000', '87.6', '3']
+    """
+    digits = 3 - len(str(int(abs(money))))
+    return f"{round(money, digits):,.{max(digits, 0)}f}".removesuffix(".00").removesuffix(".0")
+
+
+def _event(transition: Transition, since: str, took: str, width: int, *, has_money: bool) -> str:
+    """Return the clause about the change; beside one about money it has no rows."""
     subject = _subject(transition.series, width)
     if transition.change.left_out and transition.status != "resolved":
         subject += f" (without {cut(', '.join(transition.change.left_out), width)})"
@@ -119,7 +165,8 @@ def _event(transition: Transition, since: str, took: str, width: int) -> str:
     plural = "" if figures.rows == 1 else "s"
     at_age = transition.change.at_age
     within = "" if at_age is None else f", in labels known within {duration_text(at_age.age_ms)}"
-    return f"{clause}, since {since}, {figures.rows:,} {unit}{plural} ago{within}"
+    rows = "" if has_money else f", {figures.rows:,} {unit}{plural} ago"
+    return f"{clause}, since {since}{rows}{within}"
 
 
 def _end(transition: Transition, subject: str) -> str:

@@ -87,6 +87,7 @@ class ModelMonitor(ModelCommands):
     def evaluate(self) -> list[Emission]:
         """Read the values that wait; return the emissions, in event order."""
         self._pending.settled()
+        self._on_read()
         return self._publication.taken()
 
     def tick_due_ms(self, tick_ms: int) -> int:

@@ -8,13 +8,14 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from schemas.alert import Alert
+from schemas.alert import Alert, ValueAtRisk
 from schemas.model_spec import AlertRules, ModelSpec, SpecError
 from streams.action.state import ActionState
 from streams.alert.record import AlertWriter, fingerprint_of
 from streams.alert.states import ConditionAlerts
 from streams.alert.storm import STORM_ASPECT, STORM_SERIES, Storm
 from streams.alert.transition import Transition
+from streams.change import Onset
 from streams.codec import StateVersionError, decode, encode
 from streams.emission import Arrival, Emission, EventRow, Place
 from streams.join.events import ChunkName, JoinSpec
@@ -118,7 +119,12 @@ class ModelParts:
     def _begin_publication(self, writer: AlertWriter, actions: ActionState) -> None:
         self._actions = actions
         self._publication = Publication(
-            self.model_id, self.partition, self.in_force, writer, actions.book
+            self.model_id,
+            self.partition,
+            self.in_force,
+            writer,
+            actions.book,
+            value_since=self._value_since,
         )
         self._retrainer = Retrainer(
             model_id=self.model_id,
@@ -130,6 +136,9 @@ class ModelParts:
             indexes_of=lambda: self._indexes,
             is_regression=lambda: self.is_regression,
         )
+
+    def _value_since(self, onset: Onset, at_ms: int) -> ValueAtRisk | None:
+        return None if self._ledger is None else self._ledger.value_at_risk(onset, at_ms)
 
     def _publish_one(self, transition: Transition, row: EventRow) -> None:
         """Publish a transition: under the alert of a storm, where it is of one."""
@@ -240,7 +249,13 @@ class ModelParts:
         if len(self._pending):
             msg = f"values of model {self.model_id} wait to be read: evaluate before a snapshot"
             raise RuntimeError(msg)
+        self._on_read()
         return encode(self._state(self.join))
+
+    def _on_read(self) -> None:
+        """Take in that no value waits."""
+        if self._ledger is not None:
+            self._ledger.on_read()
 
     def statuses(self) -> list[Emission]:
         """Return the present `status` of every alert that the model has ever had."""

@@ -4,11 +4,11 @@ Rule 1. A transition is published as of its event: with the model's counts, vers
 Rule 2. Emissions are returned in the order of the events that call for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Raw
 
-from schemas.alert import Alert
+from schemas.alert import Alert, ValueAtRisk
 from schemas.feedback import Feedback
 from schemas.labelled import LabelledRow, PairPosition, encode_labelled
 from schemas.topics import TopicRole
@@ -17,6 +17,7 @@ from streams.action.book import CommandBook
 from streams.alert.onset import RowIndex, RowPosition
 from streams.alert.record import AlertWriter, TransitionContext, status_of
 from streams.alert.transition import Transition
+from streams.change import Onset
 from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
 from streams.join.events import EarlyOutcome, WaitingPrediction
@@ -62,6 +63,8 @@ class Publication:
         The spec of the model.
     writer, book
         Its open alerts, and its open commands.
+    value_since
+        Gives the money lost since an onset, as known at an instant.
     """
 
     def __init__(
@@ -71,12 +74,15 @@ class Publication:
         in_force: SpecInForce,
         writer: AlertWriter,
         book: CommandBook,
+        *,
+        value_since: Callable[[Onset, int], ValueAtRisk | None],
     ) -> None:
         self.writer = writer
         self.book = book
         self._model_id = model_id
         self._partition = partition
         self._in_force = in_force
+        self._value_since = value_since
         self._emissions: list[Emission] = []
 
     def publish(
@@ -100,6 +106,7 @@ class Publication:
             renotify_s=self._in_force.spec.alerts.renotify_s,
             under=under,
             owner=self._in_force.spec.owner,
+            value_since=lambda onset: self._value_since(onset, row.now_ms),
         )
         record = self.writer.write(transition, context).record
         if under is None:

@@ -16,6 +16,9 @@ from streams.values import OTHER
 MOST_SOURCES = 8
 """Origins of outcomes counted by name: label, review, report and a few of the user's own."""
 
+MONEY = 10_000
+"""Parts of the currency in which money is added up: integers give one sum in any order."""
+
 
 class CountedPrediction(Struct, frozen=True, gc=False):
     """The fields of a prediction that a cohort counts.
@@ -53,6 +56,8 @@ class CountedOutcome(Struct, frozen=True, gc=False):
         Milliseconds from the prediction to its outcome.
     source
         Its origin.
+    gained
+        Money that the answer gained, in ``MONEY`` parts; None where that is not told.
     """
 
     label: int
@@ -60,6 +65,7 @@ class CountedOutcome(Struct, frozen=True, gc=False):
     distance: float | None
     delay_ms: int
     source: str
+    gained: int | None = None
 
 
 class Cohort(Machine):
@@ -76,6 +82,8 @@ class Cohort(Machine):
         Sums of the distances of a regression.
     distances, incomparable
         Their number; pairs of a regression of which one half is text.
+    gained, priced
+        Money of the labelled answers, in ``MONEY`` parts, and their number.
     """
 
     n: int = 0
@@ -85,6 +93,8 @@ class Cohort(Machine):
     errors: int = 0
     distances: int = 0
     incomparable: int = 0
+    gained: int = 0
+    priced: int = 0
     absolute: float = 0.0
     squared: float = 0.0
     signed: float = 0.0
@@ -110,6 +120,9 @@ class Cohort(Machine):
             return False
         self.labelled += 1
         self.errors += outcome.is_error is True
+        if outcome.gained is not None:
+            self.gained += outcome.gained
+            self.priced += 1
         if outcome.distance is None:
             self.incomparable += outcome.is_error is None
         else:

@@ -89,6 +89,11 @@ class DelayLaw(NamedTuple):
         return np.array([each.mean() for each in shares])
 
     @property
+    def median_ms(self) -> int:
+        """The median delay of right answers, to the end of its cell."""
+        return int(_ENDS[int((self.known[0] >= 0.5).argmax())])
+
+    @property
     def settled_ms(self) -> int | None:
         """The age at which nearly all outcomes of both classes are known; None: not known yet.
 

@@ -66,12 +66,14 @@ class History(Machine):
             day = self._open[start_ms] = np.zeros(SIZE, np.float32)
         day[group] += 1
 
-    def on_outcome(self, at_ms: int, group: int, delay_ms: int, *, is_wrong: bool) -> None:
-        """Count the outcome of an answer of the instant ``at_ms``."""
+    def on_outcome(self, at_ms: int, group: int, delay_ms: int, *, is_wrong: bool) -> bool:
+        """Count the outcome of an answer of the instant ``at_ms``; return whether it is."""
         day = self._open.get(at_ms // DAY_MS * DAY_MS)
-        if day is not None:
-            day[(WRONG if is_wrong else RIGHT) + group] += 1
-            day[DELAYS + CELLS * is_wrong + delay_cell(delay_ms)] += 1
+        if day is None:
+            return False
+        day[(WRONG if is_wrong else RIGHT) + group] += 1
+        day[DELAYS + CELLS * is_wrong + delay_cell(delay_ms)] += 1
+        return True
 
     def advance(self, now_ms: int, wait_ms: int) -> None:
         """Let the days that wait no longer join the mature ones."""

@@ -13,15 +13,20 @@ import orjson
 from msgspec import Struct, field
 from msgspec.json import Decoder
 
+from schemas.alert import ValueAtRisk
 from schemas.metric import Metric
 from schemas.model_spec import ModelSpec
+from schemas.wire import to_rfc3339
+from streams.change import Onset
 from streams.codec import Machine
 from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.performance.cohort import CountedOutcome, CountedPrediction
 from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome
 from streams.performance.figures import Positive, positive_of, risk_of, usual_positive
 from streams.performance.history import History
+from streams.performance.money import Money
 from streams.performance.nowcast import Outlook
+from streams.performance.price import price_of
 from streams.performance.report import NO_VERSION, RecordFacts, metric_of
 from streams.values import Answer, text_of
 
@@ -48,6 +53,7 @@ class _OutcomeFields(Struct, gc=False):
     """The fields of a stored outcome that are counted."""
 
     source: str | None = None
+    value: float | None = None
 
 
 _read_prediction = Decoder(_PredictionFields).decode
@@ -70,6 +76,8 @@ class LedgerState(Machine):
         Records published so far; it outlives a removal of the model.
     cohorts, history
         The cohorts, and the days for a view of what is not known yet.
+    money
+        The money of these days, where the spec has `cost`.
     labels
         The numbers of the labels, by their JSON.
     negatives, sure_negatives
@@ -79,6 +87,7 @@ class LedgerState(Machine):
     records: int = 0
     cohorts: Cohorts = field(default_factory=Cohorts)
     history: History = field(default_factory=History)
+    money: Money | None = None
     labels: dict[str, int] = {}
     negatives: int = 0
     sure_negatives: int = 0
@@ -100,7 +109,8 @@ class Ledger:
     def __init__(
         self, model_id: str, spec: ModelSpec, spec_version: int, state: LedgerState | None = None
     ) -> None:
-        self.state = state or LedgerState()
+        self._cost = spec.cost
+        self.state = state or LedgerState(money=self._new_money())
         self._model_id = model_id
         self._numbers: dict[tuple[type, Answer], int] = {}  # of the labels, by themselves
         self.respec(spec, spec_version)
@@ -110,16 +120,22 @@ class Ledger:
         self._spec_version = spec_version
         self._rules = rules_of(spec)
         self._positive = spec.positive
+        before, self._cost = self._cost, spec.cost
         if spec.metrics is None:
             self.restart()
+        elif self._cost != before:
+            self.state.money = self._new_money()
 
     def restart(self) -> None:
         """Begin again: the model is removed, or answers another task.
 
         The numbers of its records continue.
         """
-        self.state = LedgerState(self.state.records)
+        self.state = LedgerState(self.state.records, money=self._new_money())
         self._numbers = {}
+
+    def _new_money(self) -> Money | None:
+        return None if self._cost is None else Money()
 
     @property
     def due_ms(self) -> int:
@@ -162,19 +178,27 @@ class Ledger:
         score = made.score
         if score is None and made.scores:
             score = _score_of(made.scores, self._positive)
-        distance = None
+        distance, amount = None, None if is_error is None else float(is_error)
         if is_error is None:
             answered = label = 0
-            distance = _distance(answer, truth)
+            distance = amount = _distance(answer, truth)
         else:
             answered, label = self._number_of(answer), self._number_of(truth)
             if label == answered == _OTHER and is_error:
                 label = _ANOTHER
+        gained = None
+        if self._cost is not None:
+            gained = price_of(self._cost, answer, truth, known.value, amount)
         at_ms = prediction.predicted_at_ms
         late = LateOutcome(
             CountedPrediction(score, answered, made.status, made.latency_ms),
             CountedOutcome(
-                label, is_error, distance, outcome.observed_at_ms - at_ms, known.source or "label"
+                label,
+                is_error,
+                distance,
+                outcome.observed_at_ms - at_ms,
+                known.source or "label",
+                gained,
             ),
             made.model_version or NO_VERSION,
         )
@@ -182,7 +206,9 @@ class Ledger:
         if made.status == "ok":
             delay_ms, is_wrong = outcome.observed_at_ms - at_ms, is_error is True
             group = risk_of(score, answered, self._positive_label())
-            self.state.history.on_outcome(at_ms, group, delay_ms, is_wrong=is_wrong)
+            is_counted = self.state.history.on_outcome(at_ms, group, delay_ms, is_wrong=is_wrong)
+            if is_counted and gained is not None and self.state.money is not None:
+                self.state.money.on_outcome(at_ms, group, gained, is_wrong=is_wrong)
 
     def due(self, now_ms: int) -> list[KeyedMetric]:
         """Return the records that are due at ``now_ms``."""
@@ -193,10 +219,38 @@ class Ledger:
         periods = self.state.cohorts.open()
         return self._records((DuePeriod(each, is_final=False) for each in periods), now_ms)
 
+    def on_read(self) -> None:
+        """Take in that all values so far have been read, and their alerts published."""
+        if self.state.money is not None:
+            self.state.money.on_read()
+
+    def value_at_risk(self, onset: Onset, at_ms: int) -> ValueAtRisk | None:
+        """Return the money lost since an onset, as it was known at an instant."""
+        money, rules = self.state.money, self._cost
+        if money is None or rules is None:
+            return None
+        loss = money.loss_since(onset, at_ms)
+        return ValueAtRisk(
+            currency=rules.currency,
+            since=to_rfc3339(loss.since_ms),
+            as_of=to_rfc3339(loss.as_of_ms),
+            lost=loss.lost,
+            low=loss.low,
+            high=loss.high,
+            per_day=loss.per_day,
+            deterioration=loss.deterioration,
+            open_labels=loss.open,
+        )
+
     def _records(self, due: Iterable[DuePeriod], now_ms: int) -> list[KeyedMetric]:
         state, positive = self.state, self._positive_label()
         state.history.advance(now_ms, self._rules.wait_ms)
         outlook = Outlook(state.history, now_ms, self._rules.wait_ms)
+        if state.money is not None:
+            state.money.advance(outlook)
+        prices = None
+        if state.money is not None and self._cost is not None:
+            prices = state.money.prices(self._cost.currency, outlook)
         records: list[KeyedMetric] = []
         for period, is_final in due:
             parts = [(None, period.total()), *period.versions.items()]
@@ -215,6 +269,7 @@ class Ledger:
                     positive=positive,
                     labels=state.labels,
                     outlook=outlook,
+                    prices=prices,
                 )
                 period.records[part] = record_id
                 key = f"{self._model_id}|{period.kind}|{period.start_ms}|{part}"

@@ -60,7 +60,7 @@ class Outlook:
     """
 
     def __init__(self, history: History, now_ms: int, wait_ms: int) -> None:
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self.starts, days = history.days()
         self.counts = np.ascontiguousarray(days[:, :DELAYS])
         ages_ms = now_ms - DAY_MS - np.array(self.starts, dtype=np.int64)
@@ -68,15 +68,19 @@ class Outlook:
         self.settled_ms = self._law.settled_ms
         if self.settled_ms is None:
             return
-        settled = self.counts[ages_ms >= self.settled_ms].sum(axis=0, dtype=np.float64)
+        is_settled = ages_ms >= self.settled_ms
+        self.settled_starts = [
+            each for each, is_ in zip(self.starts, is_settled, strict=True) if is_
+        ]
+        self.settled = self.counts[is_settled].sum(axis=0, dtype=np.float64)
         if len(history.mature):
-            settled = settled + history.mature[:DELAYS]
-        answers, rights, errors = settled.reshape(3, GROUPS)
+            self.settled = self.settled + history.mature[:DELAYS]
+        answers, rights, errors = self.settled.reshape(3, GROUPS)
         self.never = max(1.0 - float(rights.sum() + errors.sum()) / float(answers.sum()), 0.0)
         if min(errors.sum(), rights.sum()) < FEWEST:
             return
-        rates = usual_rates(errors, rights)
-        self.base = np.log(rates / (1 - rates))
+        self.rates = usual_rates(errors, rights)
+        self.base = np.log(self.rates / (1 - self.rates))
         self.unknown = np.ones((len(self.starts), 2))
         for place, start_ms in enumerate(self.starts):
             self.unknown[place] = self._unknown(start_ms, start_ms + DAY_MS)
@@ -92,7 +96,7 @@ class Outlook:
 
     def _known(self, start_ms: int, end_ms: int) -> Floats:
         """Return the same of those that will ever be known, of these the known ones."""
-        return self._law.share_known(max(self._now_ms - end_ms, 0), self._now_ms - start_ms)
+        return self._law.share_known(max(self.now_ms - end_ms, 0), self.now_ms - start_ms)
 
     def view(self, start_ms: int, end_ms: int, counts: Floats) -> CohortView:
         """Return what can be said of a cohort.
@@ -137,6 +141,20 @@ class Outlook:
             plain=_rounded((found + float((open_ * plain).sum())) / total),
         )
         return CohortView(completeness, nowcast)
+
+    def wrong_open(self, start_ms: int, end_ms: int, counts: Floats) -> Floats | None:
+        """Return the errors to be expected among the open answers of a cohort, by group."""
+        if self.base is None:
+            return None
+        shift, _ = self._shift_of(start_ms)
+        wrong, _ = wrong_among_open(self.base + shift, self._unknown(start_ms, end_ms))
+        answers, rights, errors = counts.reshape(3, GROUPS)
+        open_: Floats = np.maximum(answers - rights - errors, 0.0)
+        return open_ * wrong
+
+    def median_delay_ms(self) -> int:
+        """Return the median delay of outcomes, to the cells of the law."""
+        return self._law.median_ms
 
     def _shift_of(self, start_ms: int) -> tuple[float, float]:
         """Return the shift of the day of an instant, and its variance."""

@@ -24,6 +24,7 @@ from streams.performance.figures import (
     score_rows,
     spread_of,
 )
+from streams.performance.money import Prices
 from streams.performance.nowcast import Outlook
 
 NO_VERSION = ""
@@ -43,8 +44,8 @@ class RecordFacts(Struct, frozen=True, kw_only=True):
         The log time of the record.
     positive, labels
         The labels of the model.
-    outlook
-        The view of its open outcomes.
+    outlook, prices
+        The view of its open outcomes, and of their money where the spec has `cost`.
     """
 
     metric_id: str
@@ -57,6 +58,7 @@ class RecordFacts(Struct, frozen=True, kw_only=True):
     positive: Positive
     labels: Mapping[str, int]
     outlook: Outlook
+    prices: Prices | None = None
 
 
 def metric_of(period: Period, cohort: Cohort, facts: RecordFacts) -> Metric:
@@ -125,7 +127,11 @@ def _of_scores(cohort: Cohort, positive: Positive) -> dict[str, Any]:
 def _of_open(period: Period, cohort: Cohort, facts: RecordFacts) -> dict[str, Any]:
     counts = risk_counts(cohort.scores, facts.positive)
     view = facts.outlook.view(period.start_ms, period.end_ms, counts)
-    return view._asdict()
+    value = None
+    if facts.prices is not None:
+        wrong = facts.outlook.wrong_open(period.start_ms, period.end_ms, counts)
+        value = facts.prices.value_of(cohort, counts, wrong)
+    return {**view._asdict(), "value": value}
 
 
 def _of_distances(cohort: Cohort) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def rows_of_days(played: Played) -> dict[int, list[Json]]:
     """Return the labelled rows of each day that the model answered: no fallback is judged."""
     days = defaultdict(list)
     for row in played.of("labelled"):
-        if row["prediction"]["status"] != "ok":
+        if row["prediction"].get("status", "ok") != "ok":
             continue
         days[row["prediction"]["predicted_at"] // DAY_MS * DAY_MS].append(row)
     return days
