@@ -30,12 +30,12 @@ DOCKERFILE = [
 OBSERVABILITY = ["notify", "prometheus", "alertmanager", "grafana"]
 
 
-def test_kafka_the_topics_and_a_worker_are_there_and_more_where_it_is_asked_for() -> None:
+def test_kafka_the_topics_a_worker_and_the_page_are_there_and_more_where_it_is_asked_for() -> None:
     asked = [name for name, service in SERVICES.items() if "profiles" in service]
 
-    assert [name for name in SERVICES if name not in asked] == ["kafka", "topics", "worker"]
+    assert [name for name in SERVICES if name not in asked] == ["kafka", "topics", "worker", "page"]
     assert asked == OBSERVABILITY
-    assert OURS == ["topics", "worker", "notify"]
+    assert set(OURS) == {"topics", "worker", "page", "notify"}
 
 
 def test_what_is_mounted_exists_and_cannot_be_written() -> None:

@@ -9,25 +9,13 @@ from typing import Any
 
 import click
 
-from agents.cli.options import PIPE_WIDTH, cluster_options
-
-
-def _since(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int:
-    from schemas.wire import to_epoch_ms
-
-    if text is None:
-        return 0
-    try:
-        return to_epoch_ms(text if "T" in text else f"{text}T00:00:00Z")
-    except ValueError as error:
-        msg = f"{text!r}: {error}; a day like 2026-03-01 will do"
-        raise click.BadParameter(msg) from error
+from agents.cli.options import PIPE_WIDTH, cluster_options, since_ms
 
 
 @click.command()
 @click.argument("model_id", metavar="MODEL")
 @click.option("--by", "kind", type=click.Choice(["hour", "day"]), default="day", show_default=True)
-@click.option("--since", "since_ms", metavar="DAY", callback=_since, help="First day or instant.")
+@click.option("--since", "since_ms", metavar="DAY", callback=since_ms, help="First day or instant.")
 @click.option("--version", metavar="TEXT", help="One version of the model.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), help="The output.")
 @click.option(

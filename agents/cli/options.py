@@ -43,3 +43,16 @@ def wait_option(command: Command) -> Command:
         show_default=True,
         help="Time to wait until a worker has read it.",
     )(command)
+
+
+def since_ms(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int:
+    """Return the instant of a day or an instant, epoch milliseconds; 0 without one."""
+    from schemas.wire import to_epoch_ms
+
+    if text is None:
+        return 0
+    try:
+        return to_epoch_ms(text if "T" in text else f"{text}T00:00:00Z")
+    except ValueError as error:
+        msg = f"{text!r}: {error}; a day like 2026-03-01 will do"
+        raise click.BadParameter(msg) from error

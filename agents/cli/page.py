@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import click
 
-from agents.cli.options import cluster_options
+from agents.cli.options import cluster_options, since_ms
 
 
 @click.command()
@@ -57,4 +59,30 @@ def page(
     return asyncio.run(serve(settings, options))
 
 
-COMMANDS: tuple[click.Command, ...] = (page,)
+@click.command(name="report-html")
+@click.argument("model_id", metavar="MODEL")
+@click.option("--since", "from_ms", metavar="DAY", callback=since_ms, help="First day or instant.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The file (default: MODEL.html).",
+)
+@cluster_options
+def report_html(model_id: str, from_ms: int, out: Path | None, **flags: Any) -> None:
+    """Write a model's page with its data into one file, which opens from disk.
+
+    \b
+    Examples:
+      ./tidegauge report-html car_loan
+      ./tidegauge report-html car_loan --since 2026-03-01 --out march.html
+    """
+    from agents.page.gather import write_report
+    from agents.settings import load_settings
+
+    path = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]', '_', model_id)}.html")
+    size = asyncio.run(write_report(load_settings(**flags), model_id, from_ms, path))
+    click.echo(f"Wrote {path}, {size / 1_000:,.0f} kB.")
+
+
+COMMANDS: tuple[click.Command, ...] = (page, report_html)

@@ -41,10 +41,11 @@ def _budgets(
 @click.option("--feedback", metavar="FILE", help="File for the feedback.")
 @click.option("--labelled", metavar="FILE", help="File for the labelled rows.")
 @click.option("--metrics", metavar="FILE", help="File for the figures by the day.")
+@click.option("--report", metavar="FILE", type=_FILE, help="File that shows all in a browser.")
 @click.option("--spec", metavar="FILE", help="Spec of a model, YAML.")
 @click.option("--budget", type=_BUDGET, help="False alarms accepted per 10,000 predictions.")
 @click.option("--what-if", metavar="BUDGETS", callback=_budgets, help="Compare: budget=0.05,0.5,1")
-def backtest(**options: Any) -> int:
+def backtest(report: Path | None, **options: Any) -> int:
     """Report the alerts that recorded events would have raised. No broker is needed.
 
     Each line is one message of a service, in the order of publication; the two files are merged by
@@ -58,6 +59,7 @@ def backtest(**options: Any) -> int:
       ./tidegauge demo --files recorded
       ./tidegauge backtest --predictions recorded/predictions.jsonl.gz \\
         --outcomes recorded/outcomes.jsonl.gz --out alerts.jsonl --what-if budget=0.05,1
+      ./tidegauge backtest --predictions p.jsonl --outcomes o.jsonl --out - --report may.html
       zcat p.jsonl.gz | ./tidegauge backtest --predictions - --outcomes o.jsonl --out alerts.jsonl
     """
     from rich.console import Console
@@ -69,7 +71,15 @@ def backtest(**options: Any) -> int:
     from agents.commands.backtest import backtest as run
 
     width = None if sys.stderr.isatty() else PIPE_WIDTH
-    return run(BacktestOptions(**options), Console(stderr=True, width=width))
+    console = Console(stderr=True, width=width)
+    if report is None:
+        return run(BacktestOptions(**options), console)
+    from agents.page.gather import Recorded
+
+    recorded = Recorded()
+    code = run(BacktestOptions(**options), console, recorded.take)
+    recorded.write(report, report.stem)
+    return code
 
 
 @click.command()

@@ -42,6 +42,11 @@ from streams.values import printable
 SHOWN_NAMES = 5
 """Names of models or features in a sentence; the others are counted."""
 _NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
+OnEmission = Callable[[Emission], object]
+
+
+def _ignore(_emission: Emission) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +126,18 @@ class Backtest:
         The spec of the model that it names, or of every model when it names none.
     outputs
         The file of each output topic; other topics are not written.
+    on_emission
+        Is given each record that a worker would publish.
     """
 
     def __init__(
-        self, spec: ModelSpec, outputs: Mapping[TopicRole, IO[bytes]] = _NO_OUTPUTS
+        self,
+        spec: ModelSpec,
+        outputs: Mapping[TopicRole, IO[bytes]] = _NO_OUTPUTS,
+        on_emission: OnEmission = _ignore,
     ) -> None:
         self.spec = spec
+        self._on_emission = on_emission
         self.replayed = Replayed()
         self._outputs = outputs
         self._monitor = Monitor(0, Topics(partitions=1), self._spec_of, is_guarded=True)
@@ -161,6 +172,7 @@ class Backtest:
                 self._keep(emission)
 
     def _keep(self, emission: Emission) -> None:
+        self._on_emission(emission)
         if emission.role == "alerts":
             self.replayed.add(Alert.model_validate_json(emission.value))
         elif emission.role == "feedback":
@@ -238,7 +250,9 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else shown
 
 
-def backtest(options: BacktestOptions, console: Console) -> int:
+def backtest(
+    options: BacktestOptions, console: Console, on_emission: OnEmission | None = None
+) -> int:
     """Run a backtest with progress and a closing table; return the exit code.
 
     Parameters
@@ -247,10 +261,12 @@ def backtest(options: BacktestOptions, console: Console) -> int:
         The options of the command.
     console
         Receives progress and tables; never standard output, which may carry records.
+    on_emission
+        Is given each record that a worker would publish, figures by the day among them.
     """
     tune_gc()
     spec = read_spec(options.spec, alert_budget=options.budget)
-    if options.metrics and spec.metrics is None:
+    if (options.metrics or on_emission) and spec.metrics is None:
         spec = spec.model_copy(update={"metrics": MetricRules()})
     try:
         check_profile(spec)
@@ -268,7 +284,7 @@ def backtest(options: BacktestOptions, console: Console) -> int:
             "metrics": options.metrics,
         }
         outputs = {role: _open_output(path, stack) for role, path in paths.items() if path}
-        run = Backtest(spec, outputs)
+        run = Backtest(spec, outputs, on_emission or _ignore)
         others = [
             Backtest(spec.model_copy(update={"alert_budget": budget})) for budget in options.what_if
         ]

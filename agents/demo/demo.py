@@ -24,12 +24,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from agents.demo import story
 from agents.demo.car_loan import (
+    MODEL_ID,
     LoanMessage,
     published,
 )
 from agents.demo.child import last_message, start_child, stop_child
 from agents.demo.collect import Collector
-from agents.demo.embedded_broker import EmbeddedBroker
+from agents.demo.embedded_broker import EmbeddedBroker, free_port, is_port_free
 from agents.demo.show import (
     print_alert,
     print_closing,
@@ -59,6 +60,8 @@ PATIENT_IDLE_S = 5.0
 here, so a slow partition is not an idle one."""
 SETTLE_S = 1.5
 """Seconds after the last pair in which late alerts arrive."""
+PAGE_PORT = 8_800
+"""Where the page listens; another port where this one is taken."""
 STOP_S = 30.0
 """Seconds for a worker to stop cleanly; it ends itself after 20."""
 Event = LoanMessage | story.StoryMessage
@@ -101,6 +104,8 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegauge-demo-")))
         settings = _with_broker(settings, options, stack, console)
         asyncio.run(_prepare_topics(settings))
+        if options.keeps:
+            asyncio.run(_ask_for_figures(settings, is_story=options.is_story))
         show = print_nothing if options.is_story else print_alert
         collector = Collector(settings, lambda alert: show(console, alert))
         collector.start()
@@ -123,7 +128,8 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
         else:
             print_closing(console, figures)
         if options.keeps:
-            _keep(settings, play.worker, console)
+            page = stack.enter_context(_page(settings, folder / "page.log"))
+            _keep(settings, play.worker, page, console)
     return 0 if figures["pairs"] == figures["predictions"] else DemoError.exit_code
 
 
@@ -162,6 +168,15 @@ async def _prepare_topics(settings: Settings) -> None:
         raise OperatorError(msg)
 
 
+async def _ask_for_figures(settings: Settings, *, is_story: bool) -> None:
+    """Publish specs that ask for figures, for the page to draw; of the story in its own time."""
+    models = {"loan": "hour", "price": "hour"} if is_story else {MODEL_ID: "day"}
+    for model_id, every in models.items():
+        spec = orjson.dumps({"model_id": model_id, "metrics": {"every": every}})
+        at_ms = story.START_MS if is_story else None
+        await send_record(settings, settings.models, model_id.encode(), spec, timestamp_ms=at_ms)
+
+
 @dataclass(frozen=True, slots=True)
 class _Worker:
     process: Popen[bytes]
@@ -177,12 +192,29 @@ class _Worker:
 @contextmanager
 def _worker(settings: Settings, log_path: Path) -> Iterator[_Worker]:
     """Run a worker as operators do: a process of its own, configured by the environment."""
-    told = settings.model_dump(mode="json", exclude_unset=True, exclude={"password"})
-    env = {f"{PREFIX}{name.upper()}": str(value) for name, value in told.items()}
-    command = [str(ROOT / "tidegauge"), "worker"]
-    process = start_child(command, log_path=log_path, env={**os.environ, **env}, cwd=ROOT)
+    process = _start(settings, ["worker"], log_path)
     try:
         yield _Worker(process, log_path)
+    finally:
+        stop_child(process, grace_s=STOP_S)
+
+
+def _start(settings: Settings, arguments: list[str], log_path: Path) -> Popen[bytes]:
+    told = settings.model_dump(mode="json", exclude_unset=True, exclude={"password"})
+    env = {f"{PREFIX}{name.upper()}": str(value) for name, value in told.items()}
+    command = [str(ROOT / "tidegauge"), *arguments]
+    return start_child(command, log_path=log_path, env={**os.environ, **env}, cwd=ROOT)
+
+
+@contextmanager
+def _page(settings: Settings, log_path: Path) -> Iterator[str]:
+    """Run a page; give its address."""
+    port = PAGE_PORT if is_port_free(PAGE_PORT) else free_port()
+    address = f"127.0.0.1:{port}"
+    arguments = ["page", "--listen", address, "--allow-actions"]
+    process = _start(settings, arguments, log_path)
+    try:
+        yield f"http://{address}"
     finally:
         stop_child(process, grace_s=STOP_S)
 
@@ -344,10 +376,11 @@ def write_files(folder: Path, rows: int | None, console: Console) -> None:
     console.print(f"Wrote {paths['prediction']} and {paths['outcome']}.")
 
 
-def _keep(settings: Settings, worker: _Worker | None, console: Console) -> None:
+def _keep(settings: Settings, worker: _Worker | None, page: str, console: Console) -> None:
     topics = settings.topics
     console.print(
-        f"\nStill running at {settings.broker}. Publish predictions to {topics.predictions!r} and "
+        f"\nThe page is at {page}\n"
+        f"Still running at {settings.broker}. Publish predictions to {topics.predictions!r} and "
         f"outcomes to {topics.outcomes!r}; docs/wire.md describes their fields.\n"
         f"  ./tidegauge tail alerts --broker {settings.broker}\n"
         "Ctrl-C stops it."

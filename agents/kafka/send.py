@@ -20,6 +20,7 @@ async def send_record(
     value: bytes | None,
     *,
     partition: int | None = None,
+    timestamp_ms: int | None = None,
 ) -> tuple[int, int]:
     """Append one record; return its partition and offset once every in-sync replica has it.
 
@@ -31,6 +32,8 @@ async def send_record(
         The record; a value of None deletes the key from a compacted topic.
     partition
         None: by the key, as Kafka's own clients do.
+    timestamp_ms
+        Its timestamp, epoch milliseconds; None: now.
 
     Raises
     ------
@@ -49,7 +52,9 @@ async def send_record(
             )
             try:
                 await producer.start()
-                sent = await producer.send_and_wait(topic, value, key=key, partition=partition)
+                sent = await producer.send_and_wait(
+                    topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms
+                )
             finally:
                 await producer.stop()
     return sent.partition, sent.offset

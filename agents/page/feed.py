@@ -24,7 +24,14 @@ from agents.settings import Settings
 from agents.telemetry import get_logger
 from schemas.topics import TopicRole
 
-READ: tuple[TopicRole, ...] = ("models", "status", "metrics", "dead_letters", "alerts")
+READ: tuple[TopicRole, ...] = (
+    "models",
+    "status",
+    "commands",
+    "metrics",
+    "dead_letters",
+    "alerts",
+)
 """The topics of the page. Specs and open alerts come first: they are few."""
 RETRY_S = 2.0
 """Seconds between two attempts to reach a broker that is away."""

@@ -12,7 +12,9 @@ MOST_PARTS = 12
 """Categories in a picture; the rest are one part."""
 MOST_FEATURES = 200
 """Series that a view of a model shows, those that moved most first."""
-_QUANTILES = ("p05", "p25", "p50", "p75", "p95")
+MOST_HOURS = 168
+"""Hours that are shown, a week; days stand for the time before."""
+_QUANTILES = ("p05", "p50", "p95")
 
 Record = dict[str, Any]
 
@@ -22,6 +24,7 @@ def blocks_of(model: ModelRecords) -> list[Record]:
     hours, days = model.records("series_hour"), model.records("series_day")
     hours.sort(key=_start)
     days.sort(key=_start)
+    hours = hours[-MOST_HOURS:]
     first = _start(hours[0]) if hours else None
     return [day for day in days if first is None or str(day.get("end")) <= first] + hours
 
@@ -48,7 +51,7 @@ def series_view(model: ModelRecords, series: str, onset: str) -> dict[str, Any]:
     since = [summary for block, summary in found if _ends_after(block, onset)]
     reference = _reference_of(references, series, since)
     return {
-        "points": [_point(block, summary) for block, summary in found],
+        "points": _columns(_point(block, summary) for block, summary in found),
         "reference": reference,
         "change": None if reference is None else _change(reference, since),
     }
@@ -56,31 +59,41 @@ def series_view(model: ModelRecords, series: str, onset: str) -> dict[str, Any]:
 
 def features_view(model: ModelRecords) -> list[dict[str, Any]]:
     """Return the latest distribution of each series beside its reference, the farthest first."""
-    blocks = blocks_of(model)
-    if not blocks:
-        return []
-    last = blocks[-1]
-    day = [each for each in blocks if str(each.get("start"))[:10] == str(last.get("start"))[:10]]
     references = references_of(model)
-    found: list[dict[str, Any]] = []
-    for name in dict.fromkeys(str(each.get("series")) for each in last.get("series", ())):
-        summaries = [summary for _, summary in _of_series(day, name)]
-        reference = _reference_of(references, name, summaries)
-        found.append(
-            {
-                "series": name,
-                "role": summaries[-1].get("role"),
-                "start": day[0].get("start"),
-                "end": last.get("end"),
-                "rows": sum(each.get("rows") or 0 for each in summaries),
-                "missing": summaries[-1].get("missing"),
-                "drift": summaries[-1].get("drift"),
-                "kind": None if reference is None else reference.get("kind"),
-                "change": None if reference is None else _change(reference, summaries),
-            }
-        )
-    found.sort(key=lambda each: -((each["drift"] or {}).get("psi") or 0.0))
-    return found[:MOST_FEATURES]
+    latest: dict[str, list[tuple[Record, Record]]] = {}
+    for block in blocks_of(model):
+        for summary in block.get("series", ()):
+            found = latest.setdefault(str(summary.get("series")), [])
+            # The hours of the latest day in which the series had values.
+            if found and _day(found[0][0]) != _day(block):
+                found.clear()
+            found.append((block, summary))
+    features = [_feature(references, name, found) for name, found in latest.items()]
+    features.sort(key=lambda each: -((each["drift"] or {}).get("psi") or 0.0))
+    return features[:MOST_FEATURES]
+
+
+def _feature(
+    references: Mapping[str, Record], name: str, found: Sequence[tuple[Record, Record]]
+) -> Record:
+    summaries = [summary for _, summary in found]
+    reference = _reference_of(references, name, summaries)
+    last = summaries[-1]
+    return {
+        "series": name,
+        "role": last.get("role"),
+        "start": found[0][0].get("start"),
+        "end": found[-1][0].get("end"),
+        "rows": sum(each.get("rows") or 0 for each in summaries),
+        "missing": last.get("missing"),
+        "drift": last.get("drift"),
+        "kind": None if reference is None else reference.get("kind"),
+        "change": None if reference is None else _change(reference, summaries),
+    }
+
+
+def _day(block: Record) -> str:
+    return _start(block)[:10]
 
 
 def _of_series(blocks: Iterable[Record], series: str) -> Iterable[tuple[Record, Record]]:
@@ -152,17 +165,22 @@ def _summed(counts: Iterable[Sequence[int] | None]) -> list[int]:
     return [sum(column) for column in zip(*known, strict=False)]
 
 
-def _point(block: Record, summary: Record) -> dict[str, Any]:
+def _columns(points: Iterable[Record]) -> dict[str, list[Any]]:
+    """Return points as columns: a report has many, and their names once."""
+    rows = list(points)
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {"start": []}
+
+
+def _point(block: Record, summary: Record) -> Record:
     quantiles = summary.get("quantiles") or {}
+    categories = summary.get("categories") or []
     return {
         "start": block.get("start"),
-        "end": block.get("end"),
         "rows": summary.get("rows"),
         "missing": summary.get("missing"),
         "mean": summary.get("mean"),
         "psi": (summary.get("drift") or {}).get("psi"),
-        "psi_by_chance": (summary.get("drift") or {}).get("psi_by_chance"),
-        "categories": summary.get("categories"),
+        "categories": categories if len(categories) > 1 else None,
         **{name: quantiles.get(name) for name in _QUANTILES},
     }
 

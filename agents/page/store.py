@@ -65,6 +65,8 @@ class ModelRecords:
         Packed records by sort: `SHARES`.
     firing
         The open alerts, by fingerprint: records of ``status``.
+    commands
+        The open commands, by key.
     spec
         The latest spec; None where none was applied.
     seen
@@ -76,6 +78,7 @@ class ModelRecords:
     model_id: str
     shelves: dict[str, Shelf] = field(default_factory=dict)
     firing: dict[str, dict[str, Any]] = field(default_factory=dict)
+    commands: dict[str, dict[str, Any]] = field(default_factory=dict)
     spec: dict[str, Any] | None = None
     seen: dict[Position, int] = field(default_factory=dict)
     row: dict[str, Any] | None = None
@@ -132,6 +135,8 @@ class PageStore:
                 self._take_status(entry, value)
             case "models":
                 self._take_spec(entry, value)
+            case "commands":
+                self._take_command(entry, value)
             case "dead_letters" if value is not None:
                 self._take_refusal(value)
             case "alerts" | "metrics" if value is not None:
@@ -179,6 +184,17 @@ class PageStore:
             return
         model = self._model(entry.key)
         model.spec = value
+        self._touch(model, entry)
+
+    def _take_command(self, entry: Entry, value: dict[str, Any] | None) -> None:
+        name = entry.key.rpartition("|")[0] if value is None else value.get("model_id")
+        if not isinstance(name, str) or (value is None and name not in self.models):
+            return
+        model = self._model(name)
+        if value is None:
+            model.commands.pop(entry.key, None)
+        else:
+            model.commands[entry.key] = value
         self._touch(model, entry)
 
     def _take_refusal(self, value: dict[str, Any]) -> None:

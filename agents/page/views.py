@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.page.series import features_view, series_view
+from agents.page.series import MOST_HOURS, features_view, series_view
 from agents.page.store import RECENT_DAYS, ModelRecords, PageStore
 from schemas.wire import to_epoch_ms
 from streams.clock import HOUR_MS
@@ -25,6 +25,13 @@ AROUND = 0.5
 alerts are shown beside it."""
 LEAST_AROUND_MS = 6 * HOUR_MS
 """Milliseconds of the same, at least."""
+_DAY_FIELDS = (
+    "start", "end", "n", "labelled", "completeness", "errors", "error", "nowcast",
+    "precision", "recall", "f1", "auc", "brier", "ece", "ece_by_chance", "reliability", "mae",
+    "rmse", "bias", "value", "delay_s",
+    "delay_of_errors_s",
+)  # fmt: skip
+_HOUR_FIELDS = ("start", "end", "n", "labelled", "error")
 _SPEC_FIELDS = ("owner", "alert_budget", "task", "positive")
 _FAR_FUTURE = "9"
 """Sorts after every instant: those begin with a year."""
@@ -64,7 +71,7 @@ SORTS: Mapping[str, Callable[[View], Any]] = {
         row["completeness"] or 0.0,
         row["model_id"],
     ),
-    "money": lambda row: (row["per_hour"] is None, row["per_hour"] or 0.0, row["model_id"]),
+    "money": lambda row: (row["per_day"] is None, -(row["per_day"] or 0.0), row["model_id"]),
     "predictions": lambda row: (row["n"] is None, -(row["n"] or 0), row["model_id"]),
 }
 _STATES: Mapping[str, Callable[[View], bool]] = {
@@ -121,6 +128,7 @@ def _row_of(model: ModelRecords) -> View:
     alone = [each for each in statuses if not each["alert"].get("under")]
     days = model.latest("day", RECENT_DAYS)
     last: View = next((day for day in reversed(days) if day.get("n")), {})
+    judged: View = next((day for day in reversed(days) if said_error(day) is not None), {})
     open_alerts: dict[str, int] = {}
     for status in alone:
         severity = str(status["alert"].get("severity"))
@@ -136,8 +144,11 @@ def _row_of(model: ModelRecords) -> View:
         "acknowledged": sum(bool(each.get("acknowledged")) for each in alone),
         "since": min((each["alert"]["started_at"] for each in alone), default=None),
         "worst": None if worst is None else _brief(worst),
-        "per_hour": _per_hour(alone),
+        **_money_of(alone),
         **_figures_of(last),
+        "error": said_error(judged),
+        "error_day": judged.get("start"),
+        "is_counted": not judged.get("nowcast"),
         "line": [said_error(day) for day in days],
     }
 
@@ -161,37 +172,30 @@ def _brief(alert: Mapping[str, Any]) -> View:
     }
 
 
-def _per_hour(statuses: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return the money an hour of the costliest alert: those of one model count the same rows."""
+def _money_of(statuses: Iterable[Mapping[str, Any]]) -> View:
+    """Return the money lost a day by the costliest alert: alerts of a model count the same rows."""
     found = [
-        value["per_hour"]
+        (value["per_day"], value.get("currency"))
         for status in statuses
         if isinstance(value := status["alert"].get("value_at_risk"), dict)
-        and isinstance(value.get("per_hour"), int | float)
+        and isinstance(value.get("per_day"), int | float)
     ]
-    return min(found, default=None)
+    per_day, currency = max(found, default=(None, None))
+    return {"per_day": per_day, "currency": currency}
 
 
 def _figures_of(day: Mapping[str, Any]) -> View:
-    n, labelled = day.get("n"), day.get("labelled")
-    completeness = day.get("completeness")
-    if completeness is None and n:
-        completeness = (labelled or 0) / n
-    return {
-        "day": day.get("start"),
-        "n": n,
-        "labelled": labelled,
-        "completeness": completeness,
-        "error": said_error(day),
-        "currency": day.get("currency"),
-        "is_counted": not isinstance(day.get("said"), dict),
-    }
+    n, labelled, completeness = day.get("n"), day.get("labelled"), day.get("completeness")
+    share = completeness.get("share") if isinstance(completeness, dict) else None
+    if share is None and n:
+        share = (labelled or 0) / n
+    return {"day": day.get("start"), "n": n, "labelled": labelled, "completeness": share}
 
 
 def said_error(day: Mapping[str, Any]) -> float | None:
-    """Return the error that is said of a cohort, or else the one counted so far."""
-    said = day.get("said")
-    found = said.get("error") if isinstance(said, dict) else day.get("error")
+    """Return the error to be expected of a cohort, or else the one counted so far."""
+    nowcast = day.get("nowcast")
+    found = nowcast.get("error") if isinstance(nowcast, dict) else day.get("error")
     return found if isinstance(found, int | float) else None
 
 
@@ -206,9 +210,9 @@ def model_view(store: PageStore, model_id: str) -> View | None:
         "spec": _spec_of(model),
         "open": [_open(each) for each in sorted(model.firing.values(), key=urgency)],
         "episodes": [_episode(each) for each in _episodes(alerts)],
-        "days": model.records("day"),
-        "hours": model.records("hour"),
+        **_cohorts(model),
         "features": features_view(model),
+        "commands": [model.commands[key] for key in sorted(model.commands)],
         "versions": _versions(model),
     }
 
@@ -217,6 +221,20 @@ def _spec_of(model: ModelRecords) -> View | None:
     if model.spec is None:
         return None
     return {name: model.spec.get(name) for name in _SPEC_FIELDS}
+
+
+def _cohorts(model: ModelRecords) -> View:
+    """Return the cohorts of all versions, by day and by hour, with the fields that are drawn."""
+    days = sorted(model.records("day"), key=_start)
+    hours = sorted(model.records("hour"), key=_start)[-MOST_HOURS:]
+    return {
+        "days": [{name: each[name] for name in _DAY_FIELDS if name in each} for each in days],
+        "hours": [{name: each[name] for name in _HOUR_FIELDS if name in each} for each in hours],
+    }
+
+
+def _start(record: View) -> str:
+    return str(record.get("start"))
 
 
 def _versions(model: ModelRecords) -> list[View]:
@@ -314,8 +332,7 @@ def alert_view(store: PageStore, beginning: str, episode: int | None = None) -> 
             if each["fingerprint"] == fingerprint and each["episode"] != alert.get("episode")
         ],
         "lanes": _beside(shown, alert),
-        "days": model.records("day"),
-        "hours": model.records("hour"),
+        **_cohorts(model),
         "series": series_view(model, alert["series"], alert["started_at"]),
         "row": row_of(model),
     }

@@ -34,7 +34,7 @@ function drawAlert(data, main, health) {
   ];
   fill(main,
     crumbs(alert),
-    hero(data, health),
+    alertHead(data, health),
     h("div", { class: "columns" },
       section("Before and after", { id: "h-before", class: "panel span-5" }, beforeAndAfter(alert, data.series)),
       section("Over time", { id: "h-time", class: "panel span-7", note: "times are UTC" }, overTime(data, marks))),
@@ -53,7 +53,7 @@ function crumbs(alert) {
   return h("nav", { class: "crumbs", "aria-label": "Breadcrumb" }, link(to("/"), {}, "Models"), "/", link(modelPath(alert.model_id), {}, name(alert.model_id)), "/", h("span", { class: "mono" }, alert.fingerprint.slice(0, 8)));
 }
 
-function hero(data, health) {
+function alertHead(data, health) {
   const { alert } = data;
   const severity = data.is_open ? severityOf(alert) : "calm";
   const acknowledged = alert.acknowledged;
@@ -83,7 +83,7 @@ function factsOf(data, health) {
     hasFigures && ["Before \u2192 now", `${format(alert.baseline)} \u2192 ${format(alert.value)}`],
     alert.effect !== null && ["Size", effect(alert.effect, alert.effect_unit), alert.direction],
     ["Rows since onset", count(alert.rows_since_onset)],
-    alert.value_at_risk && ["Costs an hour", money(alert.value_at_risk.per_hour, alert.value_at_risk.currency)],
+    alert.value_at_risk && ["Lost a day", alert.value_at_risk.per_day === null ? "not known yet" : money(alert.value_at_risk.per_day, alert.value_at_risk.currency)],
     ["Version", name(alert.model_version ?? "unknown")],
     (data.row.owner || alert.owner) && ["Owner", name(data.row.owner ?? alert.owner)],
     alert.segment && ["Segment", name(Object.entries(alert.segment).map((pair) => pair.join(" = ")).join(", "))],
@@ -109,10 +109,11 @@ function moneyOf(alert) {
   const shown = (amount) => money(amount, value.currency);
   const isKnown = value.low !== null && value.low !== undefined;
   return facts([
-    ["An hour, at the latest", shown(value.per_hour)],
-    ["Since the onset", shown(value.deterioration), isKnown ? `${shown(value.low)} to ${shown(value.high)}, 90 %` : "not known yet"],
-    ["By another mix", shown(value.mix), "of inputs, not by errors"],
-    ["Labels still open", count(value.open_labels)],
+    ["Lost so far", value.lost === null ? "not known yet" : shown(value.lost), isKnown && `${shown(value.low)} to ${shown(value.high)}, 95 %`],
+    ["Lost a day", shown(value.per_day)],
+    ["By a worse model", shown(value.deterioration), "the rest: answers of more risk"],
+    ["Counted from", instant(value.since), `until ${instant(value.as_of)} UTC`],
+    ["Answers still open", count(value.open_labels)],
   ]);
 }
 

@@ -34,9 +34,9 @@ function marksPlugin(marks) {
           ctx.stroke();
           if (!mark.label) continue;
           ctx.font = `600 ${11 * ratio}px ui-sans-serif, system-ui, sans-serif`;
-          const isLeft = mark.dashed || x > bbox.left + 0.8 * bbox.width;
+          const isLeft = x > bbox.left + 0.5 * bbox.width;
           ctx.textAlign = isLeft ? "right" : "left";
-          ctx.fillText(mark.label, x + (isLeft ? -5 : 5) * ratio, bbox.top + 11 * ratio);
+          ctx.fillText(mark.label, x + (isLeft ? -5 : 5) * ratio, bbox.top + (mark.dashed ? 11 : 25) * ratio);
         }
         ctx.restore();
       },

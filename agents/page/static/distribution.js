@@ -51,15 +51,16 @@ export function overTime(data, marks) {
   const { alert, series } = data;
   const label = `${seriesName(alert.series)} over time`;
   const baseline = (times) => ({ label: "reference", values: times.map(() => alert.baseline), colour: "before", dash: [5, 4], width: 1.5, format: formatOf(alert) });
-  const points = series.points.filter((point) => point.mean !== null && point.mean !== undefined);
-  if (points.length > 1) {
-    const times = points.map((point) => ms(point.start));
-    const column = (key) => points.map((point) => point[key] ?? null);
-    const hasBand = points.some((point) => point.p05 !== null && point.p05 !== undefined);
-    const lines = [{ label: "mean", values: column("mean"), format: number }];
-    if (series.reference?.mean !== null && series.reference) lines.push({ label: "reference", values: times.map(() => series.reference.mean), colour: "before", dash: [5, 4], width: 1.5 });
+  const { points } = series;
+  const known = points.mean?.filter((each) => each !== null).length ?? 0;
+  if (known > 1) {
+    const times = points.start.map(ms);
+    const lines = [{ label: "mean", values: points.mean, format: number }];
+    const mean = series.reference?.mean ?? null;
+    if (mean !== null) lines.push({ label: "reference", values: times.map(() => mean), colour: "before", dash: [5, 4], width: 1.5 });
     const first = lines.length + 1;
-    if (hasBand) lines.push({ label: "95th percentile", values: column("p95"), width: 0 }, { label: "5th percentile", values: column("p05"), width: 0 });
+    const hasBand = points.p05.some((each) => each !== null);
+    if (hasBand) lines.push({ label: "95 %", values: points.p95, width: 0 }, { label: "5 %", values: points.p05, width: 0 });
     return timeChart({ times, lines, bands: hasBand ? [[first, first + 1]] : [], marks, label, zero: false });
   }
   const shares = partOverTime(series, alert);
@@ -84,12 +85,12 @@ export function overTime(data, marks) {
 function partOverTime(series, alert) {
   const parts = series.reference?.categories?.map((part) => part.category) ?? [];
   const at = parts.indexOf(String(alert.category));
-  const points = series.points.filter((point) => point.categories?.length);
-  if (at < 0 || points.length < 2) return null;
-  const share = (point) => point.categories[at] / Math.max(1, point.categories.reduce((sum, each) => sum + each, 0));
-  const times = points.map((point) => ms(point.start));
+  const counts = series.points.categories ?? [];
+  if (at < 0 || counts.filter(Boolean).length < 2) return null;
+  const share = (each) => each && each[at] / Math.max(1, each.reduce((sum, one) => sum + one, 0));
+  const times = series.points.start.map(ms);
   return { times, lines: [
-    { label: `share of ${alert.category}`, values: points.map(share), format: (v) => percent(v, 1) },
+    { label: `share of ${alert.category}`, values: counts.map(share), format: (v) => percent(v, 1) },
     { label: "reference", values: times.map(() => series.reference.categories[at].share), colour: "before", dash: [5, 4], width: 1.5, format: (v) => percent(v, 1) },
   ] };
 }

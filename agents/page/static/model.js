@@ -3,7 +3,7 @@ import { alertPath, get, to } from "./api.js";
 import { mergedBins, reliability, timeChart } from "./charts.js";
 import { changePicture } from "./distribution.js";
 import { empty, facts, fill, h, link, name, section } from "./dom.js";
-import { ago, brief, compact, count, duration, instant, ms, number, percent, seriesName } from "./format.js";
+import { ago, brief, compact, count, duration, instant, money, ms, number, percent, seriesName } from "./format.js";
 import { lanes } from "./lanes.js";
 import { chip, mark, severityOf } from "./marks.js";
 
@@ -31,7 +31,8 @@ function drawModel(whole, main, health) {
   const isRegression = data.days.some((day) => day.mae !== null && day.mae !== undefined);
   fill(main,
     h("nav", { class: "crumbs", "aria-label": "Breadcrumb" }, link(to("/"), {}, "Models"), "/", name(row.model_id)),
-    hero(data, health),
+    modelHead(data, health),
+    data.commands.length > 0 && section("Open commands", { id: "h-commands" }, commands(data, health)),
     section("Open alerts", { id: "h-open" }, data.open.length ? alertList(data.open, row.model_id, health) : empty("No alert of this model is open.")),
     h("div", { class: "columns" },
       section(isRegression ? "Mean absolute error by day of prediction" : "Error by day of prediction", { id: "h-error", class: "panel span-8", note: whole.days.length > 30 && h("span", { class: "spans", role: "group", "aria-label": "Days shown" }, SPANS.map(choose)) }, errorChart(data, isRegression)),
@@ -41,11 +42,12 @@ function drawModel(whole, main, health) {
       section("Predictions", { id: "h-traffic", class: "panel span-8" }, traffic(data)),
       section("Calibration", { id: "h-calibration", class: "panel span-4", note: "grey: what chance allows" }, calibration(data))),
     section("Series against their references", { id: "h-features", note: featuresNote(data) }, features(data)),
+    data.days.some((day) => day.value) && section("Money by day of prediction", { id: "h-money", note: "gained; below nought: lost" }, moneyChart(data)),
     data.versions.length > 0 && section("Versions", { id: "h-versions" }, versions(data)),
   );
 }
 
-function hero(data, health) {
+function modelHead(data, health) {
   const { row, spec } = data;
   const worst = data.open[0];
   const severity = worst ? severityOf(worst) : "calm";
@@ -54,7 +56,8 @@ function hero(data, health) {
     h("h1", { tabindex: "-1" }, name(row.model_id)),
     facts([
       ["Since", row.since ? ago(row.since, health.now) : "\u2013", row.since && `${instant(row.since)} UTC`],
-      ["Error", percent(row.error, 2), row.day && `${row.is_counted ? "counted so far" : "said"}, ${instant(row.day).slice(0, 10)}`],
+      ["Error", percent(row.error, 2), row.error_day && `${row.is_counted ? "counted so far" : "expected"}, ${instant(row.error_day).slice(0, 10)}`],
+      row.per_day !== null && ["Lost a day", money(row.per_day, row.currency), "by its costliest open alert"],
       ["Labels known", row.completeness === null ? "\u2013" : percent(row.completeness, 0), row.labelled !== null && `${count(row.labelled)} of ${count(row.n)}`],
       ["Predictions a day", compact(row.n)],
       ["Version", name(row.version ?? "unknown")],
@@ -70,6 +73,11 @@ export function alertList(alerts, modelId, health) {
     h("span", { class: "note" }, alert.muted_until ? "muted \u00b7 " : "", alert.acknowledged ? "acknowledged \u00b7 " : "", h("time", { datetime: alert.started_at, title: `${instant(alert.started_at)} UTC` }, ago(alert.started_at, health.now))))));
 }
 
+function commands(data, health) {
+  return h("ul", { class: "alerts" }, data.commands.map((each) => h("li", {}, chip(each.suggested ? `${each.command}, suggested` : each.command), h("span", {}, brief(each.summary, data.row.model_id)),
+    h("span", { class: "note" }, ago(each.issued_at, health.now), each.expires_at && `, until ${instant(each.expires_at)}`))));
+}
+
 function errorChart(data, isRegression) {
   const days = data.days.filter((day) => day.n > 0);
   const key = isRegression ? "mae" : "error";
@@ -78,17 +86,28 @@ function errorChart(data, isRegression) {
   const times = days.map((day) => ms(day.start));
   const format = isRegression ? number : (value) => percent(value, 2);
   const lines = [{ label: isRegression ? "mean absolute error" : "counted so far", values: days.map((day) => day[key] ?? null), format }];
-  const said = days.map((day) => (day.said && day.said.error !== null ? day.said : null));
+  const said = days.map((day) => day.nowcast ?? null);
   let bands = [];
   if (!isRegression && said.some(Boolean)) {
     lines[0].colour = "before";
-    lines.unshift({ label: "said", values: said.map((each) => each?.error ?? null), format });
+    lines.unshift({ label: "expected", values: said.map((each) => each?.error ?? null), format });
     lines.push({ label: "high", values: said.map((each) => each?.high ?? null), width: 0, format }, { label: "low", values: said.map((each) => each?.low ?? null), width: 0, format });
     bands = [[3, 4]];
   }
   const onsets = data.episodes.filter((each) => each.series === "error").map((each) => ({ at: ms(each.started_at), label: "onset", dashed: true, colour: severityOf(each) }));
   const chart = timeChart({ times, lines, bands, marks: onsets, label: "Error by day", format: isRegression ? number : (v) => percent(v, 0), zero: true });
-  return h("div", {}, chart, bands.length > 0 && h("p", { class: "note" }, "Said: what the error will be once all labels are known, with its interval. Early labels alone may mislead."));
+  return h("div", {}, chart, bands.length > 0 && h("p", { class: "note" }, "Expected: the error once all labels are known, with its interval of 90 %. Early labels alone may mislead."));
+}
+
+function moneyChart(data) {
+  const days = data.days.filter((day) => day.value);
+  const currency = days[0].value.currency;
+  const column = (key) => days.map((day) => day.value[key] ?? null);
+  const format = (value) => money(value, currency);
+  return timeChart({ times: days.map((day) => ms(day.start)), label: "Money by day", format, lines: [
+    { label: "with open answers", values: column("said"), format }, { label: "counted", values: column("counted"), colour: "before", format },
+    { label: "usual at this risk", values: column("expected"), colour: "ink-3", dash: [5, 4], width: 1.5, format },
+  ] });
 }
 
 function labels(data) {

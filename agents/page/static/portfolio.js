@@ -75,11 +75,11 @@ function tiles(data, again) {
 
 const COLUMNS = [
   ["model", "Model", ""], ["urgency", "State", ""], [null, "Most urgent alert", ""], [null, "Since", ""],
-  ["error", "Error by day", "right"], ["completeness", "Labels known", ""], ["money", "Money an hour", "right"], ["predictions", "Predictions a day", "right"],
+  ["error", "Error by day", "right"], ["completeness", "Labels known", ""], ["money", "Lost a day", "right"], ["predictions", "Predictions a day", "right"],
 ];
 
 function modelTable(data, health, again) {
-  const hasMoney = data.rows.some((row) => row.per_hour !== null);
+  const hasMoney = data.rows.some((row) => row.per_day !== null);
   const shown = COLUMNS.filter(([key]) => key !== "money" || hasMoney);
   const head = ([key, label, side]) => {
     const isSorted = key !== null && query.sort === key;
@@ -109,9 +109,9 @@ function modelRow(row, health, hasMoney) {
       ? [link(alertPath(row.worst.fingerprint), { "data-keep": `alert-${row.worst.fingerprint}` }, brief(row.worst.summary, row.model_id)), row.worst.moved > 0 && h("small", {}, `${row.worst.moved} other series moved`)]
       : h("small", {}, "No open alert")),
     cell({ "data-label": "Since" }, row.since ? h("time", { datetime: row.since, title: `${instant(row.since)} UTC` }, ago(row.since, health.now)) : "\u2013"),
-    cell({ class: "right", "data-label": "Error by day" }, h("div", { class: "figure" }, sparkline(row.line), h("span", {}, percent(row.error)))),
+    cell({ class: "right", "data-label": "Error by day" }, h("div", { class: "figure" }, sparkline(row.line), h("span", { title: row.error_day && `${row.is_counted ? "counted so far" : "expected"}, ${instant(row.error_day).slice(0, 10)}` }, percent(row.error)))),
     cell({ "data-label": "Labels known" }, row.completeness === null ? "\u2013" : [bar(row.completeness), ` ${percent(row.completeness, 0)}`]),
-    hasMoney && cell({ class: "right", "data-label": "Money an hour" }, money(row.per_hour, row.currency)),
+    hasMoney && cell({ class: "right", "data-label": "Lost a day" }, money(row.per_day, row.currency)),
     cell({ class: "right", "data-label": "Predictions a day" }, compact(row.n)));
 }
 

@@ -53,6 +53,7 @@ def alert(model_id: str, series: str = "error", **changes: Any) -> dict[str, Any
         "summary": f"Model {model_id}: the {series} rose from 5.3 % to 8.0 %.",
         "resolved_because": None,
         "under": None,
+        "value_at_risk": None,
     }
     return golden("alert", **(named | changes))
 
@@ -78,6 +79,8 @@ def day(model_id: str, number: int, **changes: Any) -> dict[str, Any]:
         "start": to_rfc3339(begins),
         "end": to_rfc3339(begins + DAY_MS),
         "n": 1_000,
+        "completeness": None,
+        "nowcast": None,
         "labelled": 900,
         "error": 0.05 + 0.001 * number,
     }

@@ -41,9 +41,9 @@ def test_the_row_of_a_model_says_since_when_how_bad_and_what_else_moved() -> Non
     assert len(row["line"]) == 14
 
 
-def test_the_error_that_is_said_stands_for_the_one_counted_so_far() -> None:
+def test_the_error_to_be_expected_stands_for_the_one_counted_so_far() -> None:
     log = Log()
-    log.days("car_loan", 3, said={"error": 0.2, "low": 0.1, "high": 0.3}, completeness=0.4)
+    log.days("car_loan", 3, nowcast={"error": 0.2}, completeness={"share": 0.4})
 
     row = portfolio(log.store, PortfolioQuery())["rows"][0]
 
@@ -52,12 +52,12 @@ def test_the_error_that_is_said_stands_for_the_one_counted_so_far() -> None:
 
 def test_the_money_of_a_model_is_that_of_its_costliest_alert() -> None:
     log = Log()
-    log.fire(alert("car_loan", value_at_risk={"per_hour": -40.0, "currency": "EUR"}))
-    log.fire(alert("car_loan", "score", value_at_risk={"per_hour": -90.0, "currency": "EUR"}))
+    log.fire(alert("car_loan", value_at_risk={"per_day": 40.0, "currency": "EUR"}))
+    log.fire(alert("car_loan", "score", value_at_risk={"per_day": 90.0, "currency": "EUR"}))
 
     row = portfolio(log.store, PortfolioQuery())["rows"][0]
 
-    assert row["per_hour"] == -90.0
+    assert (row["per_day"], row["currency"]) == (90.0, "EUR")
 
 
 def test_many_models_come_by_the_page_and_are_found_by_a_part_of_their_name_or_owner() -> None:
@@ -114,7 +114,7 @@ def test_a_series_is_shown_before_and_since_the_onset() -> None:
 
     assert found is not None
     series = found["series"]
-    assert len(series["points"]) == 30
+    assert len(series["points"]["mean"]) == 30
     change = series["change"]
     assert change["rows"] == 3 * 400, "three days since the onset"
     assert len(change["edges"]) == len(change["was"]) + 1 == len(change["is"]) + 1
