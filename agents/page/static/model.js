@@ -89,9 +89,9 @@ function errorChart(data, isRegression) {
   const said = days.map((day) => day.nowcast ?? null);
   let bands = [];
   if (!isRegression && said.some(Boolean)) {
-    lines[0].colour = "before";
-    lines.unshift({ label: "expected", values: said.map((each) => each?.error ?? null), format });
-    lines.push({ label: "high", values: said.map((each) => each?.high ?? null), width: 0, format }, { label: "low", values: said.map((each) => each?.low ?? null), width: 0, format });
+    Object.assign(lines[0], { colour: "before", width: 1.5, dash: [3, 3] });
+    const column = (key) => said.map((each) => each?.[key] ?? null);
+    lines.push({ label: "expected", values: column("error"), format }, { label: "high", values: column("high"), width: 0, format }, { label: "low", values: column("low"), width: 0, format });
     bands = [[3, 4]];
   }
   const onsets = data.episodes.filter((each) => each.series === "error").map((each) => ({ at: ms(each.started_at), label: "onset", dashed: true, colour: severityOf(each) }));
@@ -148,13 +148,15 @@ function calibration(data) {
 
 function featuresNote(data) {
   const last = data.features[0];
-  return last ? `${instant(last.start)} to ${instant(last.end).slice(11)} UTC, the farthest from its reference first` : null;
+  return last ? `${instant(last.start)} to ${instant(last.end).slice(11)} UTC; open alerts first, then the farthest from the reference` : null;
 }
 
 function features(data) {
   if (!data.features.length) return empty("No distribution of a series has been published.", ASK.cloneNode(true));
   const openOn = new Map(data.open.map((alert) => [alert.series, alert]));
-  return h("ul", { class: "features" }, data.features.map((each) => {
+  const isCalm = (each) => !openOn.has(each.series);
+  const sorted = [...data.features].sort((a, b) => isCalm(a) - isCalm(b));
+  return h("ul", { class: "features" }, sorted.map((each) => {
     const alert = openOn.get(each.series);
     const title = h("h3", {}, alert && mark(severityOf(alert), ""), " ", alert ? link(alertPath(alert.fingerprint), {}, name(seriesName(each.series))) : name(seriesName(each.series)));
     const notes = [each.drift && `PSI ${number(Number(each.drift.psi.toPrecision(2)))}`, each.missing > 0 && `${percent(each.missing)} missing`, !each.kind && "learning"].filter(Boolean).join(" \u00b7 ");

@@ -54,6 +54,12 @@ def play_guarded(log: Sequence[bytes]) -> Played:
     return Played(monitor, [e for n, value in enumerate(log) for e in monitor.apply(n, value)])
 
 
+@cache
+def failed(feature: str) -> Played:
+    """Play the log of both models once, for the tests that add nothing to it."""
+    return play_guarded(log_of(poisonous(feature), 100))
+
+
 def play_like_a_worker(log: Sequence[bytes], at_once: int) -> Played:
     """Play a log some records at once; where a model fails, begin again with a guard for it."""
     guarded: set[str] = set()
@@ -78,7 +84,7 @@ def of(model_id: str, played: Played) -> list[Emission]:
 
 @pytest.mark.parametrize("feature", [HEARD, READ])
 def test_a_model_that_fails_is_quarantined_and_the_others_go_on(feature: str) -> None:
-    played = play_guarded(log_of(poisonous(feature), 100))
+    played = failed(feature)
 
     others = [each for each in poisonous(feature) if each.model_id == "other"]
     assert [e.value for e in of("other", played) if e.role == "alerts"] == []
@@ -92,8 +98,7 @@ def test_a_model_that_fails_is_quarantined_and_the_others_go_on(feature: str) ->
 
 @pytest.mark.parametrize("feature", [HEARD, READ])
 def test_the_alert_names_the_model_the_place_and_the_type_of_the_failure(feature: str) -> None:
-    log = log_of(poisonous(feature), 100)
-    (alert,) = [each for each in play_guarded(log).firings() if each["series"] == "model"]
+    (alert,) = [each for each in failed(feature).firings() if each["series"] == "model"]
 
     place = next(i for i, event in enumerate(poisonous(feature)) if b"poison" in event.payload)
     assert (alert["kind"], alert["aspect"], alert["severity"]) == (
@@ -111,7 +116,7 @@ def test_the_alert_names_the_model_the_place_and_the_type_of_the_failure(feature
 @pytest.mark.parametrize("feature", [HEARD, READ])
 @pytest.mark.parametrize("at_once", [1, 8, 1_000])
 def test_how_the_log_is_cut_and_read_does_not_move_the_failure(feature: str, at_once: int) -> None:
-    expected = play_guarded(log_of(poisonous(feature), 100))
+    expected = failed(feature)
 
     found = play_like_a_worker(log_of(poisonous(feature), 100), at_once)
 
@@ -132,7 +137,7 @@ def test_nothing_is_published_of_an_event_whose_values_fail_later() -> None:
     with pytest.raises(ModelFailedError):
         go_on()
 
-    assert set(emissions) <= set(play_guarded(log).emissions)
+    assert set(emissions) <= set(failed(READ).emissions)
 
 
 @pytest.mark.parametrize("feature", [HEARD, READ])

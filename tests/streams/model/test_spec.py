@@ -365,7 +365,7 @@ def eventful(seed: int) -> list[bytes]:
             values.append(spec(chance.choice("mn"), **with_profile))
         if chance.random() < 0.004:
             values.append(Removal(chance.choice("mn")))
-    return log_of(taken_in(values), 40)
+    return log_of(taken_in(values), 60)
 
 
 @pytest.mark.parametrize("seed", [9, 12, 14])
