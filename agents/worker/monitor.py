@@ -18,15 +18,11 @@ Rule 4. Where a model fails, its partition is restored at the commit, and the lo
 
 import asyncio
 import os
-import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
-import orjson
 from faust.types import TP
-from msgspec.structs import asdict
 from prometheus_client import Metric
 
 from agents.errors import WorkerError
@@ -34,16 +30,15 @@ from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Agent
 from agents.worker.clock import Clock
 from agents.worker.figures import Progress, lag_figures, monitor_figures, tick_figures
+from agents.worker.monitor_log import CountsLog, log_emission, log_failure, total, waiting
 from agents.worker.publish import Outgoing
 from agents.worker.state import Held, Sender, StateKeeper
 from agents.worker.transport import Fetch
 from schemas.cloudevents import EventHeaders
 from schemas.topics import Topics
 from streams.emission import Emission
-from streams.join.events import JoinCounts
 from streams.model.arrivals import NOTHING, filled
 from streams.model.guard import EveryModel
-from streams.model.model import ModelMonitor
 from streams.monitor import LogGapError, ModelFailedError, Monitor
 from streams.reading_policy import ReadingPolicy
 
@@ -55,8 +50,6 @@ EVALUATE_EVERY_S = 0.05
 """Seconds between two checks for values that are due; it adds to the latency of an alert."""
 LOG_COUNTS_EVERY_S = 60.0
 """Seconds between two log lines with counts."""
-_SEVERITY_LEVEL = {"info": "info", "warning": "warning", "critical": "error"}
-_LOGGED_FIELDS = ("alert_id", "fingerprint", "status", "kind", "series", "aspect")
 MOST_GUARDED = 3
 """Models that fail one after the other, beyond which all are guarded: a library is at fault, and
 each failure costs a restoration of the partition."""
@@ -64,8 +57,6 @@ _LOG_FOREIGN_EVERY_S = 10.0
 """Seconds between two log lines about records of a partition that are not ours."""
 _REASON_CHARACTERS = 200
 """Characters of the reason that such a line shows."""
-_FRAMES_SHOWN = 3
-"""Lines of code that a log line about a failure names, the innermost first."""
 _new_outgoing = partial(tuple.__new__, Outgoing)
 """Makes a record from a tuple in half the time of calling the class."""
 _log = get_logger(__name__)
@@ -115,7 +106,7 @@ class MonitorAgent(Agent):
         self._policy = ReadingPolicy(save_every_s)
         self._turn = asyncio.Lock()
         self._deliveries: deque[asyncio.Task[None]] = deque()
-        self._logged_counts = JoinCounts()
+        self._counts = CountsLog()
         self._appended_ms: dict[TP, int] = {}
         self._progress = Progress()
         self._assigned_s = 0.0
@@ -134,15 +125,15 @@ class MonitorAgent(Agent):
                     f"Restored {len(held.monitor.models):,} models of {tp.topic}-{tp.partition} "
                     f"at offset {held.monitor.next_offset or 0:,} in "
                     f"{self._clock() - began_s:.1f} s",
-                    waiting_predictions=_waiting(held.monitor.models),
+                    waiting_predictions=waiting([held.monitor]),
                 )
         # All together: `run` continues meanwhile, and must not see a part of the assignment.
         self._held = restored
         self._applied = {tp: held.monitor.next_offset or 0 for tp, held in restored.items()}
         self._assigned_s = self._clock()
         self._policy.assign([tp.partition for tp in restored], self._clock())
-        self._logged_counts = self._counts()
-        self._progress.assigned(self._clock() - assigned_s, self._logged_counts.pairs)
+        pairs = self._counts.begin(self._monitors()).pairs
+        self._progress.assigned(self._clock() - assigned_s, pairs)
 
     def start_offset(self, tp: TP) -> int | None:
         """Return the offset at which the restored state continues."""
@@ -194,7 +185,7 @@ class MonitorAgent(Agent):
                     broken = None
                 await act()
             except ModelFailedError as error:
-                _log_failure(error)
+                log_failure(error)
                 failed.add(error.model_id)
                 broken = error.partition
             else:
@@ -273,7 +264,7 @@ class MonitorAgent(Agent):
         self._deliveries.append(asyncio.create_task(sending))
         for emission in emissions:
             if emission.role in self._logged:
-                self._log(emission)
+                log_emission(emission)
         await asyncio.sleep(0)  # the loop's turn
 
     async def _publish_durably(self, emissions: Sequence[Emission], partition: int) -> None:
@@ -358,7 +349,7 @@ class MonitorAgent(Agent):
 
     def figures(self, now_s: float) -> Iterable[Metric]:
         """Return the figures of its models, and how far behind the log they are."""
-        pairs = self._progress.pairs(self._counts().pairs)
+        pairs = self._progress.pairs(total(self._monitors()).pairs)
         yield from monitor_figures(self._held, self._progress, pairs)
         yield from lag_figures(self.lags(), self._appended_ms, now_s)
         since_ms = round(1_000 * (now_s - self._clock() + self._assigned_s))
@@ -377,68 +368,8 @@ class MonitorAgent(Agent):
             )
         return outgoing
 
-    def _log(self, emission: Emission) -> None:
-        event = orjson.loads(emission.value)
-        if emission.role == "alerts":
-            is_news = event["status"] == "firing"
-            level = _SEVERITY_LEVEL[event["severity"]] if is_news else "info"
-            fields = {name: event[name] for name in _LOGGED_FIELDS}
-            getattr(_log, level)(f"Alert: {event['summary']}", **fields)
-        else:
-            _log.warning(f"Feedback: {event['summary']}", feedback_id=event["feedback_id"])
-
-    def _counts(self) -> JoinCounts:
-        counts = JoinCounts()
-        for held in self._held.values():
-            held.monitor.known.add_counts(counts)
-        return counts
-
-    def _models(self) -> Iterator[ModelMonitor]:
-        for held in self._held.values():
-            yield from held.monitor.models.values()
-
     def _log_counts(self) -> None:
-        before, now = asdict(self._logged_counts), self._counts()
-        self._progress.pairs(now.pairs)
-        self._logged_counts = now
-        news = {name: count - before[name] for name, count in asdict(now).items()}
-        if not any(count > 0 for count in news.values()):
-            return
-        models = list(self._models())
-        waiting = sum(_waiting(held.monitor.models) for held in self._held.values())
-        _log.info(
-            f"Joined {news['pairs']:,} pairs; {news['expired_predictions']:,} predictions "
-            f"expired without an outcome, {news['orphan_outcomes']:,} outcomes without a "
-            f"prediction, {news['conflicting_outcomes']:,} conflicting and "
-            f"{news['duplicate_outcomes']:,} duplicate outcomes",
-            waiting_predictions=waiting,
-            duplicate_predictions=news["duplicate_predictions"],
-            repeated_events=sum(each.counts.repeated_events for each in models),
-            refused_specs=sum(each.counts.refused_specs for each in models),
-            refused_controls=sum(each.counts.refused_controls for each in models),
-            unwatched_values=sum(each.series.state.unwatched_values for each in models),
-            incomparable_outcomes=sum(each.series.state.incomparable_outcomes for each in models),
-        )
-        pushed_out = news["pushed_out_predictions"], news["pushed_out_outcomes"]
-        if any(pushed_out):
-            _log.warning(
-                f"Dropped {pushed_out[0]:,} predictions and {pushed_out[1]:,} outcomes that were "
-                "still waiting to be joined: a model has more waiting than its max_waiting"
-            )
+        self._progress.pairs(self._counts.log(self._monitors()).pairs)
 
-
-def _log_failure(error: ModelFailedError) -> None:
-    """Log where a model failed: the type and the lines, not the message, which may hold values."""
-    cause = error.__cause__
-    frames = traceback.extract_tb(cause.__traceback__ if cause else None)[-_FRAMES_SHOWN:]
-    where = " < ".join(f"{Path(each.filename).name}:{each.lineno}" for each in reversed(frames))
-    _log.critical(
-        f"Model {error.model_id} failed at an event ({type(cause).__name__} at {where}): it is "
-        "quarantined as of that event, the others go on. See service-quarantine in docs/runbook.md",
-        model_id=error.model_id,
-        partition=error.partition,
-    )
-
-
-def _waiting(models: Mapping[str, ModelMonitor]) -> int:
-    return sum(model.join.waiting_predictions for model in models.values())
+    def _monitors(self) -> list[Monitor]:
+        return [held.monitor for held in self._held.values()]

@@ -323,9 +323,10 @@ class RdProducer:
         timestamp_of: Callable[[Sent], int] | None = None,
     ) -> None:
         """Send events in order; return when all of them are acknowledged."""
+        topics = self._deployment.settings.topics.sources()
         for sent in events:
             self._producer.produce(
-                self._deployment.topic(sent.kind),
+                topics[sent.kind],
                 sent.payload,
                 key=key_of(sent),
                 on_delivery=self._note,
