@@ -10,14 +10,18 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from agents.demo.embedded_broker import EmbeddedBroker
 from agents.worker.assembly import tune_gc
 from tests.broker import Broker
 from tests.kafka import RealKafka, missing_tools
 
-settings.register_profile("long", max_examples=25_000)
+# How long an example takes is a measure of the machine and of its other users, not of the test.
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.register_profile("long", settings.get_profile("default"), max_examples=25_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

@@ -156,8 +156,8 @@ def quantiles_of(segments: list[Segment], parts: tuple[float, ...]) -> list[floa
 
     Examples
     --------
-    >>> quantiles_of([Segment(0, 10, 0.5), Segment(0, 0, 0.5)], (0.25, 0.5, 0.75))
-    [0, 0.0, 5.0]
+    >>> quantiles_of([Segment(0.0, 10.0, 0.5), Segment(0.0, 0.0, 0.5)], (0.25, 0.5, 0.75))
+    [0.0, 0.0, 5.0]
     """
     ordered = sorted(segments)
     found: list[float] = []

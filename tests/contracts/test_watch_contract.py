@@ -143,7 +143,7 @@ def test_a_model_that_is_never_told_its_budget_is_watched(stream: list[Scalar]) 
     assert read(SeriesWatch(WatchSpec(role="feature")), stream, [500])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(sizes=st.lists(st.integers(1, 2_000), min_size=1, max_size=6))
 def test_batch_edges_change_nothing_to_the_last_bit(stream: list[Scalar], sizes: list[int]) -> None:
     whole, cut = new_watch(), new_watch()
@@ -163,7 +163,7 @@ def huge(rng: np.random.Generator, row: int) -> list[Scalar]:
     return [2**60 + row if rng.random() < 0.02 else float(rng.normal() * 1e300)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     draws=st.lists(
         st.tuples(st.sampled_from([*STREAMS.values(), stuck, huge]), st.integers(1, 900)),
@@ -216,7 +216,7 @@ def test_one_value_at_a_time_is_the_same(stream: list[Scalar]) -> None:
     assert encode(single) == encode(whole)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=6))
 def test_what_is_only_kept_is_as_if_it_had_been_read(
     stream: list[Scalar], sizes: list[int]
@@ -231,7 +231,7 @@ def test_what_is_only_kept_is_as_if_it_had_been_read(
     assert encode(lean) == encode(whole)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(restart_at=st.integers(0, ROWS))
 def test_a_restart_in_the_middle_changes_nothing(stream: list[Scalar], restart_at: int) -> None:
     unbroken, first = new_watch(), new_watch()

@@ -69,13 +69,13 @@ def test_the_examples_of_inputs_are_as_their_schemas_say() -> None:
 
 
 @given(strategies.predictions)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_prediction_that_is_taken_is_as_its_schema_says(event: strategies.Json) -> None:
     assert mistakes("prediction", event) == []
 
 
 @given(strategies.outcomes)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_an_outcome_that_is_taken_is_as_its_schema_says(event: strategies.Json) -> None:
     assert mistakes("outcome", event) == []
 

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.model_spec import LEAST_BUDGET, LONGEST_S, MOST_WAITING, SHORTEST_S, ModelSpec
@@ -35,7 +35,7 @@ from tests.doubles.strategies import Json, labels, outcomes, predictions
 ROWS = 700
 LATER_MS = START_MS + 10_000_000
 EXAMPLES = settings().max_examples * 2 // 5
-FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=EXAMPLES)
 
 seconds = st.floats(SHORTEST_S, LONGEST_S) | st.sampled_from([SHORTEST_S, 1.0, LONGEST_S])
 names = st.lists(st.sampled_from(["a", "b", "c", "\N{SNOWMAN}"]), max_size=3, unique=True)

@@ -568,7 +568,7 @@ def written_by_zombies(draw: st.DrawFn) -> list[Accepted]:
 
 
 @given(written_by_zombies(), st.integers(1, 20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_an_event_is_taken_once_whatever_two_writers_of_ingest_interleave(
     log: Sequence[Accepted], events_per_record: int
 ) -> None:

@@ -189,7 +189,7 @@ ANSWERS = st.sampled_from(["yes", "Yes", "no", 1, "1", True, 0, 2.5, "n01", "n02
 LEARNT = encode(learnt())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(ANSWERS, ANSWERS), max_size=30), st.integers(0, 200))
 def test_a_restart_changes_nothing(pairs: list[Pair], at: int) -> None:
     steady, interrupted = decode(LEARNT, LabelMatch), decode(LEARNT, LabelMatch)

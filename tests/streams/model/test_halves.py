@@ -184,7 +184,7 @@ def scrambled(seed: int, count: int) -> list[Accepted]:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 60), st.integers(1, 9))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_how_the_log_is_cut_and_a_restart_anywhere_change_nothing(
     seed: int, per_record: int, read_every: int
 ) -> None:

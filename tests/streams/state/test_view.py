@@ -457,7 +457,7 @@ LOGS = [eventful_log(0), eventful_log(1), numeric_log()]
 UNCUT = [Restarted(log, frozenset(), frozenset(range(len(log)))) for log in LOGS]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from([0, 1, 2]), st.frozensets(st.integers(0, 45), max_size=12))
 def test_a_restart_changes_no_emission_and_no_later_snapshot(
     which: int, cuts: frozenset[int]
@@ -471,7 +471,7 @@ def test_a_restart_changes_no_emission_and_no_later_snapshot(
     assert restarted.state() == uncut.state()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.frozensets(st.integers(0, 45), min_size=1, max_size=6))
 @example(frozenset([20]))
 def test_when_it_is_saved_changes_no_snapshot(saves: frozenset[int]) -> None:
@@ -515,7 +515,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps, st.sampled_from([100, 300, 10_000]))
 def test_a_waiting_room_that_restarts_seals_the_same_chunks(
     moves: list[tuple[str, int]], capacity: int
