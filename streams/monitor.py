@@ -32,6 +32,7 @@ from streams.model.arrivals import Arrivals, after, begins_no_model, decode_into
 from streams.model.guard import Guard, Step, Tick
 from streams.model.known import KnownModels, SpecOf
 from streams.model.model import UNCOUNTED, ModelMonitor, Restored
+from streams.model.quarantine import ToStore
 from streams.series.series_set import SeriesSet
 
 MAX_WAITING_BYTES = 16_000_000
@@ -267,8 +268,10 @@ class Monitor:
 
     def _put_away(self, model_id: str) -> list[Emission]:
         """Keep the state of a model in place of the model."""
-        emissions = self.evaluate(model_id)
-        self.known.put_away(model_id)
+        emissions, stored = self.to_store(model_id)
+        if stored is None or not self.models[model_id].is_away:  # it is quarantined instead
+            return emissions
+        self.known.put_away(model_id, stored.snapshot)
         self._due.pop(model_id, None)
         self._guards.pop(model_id, None)
         return emissions
@@ -355,6 +358,44 @@ class Monitor:
         except BaseException as error:
             self._refuse_failed(model_id, error)
             raise
+
+    def to_store(self, model_id: str) -> tuple[list[Emission], ToStore | None]:
+        """Read the values of a model; return the emissions, and what is stored of it.
+
+        Nothing is, where the model is not known. Where its state cannot be stored it is
+        quarantined.
+
+        Raises
+        ------
+        ModelFailedError
+            When it has no guard, and its state cannot be stored (Rule 8).
+        """
+        emissions = self.evaluate(model_id)
+        model = self.known.look_at(model_id)
+        if model is None:
+            return emissions, None
+        try:
+            return emissions, model.to_store()
+        except BaseException as error:
+            guard = self._guards.get(model_id)
+            if guard is None:
+                self._refuse_failed(model_id, error)
+            if guard is None or is_fatal(error):
+                raise
+        emissions += self._settle(model_id, guard)
+        return emissions, guard.model.to_store()
+
+    def settle(self) -> list[Emission]:
+        """Have each guard see whether the state of its model can be stored; return the emissions.
+
+        For the end of a replay, which stores nothing.
+        """
+        return [each for found in self._guards.items() for each in self._settle(*found)]
+
+    def _settle(self, model_id: str, guard: Guard) -> list[Emission]:
+        emissions = guard.settle()
+        self.models[model_id] = guard.model
+        return emissions
 
     def resume(
         self,

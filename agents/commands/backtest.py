@@ -121,7 +121,9 @@ class Backtest:
             self._keep(emission)
 
     def close(self) -> None:
-        """Write the figures of the cohorts that are still open at the end of the recording."""
+        """Write what the end brings: quarantines, the figures of cohorts that are still open."""
+        for emission in self._monitor.settle():
+            self._keep(emission)
         for model in self._monitor.models.values():
             for emission in model.closing_metrics(Place(self._offset, 0)):
                 self._keep(emission)

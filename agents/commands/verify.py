@@ -6,7 +6,7 @@ must follow from the log.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from itertools import chain
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -136,15 +136,8 @@ class _Verifier:
         async for record in self._records("events"):
             monitor = monitors.get(record.partition)
             if monitor is None:
-                monitor = Monitor(
-                    record.partition,
-                    self._topics,
-                    is_guarded=True,
-                    limits=limits_of(self._settings),
-                )
                 self._refuse_cut_log(record)
-                monitors[record.partition] = monitor
-                await self._begin(monitor, audits)
+                monitor = monitors[record.partition] = await self._begun(record.partition, audits)
                 before[record.partition] = monitor.known.taken
             is_due = record.offset < commits.get(TP(events, record.partition), 0)
             start = record.offset if monitor.next_offset is None else monitor.next_offset
@@ -161,17 +154,27 @@ class _Verifier:
                 if batch.sources[source].kind in UNCOUNTED:
                     continue  # counted among the dead letters
                 events_in[record.partition] += inputs.on_taken(names[source], place)
+        self._settle(monitors.values(), audits)
         for partition, monitor in monitors.items():
             inputs.on_replayed(events_in[partition], monitor.known.taken - before[partition])
 
-    async def _begin(self, monitor: Monitor, audits: OutputAudits) -> None:
-        """Begin with the models that the log begins with; see `streams.state.view`, Rule 8."""
+    def _settle(self, monitors: Iterable[Monitor], audits: OutputAudits) -> None:
+        """Call for what a worker publishes when it saves; it may not have saved since."""
+        for monitor in monitors:
+            for emission in monitor.settle():
+                self._call_for(audits, emission, is_due=False)
+
+    async def _begun(self, partition: int, audits: OutputAudits) -> Monitor:
+        """Return a monitor of the models that a log begins with: `streams.state.view`, Rule 8."""
+        limits = limits_of(self._settings)
+        monitor = Monitor(partition, self._topics, is_guarded=True, limits=limits)
         view = await self._state(monitor.partition)
         origin = view.origin(lambda _model_id: ModelSpec(), self._topics.name("labelled"))
         monitor.resume(origin, 0)
         for restored in origin.values():
             for emission in restored.model.statuses():
                 self._call_for(audits, emission, is_due=False)
+        return monitor
 
     def _call_for(self, audits: OutputAudits, emission: Emission, *, is_due: bool) -> None:
         key, value = emission.key or emission.model_id, emission.value

@@ -311,12 +311,12 @@ class StateKeeper:
         snapshots: list[_Snapshot] = []
         size = 0
         for model_id in held.unsaved:
-            emissions += monitor.evaluate(model_id)
+            last, to_store = monitor.to_store(model_id)
+            emissions += last
             model = monitor.known.look_at(model_id)  # as it is by now: it may have been put away
-            if model is None:
+            if model is None or to_store is None:
                 continue
-            chunks = model.join.unstored()
-            state = model.snapshot()
+            chunks, state = to_store
             manifest = manifest_records(model_id, offset, state)
             stored.supersede(model_id, manifest, model.join.chunk_names(), chunks)
             monitor.touched.pop(model_id, None)

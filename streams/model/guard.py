@@ -56,6 +56,7 @@ class Guard:
         self.model = model
         self._kept = model.kept()
         self._since: list[Step] = []
+        self._is_stored = False  # whether a step fails after which the state cannot be stored
 
     def take(self, steps: Sequence[Step]) -> list[Emission]:
         """Apply steps and read their values; return the emissions, none of which is repeated."""
@@ -65,8 +66,21 @@ class Guard:
         if failure_of(lambda: emissions.extend(_apply(self.model, steps))) is not None:
             emissions = self._retrace(given)
         if len(self._since) >= KEPT_STEPS:
-            self._keep([])
+            emissions += self.settle()
         return emissions
+
+    def settle(self) -> list[Emission]:
+        """Keep the model as it is now; where its state cannot be stored, quarantine it.
+
+        It is quarantined as of the event after which its state could no longer be stored. The
+        emissions of later ones have left: a release gives the same again.
+        """
+        if failure_of(lambda: self._keep([])) is None:
+            return []
+        self._is_stored = True
+        told = self._retrace(len(self._since))
+        self._is_stored = False
+        return told
 
     def _keep(self, since: list[Step]) -> None:
         self._kept = self.model.kept()
@@ -117,7 +131,7 @@ class Guard:
         emissions: list[Emission] = []
         for place, step in enumerate(self._since[:until]):
             of_step: list[Emission] = []
-            apply = partial(_extend, of_step, model, step)
+            apply = partial(_extend, of_step, model, step, is_stored=self._is_stored)
             failure = failure_of(apply)
             if failure is not None:
                 return emissions, place, failure
@@ -126,8 +140,10 @@ class Guard:
         return emissions, until, None
 
 
-def _extend(emissions: list[Emission], model: ModelMonitor, step: Step) -> None:
+def _extend(emissions: list[Emission], model: ModelMonitor, step: Step, *, is_stored: bool) -> None:
     emissions += _apply(model, [step])
+    if is_stored:
+        model.to_store()
 
 
 def _apply(model: ModelMonitor, steps: Sequence[Step]) -> list[Emission]:

@@ -90,11 +90,11 @@ class KnownModels:
             self.live[model_id] = model
         return model
 
-    def put_away(self, model_id: str) -> None:
+    def put_away(self, model_id: str, snapshot: bytes) -> None:
         """Keep the state of a live model in place of the model."""
         model = self.live.pop(model_id)
         counts = structs.replace(model.join.counts)
-        self.away[model_id] = Away(model.snapshot(), model.taken, counts)
+        self.away[model_id] = Away(snapshot, model.taken, counts)
 
     def begin_with(self, models: dict[str, ModelMonitor]) -> None:
         """Know these models alone."""

@@ -33,7 +33,7 @@ from streams.clock import NEVER_MS
 from streams.emission import Arrival, Emission, Place
 from streams.ingest.tolerance import LEFT_OUT
 from streams.model.commands import ModelCommands
-from streams.model.quarantine import QUARANTINE, Kept, Quarantine
+from streams.model.quarantine import QUARANTINE, Kept, Quarantine, ToStore
 from streams.traffic.conditions import ConditionState, condition_of
 
 OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused", "topic", "clock"))
@@ -170,6 +170,10 @@ class ModelMonitor(ModelCommands):
         unapplied = self.join.held_events + counts.lost_events + counts.turned_away
         return seen + self.in_force.records + counts.controls + refused + unapplied
 
+    def to_store(self) -> ToStore:
+        """Return what is stored of the model as it is now; after `evaluate`."""
+        return ToStore(self.join.unstored(), self.snapshot())
+
     def kept(self) -> Kept:
         """Return what `revived` needs for a copy of the model as it is now; after `evaluate`."""
         return Kept(self.snapshot(), self.join.kept())
@@ -195,6 +199,7 @@ class ModelMonitor(ModelCommands):
     def quarantine(self, quarantine: Quarantine) -> None:
         """Stay as it is until it is released; no value waits."""
         self._quarantine = quarantine
+        self._is_away = False  # it holds events
 
     def tell_quarantine(
         self, quarantine: Quarantine, at: Arrival | Place, at_ms: int, *, is_on: bool

@@ -12,7 +12,9 @@ from streams.model.model import ModelMonitor
 from streams.model.pending import PendingRows
 
 HEARD, READ = "poison when it is heard", "poison when it is read"
-"""Names of features with which a prediction makes its model fail: at once, or when it is read."""
+STORED = "poison when it is stored"
+"""Names of features with which a prediction makes its model fail: at once, when it is read, or when
+the state of its model is to be stored."""
 
 _on_prediction, _read = ModelMonitor._on_prediction, PendingRows._read
 
@@ -33,8 +35,11 @@ def poisoned(releases: int = 1) -> Iterator[None]:
 
     def hear(model: ModelMonitor, arrival: Arrival) -> None:
         _on_prediction(model, arrival)
-        if HEARD in (arrival.event.get("features") or {}) and not is_repaired(model):
+        features = arrival.event.get("features") or {}
+        if HEARD in features and not is_repaired(model):
             raise PoisonError
+        if STORED in features and not is_repaired(model):
+            model.counts.lost_events += 2**70  # the codec has 64 bits
 
     def read_all(pending: PendingRows) -> None:
         rows = list(pending._predictions)

@@ -35,7 +35,7 @@ from tests.doubles.inputs import (
     prediction,
     spec,
 )
-from tests.doubles.poison import HEARD, READ, poisoned
+from tests.doubles.poison import HEARD, READ, STORED, poisoned
 from tests.doubles.profiles import spec_with, tree_of
 
 Reaction = Literal[
@@ -177,6 +177,12 @@ POISONS = [
         "a value at which a model fails", "predictions", fields(features={READ: 1}), "quarantine"
     ),
     Poison(
+        "an event after which the state of its model cannot be stored",
+        "predictions",
+        fields(features={STORED: 1}),
+        "quarantine",
+    ),
+    Poison(
         "an event without its fields",
         "events",
         logged("prediction", b'{"model_id":"m"}'),
@@ -239,7 +245,8 @@ def play_around(record: bytes | None) -> Played:
     log: list[bytes | None] = [*log_of(neighbours(), 16)]
     log.insert(len(log) // 2, record)
     monitor = Monitor(0, Topics(), is_guarded=True)
-    return Played(monitor, [e for n, value in enumerate(log) for e in monitor.apply(n, value)])
+    emissions = [e for n, value in enumerate(log) for e in monitor.apply(n, value)]
+    return Played(monitor, emissions + monitor.settle())
 
 
 def reaction_to_input(poison: Poison) -> tuple[Reaction, Played]:

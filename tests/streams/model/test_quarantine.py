@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+import orjson
 import pytest
 
 from schemas.event import encode_tick
@@ -13,11 +14,12 @@ from streams.alert.record import fingerprint_of
 from streams.emission import Emission
 from streams.ingest.records import Accepted
 from streams.join import outcome_join
+from streams.model.guard import KEPT_STEPS
 from streams.model.model import ModelMonitor
-from streams.monitor import ModelFailedError, Monitor
+from streams.monitor import Limits, ModelFailedError, Monitor
 from tests.doubles.core import Played, log_of, play, snapshots, taken_in
-from tests.doubles.inputs import START_MS, Removal, accepted, control, outcome, prediction
-from tests.doubles.poison import HEARD, READ, poisoned
+from tests.doubles.inputs import START_MS, Removal, accepted, control, outcome, prediction, spec
+from tests.doubles.poison import HEARD, READ, STORED, poisoned
 from tests.doubles.story import story
 
 ROWS = 700
@@ -122,6 +124,107 @@ def test_how_the_log_is_cut_and_read_does_not_move_the_failure(feature: str, at_
 
     assert sorted(found.emissions) == sorted(expected.emissions)
     assert snapshots(found.monitor) == snapshots(expected.monitor)
+
+
+def test_a_model_whose_state_cannot_be_stored_is_quarantined_where_that_began() -> None:
+    log = log_of(poisonous(STORED), 100)
+    place = next(i for i, event in enumerate(poisonous(STORED)) if b"poison" in event.payload)
+    replayed = Monitor(0, Topics(), is_guarded=True)
+    expected = [e for n, value in enumerate(log) for e in replayed.apply(n, value)]
+    told = replayed.settle()
+
+    found = save_like_a_worker(log, every=3)
+
+    [alert] = [orjson.loads(each.value) for each in told if each.role == "alerts"]
+    assert (alert["aspect"], alert["evidence"]["last_offset"]) == ("quarantine", place // 100)
+    assert "(OverflowError)" in alert["summary"]
+    assert snapshots(found.monitor) == snapshots(replayed)
+    assert alerts_of(found.emissions) == alerts_of([*expected, *told])
+    healthy = set(poison_free(log).emissions)
+    assert {each for each in found.emissions if each.role == "labelled"} < healthy
+    model = replayed.models["m"]
+    assert (model.is_quarantined, model.counts.predictions) == (True, AT)
+    assert not replayed.models["other"].is_quarantined
+
+
+def alerts_of(emissions: Sequence[Emission]) -> set[bytes]:
+    return {each.value for each in emissions if each.role == "alerts"}
+
+
+def save_like_a_worker(log: Sequence[bytes], every: int) -> Played:
+    """Play a log, store the models now and then, and begin again where one fails."""
+    guarded: set[str] = set()
+    emissions: list[Emission] = []
+    for _ in range(2):
+        monitor = Monitor(0, Topics())
+        monitor.resume({}, 0, guarded)
+        try:
+            for offset, value in enumerate(log):
+                emissions += monitor.apply(offset, value)
+                if (offset + 1) % every == 0 or offset + 1 == len(log):
+                    for model_id in tuple(monitor.touched):
+                        emissions += monitor.to_store(model_id)[0]
+        except ModelFailedError as error:
+            guarded.add(error.model_id)
+    assert guarded == {"m"}
+    assert monitor.models["m"].is_quarantined
+    return Played(monitor, emissions)
+
+
+def test_long_after_its_state_could_not_be_stored_a_model_is_as_if_it_had_been_told_then() -> None:
+    first = poisonous(STORED)
+    more = [prediction(f"later{row}", features={"x": 1.0}) for row in range(KEPT_STEPS)]
+    log = [*log_of(first, 100), *log_of(taken_in([*more, outcome("none", "other")])[-KEPT_STEPS:])]
+
+    played = play_guarded(log)
+
+    assert played.monitor.settle() == []
+    assert played.monitor.models["m"].is_quarantined
+    assert played.monitor.models["m"].counts.predictions == AT
+
+
+def test_a_release_of_a_model_whose_state_can_still_not_be_stored_is_refused() -> None:
+    log = log_of(poisonous(STORED), 100)
+    with poisoned(releases=2):
+        monitor = Monitor(0, Topics(), is_guarded=True)
+        for offset, value in enumerate(log):
+            monitor.apply(offset, value)
+        monitor.settle()
+        monitor.apply(len(log), log_of([released()])[0])
+        monitor.settle()
+
+    model = monitor.models["m"]
+    assert (model.is_quarantined, model.counts.refused_controls) == (True, 1)
+
+
+def test_a_model_is_not_put_away_with_a_state_that_cannot_be_stored() -> None:
+    monitor = Monitor(0, Topics(), limits=Limits(forget_after_s=1.0), is_guarded=True)
+    spec = spec_of_wait(1.0)
+    log = [*log_of(taken_in([spec, prediction("p", features={STORED: 1.0})]))]
+    tick = encode_tick(START_MS + 10_000_000)
+
+    found = [e for n, value in enumerate([*log, tick]) for e in monitor.apply(n, value)]
+
+    assert monitor.models["m"].is_quarantined
+    assert "alerts" in {each.role for each in found if b'"quarantine"' in each.value}
+
+
+@pytest.mark.parametrize("feature", [HEARD, STORED])
+def test_a_model_that_fails_at_its_first_event_holds_it_and_all_that_follow(feature: str) -> None:
+    rows = [
+        prediction("poison", features={feature: 1.0}),
+        *(prediction(f"p{n}") for n in range(200)),
+    ]
+
+    played = play_guarded([*log_of(taken_in(rows), 10), encode_tick(START_MS + 10**12)])
+    played.monitor.settle()
+
+    assert played.monitor.models["m"].is_quarantined
+    assert played.monitor.models["m"].join.held_events == len(rows)
+
+
+def spec_of_wait(wait_s: float) -> bytes:
+    return spec("m", outcome={"wait_s": wait_s}, inputs={"wait_s": 0.0})
 
 
 def test_nothing_is_published_of_an_event_whose_values_fail_later() -> None:
