@@ -19,28 +19,21 @@ from msgspec import field
 from msgspec.structs import replace
 
 from streams.aspects import ASPECTS
-from streams.change import NO_FIGURES, Figures, Finding, Shares
+from streams.change import Finding, Shares
 from streams.clock import Instants
 from streams.codec import Machine
 from streams.detect.outline import POINTS, Outline
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
+from streams.series.data_quality import DataQuality, fact_of
 from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
 from streams.series.inputs import TYPES, CleanColumn, doubles, refuse_non_finite
 from streams.series.learning import Learning
 from streams.series.missing import MissingRule
 from streams.series.reference import Budget, SeriesReference
-from streams.series.repeat_limit import RepeatLimit
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec
-from streams.series.wrong_type import WrongTypeRule
-from streams.values import Scalar, number_of, text_of
+from streams.values import Scalar, text_of
 
-MISSING_SHARE = 0.6
-"""The part of a series' budget for its missing values, unless none is ever missing. Chosen: with it
-a rise from .10 to .22 is found within 130 rows (docs/detection-figures.md, case 6)."""
-TYPE_SHARE = 0.2
-"""The part of its budget for values of another type, where the first reference had some. Chosen:
-half of the part that missing values leave."""
 DEFAULT_FALSE_ALARMS = 0.01
 """False alarms per 10,000 inputs: the part of a feature of a model with about ten of them, at the
 default alert budget of 0.2 (docs/detection.md)."""
@@ -81,17 +74,13 @@ class SeriesWatch(Machine):
     _reference: SeriesReference = field(default_factory=SeriesReference)
     # These follow from the spec; None is never seen outside __post_init__.
     _learning: Learning = cast("Learning", None)
-    _missing: MissingRule = cast("MissingRule", None)
-    _types: WrongTypeRule = cast("WrongTypeRule", None)
-    _stuck_limit: RepeatLimit = cast("RepeatLimit", None)
+    _quality: DataQuality = cast("DataQuality", None)
 
     def __post_init__(self) -> None:
         spec = self.spec
         if self._learning is None:
             self._learning = Learning(spec.first_stages)
-            self._missing = MissingRule(spec.first_stages)
-            self._types = WrongTypeRule(RepeatLimit(spec.reference_rows))
-            self._stuck_limit = RepeatLimit(spec.reference_rows)
+            self._quality = DataQuality.of(spec)
 
     @classmethod
     def learnt(
@@ -124,12 +113,12 @@ class SeriesWatch(Machine):
         watch = cls(spec)
         watch.set_budget(false_alarms)
         watch._learning = Learning.of_table(usable)
-        watch._missing = MissingRule((len(values),))
+        watch._quality.missing = MissingRule((len(values),))
         rows = 1 + max(row for row, value in enumerate(values) if value is not None)
         watch.update(values[:rows], None if at_ms is None else at_ms[:rows])
         watch.update(values[rows:])  # without instants: a test would drop the reference just made
         watch._learning.end_table(spec, watch._described)
-        watch._missing.settle(spec.first_stages)
+        watch._quality.missing.settle(spec.first_stages)
         watch.seen = 0
         return watch
 
@@ -170,18 +159,13 @@ class SeriesWatch(Machine):
         if not (false_alarms > 0 and math.isfinite(false_alarms)):
             raise ValueError(f"false_alarms must be a positive number, got {false_alarms!r}")
         self._false_alarms = false_alarms
-        self._missing.set_budget(MISSING_SHARE * false_alarms)
-        if self._types.share is not None:
-            self._types.share.set_budget(TYPE_SHARE * false_alarms)
+        self._quality.set_budget(false_alarms)
         if self._reference.series is not None:
             self._reference.series.set_budget(self._budget.values)
 
     @property
     def _budget(self) -> Budget:
-        values_share = 1.0 if self._missing.is_idle else 1 - MISSING_SHARE
-        if self._types.share is not None:
-            values_share -= TYPE_SHARE
-        return Budget(self._false_alarms, self._false_alarms * values_share)
+        return Budget(self._false_alarms, self._false_alarms * self._quality.values_share)
 
     def update(self, values: Sequence[Scalar], at_ms: Instants | None = None) -> list[Detection]:
         """Take values into account, in log order; return the changes they reveal.
@@ -231,7 +215,7 @@ class SeriesWatch(Machine):
                 part = values[start:end]
                 kinds = set(map(type, part))
                 when = moments and moments.at(slice(start, end))
-            column = self._types.clean(part, kinds, when)
+            column = self._quality.types.clean(part, kinds, when)
             start += self._read(column, when if may_test else None, start, changes)
         return start, changes
 
@@ -248,14 +232,14 @@ class SeriesWatch(Machine):
         of taking some inputs out: without this path a read of 3 to 20 numbers takes 14 us instead
         of 11 (measured).
         """
-        reference, rows = self._reference, len(values)
+        reference, quality, rows = self._reference, self._quality, len(values)
         unseen, stuck, season = reference.unseen, reference.stuck, reference.season
         is_learnt, hourly = reference.series is not None, moments if season.grid else None
         is_plain = (
-            kinds <= TYPES[self._types.family]
+            kinds <= TYPES[quality.types.family]
             and 0 < rows < self._learning.rows_until_stage
-            and self._missing.is_quiet(rows)
-            and self._types.is_quiet(rows)
+            and quality.missing.is_quiet(rows)
+            and quality.types.is_quiet(rows)
             and (hourly is None or not season.may_test_by(hourly.latest))
             and (unseen is None or unseen.knows(values))
         )
@@ -270,8 +254,8 @@ class SeriesWatch(Machine):
             column = CleanColumn(rows, values, kinds, x, moments, range(rows))
             return self._read(column, None, 0, changes, finding)
         self.seen += rows
-        self._types.keep(rows)
-        self._missing.keep(rows)
+        quality.types.keep(rows)
+        quality.missing.keep(rows)
         if self._learning.buffer is not None:
             self._learning.buffer.add(values, kinds, moments)
         if unseen is not None:
@@ -319,66 +303,33 @@ class SeriesWatch(Machine):
             watched = watched.until(finding.row)
             finding = replace(finding, row=column.rows - 1)
             reference.stuck.rewind(mark)
-            self._types.run = 0  # the inputs after the finding are read again
+            self._quality.types.run = 0  # the inputs after the finding are read again
             stuck, _ = reference.stuck.filter(column.values, column.x)
-        found_here = self._facts(column, stuck, start)
+        facts = self._quality.facts(column, stuck, reference, self.seen, self._false_alarms)
+        found_here = [self._detection(each.finding, start, each.words) for each in facts]
         self.seen += column.rows
         reference.gather(watched, passed)
         if finding is None:
             found_here += self._learn(watched, start + column.rows - 1)
         else:
-            since = self._missing.spanned(finding.figures.rows)
+            since = self._quality.missing.spanned(finding.figures.rows)
             finding = replace(finding, figures=replace(finding.figures, rows=since))
             found_here += self._report(finding, watched.moments, start)
-        if self._types.has_replaced_series:
+        if self._quality.types.has_replaced_series:
             self._relearn()
-            self._types.forget()
+            self._quality.types.forget()
             reference.forget()
         changes += sorted(found_here, key=lambda change: change.index)
         return column.rows
 
     def _learn(self, watched: CleanColumn, place: int) -> list[Detection]:
         """Learn values; return the fact, at the place of the last input, that they have shown."""
-        types = self._types
+        types = self._quality.types
         self._learning.learn(watched, self._reference, types, self.spec, self._budget)
         if types.due is None:
             return []
         (aspect, words), types.due = types.due, None
-        return [self._detection(_fact(aspect, 0), place, words or None)]
-
-    def _facts(self, column: CleanColumn, stuck: Sequence[int], start: int) -> list[Detection]:
-        """Apply the rules to inputs of which the first has the place ``start``."""
-        facts: list[Detection] = []
-        if column.missing is not None or not self._missing.passes_over(column.rows):
-            missing = np.zeros(column.rows) if column.missing is None else column.missing
-            budget = MISSING_SHARE * self._false_alarms
-            facts += [
-                self._detection(each, start) for each in self._missing.update(missing, budget)
-            ]
-        facts += self._type_facts(column, start)
-        if self._reference.unseen is not None and column.values:
-            for index, value in self._reference.unseen.update(column.values):
-                fact = _fact("unseen", column.places[index])
-                facts.append(self._detection(fact, start, text_of(value)))
-        for index in stuck:
-            row, value = column.places[index], column.values[index]
-            if self._stuck_limit.lets_through(self.seen + row):
-                figures = Figures(value=number_of(value), rows=self._reference.stuck.limit)
-                facts.append(self._detection(_fact("stuck", row, figures), start))
-        return facts
-
-    def _type_facts(self, column: CleanColumn, start: int) -> list[Detection]:
-        """Apply the rule for values of another type."""
-        types = self._types
-        facts = [_fact("type", row) for row in types.raised(column.wrong_type, self.seen)]
-        if types.share is not None:
-            flags = np.zeros(column.rows)
-            flags[list(column.wrong_type)] = 1.0
-            facts += types.share.update(flags, TYPE_SHARE * self._false_alarms)
-        return [
-            self._detection(each, start, types.words_of(column.others.get(each.row)))
-            for each in facts
-        ]
+        return [self._detection(fact_of(aspect, 0), place, words or None)]
 
     def _report(self, finding: Finding, moments: Timestamps | None, start: int) -> list[Detection]:
         """Return a change and relearn; return nothing where the day's profile may explain it."""
@@ -444,10 +395,7 @@ class SeriesWatch(Machine):
             Whether no other change is open: until the new reference is made, the series is then
             compared with the one that it had left.
         """
-        if aspect == "missing":
-            self._missing.restart()
-        if aspect == "type" and self._types.share is not None:
-            self._types.share.restart()
+        self._quality.restart(aspect)
         if ASPECTS[aspect].relearns:
             self._reference.series = self._reference.taken_up(self._budget) if is_back else None
             self._learning.begin_after_return(self.spec, self.seen)
@@ -503,7 +451,3 @@ def over_all_hours(outline: Outline, profile: HourProfile) -> Outline:
     """Return the outline of numbers as they come, from that of an average hour."""
     few = outline.numbers[:: POINTS // _POINTS_AN_HOUR]
     return replace(outline, numbers=np.sort(profile.at_all_hours(few)), mean=None, sd=None)
-
-
-def _fact(aspect: str, row: int, figures: Figures = NO_FIGURES) -> Finding:
-    return Finding(row=row, aspect=aspect, detector="rule", figures=figures)

@@ -67,7 +67,7 @@ def _deep(tree: Tree) -> None:
 
 
 def _huge_count(tree: Tree) -> None:
-    tree["types"]["limit"]["rows"] = 2**62
+    tree["quality"]["types"]["limit"]["rows"] = 2**62
 
 
 def _unknown_field(tree: Tree) -> None:
