@@ -129,11 +129,14 @@ class NumberMeasure(Machine, tag="numbers"):
 
     def tell(self, change: Change) -> None:
         """Begin a block, and hold values against this change from the next one on."""
+        shown = self._size if self._told else None
         self._told = self._size_of(change.figures)
         self._away, self._latest, self._blocks_away = (0.0, 0.0), (), 0
         self._sure = self._told
         if self._profile is None:  # one of few days is wrong by more than the told rows
             self._sure = surely(self._told, change.figures.rows, self._inflation)
+        if shown is not None and shown * self._told > 0:  # the larger one may be a few wild rows
+            self._sure = min(self._sure, shown, key=abs)
         self._aim(self._sure)
         self._null = self._told - math.copysign(self._chance(change.figures.rows), self._told)
         self._state[:] = 0.0

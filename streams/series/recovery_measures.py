@@ -4,7 +4,8 @@ Rule 1. Values are read in blocks, long enough to tell the first reference from 
         told, in spite of chance, of the series' memory and of waves in its reference.
 Rule 2. A block is near when its figure is nearer to the first reference than a bound. The series is
         back only where the latest blocks also speak against the change that was told, and, once
-        blocks were away, against the change that they show: what fits both is no evidence.
+        blocks were away, against the change that they show: what fits both is no evidence. Where a
+        larger change has been told since, they speak against the smaller one.
 Rule 3. A CUSUM beside the blocks finds a change twice as large as the one told (`tell`).
 Rule 4. The part of the hour is taken off, where the hourly profile was known at the alarm.
 Rule 5. How values are cut changes nothing.

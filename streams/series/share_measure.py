@@ -42,6 +42,9 @@ LEAST_EXPECTED = 5.0
 condition of a chi-squared test (Cochran 1954)."""
 _NAMELESS = frozenset(("missing", "type"))
 """Aspects whose share is that of no category."""
+USUAL = 2.0
+"""Standard errors of the latest blocks together, up to which they show no part of the change: an
+unchanged series shows one by chance once in 44."""
 LARGE_ODDS = 9.0
 """The same for a much larger change: from .1 to .5, or from .2 to .7."""
 Shares = dict[str, float]
@@ -129,7 +132,9 @@ class ShareMeasure(Machine, tag="shares"):
 
     def tell(self, change: Change) -> None:
         """Begin a block, and hold values against this change from the next one on."""
-        self.name = "" if self.aspect in _NAMELESS else str(change.category)
+        name = "" if self.aspect in _NAMELESS else str(change.category)
+        shown = self._shown if name == self.name and self._told else None
+        self.name = name
         self._shares.setdefault(self.name, change.figures.baseline or 0.0)
         self._told = change.figures.value or 0.0
         usual = _angle(self._shares[self.name])
@@ -137,6 +142,10 @@ class ShareMeasure(Machine, tag="shares"):
         if self._profile is None:  # one of few days is wrong by more than the told rows
             size = surely(size, change.figures.rows, self._inflation)
         chance_alone = chance(change.figures.rows, self._inflation) / 4
+        if (
+            shown is not None and (_angle(shown) - usual) * size > 0
+        ):  # the larger one may be a burst
+            size = min(size, _angle(shown) - usual, key=abs)
         self._sure = _share(usual + size)
         told = _angle(self._told) - usual
         self._null = _share(usual + told - math.copysign(chance_alone, told))
@@ -283,11 +292,16 @@ class ShareMeasure(Machine, tag="shares"):
             self._null = self._away.get(self.name, 0.0) / sum(self._away.values())
             if self._knows_change:
                 self._aim(self._null)
+        half_way = abs(_angle(self._shown) - _angle(self._shares[self.name])) / 2
+        if not is_near and away > half_way:
+            self._latest = ()  # the change is still there: only later blocks speak of a return
+        elif len(self._latest) == POOLED and not self._is_usual():
+            self._aim(self._pooled_share())
         furthest = moved[0]
         if len(self._shares) > 2 and abs(_angle(furthest[2]) - _angle(furthest[1])) > 2 * away:
             own = furthest
         return BlockResult(
-            is_back=is_near and self._speaks_against(),
+            is_back=is_near and self._is_usual() and self._speaks_against(),
             figures=self._figures(own[2], rows, own[0]),
             category=own[0] or None,
             moved=tuple(each for each in moved[:MAX_MOVED_CATEGORIES] if each[0]),
@@ -298,6 +312,12 @@ class ShareMeasure(Machine, tag="shares"):
     def _knows_change(self) -> bool:
         """Whether blocks have shown the change; with an hourly profile they show its errors too."""
         return self._blocks_away >= POOLED and self._profile is None
+
+    @property
+    def _shown(self) -> float:
+        """The share that several blocks have shown; before that, the one told that is sure."""
+        away = self._away
+        return away.get(self.name, 0.0) / sum(away.values()) if self._knows_change else self._sure
 
     def _usual(self) -> Shares:
         """Return the shares of the reference, with a share of what it had not."""
@@ -331,6 +351,23 @@ class ShareMeasure(Machine, tag="shares"):
         freedom = max(cells - 1, 1)
         squares /= self._inflation * (1 + rows / self._learnt)
         return squares <= freedom + SURE * math.sqrt(2 * freedom) + SURE
+
+    def _pooled_share(self) -> float:
+        """Return the share of the category that was told in the latest blocks."""
+        rows = sum(sum(counts.values()) for counts in self._latest)
+        return sum(counts.get(self.name, 0.0) for counts in self._latest) / rows
+
+    def _is_usual(self) -> bool:
+        """Whether the share in the latest blocks is the usual one, as far as chance lets it be.
+
+        A part of the change that was told would be taken for a return otherwise: it is told by few
+        rows, which show more than there is.
+        """
+        rows = sum(sum(counts.values()) for counts in self._latest)
+        usual = _angle(self._shares[self.name])
+        away = _angle(self._pooled_share()) - usual
+        error = math.sqrt(self._inflation * (1 / rows + 1 / self._learnt))
+        return away * math.copysign(1.0, _angle(self._told) - usual) <= USUAL * error
 
     def _speaks_against(self) -> bool:
         """Whether the latest blocks speak against the change, told and seen since."""

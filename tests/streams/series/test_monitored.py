@@ -117,9 +117,9 @@ def test_a_drift_that_comes_and_goes_fires_goes_on_and_is_over() -> None:
         ("feature/income", "level", "resolved", 2, 4_935),
         ("error", "level", "ongoing", 1, 4_987),
         ("feature/channel", "share", "firing", 0, 6_054),
-        ("error", "level", "resolved", 2, 6_970),
+        ("error", "level", "resolved", 2, 6_764),
         ("feature/channel", "share", "ongoing", 1, 7_547),
-        ("feature/channel", "share", "resolved", 2, 8_347),
+        ("feature/channel", "share", "resolved", 2, 8_147),
     ]
 
 

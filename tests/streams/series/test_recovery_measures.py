@@ -108,6 +108,37 @@ def test_the_share_of_an_error_stays_the_share_of_the_error() -> None:
     assert (result.category, result.figures.value, result.figures.baseline) == ("true", 0.29, 0.097)
 
 
+def error_told(value: float, rows: int) -> Detection:
+    figures = Figures(value, 0.1, effect=4.0, unit="odds_ratio", direction="up", rows=rows)
+    reference = {"shares": {"false": 0.9, "true": 0.1}, "rows": 2_000}
+    return Detection(
+        index=0, aspect="share", detector="cusum", figures=figures, category="true",
+        reference=reference,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_error_that_is_a_little_higher_for_good_is_not_back_when_a_burst_had_raised_the_alert(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    away, back = (recovery_check_of(error_told(0.42, 33), True, 0.1) for _ in range(2))
+
+    assert not is_ever_back(away, (rng.random(10_000) < 0.15).tolist())
+    assert is_ever_back(back, (rng.random(10_000) < 0.1).tolist())
+
+
+def test_a_burst_that_is_told_later_does_not_make_a_small_lasting_change_a_return() -> None:
+    rng = np.random.default_rng(3)
+    check = recovery_check_of(error_told(0.16, 400), True, 0.1)
+    assert not is_ever_back(check, (rng.random(6_000) < 0.145).tolist())
+
+    check.tell(error_told(0.7, 15).change)
+
+    assert not is_ever_back(check, [*[True, *[False] * 6] * 400])
+    assert is_ever_back(check, (rng.random(10_000) < 0.1).tolist())
+
+
 @pytest.mark.parametrize("told", [0.3, 0.6])
 def test_a_smaller_change_than_the_one_that_was_told_is_not_taken_for_a_return(told: float) -> None:
     rng = np.random.default_rng(5)
