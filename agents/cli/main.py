@@ -277,7 +277,8 @@ def health(**flags: Any) -> None:
 def status(model: str | None, **flags: Any) -> int:
     """List the firing alerts; exit 0 when there is none, 1 when there is one.
 
-    A table on a terminal, one line of JSON for each alert in a pipe. Exit 75 when no worker has
+    One line for each alert on a terminal: severity, age, fingerprint, model and sentence. In a pipe
+    one line of JSON. `show FINGERPRINT` has the whole of an alert. Exit 75 when no worker has
     appended a tick for a minute: nobody updates the list then. Exit 78 for a model that is not
     known.
 
@@ -286,7 +287,7 @@ def status(model: str | None, **flags: Any) -> int:
       ./tidegauge status
       ./tidegauge status --model car_loan | jq -r .alert.summary
     """
-    from agents.commands.status import STALE_EXIT, as_table, firing, last_tick_ms, staleness
+    from agents.commands.status import STALE_EXIT, as_lines, firing, last_tick_ms, staleness
     from agents.settings import load_settings
 
     settings = load_settings(**flags)
@@ -295,8 +296,11 @@ def status(model: str | None, **flags: Any) -> int:
     if sys.stdout.isatty():
         from rich.console import Console
 
-        console = Console()
-        console.print(as_table(found, now_ms) if found else "Nothing is firing.")
+        console = Console(highlight=False)
+        for line in as_lines(found, now_ms, console.width):
+            console.print(line)
+        if not found:
+            console.print("Nothing is firing.")
     else:
         for each in found:
             click.echo(each.model_dump_json())

@@ -47,26 +47,29 @@ def apply_command(files: tuple[Path, ...], wait_s: float, **flags: Any) -> None:
 @models.command("list")
 @cluster_options
 def list_command(**flags: Any) -> None:
-    """List the models that have a spec. In a pipe each is one line of JSON.
+    """List the models that are watched or have a spec, with their state and open alerts.
+
+    A model is known once a worker has saved it, some seconds after its first prediction. In a pipe
+    each is one line of JSON.
 
     \b
     Examples:
       ./tidegauge models list
-      ./tidegauge models list | jq -r .model_id
+      ./tidegauge models list | jq -r 'select(.state != "watched") | .model_id'
     """
-    from agents.commands.models import as_json_line, as_table, find_specs
+    from agents.commands.model_list import as_json_line, as_table, find_models
     from agents.settings import load_settings
 
-    found = asyncio.run(find_specs(load_settings(**flags)))
+    found = asyncio.run(find_models(load_settings(**flags)))
     if not sys.stdout.isatty():
-        for kept in found:
-            click.echo(as_json_line(kept))
+        for each in found:
+            click.echo(as_json_line(each))
     elif found:
         from rich.console import Console
 
         Console().print(as_table(found))
     else:
-        click.echo("No model has a spec: all run on the defaults.")
+        click.echo("No model is known: publish predictions, or apply a spec.")
 
 
 @models.command("show")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,4 +87,33 @@ def report_html(model_id: str, from_ms: int, out: Path | None, **flags: Any) -> 
     click.echo(f"Wrote {path}, {size / 1_000:,.0f} kB.")
 
 
-COMMANDS: tuple[click.Command, ...] = (page, report_html)
+@click.command()
+@click.argument("fingerprint", metavar="FINGERPRINT")
+@cluster_options
+def show(fingerprint: str, **flags: Any) -> None:
+    """Show one alert, open or over: before and after, timeline, cause, and the action to take.
+
+    FINGERPRINT may be the beginning of one, as `status` shows it. In a pipe it is one line of JSON.
+
+    \b
+    Examples:
+      ./tidegauge show 3f9c2a71
+      ./tidegauge show 3f9c2a71 | jq .alert.summary
+    """
+    import orjson
+
+    from agents.page.show import as_lines, find_view
+    from agents.settings import load_settings
+
+    view = asyncio.run(find_view(load_settings(**flags), fingerprint))
+    if not sys.stdout.isatty():
+        click.echo(orjson.dumps(view).decode())
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for part in as_lines(view, time.time_ns() // 1_000_000):
+        console.print(part)
+
+
+COMMANDS: tuple[click.Command, ...] = (page, report_html, show)

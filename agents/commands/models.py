@@ -1,4 +1,4 @@
-"""The specs of live models: apply, list, show, remove.
+"""The specs of live models: apply, show, remove, release.
 
 A spec is a record of the topic ``models``, under the model's name. A worker appends it to the log,
 and it is in force from its place there on. The commands read that place from the log.
@@ -18,8 +18,6 @@ from typing import Any
 import orjson
 import yaml
 from aiokafka import ConsumerRecord
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from agents.commands.recording import read_spec
 from agents.errors import OperatorError, WorkerError
@@ -28,7 +26,7 @@ from agents.kafka.send import send_record
 from agents.kafka.track import RecordTracker, SourcePosition, tracking
 from agents.settings import Settings
 from schemas.control import Control
-from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError, parse_spec
+from schemas.model_spec import MAX_SPEC_BYTES, ModelSpec, SpecError
 from schemas.topics import model_partition
 from schemas.wire import to_rfc3339
 from streams.alert.record import fingerprint_of
@@ -41,8 +39,6 @@ from streams.series.profile_check import check_profile
 from streams.state.records import StateRecord
 from streams.state.view import StateView
 
-_IN_COLUMNS = frozenset({"model_id", "owner", "task", "alert_budget"})
-"""Fields with a column of their own in the table."""
 Write = Callable[[str], object]
 """Writes a line for the operator."""
 
@@ -264,40 +260,6 @@ def _late_line(series: str, late: LateLabels) -> str:
     return f"Labels come late: its {series} is read when predictions are {ages} old, since {since}."
 
 
-def as_table(found: Sequence[KeptSpec]) -> Table:
-    """Return specs as a table for a terminal."""
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("model", no_wrap=True)
-    for heading in ("owner", "task", "budget", "other fields", "written"):
-        table.add_column(heading)
-    for kept in found:
-        spec = ModelSpec() if kept.problem else parse_spec(kept.fields)
-        others = [name for name in kept.fields if name not in _IN_COLUMNS]
-        table.add_row(
-            kept.model_id,
-            spec.owner or "",
-            spec.task or "",
-            f"{spec.alert_budget:g}",
-            f"refused: {kept.problem}" if kept.problem else ", ".join(others),
-            to_rfc3339(kept.written_ms)[:19].replace("T", " "),
-        )
-    return table
-
-
-def as_json_line(kept: KeptSpec) -> str:
-    """Return a spec as one line of JSON."""
-    return orjson.dumps(
-        {
-            "model_id": kept.model_id,
-            "spec": kept.fields,
-            "problem": kept.problem,
-            "partition": kept.partition,
-            "offset": kept.offset,
-            "written_at": to_rfc3339(kept.written_ms),
-        }
-    ).decode()
-
-
 def _checked(path: Path) -> tuple[str, bytes]:
     """Return the model of a file and the record made of it, checked as ingest will check it."""
     spec = read_spec(str(path))
@@ -335,8 +297,8 @@ def _is_of(model_id: str, key: bytes | None) -> bool:
 
 def _unknown(settings: Settings, model_id: str) -> UnknownModelError:
     return UnknownModelError(
-        f"no model {model_id!r} is known at {settings.broker}: `./tidegauge models list` names the "
-        "models with a spec"
+        f"no model {model_id!r} is known at {settings.broker}: `./tidegauge models list` names "
+        "those that are"
     )
 
 

@@ -1,6 +1,6 @@
-"""The alerts that are firing now: a table for people, JSON lines in a pipe.
+"""The alerts that are firing now: a line each for people, JSON lines in a pipe.
 
-Rule 1. What a record says of the time before it was published is left out of the table, which says
+Rule 1. What a record says of the time before it was published is left out of the line, which says
         how long the alert lasts by now.
 Rule 2. Where no tick has come for ``STALE_S`` nobody updates the records: that is said, with an
         exit code of its own.
@@ -11,14 +11,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import orjson
 from aiokafka import ConsumerRecord
 from pydantic import ValidationError
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from agents.errors import OperatorError
 from agents.kafka.read import read_whole
@@ -34,6 +33,10 @@ STALE_S = 60.0
 """Seconds: a worker appends six ticks in them."""
 LATEST = 3
 """Latest records of a partition that are read: a stranger's may be among them."""
+LEAST_WIDTH = 80
+"""Columns of the narrowest terminal that a line is made for."""
+_BESIDE = 26
+"""Columns of severity, age and fingerprint, each with the space after it, and of one space more."""
 STALE_EXIT = os.EX_TEMPFAIL
 """The exit code where nobody updates the records: what they say may be over."""
 _SINCE = re.compile(r", since [0-9: -]+ UTC, [0-9,]+ (labelled row|prediction)s? ago")
@@ -160,37 +163,45 @@ def _order(status: Status) -> tuple[bool, int, str, str]:
     return alert.under is not None, _RANK.index(alert.severity), alert.model_id, status.since
 
 
-def as_table(firing: Iterable[Status], now_ms: int) -> Table:
-    """Return the alerts as a table, as of an instant."""
-    table = Table()
-    for title in ("severity", "since", "lasts", "model", "summary", "fingerprint", "notes"):
-        table.add_column(title, overflow="fold")
+def as_lines(firing: Sequence[Status], now_ms: int, width: int) -> Iterator[Text]:
+    """Yield a line for each alert, as of an instant: severity, age, fingerprint, model, sentence.
+
+    Parameters
+    ----------
+    firing, now_ms
+        The alerts, and the instant.
+    width
+        Columns of the terminal; below `LEAST_WIDTH` lines are as for that.
+    """
+    width = max(width, LEAST_WIDTH)
+    longest = max((len(printable(each.alert.model_id)) for each in firing), default=0)
+    model = min(longest, (width - _BESIDE) // 3)
     for status in firing:
         alert = status.alert
-        style = _STYLE[alert.severity]
-        table.add_row(
-            f"[{style}]{alert.severity}[/]",
-            _when(status.since),
-            duration_text(now_ms - to_epoch_ms(alert.started_at)),
-            _shown(alert.model_id),
-            _shown(_SINCE.sub("", alert.summary.removeprefix(f"Model {alert.model_id}: "))),
-            status.fingerprint,
-            _shown(_notes(status)),
+        age = duration_text(now_ms - to_epoch_ms(alert.started_at))
+        line = Text.assemble(
+            (f"{alert.severity:<8} ", _STYLE[alert.severity]),
+            f"{' '.join(age.split()[:2]):>6} {status.fingerprint[:8]} ",
+            _cut(printable(alert.model_id), model),
+            f" {_notes(status)}",
+            printable(_SINCE.sub("", alert.summary.removeprefix(f"Model {alert.model_id}: "))),
+            no_wrap=True,
         )
-    return table
+        line.truncate(width, overflow="ellipsis")
+        yield line
 
 
-def _shown(text: str) -> str:
-    return escape(printable(text))
+def _cut(text: str, width: int) -> str:
+    return f"{text:<{width}}" if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _notes(status: Status) -> str:
-    by = [] if status.acknowledged is None else [f"by {status.acknowledged.by}"]
-    muted = [] if status.muted_until is None else [f"muted until {_when(status.muted_until)}"]
-    under = [] if status.alert.under is None else [f"under {status.alert.under}"]
-    return ", ".join(by + muted + under)
-
-
-def _when(instant: str) -> str:
-    at = datetime.fromisoformat(instant).astimezone(UTC)
-    return f"{at:%Y-%m-%d %H:%M}"
+    notes = []
+    if status.acknowledged is not None:
+        notes.append(f"by {printable(status.acknowledged.by)}")
+    if status.muted_until is not None:
+        at = datetime.fromisoformat(status.muted_until).astimezone(UTC)
+        notes.append(f"muted until {at:%m-%d %H:%M}")
+    if status.alert.under is not None:
+        notes.append(f"under {status.alert.under[:8]}")
+    return f"[{', '.join(notes)}] " if notes else ""

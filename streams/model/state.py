@@ -1,6 +1,7 @@
 """The stored state of one model."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -117,6 +118,58 @@ class _QuarantineOnly(Struct):
     """The part of `ModelState` with its quarantine."""
 
     quarantine: Quarantine | None = None
+
+
+class _SummaryOnly(Struct):
+    """The part of `ModelState` that names what a model is doing."""
+
+    spec: SpecState
+    counts: ModelCounts
+    quarantine: Quarantine | None = None
+    is_away: bool = False
+    now_ms: int = 0
+
+
+class ModelSummary(NamedTuple):
+    """A model as of a snapshot.
+
+    Parameters
+    ----------
+    spec_version
+        Version of its spec in force; 0 is the defaults.
+    predictions, labelled
+        Events of its services so far.
+    now_ms
+        Its clock, epoch milliseconds.
+    is_quarantined, is_away
+        Whether it is in quarantine, or put away.
+    """
+
+    spec_version: int
+    predictions: int
+    labelled: int
+    now_ms: int
+    is_quarantined: bool
+    is_away: bool
+
+
+def summary_of_snapshot(snapshot: bytes) -> ModelSummary:
+    """Return a summary of a model, without reading its series.
+
+    Raises
+    ------
+    StateVersionError
+        When another version wrote it.
+    """
+    found = decode(snapshot, _SummaryOnly)
+    return ModelSummary(
+        spec_version=0 if found.spec.given is None else found.spec.taken,
+        predictions=found.counts.predictions,
+        labelled=found.counts.labelled,
+        now_ms=found.now_ms,
+        is_quarantined=found.quarantine is not None,
+        is_away=found.is_away,
+    )
 
 
 def spec_of_snapshot(snapshot: bytes) -> SpecInForce:

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from agents.commands.status import STALE_S, as_table, instant_of, staleness
+from agents.commands.status import STALE_S, as_lines, instant_of, staleness
+from schemas.alert import Acknowledgement
 from schemas.event import EventBatch, encode_events, encode_tick
 from schemas.status import Status
 from schemas.wire import to_epoch_ms
@@ -13,19 +13,27 @@ from schemas.wire import to_epoch_ms
 GOLDEN = Path(__file__).parents[2] / "golden" / "status.json"
 
 
-def test_people_get_a_table_with_what_matters() -> None:
-    status = Status.model_validate_json(GOLDEN.read_bytes())
-    muted = status.model_copy(update={"muted_until": "2018-08-27T09:41:52.480Z"})
-    console = Console(width=200, record=True)
+STATUS = Status.model_validate_json(GOLDEN.read_bytes())
+LONG = "a-model-with-a-long-name" * 9
+NOW_MS = to_epoch_ms(STATUS.alert.started_at) + 93_600_000
 
-    console.print(as_table([status, muted], to_epoch_ms(status.alert.started_at) + 93_600_000))
 
-    shown = console.export_text()
-    for word in ("critical", "2018-08-26 09:41", "car_loan", "the error rose", status.fingerprint):
-        assert word in shown
-    assert "muted until 2018-08-27 09:41" in shown
-    assert "1 d 2 h" in shown, "how long it lasts by now"
-    assert " ago" not in shown, "what was true when it was published"
+@pytest.mark.parametrize("width", [20, 80, 160])
+def test_people_get_one_line_an_alert(width: int) -> None:
+    alert = STATUS.alert.model_copy(
+        update={"model_id": LONG, "summary": f"Model {LONG}: the error rose."}
+    )
+    acknowledged = Acknowledgement(by="ana", at=STATUS.since, because=None)
+    update = {"muted_until": "2018-08-27T09:41:52.480Z", "acknowledged": acknowledged}
+    muted = STATUS.model_copy(update=update | {"alert": alert})
+
+    plain, noted = (line.plain for line in as_lines([STATUS, muted], NOW_MS, width))
+
+    assert plain.startswith(f"critical    1 d {STATUS.fingerprint[:8]} car_loan ")
+    assert max(len(plain), len(noted)) <= max(width, 80)
+    assert width < 160 or "[by ana, muted until 08-27 09:41] the error rose" in noted
+    assert width < 160 or "the error rose" in plain
+    assert " ago" not in plain, "what was true when it was published"
 
 
 @pytest.mark.parametrize(
