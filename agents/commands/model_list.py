@@ -1,7 +1,7 @@
 """All models that are watched, or have a spec, each with its state.
 
-Rule 1. A model is known once a worker has saved it. One that is put away counts where it has a
-        spec: without one it is gone until its next event.
+Rule 1. A model is known once a worker has saved it. One that was removed or put away counts where
+        it has a spec: without one it is gone until its next event.
 Rule 2. Of a snapshot only its summary is read: the series of 10,000 models take gigabytes.
 """
 
@@ -51,6 +51,8 @@ class WatchedModel(NamedTuple):
             return "in quarantine"
         if self.summary.is_away:
             return "put away"
+        if not self.summary.series:
+            return "removed"
         if self.summary.predictions < FIRST_STAGES[0]:
             return f"learning, {self.summary.predictions} of {FIRST_STAGES[0]}"
         return "watched"
@@ -111,7 +113,7 @@ def models_of(
     watched = {
         model_id
         for model_id, summary in snapshots.summaries.items()
-        if summary.predictions and not summary.is_away
+        if summary.series and not summary.is_away
     }
     return [
         WatchedModel(
@@ -162,6 +164,7 @@ def as_json_line(found: WatchedModel) -> str:
         "alerts": dict(found.alerts),
         "predictions": summary and summary.predictions,
         "labelled": summary and summary.labelled,
+        "series": summary and summary.series,
         "spec_version": summary and summary.spec_version,
         "latest_event_at": summary and to_rfc3339(summary.now_ms),
         "spec": kept and kept.fields,

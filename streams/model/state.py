@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from schemas.model_spec import ModelSpec
 from streams.action.state import ActionState
@@ -120,11 +120,18 @@ class _QuarantineOnly(Struct):
     quarantine: Quarantine | None = None
 
 
+class _SeriesNames(Struct):
+    """The names of the series, the rest unread."""
+
+    series: dict[str, Raw]
+
+
 class _SummaryOnly(Struct):
     """The part of `ModelState` that names what a model is doing."""
 
     spec: SpecState
     counts: ModelCounts
+    series: _SeriesNames
     quarantine: Quarantine | None = None
     is_away: bool = False
     now_ms: int = 0
@@ -139,6 +146,8 @@ class ModelSummary(NamedTuple):
         Version of its spec in force; 0 is the defaults.
     predictions, labelled
         Events of its services so far.
+    series
+        Series that are monitored: none after a removal.
     now_ms
         Its clock, epoch milliseconds.
     is_quarantined, is_away
@@ -148,6 +157,7 @@ class ModelSummary(NamedTuple):
     spec_version: int
     predictions: int
     labelled: int
+    series: int
     now_ms: int
     is_quarantined: bool
     is_away: bool
@@ -166,6 +176,7 @@ def summary_of_snapshot(snapshot: bytes) -> ModelSummary:
         spec_version=0 if found.spec.given is None else found.spec.taken,
         predictions=found.counts.predictions,
         labelled=found.counts.labelled,
+        series=len(found.series.series),
         now_ms=found.now_ms,
         is_quarantined=found.quarantine is not None,
         is_away=found.is_away,

@@ -17,7 +17,7 @@ from tests.doubles.alerts import alert, status_of
 from tests.doubles.core import log_of, taken_in
 from tests.doubles.inputs import prediction
 
-LIVE = ModelSummary(1, 5_000, 4_000, 1_772_323_200_000, is_quarantined=False, is_away=False)
+LIVE = ModelSummary(1, 5_000, 4_000, 9, 1_772_323_200_000, is_quarantined=False, is_away=False)
 
 
 def snapshot_of(model_id: str, predictions: int) -> tuple[Monitor, bytes]:
@@ -57,6 +57,7 @@ def test_the_newest_snapshot_of_a_model_counts_whatever_lies_around_it() -> None
     assert (found.model_id, found.state) == ("loan", "learning, 120 of 200")
     assert found.summary is not None
     assert found.summary.spec_version == 0
+    assert found.summary.series >= 1
 
 
 def test_a_snapshot_in_parts_counts_once_all_of_them_are_there() -> None:
@@ -79,7 +80,7 @@ def test_every_watched_model_is_named_with_its_state_and_its_alerts() -> None:
         "stuck": LIVE._replace(is_quarantined=True),
         "resting": away,
         "gone": away,
-        "tidegauge.events-0": LIVE._replace(predictions=0),
+        "tidegauge.events-0": LIVE._replace(series=0),
     }
     specs = {name: kept(name) for name in ("resting", "planned")}
 
