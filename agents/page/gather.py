@@ -56,6 +56,24 @@ async def write_report(settings: Settings, model_id: str, since_ms: int, path: P
     BrokerUnreachableError
         When the broker does not answer.
     """
+    store = await read_model(settings, model_id)
+    if model_id not in store.models:
+        msg = (
+            f"{model_id}: no alert, spec or figure of this model is in the topics; "
+            "`./tidegauge page` lists those that are known"
+        )
+        raise OperatorError(msg)
+    return _write(path, report(store, settings.deployment, now_ms(), since_ms))
+
+
+async def read_model(settings: Settings, model_id: str) -> PageStore:
+    """Return a store with the records of one model.
+
+    Raises
+    ------
+    OperatorError, BrokerUnreachableError
+        When a topic or the broker is not there.
+    """
     store, name = PageStore(), settings.topics.name
     partition = model_partition(model_id, settings.partitions)
     for role in SHOWN:
@@ -66,13 +84,7 @@ async def write_report(settings: Settings, model_id: str, since_ms: int, path: P
     async for record in read_whole(settings, name("models")):
         if record.key == model_id.encode():
             store.take(Entry("models", record.partition, record.offset, model_id, record.value))
-    if model_id not in store.models:
-        msg = (
-            f"{model_id}: no alert, spec or figure of this model is in the topics; "
-            "`./tidegauge page` lists those that are known"
-        )
-        raise OperatorError(msg)
-    return _write(path, report(store, settings.deployment, now_ms(), since_ms))
+    return store
 
 
 def _names(value: bytes, model_id: str) -> bool:

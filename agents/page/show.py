@@ -14,11 +14,11 @@ from rich.text import Text
 from agents.commands.controls import UnknownAlertError
 from agents.commands.metrics import bars
 from agents.kafka.read import read_json, read_whole
-from agents.page.store import Entry, PageStore
+from agents.page.gather import read_model
 from agents.page.views import alert_view
 from agents.settings import Settings
 from agents.text import printable
-from schemas.topics import TopicRole, model_partition
+from schemas.topics import TopicRole
 from schemas.wire import to_epoch_ms
 from streams.clock import duration_text
 
@@ -50,7 +50,7 @@ async def find_view(settings: Settings, beginning: str) -> dict[str, Any]:
         msg = f"{len(named)} alerts begin with {beginning!r}: give more of the fingerprint"
         raise UnknownAlertError(msg)
     for fingerprint, model_id in named.items():
-        store = await _read_model(settings, model_id)
+        store = await read_model(settings, model_id)
         if (view := alert_view(store, fingerprint)) is not None:
             return view
     raise UnknownAlertError(
@@ -72,20 +72,6 @@ async def _named(settings: Settings, role: TopicRole, beginning: str) -> dict[st
         if isinstance(alert, dict) and str(fingerprint).startswith(beginning):
             found[str(fingerprint)] = str(alert.get("model_id"))
     return found
-
-
-async def _read_model(settings: Settings, model_id: str) -> PageStore:
-    """Return a store with the records of one model."""
-    store = PageStore()
-    partition = model_partition(model_id, settings.partitions)
-    begins = f"{model_id}|"
-    for role in ("models", "status", "metrics", "alerts"):
-        where = None if role == "models" else partition
-        async for record in read_whole(settings, settings.topics.name(role), where):
-            key = (record.key or b"").decode(errors="replace")
-            if role == "status" or key == model_id or key.startswith(begins):
-                store.take(Entry(role, record.partition, record.offset, key, record.value))
-    return store
 
 
 def runbook_entry(link: str) -> str | None:
@@ -169,20 +155,22 @@ def _bars_of(rows: Sequence[tuple[str, float, float]]) -> Table:
     return table
 
 
-def _over_time(alert: View, points: Sequence[View]) -> Iterator[RenderableType]:
-    name = "mean" if any(each.get("mean") is not None for each in points) else "psi"
-    shown = [each for each in points if each.get(name) is not None][-SHOWN_POINTS:]
+def _over_time(alert: View, points: Mapping[str, Sequence[Any]]) -> Iterator[RenderableType]:
+    means = points.get("mean", ())
+    name = "mean" if any(value is not None for value in means) else "psi"
+    columns = zip(points["start"], points.get(name, ()), strict=False)
+    shown = [(start, float(value)) for start, value in columns if value is not None]
+    shown = shown[-SHOWN_POINTS:]
     if len(shown) < 2:
         return
     onset_ms = to_epoch_ms(str(alert["started_at"]))
-    before = sum(to_epoch_ms(str(each["end"])) <= onset_ms for each in shown)
-    values = [float(each[name]) for each in shown]
+    onset = sum(to_epoch_ms(str(start)) <= onset_ms for start, _ in shown) - 1
+    values = [value for _, value in shown]
     yield _title(f"Over time: {name}, {_number(min(values))} to {_number(max(values))}")
-    yield _line(f"{bars(values)}")
-    first, last = (_when(each["start"]) for each in (shown[0], shown[-1]))
-    if 0 < before < len(shown):
-        yield _line(f"{' ' * before}^ onset")
-    yield _line(f"{first} to {last}", style="dim")
+    yield _line(bars(values))
+    if onset >= 0:
+        yield _line(f"{' ' * onset}^ onset")
+    yield _line(f"{_when(shown[0][0])} to {_when(shown[-1][0])}", style="dim")
 
 
 def _timeline(view: View) -> Iterator[RenderableType]:
@@ -222,12 +210,18 @@ def _about(alert: View, row: View) -> Iterator[RenderableType]:
 
 
 def _money(value: Any) -> str:
-    if not isinstance(value, dict) or not isinstance(value.get("per_hour"), int | float):
+    if not isinstance(value, dict):
         return ""
-    currency = value.get("currency") or ""
-    text = f"{value['per_hour']:,.0f} {currency} an hour".replace("  ", " ")
-    low, high = value.get("low"), value.get("high")
-    return text if low is None or high is None else f"{text} ({low:,.0f} to {high:,.0f})"
+    lost, currency = value.get("lost"), value.get("currency", "")
+    if not isinstance(lost, int | float):
+        return "not known yet: too few outcomes are here"
+    text = f"{abs(lost):,.0f} {currency} {'lost' if lost >= 0 else 'gained'}"
+    text += f" since {_when(value['since'])}"
+    if isinstance(value.get("per_day"), int | float):
+        text += f", {abs(value['per_day']):,.0f} a day"
+    if isinstance(value.get("low"), int | float) and isinstance(value.get("high"), int | float):
+        text += f" (95 %: {value['low']:,.0f} to {value['high']:,.0f})"
+    return text
 
 
 def _moved(view: View) -> Iterator[RenderableType]:

@@ -123,7 +123,7 @@ class _QuarantineOnly(Struct):
 class _SeriesNames(Struct):
     """The names of the series, the rest unread."""
 
-    series: dict[str, Raw]
+    series: dict[str, Raw] = {}
 
 
 class _SummaryOnly(Struct):

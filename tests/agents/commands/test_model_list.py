@@ -15,7 +15,7 @@ from streams.monitor import Monitor
 from streams.state.records import StateRecord, manifest_records
 from tests.doubles.alerts import alert, status_of
 from tests.doubles.core import log_of, taken_in
-from tests.doubles.inputs import prediction
+from tests.doubles.inputs import Removal, prediction
 
 LIVE = ModelSummary(1, 5_000, 4_000, 9, 1_772_323_200_000, is_quarantined=False, is_away=False)
 
@@ -110,3 +110,16 @@ def test_people_get_a_table_of_80_columns() -> None:
     text = console.export_text()
     for words in ("watched", "2 critical", "5,000", "defaults", "refused:", "risk"):
         assert words in text
+
+
+def test_a_model_that_was_removed_is_no_longer_watched() -> None:
+    monitor, before = snapshot_of("loan", 120)
+    for offset, value in enumerate(log_of(taken_in([Removal("loan")]), 1), 2):
+        monitor.apply(offset, value)
+
+    after = monitor.models["loan"].snapshot()
+    snapshots = taken(*manifest_records("loan", 1, before), *manifest_records("loan", 2, after))
+
+    assert models_of({}, snapshots, []) == []
+    (found,) = models_of({"loan": kept("loan")}, snapshots, [])
+    assert found.state == "removed"

@@ -72,14 +72,21 @@ def test_what_is_not_there_yet_is_said_and_what_is_over_asks_for_a_mark_alone() 
 def test_money_and_segments_are_shown_where_they_are_known() -> None:
     log = Log()
     record: dict[str, Any] = alert("loan", segment={"country": "DE"}) | {
-        "value_at_risk": {"per_hour": -1234.5, "low": -2000.0, "high": -500.0, "currency": "EUR"},
+        "value_at_risk": {
+            "currency": "EUR",
+            "since": "2026-03-28T00:00:00.000Z",
+            "lost": 1234.4,
+            "low": 500.0,
+            "high": 2000.0,
+            "per_day": 411.0,
+        },
         "worst_segments": [{"segment": {"channel": "web"}, "n": 90, "errors": 30, "expected": 9.1}],
     }
     log.fire(record)
 
-    text = shown(log, record["fingerprint"])
+    text = shown(log, record["fingerprint"], width=120)
 
-    assert "money    -1,234 EUR an hour (-2,000 to -500)" in text
+    assert "money    1,234 EUR lost since 2026-03-28 00:00, 411 a day (95 %: 500 to 2,000)" in text
     assert "segment  country: DE" in text
     assert "worst    channel: web: 30 errors of 90, 9 expected" in text
 
