@@ -67,6 +67,23 @@ class ValueAtRisk(Wire):
     )
 
 
+class WorstSegment(Wire):
+    """A part of the traffic in which the model is worse than its scores and its past say."""
+
+    segment: dict[str, str] = Field(description="Its dimensions, one or two, and their values.")
+    rows: int = Field(description="Labelled rows of it since the onset, of those looked at.")
+    errors: int = Field(description="Wrong answers among them.")
+    expected: float = Field(description="Wrong answers to be expected among them.")
+
+
+class MixAndWithin(Wire):
+    """The parts of a change of the share of errors, by the values of one dimension."""
+
+    dimension: str = Field(description="The dimension of the worst segment.")
+    mix: float = Field(description="The part of a changed mix: other shares of the values.")
+    within: float = Field(description="The part of changed shares of errors within the values.")
+
+
 class Acknowledgement(Wire):
     """The acknowledgement of an alert."""
 
@@ -112,14 +129,16 @@ class Alert(Wire):
     series: str = Field(
         description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
         "the arrival of events: `predictions`, `outcomes`, `answers`, `features` or `versions`; of "
-        "people: `specs` or `controls`; for the model itself: `model`; for a topic, "
+        "people: `specs` or `controls`; for a part of the traffic: `segment/DIMENSION=VALUE`; for "
+        "the model itself: `model`; for a topic, "
         "all models of a partition, or all workers: `topic`, `models` or `workers`."
     )
     aspect: str = Field(
         description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "
         "type, text; of the arrival of events: silence, late, missing, orphan, conflicting, "
         "unjoined, mismatch, repeated, fallback, error, unseen, clock, refused, unread, left_out, "
-        "new; of specs and controls: unusable; of the model: quarantine; of models: crowded; "
+        "new; of a segment: segment; of specs and controls: unusable; of the model: quarantine; "
+        "of models: crowded; "
         "of many series at once: together."
     )
     category: str | None = Field(
@@ -169,6 +188,14 @@ class Alert(Wire):
     )
     value_at_risk: ValueAtRisk | None = Field(
         default=None, description="Money since the onset, where the spec has `cost`; null: none."
+    )
+    worst_segments: tuple[WorstSegment, ...] = Field(
+        default=(),
+        strict=False,
+        description="Of an error, where the spec has `segments`: at most 5, the worst first.",
+    )
+    mix: MixAndWithin | None = Field(
+        default=None, description="The parts of its change by the dimension of the first of them."
     )
     rows_since_onset: int = Field(description="Values of the series since the estimated onset.")
     predictions_seen: int = Field(description="Predictions of the model so far.")

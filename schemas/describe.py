@@ -11,7 +11,15 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from schemas.alert import Acknowledgement, Alert, CategoryShare, Evidence, Moved
+from schemas.alert import (
+    Acknowledgement,
+    Alert,
+    CategoryShare,
+    Evidence,
+    MixAndWithin,
+    Moved,
+    WorstSegment,
+)
 from schemas.cloudevents import schema_uri
 from schemas.command import Command
 from schemas.control import Control
@@ -37,6 +45,7 @@ from schemas.model_spec import (
     OutcomeRules,
     ReferenceRules,
     RetrainRules,
+    SegmentRules,
     SeriesProfile,
 )
 from schemas.outcome import Outcome
@@ -93,6 +102,9 @@ _PARTS: dict[str, type[BaseModel]] = {
     "reference_rules": ReferenceRules,
     "series_profile": SeriesProfile,
     "metric_rules": MetricRules,
+    "segment_rules": SegmentRules,
+    "worst_segment": WorstSegment,
+    "mix_and_within": MixAndWithin,
     "reliability_bin": ReliabilityBin,
     "spread": Spread,
     "series_summary": SeriesSummary,

@@ -238,6 +238,28 @@ class CostRules(Wire):
 _WAYS = ("matrix", "per_error", "field")
 
 
+class SegmentRules(Wire):
+    """The parts of the traffic in which errors are watched."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dimensions: Annotated[tuple[Name, ...], Field(max_length=16)] = Field(
+        default=(),
+        description="Keys of `segment`; none: those of the first labelled prediction.",
+        strict=False,
+    )
+    features: Annotated[tuple[Name, ...], Field(max_length=8)] = Field(
+        default=(), description="Features: by value, numbers by eight ranges.", strict=False
+    )
+    values: Annotated[int, Field(ge=1, le=200)] = Field(
+        default=200, description="Values of a dimension that are told apart, at most."
+    )
+    ring: Annotated[int, Field(ge=2_000, le=50_000)] = Field(
+        default=5_000,
+        description="Latest labelled rows that are held, in 2 bytes and one for each dimension.",
+    )
+
+
 def _known_zone(name: str) -> str:
     """Return the name of a time zone.
 
@@ -328,6 +350,9 @@ class ModelSpec(Wire):
         default=None,
         description="The policy of retraining; null: its defaults, without counts of the rows.",
     )
+    segments: SegmentRules | None = Field(
+        default=None, description="Parts of the traffic whose errors are watched; null: none."
+    )
     cost: CostRules | None = Field(
         default=None, description="Money of an answer, for figures and alerts; null: not told."
     )
@@ -385,6 +410,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "retrain": RetrainRules,
         "season": SeasonRules,
         "cost": CostRules,
+        "segments": SegmentRules,
     }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
     return list(owner.model_fields)

@@ -191,6 +191,8 @@ class Condition(Struct, frozen=True, omit_defaults=True):
         The sentence when it is over, likewise.
     figures
         Its size.
+    segment
+        The part of the traffic that it is about; None for all of it.
     """
 
     kind: AlertKind
@@ -200,6 +202,7 @@ class Condition(Struct, frozen=True, omit_defaults=True):
     says: str
     over: str = ""
     figures: Figures = NO_FIGURES
+    segment: dict[str, str] | None = None
 
     @property
     def change(self) -> Change:

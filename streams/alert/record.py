@@ -20,9 +20,11 @@ from schemas.alert import (
     AlertKind,
     CategoryShare,
     Evidence,
+    MixAndWithin,
     Moved,
     Severity,
     ValueAtRisk,
+    WorstSegment,
 )
 from schemas.status import Status
 from schemas.wire import to_rfc3339
@@ -72,6 +74,8 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
         The model's owner, as its spec names it.
     value_since
         Gives the money lost since an onset, as known at the instant of the transition.
+    worst
+        The worst segments since the onset of an error, and the parts of its change.
     """
 
     model_version: str | None
@@ -85,6 +89,7 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
     under: str | None = None
     owner: str | None = None
     value_since: Callable[[Onset], ValueAtRisk | None] = lambda _onset: None
+    worst: tuple[tuple[WorstSegment, ...], MixAndWithin | None] = ((), None)
 
 
 class OpenAlert(Machine):
@@ -233,7 +238,7 @@ class AlertWriter(Machine):
             "kind": kind,
             "series": transition.series,
             "aspect": transition.aspect,
-            "segment": None,
+            "segment": None if transition.condition is None else transition.condition.segment,
             "episode": transition.episode,
             "sequence": transition.sequence,
             "status": transition.status,
@@ -275,6 +280,8 @@ def _place(context: TransitionContext) -> dict[str, Any]:
         "predictions_seen": context.predictions_seen,
         "under": context.under,
         "owner": context.owner,
+        "worst_segments": context.worst[0],
+        "mix": context.worst[1],
     }
 
 

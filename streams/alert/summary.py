@@ -192,6 +192,8 @@ def _advice(transition: Transition) -> str:
 
 
 def _subject(series: str, width: int) -> str:
+    if series.startswith("segment/"):
+        return f"errors of {cut(series.removeprefix('segment/'), width)}"
     name = series.removeprefix("feature/")
     return f"the {series}" if name == series else f"feature {cut(name, width)}"
 

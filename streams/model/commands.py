@@ -8,6 +8,7 @@ from typing import Any
 from schemas.event import EventKind
 from schemas.model_spec import parse_spec
 from streams.alert.storm import Storm
+from streams.alert.transition import Transition
 from streams.change import Figures
 from streams.codec import encode, failure_of
 from streams.emission import Arrival, EventRow
@@ -118,8 +119,8 @@ class ModelCommands(ModelEvents):
             Moment(self._now_ms, self._rules()),
         )
         for transition in transitions:
-            if transition.because == "accepted" and transition.condition is not None:
-                self.traffic.accept(transition.series, transition.aspect, self._now_ms)
+            if transition.because == "accepted":
+                self._on_accepted(transition)
         self._publish(transitions, self._row(arrival, arrival.logged_at))
 
     def _on_done(self, arrival: Arrival) -> None:
@@ -127,6 +128,14 @@ class ModelCommands(ModelEvents):
         self._pending.settled()
         if arrival.event["fingerprint"] == "retrain":
             self._retrainer.on_done(self._row(arrival, arrival.logged_at))
+
+    def _on_accepted(self, transition: Transition) -> None:
+        """Take the present behaviour for normal, beside that of the alert's series."""
+        is_of_segments = transition.aspect == "segment"
+        if transition.condition is not None and not is_of_segments:
+            self.traffic.accept(transition.series, transition.aspect, self._now_ms)
+        elif self._segments is not None and (is_of_segments or transition.role == "error"):
+            self._segments.accept()
 
     def _on_spec(self, arrival: Arrival) -> None:
         """Put another spec in force; None removes the model."""
@@ -170,7 +179,7 @@ class ModelCommands(ModelEvents):
         self.join.halves.respec(spec.inputs.wait_s, spec.outcome.max_waiting)
         self.traffic = TrafficMonitor.of(spec.alert_budget, spec.outcome.wait_s, self.join.counts)
         self._version, self._labels, self._storm = None, LabelMatch(), Storm()
-        for figures in (self._ledger, self._distributions):
+        for figures in (self._ledger, self._distributions, self._segments):
             if figures is not None:
                 figures.restart()
         self._respec_figures(spec)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from schemas.fast import encode as encode_event
+from streams.detect.outline import Outline
 from streams.emission import Arrival, Place
 from streams.ingest.tolerance import LEFT_OUT
 from streams.ingest.unread import UNREAD, Noted, noted
@@ -112,8 +113,9 @@ class ModelEvents(ModelParts):
         """Begin the answers again, as quantities."""
         ended = self._pending.settled().become_regression(self._now_ms)
         self._publish(ended, self._row(arrival, at_ms))
-        if self._ledger is not None:
-            self._ledger.restart()
+        for figures in (self._ledger, self._segments):
+            if figures is not None:
+                figures.restart()
 
     def _on_half(self, arrival: Arrival) -> None:
         """Take in a prediction whose inputs come apart: it goes on when they are here."""
@@ -247,10 +249,9 @@ class ModelEvents(ModelParts):
             if is_sampled or self._pending.as_read.late.series:
                 label = Label(value, truth, answered_at_ms, at_ms)
                 self._on_label(label, arrival, is_sampled=is_sampled)
-        version = None
-        if self._retrainer.is_on_trial:
-            version = orjson.loads(prediction.payload).get("model_version")
-        row = self._row(arrival, at_ms, (value, truth, answered_at_ms, version))
+        row = self._row(
+            arrival, at_ms, (value, truth, answered_at_ms, self._version_of(prediction))
+        )
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
         if self.join.takes_corrections(outcome):
@@ -258,6 +259,42 @@ class ModelEvents(ModelParts):
             self.join.on_labelled(prediction_id, prediction, truth, number, self._now_ms)
         if self._ledger is not None and prediction.row is None:
             self._ledger.on_pair(prediction, outcome, is_error, self._now_ms)
+        if self._segments is not None:
+            self._watch_segments(prediction, None if value is None else is_error, arrival)
+
+    def _version_of(self, prediction: WaitingPrediction) -> str | None:
+        """Return the version of a prediction, while a retrained one is compared."""
+        if not self._retrainer.is_on_trial:
+            return None
+        version: str | None = orjson.loads(prediction.payload).get("model_version")
+        return version
+
+    def _watch_segments(
+        self, prediction: WaitingPrediction, is_error: bool | None, arrival: Arrival
+    ) -> None:
+        """Read a labelled row in its segments; publish their alerts, unless the error has one."""
+        segments, series, payload = self._segments, self._pending.as_read, prediction.payload
+        if segments is None or series.is_regression:
+            return
+        is_error = is_error if prediction.row is None else None  # a correction is no further row
+        is_prompt = "error" not in series or series["error"].late is None
+        found = segments.on_pair(
+            self.counts.labelled, payload, is_error, self._outline_of_feature, is_prompt=is_prompt
+        )
+        for state in found:
+            condition = state.condition
+            known = self._condition_alerts.get(condition.series, condition.aspect)
+            is_told = known is not None and known.is_open
+            of_model = self._pending.settled().alert("error", "level")
+            if state.is_on and not is_told and of_model is not None and of_model.is_open:
+                segments.forget(condition.series)
+                continue
+            self._on_conditions([state], arrival)
+
+    def _outline_of_feature(self, name: str) -> Outline | None:
+        series = self._pending.settled()
+        name = f"feature/{name}"
+        return series.outline(name) if name in series else None
 
     def _on_label(self, label: Label, arrival: Arrival, *, is_sampled: bool) -> None:
         """Take in when a label came; turn the order in which values are read where it must."""

@@ -29,6 +29,7 @@ from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
 from streams.performance.distributions import Distributions
 from streams.performance.ledger import Ledger
+from streams.performance.segments import Segments, Worst
 from streams.series.series_set import SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
 from streams.traffic.conditions import ConditionState
@@ -73,6 +74,7 @@ class ModelParts:
         self._version: str | None = None
         self._ledger: Ledger | None = None
         self._distributions: Distributions | None = None
+        self._segments: Segments | None = None
         self._condition_alerts = ConditionAlerts()
         self._storm = Storm()
         self._quarantine: Quarantine | None = None
@@ -97,7 +99,9 @@ class ModelParts:
 
     def _restore_figures(self, state: ModelState) -> None:
         spec, version = self.in_force.spec, self.in_force.version
-        self._ledger = self._distributions = None
+        self._ledger = self._distributions = self._segments = None
+        if state.segments is not None:
+            self._segments = Segments(spec, state.segments)
         if state.ledger is not None:
             self._ledger = Ledger(self.model_id, spec, version, state.ledger)
         if state.distributions is not None:
@@ -115,6 +119,10 @@ class ModelParts:
         elif spec.metrics is not None:
             self._distributions = Distributions(self.model_id, spec, version)
         self._pending.distributions = self._distributions
+        if self._segments is not None:
+            self._segments.respec(spec)
+        elif spec.segments is not None:
+            self._segments = Segments(spec)
 
     def _begin_publication(self, writer: AlertWriter, actions: ActionState) -> None:
         self._actions = actions
@@ -158,8 +166,16 @@ class ModelParts:
             self._write(each, row)
 
     def _write(self, transition: Transition, row: EventRow, under: str | None = None) -> None:
-        alert = self._publication.publish(transition, row, self._indexes, under)
+        worst = self._worst(transition, row)
+        alert = self._publication.publish(transition, row, self._indexes, under, worst)
         self._retrainer.on_alert(alert, transition, row)
+
+    def _worst(self, transition: Transition, row: EventRow) -> Worst | None:
+        """Return the worst segments since the onset of an error."""
+        is_of_errors = transition.role == "error" and transition.condition is None
+        if self._segments is None or not is_of_errors or transition.status == "resolved":
+            return None
+        return self._segments.worst(row.labelled_seen, transition.change.figures.rows)
 
     def _taken(self) -> list[Emission]:
         return [] if len(self._pending) else self._publication.taken()
@@ -182,6 +198,7 @@ class ModelParts:
             version=self._version,
             ledger=None if self._ledger is None else self._ledger.state,
             distributions=None if self._distributions is None else self._distributions.state,
+            segments=None if self._segments is None else self._segments.state,
             quarantine=self._quarantine,
             is_away=self._is_away,
             actions=self._actions,

@@ -22,6 +22,7 @@ from streams.codec import Machine
 from streams.emission import Emission, EventRow, place_of, status_emission
 from streams.join.events import EarlyOutcome, WaitingPrediction
 from streams.model.spec import SpecInForce
+from streams.performance.segments import Worst
 
 OF_PAIRS = frozenset({"error", "outcome"})
 """Roles of series that have a value a pair; the others have one a prediction."""
@@ -91,6 +92,7 @@ class Publication:
         row: EventRow,
         indexes: RowIndexes,
         under: str | None = None,
+        worst: Worst | None = None,
     ) -> Alert:
         """Publish a transition at an event; ``under`` another alert, in `status` alone."""
         first_row, last_row, index = indexes.find_onset(transition, row)
@@ -105,6 +107,7 @@ class Publication:
             spec_version=self._in_force.version,
             renotify_s=self._in_force.spec.alerts.renotify_s,
             under=under,
+            worst=worst or ((), None),
             owner=self._in_force.spec.owner,
             value_since=lambda onset: self._value_since(onset, row.now_ms),
         )

@@ -18,6 +18,7 @@ from streams.model.quarantine import Quarantine
 from streams.model.spec import SpecInForce, SpecState
 from streams.performance.distributions import DistributionsState
 from streams.performance.ledger import LedgerState
+from streams.performance.segments import SegmentsState
 from streams.series.late_labels import LateLabels
 from streams.series.series_state import SeriesSetState
 from streams.traffic.traffic import TrafficMonitor
@@ -65,6 +66,8 @@ class ModelState(Machine):
         The version that answered last.
     ledger, distributions
         Its figures and its series' distributions, where a spec has asked for them.
+    segments
+        The segments of its traffic, likewise.
     quarantine
         Its quarantine, where it is in one.
     is_away
@@ -90,6 +93,7 @@ class ModelState(Machine):
     version: str | None = None
     ledger: LedgerState | None = None
     distributions: DistributionsState | None = None
+    segments: SegmentsState | None = None
     quarantine: Quarantine | None = None
     is_away: bool = False
     storm: Storm = field(default_factory=Storm)

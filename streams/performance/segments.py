@@ -1,0 +1,296 @@
+"""The segments of one model's traffic: where it has become worse.
+
+Rule 1. A model whose spec asks for no segments has none, and costs nothing.
+Rule 2. A labelled row is in one value of each dimension. Each dimension has the same part of the
+        budget, and each of its values that part of the rows of that value: so the sum is the
+        budget, whatever the number of values.
+Rule 3. While labels come late nothing is watched: which errors are known early depends on the
+        traffic.
+Rule 4. A segment is back when two blocks of its rows in a row have no more errors than its
+        reference gives reason to expect, a standard error included.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from schemas.alert import MixAndWithin, WorstSegment
+from schemas.model_spec import ModelSpec, SegmentRules
+from streams.change import Condition, Direction, Figures
+from streams.codec import Machine
+from streams.detect.budget import SEGMENTS_SHARE
+from streams.detect.outline import Outline
+from streams.detect.segment_kernel import SEGMENT, SLOTS, read_row
+from streams.performance.dimension import Dimension
+from streams.performance.segment_ring import SegmentFields, SegmentRing, read_fields, risk_cell
+from streams.performance.segment_search import Part, find_segments
+from streams.traffic.conditions import ConditionState
+from streams.values import odds_of, printable
+
+ALARMS = 0.05
+"""Constant of the threshold: false alarms of a pair of CUSUMs for each row, at threshold 0
+(measured over four shapes of scores: .006 to .043)."""
+MOST_DIMENSIONS = 16
+LEAST_EXPECTED = 5.0
+"""Errors to be expected in a block of the check whether a segment is back. By judgement."""
+CALM_BLOCKS = 2
+TRIED_EVERY = 100
+"""Labelled rows after which the references of features are asked for again."""
+OutlineOf = Callable[[str], Outline | None]
+
+
+class OpenSegment(Machine):
+    """A segment that has an alert: its present block, and how many before it were calm."""
+
+    rows: int = 0
+    errors: float = 0.0
+    expected: float = 0.0
+    calm: int = 0
+
+
+class SegmentsState(Machine):
+    """The stored state of `Segments`.
+
+    Attributes
+    ----------
+    ring
+        The rows and the reference; None before the first labelled row at which all features of
+        the spec are known.
+    open
+        The segments that have an alert, by place.
+    """
+
+    ring: SegmentRing | None = None
+    open: dict[int, OpenSegment] = {}
+
+
+class Worst(NamedTuple):
+    """The worst segments, and the parts of the change by the dimension of the first."""
+
+    segments: tuple[WorstSegment, ...]
+    parts: MixAndWithin
+
+
+class Segments:
+    """The segments of one model.
+
+    Parameters
+    ----------
+    spec
+        The spec in force.
+    state
+        The stored state; a new one when None.
+    """
+
+    def __init__(self, spec: ModelSpec, state: SegmentsState | None = None) -> None:
+        self.state = state or SegmentsState()
+        self._rules = spec.segments
+        self._budget = spec.alert_budget
+
+    def respec(self, spec: ModelSpec) -> None:
+        """Put another spec in force; other dimensions begin anew."""
+        if spec.segments != self._rules:
+            self.restart()
+        self._rules, self._budget = spec.segments, spec.alert_budget
+
+    def restart(self) -> None:
+        """Begin again: the model is removed, or answers another task."""
+        self.state = SegmentsState()
+
+    def on_pair(
+        self,
+        number: int,
+        payload: bytes,
+        is_error: bool | None,
+        outline_of: OutlineOf,
+        *,
+        is_prompt: bool,
+    ) -> list[ConditionState]:
+        """Read a labelled row; return the conditions that it begins, goes on with, or ends.
+
+        Parameters
+        ----------
+        number
+            Its number among the model's: one more than that of the row before.
+        payload
+            Its prediction.
+        is_error
+            Whether the answer was wrong; None where that is not judged.
+        outline_of
+            Gives the references of features.
+        is_prompt
+            Whether labels come as they should; else nothing is watched (Rule 3).
+        """
+        rules = self._rules
+        if rules is None:
+            return []
+        fields = read_fields(payload)
+        ring = self.state.ring or self._begin(number, fields, rules, outline_of)
+        if ring is None:
+            return []
+        most = 0 if ring.is_learnt else rules.values + 1
+        codes = [
+            each.code(fields.features if each.is_feature else fields.segment, most)
+            for each in ring.dimensions
+        ]
+        cell = risk_cell(fields)
+        ring.add(number, cell, codes, is_error=is_error)
+        if not ring.is_learnt:
+            if number - ring.first + 1 >= ring.most:
+                ring.learn()
+            return []
+        if is_error is None or not is_prompt:
+            return []
+        return self._watch(ring, codes, float(ring.risks[cell]), float(is_error))
+
+    def _begin(
+        self, number: int, fields: SegmentFields, rules: SegmentRules, outline_of: OutlineOf
+    ) -> SegmentRing | None:
+        """Take the dimensions, where the references of all features are known."""
+        if rules.features and number % TRIED_EVERY:
+            return None
+        outlines = {name: outline_of(name) for name in rules.features}
+        if any(outline is None for outline in outlines.values()):
+            return None
+        names = rules.dimensions or tuple(sorted(fields.segment or {}))
+        names = names[: MOST_DIMENSIONS - len(outlines)]
+        dimensions = [Dimension.of(name, None, is_feature=False) for name in names]
+        dimensions += [Dimension.of(name, made, is_feature=True) for name, made in outlines.items()]
+        if dimensions:
+            self.state.ring = SegmentRing.of(dimensions, rules.ring, number)
+        return self.state.ring
+
+    def _watch(
+        self, ring: SegmentRing, codes: list[int], risk: float, error: float
+    ) -> list[ConditionState]:
+        places = [first + code for first, code in zip(ring.offsets, codes, strict=True)]
+        told: list[ConditionState] = []
+        if self.state.open:
+            for place in filter(self.state.open.__contains__, places):
+                told += self._read_open(ring, place, risk, error)
+            places = [-1 if place in self.state.open else place for place in places]
+        live = [place if place >= 0 and ring.watched[place] else -1 for place in places]
+        threshold = self._threshold(len(ring.dimensions))
+        alarm = read_row(ring.cells, np.array(live, np.intp), risk, error, threshold)
+        if alarm >= 0:
+            told.append(ConditionState(self._found(ring, alarm), is_on=True))
+            at = alarm * SLOTS
+            ring.cells[at + SEGMENT.small : at + SLOTS] = 0.0
+            self.state.open[alarm] = OpenSegment()
+        return told
+
+    def _threshold(self, dimensions: int) -> float:
+        budget = SEGMENTS_SHARE * self._budget / 2 / dimensions
+        return max(math.log(ALARMS * 10_000 / budget), 1.0)
+
+    def _read_open(
+        self, ring: SegmentRing, place: int, risk: float, error: float
+    ) -> list[ConditionState]:
+        """Read a row of a segment with an alert; return how it is at the end of a block."""
+        each = self.state.open[place]
+        each.rows += 1
+        each.errors += error
+        each.expected += min(risk * ring.ratio(place), 1.0)
+        if each.expected < LEAST_EXPECTED:
+            return []
+        is_calm = each.errors <= each.expected + math.sqrt(each.expected)  # Rule 4
+        calm = each.calm + 1 if is_calm else 0
+        condition = _condition(ring, place, _figures(each.rows, each.errors, each.expected))
+        self.state.open[place] = OpenSegment(calm=calm)
+        if calm >= CALM_BLOCKS:
+            del self.state.open[place]
+            return [ConditionState(condition, is_on=False)]
+        return [] if is_calm else [ConditionState(condition, is_on=True)]
+
+    def _found(self, ring: SegmentRing, place: int) -> Condition:
+        at = place * SLOTS
+        rows, errors, expected = (
+            float(ring.cells[at + slot])
+            for slot in (SEGMENT.rows, SEGMENT.run_errors, SEGMENT.run_expected)
+        )
+        return _condition(ring, place, _figures(int(rows), errors, expected * ring.ratio(place)))
+
+    def forget(self, series: str) -> None:
+        """Take a segment's alert for untold: that of the whole model names the segment."""
+        ring, is_open = self.state.ring, self.state.open
+        for place in list(is_open) if ring is not None else ():
+            if ring is not None and _series(ring, place) == series:
+                del is_open[place]
+
+    def accept(self) -> None:
+        """Take the latest rows for the reference: a person has accepted them."""
+        if self.state.ring is not None and self.state.ring.is_learnt:
+            self.state.ring.learn()
+            self.state.open = {}
+
+    def worst(self, last: int, most: int) -> Worst | None:
+        """Return where the latest rows are worse than expected; None where nothing is known.
+
+        Parameters
+        ----------
+        last
+            The number of the last row to look at.
+        most
+            Rows since the onset; at most those that the ring holds are looked at.
+        """
+        ring = self.state.ring
+        if ring is None or not 0 < ring.learnt_at <= last:
+            return None
+        rows = ring.judged(last, most)
+        found = find_segments(rows, ring.usual_ratios()) if len(rows.errors) else []
+        if not found:
+            return None
+        segments = tuple(
+            WorstSegment(
+                segment=dict(_names(ring, part) for part in each.parts),
+                rows=each.rows,
+                errors=each.errors,
+                expected=each.expected,
+            )
+            for each in found
+        )
+        first = found[0].parts[0]
+        parts = ring.decompose(rows, first.dimension)
+        dimension = ring.dimensions[first.dimension].name
+        return Worst(
+            segments, MixAndWithin(dimension=dimension, mix=parts.mix, within=parts.within)
+        )
+
+
+def _names(ring: SegmentRing, part: Part) -> tuple[str, str]:
+    dimension = ring.dimensions[part.dimension]
+    return dimension.name, dimension.names[part.code]
+
+
+def _series(ring: SegmentRing, place: int) -> str:
+    return "segment/{}={}".format(*ring.names_of(place))
+
+
+def _condition(ring: SegmentRing, place: int, figures: Figures) -> Condition:
+    dimension, value = ring.names_of(place)
+    shown = f"{printable(dimension)} {printable(value)}"
+    return Condition(
+        kind="performance",
+        series=_series(ring, place),
+        aspect="segment",
+        severity="warning",
+        says=f"{_percent(figures.value)} of {figures.rows:,} answers with {shown} are wrong, "
+        f"normally {_percent(figures.baseline)}",
+        over=f"the errors of answers with {shown} are back to normal",
+        figures=figures,
+        segment={dimension: value},
+    )
+
+
+def _percent(share: float | None) -> str:
+    return f"{100 * (share or 0.0):.1f} %"
+
+
+def _figures(rows: int, errors: float, expected: float) -> Figures:
+    rows = max(rows, 1)
+    value, baseline = errors / rows, min(expected / rows, 1.0)
+    odds, usual = odds_of(value, rows), odds_of(baseline, rows)
+    direction: Direction = "up" if value > baseline else "down"
+    return Figures(value, baseline, max(odds / usual, usual / odds), "odds_ratio", direction, rows)
