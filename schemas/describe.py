@@ -27,6 +27,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.feedback import (
     BeforeAfter,
     ErrorSample,
+    FallbackOrder,
     Feedback,
     LabelledRange,
     LeaveOut,
@@ -38,6 +39,7 @@ from schemas.metric import Metric, ReliabilityBin, Spread
 from schemas.model_spec import (
     AlertRules,
     Excluded,
+    FallbackRules,
     FeatureRules,
     InputsRules,
     MetricRules,
@@ -94,6 +96,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "before_after": BeforeAfter,
     "error_sample": ErrorSample,
     "retrain_rules": RetrainRules,
+    "fallback_rules": FallbackRules,
+    "fallback_order": FallbackOrder,
     "excluded": Excluded,
     "position": LogPosition,
     "feature_rules": FeatureRules,

@@ -7,7 +7,7 @@ from pydantic import Field
 from schemas.alert import Evidence
 from schemas.wire import Wire
 
-CommandName = Literal["retrain", "retrained"]
+CommandName = Literal["retrain", "retrained", "fallback_on", "fallback_off"]
 
 
 class LabelledRange(Wire):
@@ -101,6 +101,20 @@ class BeforeAfter(Wire):
     high: float = Field(description="Upper end.")
 
 
+class FallbackOrder(Wire):
+    """A fallback answers in place of the model, but for the probes."""
+
+    reasons: tuple[Literal["failed", "silent", "slow", "wrong"], ...] = Field(
+        strict=False,
+        description="failed: calls end with `status` error; silent: no predictions; slow: more "
+        "than 1 % of the answers are; wrong: the error rate is above its limit.",
+    )
+    probe: float = Field(
+        description="Share of the predictions still asked of the model, and published with its "
+        "own status; all others are published with `status: fallback`."
+    )
+
+
 class Feedback(Wire):
     """A command for the programs that own the model, or the result of one."""
 
@@ -109,7 +123,8 @@ class Feedback(Wire):
         description="Id of the record: records with the same id are duplicates."
     )
     command: CommandName = Field(
-        description="retrain: learn from the rows named; retrained: a result, nothing to do."
+        description="retrain: learn from the rows named; retrained: a result, nothing to do; "
+        "fallback_on: answer by the fallback until `expires_at`; fallback_off: ask the model again."
     )
     model_id: str = Field(description="The model.")
     model_version: str | None = Field(description="Version of the latest prediction.")
@@ -134,5 +149,6 @@ class Feedback(Wire):
     )
     training: TrainingData | None = Field(description="For retrain: these rows as data.")
     retrained: BeforeAfter | None = Field(description="For retrained: the error before and after.")
+    fallback: FallbackOrder | None = Field(description="For fallback_on: why, and the probes.")
     summary: str = Field(description="One sentence for people.")
     evidence: Evidence = Field(description="Range of `events` that shows it.")

@@ -260,6 +260,32 @@ class SegmentRules(Wire):
     )
 
 
+class FallbackRules(Wire):
+    """When a fallback should answer in place of the model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    auto: bool = Field(
+        default=False, description="Whether programs obey at once; false: a person decides."
+    )
+    ttl_s: Annotated[float, Field(ge=1, le=LONGEST_S)] = Field(
+        default=900.0, description="Seconds that the command holds unless it is renewed."
+    )
+    probe: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.01, description="Share of the predictions still asked of the model meanwhile."
+    )
+    hold_s: Annotated[float, Field(ge=0, le=LONGEST_S)] = Field(
+        default=300.0, description="Seconds that it lasts at least."
+    )
+    error_above: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="Error rate: above it, with its lower bound of 95 %, the model is not asked.",
+    )
+    latency_ms_above: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Latency: where more than 1 % of the answers take longer."
+    )
+
+
 def _known_zone(name: str) -> str:
     """Return the name of a time zone.
 
@@ -372,6 +398,10 @@ class ModelSpec(Wire):
                 raise ValueError(msg)
         return self
 
+    fallback: FallbackRules | None = Field(
+        default=None, description="When a fallback should answer; null: never commanded."
+    )
+
 
 def parse_spec(data: object) -> ModelSpec:
     """Read a spec from decoded YAML or JSON.
@@ -408,6 +438,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "alerts": AlertRules,
         "metrics": MetricRules,
         "retrain": RetrainRules,
+        "fallback": FallbackRules,
         "season": SeasonRules,
         "cost": CostRules,
         "segments": SegmentRules,

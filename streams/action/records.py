@@ -1,23 +1,32 @@
-"""The records of ``feedback`` about retraining."""
+"""The records of ``feedback``."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas.alert import Evidence
 from schemas.feedback import (
     BeforeAfter,
     ErrorSample,
+    FallbackOrder,
     Feedback,
     LabelledRange,
     LeaveOut,
     TrainingData,
 )
-from schemas.model_spec import RetrainRules
+from schemas.model_spec import FallbackRules, RetrainRules
 from schemas.wire import to_rfc3339
 from streams.action.book import Numbered
 from streams.action.comparison import Difference, Errors, difference
+from streams.action.fallback import Reason
 from streams.action.retraining import OpenRetraining, Retraining, Trial, alert_ids
 from streams.alert.summary import cut
 
+_REASONS: dict[Reason, str] = {
+    "failed": "its calls fail",
+    "silent": "its predictions are missing",
+    "slow": "its answers are slow",
+    "wrong": "its answers are wrong",
+}
 SHOWN = 64
 """Characters of a model's name in a sentence."""
 
@@ -74,6 +83,40 @@ def retrained(trial: Trial, name: Numbered, at: Occasion) -> Feedback:
     )
 
 
+def fallback(
+    reasons: Iterable[Reason],
+    rules: FallbackRules,
+    name: Numbered,
+    at: Occasion,
+    *,
+    expires_ms: int | None,
+) -> Feedback:
+    """Return a lease of the fallback; without an end, the command to ask the model again."""
+    model = cut(at.model_id, SHOWN)
+    if expires_ms is None:
+        return _feedback(
+            name,
+            at,
+            command="fallback_off",
+            because=(),
+            expires_at=None,
+            suggested=not rules.auto,
+            summary=f"Ask model {model} again: its probes have proved it.",
+        )
+    why = " and ".join(_REASONS[each] for each in sorted(reasons))
+    until = f"until {to_rfc3339(expires_ms)[:16].replace('T', ' ')} UTC unless renewed"
+    return _feedback(
+        name,
+        at,
+        command="fallback_on",
+        because=(),
+        expires_at=to_rfc3339(expires_ms),
+        suggested=not rules.auto,
+        fallback=FallbackOrder(reasons=tuple(sorted(reasons)), probe=rules.probe),
+        summary=f"Answer by the fallback in place of model {model}, {until}: {why}.",
+    )
+
+
 def training_data(
     state: Retraining, rules: RetrainRules, from_ms: int, now_ms: int, *, is_regression: bool
 ) -> TrainingData:
@@ -116,7 +159,13 @@ def training_data(
 
 
 def _feedback(name: Numbered, at: Occasion, **fields: object) -> Feedback:
-    absent = {"labelled": None, "training": None, "retrained": None, "suggested": False}
+    absent: dict[str, object] = {
+        "labelled": None,
+        "training": None,
+        "retrained": None,
+        "fallback": None,
+    }
+    absent |= {"suggested": False}
     given = absent | fields
     return Feedback.model_validate(
         {

@@ -3,6 +3,7 @@
 from msgspec import field
 
 from streams.action.book import CommandBook
+from streams.action.fallback import Fallback
 from streams.action.retraining import Retraining
 from streams.codec import Machine
 
@@ -12,3 +13,4 @@ class ActionState(Machine):
 
     book: CommandBook = field(default_factory=CommandBook)
     retraining: Retraining = field(default_factory=Retraining)
+    fallback: Fallback = field(default_factory=Fallback)

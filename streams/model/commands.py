@@ -155,6 +155,9 @@ class ModelCommands(ModelEvents):
         self.traffic.respec(spec.alert_budget, spec.outcome.wait_s)
         self._respec_figures(spec)
         self._retrainer.respec()
+        self._set_asked()
+        if spec.fallback is None:
+            self._deputy.clear(row)
         self._publish(self._pending.settled().respec(spec, self._now_ms), row)
 
     def _remove(self, row: EventRow) -> None:
@@ -170,9 +173,11 @@ class ModelCommands(ModelEvents):
         ):
             self._publish(state.end("removed", now_ms, rules), row)
         self._retrainer.clear(row)
+        self._deputy.clear(row)
         if with_spec:
             self.in_force.take(None)
             self._retrainer.respec()
+            self._set_asked()
         spec = self.in_force.spec
         self.join.clear()
         self.join.respec(join_spec(spec))

@@ -45,6 +45,8 @@ class ModelEvents(ModelParts):
         if self._now_ms >= self.join.halves.due_ms:
             self._go_on_without_inputs(arrival)
         self.join.advance(self._now_ms)
+        if self._now_ms >= self._deputy.due_ms:
+            self._deputy.advance(self._row(arrival, self._now_ms))
         if self._ledger is not None:
             self._publish_metrics(arrival)
 
@@ -86,12 +88,31 @@ class ModelEvents(ModelParts):
         new = self._pending.add_prediction(self._row(arrival, at_ms, (features, score, answer)))
         if new:
             self._on_new_features(new, arrival)
-        if self._ledger is not None:
-            self._ledger.on_prediction(event, now_ms, self.is_regression)
+        if self._is_more_asked:
+            self._on_answer(arrival)
         waiting = WaitingPrediction(payload, answer, at_ms)
         outcome = join.on_prediction(prediction_id, waiting, now_ms)
         if outcome is not None:
             self._on_pair(waiting, outcome, arrival)
+
+    def _on_answer(self, arrival: Arrival) -> None:
+        """Hear a prediction for whatever the spec asks for beyond alerts."""
+        event, rules = arrival.event, self._deputy.rules
+        if self._ledger is not None:
+            self._ledger.on_prediction(event, self._now_ms, self.is_regression)
+        if rules is not None:
+            status, latency_ms = event.get("status") or "ok", event.get("latency_ms")
+            self._deputy.state.on_prediction(status, latency_ms, self._now_ms, rules)
+            self._deputy.advance(self._row(arrival, event["predicted_at"]))
+
+    def _on_judged(self, is_error: bool | None, predicted_ms: int, arrival: Arrival) -> None:
+        """Hear a judged answer likewise."""
+        rules, now_ms = self._deputy.rules, self._now_ms
+        if rules is not None and is_error is not None:
+            self._deputy.state.on_pair(
+                is_error=is_error, predicted_ms=predicted_ms, now_ms=now_ms, rules=rules
+            )
+            self._deputy.advance(self._row(arrival, now_ms))
 
     def _on_traffic(
         self, conditions: Sequence[ConditionState], version: str | None, arrival: Arrival
@@ -249,9 +270,8 @@ class ModelEvents(ModelParts):
             if is_sampled or self._pending.as_read.late.series:
                 label = Label(value, truth, answered_at_ms, at_ms)
                 self._on_label(label, arrival, is_sampled=is_sampled)
-        row = self._row(
-            arrival, at_ms, (value, truth, answered_at_ms, self._version_of(prediction))
-        )
+        version = self._retrainer.version_of(prediction)
+        row = self._row(arrival, at_ms, (value, truth, answered_at_ms, version))
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
         if self.join.takes_corrections(outcome):
@@ -261,13 +281,8 @@ class ModelEvents(ModelParts):
             self._ledger.on_pair(prediction, outcome, is_error, self._now_ms)
         if self._segments is not None:
             self._watch_segments(prediction, None if value is None else is_error, arrival)
-
-    def _version_of(self, prediction: WaitingPrediction) -> str | None:
-        """Return the version of a prediction, while a retrained one is compared."""
-        if not self._retrainer.is_on_trial:
-            return None
-        version: str | None = orjson.loads(prediction.payload).get("model_version")
-        return version
+        if self._is_more_asked and answer is not None:
+            self._on_judged(is_error, answered_at_ms, arrival)
 
     def _watch_segments(
         self, prediction: WaitingPrediction, is_error: bool | None, arrival: Arrival

@@ -109,6 +109,7 @@ class ModelMonitor(ModelCommands):
         if self._distributions is not None:
             due_ms = min(due_ms, self._distributions.due_ms)
         due_ms = min(due_ms, self._pending.as_read.late.tick_due_ms)
+        due_ms = min(due_ms, self._deputy.due_ms)
         halves_ms = self.join.halves.first_due_ms()
         return min(due_ms, alerts.settling_due_ms(), halves_ms) + self._behind_ms
 
@@ -141,6 +142,7 @@ class ModelMonitor(ModelCommands):
         self._read_late(at)
         self._go_on_without_inputs(at)
         self.join.advance(self._now_ms)
+        self._deputy.advance(self._row(at, self._now_ms))
         self._publish_metrics(at)
         if tick_ms >= self.forget_due_ms(forget_ms):
             self._forget(self._row(at, self._now_ms))

@@ -21,6 +21,7 @@ from streams.emission import Arrival, Emission, EventRow, Place
 from streams.join.events import ChunkName, JoinSpec
 from streams.join.label_match import LabelMatch
 from streams.join.outcome_join import OutcomeJoin
+from streams.model.deputy import Deputy
 from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
 from streams.model.quarantine import Quarantine
@@ -144,6 +145,15 @@ class ModelParts:
             indexes_of=lambda: self._indexes,
             is_regression=lambda: self.is_regression,
         )
+        self._deputy = Deputy(
+            self.model_id, self.partition, actions.fallback, self.in_force, self._publication
+        )
+        self._set_asked()
+
+    def _set_asked(self) -> None:
+        """Take note whether the spec asks for more than alerts."""
+        spec = self.in_force.spec
+        self._is_more_asked = spec.metrics is not None or spec.fallback is not None
 
     def _value_since(self, onset: Onset, at_ms: int) -> ValueAtRisk | None:
         return None if self._ledger is None else self._ledger.value_at_risk(onset, at_ms)
@@ -169,6 +179,7 @@ class ModelParts:
         worst = self._worst(transition, row)
         alert = self._publication.publish(transition, row, self._indexes, under, worst)
         self._retrainer.on_alert(alert, transition, row)
+        self._deputy.on_alert(alert, row)
 
     def _worst(self, transition: Transition, row: EventRow) -> Worst | None:
         """Return the worst segments since the onset of an error."""

@@ -8,6 +8,8 @@ Rule 2. A command names rows from the earliest onset to the row at which it is i
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+import orjson
+
 from schemas.alert import Alert, Evidence
 from schemas.feedback import LabelledRange
 from schemas.model_spec import RetrainRules
@@ -17,6 +19,7 @@ from streams.action.records import Occasion, retrain, retrained, training_data
 from streams.action.retraining import OpenRetraining, Retraining, Trial, cause_of, is_cause
 from streams.alert.transition import Transition
 from streams.emission import EventRow, place_of_row
+from streams.join.events import WaitingPrediction
 from streams.model.publication import OF_PAIRS, Publication, RowIndexes
 from streams.model.spec import SpecInForce
 
@@ -68,10 +71,12 @@ class Retrainer:
         """The policy in force."""
         return self._in_force.spec.retrain or _DEFAULTS
 
-    @property
-    def is_on_trial(self) -> bool:
-        """Whether the versions of labelled rows matter."""
-        return self.state.trial is not None
+    def version_of(self, prediction: WaitingPrediction) -> str | None:
+        """Return the version that gave an answer, where a new one is on trial."""
+        if self.state.trial is None:
+            return None
+        version: str | None = orjson.loads(prediction.payload).get("model_version")
+        return version
 
     def respec(self) -> None:
         """Put the policy of another spec in force."""
