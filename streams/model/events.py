@@ -270,8 +270,9 @@ class ModelEvents(ModelParts):
             if is_sampled or self._pending.as_read.late.series:
                 label = Label(value, truth, answered_at_ms, at_ms)
                 self._on_label(label, arrival, is_sampled=is_sampled)
-        version = self._retrainer.version_of(prediction)
-        row = self._row(arrival, at_ms, (value, truth, answered_at_ms, version))
+        row = self._row(
+            arrival, at_ms, (value, truth, answered_at_ms, self._retrainer.version_of(prediction))
+        )
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
         if self.join.takes_corrections(outcome):
