@@ -105,12 +105,23 @@ class ModelEvents(ModelParts):
             self._deputy.state.on_prediction(status, latency_ms, self._now_ms, rules)
             self._deputy.advance(self._row(arrival, event["predicted_at"]))
 
-    def _on_judged(self, is_error: bool | None, predicted_ms: int, arrival: Arrival) -> None:
-        """Hear a judged answer likewise."""
+    def _on_judged(
+        self,
+        prediction: WaitingPrediction,
+        outcome: EarlyOutcome,
+        is_error: bool | None,
+        arrival: Arrival,
+    ) -> None:
+        """Hear a pair likewise."""
         rules, now_ms = self._deputy.rules, self._now_ms
-        if rules is not None and is_error is not None:
+        if self._ledger is not None and prediction.row is None:
+            self._ledger.on_pair(prediction, outcome, is_error, now_ms)
+        if rules is not None and is_error is not None and prediction.prediction is not None:
             self._deputy.state.on_pair(
-                is_error=is_error, predicted_ms=predicted_ms, now_ms=now_ms, rules=rules
+                is_error=is_error,
+                predicted_ms=prediction.predicted_at_ms,
+                now_ms=now_ms,
+                rules=rules,
             )
             self._deputy.advance(self._row(arrival, now_ms))
 
@@ -278,12 +289,10 @@ class ModelEvents(ModelParts):
         if self.join.takes_corrections(outcome):
             prediction_id, number = arrival.event["prediction_id"], self.counts.labelled
             self.join.on_labelled(prediction_id, prediction, truth, number, self._now_ms)
-        if self._ledger is not None and prediction.row is None:
-            self._ledger.on_pair(prediction, outcome, is_error, self._now_ms)
+        if self._is_more_asked:
+            self._on_judged(prediction, outcome, is_error, arrival)
         if self._segments is not None:
             self._watch_segments(prediction, None if value is None else is_error, arrival)
-        if self._is_more_asked and answer is not None:
-            self._on_judged(is_error, answered_at_ms, arrival)
 
     def _watch_segments(
         self, prediction: WaitingPrediction, is_error: bool | None, arrival: Arrival
