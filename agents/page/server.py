@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ _VIEWS = ("/", "/model/{name:.+}", "/alert/{name}", "/reviews", "/challengers", 
 LIVE_EVERY_S = 1.0
 """Seconds between two events of a stream."""
 HEALTH_EVERY = 5
-"""Events between two that tell how broker and workers are."""
+"""Events between two that tell how broker and workers are; a change is told at once."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -194,12 +195,16 @@ class _Handlers:
         store, seen = self._page.store, self._page.store.revision
         if positions := positions_of(last_id):
             yield 0.0, changes(store, store.changed_after(positions))
-        while True:
-            yield 0.0, event("health", health_view(self._page))
-            for _ in range(HEALTH_EVERY):
-                if store.revision == seen:
-                    yield LIVE_EVERY_S, b": nothing new\n\n"
-                    continue
+        told: tuple[object, ...] = ()
+        for tick in itertools.count():
+            health = health_view(self._page)
+            state = tuple(health[name] for name in ("is_ready", "trouble", "stale"))
+            if state != told or tick % HEALTH_EVERY == 0:
+                told = state
+                yield 0.0, event("health", health)
+            if store.revision == seen:
+                yield LIVE_EVERY_S, b": nothing new\n\n"
+            else:
                 changed, seen = list(store.changed_since(seen)), store.revision
                 yield LIVE_EVERY_S, changes(store, changed)
 
