@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,13 @@ def metrics(form: str | None, file: Path | None, **options: Any) -> int:
     from agents.commands.metrics import MetricsQuery, as_csv, as_table, find_metrics, read_metrics
     from agents.settings import load_settings
 
+    warn = partial(click.echo, err=True)
     names = ("model_id", "kind", "version", "since_ms")
     query = MetricsQuery(**{name: options.pop(name) for name in names})
     if file is not None:
         found = read_metrics(file, query)
     else:
-        found = asyncio.run(find_metrics(load_settings(**options), query))
+        found = asyncio.run(find_metrics(load_settings(**options), query, warn))
     form = form or ("table" if sys.stdout.isatty() else "json")
     if not found:
         msg = f"No figures of {query.model_id!r}; its spec asks for them: metrics: {{every: day}}."

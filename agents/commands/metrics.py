@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiokafka import ConsumerRecord
 from rich.table import Table
 
 from agents.errors import FileError, OperatorError
@@ -58,8 +59,17 @@ class MetricsQuery:
         )
 
 
-async def find_metrics(settings: Settings, query: MetricsQuery) -> list[Metric]:
+async def find_metrics(
+    settings: Settings, query: MetricsQuery, on_problem: Callable[[str], object]
+) -> list[Metric]:
     """Return the last record of each cohort, the oldest first.
+
+    Parameters
+    ----------
+    settings, query
+        Which cluster, and which cohorts.
+    on_problem
+        Is given a sentence about records that are not ours.
 
     Raises
     ------
@@ -69,11 +79,32 @@ async def find_metrics(settings: Settings, query: MetricsQuery) -> list[Metric]:
     topics = settings.topics
     partition = model_partition(query.model_id, topics.partitions)
     prefix = f"{query.model_id}|".encode()
-    last: dict[bytes, bytes] = {}
+    last: dict[bytes, ConsumerRecord] = {}
     async for record in read_whole(settings, topics.name("metrics"), partition):
         if record.key is not None and record.key.startswith(prefix) and record.value:
-            last[record.key] = record.value
-    return _wanted(last.values(), query)
+            last[record.key] = record
+    return metrics_of(last.values(), query, on_problem)
+
+
+def metrics_of(
+    records: Iterable[ConsumerRecord], query: MetricsQuery, on_problem: Callable[[str], object]
+) -> list[Metric]:
+    """Return the wanted cohorts of records that have a value; others than ours are skipped."""
+    ours: list[Metric] = []
+    others: list[ConsumerRecord] = []
+    for record in records:
+        try:
+            ours += _metrics_in(record.value)
+        except ValueError:
+            others.append(record)
+    if others:
+        last = max(others, key=lambda record: record.offset)
+        on_problem(
+            f"Skipped {len(others):,} records of {last.topic}-{last.partition} that are no "
+            f"figures, the last at offset {last.offset:,}. Find out what else writes to this "
+            "topic; a record without a value, under the same key, deletes it."
+        )
+    return _wanted(ours, query)
 
 
 def read_metrics(path: Path, query: MetricsQuery) -> list[Metric]:
@@ -91,21 +122,24 @@ def read_metrics(path: Path, query: MetricsQuery) -> list[Metric]:
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise FileError(msg) from error
-    return _wanted(lines, query, f"{path}: ")
-
-
-def _wanted(values: Iterable[bytes], query: MetricsQuery, where: str = "") -> list[Metric]:
-    found: dict[str, Metric] = {}
-    for number, value in enumerate(values, 1):
-        if value.startswith(_OF_SERIES):
-            continue
+    ours: list[Metric] = []
+    for number, line in enumerate(lines, 1):
         try:
-            metric = Metric.model_validate_json(value)
+            ours += _metrics_in(line)
         except ValueError as error:
-            msg = f"{where}record {number} is no record of metrics; write it with `backtest`"
+            msg = f"{path}: record {number} is no record of metrics; write it with `backtest`"
             raise OperatorError(msg) from error
-        if query.wants(metric):
-            found[metric.start] = metric  # a later record restates an earlier one
+    return _wanted(ours, query)
+
+
+def _metrics_in(value: bytes) -> list[Metric]:
+    """Return the figures in a record; none where it is about a series."""
+    return [] if value.startswith(_OF_SERIES) else [Metric.model_validate_json(value)]
+
+
+def _wanted(metrics: Iterable[Metric], query: MetricsQuery) -> list[Metric]:
+    # A later record restates an earlier one.
+    found = {metric.start: metric for metric in metrics if query.wants(metric)}
     return [found[start] for start in sorted(found)]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiokafka import ConsumerRecord
 from rich.console import Console
 
-from agents.commands.metrics import MetricsQuery, as_csv, as_table, read_metrics
+from agents.commands.metrics import MetricsQuery, as_csv, as_table, metrics_of, read_metrics
 from agents.errors import FileError, OperatorError
 from schemas.metric import Metric
 
@@ -32,6 +33,30 @@ def test_the_last_record_of_a_cohort_counts(tmp_path: Path) -> None:
     found = read_metrics(written(tmp_path, RECORD, restated, before, other, part, hour), DAYS)
 
     assert found == [before, restated]
+
+
+def test_what_is_no_record_of_ours_is_skipped_counted_and_said_with_its_offset() -> None:
+    values = [
+        RECORD.model_dump_json().encode(),
+        b"hello",
+        b'{"type":"tidegauge.metric.v1"}',
+        b"\xff",
+    ]
+    told: list[str] = []
+
+    found = metrics_of([record(*each) for each in enumerate(values, 40)], DAYS, told.append)
+
+    assert found == [RECORD]
+    [sentence] = told
+    assert sentence.startswith(
+        "Skipped 3 records of tidegauge.metrics-2 that are no figures, the last at offset 43. "
+    )
+
+
+def record(offset: int, value: bytes) -> ConsumerRecord:
+    return ConsumerRecord(
+        "tidegauge.metrics", 2, offset, 0, 0, b"car_loan|", value, None, 0, len(value), ()
+    )
 
 
 def test_a_table_shows_how_many_outcomes_are_known() -> None:
