@@ -13,6 +13,15 @@ from agents.cli.options import PIPE_WIDTH
 
 _BUDGET = click.FloatRange(min=0.0, min_open=True, max=1_000.0)
 _FILE = click.Path(path_type=Path)
+_source = click.option(
+    "--source", metavar="FILE", type=_FILE, help="Sources, YAML: see docs/sources.md."
+)
+_records = click.option(
+    "--records",
+    metavar="[TOPIC=]FILE",
+    multiple=True,
+    help="Records that the sources map: CSV, Parquet, JSON lines.",
+)
 
 
 def _budgets(
@@ -30,13 +39,8 @@ def _budgets(
 @click.command()
 @click.option("--predictions", metavar="FILE", help="JSON lines, may be gzip.")
 @click.option("--outcomes", metavar="FILE", help="JSON lines, may be gzip.")
-@click.option("--source", metavar="FILE", type=_FILE, help="Sources, YAML: see docs/sources.md.")
-@click.option(
-    "--records",
-    metavar="[TOPIC=]FILE",
-    multiple=True,
-    help="Records that the sources map: CSV, Parquet, JSON lines.",
-)
+@_source
+@_records
 @click.option("--out", required=True, metavar="FILE", help="File for the alerts, one a line.")
 @click.option("--feedback", metavar="FILE", help="File for the feedback.")
 @click.option("--labelled", metavar="FILE", help="File for the labelled rows.")
@@ -83,18 +87,22 @@ def backtest(report: Path | None, **options: Any) -> int:
 
 
 @click.command()
-@click.argument("predictions", metavar="FILE")
+@click.argument("predictions", metavar="[FILE]", required=False)
 @click.option("--outcomes", metavar="FILE", help="Their outcomes; without them no error is learnt.")
+@_source
+@_records
 @click.option("--out", required=True, metavar="FILE", type=_FILE, help="File for the profile.")
 @click.option("--spec", metavar="FILE", help="Spec of the model, YAML.")
 def profile(**options: Any) -> int:
     """Learn the references of a model from recorded events, so that it need not learn them live.
 
-    FILE holds predictions as services publish them, JSON lines, may be gzip. Name the profile in
-    the spec of the model: reference: {profile: profile.json}.
+    FILE holds predictions as services publish them, JSON lines, may be gzip. With --source the
+    records are those of another system or a table, such as the one that the model was trained on.
+    Name the profile in the spec of the model: reference: {profile: profile.json}.
 
     \b
     Examples:
+      ./tidegauge profile --source sources.yaml --records training.csv --out profile.json
       ./tidegauge profile may.jsonl.gz --out profile.json
       ./tidegauge profile may.jsonl.gz --outcomes may-outcomes.jsonl.gz --out profile.json
     """

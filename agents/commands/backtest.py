@@ -19,7 +19,6 @@ from agents.commands.backtest_report import Replayed, print_closing, what_if_tab
 from agents.commands.recording import STANDARD_STREAM, Recording, Refusals, read_spec
 from agents.commands.tables import SourceRecording
 from agents.errors import FileError, OperatorError
-from agents.settings import load_settings
 from agents.worker.assembly import tune_gc
 from schemas.alert import Alert
 from schemas.model_spec import MetricRules, ModelSpec, SpecError
@@ -271,13 +270,7 @@ def _recording(options: BacktestOptions) -> Recording | SourceRecording:
         When they name none, or a source or a file is wrong.
     """
     if options.source is not None and options.records:
-        settings = load_settings()
-        return SourceRecording.of(
-            options.source,
-            options.records,
-            settings.max_payload_bytes,
-            settings.registry_credentials,
-        )
+        return SourceRecording.of_options(options.source, options.records)
     if options.source is None and options.predictions and options.outcomes:
         return Recording(predictions=options.predictions, outcomes=options.outcomes)
     msg = "name --predictions and --outcomes, or --source with --records"

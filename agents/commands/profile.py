@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from agents.commands.backtest import reading
 from agents.commands.recording import Recording, Refusals, read_spec
+from agents.commands.tables import SourceRecording
 from agents.errors import FileError, OperatorError
 from agents.worker.assembly import tune_gc
 from schemas.model_spec import ModelSpec
@@ -24,8 +25,10 @@ _TYPE = "tidegauge.profile.v1"
 class ProfileOptions:
     """The options of the command."""
 
-    predictions: str
+    predictions: str | None
     outcomes: str | None
+    source: Path | None
+    records: tuple[str, ...]
     out: Path
     spec: str | None
 
@@ -41,7 +44,7 @@ def make_profile(options: ProfileOptions, console: Console) -> int:
         return panels[-1]
 
     monitor = Monitor(0, Topics(), lambda _model_id: spec, panel_of)
-    recording = Recording(predictions=options.predictions, outcomes=options.outcomes)
+    recording = _recording(options)
     refusals = Refusals()
     with reading(recording, console) as on_bytes:
         batches = (events for events, _ in recording.batches(refusals, on_bytes))
@@ -69,3 +72,20 @@ def make_profile(options: ProfileOptions, console: Console) -> int:
     if not profiles:
         console.print(f"A series needs at least {FEWEST_VALUES} values.")
     return 0
+
+
+def _recording(options: ProfileOptions) -> Recording | SourceRecording:
+    """Return the recording that the options name.
+
+    Raises
+    ------
+    OperatorError
+        When they name none, or two; or when a source or a file is wrong.
+    """
+    of_sources = options.source is not None and bool(options.records)
+    if options.source is not None and of_sources and not options.predictions:
+        return SourceRecording.of_options(options.source, options.records)
+    if options.predictions and options.source is None and not options.records:
+        return Recording(predictions=options.predictions, outcomes=options.outcomes)
+    msg = "name a FILE of predictions, or --source with --records"
+    raise OperatorError(msg)

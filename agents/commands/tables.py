@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from agents.commands.recording import Refusals, open_file, with_end
 from agents.errors import FileError, OperatorError
+from agents.settings import load_settings
 from agents.sources import mapped_topics, read_sources, registry_of
 from schemas.event import EventKind, Source
 from streams.ingest.batches import MAX_BATCH_EVENTS
@@ -83,6 +84,13 @@ class SourceRecording(NamedTuple):
                 raise OperatorError(msg)
             files[topic] = name
         return cls(topics, files)
+
+    @classmethod
+    def of_options(cls, path: Path, records: tuple[str, ...]) -> SourceRecording:
+        """Return the recording of the options of a command; limits are those of the settings."""
+        settings = load_settings()
+        limit, credentials = settings.max_payload_bytes, settings.registry_credentials
+        return cls.of(path, records, limit, credentials)
 
     def total_bytes(self) -> int | None:
         """Return the size of all files on disk; None where it is not known."""

@@ -17,12 +17,14 @@ import yaml
 from rich.console import Console
 
 from agents.commands.backtest import BacktestOptions, backtest
+from agents.commands.profile import ProfileOptions, make_profile
 from agents.commands.source_draft import draft
 from agents.commands.sources import show
 from agents.errors import OperatorError
 from agents.sources import mapped_topics, read_sources
 from schemas.event import Source
 from schemas.wire import MAX_PAYLOAD_BYTES
+from streams.ingest.records import Accepted
 from streams.ingest.sources.source_map import Sources, parse_sources
 from tests.doubles.shapes import Shape, events_of, shapes
 
@@ -209,6 +211,46 @@ def test_a_table_gives_the_same_alerts_as_csv_parquet_and_json_lines(tmp_path: P
     series = {orjson.loads(line)["series"] for line in runs[0][1].splitlines()}
     assert "feature/income" in series
     assert [told for _, _, told in runs if "3,000 outcomes, 3,000 pairs" not in told] == []
+
+
+def test_a_table_gives_the_profile_of_the_events_that_it_becomes(tmp_path: Path) -> None:
+    _, sources = guide("csv")
+    source = tmp_path / "sources.yaml"
+    (block,) = re.findall(r"```yaml\n(.*?)```", (GUIDES / "csv.md").read_text(), re.DOTALL)
+    source.write_text(block)
+    rows = table()[:600]
+    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    topic = mapped_topics(sources, MAX_PAYLOAD_BYTES)["loans"]
+    events = [
+        item
+        for row in rows
+        for item in topic.accept(Source("prediction", "loans", 0), Shape("", orjson.dumps(row)), 0)
+        if isinstance(item, Accepted)
+    ]
+    for kind in ("prediction", "outcome"):
+        lines = [each.payload for each in events if each.source.kind == kind]
+        (tmp_path / f"{kind}s").write_bytes(b"\n".join(lines))
+    outcomes = str(tmp_path / "outcomes")
+
+    made = profile(tmp_path, source=source, records=(str(tmp_path / "rows.jsonl"),))
+
+    assert made == profile(tmp_path, predictions=str(tmp_path / "predictions"), outcomes=outcomes)
+    assert {"feature/income", "error"} <= set(orjson.loads(made)["series"])
+
+
+def profile(folder: Path, **given: Any) -> bytes:
+    options = {"predictions": None, "outcomes": None, "source": None, "records": (), "spec": None}
+    out = folder / "profile.json"
+    assert make_profile(ProfileOptions(**{**options, **given}, out=out), Console(quiet=True)) == 0
+    return out.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"predictions": "p", "records": ("r",)}, {"records": ("r",)}]
+)
+def test_a_profile_is_made_of_one_recording(tmp_path: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(OperatorError, match="name a FILE of predictions, or --source with"):
+        profile(tmp_path, **given)
 
 
 def test_a_topic_that_no_source_reads_is_refused_with_those_there_are(tmp_path: Path) -> None:
