@@ -2,9 +2,10 @@
 
     .venv/bin/python -m tests.regenerate
 
-The tests that hold these files in step are tests/schemas/test_describe.py and
-tests/golden/test_golden.py. A changed golden file is a changed wire: say so in CHANGELOG.md, and
-give the type a new version if a consumer of the old one would misread it.
+The tests that hold these files in step are tests/schemas/test_describe.py,
+tests/golden/test_golden.py and tests/agents/test_settings.py. A changed golden file is a changed
+wire: say so in CHANGELOG.md, and give the type a new version if a consumer of the old one would
+misread it.
 """
 
 import tomllib
@@ -16,6 +17,7 @@ from schemas.asyncapi import asyncapi_document
 from schemas.describe import fill, json_schemas, tables
 from tests.golden import story
 from tests.golden.examples import BAD, OUTCOME, PREDICTION, golden
+from tests.settings_page import settings_tables
 
 ROOT = Path(__file__).parents[1]
 COMMAND = ".venv/bin/python -m tests.regenerate"
@@ -26,6 +28,8 @@ def kept_files() -> dict[Path, bytes]:
     wire = ROOT / "docs" / "wire.md"
     files = {wire: fill(wire.read_text("utf-8"), tables() | _examples()).encode()}
     files |= {ROOT / "docs" / "schemas" / name: t.encode() for name, t in json_schemas().items()}
+    settings = ROOT / "docs" / "settings.md"
+    files[settings] = fill(settings.read_text("utf-8"), settings_tables()).encode()
     files[ROOT / "docs" / "asyncapi.json"] = asyncapi_document(_version()).encode()
     files |= {ROOT / "tests" / "golden" / name: value for name, value in golden().items()}
     return files

@@ -8,7 +8,10 @@ from kafka import KafkaAdminClient
 
 from agents.errors import OperatorError
 from agents.settings import PREFIX, Settings, load_settings
+from schemas.describe import fill
 from tests.kafka import RealKafka
+from tests.regenerate import COMMAND, ROOT
+from tests.settings_page import SECTIONS, settings_tables
 
 
 @pytest.fixture(autouse=True)
@@ -235,3 +238,12 @@ def test_a_variable_of_somebody_else_is_left_alone(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TIDEGAUGE_REQUIRE_KAFKA", "1")
 
     assert load_settings().broker == "127.0.0.1:9092"
+
+
+def test_the_page_of_settings_has_every_one_of_them_once_as_it_is() -> None:
+    listed = [name for names in SECTIONS.values() for name in names]
+
+    assert sorted(listed) == sorted(Settings.model_fields)
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert fill(page, settings_tables()) == page, COMMAND
+    assert all(f"| `{PREFIX}{name.upper()}` |" in page for name in Settings.model_fields)
