@@ -12,6 +12,7 @@ AlertKind = Literal[
     "performance",
     "data_quality",
     "labels",
+    "calibration",
     "silence",
     "service",
 ]
@@ -139,7 +140,7 @@ class Alert(Wire):
         "unjoined, mismatch, repeated, fallback, error, unseen, clock, refused, unread, left_out, "
         "new; of a segment: segment; of specs and controls: unusable; of the model: quarantine; "
         "of models: crowded; "
-        "of many series at once: together."
+        "of many series at once: together; of what the score means: calibration."
     )
     category: str | None = Field(
         description="The category, where the aspect has one: text in quotes where it would read as "

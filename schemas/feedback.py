@@ -1,13 +1,13 @@
 """Feedback: a command to a program, or the result of one, which follows from what is observed."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from schemas.alert import Evidence
 from schemas.wire import Wire
 
-CommandName = Literal["retrain", "retrained", "fallback_on", "fallback_off"]
+CommandName = Literal["retrain", "retrained", "fallback_on", "fallback_off", "recalibrate"]
 
 
 class LabelledRange(Wire):
@@ -115,6 +115,16 @@ class FallbackOrder(Wire):
     )
 
 
+class Recalibration(Wire):
+    """A map from the scores as they are to what they mean now."""
+
+    map: Annotated[list[tuple[float, float]], Field(max_length=64)] = Field(
+        description="[score, probability], rising; linear between them, level beyond."
+    )
+    rows: int = Field(description="Labelled answers since the change that it was made of.")
+    brier_saved: float = Field(description="Brier score that it saves on these rows.")
+
+
 class Feedback(Wire):
     """A command for the programs that own the model, or the result of one."""
 
@@ -124,7 +134,9 @@ class Feedback(Wire):
     )
     command: CommandName = Field(
         description="retrain: learn from the rows named; retrained: a result, nothing to do; "
-        "fallback_on: answer by the fallback until `expires_at`; fallback_off: ask the model again."
+        "fallback_on: answer by the fallback until `expires_at`; fallback_off: ask the model "
+        "again; "
+        "recalibrate: scores mean something else, read them by the map."
     )
     model_id: str = Field(description="The model.")
     model_version: str | None = Field(description="Version of the latest prediction.")
@@ -150,5 +162,8 @@ class Feedback(Wire):
     training: TrainingData | None = Field(description="For retrain: these rows as data.")
     retrained: BeforeAfter | None = Field(description="For retrained: the error before and after.")
     fallback: FallbackOrder | None = Field(description="For fallback_on: why, and the probes.")
+    recalibration: Recalibration | None = Field(
+        default=None, description="For recalibrate: what the scores mean now."
+    )
     summary: str = Field(description="One sentence for people.")
     evidence: Evidence = Field(description="Range of `events` that shows it.")

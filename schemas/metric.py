@@ -46,6 +46,30 @@ class Nowcast(Wire):
     plain: float = Field(description="The same error without that shift.")
 
 
+class CalibrationState(Wire):
+    """The map from scores to what they mean."""
+
+    map_version: int = Field(description="Number of the map; 0: none yet.")
+    labels: int = Field(description="Settled outcomes that it has learnt from.")
+    scores: str | None = Field(
+        description="too low, too high, too sure or not sure enough, while they mean something "
+        "else than they did; null: they do not."
+    )
+
+
+class WithoutLabels(Wire):
+    """The figures of the cohort as its scores told them at its end, before its outcomes."""
+
+    map_version: int = Field(description="Map of the scores.")
+    n: int = Field(description="Answers with a score.")
+    error: float = Field(description="Share of wrong answers.")
+    auc: float | None = Field(description="Area under the ROC curve.")
+    f1: float | None = Field(description="F1 of the positive label.")
+    missed_by: float | None = Field(
+        description="The realised error less `error`, once 95 % of the outcomes are known."
+    )
+
+
 class Value(Wire):
     """The money that the answers of the cohort gained; negative: lost."""
 
@@ -120,6 +144,12 @@ class Metric(Wire):
     )
     nowcast: Nowcast | None = Field(
         default=None, description="The error to be expected; null: not known, or a regression."
+    )
+    calibration: CalibrationState | None = Field(
+        default=None, description="Where the spec has `calibration`; null: none."
+    )
+    without_labels: WithoutLabels | None = Field(
+        default=None, description="Where the spec has `calibration`; null: not known yet, or none."
     )
     value: Value | None = Field(
         default=None, description="Money, where the spec has `cost`; null: none."

@@ -193,6 +193,16 @@ class RetrainRules(Wire):
     )
 
 
+class CalibrationRules(Wire):
+    """Whether scores mean what they did, and what they tell without labels."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bins: Annotated[int, Field(ge=2, le=10)] = Field(
+        default=10, description="Bins of equal mass of the reliability curve."
+    )
+
+
 class CostRules(Wire):
     """The money that an answer gains or loses, once its outcome is known."""
 
@@ -383,6 +393,11 @@ class ModelSpec(Wire):
         default=None, description="Money of an answer, for figures and alerts; null: not told."
     )
 
+    calibration: CalibrationRules | None = Field(
+        default=None,
+        description="A watch on what scores mean, and figures without labels; null: none.",
+    )
+
     @model_validator(mode="after")
     def _has_figures(self) -> Self:
         """Refuse fields that need the figures where these are off.
@@ -392,7 +407,7 @@ class ModelSpec(Wire):
         ValueError
             When one is given without ``metrics``.
         """
-        for name in ("cost",):
+        for name in ("cost", "calibration"):
             if getattr(self, name) is not None and self.metrics is None:
                 msg = f"{name} is made of the figures, which are off: add `metrics: {{every: day}}`"
                 raise ValueError(msg)
@@ -442,6 +457,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "season": SeasonRules,
         "cost": CostRules,
         "segments": SegmentRules,
+        "calibration": CalibrationRules,
     }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec
     return list(owner.model_fields)

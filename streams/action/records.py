@@ -13,6 +13,7 @@ from schemas.feedback import (
     LeaveOut,
     TrainingData,
 )
+from schemas.feedback import Recalibration as WireMap
 from schemas.model_spec import FallbackRules, RetrainRules
 from schemas.wire import to_rfc3339
 from streams.action.book import Numbered
@@ -20,6 +21,7 @@ from streams.action.comparison import Difference, Errors, difference
 from streams.action.fallback import Reason
 from streams.action.retraining import OpenRetraining, Retraining, Trial, alert_ids
 from streams.alert.summary import cut
+from streams.performance.calibration import Recalibration
 
 _REASONS: dict[Reason, str] = {
     "failed": "its calls fail",
@@ -27,6 +29,8 @@ _REASONS: dict[Reason, str] = {
     "slow": "its answers are slow",
     "wrong": "its answers are wrong",
 }
+MAP_VALID_MS = 30 * 24 * 60 * 60 * 1_000
+"""Milliseconds, 30 days: the time in which the map of the model itself is made anew."""
 SHOWN = 64
 """Characters of a model's name in a sentence."""
 
@@ -155,6 +159,25 @@ def training_data(
         completeness=None if counts is None else counts.completeness,
         classes={} if counts is None or is_regression else counts.classes,
         delay_p90_s=None if state.tally is None else state.tally.delay_p90_s(),
+    )
+
+
+def recalibrate(
+    found: Recalibration, because: tuple[str, ...], name: Numbered, at: Occasion
+) -> Feedback:
+    """Return the command to read scores by another map: a person decides."""
+    return _feedback(
+        name,
+        at,
+        command="recalibrate",
+        because=because,
+        expires_at=to_rfc3339(at.at_ms + MAP_VALID_MS),
+        suggested=True,
+        recalibration=WireMap(map=found.knots, rows=found.rows, brier_saved=found.saved),
+        summary=(
+            f"Recalibrate model {cut(at.model_id, SHOWN)}: its scores mean something else; a map "
+            f"of {found.rows:,} labelled rows saves {found.saved:.4f} of the Brier score."
+        ),
     )
 
 

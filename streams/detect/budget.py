@@ -22,6 +22,8 @@ BUDGET_ROWS = 10_000
 """False alarms are counted per this many inputs."""
 CUSUM_SHARE = 0.8
 """Part of a series' budget for its CUSUM statistics; ADWIN has the rest. By judgement."""
+CALIBRATION_SHARE = 0.15
+"""Part of the error's half for what scores mean, where that is watched. By judgement."""
 OVERSHOOT = 1.166
 """Mean overshoot of both barriers of a Gaussian CUSUM, 2 x 0.583 (Siegmund 1985, section 10.2)."""
 HEADROOM = 0.9
@@ -34,6 +36,17 @@ _SHORT_COST = ((200, 2.0), (500, 1.3), (1_000, 1.1), (2_000, 1.0))
 _SHORT_SPREAD_COST = ((200, 300.0), (300, 40.0), (500, 8.0), (1_000, 2.0), (2_000, 1.0))
 """Rows of a reference, and the factor by which false alarms exceed those of 2,000 rows: simulated
 on normal scores and on indicators."""
+
+
+def calibration_budget(model_budget: float) -> float:
+    """Return the part of a model's budget that belongs to what its scores mean.
+
+    Examples
+    --------
+    >>> calibration_budget(0.2)
+    0.015
+    """
+    return round(CALIBRATION_SHARE * model_budget / 2, 15)
 
 
 def shares(

@@ -19,6 +19,7 @@ from streams.model.controls import Moment, apply_control
 from streams.model.events import ModelEvents
 from streams.model.parts import join_spec
 from streams.model.publication import RowIndexes
+from streams.performance.calibration import CALIBRATION
 from streams.series.profile_check import check_profile
 from streams.traffic.conditions import ConditionState, condition_of
 from streams.traffic.traffic import TrafficMonitor
@@ -132,7 +133,10 @@ class ModelCommands(ModelEvents):
     def _on_accepted(self, transition: Transition) -> None:
         """Take the present behaviour for normal, beside that of the alert's series."""
         is_of_segments = transition.aspect == "segment"
-        if transition.condition is not None and not is_of_segments:
+        if (transition.series, transition.aspect) == CALIBRATION:
+            if self._ledger is not None:
+                self._ledger.accept_calibration()
+        elif transition.condition is not None and not is_of_segments:
             self.traffic.accept(transition.series, transition.aspect, self._now_ms)
         elif self._segments is not None and (is_of_segments or transition.role == "error"):
             self._segments.accept()

@@ -8,8 +8,10 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from schemas.alert import Alert, ValueAtRisk
+from schemas.alert import Alert, Evidence, ValueAtRisk
 from schemas.model_spec import AlertRules, ModelSpec, SpecError
+from streams.action.book import key_of
+from streams.action.records import Occasion, recalibrate
 from streams.action.state import ActionState
 from streams.alert.record import AlertWriter, fingerprint_of
 from streams.alert.states import ConditionAlerts
@@ -28,6 +30,7 @@ from streams.model.quarantine import Quarantine
 from streams.model.retrain import Retrainer
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
+from streams.performance.calibration import CALIBRATION, Calibration, Step, calibration_state
 from streams.performance.distributions import Distributions
 from streams.performance.ledger import Ledger
 from streams.performance.segments import Segments, Worst
@@ -341,9 +344,32 @@ class ModelParts:
         ledger, distributions, now_ms = self._ledger, self._distributions, self._now_ms
         if ledger is not None and now_ms >= ledger.due_ms:
             self._publication.add_metrics(ledger.due(now_ms), self._row(at, now_ms))
+            self._on_calibration(ledger.calibration_steps(), ledger.state.calibration, at)
         if distributions is not None and now_ms >= distributions.due_ms:
             records = distributions.due(now_ms, self._pending.settled())
             self._publication.add_metrics(records, self._row(at, now_ms))
+
+    def _on_calibration(
+        self, steps: Sequence[Step], calibration: Calibration | None, at: Arrival | Place
+    ) -> None:
+        """Publish that scores mean something else, or again what they did; propose a map."""
+        self._on_conditions([calibration_state(step) for step in steps], at)
+        key = key_of(self.model_id, "recalibrate")
+        if calibration is None or (steps and not steps[-1].is_on):
+            self._publication.close(key, self._row(at, self._now_ms))
+            return
+        proposal, row = calibration.proposal(), self._row(at, self._now_ms)
+        if proposal is None:
+            return
+        fingerprint = fingerprint_of(self.model_id, *CALIBRATION)
+        writer = self._publication.writer
+        because = (writer[fingerprint].alert_id,) if fingerprint in writer else ()
+        evidence = Evidence(
+            partition=self.partition, first_offset=row.offset, last_offset=row.offset
+        )
+        name = self._publication.book.next(self.model_id, "recalibrate")
+        occasion = Occasion(self.model_id, self._version, self._now_ms, evidence)
+        self._publication.say(recalibrate(proposal, because, name, occasion), row)
 
     def _publish(self, transitions: Sequence[Transition], row: EventRow) -> None:
         """Publish transitions at an event, after the alerts of all values before it."""

@@ -19,6 +19,7 @@ from schemas.metric import CohortKind
 from streams.clock import DAY_MS, HOUR_MS, NEVER_MS
 from streams.codec import Machine, decode, encode
 from streams.performance.cohort import Cohort, CountedOutcome, CountedPrediction
+from streams.performance.estimate import Estimate
 from streams.values import OTHER
 
 LENGTH_MS: dict[CohortKind, int] = {"hour": HOUR_MS, "day": DAY_MS}
@@ -62,12 +63,15 @@ class Period(Machine):
         The cohort of each version; of predictions without one under an empty name.
     records
         The id of the record published last, by version; under an empty name that of all versions.
+    estimates
+        What the scores told at its end, likewise; None where they told nothing.
     """
 
     kind: CohortKind
     start_ms: int
     versions: dict[str, Cohort] = {}
     records: dict[str, str] = {}
+    estimates: dict[str, Estimate | None] = {}
 
     @property
     def end_ms(self) -> int:
@@ -189,6 +193,12 @@ class Cohorts(Machine):
         """Yield the open periods, the oldest first: at the end of a recording."""
         for key in sorted(self._due):
             yield self._known(key)
+
+    def days_between(self, first_ms: int, last_ms: int) -> Iterator[Period]:
+        """Yield the open days that begin between two instants, both included, the oldest first."""
+        for key in sorted(self._due):
+            if key % HOUR_MS == 1 and first_ms <= key - 1 <= last_ms:
+                yield self._known(key)
 
     def _known(self, key: int) -> Period:
         period = self._period(key)

@@ -99,8 +99,8 @@ def auc_of(rows: Sequence[ScoreRow]) -> tuple[float, float] | None:
     return twice / pairs, ties / pairs
 
 
-def reliability_of(rows: Sequence[ScoreRow]) -> list[ReliabilityBin]:
-    """Return the rate of positives in ``BINS`` bins of equal mass, by score.
+def reliability_of(rows: Sequence[ScoreRow], most: int = BINS) -> list[ReliabilityBin]:
+    """Return the rate of positives in ``most`` bins of equal mass, by score.
 
     Answers of one score stay together, so there are fewer bins where few scores are distinct.
     """
@@ -109,7 +109,7 @@ def reliability_of(rows: Sequence[ScoreRow]) -> list[ReliabilityBin]:
     below, last = 0, -1
     for row in rows:
         n = row.positives + row.others
-        place = min(int(BINS * (below + n / 2) / total), BINS - 1)
+        place = min(int(most * (below + n / 2) / total), most - 1)
         if place != last:
             bins.append([0.0, 0.0, 0.0])
             last = place

@@ -18,11 +18,22 @@ from schemas.metric import Metric
 from schemas.model_spec import ModelSpec
 from schemas.wire import to_rfc3339
 from streams.change import Onset
+from streams.clock import DAY_MS
 from streams.codec import Machine
+from streams.detect.budget import calibration_budget
 from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
-from streams.performance.cohort import CountedOutcome, CountedPrediction
-from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome
-from streams.performance.figures import Positive, positive_of, risk_of, usual_positive
+from streams.performance.calibration import Calibration, Step
+from streams.performance.cohort import Cohort, CountedOutcome, CountedPrediction
+from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome, Period
+from streams.performance.estimate import Estimate, estimate_of
+from streams.performance.figures import (
+    BINS,
+    Positive,
+    positive_of,
+    risk_of,
+    score_rows,
+    usual_positive,
+)
 from streams.performance.history import History
 from streams.performance.money import Money
 from streams.performance.nowcast import Outlook
@@ -78,6 +89,8 @@ class LedgerState(Machine):
         The cohorts, and the days for a view of what is not known yet.
     money
         The money of these days, where the spec has `cost`.
+    calibration
+        What the scores mean, where the spec has `calibration`.
     labels
         The numbers of the labels, by their JSON.
     negatives, sure_negatives
@@ -88,6 +101,7 @@ class LedgerState(Machine):
     cohorts: Cohorts = field(default_factory=Cohorts)
     history: History = field(default_factory=History)
     money: Money | None = None
+    calibration: Calibration | None = None
     labels: dict[str, int] = {}
     negatives: int = 0
     sure_negatives: int = 0
@@ -109,8 +123,11 @@ class Ledger:
     def __init__(
         self, model_id: str, spec: ModelSpec, spec_version: int, state: LedgerState | None = None
     ) -> None:
-        self._cost = spec.cost
-        self.state = state or LedgerState(money=self._new_money())
+        self._cost, self._calibration = spec.cost, spec.calibration
+        self._steps: list[Step] = []
+        self.state = state or LedgerState(
+            money=self._new_money(), calibration=self._new_calibration()
+        )
         self._model_id = model_id
         self._numbers: dict[tuple[type, Answer], int] = {}  # of the labels, by themselves
         self.respec(spec, spec_version)
@@ -125,17 +142,25 @@ class Ledger:
             self.restart()
         elif self._cost != before:
             self.state.money = self._new_money()
+        self._calibration, self._budget = spec.calibration, calibration_budget(spec.alert_budget)
+        if spec.calibration is None or self.state.calibration is None:
+            self.state.calibration = self._new_calibration()
 
     def restart(self) -> None:
         """Begin again: the model is removed, or answers another task.
 
         The numbers of its records continue.
         """
-        self.state = LedgerState(self.state.records, money=self._new_money())
+        self.state = LedgerState(
+            self.state.records, money=self._new_money(), calibration=self._new_calibration()
+        )
         self._numbers = {}
 
     def _new_money(self) -> Money | None:
         return None if self._cost is None else Money()
+
+    def _new_calibration(self) -> Calibration | None:
+        return None if self._calibration is None else Calibration()
 
     @property
     def due_ms(self) -> int:
@@ -219,6 +244,16 @@ class Ledger:
         periods = self.state.cohorts.open()
         return self._records((DuePeriod(each, is_final=False) for each in periods), now_ms)
 
+    def calibration_steps(self) -> list[Step]:
+        """Return what settled days have shown since this was last called."""
+        steps, self._steps = self._steps, []
+        return steps
+
+    def accept_calibration(self) -> None:
+        """Take the present meaning of scores as the usual one: a person has accepted it."""
+        if self.state.calibration is not None:
+            self.state.calibration.accept()
+
     def on_read(self) -> None:
         """Take in that all values so far have been read, and their alerts published."""
         if self.state.money is not None:
@@ -248,6 +283,7 @@ class Ledger:
         outlook = Outlook(state.history, now_ms, self._rules.wait_ms)
         if state.money is not None:
             state.money.advance(outlook)
+        self._learn_settled(outlook, now_ms, positive)
         prices = None
         if state.money is not None and self._cost is not None:
             prices = state.money.prices(self._cost.currency, outlook)
@@ -270,11 +306,42 @@ class Ledger:
                     labels=state.labels,
                     outlook=outlook,
                     prices=prices,
+                    bins=BINS if self._calibration is None else self._calibration.bins,
+                    calibration=state.calibration,
+                    estimate=self._estimate(period, part, cohort, positive, now_ms),
                 )
                 period.records[part] = record_id
                 key = f"{self._model_id}|{period.kind}|{period.start_ms}|{part}"
                 records.append(KeyedMetric(key, metric_of(period, cohort, facts)))
         return records
+
+    def _learn_settled(self, outlook: Outlook, now_ms: int, positive: Positive) -> None:
+        """Compare the days whose outcomes have settled with what scores mean, and learn them."""
+        calibration, settled_ms = self.state.calibration, outlook.settled_ms
+        if calibration is None or settled_ms is None:
+            return
+        last_ms = now_ms - settled_ms - DAY_MS
+        for period in self.state.cohorts.days_between(calibration.learnt_ms + 1, last_ms):
+            total = period.total()
+            rows = [] if total.distances else score_rows(total.scores, positive)
+            step = calibration.on_day(period.start_ms, rows, self._budget)
+            if step is not None:
+                self._steps.append(step)
+
+    def _estimate(
+        self, period: Period, part: str, cohort: Cohort, positive: Positive, now_ms: int
+    ) -> Estimate | None:
+        """Return what the scores of a cohort told at its end; from then on it stands."""
+        calibration = self.state.calibration
+        if calibration is None or now_ms < period.end_ms:
+            return None
+        if part not in period.estimates:
+            period.estimates[part] = None
+            if calibration.is_judging:
+                period.estimates[part] = estimate_of(
+                    cohort.scores, positive, calibration.map, calibration.version
+                )
+        return period.estimates[part]
 
     def _positive_label(self) -> Positive:
         """Return the label that scores speak of; none where they speak of the answer given."""

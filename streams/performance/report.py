@@ -7,11 +7,14 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from schemas.metric import Metric
+from schemas.metric import CalibrationState, Completeness, Metric, WithoutLabels
 from schemas.wire import to_rfc3339
+from streams.performance.calibration import Calibration
 from streams.performance.cohort import Cohort
 from streams.performance.cohorts import Period
+from streams.performance.estimate import Estimate
 from streams.performance.figures import (
+    BINS,
     Positive,
     auc_of,
     calibration_errors,
@@ -27,6 +30,9 @@ from streams.performance.figures import (
 from streams.performance.money import Prices
 from streams.performance.nowcast import Outlook
 
+COMPLETE = 0.95
+"""Completeness from which an estimate is compared with the realised figure: by then what is missing
+moves the error by less than the chance of some hundred rows."""
 NO_VERSION = ""
 """Version of the predictions that have none."""
 NO_VERSION_NAME = "(none)"
@@ -46,6 +52,8 @@ class RecordFacts(Struct, frozen=True, kw_only=True):
         The labels of the model.
     outlook, prices
         The view of its open outcomes, and of their money where the spec has `cost`.
+    bins, calibration, estimate
+        Bins of the reliability curve; what scores mean; what they told at the end of the cohort.
     """
 
     metric_id: str
@@ -59,6 +67,9 @@ class RecordFacts(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, int]
     outlook: Outlook
     prices: Prices | None = None
+    bins: int = BINS
+    calibration: Calibration | None = None
+    estimate: Estimate | None = None
 
 
 def metric_of(period: Period, cohort: Cohort, facts: RecordFacts) -> Metric:
@@ -84,7 +95,7 @@ def metric_of(period: Period, cohort: Cohort, facts: RecordFacts) -> Metric:
         delay_of_errors_s=spread_of(cohort.delays_of_errors, 1_000),
         latency_ms=spread_of(cohort.latencies),
         **_of_classes(cohort, facts),
-        **_of_scores(cohort, facts.positive),
+        **_of_scores(cohort, facts.positive, facts.bins),
         **_of_distances(cohort),
         **_of_open(period, cohort, facts),
     )
@@ -107,11 +118,11 @@ def _of_classes(cohort: Cohort, facts: RecordFacts) -> dict[str, Any]:
     }
 
 
-def _of_scores(cohort: Cohort, positive: Positive) -> dict[str, Any]:
+def _of_scores(cohort: Cohort, positive: Positive, most: int) -> dict[str, Any]:
     rows = score_rows(cohort.scores, positive) if cohort.errors or not cohort.distances else []
     auc, bound = auc_of(rows) or (None, None)
     brier, log_loss = losses_of(cohort, positive) or (None, None)
-    bins = reliability_of(rows) if rows else []
+    bins = reliability_of(rows, most) if rows else []
     ece, by_chance = calibration_errors(bins) or (None, None)
     return {
         "auc": auc,
@@ -131,7 +142,36 @@ def _of_open(period: Period, cohort: Cohort, facts: RecordFacts) -> dict[str, An
     if facts.prices is not None:
         wrong = facts.outlook.wrong_open(period.start_ms, period.end_ms, counts)
         value = facts.prices.value_of(cohort, counts, wrong)
-    return {**view._asdict(), "value": value}
+    return {
+        **view._asdict(),
+        "value": value,
+        "calibration": _calibration(facts.calibration),
+        "without_labels": _without_labels(facts.estimate, cohort, view.completeness),
+    }
+
+
+def _calibration(found: Calibration | None) -> CalibrationState | None:
+    if found is None:
+        return None
+    return CalibrationState(map_version=found.version, labels=found.labels, scores=found.verdict)
+
+
+def _without_labels(
+    estimate: Estimate | None, cohort: Cohort, completeness: Completeness | None
+) -> WithoutLabels | None:
+    if estimate is None:
+        return None
+    missed_by = None
+    if completeness is not None and completeness.share >= COMPLETE and cohort.labelled:
+        missed_by = round(cohort.errors / cohort.labelled - estimate.error, 6)
+    return WithoutLabels(
+        map_version=estimate.map_version,
+        n=estimate.n,
+        error=estimate.error,
+        auc=estimate.auc,
+        f1=estimate.f1,
+        missed_by=missed_by,
+    )
 
 
 def _of_distances(cohort: Cohort) -> dict[str, Any]:

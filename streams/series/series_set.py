@@ -29,7 +29,7 @@ from streams.alert.states import AlertState
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import Instants
-from streams.detect.budget import SEGMENTS_SHARE, shares
+from streams.detect.budget import CALIBRATION_SHARE, SEGMENTS_SHARE, shares
 from streams.detect.outline import Outline
 from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
@@ -482,9 +482,12 @@ class SeriesSet:
 
     def _divide_budget(self) -> None:
         series = self.state.series.values()
-        error_part = 1.0 if self._spec.segments is None else 1 - SEGMENTS_SHARE
+        spec = self._spec
+        error_part = 1.0 if spec.segments is None else 1 - SEGMENTS_SHARE
+        if spec.calibration is not None:
+            error_part -= CALIBRATION_SHARE
         roles = [each.role for each in series]
-        budgets = shares(self._spec.alert_budget, roles, error_part)
+        budgets = shares(spec.alert_budget, roles, error_part)
         for each, budget in zip(series, budgets, strict=True):
             each.watch.set_budget(budget)
             if each.late is not None:

@@ -42,6 +42,7 @@ ConditionKind = Literal[
     "quarantine",
     "topic_refused",
     "crowded",
+    "calibration",
     "worker_clock",
 ]
 
@@ -315,6 +316,15 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         lasts="max_models ids are known, and events of further models are not taken. Find out who "
         "makes up ids, or raise TIDEGAUGE_MAX_MODELS",
         over="events of further models are taken again",
+    ),
+    "calibration": ConditionRow(
+        kind="calibration",
+        series="score",
+        aspect="calibration",
+        severity="warning",
+        lasts="scores are {also}: {value} of the last {rows} answers came true, {normal} by their "
+        "usual meaning. Check the features; recalibrate, or retrain",
+        over="scores mean what they did",
     ),
     "worker_clock": ConditionRow(
         kind="service",
