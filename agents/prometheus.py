@@ -29,7 +29,7 @@ board shows fewer, and a Prometheus of the smallest size holds a hundred times a
 MODEL_TEXTS = {
     "said_error": "Error of the latest cohort that is expected once all labels are known.",
     "completeness": "Share of the labels of that cohort that are known.",
-    "money_per_hour": "What the answers earn (cost, where below 0) in an hour, in its currency.",
+    "money_lost_per_day": "Money that its costliest open alert loses a day, in its currency.",
     "estimated_minus_realised": "Error estimated without labels, less the one that came.",
 }
 """The figures of a model, by name: what the board in deploy/grafana shows."""

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from aiohttp import web
 from agents.errors import WorkerError
 from agents.page.actions import MAX_BODY_BYTES, Actions, RefusedError
 from agents.page.feed import Feed
+from agents.page.figures import page_figures
 from agents.page.live import changes, event, positions_of
 from agents.page.store import PageStore
 from agents.page.topics import health_view, topics_view
 from agents.page.views import SORTS, STATES, PortfolioQuery, alert_view, model_view, portfolio
+from agents.prometheus import metrics_route
 
 STATIC = Path(__file__).with_name("static")
 POLICY = (
@@ -100,6 +103,7 @@ def make_app(page: Page) -> web.Application:
     app.add_routes(
         [
             web.get("/static/{path:[A-Za-z.]+(?:/[A-Za-z.]+)?}", handlers.static),
+            metrics_route(partial(page_figures, page.store)),
             web.get("/api/health", handlers.health),
             web.get("/api/models", handlers.models),
             web.get("/api/model", handlers.model),

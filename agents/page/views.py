@@ -149,8 +149,16 @@ def _row_of(model: ModelRecords) -> View:
         "error": said_error(judged),
         "error_day": judged.get("start"),
         "is_counted": not judged.get("nowcast"),
+        "missed_by": _missed_by(days),
         "line": [said_error(day) for day in days],
     }
+
+
+def _missed_by(days: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return by how much the latest estimate without labels missed the error that came."""
+    estimates = (day.get("without_labels") or {} for day in reversed(days))
+    found = (each.get("missed_by") for each in estimates)
+    return next((each for each in found if isinstance(each, int | float)), None)
 
 
 def urgency(status: Mapping[str, Any]) -> tuple[bool, int, str]:

@@ -29,7 +29,7 @@ from tests.prometheus import FOLDER, RealPrometheus, require_prometheus
 
 BOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "boards" / "tidegauge.json"
 SERVICE = Service(model_id="pricing", rows=300, changed_from=300)
-FIGURES = {"said_error": 0.1, "completeness": 0.9, "money_per_hour": -3.5}
+FIGURES = {"said_error": 0.1, "completeness": 0.9, "money_lost_per_day": 3.5}
 RATE_WINDOW = "10s"
 """In place of Grafana's own, which is four times its interval of scrapes."""
 

@@ -11,7 +11,7 @@ from agents.page.actions import TOKEN_HEADER, Actions
 from agents.page.serve import PageOptions, answered_hosts
 from agents.page.server import make_app
 from agents.settings import Settings
-from tests.agents.page.sample import Sent, alert, page_of, small_log
+from tests.agents.page.sample import Log, Sent, alert, page_of, small_log
 
 Client = TestClient[Request, Application]
 HOST = "127.0.0.1"
@@ -19,8 +19,8 @@ FINGERPRINT = alert("car_loan")["fingerprint"]
 
 
 @asynccontextmanager
-async def served(actions: Actions | None = None) -> AsyncIterator[Client]:
-    server = TestServer(make_app(page_of(small_log().store, "gauge:8800", actions)))
+async def served(actions: Actions | None = None, log: Log | None = None) -> AsyncIterator[Client]:
+    server = TestServer(make_app(page_of((log or small_log()).store, "gauge:8800", actions)))
     async with TestClient(server, headers={"Host": "gauge:8800"}) as client:
         yield client
 
@@ -151,3 +151,16 @@ def test_the_names_that_a_page_answers_to() -> None:
     assert found == {
         "127.0.0.1:9000", "localhost:9000", "[::1]:9000", "gauge.example.org", "a:1"
     }  # fmt: skip
+
+
+async def test_prometheus_finds_figures_of_models_under_any_name_of_the_page() -> None:
+    log = small_log()
+    log.days("car_loan", without_labels={"missed_by": 0.01})
+    async with served(log=log) as client:
+        answer = await client.get("/metrics", headers={"Host": "page:8800"})
+        text = await answer.text()
+
+    assert answer.status == 200
+    assert 'tidegauge_completeness{model="calm"} 0.9' in text
+    assert 'tidegauge_estimated_minus_realised{model="car_loan"} -0.01' in text
+    assert "tidegauge_folded_models 0.0" in text
