@@ -1,7 +1,8 @@
 """Publish records to Kafka: a call is acknowledged in full, or no further record is ever sent.
 
 Rule 1. `Publisher.send` returns when every record of the call is durable, and raises otherwise.
-Rule 2. The records of one call for one partition keep their order, also when they are retried.
+Rule 2. Records for one partition keep their order, within a call and between calls, also when they
+        are retried. A call that must ask the broker for its topics holds up those behind it.
 Rule 3. After the first failure every call is refused. A record may be missing then, and later ones
         would hide the gap; a new process starts again from the last commit.
 Rule 4. Stopping does not send the waiting records. Their senders receive an error.
@@ -128,6 +129,7 @@ class Publisher:
         self._producer: AIOKafkaProducer | None = None
         self._partitions: dict[str, int] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
+        self._packing = asyncio.Lock()
         self._turns: defaultdict[_Target, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._refusal: str | None = "the publisher has not been started"
         self.is_idempotent = True
@@ -210,8 +212,9 @@ class Publisher:
         PublishError
             When any record may be missing, and at every later call.
         """
-        packed = await self._pack(batch)
-        delivery = asyncio.create_task(self._deliver_all(packed))
+        async with self._packing:
+            packed = await self._pack(batch)
+            delivery = asyncio.create_task(self._deliver_all(packed))
         self._deliveries.add(delivery)
         delivery.add_done_callback(self._forget)
         try:

@@ -171,12 +171,15 @@ class ListBatch:
 
 
 class ListProducer:
-    """Keeps what is sent to it, and refuses the first of it; it is not idempotent."""
+    """Keeps what is sent to it, and may refuse the first of it; it is not idempotent."""
 
     def __init__(self) -> None:
         self.sent: list[bytes | None] = []
+        self.refuses_first = True
 
     async def partitions_for(self, topic: str) -> set[int]:
+        for _ in range(10 if topic == "metrics" else 1):
+            await asyncio.sleep(0)
         return {0}
 
     def create_batch(self) -> ListBatch:
@@ -187,7 +190,7 @@ class ListProducer:
     ) -> asyncio.Future[RecordMetadata]:
         self.sent += batch.values
         answer: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        if len(self.sent) == 1:
+        if self.refuses_first and len(self.sent) == 1:
             answer.set_exception(MessageSizeTooLargeError())
         else:
             answer.set_result(
@@ -218,6 +221,21 @@ def test_what_waits_behind_a_failure_is_not_sent() -> None:
 
     assert asyncio.run(scenario()) == [PublishError] * 3
     assert publisher.producer.sent == [b"0"]
+
+
+def test_a_call_that_asks_for_its_topics_is_not_overtaken() -> None:
+    publisher = ListPublisher()
+    publisher.producer.refuses_first = False
+
+    async def scenario() -> None:
+        await publisher.start()
+        firing = [Outgoing(topic, 0, b"k", b"firing", None) for topic in ("metrics", "alerts")]
+        resolved = [Outgoing("alerts", 0, b"k", b"resolved", None)]
+        await asyncio.gather(publisher.send(firing), publisher.send(resolved))
+
+    asyncio.run(scenario())
+
+    assert publisher.producer.sent == [b"firing", b"firing", b"resolved"]
 
 
 def test_a_partition_that_does_not_exist_is_a_failure(kafka: RealKafka, prefix: str) -> None:
