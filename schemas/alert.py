@@ -177,6 +177,12 @@ class Alert(Wire):
         description="Fingerprint of the alert about many series at once under which it stands: it "
         "is then in `status` alone; null: it stands by itself.",
     )
+    source: str | None = Field(
+        default=None, description="Source of the feature, where the spec names it."
+    )
+    upstream: tuple[str, ...] = Field(
+        default=(), strict=False, description="Models that the spec names as upstream."
+    )
     known_within_s: float | None = Field(
         default=None,
         description="Where labels come late: the age of the predictions, in seconds, at which "

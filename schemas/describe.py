@@ -33,6 +33,7 @@ from schemas.feedback import (
     LeaveOut,
     TrainingData,
 )
+from schemas.incident import Incident, IncidentCause, IncidentMember
 from schemas.inputs import Inputs
 from schemas.labelled import Labelled, LogPosition
 from schemas.metric import Metric, ReliabilityBin, Spread
@@ -82,6 +83,7 @@ OUTPUTS: dict[str, type[BaseModel]] = {
     "metric": Metric,
     "reference": Reference,
     "series": Series,
+    "incident": Incident,
     "dead_letter": DeadLetter,
 }
 _PARTS: dict[str, type[BaseModel]] = {
@@ -108,6 +110,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "metric_rules": MetricRules,
     "segment_rules": SegmentRules,
     "worst_segment": WorstSegment,
+    "incident_cause": IncidentCause,
+    "incident_member": IncidentMember,
     "mix_and_within": MixAndWithin,
     "reliability_bin": ReliabilityBin,
     "spread": Spread,

@@ -46,6 +46,11 @@ class FeatureRules(Wire):
     categorical: Annotated[tuple[Name, ...], Field(max_length=MAX_FEATURES)] = Field(
         default=(), description="Features whose numbers are codes, not quantities.", strict=False
     )
+    sources: Annotated[dict[Name, Name], Field(max_length=MAX_FEATURES)] = Field(
+        default={},
+        description="The system that a feature comes from: alerts of several models about features "
+        "of one source are one incident.",
+    )
 
 
 class OutcomeRules(Wire):
@@ -361,6 +366,9 @@ class ModelSpec(Wire):
         default=None,
         description="Label that the score speaks of; null: `1` of 0 and 1, `true` of booleans, "
         "else the answer given.",
+    )
+    upstream: Annotated[tuple[Id, ...], Field(max_length=16)] = Field(
+        default=(), description="Models whose answers are inputs of this one.", strict=False
     )
     alert_budget: Annotated[float, Field(ge=LEAST_BUDGET, le=1_000)] = Field(
         default=0.2, description="False alarms the owner accepts in 10,000 predictions."

@@ -30,10 +30,11 @@ TopicRole = Literal[
     "commands",
     "labelled",
     "metrics",
+    "incidents",
     "dead_letters",
     "state",
 ]
-Part = Literal["worker", "page", "notify", "producer", "reader", "operator"]
+Part = Literal["worker", "incidents", "page", "notify", "producer", "reader", "operator"]
 """A part of a deployment that has a user, and so rights, of its own."""
 
 
@@ -238,6 +239,13 @@ class Topics:
                 event="metric",
                 more_events=("reference", "series"),
             ),
+            self._compacted(
+                "incidents",
+                key="incident_id",
+                purpose="alerts of several models that seem to have one cause",
+                event="incident",
+                is_routed=False,
+            ),
             self._owned(
                 "dead_letters",
                 days=30,
@@ -319,6 +327,7 @@ class Topics:
         key: str,
         purpose: str,
         kept_days: int | None = None,
+        is_routed: bool = True,
         **columns: Any,
     ) -> Topic:
         return Topic(
@@ -331,7 +340,7 @@ class Topics:
             max_record_bytes=MAX_RECORD_BYTES,
             is_kept_from_append=True,
             purpose=purpose,
-            is_routed=True,
+            is_routed=is_routed,
             **columns,
         )
 

@@ -21,6 +21,7 @@ import click
 
 from agents.cli.acls import acls
 from agents.cli.controls import COMMANDS as CONTROLS
+from agents.cli.incidents import incidents
 from agents.cli.loop import COMMANDS as LOOP
 from agents.cli.metrics import metrics
 from agents.cli.models import models
@@ -344,7 +345,7 @@ def tail(
     """Follow a topic: readable lines on a terminal, JSON lines in a pipe.
 
     TOPIC is predictions, outcomes, models, controls, events, alerts, status, feedback, commands,
-    labelled, metrics or dead_letters. --range shows the evidence of an alert.
+    labelled, metrics, incidents or dead_letters. --range shows the evidence of an alert.
 
     \b
     Examples:
@@ -380,7 +381,19 @@ def tail(
     asyncio.run(follow(load_settings(**flags), topic, options, write))
 
 
-for each in (topics, acls, models, metrics, sources, notify, *CONTROLS, *LOOP, *RECORDED, *PAGES):
+for each in (
+    topics,
+    acls,
+    models,
+    metrics,
+    sources,
+    notify,
+    incidents,
+    *CONTROLS,
+    *LOOP,
+    *RECORDED,
+    *PAGES,
+):
     cli.add_command(each)
 
 

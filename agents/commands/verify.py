@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from agents.commands.incidents import add_record, changes, topic_of
 from agents.errors import OperatorError
 from agents.kafka.admin import ask, input_incarnations, partition_counts
-from agents.kafka.read import LogReader
+from agents.kafka.read import LogReader, last_values
 from agents.settings import Settings, mapped_topics_of
 from agents.worker.assembly import limits_of
 from schemas.cloudevents import EventHeaders
@@ -25,6 +26,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.event import Source, decode_events, position
 from schemas.model_spec import ModelSpec
 from schemas.topics import TopicRole
+from streams.alert.incidents import Incidents
 from streams.emission import Emission
 from streams.model.arrivals import filled
 from streams.model.model import UNCOUNTED
@@ -79,6 +81,7 @@ class _Verifier:
             topic.role: EventHeaders.of_topic(topic) for topic in self._topics.outputs()
         }
         self._foreign = 0
+        self._incidents = Incidents()
 
     async def audit(self) -> tuple[dict[TopicRole, Findings], InputAudit]:
         names = {topic.name for topic in self._topics.table()} | {*self._topics.mapped}
@@ -94,7 +97,27 @@ class _Verifier:
         await self._take_dead_letters(inputs)
         await self._replay(audits, inputs, commits)
         await self._take_inputs(inputs, commits)
-        return {role: audit.close() for role, audit in audits.items()}, inputs
+        found = {role: audit.close() for role, audit in audits.items()}
+        if (of_incidents := await self._audit_incidents()) is not None:
+            found["incidents"] = of_incidents
+        return found, inputs
+
+    async def _audit_incidents(self) -> Findings | None:
+        """Compare the incidents with those of the alerts that the log calls for.
+
+        None where nothing has ever published any. They are equal at rest: a process follows the
+        alerts, and may be behind.
+        """
+        topic = topic_of(self._topics)
+        if topic.name not in self._partitions:
+            return None
+        published = await last_values(self._settings, topic.name)
+        findings = Findings(expected=len(self._incidents.found()))
+        for key, value in changes(published, self._incidents.found()).items():
+            findings.unexpected += value is None
+            findings.missing += value is not None and key not in published
+            findings.differing += value is not None and key in published
+        return findings if published else None
 
     async def _take_inputs(self, inputs: InputAudit, commits: dict[TP, int]) -> None:
         """Take the inputs that are committed, but for those in the log of a deployment before."""
@@ -178,6 +201,8 @@ class _Verifier:
 
     def _call_for(self, audits: OutputAudits, emission: Emission, *, is_due: bool) -> None:
         key, value = emission.key or emission.model_id, emission.value
+        if emission.role == "alerts":
+            add_record(self._incidents, value)
         made = self._headers[emission.role].of(value, emission.model_id.encode(), emission.now_ms)
         audits[emission.role].on_called_for(key, value, made, is_due=is_due)
 

@@ -25,6 +25,10 @@ _RESTORED: frozenset[TopicRole] = frozenset({"events", "state"})
 _PUBLISHED: frozenset[TopicRole] = frozenset({"predictions", "outcomes"})
 _COMMANDED: frozenset[TopicRole] = frozenset({"models", "controls"})
 _NOTIFIED: frozenset[TopicRole] = frozenset({"alerts", "status"})
+_OF_INCIDENTS: dict[TopicRole, list[Operation]] = {
+    "alerts": ["READ"],
+    "incidents": ["READ", "WRITE"],
+}
 _SPELT: dict[Operation, str] = {
     "READ": "Read",
     "WRITE": "Write",
@@ -50,7 +54,8 @@ def rights(settings: Settings, part: Part) -> list[Right]:
     settings
         Names of topics and of the group. Where `role` is not ``both``, those of such a worker.
     part
-        ``worker``; ``page`` and ``reader`` (status, tail, verify, health) only read; ``notify``;
+        ``worker``; ``incidents``; ``notify``; ``page`` and ``reader`` (status, tail, verify,
+        health) only read;
         ``producer``, a service that publishes predictions and outcomes; ``operator``, a person who
         sends commands about models and alerts.
     """
@@ -82,6 +87,8 @@ def _operations(topic: Topic, settings: Settings, part: Part) -> list[Operation]
             return ["WRITE"] if topic.role in _PUBLISHED else []
         case "notify":
             return ["READ"] if topic.role in _NOTIFIED else []
+        case "incidents":
+            return _OF_INCIDENTS.get(topic.role, [])
         case "operator" if topic.role in _COMMANDED:
             return ["READ", "WRITE"]
     return ["READ"]

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from agents.kafka.admin import explained
 from agents.settings import Settings
+from schemas.cloudevents import NO_HEADERS, Headers
 
 SEND_S = 30.0
 """Seconds until a record must be acknowledged; Kafka replaces a dead broker after 9 s."""
@@ -21,6 +22,7 @@ async def send_record(
     *,
     partition: int | None = None,
     timestamp_ms: int | None = None,
+    headers: Headers = NO_HEADERS,
 ) -> tuple[int, int]:
     """Append one record; return its partition and offset once every in-sync replica has it.
 
@@ -34,6 +36,8 @@ async def send_record(
         None: by the key, as Kafka's own clients do.
     timestamp_ms
         Its timestamp, epoch milliseconds; None: now.
+    headers
+        Its headers.
 
     Raises
     ------
@@ -53,7 +57,12 @@ async def send_record(
             try:
                 await producer.start()
                 sent = await producer.send_and_wait(
-                    topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms
+                    topic,
+                    value,
+                    key=key,
+                    partition=partition,
+                    timestamp_ms=timestamp_ms,
+                    headers=headers or None,
                 )
             finally:
                 await producer.stop()

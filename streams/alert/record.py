@@ -8,7 +8,8 @@ Rule 3. Other open alerts are named as of the event of the transition, not of th
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 import orjson
@@ -74,6 +75,8 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
         The model's owner, as its spec names it.
     value_since
         Gives the money lost since an onset, as known at the instant of the transition.
+    sources, upstream
+        The sources of features, and the models upstream, as its spec names them.
     worst
         The worst segments since the onset of an error, and the parts of its change.
     """
@@ -89,6 +92,8 @@ class TransitionContext(Struct, frozen=True, kw_only=True):
     under: str | None = None
     owner: str | None = None
     value_since: Callable[[Onset], ValueAtRisk | None] = lambda _onset: None
+    sources: Mapping[str, str] = MappingProxyType({})
+    upstream: tuple[str, ...] = ()
     worst: tuple[tuple[WorstSegment, ...], MixAndWithin | None] = ((), None)
 
 
@@ -169,6 +174,7 @@ class AlertWriter(Machine):
             **self._subject(transition),
             **_figures(transition),
             **_place(context),
+            source=_source(transition.series, context),
             fingerprint=fingerprint,
             alert_id=identify(
                 "alert",
@@ -272,6 +278,11 @@ def _figures(transition: Transition) -> dict[str, Any]:
     }
 
 
+def _source(series: str, context: TransitionContext) -> str | None:
+    name = series.removeprefix("feature/")
+    return None if name == series else context.sources.get(name)
+
+
 def _place(context: TransitionContext) -> dict[str, Any]:
     return {
         "model_version": context.model_version,
@@ -280,6 +291,7 @@ def _place(context: TransitionContext) -> dict[str, Any]:
         "predictions_seen": context.predictions_seen,
         "under": context.under,
         "owner": context.owner,
+        "upstream": context.upstream,
         "worst_segments": context.worst[0],
         "mix": context.worst[1],
     }

@@ -109,6 +109,8 @@ class Publication:
             under=under,
             worst=worst or ((), None),
             owner=self._in_force.spec.owner,
+            sources=self._in_force.spec.features.sources,
+            upstream=self._in_force.spec.upstream,
             value_since=lambda onset: self._value_since(onset, row.now_ms),
         )
         record = self.writer.write(transition, context).record

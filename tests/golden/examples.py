@@ -11,8 +11,9 @@ from schemas.wire import to_epoch_ms
 from streams.action.book import CommandBook
 from streams.action.records import Occasion, retrain, training_data
 from streams.action.retraining import Cause, Retraining
+from streams.alert.incidents import Incidents
 from streams.alert.onset import RowPosition
-from streams.alert.record import AlertWriter, TransitionContext, status_of
+from streams.alert.record import AlertWriter, TransitionContext, fingerprint_of, status_of
 from streams.alert.transition import Transition
 from streams.change import Change, Figures
 from streams.ingest.accept import accept
@@ -49,6 +50,7 @@ def golden() -> dict[str, bytes]:
         "metric.json": _metric(),
         "reference.json": _reference().model_dump_json().encode(),
         "series.json": _series().model_dump_json().encode(),
+        "incident.json": _incident(),
         "alert.json": _alert().model_dump_json().encode(),
         "status.json": _status(),
         "feedback.json": _feedback().model_dump_json().encode(),
@@ -140,6 +142,21 @@ def _series() -> Series:
         segment=None,
         series=[summary],
     )
+
+
+def _incident() -> bytes:
+    """Make the incident of two models whose feature has changed."""
+    incidents = Incidents()
+    fields = {"series": "feature/income", "kind": "feature_drift", "source": "crm.customers"}
+    fields["started_at"] = "2018-08-26T09:11:52.480Z"
+    for model_id in ("car_loan", "credit_card"):
+        named = fields | {
+            "model_id": model_id,
+            "fingerprint": fingerprint_of(model_id, "f", "level"),
+        }
+        incidents.add(_alert().model_copy(update=named))
+    (found,) = incidents.found().values()
+    return found.model_dump_json().encode()
 
 
 def _alert() -> Alert:
