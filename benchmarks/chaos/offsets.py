@@ -8,6 +8,7 @@ import time
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from agents.settings import Settings
+from benchmarks.chaos.traffic import CALLS
 from schemas.topics import TopicRole
 
 LOOK_EVERY_S = 0.5
@@ -53,7 +54,9 @@ class Offsets:
         KafkaException
             When the broker does not answer.
         """
-        topic = self._settings.topics.name(role)
+        return self._ends_of(self._settings.topics.name(role))
+
+    def _ends_of(self, topic: str) -> dict[int, int]:
         return {
             partition: self._consumer.get_watermark_offsets(
                 TopicPartition(topic, partition), timeout=ANSWER_S
@@ -64,9 +67,10 @@ class Offsets:
     def behind(self) -> int:
         """Return how many records are not committed yet, of all that the workers consume."""
         missing = 0
-        for role in (*(each.role for each in self._settings.topics.inputs()), "events"):
-            ends = self.ends(role)
-            topic = self._settings.topics.name(role)
+        topics = self._settings.topics
+        inputs = [each.name for each in topics.inputs()]
+        for topic in (*inputs, CALLS, topics.name("events")):
+            ends = self._ends_of(topic)
             commits = self._consumer.committed(
                 [TopicPartition(topic, partition) for partition in ends], timeout=ANSWER_S
             )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from rich.console import Console
 
 from agents.commands.verify import audit
@@ -29,7 +29,7 @@ from benchmarks.chaos.logs import LogSummary, summarise
 from benchmarks.chaos.offsets import Offsets, PauseWatch
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.schedule import MOST_WORKERS, WORKERS, Fault, Kind, plan
-from benchmarks.chaos.traffic import MAX_PAYLOAD_BYTES, TrafficThread
+from benchmarks.chaos.traffic import CALLS, MAX_PAYLOAD_BYTES, SOURCES, TrafficThread
 from schemas.topics import TopicRole
 from streams.state.audit import Findings, InputAudit
 from tests.broker import read_to_end
@@ -171,10 +171,14 @@ class _Run:
             stack.enter_context(Proxy(port, node.proxied_port))
             for port, node in zip(ports, self._cluster.nodes, strict=True)
         ]
-        self._settings = load_settings(broker=self._cluster.bootstrap, **_WORKER)
+        sources = folder / "sources.yaml"
+        sources.write_text(SOURCES)
+        worker = _WORKER | {"sources": str(sources)}
+        self._settings = load_settings(broker=self._cluster.bootstrap, **worker)
         asyncio.run(create_topics(self._settings))
+        _create_calls(self._settings, options.brokers)
         _keep_state_short(self._settings)
-        told = _WORKER | {"broker": ",".join(f"127.0.0.1:{port}" for port in ports)}
+        told = worker | {"broker": ",".join(f"127.0.0.1:{port}" for port in ports)}
         waits = (options.seed, options.max_wait_s) if options.max_wait_s else None
         self._fleet = Fleet(
             {f"{PREFIX}{name.upper()}": value for name, value in told.items()},
@@ -382,6 +386,13 @@ class _Run:
 
     def _say(self, sentence: str) -> None:
         self._console.print(f"{time.monotonic() - self._began_s:6.0f} s  {sentence}", style="dim")
+
+
+def _create_calls(settings: Settings, copies: int) -> None:
+    """Create the topic of another system, which sources map."""
+    topic = NewTopic(CALLS, settings.partitions, copies)
+    with KafkaAdminClient(bootstrap_servers=settings.brokers) as admin:
+        admin.create_topics([topic])
 
 
 def _keep_state_short(settings: Settings) -> None:

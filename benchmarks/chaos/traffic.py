@@ -25,6 +25,10 @@ MAX_PAYLOAD_BYTES = 4_096
 
 LARGE_MODELS = 6
 SMALL_MODELS = 100
+SPLIT_MODELS = 20
+"""Small models whose requests and responses are records of their own, of one topic."""
+INPUTS_WAIT_S = 5.0
+"""Seconds that a response waits for its request; some requests come later, some never."""
 LARGE_SHARE = 0.65
 CHANGED_FROM = 700
 REPLACED_FROM = 1_500
@@ -48,6 +52,7 @@ _UNREADABLE: tuple[bytes | None, ...] = (
 
 What = Literal[
     "prediction",
+    "inputs",
     "outcome",
     "late outcome",
     "early outcome",
@@ -60,7 +65,27 @@ What = Literal[
 ]
 
 
-Topic = Literal["predictions", "outcomes"]
+Topic = Literal["predictions", "outcomes", "calls"]
+CALLS = "chaos.calls"
+SOURCES = f"""
+sources:
+- topic: {CALLS}
+  when: value.half == 'request'
+  as: inputs
+  fields: {{prediction_id: value.id, model_id: value.model, at: value.at, features: value.row}}
+- topic: {CALLS}
+  when: value.half == 'response'
+  as: prediction
+  fields:
+    prediction_id: value.id
+    model_id: value.model
+    predicted_at: value.at
+    prediction: value.label
+    score: value.score
+"""
+
+
+SPLIT = frozenset(f"small-{number}" for number in range(SPLIT_MODELS))
 
 
 class Message(NamedTuple):
@@ -190,7 +215,25 @@ class Traffic:
 
     def _publish(self, at_ms: int, what: What, key: str, event: dict[str, Any]) -> None:
         topic: Topic = "predictions" if "prediction" in event else "outcomes"
-        self._due_at(at_ms, what, topic, key, orjson.dumps(event))
+        if topic == "predictions" and event["model_id"] in SPLIT:
+            self._publish_halves(at_ms, what, key, event)
+        else:
+            self._due_at(at_ms, what, topic, key, orjson.dumps(event))
+
+    def _publish_halves(self, at_ms: int, what: What, key: str, event: dict[str, Any]) -> None:
+        """Publish a request and its response, in any order and mostly in two partitions."""
+        chance = self._chance
+        call = {"id": event["prediction_id"], "model": event["model_id"], "at": at_ms}
+        response = {"half": "response", "label": event["prediction"], "score": event["score"]}
+        self._due_at(at_ms, what, "calls", key, orjson.dumps(call | response))
+        request_ms = at_ms + round(chance.uniform(-200, 200))
+        match chance.random():
+            case draw if draw < 0.05:
+                return
+            case draw if draw < 0.15:
+                request_ms = at_ms + round(chance.uniform(0, 2_000 * INPUTS_WAIT_S))
+        request = orjson.dumps(call | {"half": "request", "row": event["features"]})
+        self._due_at(request_ms, "inputs", "calls", f"request of {key}", request)
 
     def _due_at(
         self,
@@ -219,7 +262,12 @@ class TrafficThread(threading.Thread):
 
     def __init__(self, settings: Settings, seed: int, per_second: int) -> None:
         super().__init__(name="traffic", daemon=True)
-        self._topic = {"predictions": settings.predictions, "outcomes": settings.outcomes}
+        self._models = settings.topics.name("models")
+        self._topic = {
+            "predictions": settings.predictions,
+            "outcomes": settings.outcomes,
+            "calls": CALLS,
+        }
         self._traffic = Traffic(seed)
         self._predictions_a_look = per_second / 2.05 * _LOOK_EVERY_S
         self._is_over = threading.Event()
@@ -254,6 +302,9 @@ class TrafficThread(threading.Thread):
             raise TimeoutError(f"the broker did not take {left:,} messages within {FLUSH_S:.0f} s")
 
     def _publish_all(self) -> None:
+        spec = orjson.dumps({"inputs": {"wait_s": INPUTS_WAIT_S}})
+        for model_id in sorted(SPLIT):
+            self._producer.produce(self._models, spec, key=model_id.encode())
         began_s = time.monotonic()
         owed = 0.0
         while not self._is_over.wait(_LOOK_EVERY_S):

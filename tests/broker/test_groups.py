@@ -1,4 +1,4 @@
-"""Workers of two prefixes in one group: the second is refused."""
+"""Deployments on one broker: with a group each they divide the models, in one they are refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 
 from agents.errors import OperatorError
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import Deployment, until
+from tests.broker.deployment import Deployment, RdProducer, until
+from tests.broker.services import Service
 from tests.kafka import RealKafka
 
 
@@ -52,3 +53,21 @@ def test_of_two_that_start_at_the_same_moment_one_refuses_before_it_reads(
     ended = [code for worker in workers if (code := worker.process.poll()) is not None]
     assert set(ended) == {OperatorError.exit_code}
     assert len(refusals(deployment)) >= len(ended)
+
+
+def test_models_are_divided_between_deployments_of_their_own_inputs(
+    kafka: RealKafka, deploy: Deploy
+) -> None:
+    models = ("credit", "fraud")
+    parts = {model: deploy(kafka, f"{model}.") for model in models}
+    workers = [part.start_worker() for part in parts.values()]
+    outputs = {model: part.outputs("labelled") for model, part in parts.items()}
+
+    for model, part in parts.items():
+        RdProducer(part).publish(Service(model_id=model, rows=150, changed_from=100).sent())
+    for model, part in parts.items():
+        part.wait_for(outputs[model], "labelled", 150, *workers)
+
+    for model in models:
+        rows = outputs[model].of("labelled")
+        assert {row["labelled_id"] for row in rows} == {f"{model}/{n}" for n in range(1, 151)}
