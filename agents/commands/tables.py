@@ -16,6 +16,7 @@ from agents.errors import FileError, OperatorError
 from agents.settings import load_settings
 from agents.sources import mapped_topics, read_sources, registry_of
 from schemas.event import EventKind, Source
+from schemas.instants import FIRST_INSTANT_MS
 from streams.ingest.batches import MAX_BATCH_EVENTS
 from streams.ingest.dead_letter import refuse
 from streams.ingest.records import Accepted, Raw, Refused
@@ -228,10 +229,8 @@ def _json_row(number: int, text: bytes, mapped: MappedTopic) -> Row:
         found, headers = decode(mapped.sources.decode, str(payload).encode(), headers)
     except DecodeError as error:
         return Row(number, text, error)
-    at_ms = value.get("ts")
+    at_ms = cast("int", value.get("ts", -1))
+    is_time = at_ms >= FIRST_INSTANT_MS
     key = value.get("key")
-    return Row(
-        number,
-        text,
-        Decoded(found, headers, key, value["partition"], value["offset"], cast("int", at_ms)),
-    )
+    place = value["partition"], value["offset"]
+    return Row(number, text, Decoded(found, headers, key, *place, at_ms if is_time else None))

@@ -40,7 +40,7 @@ from schemas.cloudevents import EventHeaders
 from schemas.dead_letter import DeadLetter, Reason
 from schemas.event import EventKind, Source
 from schemas.topics import Topics
-from streams.ingest.accept import accept_all
+from streams.ingest.accept import accept_all, is_untimed
 from streams.ingest.batches import pack
 from streams.ingest.dead_letter import (
     WINDOW,
@@ -150,6 +150,7 @@ class IngestAgent(Agent):
         self._passed_over: set[Source] = set()
         self._refusals = RateLimit(_LOG_EVERY_S)
         self._dead_letters = Counter(dict.fromkeys(get_args(Reason), 0))
+        self._untimed: Counter[str] = Counter()
         self._shares = RateLimit(_LOG_SHARE_EVERY_S)
         self._refused_topics = RefusedTopics()
         self._ticker = Ticker(topics, sender, clock, tick_every_s, worker_id)
@@ -226,11 +227,26 @@ class IngestAgent(Agent):
                 source, fetch.records, now_ms, self._max_payload_bytes, self._check_profile
             )
         self._expected[fetch.tp] = fetch.next_offset
+        if fetch.records and is_untimed(fetch.records[-1].timestamp):
+            self._log_untimed(fetch)
         has_more = fetch.next_offset < fetch.end
         self._merge.add(source, items, has_more=has_more)
         if has_more and self._is_ahead(source, 1):
             self._paused.add(fetch.tp)
             self.partitions.pause([fetch.tp])
+
+    def _log_untimed(self, fetch: Fetch) -> None:
+        """Count and name the records of a topic whose timestamps are no time."""
+        untimed = sum(is_untimed(record.timestamp) for record in fetch.records)
+        self._untimed[fetch.topic] += untimed
+        if self._shares.admit(f"untimed {fetch.topic}", self._clock()) is None:
+            return
+        _log.warning(
+            f"{self._untimed[fetch.topic]:,} records of {fetch.topic} so far have a timestamp of "
+            "1970, as of epoch seconds: the instants of their events are used. Have their producer "
+            "set milliseconds, or leave the timestamp to Kafka",
+            topic=fetch.topic,
+        )
 
     def _is_ahead(self, source: Source, divisor: int) -> bool:
         """Tell whether more is held of a partition than a share of what may be held (Rule 6)."""

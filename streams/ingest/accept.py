@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from pydantic import BaseModel, ValidationError
 
 from schemas.control import Control
@@ -26,6 +27,7 @@ from schemas.fast import (
     read_plain_prediction,
 )
 from schemas.inputs import Inputs
+from schemas.instants import FIRST_INSTANT_MS
 from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
@@ -112,15 +114,34 @@ def accept_all(
     """Read the records that a fetch returned of one partition, with `accept`.
 
     The log gives a record the earlier of its timestamp and ``now_ms``: a producer's clock may be
-    ahead, and a timestamp of -1 is none.
+    ahead, and a timestamp of -1 is none. See also `with_own_time`.
     """
     accepted = []
     for record in records:
         timestamp_ms = record.timestamp
-        logged_at = timestamp_ms if 0 <= timestamp_ms < now_ms else now_ms
+        is_time = FIRST_INSTANT_MS <= timestamp_ms < now_ms
+        logged_at = timestamp_ms if is_time else now_ms
         raw = Raw(source, record.offset, logged_at, record.value, record.key)
-        accepted.append(accept(raw, max_payload_bytes, check_profile))
+        item = accept(raw, max_payload_bytes, check_profile)
+        if not is_time and is_untimed(timestamp_ms):
+            item = with_own_time(item, now_ms)
+        accepted.append(item)
     return accepted
+
+
+def is_untimed(timestamp_ms: int) -> bool:
+    """Tell whether a record's timestamp is no time: epoch seconds, that is, January 1970."""
+    return 0 <= timestamp_ms < FIRST_INSTANT_MS
+
+
+def with_own_time(item: Accepted | Refused, now_ms: int) -> Accepted | Refused:
+    """Return what became of a record whose timestamp is no time, at the event's own instant.
+
+    It is no later than ``now_ms``. What is refused has none of its own.
+    """
+    if isinstance(item, Refused):
+        return item
+    return replace(item, logged_at=min(item.at_ms, now_ms))
 
 
 def read_plain_fields(kind: EventKind, fields: dict[str, Any]) -> ReadEvent | None:

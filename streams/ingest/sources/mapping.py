@@ -18,8 +18,14 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from schemas.event import MAX_ITEMS, EventKind, Source
+from schemas.instants import FIRST_INSTANT_MS
 from schemas.topics import MAX_RECORD_BYTES
-from streams.ingest.accept import accept_fields, read_plain_fields
+from streams.ingest.accept import (
+    accept_fields,
+    is_untimed,
+    read_plain_fields,
+    with_own_time,
+)
 from streams.ingest.dead_letter import refuse
 from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.sources.decode import DecodeError, SchemaOf, decode, no_registry
@@ -114,7 +120,10 @@ class MappedTopic:
         """Read the records that a fetch returned of one partition; see `accept_all` of ingest."""
         items: list[Item] = []
         for record in records:
-            items += self.accept(source, record, now_ms)
+            of_record = self.accept(source, record, now_ms)
+            if is_untimed(record.timestamp):
+                of_record = [with_own_time(item, now_ms) for item in of_record]
+            items += of_record
         return items
 
     def accept(self, source: Source, record: Record, now_ms: int | None) -> list[Item]:
@@ -129,7 +138,7 @@ class MappedTopic:
         now_ms
             The clock, in epoch milliseconds; None where there is none, as in a recorded file.
         """
-        at_ms = record.timestamp if record.timestamp >= 0 else None
+        at_ms = record.timestamp if record.timestamp >= FIRST_INSTANT_MS else None
         logged_at = at_ms if now_ms is None else now_ms if at_ms is None else min(at_ms, now_ms)
         if self._plain is not None and record.value is not None:
             items = self._accept_plain(source, record, at_ms, logged_at)
@@ -197,7 +206,7 @@ class MappedTopic:
             raise DecodeError(reason="too_large", detail=detail)
         headers = _headers(getattr(record, "headers", ()))
         value, headers = decode(self.sources.decode, value, headers, self._schema_of)
-        at_ms = record.timestamp if record.timestamp >= 0 else None
+        at_ms = record.timestamp if record.timestamp >= FIRST_INSTANT_MS else None
         partition = getattr(record, "partition", 0)
         return Decoded(value, headers, _text(record.key), partition, record.offset, at_ms)
 

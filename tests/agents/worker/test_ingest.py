@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 
 import pytest
+import structlog
 from faust.types import TP
 
 from agents.errors import OperatorError, PublishError
@@ -97,6 +98,19 @@ def test_every_event_is_published_once_in_its_order() -> None:
     desk.take(fetch_of(PREDICTIONS, values(2, 3), start=3, at_ms=START_MS))
 
     assert desk.offsets() == [0, 1, 2, 3, 4]
+
+
+def test_a_timestamp_of_1970_is_no_time_and_its_records_are_counted() -> None:
+    desk = Desk()
+    instants = [START_MS + 7_000, START_MS + 10**9]  # the second lies ahead
+    given = [prediction(f"p{at_ms}", predicted_at=at_ms) for at_ms in instants]
+    with structlog.testing.capture_logs() as said:
+        asyncio.run(desk._take(fetch_of(PREDICTIONS, given, at_ms=START_MS // 1_000)))
+
+    now_ms = int(desk.clock.now_s * 1_000)
+    assert [at_ms for _, _, at_ms in desk.events()] == [START_MS + 7_000, now_ms]
+    [line] = [each["event"] for each in said if each["log_level"] == "warning"]
+    assert line.startswith("2 records of predictions so far have a timestamp of 1970")
 
 
 def test_an_event_waits_for_a_partition_that_may_have_older_ones() -> None:

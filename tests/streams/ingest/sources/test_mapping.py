@@ -137,6 +137,23 @@ def test_a_condition_that_cannot_be_computed_does_not_hold() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", [ROWS, BOTH])
+def test_a_timestamp_of_1970_is_no_time(text: str) -> None:
+    topic = topic_of(text)
+    value = {"id": "r", "label": 2, "at": START_MS, "rows": [{"label": 1}]}
+    record = Record(orjson.dumps(value), timestamp=START_MS // 1_000)
+
+    [item] = topic.accept_all(SOURCE, [record], START_MS + 60_000)
+
+    if text == ROWS:
+        assert isinstance(item, Accepted)
+        assert item.logged_at == START_MS
+    else:
+        assert details([item]) == [
+            "predicted_at: the map leaves it to the record's time, and the record has none"
+        ]
+
+
 # Rule 3
 
 
