@@ -27,8 +27,8 @@ class ProfileOptions:
 
     predictions: str | None
     outcomes: str | None
-    source: Path | None
-    records: tuple[str, ...]
+    source: Path | None = None
+    records: tuple[str, ...] = ()
     out: Path
     spec: str | None
 

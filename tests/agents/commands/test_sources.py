@@ -239,7 +239,7 @@ def test_a_table_gives_the_profile_of_the_events_that_it_becomes(tmp_path: Path)
 
 
 def profile(folder: Path, **given: Any) -> bytes:
-    options = {"predictions": None, "outcomes": None, "source": None, "records": (), "spec": None}
+    options = {"predictions": None, "outcomes": None, "spec": None}
     out = folder / "profile.json"
     assert make_profile(ProfileOptions(**{**options, **given}, out=out), Console(quiet=True)) == 0
     return out.read_bytes()
