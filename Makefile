@@ -33,8 +33,9 @@ $(STAMP): locks/development.txt
 demo: $(STAMP) ## Watch a real model go wrong and be caught
 	@./tidegauge demo
 
+# Four at a time, on two cores as well: most tests that take long wait for a broker.
 test: $(STAMP) ## Run the tests, on the embedded broker and, where java and mvn are, on Apache Kafka
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not chaos" --durations 10 --durations-min 5
+	@$(BIN)/pytest -n 4 --dist worksteal -m "not chaos" --durations 10 --durations-min 5
 
 N ?= 20
 SEED ?= 7

@@ -17,6 +17,7 @@ from tests.broker import Broker, publish
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, command, until
 from tests.broker.services import Service
+from tests.kafka import RealKafka
 
 CHANGED_FROM = 600
 
@@ -55,12 +56,12 @@ def versions(alerts: Sequence[dict[str, object]]) -> dict[str, object]:
 
 
 def test_a_spec_is_in_force_from_where_it_is_said_to_be(
-    broker: Broker, deploy: Deploy, tmp_path: Path
+    kafka: RealKafka, deploy: Deploy, tmp_path: Path
 ) -> None:
-    deployment = deploy(broker)
+    deployment = deploy(kafka, group_instance="worker-1")
     worker = deployment.start_worker()
     outputs = deployment.outputs("labelled", "alerts", "dead_letters")
-    sent(broker, deployment, range(500))
+    sent(kafka, deployment, range(500))
     deployment.wait_for(outputs, "labelled", 500, worker)
 
     drafted = drafted_once_saved(deployment, "pricing")
@@ -70,7 +71,7 @@ def test_a_spec_is_in_force_from_where_it_is_said_to_be(
     worker = deployment.start_worker()
     said = {"model_id": "pricing", "features": {"ignore": ["age", "channel"]}, "owner": "risk"}
     second = models(deployment, "apply", written(tmp_path, **said), "--wait", "60")
-    sent(broker, deployment, range(500, 1_000))
+    sent(kafka, deployment, range(500, 1_000))
     deployment.wait_for(outputs, "alerts", 2, worker)
 
     assert "feature/channel  categories: " in drafted.stdout

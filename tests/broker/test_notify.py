@@ -1,4 +1,7 @@
-"""What is told to whom, while targets fail and the process is killed."""
+"""What is told to whom, while targets fail and the process is killed.
+
+Tests with a restart run on Apache Kafka alone: the embedded broker is slow to let a consumer go.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from tests.broker.conftest import Deploy
 from tests.broker.deployment import ROOT, Deployment, Worker, command
 from tests.doubles.alerts import alert, record, status_of
 from tests.doubles.receiver import Answer, Receiver
+from tests.kafka import RealKafka
 from tests.patience import PATIENCE_S
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -84,12 +88,12 @@ async def ended(notifier: Worker) -> int:
 
 
 async def test_an_outage_and_a_kill_in_its_middle_lose_nothing(
-    broker: Broker, deploy: Deploy
+    kafka: RealKafka, deploy: Deploy
 ) -> None:
     told = story(3)
     expected = [each.alert_id for each in told]
     async with Receiver() as receiver:
-        deployment = deploy(broker)
+        deployment = deploy(kafka)
         to = f"webhook={receiver.url}/hook"
         first = notify(deployment, "--to", to)
         await begun(first)
@@ -172,11 +176,11 @@ async def test_who_was_never_told_anything_begins_with_what_fires_now(
 
 
 async def test_a_wrong_address_ends_the_process_and_loses_nothing(
-    embedded: EmbeddedBroker, deploy: Deploy
+    kafka: RealKafka, deploy: Deploy
 ) -> None:
     told = story(1)
     async with Receiver(lambda _: Answer(404)) as receiver:
-        deployment = deploy(embedded)
+        deployment = deploy(kafka)
         to = f"webhook={receiver.url}/"
         first = notify(deployment, "--to", to)
         await begun(first)
@@ -213,11 +217,11 @@ async def test_what_is_refused_or_cannot_be_read_is_said_once_and_passed_over(
 
 
 async def test_what_a_worker_repeats_is_not_told_again_not_even_after_a_restart(
-    embedded: EmbeddedBroker, deploy: Deploy
+    kafka: RealKafka, deploy: Deploy
 ) -> None:
     told = story(1)
     async with Receiver() as receiver:
-        deployment = deploy(embedded)
+        deployment = deploy(kafka)
         to = f"webhook={receiver.url}/"
         first = notify(deployment, "--to", to)
         await begun(first)

@@ -14,6 +14,7 @@ from tests.broker import Broker, publish, read_to_end
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, command
 from tests.broker.services import Service
+from tests.kafka import RealKafka
 
 SERVICE = Service(model_id="pricing", rows=900, changed_from=600)
 
@@ -22,14 +23,14 @@ def say(deployment: Deployment, *arguments: str) -> CompletedProcess[str]:
     return command(*arguments, env=deployment.env)
 
 
-def test_what_people_say_is_in_the_alert_and_its_status(broker: Broker, deploy: Deploy) -> None:
-    deployment = deploy(broker)
+def test_what_people_say_is_in_the_alert_and_its_status(kafka: RealKafka, deploy: Deploy) -> None:
+    deployment = deploy(kafka, group_instance="worker-1")
     worker = deployment.start_worker()
     outputs = deployment.outputs("labelled", "alerts")
     sent = list(SERVICE.sent())
     for kind in ("prediction", "outcome"):
         values = [each.payload for each in sent if each.kind == kind]
-        publish(broker, deployment.topic(kind), values, partition=0)
+        publish(kafka, deployment.topic(kind), values, partition=0)
     deployment.wait_for(outputs, "labelled", SERVICE.rows, worker)
     deployment.wait_for(outputs, "alerts", 2, worker)
     fired = {alert["series"]: alert["fingerprint"] for alert in outputs.of("alerts")}
@@ -46,7 +47,7 @@ def test_what_people_say_is_in_the_alert_and_its_status(broker: Broker, deploy: 
 
     status = {
         record.key: orjson.loads(record.value)
-        for record in read_to_end(broker, deployment.settings.topics.name("status"))
+        for record in read_to_end(kafka, deployment.settings.topics.name("status"))
         if record.value
     }[amount.encode()]
     assert acked.stdout.startswith("Acknowledged from ")
