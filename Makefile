@@ -80,7 +80,7 @@ bench-detection: $(STAMP) ## Measure false alarms and delays, about 25 minutes
 bench-truth: $(STAMP) ## Measure whether the words of alerts are true, 2 minutes
 	@$(BIN)/python -m benchmarks.truth
 
-bench-truth-quick: $(STAMP) ## The same in half a minute; fails where a bound is broken
+bench-truth-quick: $(STAMP) ## The same in ten seconds; fails where a bound is broken
 	@$(BIN)/python -m benchmarks.truth --quick
 
 bench-detection-quick: $(STAMP) ## The same in two minutes; fails where a bound is broken

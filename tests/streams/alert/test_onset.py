@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from streams.alert.onset import (
     COARSE_REACH,
     COARSE_ROWS,
+    EXACT_ROWS,
     FINE_REACH,
     FINE_ROWS,
     RowIndex,
@@ -40,6 +41,7 @@ def test_the_mark_found_is_at_or_before_the_row_and_near_it(rows: int, data: st.
     mark = walked(rows).find(row, now_row=rows)
 
     apart = FINE_ROWS if row > rows - FINE_REACH else COARSE_ROWS
+    apart = 1 if row > rows - EXACT_ROWS else apart
     assert mark.row <= row < mark.row + apart
     assert (mark.at_ms, mark.offset) == (1_000 * mark.row, mark.row // 10)
 
