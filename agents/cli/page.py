@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -116,4 +117,46 @@ def show(fingerprint: str, **flags: Any) -> None:
         console.print(part)
 
 
-COMMANDS: tuple[click.Command, ...] = (page, report_html, show)
+@click.command()
+@click.option(
+    "--state",
+    type=click.Choice(["all", "open", "critical", "muted", "calm"]),
+    default="all",
+    show_default=True,
+    help="Only models in this state.",
+)
+@click.option("--search", metavar="TEXT", default="", help="Part of a model's name or owner.")
+@cluster_options
+def top(state: str, search: str, **flags: Any) -> int:
+    """Show all models live in the terminal, those that need a person first, until Ctrl-C.
+
+    Columns are the error to be expected, its last 14 days, the share of labels that are known, and
+    the money and the sentence of the most urgent alert. In a pipe each model is one line of JSON,
+    once.
+
+    \b
+    Examples:
+      ./tidegauge top
+      ./tidegauge top --state critical --search risk
+      ./tidegauge top --state open | jq -r .model_id
+    """
+    import orjson
+
+    from agents.page.top import read_rows, watch
+    from agents.page.views import PortfolioQuery
+    from agents.settings import load_settings
+    from agents.telemetry import configure_logging
+
+    settings, query = load_settings(**flags), PortfolioQuery(state=state, search=search)
+    if not sys.stdout.isatty():
+        for row in asyncio.run(read_rows(settings, query)):
+            click.echo(orjson.dumps(row).decode())
+        return 0
+    from rich.console import Console
+
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        configure_logging("error", nowhere)  # the frame says what is wrong
+        return asyncio.run(watch(settings, Console(highlight=False), query))
+
+
+COMMANDS: tuple[click.Command, ...] = (page, report_html, show, top)

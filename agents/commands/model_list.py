@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import orjson
 from rich.table import Table
+from rich.text import Text
 
 from agents.commands.models import KeptSpec, find_specs
 from agents.commands.status import firing
@@ -136,14 +137,15 @@ def as_table(found: Sequence[WatchedModel]) -> Table:
         alerts = (f"{each.alerts[name]} {name}" for name in _SEVERITIES if each.alerts[name])
         is_usable = each.spec is not None and each.spec.problem is None
         spec = parse_spec(each.spec.fields) if is_usable and each.spec else ModelSpec()
-        table.add_row(
-            printable(each.model_id),
+        cells = (
+            each.model_id,
             each.state,
             ", ".join(alerts),
             "" if each.summary is None else f"{each.summary.predictions:,}",
-            printable(spec.owner or ""),
-            printable(_spec_text(each.spec)),
+            spec.owner or "",
+            _spec_text(each.spec),
         )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 

@@ -150,7 +150,7 @@ def _bars_of(rows: Sequence[tuple[str, float, float]]) -> Table:
         table.add_column(title, no_wrap=True, width=_BAR + 8)
     for label, *shares in rows:
         table.add_row(
-            label, *(f"{share:6.1%} {'█' * round(_BAR * share / most)}" for share in shares)
+            Text(label), *(f"{share:6.1%} {'█' * round(_BAR * share / most)}" for share in shares)
         )
     return table
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from agents.cli.main import cli, main
 from agents.demo.embedded_broker import EmbeddedBroker, answers_metadata, free_port
+from schemas.topics import model_partition
 from tests.broker import Broker, publish
 from tests.patience import PATIENCE_S
 
@@ -125,6 +127,48 @@ def test_status_tells_what_is_firing_and_nothing_of_what_is_over(
     assert (firing.returncode, json.loads(firing.stdout)) == (75, json.loads(record))
     assert (of_another.returncode, of_another.stdout) == (78, "")
     assert "another" in of_another.stderr
+
+
+def test_show_and_top_are_json_in_a_pipe_and_top_is_live_on_a_terminal(
+    embedded: EmbeddedBroker, prefix: str
+) -> None:
+    settings = {"TIDEGAUGE_BROKER": embedded.bootstrap, "TIDEGAUGE_PREFIX": prefix}
+    settings |= {
+        f"TIDEGAUGE_{name}": f"{prefix}{name}" for name in ("PREDICTIONS", "OUTCOMES", "MODELS")
+    }
+    run(["topics", "create"], **settings)
+    record = (ROOT / "tests" / "golden" / "status.json").read_bytes()
+    fingerprint = json.loads(record)["fingerprint"]
+    partition = model_partition("car_loan", 4)
+    publish(embedded, f"{prefix}status", [record], partition=partition, key=fingerprint.encode())
+
+    shown, unknown = (run(["show", each], **settings) for each in (fingerprint[:8], "nothing"))
+    top = run(["top"], **settings)
+    screen, code = live(["top"], "car_loan", **settings)
+
+    assert json.loads(shown.stdout)["alert"]["summary"] == json.loads(record)["alert"]["summary"]
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "no alert 'nothing' is known" in unknown.stderr
+    (row,) = map(json.loads, top.stdout.splitlines())
+    assert (row["model_id"], row["worst"]["fingerprint"]) == ("car_loan", fingerprint)
+    assert "critical" in screen
+    assert code == 0
+
+
+def live(arguments: Sequence[str], awaited: str, **settings: str) -> tuple[str, int]:
+    """Run a command on a terminal until it shows a word, then press Ctrl-C."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*TIDEGAUGE, *arguments], stdout=theirs, stderr=theirs, env=environment(**settings)
+    ) as process:
+        os.close(theirs)
+        screen = b""
+        while awaited.encode() not in screen:
+            screen += os.read(ours, 65_536)
+        process.send_signal(signal.SIGINT)
+        code = process.wait(PATIENCE_S)
+    os.close(ours)
+    return screen.decode(), code
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
