@@ -137,7 +137,13 @@ def at(items: Any, place: Any) -> Any:
 
 
 def kv(items: Any) -> Any:
-    """Return OpenTelemetry's list of keys and values as an object."""
+    """Return OpenTelemetry's list of keys and values as an object.
+
+    Examples
+    --------
+    >>> kv([{"key": "n", "value": {"intValue": "7"}}, {"key": "x", "value": {"doubleValue": 0.5}}])
+    {'n': 7, 'x': 0.5}
+    """
     _check_lists("kv", items)
     try:
         return {each["key"]: _otel(each.get("value") or {}) for each in items}
@@ -298,7 +304,9 @@ def _otel(value: dict[str, Any]) -> Any:
     for form in _OTEL_VALUES:
         if form in value:
             return int(value[form]) if form == "intValue" else value[form]
-    return None
+    if "arrayValue" in value:
+        return [_otel(each) for each in value["arrayValue"].get("values") or []]
+    return kv(value["kvlistValue"].get("values") or []) if "kvlistValue" in value else None
 
 
 def _flat(data: Any) -> list[Any]:

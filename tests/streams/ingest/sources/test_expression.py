@@ -4,10 +4,31 @@ from typing import Any
 
 import jmespath
 import pytest
+from orjson import dumps
 
 from streams.ingest.sources.expression import compile_expression, evaluate
 from streams.ingest.sources.functions import FunctionError
 
+NESTED = [
+    {
+        "key": "row",
+        "value": {
+            "kvlistValue": {
+                "values": [
+                    {
+                        "key": "x",
+                        "value": {
+                            "arrayValue": {"values": [{"intValue": "1"}, {"stringValue": "a"}]}
+                        },
+                    },
+                    {"key": "y", "value": {"arrayValue": {}}},
+                ]
+            }
+        },
+    },
+    {"key": "none", "value": {}},
+]
+"""OpenTelemetry's form of {"row": {"x": [1, "a"], "y": []}, "none": null}."""
 SCOPE: dict[str, Any] = {
     "value": {
         "a": {"b": [1, {"c": "x"}, None]},
@@ -88,6 +109,7 @@ def test_a_compiled_expression_gives_what_jmespath_gives(text: str) -> None:
         ("argmax(`{\"no\": 0.2, \"yes\": 0.8}`)", "yes"),
         ("base64('e30=')", "{}"),
         ("kv(`[{\"key\": \"n\", \"value\": {\"intValue\": \"3\"}}]`)", {"n": 3}),
+        (f"kv(`{dumps(NESTED).decode()}`)", {"row": {"x": [1, "a"], "y": []}, "none": None}),
         ("tensors(`[{\"name\": \"x\", \"shape\": [2, 1], \"data\": [5, 6]}]`)",
          [{"x": 5}, {"x": 6}]),
         ("seconds(key)", None),
