@@ -187,13 +187,9 @@ def answer_of(event: Mapping[str, Any]) -> Answer | None:
 def read_outcome(line: bytes) -> tuple[str, EarlyOutcome]:
     """Return an outcome and the id of its prediction from a line of `payload_line`."""
     event = orjson.loads(line)
-    return event["prediction_id"], early_outcome(event, line)
-
-
-def early_outcome(event: Mapping[str, Any], payload: bytes) -> EarlyOutcome:
-    """Return an outcome of which ``payload`` is kept."""
     corrects = event.get("corrections") == "last"
-    return EarlyOutcome(payload, event["outcome"], event["observed_at"], corrects)
+    outcome = EarlyOutcome(line, event["outcome"], event["observed_at"], corrects)
+    return event["prediction_id"], outcome
 
 
 def held_line(_: str, arrival: Arrival) -> bytes:

@@ -13,7 +13,7 @@ from streams.detect.outline import Outline
 from streams.emission import Arrival, Place
 from streams.ingest.tolerance import LEFT_OUT
 from streams.ingest.unread import UNREAD, Noted, noted
-from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of, early_outcome
+from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.model.parts import ModelParts
 from streams.series.label_delays import FULL_ROWS, SAMPLED
 from streams.series.quantities import QUANTITY_PAIRS
@@ -236,7 +236,9 @@ class ModelEvents(ModelParts):
         at_ms, payload = event["observed_at"], arrival.payload
         if LEFT_OUT in event:
             payload = self._on_odd_fields(arrival, _OUTCOME_MARKS)
-        outcome = early_outcome(event, payload)
+        # Without calls of our own: this is the hot path.
+        corrects = event.get("corrections") == "last"
+        outcome = EarlyOutcome(payload, event["outcome"], at_ms, corrects)
         conflicts = counts.conflicting_outcomes
         prediction = self.join.on_outcome(event["prediction_id"], outcome, now_ms)
         if prediction is not None:
@@ -286,7 +288,7 @@ class ModelEvents(ModelParts):
         )
         self._pending.add_pair(row)
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
-        if self.join.takes_corrections(outcome):
+        if outcome.corrects or self.join.spec.takes_corrections:
             prediction_id, number = arrival.event["prediction_id"], self.counts.labelled
             self.join.on_labelled(prediction_id, prediction, truth, number, self._now_ms)
         if self._is_more_asked:
