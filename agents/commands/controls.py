@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import getpass
 import time
-import uuid
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from agents.commands.control_record import ControlRequest, control_of
 from agents.commands.models import Write, find_specs
-from agents.errors import OperatorError, WorkerError
+from agents.errors import WorkerError
 from agents.kafka.read import last_values, read_json, read_whole
 from agents.kafka.send import send_record
 from agents.kafka.track import tracking
@@ -50,30 +48,6 @@ class UnknownAlertError(WorkerError):
     exit_code = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ControlRequest:
-    """A control that an operator asks for.
-
-    Parameters
-    ----------
-    verb
-        The action.
-    fingerprint
-        The fingerprint of the alert, or enough of its beginning.
-    by
-        The author; None is the user of this terminal.
-    because, for_s, verdict
-        As in `Control`.
-    """
-
-    verb: Verb
-    fingerprint: str
-    by: str | None = None
-    because: str | None = None
-    for_s: float | None = None
-    verdict: str | None = None
-
-
 async def send_control(
     settings: Settings, wanted: ControlRequest, wait_s: float, write: Write
 ) -> None:
@@ -99,36 +73,6 @@ async def send_control(
         write(f"Written, but no worker has read it within {wait_s:g} s; it waits for one.")
     else:
         write(f"{_DONE[wanted.verb]} from {place} on, by {wanted.by}: {alert['summary']}")
-
-
-def control_of(wanted: ControlRequest, alert: Mapping[str, Any]) -> bytes:
-    """Return the record of a control about an alert.
-
-    Raises
-    ------
-    OperatorError
-        When the control is not valid.
-    """
-    fields: dict[str, Any] = {
-        "control_id": uuid.uuid4().hex,
-        "model_id": alert["model_id"],
-        "verb": wanted.verb,
-        "fingerprint": alert["fingerprint"],
-        "by": wanted.by,
-        "at": int(datetime.now(UTC).timestamp() * 1_000),
-        "because": wanted.because,
-        "for_s": wanted.for_s,
-        "verdict": wanted.verdict,
-        "episode": alert["episode"] if wanted.verb == "mark" else None,
-    }
-    given = {name: value for name, value in fields.items() if value is not None}
-    try:
-        Control.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or wanted.verb
-        raise OperatorError(f"{field}: {first['msg']}, got {first['input']!r}") from error
-    return orjson.dumps(given)
 
 
 async def show_rules(settings: Settings, write: Write) -> Table | None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.commands.controls import ControlRequest, control_of
+from agents.commands.control_record import ControlRequest, control_of
 from agents.errors import OperatorError
 from agents.page.store import PageStore
 

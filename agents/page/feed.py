@@ -20,6 +20,7 @@ from agents.commands.status import last_tick_ms
 from agents.errors import OperatorError, WorkerError
 from agents.kafka.read import Cursor, LogReader, partitions_of
 from agents.page.store import Entry, PageStore
+from agents.page.views import row_of
 from agents.settings import Settings
 from agents.telemetry import get_logger
 from schemas.topics import TopicRole
@@ -37,6 +38,8 @@ RETRY_S = 2.0
 """Seconds between two attempts to reach a broker that is away."""
 ASK_EVERY_S = 5.0
 """Seconds between two questions for ends of topics and ticks: they also tell that it answers."""
+PREPARED_AT_ONCE = 200
+"""Rows of the portfolio that are made before the server answers again: 10 ms."""
 ANSWER_S = 6.0
 """Seconds after which a broker that has not answered is away."""
 _log = get_logger(__name__)
@@ -119,6 +122,7 @@ class Feed:
             async for records in cursor.read_to_ends():
                 self._take(records)
                 await asyncio.sleep(0)  # a page that reads its backlog answers meanwhile
+            await self._prepare_all()
             self.is_ready = True
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read_on(cursor))
@@ -126,7 +130,20 @@ class Feed:
 
     async def _read_on(self, cursor: Cursor) -> None:
         while True:
+            before = self.store.revision
             self._take(await cursor.fetch())
+            self._prepare(before)
+
+    def _prepare(self, revision: int) -> None:
+        """Make the rows of models that changed: a request that made thousands would wait."""
+        for model_id in self.store.changed_since(revision):
+            row_of(self.store.models[model_id])
+
+    async def _prepare_all(self) -> None:
+        for count, model in enumerate(self.store.models.values()):
+            row_of(model)
+            if count % PREPARED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _ask(self, cursor: Cursor) -> None:
         while True:

@@ -1,7 +1,6 @@
 """Records in little memory: one shelf of packed JSON for each sort of record of a model.
 
-Rule 1. A shelf holds the latest record of each key, and drops the oldest keys above its size. A
-        key that is restated keeps its age.
+Rule 1. A shelf holds the latest record of each key. A key that is restated keeps its age.
 Rule 2. A record is packed as it came: what a later release adds to it is shown as well.
 """
 
@@ -55,8 +54,8 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._packed)
 
-    def put(self, key: str, value: bytes | None, most: int) -> None:
-        """Keep a record, or drop that of its key; then drop the oldest above ``most`` bytes."""
+    def put(self, key: str, value: bytes | None) -> None:
+        """Keep a record, or drop that of its key."""
         old = self._packed.get(key)
         if old is not None:
             self.size -= _size_of(key, old)
@@ -65,13 +64,11 @@ class Shelf:
             return
         self._packed[key] = packed = pack(value)
         self.size += _size_of(key, packed)
-        self.trim(most)
 
-    def trim(self, most: int) -> None:
-        """Drop the oldest records above ``most`` bytes; the newest one stays."""
-        while self.size > most and len(self._packed) > 1:
-            oldest = next(iter(self._packed))
-            self.size -= _size_of(oldest, self._packed.pop(oldest))
+    def drop_oldest(self) -> None:
+        """Drop the record of the oldest key."""
+        oldest = next(iter(self._packed))
+        self.size -= _size_of(oldest, self._packed.pop(oldest))
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records, by age of their keys."""

@@ -33,7 +33,7 @@ SHARES: Mapping[str, float] = {
     "series_hour": 0.15,
     "version": 0.05,
 }
-"""Parts of a model's share by sort of record; beginnings and ends of alerts outlive updates."""
+"""Parts of a model's share by sort of record, where there is more than fits."""
 NEWEST_REFUSED = 50
 """Dead letters that are listed; the others are counted."""
 RECENT_DAYS = 14
@@ -82,6 +82,21 @@ class ModelRecords:
     spec: dict[str, Any] | None = None
     seen: dict[Position, int] = field(default_factory=dict)
     row: dict[str, Any] | None = None
+
+    def trim(self, most: int) -> None:
+        """Drop the oldest records above ``most`` bytes, of the sort that exceeds its part most.
+
+        The last record of a sort stays.
+        """
+        while sum(shelf.size for shelf in self.shelves.values()) > most:
+            long = [
+                (shelf.size / SHARES[sort], sort)
+                for sort, shelf in self.shelves.items()
+                if len(shelf) > 1
+            ]
+            if not long:
+                return
+            self.shelves[max(long)[1]].drop_oldest()
 
     def records(self, sort: str) -> list[dict[str, Any]]:
         """Return the records of a sort, the oldest first."""
@@ -215,8 +230,8 @@ class PageStore:
             sort, key = _sort_of(value), entry.key
         if sort not in SHARES:
             return
-        shelf = model.shelves.setdefault(sort, Shelf())
-        shelf.put(key, entry.value, self._most(sort))
+        model.shelves.setdefault(sort, Shelf()).put(key, entry.value)
+        model.trim(self._most)
         self._touch(model, entry)
 
     def _model(self, model_id: str) -> ModelRecords:
@@ -224,17 +239,14 @@ class PageStore:
         if found is None:
             self.models[model_id] = found = ModelRecords(model_id)
             if len(self.models) > self._shared_by:
-                self._share_by(2 * self._shared_by)
+                self._shared_by = len(self.models) + len(self.models) // 4
+                for model in self.models.values():
+                    model.trim(self._most)
         return found
 
-    def _share_by(self, models: int) -> None:
-        self._shared_by = models
-        for model in self.models.values():
-            for sort, shelf in model.shelves.items():
-                shelf.trim(self._most(sort))
-
-    def _most(self, sort: str) -> int:
-        return int(self._budget / self._shared_by * SHARES[sort])
+    @property
+    def _most(self) -> int:
+        return self._budget // self._shared_by
 
     def _touch(self, model: ModelRecords, entry: Entry) -> None:
         self._revision += 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import orjson
 
 from agents.page.live import changes, event_id, positions_of
-from agents.page.records import Shelf, pack, unpack
+from agents.page.records import pack, unpack
 from agents.page.store import Entry, PageStore
 from tests.agents.page.sample import Log, alert, day, golden, small_log, status
 
@@ -17,17 +17,22 @@ def test_a_record_is_packed_and_comes_back_as_it_was() -> None:
     assert len(packed) < 0.45 * len(orjson.dumps(record))
 
 
-def test_a_shelf_keeps_the_latest_of_a_key_and_drops_the_oldest_keys_above_its_size() -> None:
-    shelf = Shelf()
-    for number in range(50):
-        shelf.put(f"{number}", orjson.dumps({"at": number}), 5_000)
-    shelf.put("49", orjson.dumps({"at": "restated"}), 5_000)
+def test_a_model_keeps_the_latest_of_each_key_and_drops_the_oldest_of_what_is_most() -> None:
+    log = Log(PageStore(budget_bytes=64 * 12_000))
+    log.fire(alert("car_loan"))
+    log.days("car_loan", 200)
+    log.put("metrics", "car_loan|day|last", day("car_loan", 199, n=7))
+    log.put("metrics", "car_loan|day|last", day("car_loan", 199, n=8))
+    model = log.store.models["car_loan"]
 
-    kept = [each["at"] for each in shelf.records()]
+    kept = model.records("day")
 
-    assert shelf.size <= 5_000
-    assert kept[-1] == "restated"
-    assert kept[:-1] == list(range(50 - len(kept), 49))
+    assert sum(shelf.size for shelf in model.shelves.values()) <= 12_000
+    assert len(model.records("alert")) == 1
+    assert kept[-1]["n"] == 8
+    assert [each["start"] for each in kept[:-1]] == [
+        day("", number)["start"] for number in range(201 - len(kept), 200)
+    ]
 
 
 def test_the_store_is_the_same_whoever_reads_the_log_and_when() -> None:
@@ -59,7 +64,7 @@ def test_many_models_share_the_memory_and_open_alerts_are_always_kept() -> None:
     models = log.store.models.values()
     size = sum(shelf.size for model in models for shelf in model.shelves.values())
 
-    assert size < 1.5 * 2_000_000
+    assert size < 2_000_000
     assert all(len(model.firing) == 1 and model.records("day") for model in models)
 
 
