@@ -45,7 +45,8 @@ def _control_options(command: Command) -> Command:
 
 
 def _send(verb: Verb, wait_s: float, flags: dict[str, Any], **fields: Any) -> None:
-    from agents.commands.controls import ControlRequest, send_control
+    from agents.commands.control_record import ControlRequest
+    from agents.commands.controls import send_control
     from agents.settings import load_settings
 
     wanted = ControlRequest(verb=verb, **fields)

@@ -41,7 +41,7 @@ ASK_EVERY_S = 5.0
 PREPARED_AT_ONCE = 200
 """Rows of the portfolio that are made before the server answers again: 10 ms."""
 ANSWER_S = 6.0
-"""Seconds after which a broker that has not answered is away."""
+"""Seconds: a restart of one broker of a cluster is shorter."""
 _log = get_logger(__name__)
 
 
@@ -78,6 +78,8 @@ class Feed:
         What is filled.
     now_ms
         The wall clock.
+    answer_s
+        Seconds after which a broker that has not answered is away.
 
     Attributes
     ----------
@@ -91,7 +93,13 @@ class Feed:
         Instant of the latest tick of the workers; None where there is none.
     """
 
-    def __init__(self, settings: Settings, store: PageStore, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: PageStore,
+        now_ms: Callable[[], int],
+        answer_s: float = ANSWER_S,
+    ) -> None:
         self.store = store
         self.is_ready = False
         self.trouble: str | None = None
@@ -104,6 +112,7 @@ class Feed:
         }
         self._settings = settings
         self._now_ms = now_ms
+        self._answer_s = answer_s
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -117,7 +126,7 @@ class Feed:
     async def _follow(self) -> None:
         names = [self._settings.topics.name(role) for role in READ]
         partitions = await partitions_of(self._settings, *names)
-        async with LogReader(self._settings, ANSWER_S).open(partitions) as cursor:
+        async with LogReader(self._settings, self._answer_s).open(partitions) as cursor:
             self._answers()
             async for records in cursor.read_to_ends():
                 self._take(records)
@@ -148,7 +157,7 @@ class Feed:
     async def _ask(self, cursor: Cursor) -> None:
         while True:
             try:
-                async with asyncio.timeout(ANSWER_S):
+                async with asyncio.timeout(self._answer_s):
                     first, end = await cursor.beginnings(), await cursor.ends()
                     self.tick_ms = await last_tick_ms(self._settings)
             except (OperatorError, TimeoutError, WorkerError, KafkaError) as error:
@@ -156,7 +165,7 @@ class Feed:
             else:
                 self._describe(first, end)
                 self._answers()
-            await asyncio.sleep(ASK_EVERY_S)
+            await asyncio.sleep(min(ASK_EVERY_S, self._answer_s))
 
     def _describe(self, first: dict[TopicPartition, int], end: dict[TopicPartition, int]) -> None:
         for offsets, name in ((first, "first"), (end, "end")):
