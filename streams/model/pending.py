@@ -108,7 +108,7 @@ class PendingRows:
         new: list[str] = []
         begins = self.as_read.begins_with_prediction(answer, score, features)
         if begins and not self._is_young():
-            new = self.settled().unmet(features)
+            new = self.settled().features.unmet(features)
         if self.as_read.late.series:
             self.as_read.late.on_prediction(row.at_ms, row.now_ms)
         if self.distributions is not None:
@@ -180,7 +180,7 @@ class PendingRows:
         if not rows:
             return []
         at_ms = _instants([row.at_ms for row in rows])
-        columns = self.as_read.feature_columns([row.values[0] for row in rows], at_ms)
+        columns = self.as_read.features.columns([row.values[0] for row in rows], at_ms)
         if answered:
             if len(answered) < len(rows):
                 at_ms = _instants([row.at_ms for row in answered])

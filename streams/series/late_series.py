@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from streams.alert.transition import Transition
 from streams.clock import HOUR_MS, NEVER_MS
+from streams.series.label_codes import LabelCodes, code_of_number
+from streams.series.label_delays import LabelDelays
+from streams.series.late_labels import LateLabels
 from streams.series.monitored import MonitoredSeries
 from streams.series.reading import Reading
 from streams.series.series_state import Label
@@ -65,3 +68,26 @@ class LateSeries:
 
     def _schedule(self) -> None:
         self.due_ms = min((late.due_ms for late in self._ages), default=NEVER_MS)
+
+
+def ages_of(
+    series: MonitoredSeries, delays: LabelDelays, wait_s: float, *, is_quantity: bool
+) -> LateLabels:
+    """Return the ages of a series whose labels come late.
+
+    Parameters
+    ----------
+    delays
+        Its delays: they tell its low class.
+    wait_s
+        Seconds that a prediction waits for its label.
+    is_quantity
+        Whether its values are numbers.
+    """
+    codes = LabelCodes(is_quantity)
+    if is_quantity:
+        codes.split = code_of_number(delays.mean)
+    elif delays.first_value is not None:
+        codes.values = [delays.first_value]
+    watch = series.watch
+    return LateLabels.of(watch.spec, codes, wait_s, watch.false_alarms)

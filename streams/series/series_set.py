@@ -17,7 +17,7 @@ Rule 8. Errors and outcomes are read as they arrive while that is safe
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
 from typing import Any, Literal
 
@@ -33,27 +33,19 @@ from streams.detect.budget import CALIBRATION_SHARE, SEGMENTS_SHARE, shares
 from streams.detect.outline import Outline
 from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
-from streams.series.label_codes import LabelCodes, code_of_number
-from streams.series.label_delays import LabelDelays
-from streams.series.late_labels import LateLabels
-from streams.series.late_series import LateSeries
+from streams.series.features import FeatureSeries
+from streams.series.late_series import LateSeries, ages_of
 from streams.series.monitored import MonitoredSeries
 from streams.series.offline import watch_of
 from streams.series.quantities import QUANTITY_PAIRS, are_quantities, is_whole
 from streams.series.reading import Column, EventOf, Reading, RowTransition
-from streams.series.series_state import Label, SeriesSetState
+from streams.series.series_state import SeriesSetState
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Answer, Scalar
 
-MAX_SERIES = 1_000
-"""Features of one model: twice the widest table that was measured (500), so that a model that
-invents names costs a bounded amount of memory."""
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """Series that are quantities, and no classes, once a model turns out to be a regression."""
-PAIR_SERIES: tuple[SeriesRole, ...] = ("error", "outcome")
-"""Series of one value a pair."""
-
 SeriesKind = Literal["auto", "numeric", "categorical"]
 
 
@@ -69,6 +61,8 @@ class SeriesSet:
 
     Attributes
     ----------
+    features
+        The features, and their columns.
     late
         The series that are read at ages (Rule 8).
     """
@@ -76,8 +70,7 @@ class SeriesSet:
     def __init__(self, spec: ModelSpec, state: SeriesSetState | None = None) -> None:
         self.state = state or SeriesSetState(spec.task == "regression", spec.task is None)
         self._spec = spec
-        self._ignored = frozenset(spec.features.ignore)
-        self._usual_names: tuple[str, ...] = ()
+        self.features = FeatureSeries(self.state, spec.features.ignore)
         self._minutes: dict[bytes, bytearray] = {}  # of the series that began together
         series = self.state.series
         for name, each in series.items():
@@ -86,8 +79,6 @@ class SeriesSet:
             if each.late is not None:
                 each.late.respec(each.watch.spec)
         self.late = LateSeries(self)
-        named = self.state.feature_series.items()
-        self._begun = {name for name, series_name in named if series_name in series}
 
     def __getitem__(self, series: str) -> MonitoredSeries:
         """Return a series that has begun."""
@@ -114,8 +105,10 @@ class SeriesSet:
     def respec(self, spec: ModelSpec, now_ms: int) -> list[Transition]:
         """Put another spec in force; end the alerts of series that begin again, or end, with it."""
         before, self._spec = self._spec, spec
-        self._ignored = frozenset(spec.features.ignore)
-        ended = self._ignore() | self._retask(before.task)
+        ended: set[str] = set()
+        for name in self.features.ignore(spec.features.ignore):
+            ended |= self._drop(name)
+        ended |= self._retask(before.task)
         # Sorted: the order in which series end is part of the state.
         for name in sorted(set(before.features.categorical) ^ set(spec.features.categorical)):
             ended |= self._drop(f"feature/{name}")
@@ -186,7 +179,7 @@ class SeriesSet:
         self, answer: Scalar, score: Scalar, features: Mapping[str, Scalar]
     ) -> bool:
         """Tell whether a value is the first of its series: rows before it are judged without it."""
-        if tuple(features) != self._usual_names and self.begins_feature(features):
+        if tuple(features) != self.features.usual_names and self.features.begins(features):
             return True
         series = self.state.series
         if answer is not None and "prediction" not in series:
@@ -197,52 +190,6 @@ class SeriesSet:
         """Tell the same of the two series that have a value a pair."""
         series = self.state.series
         return "outcome" not in series or (error is not None and "error" not in series)
-
-    def begins_feature(self, features: Mapping[str, Scalar]) -> bool:
-        """Tell whether any of these values is the first of its feature."""
-        if features.keys() <= self._begun:
-            self._usual_names = tuple(features)
-            return False
-        return any(
-            value is not None and self._may_begin(name)
-            for name, value in features.items()
-            if name not in self._begun
-        )
-
-    def unmet(self, features: Mapping[str, Scalar]) -> list[str]:
-        """Return the features that have a value here, and never had one before."""
-        known = self.state.feature_series
-        return [
-            name
-            for name, value in features.items()
-            if value is not None and name not in known and self._may_begin(name)
-        ]
-
-    def feature_columns(
-        self, rows: Sequence[Mapping[str, Scalar]], at_ms: Instants
-    ) -> list[Column]:
-        """Return the columns of the monitored features; a feature without a value is missing."""
-        known = self.state.feature_series
-        shapes = set(map(tuple, rows))
-        if len(shapes) == 1 and rows[0].keys() <= known.keys():
-            # All rows name the same features in the same order, as nearly always: turned over as a
-            # whole, values of 500 features take an eighth of the time of looking each of them up.
-            names, values = shapes.pop(), zip(*map(_values_of, rows), strict=True)
-            by_name = dict(zip(names, values, strict=True))
-            nothing = (None,) * len(rows)
-            return [
-                Column(series, "feature", by_name.get(name, nothing), at_ms)
-                for name, series in known.items()
-                if series
-            ]
-        for features in rows:
-            if not features.keys() <= known.keys():
-                self._meet_features(features)
-        return [
-            Column(series, "feature", [features.get(name) for features in rows], at_ms)
-            for name, series in known.items()
-            if series
-        ]
 
     def read(
         self, columns: Sequence[Column], reading: Reading
@@ -285,27 +232,6 @@ class SeriesSet:
 
     # Late labels (Rule 8)
 
-    def on_label(self, label: Label, predictions: int) -> list[SeriesRole]:
-        """Take in when a label came; return the series whose order of reading turns.
-
-        Parameters
-        ----------
-        predictions
-            Predictions of the model so far.
-        """
-        turned: list[SeriesRole] = []
-        known_ms, delays, is_quantity = label.known_ms, self.state.delays, self.state.is_regression
-        delay_ms = max(known_ms - label.predicted_ms, 0)
-        for role in PAIR_SERIES:
-            value = label.error if role == "error" else label.outcome
-            if value is None:
-                continue
-            if role not in delays:
-                delays[role] = LabelDelays()
-            if delays[role].add(value, delay_ms, known_ms, predictions, is_quantity=is_quantity):
-                turned.append(role)
-        return turned
-
     def turn(self, roles: Sequence[SeriesRole], now_ms: int) -> list[Transition]:
         """Turn the order in which these series are read; return the ends of their alerts."""
         ended: list[Transition] = []
@@ -314,21 +240,13 @@ class SeriesSet:
                 self._begin(role, role)
                 self._divide_budget()
             series, delays = self.state.series[role], self.state.delays[role]
-            late = None if delays.is_prompt else self._late_labels(series, delays)
+            late = None
+            if not delays.is_prompt:
+                wait_s = self._spec.outcome.wait_s
+                late = ages_of(series, delays, wait_s, is_quantity=self.state.is_regression)
             ended += series.turn(late, now_ms, self._spec.alerts)
         self.late = LateSeries(self)
         return ended
-
-    def _late_labels(self, series: MonitoredSeries, delays: LabelDelays) -> LateLabels:
-        is_quantity = self.state.is_regression
-        codes = LabelCodes(is_quantity)
-        if is_quantity:
-            codes.split = code_of_number(delays.mean)
-        elif delays.first_value is not None:
-            codes.values = [delays.first_value]
-        wait_s = self._spec.outcome.wait_s
-        budget = series.watch.false_alarms
-        return LateLabels.of(series.watch.spec, codes, wait_s, budget)
 
     def alert(self, series: str, aspect: str) -> AlertState | None:
         """Return the state of an alert of a series that has begun."""
@@ -374,17 +292,6 @@ class SeriesSet:
             for each in ended[aspect].end("relearned", now_ms, rules)
         ]
 
-    def _ignore(self) -> set[str]:
-        """End the features that are ignored now; meet those again that no longer are."""
-        ended: set[str] = set()
-        for name, series in list(self.state.feature_series.items()):
-            if name in self._ignored:
-                self.state.feature_series[name] = ""
-                ended |= self._drop(series)
-            elif not series:
-                del self.state.feature_series[name]
-        return ended
-
     def _retask(self, before: str | None) -> set[str]:
         """Begin the answers again where classes have become quantities, or the reverse."""
         task, was_regression = self._spec.task, self.state.is_regression
@@ -403,29 +310,13 @@ class SeriesSet:
         if series is None:
             return set()
         if series.role == "feature":
-            self._begun.discard(name.removeprefix("feature/"))
-            self._usual_names = ()
+            self.features.note_end(name)
         states = {state.aspect: state for state in series.alerts()}
         if states:
             self.state.ended_alerts[name] = states
         self.state.delays.pop(name, None)
         self.late = LateSeries(self)
         return {name}
-
-    def _may_begin(self, name: str) -> bool:
-        if name in self.state.feature_series:
-            return bool(self.state.feature_series[name])
-        return name not in self._ignored and len(self.state.feature_series) < MAX_SERIES
-
-    def _meet_features(self, features: Mapping[str, Scalar]) -> None:
-        known = self.state.feature_series
-        for name in features:
-            if name in known:
-                continue
-            if len(known) >= MAX_SERIES:
-                self.state.unwatched_values += 1
-            else:
-                known[name] = "" if name in self._ignored else f"feature/{name}"
 
     def _meet(self, columns: Sequence[Column], event_of: EventOf) -> list[int | None]:
         """Return from which row on each column is monitored; None where it has no value yet.
@@ -456,7 +347,7 @@ class SeriesSet:
         watch = self._new_watch(name, role)
         self.state.series[name] = MonitoredSeries(name, role, watch, alerts)
         if role == "feature":
-            self._begun.add(name.removeprefix("feature/"))
+            self.features.note_beginning(name)
 
     def _new_watch(self, series: str, role: SeriesRole) -> SeriesWatch:
         spec = self._watch_spec(series, role)
@@ -496,10 +387,6 @@ class SeriesSet:
 
 def _first_value(values: Sequence[Scalar]) -> int | None:
     return next((row for row, value in enumerate(values) if value is not None), None)
-
-
-def _values_of(features: Mapping[str, Scalar]) -> Iterable[Scalar]:
-    return features.values()
 
 
 @cache

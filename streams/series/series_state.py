@@ -3,10 +3,31 @@
 from msgspec import Struct
 
 from streams.alert.states import AlertState
+from streams.aspects import SeriesRole
 from streams.codec import Machine
 from streams.series.label_delays import LabelDelays
 from streams.series.monitored import MonitoredSeries
 from streams.values import Scalar
+
+PAIR_SERIES: tuple[SeriesRole, ...] = ("error", "outcome")
+"""Series of one value a pair."""
+
+
+class Label(Struct, frozen=True, gc=False):
+    """The values of a pair, and its instants.
+
+    Parameters
+    ----------
+    error, outcome
+        The values of the two series.
+    predicted_ms, known_ms
+        The instants of the prediction and of its outcome.
+    """
+
+    error: Scalar
+    outcome: Scalar
+    predicted_ms: int
+    known_ms: int
 
 
 class SeriesSetState(Machine):
@@ -40,19 +61,23 @@ class SeriesSetState(Machine):
     delays: dict[str, LabelDelays] = {}
     whole_pairs: list[tuple[float, float]] = []
 
+    def turned_by(self, label: Label, predictions: int) -> list[SeriesRole]:
+        """Take in when a label came; return the series whose order of reading turns.
 
-class Label(Struct, frozen=True, gc=False):
-    """The values of a pair, and its instants.
-
-    Parameters
-    ----------
-    error, outcome
-        The values of the two series.
-    predicted_ms, known_ms
-        The instants of the prediction and of its outcome.
-    """
-
-    error: Scalar
-    outcome: Scalar
-    predicted_ms: int
-    known_ms: int
+        Parameters
+        ----------
+        predictions
+            Predictions of the model so far.
+        """
+        turned: list[SeriesRole] = []
+        known_ms, delays, is_quantity = label.known_ms, self.delays, self.is_regression
+        delay_ms = max(known_ms - label.predicted_ms, 0)
+        for role in PAIR_SERIES:
+            value = label.error if role == "error" else label.outcome
+            if value is None:
+                continue
+            if role not in delays:
+                delays[role] = LabelDelays()
+            if delays[role].add(value, delay_ms, known_ms, predictions, is_quantity=is_quantity):
+                turned.append(role)
+        return turned

@@ -8,7 +8,7 @@ from schemas.model_spec import ModelSpec
 from streams.detect.budget import shares
 from streams.ingest.records import Accepted
 from streams.model.model import ModelMonitor
-from streams.series.series_set import MAX_SERIES
+from streams.series.features import MAX_SERIES
 from tests.doubles.core import (
     Json,
     Played,

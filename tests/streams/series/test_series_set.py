@@ -25,13 +25,13 @@ LESS: list[Row] = [SAME[0], {"b": "y", "c": 3}]
 
 
 def columns_of(panel: SeriesSet, rows: list[Row]) -> dict[str, list[Scalar]]:
-    columns = panel.feature_columns(rows, np.arange(len(rows)))
+    columns = panel.features.columns(rows, np.arange(len(rows)))
     return {column.series: list(column.values) for column in columns}
 
 
 def read(panel: SeriesSet, rows: list[Row]) -> None:
     reading = Reading(lambda _role, row: Arrived(0, row, 1_000 * row), AlertRules())
-    panel.read(panel.feature_columns(rows, np.arange(len(rows))), reading)
+    panel.read(panel.features.columns(rows, np.arange(len(rows))), reading)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_a_feature_that_is_not_ignored_any_more_begins_again() -> None:
     row: Row = {"a": 1.0, "b": 2.0}
     panel = SeriesSet(ModelSpec())
     read(panel, [row])
-    begun = panel.begins_feature(row)
+    begun = panel.features.begins(row)
     panel.respec(ModelSpec.model_validate({"features": {"ignore": ["a"]}}), 0)
     panel.respec(ModelSpec(), 0)
 
     assert not begun
-    assert panel.begins_feature(row)
+    assert panel.features.begins(row)
 
 
 def test_series_that_end_with_one_spec_are_stored_in_the_order_of_their_names() -> None:

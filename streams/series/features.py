@@ -1,0 +1,121 @@
+"""The features of a model: which of them are monitored, and the columns of their values."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from streams.clock import Instants
+from streams.series.reading import Column
+from streams.series.series_state import SeriesSetState
+from streams.values import Scalar
+
+MAX_SERIES = 1_000
+"""Features of one model: twice the widest table that was measured (500), so that a model that
+invents names costs a bounded amount of memory."""
+
+
+class FeatureSeries:
+    """The features, by name.
+
+    Parameters
+    ----------
+    state
+        The stored state of the series.
+    ignored
+        Features that are not monitored.
+
+    Attributes
+    ----------
+    usual_names
+        The features of a prediction of which none can be new, in their order; empty where none is
+        known.
+    """
+
+    def __init__(self, state: SeriesSetState, ignored: Collection[str]) -> None:
+        self._state = state
+        self._ignored = frozenset(ignored)
+        self.usual_names: tuple[str, ...] = ()
+        named = state.feature_series.items()
+        self._begun = {name for name, series in named if series in state.series}
+
+    def ignore(self, ignored: Collection[str]) -> list[str]:
+        """Ignore other features; return the series that end. Others are met again."""
+        self._ignored = frozenset(ignored)
+        known, ended = self._state.feature_series, []
+        for name, series in list(known.items()):
+            if name in self._ignored:
+                known[name] = ""
+                ended.append(series)
+            elif not series:
+                del known[name]
+        return ended
+
+    def note_beginning(self, series: str) -> None:
+        """Take note of a series that begins."""
+        self._begun.add(series.removeprefix("feature/"))
+
+    def note_end(self, series: str) -> None:
+        """Take note of a series that ends."""
+        self._begun.discard(series.removeprefix("feature/"))
+        self.usual_names = ()
+
+    def begins(self, features: Mapping[str, Scalar]) -> bool:
+        """Tell whether any of these values is the first of its feature."""
+        if features.keys() <= self._begun:
+            self.usual_names = tuple(features)
+            return False
+        return any(
+            value is not None and self._may_begin(name)
+            for name, value in features.items()
+            if name not in self._begun
+        )
+
+    def unmet(self, features: Mapping[str, Scalar]) -> list[str]:
+        """Return the features that have a value here, and never had one before."""
+        known = self._state.feature_series
+        return [
+            name
+            for name, value in features.items()
+            if value is not None and name not in known and self._may_begin(name)
+        ]
+
+    def columns(self, rows: Sequence[Mapping[str, Scalar]], at_ms: Instants) -> list[Column]:
+        """Return the columns of the monitored features; a feature without a value is missing."""
+        known = self._state.feature_series
+        shapes = set(map(tuple, rows))
+        if len(shapes) == 1 and rows[0].keys() <= known.keys():
+            # All rows name the same features in the same order, as nearly always: turned over as a
+            # whole, values of 500 features take an eighth of the time of looking each of them up.
+            names, values = shapes.pop(), zip(*map(_values_of, rows), strict=True)
+            by_name = dict(zip(names, values, strict=True))
+            nothing = (None,) * len(rows)
+            return [
+                Column(series, "feature", by_name.get(name, nothing), at_ms)
+                for name, series in known.items()
+                if series
+            ]
+        for features in rows:
+            if not features.keys() <= known.keys():
+                self._meet(features)
+        return [
+            Column(series, "feature", [features.get(name) for features in rows], at_ms)
+            for name, series in known.items()
+            if series
+        ]
+
+    def _may_begin(self, name: str) -> bool:
+        if name in self._state.feature_series:
+            return bool(self._state.feature_series[name])
+        return name not in self._ignored and len(self._state.feature_series) < MAX_SERIES
+
+    def _meet(self, features: Mapping[str, Scalar]) -> None:
+        known = self._state.feature_series
+        for name in features:
+            if name in known:
+                continue
+            if len(known) >= MAX_SERIES:
+                self._state.unwatched_values += 1
+            else:
+                known[name] = "" if name in self._ignored else f"feature/{name}"
+
+
+def _values_of(features: Mapping[str, Scalar]) -> Iterable[Scalar]:
+    return features.values()
