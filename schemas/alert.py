@@ -129,7 +129,8 @@ class Alert(Wire):
     )
     series: str = Field(
         description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
-        "the arrival of events: `predictions`, `outcomes`, `answers`, `features` or `versions`; of "
+        "the arrival of events: `predictions`, `outcomes`, `answers`, `features`, `versions` or "
+        "`reports`; of "
         "people: `specs` or `controls`; for a part of the traffic: `segment/DIMENSION=VALUE`; for "
         "the model itself: `model`; for a topic, "
         "all models of a partition, or all workers: `topic`, `models` or `workers`."
@@ -137,9 +138,9 @@ class Alert(Wire):
     aspect: str = Field(
         description="Aspect of the series: level, spread, share, missing, unseen, stuck, constant, "
         "type, text; of the arrival of events: silence, late, missing, orphan, conflicting, "
-        "unjoined, mismatch, repeated, fallback, error, unseen, clock, refused, unread, left_out, "
-        "new; of a segment: segment; of specs and controls: unusable; of the model: quarantine; "
-        "of models: crowded; "
+        "unjoined, mismatch, repeated, reported, fallback, error, unseen, clock, refused, unread, "
+        "left_out, new; of a segment: segment; of specs and controls: unusable; of the model: "
+        "quarantine; of models: crowded; "
         "of many series at once: together; of what the score means: calibration."
     )
     category: str | None = Field(

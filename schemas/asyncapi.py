@@ -20,6 +20,7 @@ _INPUT_OF: dict[TopicRole, str] = {
     "outcomes": "outcome",
     "models": "model_spec",
     "controls": "control",
+    "reports": "report",
 }
 _BINDING = "0.5.0"
 """Version of AsyncAPI's binding for Kafka."""

@@ -48,11 +48,14 @@ from schemas.model_spec import (
     OutcomeRules,
     ReferenceRules,
     RetrainRules,
+    ReviewRules,
     SegmentRules,
     SeriesProfile,
 )
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
+from schemas.report import Report
+from schemas.review import Review, Reviewed
 from schemas.series import (
     CategoryPart,
     Drift,
@@ -72,6 +75,7 @@ INPUTS: dict[str, type[BaseModel]] = {
     "outcome": Outcome,
     "inputs": Inputs,
     "control": Control,
+    "report": Report,
     "model_spec": ModelSpec,
 }
 OUTPUTS: dict[str, type[BaseModel]] = {
@@ -79,6 +83,8 @@ OUTPUTS: dict[str, type[BaseModel]] = {
     "status": Status,
     "feedback": Feedback,
     "command": Command,
+    "review": Review,
+    "reviewed": Reviewed,
     "labelled": Labelled,
     "metric": Metric,
     "reference": Reference,
@@ -98,6 +104,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "before_after": BeforeAfter,
     "error_sample": ErrorSample,
     "retrain_rules": RetrainRules,
+    "review_rules": ReviewRules,
     "fallback_rules": FallbackRules,
     "fallback_order": FallbackOrder,
     "excluded": Excluded,

@@ -17,7 +17,16 @@ from msgspec import Struct
 from schemas.instants import LAST_INSTANT_MS
 
 EventKind = Literal[
-    "prediction", "outcome", "spec", "control", "refused", "half", "inputs", "topic", "clock"
+    "prediction",
+    "outcome",
+    "spec",
+    "control",
+    "report",
+    "refused",
+    "half",
+    "inputs",
+    "topic",
+    "clock",
 ]
 """Kind of a payload. A half is a prediction whose inputs come in a record of their own. A spec is
 ``{"model_id": .., "spec": {..}}``; one of null removes the model. A refused input that names its

@@ -54,6 +54,8 @@ class PlainOutcome(Struct, forbid_unknown_fields=True, gc=False):
     at: Instant = field(name="observed_at")
     outcome: Label
     value: float | UnsetType | None = UNSET
+    review_id: Name | UnsetType | None = UNSET
+    reviewer: Name | UnsetType | None = UNSET
     source: Name | UnsetType | None = UNSET
     corrections: Literal["last"] | UnsetType | None = UNSET
 

@@ -275,6 +275,35 @@ class SegmentRules(Wire):
     )
 
 
+class ReviewRules(Wire):
+    """Which predictions people are asked about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    risk_above: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.3, description="Probability of an error, by the score, from which all are asked."
+    )
+    sample: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.02, description="Share of the others, drawn at random."
+    )
+    per_day: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=200, description="Cases a day that people can answer."
+    )
+    due_s: Annotated[float, Field(ge=SHORTEST_S, le=LONGEST_S)] = Field(
+        default=86_400.0, description="Seconds of log time in which a case waits for an answer."
+    )
+    every_s: Annotated[float, Field(ge=1, le=LONGEST_S)] = Field(
+        default=7 * 86_400.0, description="Seconds of the periods whose error is said."
+    )
+    double: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.05, description="Share of the cases that two people answer."
+    )
+    show_features: bool = Field(default=False, description="Whether reviewers see the features.")
+    salt: Annotated[str, Field(max_length=64)] = Field(
+        default="", description="Changes which cases are drawn."
+    )
+
+
 class FallbackRules(Wire):
     """When a fallback should answer in place of the model."""
 
@@ -421,6 +450,9 @@ class ModelSpec(Wire):
                 raise ValueError(msg)
         return self
 
+    review: ReviewRules | None = Field(
+        default=None, description="Which predictions people are asked about; null: none."
+    )
     fallback: FallbackRules | None = Field(
         default=None, description="When a fallback should answer; null: never commanded."
     )
@@ -461,6 +493,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "alerts": AlertRules,
         "metrics": MetricRules,
         "retrain": RetrainRules,
+        "review": ReviewRules,
         "fallback": FallbackRules,
         "season": SeasonRules,
         "cost": CostRules,

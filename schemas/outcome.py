@@ -20,6 +20,11 @@ class Outcome(Wire):
     value: float | None = Field(
         default=None, description="Money gained by the decision; negative: lost."
     )
+    review_id: Id | None = Field(
+        default=None,
+        description="The review that it answers: it is then a verdict, and no labelled row.",
+    )
+    reviewer: Name | None = Field(default=None, description="The person who answered the review.")
     source: Name | None = Field(
         default=None, description="Origin of the true answer: label, review ..."
     )

@@ -39,7 +39,7 @@ def _is_in(row: Row, left_out: Row) -> bool:
     at = np.datetime64(prediction["predicted_at"], "ms")
     begin, end = left_out["predicted_from"], left_out["predicted_until"]
     is_after = begin is None or at >= np.datetime64(begin.removesuffix("Z"), "ms")
-    return is_after and (end is None or at < np.datetime64(end.removesuffix("Z"), "ms"))
+    return bool(is_after and (end is None or at < np.datetime64(end.removesuffix("Z"), "ms")))
 
 
 def train(rows: list[Row]) -> Callable[[Row], float]:

@@ -5,6 +5,7 @@ from msgspec import field
 from streams.action.book import CommandBook
 from streams.action.fallback import Fallback
 from streams.action.retraining import Retraining
+from streams.action.review import Reviews
 from streams.codec import Machine
 
 
@@ -14,3 +15,4 @@ class ActionState(Machine):
     book: CommandBook = field(default_factory=CommandBook)
     retraining: Retraining = field(default_factory=Retraining)
     fallback: Fallback = field(default_factory=Fallback)
+    reviews: Reviews = field(default_factory=Reviews)

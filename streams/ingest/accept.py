@@ -31,6 +31,7 @@ from schemas.instants import FIRST_INSTANT_MS
 from schemas.model_spec import MAX_SPEC_BYTES, SpecError
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
+from schemas.report import Report
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.dead_letter import explain, refuse, with_model
 from streams.ingest.envelope import envelope_of
@@ -41,12 +42,13 @@ from streams.ingest.unread import UNREAD, Noted, unread_fields, unread_names
 
 MAX_DETAIL_CHARACTERS = 1_000
 """Characters of a dead letter's detail about a spec: some ten fields with their remedies."""
-_EVENT_OF: dict[EventKind, type[Prediction | Outcome | Control | Inputs]] = {
+_EVENT_OF: dict[EventKind, type[Prediction | Outcome | Control | Inputs | Report]] = {
     "prediction": Prediction,
     "half": Prediction,
     "inputs": Inputs,
     "outcome": Outcome,
     "control": Control,
+    "report": Report,
 }
 _PLAIN: dict[EventKind, Callable[[bytes], ReadEvent | None]] = {
     "prediction": read_plain_prediction,
@@ -64,6 +66,7 @@ _INSTANT_OF: dict[EventKind, str] = {
     "inputs": "at",
     "outcome": "observed_at",
     "control": "at",
+    "report": "at",
 }
 _ANSWERS = frozenset[EventKind](("prediction", "half"))
 

@@ -4,14 +4,14 @@ A worker that catches up on a backlog receives an hour of one partition, then an
 Without a merge a model's history would be shuffled, and its detectors would alarm.
 
 Rule 1. The next event to leave is the earliest head of all partitions: by record timestamp, then by
-        the event's own instant, then specs before predictions before outcomes before controls, then
-        by source.
+        the event's own instant, then specs before predictions before outcomes before the words of
+        people, then by source.
 Rule 2. A partition keeps its own order, whatever its timestamps are.
 Rule 3. Nothing leaves while a partition that may have older events is empty. It may have some until
         the broker has said that it is read to its end, ``SETTLED`` of ``idle_s`` after an event's
-        instant: a producer may take that long from timestamp to append. A topic of specs or
-        controls, once read to its end, counts only if it is known to hold more: its records may be
-        a week apart.
+        instant: a producer may take that long from timestamp to append. A topic of specs, controls
+        or reports, once read to its end, counts only if it is known to hold more: its records may
+        be a week apart.
 Rule 4. At most ``max_held`` events are held, of at most ``MAX_HELD_BYTES``; beyond that the
         earliest leave without waiting.
 Rule 5. A partition of which the broker says nothing for ``PATIENCE`` times ``idle_s`` is passed
@@ -43,8 +43,9 @@ _RANK: dict[EventKind, int] = {
     "prediction": 1,
     "outcome": 2,
     "control": 3,
+    "report": 3,
 }
-_SELDOM = frozenset[EventKind](("spec", "control"))
+_SELDOM = frozenset[EventKind](("spec", "control", "report"))
 Item = Accepted | Refused
 _Order = tuple[int, Source]
 _Head = tuple[int, int, _Order, deque[Item]]

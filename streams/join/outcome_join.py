@@ -105,6 +105,10 @@ class OutcomeJoin:
             return True
         return False
 
+    def waiting(self, prediction_id: str) -> WaitingPrediction | None:
+        """Return a prediction that waits for its outcome."""
+        return self._predictions.get(prediction_id)
+
     def has_met(self, prediction_id: str) -> bool:
         """Return whether a prediction of this id has arrived before; count nothing."""
         return prediction_id in self._predictions.chunk_of or prediction_id in self._joined.answers

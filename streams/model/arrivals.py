@@ -98,7 +98,7 @@ def begins_no_model(arrival: Arrival) -> bool:
         return not arrival.event["is_high"]
     if arrival.kind == "clock":
         return not arrival.event["is_wrong"]
-    return arrival.kind in {"refused", "control"}
+    return arrival.kind in {"refused", "control", "report"}
 
 
 def after(base: int, arrivals: list[Arrival]) -> list[Arrival]:

@@ -39,6 +39,9 @@ class ModelCommands(ModelEvents):
         if arrival.kind == "inputs":
             self._on_inputs(arrival)
             return
+        if arrival.kind == "report":
+            self._on_report(arrival)
+            return
         if arrival.kind == "refused":
             refused: EventKind = arrival.event["refused"]
             counts = self.join.counts
@@ -162,6 +165,8 @@ class ModelCommands(ModelEvents):
         self._set_asked()
         if spec.fallback is None:
             self._deputy.clear(row)
+        if spec.review is None:
+            self._reviewer.clear()
         self._publish(self._pending.settled().respec(spec, self._now_ms), row)
 
     def _remove(self, row: EventRow) -> None:
@@ -178,6 +183,7 @@ class ModelCommands(ModelEvents):
             self._publish(state.end("removed", now_ms, rules), row)
         self._retrainer.clear(row)
         self._deputy.clear(row)
+        self._reviewer.clear()
         if with_spec:
             self.in_force.take(None)
             self._retrainer.respec()

@@ -45,10 +45,17 @@ class ModelEvents(ModelParts):
         if self._now_ms >= self.join.halves.due_ms:
             self._go_on_without_inputs(arrival)
         self.join.advance(self._now_ms)
-        if self._now_ms >= self._deputy.due_ms:
-            self._deputy.advance(self._row(arrival, self._now_ms))
+        if self._is_more_asked:
+            self._act_by_time(arrival)
         if self._ledger is not None:
             self._publish_metrics(arrival)
+
+    def _act_by_time(self, at: Arrival) -> None:
+        """Say what the time calls for: the lease of a fallback, the end of a review."""
+        if self._now_ms >= min(self._deputy.due_ms, self._reviewer.due_ms):
+            row = self._row(at, self._now_ms)
+            self._deputy.advance(row)
+            self._reviewer.advance(row)
 
     def _read_late(self, at: Arrival | Place) -> None:
         """Read the late labels of predictions that have reached an age."""
@@ -104,6 +111,9 @@ class ModelEvents(ModelParts):
             status, latency_ms = event.get("status") or "ok", event.get("latency_ms")
             self._deputy.state.on_prediction(status, latency_ms, self._now_ms, rules)
             self._deputy.advance(self._row(arrival, event["predicted_at"]))
+        if self._reviewer.rules is not None:
+            row = self._row(arrival, event["predicted_at"])
+            self._reviewer.on_answer(event, answer_of(event), row)
 
     def _on_judged(
         self,
@@ -124,6 +134,26 @@ class ModelEvents(ModelParts):
                 rules=rules,
             )
             self._deputy.advance(self._row(arrival, now_ms))
+        if self._reviewer.rules is not None:
+            prediction_id, row = arrival.event["prediction_id"], self._row(arrival, now_ms)
+            self._reviewer.on_verdict(prediction_id, outcome.outcome, "label", None, row)
+
+    def _on_verdict(self, arrival: Arrival) -> None:
+        """Take in the verdict of a reviewer: it is no label of the error series."""
+        event = arrival.event
+        self.counts.verdicts += 1
+        row = self._row(arrival, event["observed_at"])
+        reviewer = event.get("reviewer")
+        self._reviewer.on_verdict(event["prediction_id"], event["outcome"], "review", reviewer, row)
+
+    def _on_report(self, arrival: Arrival) -> None:
+        """Take in that a person reported an answer."""
+        event, row = arrival.event, self._row(arrival, arrival.logged_at)
+        self.counts.reports += 1
+        conditions = self.traffic.on_reported(self.counts.predictions, self._now_ms)
+        self._on_conditions(conditions, arrival)
+        known = self.join.waiting(event["prediction_id"])
+        self._reviewer.on_report(event, known, row)
 
     def _on_traffic(
         self, conditions: Sequence[ConditionState], version: str | None, arrival: Arrival
@@ -232,6 +262,9 @@ class ModelEvents(ModelParts):
         self._on_conditions(self.traffic.on_noted(kind, row, names), arrival)
 
     def _on_outcome(self, arrival: Arrival) -> None:
+        if "review_id" in arrival.event:
+            self._on_verdict(arrival)
+            return
         event, now_ms, counts = arrival.event, self._now_ms, self.join.counts
         at_ms, payload = event["observed_at"], arrival.payload
         if LEFT_OUT in event:

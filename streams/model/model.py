@@ -36,7 +36,7 @@ from streams.model.commands import ModelCommands
 from streams.model.quarantine import QUARANTINE, Kept, Quarantine, ToStore
 from streams.traffic.conditions import ConditionState, condition_of
 
-OUT_OF_BAND = frozenset[EventKind](("spec", "control", "refused", "topic", "clock"))
+OUT_OF_BAND = frozenset[EventKind](("spec", "control", "report", "refused", "topic", "clock"))
 """Kinds of events that move no clock: not from the model's services, or unreadable."""
 UNCOUNTED = frozenset[EventKind](("refused", "topic", "clock"))
 """Kinds of events that tell about inputs, and are none."""
@@ -109,7 +109,7 @@ class ModelMonitor(ModelCommands):
         if self._distributions is not None:
             due_ms = min(due_ms, self._distributions.due_ms)
         due_ms = min(due_ms, self._pending.as_read.late.tick_due_ms)
-        due_ms = min(due_ms, self._deputy.due_ms)
+        due_ms = min(due_ms, self._deputy.due_ms, self._reviewer.due_ms)
         halves_ms = self.join.halves.first_due_ms()
         return min(due_ms, alerts.settling_due_ms(), halves_ms) + self._behind_ms
 
@@ -143,6 +143,7 @@ class ModelMonitor(ModelCommands):
         self._go_on_without_inputs(at)
         self.join.advance(self._now_ms)
         self._deputy.advance(self._row(at, self._now_ms))
+        self._reviewer.advance(self._row(at, self._now_ms))
         self._publish_metrics(at)
         if tick_ms >= self.forget_due_ms(forget_ms):
             self._forget(self._row(at, self._now_ms))
@@ -170,7 +171,8 @@ class ModelMonitor(ModelCommands):
         counts = self.counts
         refused = counts.refused_specs + counts.refused_controls
         unapplied = self.join.held_events + counts.lost_events + counts.turned_away
-        return seen + self.in_force.records + counts.controls + refused + unapplied
+        people = counts.controls + counts.verdicts + counts.reports
+        return seen + self.in_force.records + people + refused + unapplied
 
     def to_store(self) -> ToStore:
         """Return what is stored of the model as it is now; after `evaluate`."""

@@ -28,6 +28,7 @@ from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
 from streams.model.quarantine import Quarantine
 from streams.model.retrain import Retrainer
+from streams.model.reviewer import Reviewer
 from streams.model.spec import SpecInForce
 from streams.model.state import ModelCounts, ModelState
 from streams.performance.calibration import CALIBRATION, Calibration, Step, calibration_state
@@ -151,12 +152,14 @@ class ModelParts:
         self._deputy = Deputy(
             self.model_id, self.partition, actions.fallback, self.in_force, self._publication
         )
+        self._reviewer = Reviewer(self.model_id, actions.reviews, self.in_force, self._publication)
         self._set_asked()
 
     def _set_asked(self) -> None:
         """Take note whether the spec asks for more than alerts."""
         spec = self.in_force.spec
-        self._is_more_asked = spec.metrics is not None or spec.fallback is not None
+        asked = (spec.metrics, spec.fallback, spec.review)
+        self._is_more_asked = any(each is not None for each in asked)
 
     def _value_since(self, onset: Onset, at_ms: int) -> ValueAtRisk | None:
         return None if self._ledger is None else self._ledger.value_at_risk(onset, at_ms)

@@ -171,6 +171,11 @@ class Publication:
             emission = Emission(place, "metrics", self._model_id, value, row.now_ms, key)
             self._emissions.append(emission)
 
+    def add_review(self, key: str, value: bytes, row: EventRow) -> None:
+        """Publish what is known of a review."""
+        place = row.offset, row.place
+        self._emissions.append(Emission(place, "reviews", self._model_id, value, row.now_ms, key))
+
     def taken(self) -> list[Emission]:
         """Return the emissions since this was last called, in event order."""
         emissions, self._emissions = self._emissions, []

@@ -34,6 +34,8 @@ class ModelCounts(Machine):
     predictions: int = 0
     labelled: int = 0
     lost_events: int = 0
+    verdicts: int = 0
+    reports: int = 0
     turned_away: int = 0
     left_out: dict[str, int] = {}
 

@@ -33,6 +33,7 @@ ConditionKind = Literal[
     "prediction_refused",
     "outcome_refused",
     "repeated",
+    "reported",
     "unread",
     "left_out",
     "outcome_left_out",
@@ -229,6 +230,15 @@ CONDITIONS: dict[ConditionKind, ConditionRow] = {
         lasts="{value} of the last {rows} predictions have the id of an earlier one, normally "
         "{normal}. They are left out: make ids unique",
         over="predictions have ids of their own again",
+    ),
+    "reported": ConditionRow(
+        kind="service",
+        series="reports",
+        aspect="reported",
+        severity="warning",
+        lasts="people reported {value} of the last {rows} predictions, normally {normal}. Read "
+        "their reasons: `./tidegauge tail reports`",
+        over="people report as few predictions as normal again",
     ),
     "unread": ConditionRow(
         kind="service",

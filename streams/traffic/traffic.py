@@ -52,7 +52,7 @@ REFUSED: dict[EventKind, ConditionKind] = {
     "outcome": "outcome_refused",
 }
 BESIDE: dict[EventKind, tuple[ConditionKind, ...]] = {
-    "prediction": ("prediction_refused", "repeated"),
+    "prediction": ("prediction_refused", "repeated", "reported"),
     "outcome": ("outcome_refused",),
 }
 """Conditions of the share of events that are no rows of the model."""
@@ -262,6 +262,10 @@ class TrafficMonitor(Machine):
     def on_refused(self, kind: EventKind, *, rows: int, now_ms: int) -> Sequence[ConditionState]:
         """Take in a refused prediction or outcome; ``rows`` of its kind were valid so far."""
         return self._on_beside(REFUSED[kind], rows, now_ms)
+
+    def on_reported(self, rows: int, now_ms: int) -> Sequence[ConditionState]:
+        """Take in that a person reported a prediction; ``rows`` predictions came so far."""
+        return self._on_beside("reported", rows, now_ms)
 
     def _on_beside(self, kind: ConditionKind, rows: int, now_ms: int) -> list[ConditionState]:
         """Take in an event that is no row of the model; ``rows`` events were."""

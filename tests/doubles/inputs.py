@@ -18,6 +18,7 @@ HALVES = Source("half", "responses", 0)
 INPUTS = Source("inputs", "requests", 0)
 SPECS = Source("spec", "models", 0)
 CONTROLS = Source("control", "tidegauge.controls", 0)
+REPORTS = Source("report", "tidegauge.reports", 0)
 
 
 class Removal(NamedTuple):
@@ -102,7 +103,19 @@ def _source_of(value: bytes) -> Source:
         (b'"predicted_at"', PREDICTIONS),
         (b'"observed_at"', OUTCOMES),
         (b'"verb"', CONTROLS),
+        (b'"report_id"', REPORTS),
     ):
         if mark in value:
             return source
     return SPECS
+
+
+def report(prediction_id: str, model_id: str = "m", **fields: object) -> bytes:
+    """Return a report as JSON."""
+    event = {
+        "report_id": f"report {prediction_id}",
+        "prediction_id": prediction_id,
+        "model_id": model_id,
+        "at": START_MS,
+    }
+    return orjson.dumps(event | fields)

@@ -6,6 +6,7 @@ from schemas.alert import Alert, Moved
 from schemas.event import Source
 from schemas.feedback import Feedback, LabelledRange
 from schemas.model_spec import MetricRules, ModelSpec, RetrainRules
+from schemas.review import Review, Reviewed
 from schemas.series import Drift, Histogram, Reference, Series, SeriesQuantiles, SeriesSummary
 from schemas.wire import to_epoch_ms
 from streams.action.book import CommandBook
@@ -55,8 +56,50 @@ def golden() -> dict[str, bytes]:
         "status.json": _status(),
         "feedback.json": _feedback().model_dump_json().encode(),
         "command.json": CommandBook().put(_feedback(), DETECTED_MS),
+        "review.json": _review().model_dump_json().encode(),
+        "reviewed.json": _reviewed().model_dump_json().encode(),
         "dead_letter.json": _dead_letter(),
     }
+
+
+def _review() -> Review:
+    return Review(
+        review_id="car_loan/75001/1",
+        prediction_id="75001",
+        model_id="car_loan",
+        predicted_at="2018-08-23T06:33:20.152Z",
+        why="uncertain",
+        probability=0.8,
+        risk=0.45,
+        requested_at="2018-08-23T06:33:20.164Z",
+        due_at="2018-08-24T06:33:20.164Z",
+        answer=1,
+        score=0.55,
+        features=None,
+        status="answered",
+        verdict=0,
+        source="review",
+        reviewer="ann",
+    )
+
+
+def _reviewed() -> Reviewed:
+    return Reviewed(
+        reviewed_id="car_loan/reviewed/34",
+        model_id="car_loan",
+        start="2018-08-16T00:00:00.000Z",
+        end="2018-08-23T00:00:00.000Z",
+        predictions=35_000,
+        chosen=1_391,
+        answered=1_302,
+        dropped=0,
+        error=0.0931,
+        low=0.0805,
+        high=0.1057,
+        expected=0.0622,
+        doubles=66,
+        kappa=0.71,
+    )
 
 
 def _log() -> list[bytes]:

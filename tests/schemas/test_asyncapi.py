@@ -48,7 +48,9 @@ def test_the_schemas_of_the_document_hold_what_is_sent_and_received() -> None:
         for name, value in golden().items()
         if name.endswith(".json")
     }
-    assert document["components"]["messages"].keys() - examples.keys() <= {"control", "model_spec"}
+    assert document["components"]["messages"].keys() - examples.keys() <= {
+        *("control", "model_spec", "report")
+    }
     for name, value in examples.items():
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
         Draft202012Validator(schema).validate(orjson.loads(value))

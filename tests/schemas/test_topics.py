@@ -62,7 +62,9 @@ def test_what_we_write_ages_from_when_it_was_written_and_inputs_keep_their_clock
 def test_every_topic_that_is_read_as_a_source_is_in_the_table() -> None:
     topics = Topics(prefix="x.", models="registry")
 
-    assert set(topics.sources().values()) == {"predictions", "outcomes", "registry", "x.controls"}
+    assert set(topics.sources().values()) == {
+        *("predictions", "outcomes", "registry", "x.controls", "x.reports")
+    }
     assert set(topics.sources().values()) <= {topic.name for topic in topics.table()}
 
 
@@ -107,7 +109,8 @@ def test_what_the_monitor_publishes_lies_in_the_partition_of_its_model() -> None
     routed = [topic.role for topic in Topics().table() if topic.is_routed]
 
     assert routed == [
-        *("events", "alerts", "status", "feedback", "commands", "labelled", "metrics", "state")
+        *("events", "alerts", "status", "feedback", "commands", "reviews"),
+        *("labelled", "metrics", "state"),
     ]
     assert all(topic.is_routed and not topic.is_input for topic in Topics().outputs())
 

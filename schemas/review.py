@@ -1,0 +1,70 @@
+"""A review: a prediction that a person should look at, and the error that reviews show."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.wire import Label, Wire
+
+Why = Literal["uncertain", "sample", "report", "double"]
+ReviewStatus = Literal["open", "answered", "expired"]
+
+
+class Review(Wire):
+    """One case for a person; the last record of its id counts."""
+
+    type: Literal["tidegauge.review.v1"] = "tidegauge.review.v1"
+    review_id: str = Field(description="Model, prediction and round: 2 is a second opinion.")
+    prediction_id: str = Field(description="The prediction.")
+    model_id: str = Field(description="The model.")
+    predicted_at: str | None = Field(description="Instant of the answer; null: not known here.")
+    why: Why = Field(
+        description="uncertain: its risk is high; sample: drawn at random; report: somebody "
+        "reported it; double: a second person answers too."
+    )
+    probability: float | None = Field(
+        description="Probability with which it was chosen; null: it was reported, and has no "
+        "weight in estimates."
+    )
+    risk: float = Field(description="Probability, by the score, that the answer is wrong.")
+    requested_at: str = Field(description="Instant of the request.")
+    due_at: str = Field(description="An answer after this instant does not count.")
+    answer: Label | None = Field(description="The answer of the model.")
+    score: float | None = Field(description="Its score.")
+    features: dict[str, Any] | None = Field(
+        description="Its features, where `review.show_features` of the spec allows it."
+    )
+    status: ReviewStatus = Field(description="Whether it waits, was answered, or ran out.")
+    verdict: Label | None = Field(description="The answer of the person, or the label.")
+    source: Literal["label", "review", "report"] | None = Field(
+        description="Where the verdict is from: a label counts more than a review, and that more "
+        "than a report."
+    )
+    reviewer: str | None = Field(description="The person.")
+
+
+class Reviewed(Wire):
+    """The error of a period by the verdicts of people, each with its weight."""
+
+    type: Literal["tidegauge.reviewed.v1"] = "tidegauge.reviewed.v1"
+    reviewed_id: str = Field(description="Model and number: records with the same id are equal.")
+    model_id: str = Field(description="The model.")
+    start: str = Field(description="Predictions from this instant on.")
+    end: str = Field(description="Predictions before this instant.")
+    predictions: int = Field(description="Answers that might have been chosen.")
+    chosen: int = Field(description="Of these, chosen.")
+    answered: int = Field(description="Of these, with a verdict.")
+    dropped: int = Field(
+        description="Chosen beyond the quota and not asked for; above 0 the error is of the others."
+    )
+    error: float | None = Field(
+        description="Error rate, by the augmented inverse-probability-weighted mean; null: a "
+        "way of choice has no verdict."
+    )
+    low: float | None = Field(description="Lower end of its interval of 95 %.")
+    high: float | None = Field(description="Upper end.")
+    expected: float | None = Field(description="Error rate that the scores make expect.")
+    doubles: int = Field(description="Cases that two people answered.")
+    kappa: float | None = Field(
+        description="Cohen's kappa of their agreement: 1 always, 0 as by chance; null: too few."
+    )

@@ -1,0 +1,299 @@
+"""Which cases people see, and what their verdicts say about the error.
+
+Rule 1. A case is chosen where a hash of its id is below its probability: a replay, a backtest and a
+        restart ask for the same. Cases of a high risk have probability 1, the others a small one;
+        both are scaled by a factor that is set at midnight from the day before, so that a quota
+        holds, and the weights as well.
+Rule 2. Beyond ``QUOTA_SLACK`` of the quota nothing is asked for on that day; it is counted.
+Rule 3. A label counts more than a review, and that more than a report: a later word of the same or
+        a higher rank restates the earlier one. After its end a case takes no word.
+Rule 4. The error of a period is the augmented inverse-probability-weighted mean. Where some chosen
+        cases got no verdict, the weights of the others are raised within each way of choice.
+Rule 5. Verdicts are no values of the error series: what is uncertain is wrong more often.
+
+References
+----------
+Cassel, Sarndal & Wretman 1976 for the estimator; Cohen 1960 for kappa.
+"""
+
+import hashlib
+import math
+from typing import Literal, NamedTuple
+
+from msgspec import field
+
+from schemas.model_spec import ReviewRules
+from streams.action.comparison import Z
+from streams.clock import DAY_MS, NEVER_MS
+from streams.codec import Machine
+
+Source = Literal["report", "review", "label"]
+Stratum = Literal["uncertain", "sample"]
+RANK: dict[Source, int] = {"report": 0, "review": 1, "label": 2}
+MOST_OPEN = 10_000
+"""Open cases of a model: a week of the work of ten people."""
+QUOTA_SLACK = 1.05
+"""Multiple of the quota up to which cases are asked for on a day."""
+FEWEST_DOUBLES = 10
+"""Cases with two verdicts from which their agreement is said."""
+
+
+class Case(Machine):
+    """A case that people are asked about.
+
+    Parameters
+    ----------
+    asked_ms, due_ms
+        When people were asked, and the end of the case.
+    probability, risk, stratum
+        How it was chosen; None, where it was reported.
+    answer
+        The answer of the model, as JSON.
+    record
+        Its latest record but for status and verdict, as JSON.
+    """
+
+    asked_ms: int
+    due_ms: int
+    probability: float | None
+    risk: float
+    stratum: Stratum | None
+    answer: str
+    record: bytes
+    is_double: bool = False
+    rank: int = -1
+    verdict: str | None = None
+    is_error: bool | None = None
+    by: dict[str, str] = {}
+
+
+class StratumSums(Machine):
+    """Sums over the cases of one way of choice; d is the error less the risk, p the probability.
+
+    Attributes
+    ----------
+    weighted, squares, unit
+        Sums of d / p, of its square, and of d squared / p.
+    """
+
+    chosen: int = 0
+    answered: int = 0
+    weighted: float = 0.0
+    squares: float = 0.0
+    unit: float = 0.0
+
+    def add(self, d: float, probability: float, sign: int) -> None:
+        """Add the verdict of a case, or take it back."""
+        self.answered += sign
+        self.weighted += sign * d / probability
+        self.squares += sign * (d / probability) ** 2
+        self.unit += sign * d * d / probability
+
+
+class Period(Machine):
+    """The answers of one period."""
+
+    start_ms: int
+    end_ms: int
+    predictions: int = 0
+    risks: float = 0.0
+    dropped: int = 0
+    strata: dict[Stratum, StratumSums] = field(default_factory=dict)
+    doubles: dict[str, int] = {}
+    """Pairs of verdicts, as two JSON texts with a tab between, by how often."""
+
+
+class Estimate(NamedTuple):
+    """An error with its interval of 95 %."""
+
+    error: float
+    low: float
+    high: float
+
+
+class Choice(NamedTuple):
+    """How a case was chosen."""
+
+    stratum: Stratum
+    probability: float
+    is_double: bool
+
+
+class Reviews(Machine):
+    """The cases of one model."""
+
+    cases: dict[str, Case] = field(default_factory=dict)
+    periods: list[Period] = field(default_factory=list)
+    said: int = 0
+    due_ms: int = NEVER_MS
+    _day: int = 0
+    _day_began_ms: int = 0
+    _asked: int = 0
+    _uncertain: int = 0
+    _others: int = 0
+    _factor: float = 1.0
+
+    def choose(self, name: str, risk: float, now_ms: int, rules: ReviewRules) -> Choice | None:
+        """Take in an answer of the model; return how it was chosen, or None (Rules 1 and 2).
+
+        Parameters
+        ----------
+        name
+            Model and prediction.
+        risk
+            The probability that the answer is wrong.
+        """
+        self._pass_day(now_ms, rules)
+        period = self._period(now_ms, rules)
+        is_uncertain = risk >= rules.risk_above
+        self._uncertain += is_uncertain
+        self._others += not is_uncertain
+        period.predictions += 1
+        period.risks += risk
+        probability = self._factor * (1.0 if is_uncertain else rules.sample)
+        if not hashed(name, rules.salt) < probability:
+            return None
+        if self._asked >= QUOTA_SLACK * rules.per_day or len(self.cases) >= MOST_OPEN:
+            period.dropped += 1
+            return None
+        self._asked += 1
+        stratum: Stratum = "uncertain" if is_uncertain else "sample"
+        period.strata.setdefault(stratum, StratumSums()).chosen += 1
+        return Choice(stratum, probability, hashed(f"{name}/2", rules.salt) < rules.double)
+
+    def open(self, prediction_id: str, case: Case) -> None:
+        """Take in that people are asked about a case."""
+        self.cases[prediction_id] = case
+        self.due_ms = min(self.due_ms, case.due_ms)
+
+    def on_verdict(
+        self, prediction_id: str, verdict: str, source: Source, reviewer: str | None
+    ) -> Case | None:
+        """Take in a word about a case; return the case where it changes something (Rule 3).
+
+        Parameters
+        ----------
+        verdict
+            The right answer, as JSON.
+        """
+        case = self.cases.get(prediction_id)
+        if case is None:
+            return None
+        if source == "review":
+            self._on_opinion(case, verdict, reviewer or "")
+        if RANK[source] < case.rank or (verdict == case.verdict and RANK[source] == case.rank):
+            return None
+        if source == "review" and case.rank == RANK["review"]:
+            return None  # the first opinion stands, the second is for their agreement
+        self._count(case, -1)
+        case.rank, case.verdict, case.is_error = RANK[source], verdict, verdict != case.answer
+        self._count(case, 1)
+        return case
+
+    def ended(self, now_ms: int) -> list[tuple[str, Case]]:
+        """Return the cases whose time is over, and forget them."""
+        over = [(name, case) for name, case in self.cases.items() if case.due_ms <= now_ms]
+        for name, _ in over:
+            del self.cases[name]
+        return over
+
+    def finished(self, now_ms: int, rules: ReviewRules) -> Period | None:
+        """Return a period whose cases are all over, and forget it; set the next instant."""
+        due_ms = round(1_000 * rules.due_s)
+        found = None
+        if self.periods and now_ms >= self.periods[0].end_ms + due_ms:
+            found = self.periods.pop(0)
+            self.said += 1
+        ends = [case.due_ms for case in self.cases.values()]
+        ends += [period.end_ms + due_ms for period in self.periods[:1]]
+        self.due_ms = min(ends, default=NEVER_MS)
+        return found
+
+    def _on_opinion(self, case: Case, verdict: str, reviewer: str) -> None:
+        if reviewer in case.by or len(case.by) >= 2:
+            return
+        period = self._period_of(case)
+        if period is not None and case.by:
+            pair = f"{next(iter(case.by.values()))}\t{verdict}"
+            period.doubles[pair] = period.doubles.get(pair, 0) + 1
+        case.by[reviewer] = verdict
+
+    def _count(self, case: Case, sign: int) -> None:
+        period = self._period_of(case)
+        if case.is_error is None or case.stratum is None or period is None:
+            return
+        sums = period.strata.setdefault(case.stratum, StratumSums())
+        sums.add(case.is_error - case.risk, case.probability or 1.0, sign)
+
+    def _period_of(self, case: Case) -> Period | None:
+        return next((x for x in self.periods if x.start_ms <= case.asked_ms < x.end_ms), None)
+
+    def _period(self, now_ms: int, rules: ReviewRules) -> Period:
+        if not self.periods or now_ms >= self.periods[-1].end_ms:
+            length_ms = round(1_000 * rules.every_s)
+            start_ms = now_ms // length_ms * length_ms
+            self.periods.append(Period(start_ms, start_ms + length_ms))
+            self.due_ms = min(self.due_ms, start_ms + length_ms + round(1_000 * rules.due_s))
+        return self.periods[-1]
+
+    def _pass_day(self, now_ms: int, rules: ReviewRules) -> None:
+        """Set the factor of a new day from the day before (Rule 1)."""
+        day = now_ms // DAY_MS
+        if day == self._day:
+            return
+        if self._day:
+            lasted_ms = max(1, (self._day + 1) * DAY_MS - self._day_began_ms)
+            expected = (self._uncertain + rules.sample * self._others) * DAY_MS / lasted_ms
+            self._factor = min(1.0, rules.per_day / expected) if expected > 0 else 1.0
+        self._day_began_ms = day * DAY_MS if self._day else now_ms
+        self._day, self._asked, self._uncertain, self._others = day, 0, 0, 0
+
+
+def hashed(name: str, salt: str) -> float:
+    """Return a number from 0 to 1 that follows from a name.
+
+    Examples
+    --------
+    >>> 0.0 <= hashed("loan/p1", "") < 1.0
+    True
+    """
+    digest = hashlib.blake2b(f"{name}/{salt}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2.0**64
+
+
+def estimate(period: Period) -> Estimate | None:
+    """Return the error of a period (Rule 4); None where one way of choice has no verdict."""
+    if not period.strata or not all(each.answered for each in period.strata.values()):
+        return None
+    total = variance = 0.0
+    for sums in period.strata.values():
+        raised = sums.chosen / sums.answered
+        total += raised * sums.weighted
+        variance += raised**2 * sums.squares - raised * sums.unit
+    n = period.predictions
+    error = (period.risks + total) / n
+    half = Z * math.sqrt(max(variance, 0.0)) / n
+    return Estimate(error, error - half, error + half)
+
+
+def kappa(doubles: dict[str, int]) -> float | None:
+    r"""Return Cohen's kappa of pairs of verdicts; None where they are too few, or all alike.
+
+    Examples
+    --------
+    >>> round(kappa({"1\t1": 20, "0\t0": 15, "1\t0": 5, "0\t1": 10}), 2)
+    0.4
+    """
+    n = sum(doubles.values())
+    if n < FEWEST_DOUBLES:
+        return None
+    first: dict[str, int] = {}
+    second: dict[str, int] = {}
+    same = 0
+    for pair, count in doubles.items():
+        one, other = pair.split("\t")
+        first[one] = first.get(one, 0) + count
+        second[other] = second.get(other, 0) + count
+        same += count * (one == other)
+    chance = sum(count * second.get(name, 0) for name, count in first.items()) / n**2
+    return None if chance >= 1 else (same / n - chance) / (1 - chance)

@@ -1,0 +1,218 @@
+"""The reviews of one model: answers, verdicts and reports go in, cases and an estimate come out."""
+
+from typing import Any
+
+import orjson
+
+from schemas.fast import encode
+from schemas.model_spec import ReviewRules
+from schemas.review import Review, Reviewed, ReviewStatus, Why
+from schemas.wire import to_rfc3339
+from streams.action.review import Case, Choice, Period, Reviews, Source, estimate, kappa
+from streams.clock import NEVER_MS
+from streams.emission import EventRow
+from streams.join.events import WaitingPrediction
+from streams.model.publication import Publication
+from streams.model.spec import SpecInForce
+from streams.performance.ledger import label_of
+from streams.values import Answer
+
+_POSITIVE = (True, 1, "1", "true")
+_NEGATIVE = (False, 0, "0", "false")
+
+
+class Reviewer:
+    """The reviews of one model; it does nothing unless the spec asks for it.
+
+    Parameters
+    ----------
+    model_id
+        The model.
+    state
+        Its stored state.
+    in_force
+        The spec of the model.
+    publication
+        Publishes its cases.
+    """
+
+    def __init__(
+        self, model_id: str, state: Reviews, in_force: SpecInForce, publication: Publication
+    ) -> None:
+        self.state = state
+        self._model_id = model_id
+        self._in_force = in_force
+        self._publication = publication
+
+    @property
+    def rules(self) -> ReviewRules | None:
+        """The rules in force; None: nobody is asked."""
+        return self._in_force.spec.review
+
+    @property
+    def due_ms(self) -> int:
+        """Log time at which `advance` says something."""
+        return NEVER_MS if self.rules is None else self.state.due_ms
+
+    def on_answer(self, event: dict[str, Any], answer: Answer | None, row: EventRow) -> None:
+        """Take in an answer of the model."""
+        rules = self.rules
+        if rules is None or answer is None:
+            return
+        risk = risk_of(event, answer)
+        name = f"{self._model_id}/{event['prediction_id']}"
+        choice = self.state.choose(name, risk, row.now_ms, rules)
+        if choice is not None:
+            self._ask(event, choice, risk, rules, row)
+
+    def on_report(
+        self, report: dict[str, Any], known: WaitingPrediction | None, row: EventRow
+    ) -> None:
+        """Take in that a person reported an answer: it is a case, without a weight."""
+        rules, prediction_id = self.rules, report["prediction_id"]
+        if rules is None:
+            return
+        if prediction_id not in self.state.cases:
+            event = {"prediction_id": prediction_id}
+            if known is not None:
+                event = orjson.loads(known.payload)
+            self._ask(event, None, 0.0, rules, row)
+        wanted = report.get("wanted")
+        if wanted is not None:
+            self.on_verdict(prediction_id, wanted, "report", report.get("by"), row)
+
+    def on_verdict(
+        self,
+        prediction_id: str,
+        verdict: Answer,
+        source: Source,
+        reviewer: str | None,
+        row: EventRow,
+    ) -> None:
+        """Take in what was right, from a reviewer, a report or the label itself."""
+        if self.rules is None or prediction_id not in self.state.cases:
+            return
+        case = self.state.on_verdict(prediction_id, label_of(verdict), source, reviewer)
+        if case is not None:
+            self._say(case, "answered", row, source=source, reviewer=reviewer)
+
+    def advance(self, row: EventRow) -> None:
+        """Say what is due at an event, or a tick."""
+        rules = self.rules
+        if rules is None or row.now_ms < self.state.due_ms:
+            return
+        for _, case in self.state.ended(row.now_ms):
+            if case.verdict is None:
+                self._say(case, "expired", row)
+        while (period := self.state.finished(row.now_ms, rules)) is not None:
+            self._estimate(period, row)
+
+    def clear(self) -> None:
+        """Forget all cases; the numbers of the estimates continue."""
+        said = self.state.said
+        for name in Reviews.__struct_fields__:
+            setattr(self.state, name, getattr(Reviews(), name))
+        self.state.said = said
+
+    def _ask(
+        self,
+        event: dict[str, Any],
+        choice: Choice | None,
+        risk: float,
+        rules: ReviewRules,
+        row: EventRow,
+    ) -> None:
+        answer, at_ms = event.get("prediction"), event.get("predicted_at")
+        due_ms = row.now_ms + round(1_000 * rules.due_s)
+        why: Why = "report" if choice is None else choice.stratum
+        record = Review(
+            review_id=f"{self._model_id}/{event['prediction_id']}/1",
+            prediction_id=event["prediction_id"],
+            model_id=self._model_id,
+            predicted_at=None if at_ms is None else to_rfc3339(at_ms),
+            why=why,
+            probability=None if choice is None else choice.probability,
+            risk=risk,
+            requested_at=to_rfc3339(row.now_ms),
+            due_at=to_rfc3339(due_ms),
+            answer=answer,
+            score=event.get("score"),
+            features=(event.get("features") or {}) if rules.show_features else None,
+            status="open",
+            verdict=None,
+            source=None,
+            reviewer=None,
+        )
+        case = Case(
+            row.now_ms,
+            due_ms,
+            record.probability,
+            risk,
+            None if choice is None else choice.stratum,
+            "" if answer is None else label_of(answer),
+            record.model_dump_json().encode(),
+            choice is not None and choice.is_double,
+        )
+        self.state.open(event["prediction_id"], case)
+        self._say(case, "open", row)
+
+    def _say(
+        self,
+        case: Case,
+        status: ReviewStatus,
+        row: EventRow,
+        source: Source | None = None,
+        reviewer: str | None = None,
+    ) -> None:
+        fields = orjson.loads(case.record)
+        fields |= {
+            "status": status,
+            "verdict": None if case.verdict is None else orjson.loads(case.verdict),
+            "source": source,
+            "reviewer": reviewer,
+        }
+        self._publication.add_review(fields["review_id"], encode(fields), row)
+        if case.is_double and status == "open":
+            second = fields["review_id"].removesuffix("/1") + "/2"
+            fields |= {"review_id": second, "why": "double", "probability": None}
+            self._publication.add_review(second, encode(fields), row)
+
+    def _estimate(self, period: Period, row: EventRow) -> None:
+        found, strata = estimate(period), period.strata.values()
+        n = period.predictions
+        record = Reviewed(
+            reviewed_id=f"{self._model_id}/reviewed/{self.state.said}",
+            model_id=self._model_id,
+            start=to_rfc3339(period.start_ms),
+            end=to_rfc3339(period.end_ms),
+            predictions=n,
+            chosen=sum(each.chosen for each in strata),
+            answered=sum(each.answered for each in strata),
+            dropped=period.dropped,
+            error=None if found is None else found.error,
+            low=None if found is None else found.low,
+            high=None if found is None else found.high,
+            expected=period.risks / n if n else None,
+            doubles=sum(period.doubles.values()),
+            kappa=kappa(period.doubles),
+        )
+        key = f"{self._model_id}|reviewed|{period.start_ms}|(all)"
+        self._publication.add_metrics([(key, record)], row)
+
+
+def risk_of(event: dict[str, Any], answer: Answer) -> float:
+    """Return the probability, by its score, that an answer is wrong; 0 without a score.
+
+    Examples
+    --------
+    >>> [risk_of({"score": 0.75}, answer) for answer in (1, 0, "cat")]
+    [0.25, 0.75, 0.25]
+    """
+    scores = event.get("scores")
+    if scores:
+        name = answer if isinstance(answer, str) else label_of(answer)
+        return 1.0 - float(scores.get(name, 0.0))
+    score: float | None = event.get("score")
+    if score is None:
+        return 0.0
+    return score if answer in _NEGATIVE and answer not in _POSITIVE else 1.0 - score

@@ -1,0 +1,226 @@
+"""Reviews: who is asked, whose word counts, and what the words say about the error."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.model_spec import ModelSpec, ReviewRules
+from streams.action.review import (
+    Case,
+    Period,
+    Reviews,
+    StratumSums,
+    estimate,
+    hashed,
+)
+from streams.clock import DAY_MS, HOUR_MS
+from tests.doubles.core import Json, Played, log_of, play, play_gathering, play_restarting, taken_in
+from tests.doubles.inputs import START_MS, outcome, prediction
+from tests.doubles.inputs import report as report_of
+
+MODEL, ROWS = "loan", 600
+RULES: dict[str, Any] = {"risk_above": 0.4, "sample": 0.1, "due_s": 200.0, "every_s": 400.0}
+
+
+def spec_of(**rules: Any) -> ModelSpec:
+    return ModelSpec(review=ReviewRules(**RULES | rules))
+
+
+def score_of(row: int) -> float:
+    return round(float(np.random.default_rng(row).uniform(0.5, 1.0)), 3)
+
+
+def events(*, answer_reviews: bool = True) -> Iterator[bytes]:
+    """Answers of a model; a reviewer has a word about each, which counts where it was asked for."""
+    for row in range(ROWS):
+        score = score_of(row)
+        yield prediction(
+            f"p{row}", MODEL, prediction=1, score=score, features={"x": 1.0, "y": "secret"}
+        )
+        if answer_reviews:
+            yield verdict(row, "ann", int(row % 3 > 0))
+
+
+def verdict(row: int, reviewer: str, right: int, round_: int = 1) -> bytes:
+    given = {"review_id": f"{MODEL}/p{row}/{round_}", "reviewer": reviewer, "source": "review"}
+    return outcome(f"p{row}", MODEL, outcome=right, **given)
+
+
+def played(values: Iterator[bytes], spec: ModelSpec | None = None) -> Played:
+    return play(log_of(taken_in(values), 50), lambda _model_id: spec or spec_of())
+
+
+def last(found: Played) -> dict[str, Json]:
+    return {each["review_id"]: each for each in found.of("reviews")}
+
+
+def test_risky_cases_and_a_random_share_are_asked_with_their_probability() -> None:
+    asked = last(played(events(answer_reviews=False)))
+
+    firsts = [each for name, each in asked.items() if name.endswith("/1")]
+    risky = {f"p{row}" for row in range(ROWS) if 1 - score_of(row) >= 0.4}
+    assert {each["prediction_id"] for each in firsts if each["why"] == "uncertain"} == risky
+    sample = [each for each in firsts if each["why"] == "sample"]
+    assert {each["probability"] for each in sample} == {0.1}
+    assert 20 <= len(sample) <= 80
+    assert all(each["features"] is None for each in firsts)
+    assert any(name.endswith("/2") for name in asked)
+
+
+def test_features_are_shown_only_where_the_spec_says_so() -> None:
+    shown = last(played(events(answer_reviews=False), spec_of(show_features=True)))
+
+    assert all(each["features"]["y"] == "secret" for each in shown.values())
+
+
+def test_a_replay_and_a_restart_ask_for_the_same_and_say_the_same() -> None:
+    given = taken_in(events())
+    whole = play(log_of(given, 100), lambda _: spec_of())
+
+    def said(of: Played) -> list[bytes]:
+        return [*of.bytes_of("reviews"), *of.bytes_of("metrics")]
+
+    assert len(said(whole)) > 200
+    assert said(play_gathering(log_of(given, 7), 40, lambda _: spec_of())) == said(whole)
+    assert said(play_restarting(log_of(given, 100), lambda _: spec_of())) == said(whole)
+
+
+def test_a_verdict_is_no_labelled_row_and_no_error() -> None:
+    found = played(events())
+
+    assert found.of("labelled") == []
+    assert found.monitor.models[MODEL].join.waiting_predictions == ROWS
+    answered = [each for each in last(found).values() if each["status"] == "answered"]
+    assert {(each["source"], each["reviewer"]) for each in answered} == {("review", "ann")}
+    assert {each["verdict"] for each in answered} == {0, 1}
+
+
+def test_a_case_without_an_answer_runs_out() -> None:
+    statuses = {each["status"] for each in last(played(events(answer_reviews=False))).values()}
+
+    assert statuses == {"open", "expired"}
+
+
+# Rule 3
+
+
+def test_a_label_counts_more_than_a_review_and_that_more_than_a_report() -> None:
+    wanted = report_of("p1", MODEL, wanted=0)
+    values = [prediction("p1", MODEL, prediction=1, score=0.99), wanted]
+    assert (
+        last(play(log_of(taken_in(values)), lambda _: spec_of()))[f"{MODEL}/p1/1"]["source"]
+        == "report"
+    )
+
+    later = [*values, verdict(1, "ann", 1), wanted]
+    assert (
+        last(play(log_of(taken_in(later)), lambda _: spec_of()))[f"{MODEL}/p1/1"]["source"]
+        == "review"
+    )
+
+    labelled = [*later, outcome("p1", MODEL, outcome=0), verdict(1, "bob", 1)]
+    found = play(log_of(taken_in(labelled)), lambda _: spec_of())
+    case = last(found)[f"{MODEL}/p1/1"]
+    assert (case["source"], case["verdict"], case["why"]) == ("label", 0, "report")
+    assert len(found.of("labelled")) == 1
+
+
+def test_a_report_needs_no_review_to_be_counted_and_raises_an_alert_when_many_come() -> None:
+    def flood() -> Iterator[bytes]:
+        for row in range(900):
+            yield prediction(f"p{row}", MODEL, prediction=1)
+            if row > 600 and row % 4 == 0:
+                yield report_of(f"p{row}", MODEL)
+
+    found = played(flood(), ModelSpec(alert_budget=1.0))
+
+    assert [(each["series"], each["aspect"]) for each in found.firings()] == [
+        ("reports", "reported")
+    ]
+    assert found.monitor.models[MODEL].counts.reports == 74
+    assert found.monitor.models[MODEL].taken == 974
+
+
+# Rule 4
+
+
+def period_of(rng: np.random.Generator, n: int, sample: float) -> tuple[float, Period]:
+    """A period of which every risky case and a share of the others were answered."""
+    risk = np.clip(rng.beta(1, 15, n), 1e-3, 0.9)
+    odds = 1.6 * risk / (1 - risk)
+    wrong = rng.random(n) < odds / (1 + odds)
+    period = Period(0, 1, n, float(risk.sum()))
+    for one, is_error in zip(risk, wrong, strict=True):
+        stratum, probability = ("uncertain", 1.0) if one > 0.2 else ("sample", sample)
+        if rng.random() < probability:
+            sums = period.strata.setdefault(stratum, StratumSums())
+            sums.chosen += 1
+            sums.add(float(is_error) - float(one), probability, 1)
+    return float(wrong.mean()), period
+
+
+def test_the_estimate_is_unbiased_where_the_score_is_wrong_and_its_interval_covers() -> None:
+    rng, errors, covered = np.random.default_rng(20_260), [], 0
+    for _ in range(100):
+        truth, period = period_of(rng, 2_000, 0.1)
+        found = estimate(period)
+        assert found is not None
+        errors.append(found.error - truth)
+        covered += found.low <= truth <= found.high
+
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / 10
+    assert covered >= 86
+
+
+def test_a_verdict_that_is_restated_leaves_no_trace_of_the_first() -> None:
+    rules, straight, turned = ReviewRules(), Reviews(), Reviews()
+    for state in (straight, turned):
+        state.choose("m/a", 0.9, START_MS, rules)
+        case = Case(START_MS, START_MS + 1, 1.0, 0.9, "uncertain", "1", b"{}")
+        state.open("a", case)
+    turned.on_verdict("a", "1", "review", "ann")
+    for state in (straight, turned):
+        state.on_verdict("a", "0", "label", None)
+
+    sums = [state.periods[0].strata["uncertain"] for state in (straight, turned)]
+    assert sums[0].answered == sums[1].answered == 1
+    assert sums[1].weighted == pytest.approx(sums[0].weighted)
+
+
+# Rules 1 and 2
+
+
+@pytest.mark.parametrize(("per_day", "band"), [(2_000, 0.3), (1_000, 0.05)])
+def test_a_quota_holds_from_the_second_day_on(per_day: int, band: float) -> None:
+    rules = ReviewRules(per_day=per_day, sample=0.2, due_s=HOUR_MS / 1_000)
+    state, rng, asked = Reviews(), np.random.default_rng(5), []
+    for day in range(4):
+        chosen = 0
+        for row in range(12_000):
+            now_ms = (20_000 + day) * DAY_MS + row * 7_000
+            risk = 0.5 if rng.random() < band else 0.1
+            chosen += state.choose(f"m/{day}-{row}", risk, now_ms, rules) is not None
+        asked.append(chosen)
+
+    for chosen in asked[1:]:
+        assert chosen == pytest.approx(per_day, rel=0.05)
+    assert asked[0] <= 1.05 * per_day + 1
+
+
+def test_hashes_are_uniform() -> None:
+    found = np.array([hashed(f"m/{row}", "") for row in range(4_000)])
+
+    assert abs(found.mean() - 0.5) < 0.02
+    assert abs((found < 0.02).mean() - 0.02) < 0.008
+
+
+def test_a_period_says_its_error_once_its_cases_are_over() -> None:
+    (first, *_) = [
+        each for each in played(events()).of("metrics") if each["type"] == "tidegauge.reviewed.v1"
+    ]
+
+    assert first["answered"] > 0
+    assert first["low"] < first["error"] < first["high"]
+    assert first["expected"] == pytest.approx(0.25, abs=0.05)
