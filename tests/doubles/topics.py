@@ -5,15 +5,15 @@ from typing import cast
 
 from schemas.topics import Topic, TopicRole, Topics
 
-REPORTS = cast("TopicRole", "reports")
+ECHOES = cast("TopicRole", "echoes")
 
 
 @dataclass(frozen=True)
-class WithReports(Topics):
+class WithEchoes(Topics):
     """The table, and a row that is like that of alerts but for its name and its id."""
 
     def table(self) -> tuple[Topic, ...]:
         """Return every topic."""
         (alerts,) = (topic for topic in Topics.table(self) if topic.role == "alerts")
-        name, id_field = self.name(REPORTS), "report_id"
-        return *Topics.table(self), replace(alerts, role=REPORTS, name=name, id_field=id_field)
+        name, id_field = self.name(ECHOES), "echo_id"
+        return *Topics.table(self), replace(alerts, role=ECHOES, name=name, id_field=id_field)

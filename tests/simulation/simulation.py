@@ -67,7 +67,16 @@ Point = tuple[str, str]
 
 OUTPUT_POINTS = tuple(
     (f"send of {kind}", stage)
-    for kind in ("events", "dead_letters", "labelled", "alerts", "feedback", "commands", "status")
+    for kind in (
+        "events",
+        "dead_letters",
+        "labelled",
+        "alerts",
+        "feedback",
+        "commands",
+        "reviews",
+        "status",
+    )
     for stage in ("lost", "late", "landed", "refused")
 )
 STATE_POINTS = tuple(
@@ -97,6 +106,7 @@ _MEAN_WAIT = {
     "fetch of ingest": 20.0,
     "fetch of monitor": 20.0,
     "send of dead_letters": 2.0,
+    "send of reviews": 2.0,
     "send of chunks": 1.0,
     "read of state": 1.0,
     "send of alerts": 0.1,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
-from schemas.model_spec import InputsRules, ModelSpec, OutcomeRules, RetrainRules
+from schemas.model_spec import InputsRules, ModelSpec, OutcomeRules, RetrainRules, ReviewRules
 from streams.alert.record import fingerprint_of
 from tests.doubles.inputs import START_MS, control, outcome, prediction
 from tests.doubles.poison import HEARD, READ
@@ -22,7 +22,10 @@ PARTITIONS = 2
 SHORTER = 15
 _SPECS = {
     "risk": ModelSpec(alert_budget=20.0, retrain=RetrainRules(min_labelled=5)),
-    "churn": ModelSpec(outcome=OutcomeRules(wait_s=14.0)),
+    "churn": ModelSpec(
+        outcome=OutcomeRules(wait_s=14.0),
+        review=ReviewRules(sample=0.3, due_s=9.0, every_s=20.0, per_day=1_000),
+    ),
     "spam": ModelSpec(outcome=OutcomeRules(max_waiting=8)),
     "iris": ModelSpec(inputs=InputsRules(wait_s=8.0)),
 }

@@ -28,7 +28,7 @@ from tests.doubles.inputs import outcome, prediction
 from tests.doubles.poison import HEARD, READ, STORED, poisoned
 from tests.doubles.sender import ListPartitions, ListReader, ListSender, fetch_of
 from tests.doubles.story import story
-from tests.doubles.topics import REPORTS, WithReports
+from tests.doubles.topics import ECHOES, WithEchoes
 from tests.simulation.simulation import silence
 
 TOPICS = Topics()
@@ -117,12 +117,12 @@ def test_what_is_published_is_what_a_replay_calls_for(desk: Desk) -> None:
 
 
 def test_a_worker_publishes_to_every_output_topic_of_the_table() -> None:
-    topics, sender = WithReports(), ListSender(None, [])
+    topics, sender = WithEchoes(), ListSender(None, [])
     keeper = StateKeeper(topics, sender, ListReader(), lambda _model_id: ModelSpec())
 
     agent = MonitorAgent(topics, sender, keeper, lambda: 0.0, SAVE_EVERY_S)
 
-    assert set(agent.outputs) - set(Desk().agent.outputs) == {topics.name(REPORTS)}
+    assert set(agent.outputs) - set(Desk().agent.outputs) == {topics.name(ECHOES)}
 
 
 # Rule 1

@@ -11,6 +11,7 @@ from streams.action.review import (
     Case,
     Period,
     Reviews,
+    Stratum,
     StratumSums,
     estimate,
     hashed,
@@ -153,7 +154,8 @@ def period_of(rng: np.random.Generator, n: int, sample: float) -> tuple[float, P
     wrong = rng.random(n) < odds / (1 + odds)
     period = Period(0, 1, n, float(risk.sum()))
     for one, is_error in zip(risk, wrong, strict=True):
-        stratum, probability = ("uncertain", 1.0) if one > 0.2 else ("sample", sample)
+        stratum: Stratum = "uncertain" if one > 0.2 else "sample"
+        probability = 1.0 if one > 0.2 else sample
         if rng.random() < probability:
             sums = period.strata.setdefault(stratum, StratumSums())
             sums.chosen += 1

@@ -5,7 +5,7 @@ import pytest
 
 from schemas.topics import Topics
 from streams.state.audit import Audit, CompactedAudit, Findings, InputAudit, output_audits
-from tests.doubles.topics import REPORTS, WithReports
+from tests.doubles.topics import ECHOES, WithEchoes
 
 
 def row(name: str, **fields: object) -> bytes:
@@ -143,11 +143,11 @@ def test_beyond_the_commit_any_word_that_is_called_for_is_right() -> None:
 
 
 def test_an_output_topic_is_compared_once_it_is_a_row_of_the_table() -> None:
-    audits = output_audits(WithReports())
-    audits[REPORTS].on_called_for("m", orjson.dumps({"report_id": "r1"}), is_due=True)
+    audits = output_audits(WithEchoes())
+    audits[ECHOES].on_called_for("m", orjson.dumps({"echo_id": "r1"}), is_due=True)
 
-    assert audits.keys() == {*output_audits(Topics()), REPORTS}
-    assert audits[REPORTS].close().missing == 1
+    assert audits.keys() == {*output_audits(Topics()), ECHOES}
+    assert audits[ECHOES].close().missing == 1
 
 
 def test_every_topic_that_the_monitor_publishes_to_is_compared_and_no_other() -> None:
