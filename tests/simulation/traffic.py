@@ -24,10 +24,11 @@ _SPECS = {
     "risk": ModelSpec(alert_budget=20.0, retrain=RetrainRules(min_labelled=5)),
     "churn": ModelSpec(
         outcome=OutcomeRules(wait_s=14.0),
-        review=ReviewRules(sample=0.3, due_s=9.0, every_s=20.0, per_day=1_000),
+        # No case ends here: a tick that nobody has applied would end it.
+        review=ReviewRules(sample=0.3, due_s=3_600.0),
     ),
     "spam": ModelSpec(outcome=OutcomeRules(max_waiting=8)),
-    "iris": ModelSpec(inputs=InputsRules(wait_s=8.0)),
+    "iris": ModelSpec(inputs=InputsRules(wait_s=6.0)),
 }
 
 

@@ -157,6 +157,7 @@ def test_every_topic_that_the_monitor_publishes_to_is_compared_and_no_other() ->
     assert [r for r, audit in audits.items() if isinstance(audit, CompactedAudit)] == [
         "status",
         "commands",
+        "reviews",
         "metrics",
     ]
 

@@ -489,7 +489,7 @@ def test_the_logs_hold_what_a_restart_could_break() -> None:
     assert {emission.role for emission in UNCUT[2].emissions} == {"alerts", "status"}
     for uncut in UNCUT[:2]:
         roles = {emission.role for emission in uncut.emissions}
-        assert roles == {"alerts", "status", "feedback", "commands", "labelled"}
+        assert roles == {"alerts", "status", "feedback", "commands", "labelled", "reviews"}
         risk: ModelMonitor = uncut.models["risk"]
         assert risk.join.last_numbers()["predictions"] >= 3
         assert risk.join.last_numbers()["joined"] >= 2
