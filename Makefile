@@ -12,7 +12,7 @@ FROM_LOCK := --quiet --disable-pip-version-check --require-hashes --only-binary 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos chaos-quick check bench bench-growth \
   bench-latency bench-workers bench-quick bench-throughput bench-restart bench-detection \
-  bench-detection-quick bench-truth bench-truth-quick bench-late-labels format lock hashes audit \
+  bench-detection-quick bench-truth bench-truth-quick bench-late-labels bench-figures format lock hashes audit \
   pin-images clean
 
 help: ## List the targets
@@ -88,6 +88,9 @@ bench-detection-quick: $(STAMP) ## The same in two minutes; fails where a bound 
 
 bench-late-labels: $(BENCH_STAMP) ## Measure alarms on errors whose labels come late, about 20 minutes
 	@$(BIN)/python -m benchmarks.late_labels
+
+bench-figures: $(STAMP) ## Measure the figures of performance where the truth is known, 2 minutes
+	@$(BIN)/python -m benchmarks.performance_figures $(ARGS)
 
 format: $(STAMP) ## Format the code, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -77,16 +77,17 @@ class DelayLaw(NamedTuple):
     wait_ms: int
     seen: tuple[float, float]
 
-    def share_known(self, youngest_ms: float, oldest_ms: float) -> Floats:
-        """Return the mean share of each class that is known between two ages."""
+    def share_known(self, youngest_ms: Instants, oldest_ms: Instants) -> Floats:
+        """Return the mean share known between two ages: a row for each pair, a column a class."""
         points = (np.arange(_POINTS) + 0.5) / _POINTS
-        ages = np.maximum(youngest_ms + points * (oldest_ms - youngest_ms), 1.0)
+        spans = (oldest_ms - youngest_ms)[:, None]
+        ages = np.maximum(youngest_ms[:, None] + points * spans, 1.0)
         at = np.log2(ages)
         shares = [
             1 / (1 + np.exp(-np.interp(at, _ENDS_LOG, np.log(row / (1 - row)))))
             for row in np.clip(self.known, _LEAST, 1 - _LEAST)
         ]
-        return np.array([each.mean() for each in shares])
+        return np.column_stack([each.mean(axis=1) for each in shares])
 
     @property
     def median_ms(self) -> int:

@@ -124,6 +124,8 @@ class Ledger:
         self, model_id: str, spec: ModelSpec, spec_version: int, state: LedgerState | None = None
     ) -> None:
         self._cost, self._calibration = spec.cost, spec.calibration
+        self._found_by: tuple[int, bool] | None = None
+        self._found = Positive(None, -1)
         self._steps: list[Step] = []
         self.state = state or LedgerState(
             money=self._new_money(), calibration=self._new_calibration()
@@ -136,7 +138,7 @@ class Ledger:
         """Put another spec in force; one that asks for no figures ends them."""
         self._spec_version = spec_version
         self._rules = rules_of(spec)
-        self._positive = spec.positive
+        self._positive, self._found_by = spec.positive, None
         before, self._cost = self._cost, spec.cost
         if spec.metrics is None:
             self.restart()
@@ -154,7 +156,7 @@ class Ledger:
         self.state = LedgerState(
             self.state.records, money=self._new_money(), calibration=self._new_calibration()
         )
-        self._numbers = {}
+        self._numbers, self._found_by = {}, None
 
     def _new_money(self) -> Money | None:
         return None if self._cost is None else Money()
@@ -345,6 +347,13 @@ class Ledger:
 
     def _positive_label(self) -> Positive:
         """Return the label that scores speak of; none where they speak of the answer given."""
+        state = self.state
+        known_by = len(state.labels), 2 * state.sure_negatives > state.negatives
+        if self._found_by != known_by:
+            self._found_by, self._found = known_by, self._find_positive()
+        return self._found
+
+    def _find_positive(self) -> Positive:
         if self._positive is not None:
             return positive_of(label_of(self._positive), self.state.labels)
         found = positive_of(None, self.state.labels)

@@ -81,9 +81,8 @@ class Outlook:
             return
         self.rates = usual_rates(errors, rights)
         self.base = np.log(self.rates / (1 - self.rates))
-        self.unknown = np.ones((len(self.starts), 2))
-        for place, start_ms in enumerate(self.starts):
-            self.unknown[place] = self._unknown(start_ms, start_ms + DAY_MS)
+        youngest_ms, oldest_ms = np.maximum(ages_ms, 0), ages_ms + DAY_MS
+        self.unknown = 1 - (1 - self.never) * self._law.share_known(youngest_ms, oldest_ms)
         self.shifts = np.zeros((len(self.starts), 2))
         follow_shift(self.counts, self.base, self.unknown, self.shifts)
 
@@ -92,11 +91,16 @@ class Outlook:
 
     def _unknown(self, start_ms: int, end_ms: int) -> Floats:
         """Return the share of right answers, and of errors, of a cohort that is not known yet."""
+        if end_ms - start_ms == DAY_MS and start_ms in self.starts:
+            of_day: Floats = self.unknown[self.starts.index(start_ms)]
+            return of_day
         return 1 - (1 - self.never) * self._known(start_ms, end_ms)
 
     def _known(self, start_ms: int, end_ms: int) -> Floats:
         """Return the same of those that will ever be known, of these the known ones."""
-        return self._law.share_known(max(self.now_ms - end_ms, 0), self.now_ms - start_ms)
+        ages = np.array((max(self.now_ms - end_ms, 0), self.now_ms - start_ms))
+        known: Floats = self._law.share_known(ages[:1], ages[1:])[0]
+        return known
 
     def view(self, start_ms: int, end_ms: int, counts: Floats) -> CohortView:
         """Return what can be said of a cohort.

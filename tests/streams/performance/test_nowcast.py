@@ -85,7 +85,8 @@ def test_delays_of_late_days_do_not_make_the_law_too_short() -> None:
                 delays[day, 0, delay_cell(known)] += 1
     law = law_of(delays, np.arange(19, -1, -1) * DAY_MS, WAIT_MS)
 
-    half = law.share_known(6 * DAY_MS, 6 * DAY_MS)[0]
+    six_days = np.array([6 * DAY_MS])
+    half = law.share_known(six_days, six_days)[0, 0]
     seen = delays[:, 0, : delay_cell(6 * DAY_MS)].sum() / delays[:, 0].sum()
     assert half == pytest.approx(0.5, abs=0.02)
     assert seen > half + 0.03

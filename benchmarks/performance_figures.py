@@ -1,0 +1,381 @@
+"""Measure the figures of `metrics` against worlds whose truth is known.
+
+    python -m benchmarks.performance_figures            # docs/performance-figures.md, 2 minutes
+    python -m benchmarks.performance_figures --quick    # 10 s; fails where a bound is broken
+
+Delays are lognormal or Weibull, errors later than right answers; scores are right, or too sure. No
+parameter was chosen on these seeds.
+"""
+
+import csv
+import gzip
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.demo.car_loan import DATA
+from streams.change import Onset
+from streams.clock import DAY_MS
+from streams.performance.calibration import Calibration
+from streams.performance.cohort import MONEY
+from streams.performance.delay_law import CELLS, delay_cell
+from streams.performance.estimate import estimate_of
+from streams.performance.figures import (
+    Positive,
+    ScoreRow,
+    auc_of,
+    calibration_errors,
+    reliability_of,
+    score_rows,
+)
+from streams.performance.history import DELAYS, GROUPS, RIGHT, SIZE, WRONG, History, risk_group
+from streams.performance.money import _ROWS, _SQUARES, SUMS, Money
+from streams.performance.nowcast import Outlook
+from streams.performance.score_counts import ScoreCounts
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance-figures.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+SEED = 7_300
+"""First seed; sections count on from it."""
+DAYS, A_DAY, WAIT, CHANGE = 126, 2_000, 45, 80
+POSITIVE = Positive("1", 1)
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Finding(NamedTuple):
+    """A line of the page: what was held against which bound, on which seeds."""
+
+    check: str
+    expected: str
+    got: str
+    is_met: bool
+    seeds: str
+
+
+class World(NamedTuple):
+    """Predictions of some days: day, instant, whether wrong, delay in days, group of risk."""
+
+    day: Integers
+    at: Floats
+    is_wrong: NDArray[np.bool_]
+    delay: Floats
+    group: Integers
+
+
+def sigmoid(x: Floats) -> Floats:
+    """Return the logistic function."""
+    return 1 / (1 + np.exp(-x))
+
+
+def world(seed: int, law: str = "lognormal", odds: float = 1.6, sureness: float = 1.0) -> World:
+    """Live ``DAYS`` days; from ``CHANGE`` on, odds of errors are ``odds`` times the scores'."""
+    rng = np.random.default_rng(seed)
+    day = np.repeat(np.arange(DAYS), A_DAY)
+    at = day + rng.random(len(day))
+    risk = np.clip(rng.beta(1, 15, len(day)), 1e-3, 0.9)
+    logit = np.log(risk / (1 - risk))
+    is_wrong = rng.random(len(day)) < sigmoid(logit + math.log(odds) * (day >= CHANGE))
+    spread = np.exp(np.where(is_wrong, 0.6, 0.5) * rng.normal(size=len(day)))
+    if law == "weibull":
+        spread = 1.2 * rng.weibull(1.5, len(day))
+    delay = np.where(is_wrong, 12.0, 4.0) * spread
+    delay[(rng.random(len(day)) < 0.08) | (delay >= WAIT)] = np.inf
+    told = sigmoid(sureness * logit)
+    group = np.array([risk_group(float(each), is_positive=True) for each in told])
+    return World(day, at, is_wrong, delay, group)
+
+
+def history_of(lived: World, now: int) -> History:
+    """Return the history of a world as a ledger would have it at a midnight."""
+    history = History()
+    known = lived.at + lived.delay <= now
+    cells = np.array([delay_cell(float(min(each, 1e5)) * DAY_MS) for each in lived.delay])
+    for start in range(now):
+        of_day = lived.day == start
+        counts = np.zeros(SIZE, np.float32)
+        counts[:GROUPS] = np.bincount(lived.group[of_day], minlength=GROUPS)
+        for place, is_wrong in ((RIGHT, False), (WRONG, True)):
+            rows = of_day & known & (lived.is_wrong == is_wrong)
+            counts[place : place + GROUPS] = np.bincount(lived.group[rows], minlength=GROUPS)
+            delays = DELAYS + CELLS * is_wrong
+            counts[delays : delays + CELLS] = np.bincount(cells[rows], minlength=CELLS)
+        history._open[start * DAY_MS] = counts
+    history.advance(now * DAY_MS, WAIT * DAY_MS)
+    return history
+
+
+def nowcasts(worlds: int, every: int) -> Iterator[Finding]:
+    """Compare the error that is said of a day with the one that it has."""
+    kinds: tuple[tuple[str, str, float, float], ...] = (
+        ("nothing changes", "lognormal", 1.0, 1.0),
+        ("odds x 1.6 from day 80", "lognormal", 1.6, 1.0),
+        ("the same, Weibull delays", "weibull", 1.6, 1.0),
+        ("the same, scores too sure", "lognormal", 1.6, 1.7),
+    )
+    bounds = {0: 1.2, 3: 1.1, 8: 0.6, 20: 0.4}
+    for name, law, odds, sureness in kinds:
+        errors: dict[int, list[tuple[float, bool]]] = {age: [] for age in bounds}
+        for seed in range(SEED, SEED + worlds):
+            lived = world(seed, law, odds, sureness)
+            truth = np.bincount(lived.day, weights=lived.is_wrong) / A_DAY
+            for now in range(CHANGE + 5, DAYS, every):
+                outlook = Outlook(history_of(lived, now), now * DAY_MS, WAIT * DAY_MS)
+                for age in bounds:
+                    day = now - 1 - age
+                    if day < CHANGE:
+                        continue
+                    place = outlook.starts.index(day * DAY_MS)
+                    counts = outlook.counts[place].astype(np.float64)
+                    said = outlook.view(day * DAY_MS, (day + 1) * DAY_MS, counts).nowcast
+                    if said is not None:
+                        miss = 100 * (said.error - truth[day])
+                        errors[age].append((miss, said.low <= truth[day] <= said.high))
+        for age, most in bounds.items():
+            misses = np.array([miss for miss, _ in errors[age]])
+            bias, rmse = float(misses.mean()), float(np.sqrt((misses**2).mean()))
+            covers = float(np.mean([is_in for _, is_in in errors[age]]))
+            is_met = abs(bias) <= 0.2 and rmse <= most and covers >= 0.8
+            yield Finding(
+                f"nowcast, {name}, {age} days old ({len(misses)} days)",
+                f"bias <= .2 points, RMSE <= {most:g}, 90 % covers >= .8",
+                f"{bias:+.2f}, {rmse:.2f}, {covers:.2f}",
+                is_met,
+                f"{SEED} to {SEED + worlds - 1}",
+            )
+
+
+def losses(worlds: int) -> Iterator[Finding]:
+    """Compare the money that is said to be lost since an onset with the money lost."""
+    backs = (3, 7, 14, 30)
+    found: dict[int, list[tuple[float, float, bool]]] = {back: [] for back in backs}
+    first = SEED + 100
+    for seed in range(first, first + worlds):
+        lived = world(seed)
+        cost = np.where(
+            lived.is_wrong, 100 * np.random.default_rng(seed).exponential(size=len(lived.day)), 0.0
+        )
+        usual, money = cost[lived.day < CHANGE].mean(), Money()
+        for now in (CHANGE + 1, *(CHANGE + back for back in backs)):
+            _fill(money, lived, cost, now)
+            outlook = Outlook(history_of(lived, now), now * DAY_MS, WAIT * DAY_MS)
+            money.advance(outlook)
+            if now == CHANGE + 1:
+                continue
+            loss = money.loss_since(Onset(CHANGE * DAY_MS, is_of_outcomes=False), now * DAY_MS)
+            since = (lived.day >= CHANGE) & (lived.day < now)
+            true = float(cost[since].sum() - since.sum() * usual)
+            if loss.lost is not None and loss.low is not None and loss.high is not None:
+                found[now - CHANGE].append((loss.lost, true, loss.low <= true <= loss.high))
+    for back, rows in found.items():
+        seeds = f"{first} to {first + worlds - 1}"
+        if not rows:
+            yield Finding(f"value at risk, {back} days after", "", "not known yet", True, seeds)
+            continue
+        said, true = np.array([each[0] for each in rows]), np.array([each[1] for each in rows])
+        off = float(said.mean() / true.mean() - 1)
+        covers, wrong = float(np.mean([each[2] for each in rows])), int((said < 0).sum())
+        is_met = back < 7 or (abs(off) <= 0.07 and not wrong and (back < 14 or covers >= 0.9))
+        expected = "" if back < 7 else "within 7 %, never of the wrong sign"
+        expected += ", 95 % covers >= .9" if back >= 14 else ""
+        got = f"{off:+.1%}, {wrong} of {len(rows)} wrong, covers {covers:.2f}"
+        yield Finding(f"value at risk, {back} days after the onset", expected, got, is_met, seeds)
+
+
+def _fill(money: Money, lived: World, cost: Floats, now: int) -> None:
+    """Add the outcomes of a world that are known at a midnight, of the days that are open."""
+    known = lived.at + lived.delay <= now
+    begun = int(len(money._mature) > 0) * (CHANGE - WAIT)
+    for start in range(max(begun, 0), now):
+        if start < now - WAIT - 1 and len(money._mature):
+            continue
+        sums = np.zeros(SUMS)
+        for is_wrong in (False, True):
+            rows = (lived.day == start) & known & (lived.is_wrong == is_wrong)
+            place = GROUPS * is_wrong
+            of_group = lived.group[rows]
+            gained = -np.round(cost[rows] * MONEY) / MONEY
+            sums[place : place + GROUPS] = np.bincount(of_group, gained, GROUPS)
+            sums[_SQUARES : _SQUARES + GROUPS] += np.bincount(of_group, gained**2, GROUPS)
+            sums[_ROWS + place : _ROWS + place + GROUPS] = np.bincount(of_group, minlength=GROUPS)
+        money._days[start * DAY_MS] = sums
+
+
+def rows_of(scores: Floats, hits: NDArray[np.bool_]) -> list[ScoreRow]:
+    """Return answers by score."""
+    distinct, place = np.unique(scores, return_inverse=True)
+    positives = np.bincount(place, weights=hits)
+    others = np.bincount(place) - positives
+    both = zip(distinct.tolist(), positives.tolist(), others.tolist(), strict=True)
+    return [ScoreRow(score, int(p), int(o)) for score, p, o in both]
+
+
+def exact_auc(scores: Floats, hits: NDArray[np.bool_]) -> float:
+    """Return the area under the ROC curve, from all scores."""
+    auc, _ = auc_of(rows_of(scores, hits)) or (math.nan, 0.0)
+    return auc
+
+
+def ranks(n: int) -> Iterator[Finding]:
+    """Compare the AUC by cells with the exact one."""
+    rng = np.random.default_rng(SEED + 200)
+    for name, a, b in (("beta(1, 4)", 1, 4), ("beta(.3, 3)", 0.3, 3), ("beta(2, 2)", 2, 2)):
+        scores = rng.beta(a, b, n)
+        hits = rng.random(n) < scores
+        counts = ScoreCounts()
+        for score, hit in zip(scores.tolist(), hits.tolist(), strict=True):
+            counts.add_prediction(score, 1)
+            counts.add_outcome(score, 1, int(hit))
+        auc, bound = auc_of(score_rows(counts, POSITIVE)) or (math.nan, 0.0)
+        off = abs(auc - exact_auc(scores, hits))
+        yield Finding(
+            f"AUC by cells, {name}, {n:,} scores", f"within its bound, {bound:.1e}",
+            f"{off:.1e}", off <= bound, str(SEED + 200),
+        )  # fmt: skip
+
+
+def chance(runs: int) -> Iterator[Finding]:
+    """Compare the calibration error of perfect scores with what is said of it."""
+    rng = np.random.default_rng(SEED + 300)
+    for n in (500, 2_000):
+        got, said = [], []
+        for _ in range(runs):
+            scores = rng.beta(1, 6, n)
+            error, by_chance = calibration_errors(
+                reliability_of(rows_of(scores, rng.random(n) < scores))
+            ) or (0.0, 0.0)
+            got.append(error)
+            said.append(by_chance)
+        off = float(np.mean(said) / np.mean(got) - 1)
+        yield Finding(
+            f"ECE by chance, {n} rows", "within 5 %", f"{off:+.1%}", abs(off) <= 0.05,
+            str(SEED + 300),
+        )  # fmt: skip
+
+
+def alarms(rows: int) -> Iterator[Finding]:
+    """Count false alarms of the calibration, and rows until a change is told."""
+    rng = np.random.default_rng(SEED + 400)
+    for name, a, b in (("beta(2, 20)", 2, 20), ("beta(8, 2)", 8, 2), ("beta(.4, .6)", 0.4, 0.6)):
+        calibration, false, judged = Calibration(), 0, 0
+        for day in range(rows // 200):
+            scores = np.round(rng.beta(a, b, 200), 3)
+            step = calibration.on_day(day, rows_of(scores, rng.random(200) < scores), 0.5)
+            judged += 200 * calibration.is_judging
+            if step is not None:
+                false += 1
+                calibration.accept()
+        rate = 10_000 * false / max(judged, 1)
+        yield Finding(
+            f"calibration, {name}: false alarms in 10,000 rows, asked .5", "<= .5",
+            f"{rate:.3f} ({false})", rate <= 0.5, str(SEED + 400),
+        )  # fmt: skip
+    for name, shift, slope, most in (
+        ("odds x 1.5", math.log(1.5), 1.0, 2_000),
+        ("too sure by 1.5", 0.0, 1 / 1.5, 1_000),
+    ):
+        told = [_told_after(rng, shift, slope) for _ in range(20)]
+        mean = float(np.mean(told))
+        yield Finding(
+            f"calibration, {name}: rows until told, days of 200", f"<= {most:,}",
+            f"{mean:,.0f}", mean <= most, str(SEED + 400),
+        )  # fmt: skip
+
+
+def _told_after(rng: np.random.Generator, shift: float, slope: float) -> int:
+    calibration = Calibration()
+    for day in range(200):
+        scores = np.clip(np.round(rng.beta(1, 6, 200), 3), 0.001, 0.999)
+        logit = np.log(scores / (1 - scores))
+        meant = scores if day < 40 else sigmoid(shift + slope * logit)
+        step = calibration.on_day(day, rows_of(scores, rng.random(200) < meant), 0.08)
+        if step is not None and day >= 40:
+            return 200 * (day - 39)
+    return 200 * 160
+
+
+def estimates() -> Iterator[Finding]:
+    """Compare estimates without labels with the realised figures of car loan."""
+    with gzip.open(DATA, "rt", encoding="utf-8", newline="") as file:
+        rows = [
+            (float(row["y_pred_proba"]), int(row["y_pred"]), int(row["repaid"]))
+            for row in csv.DictReader(file)
+        ]
+    calibration = Calibration()
+    for first in range(0, 50_000, 500):
+        scores, _, truth = (np.array(each) for each in zip(*rows[first : first + 500], strict=True))
+        calibration.on_day(first, rows_of(scores, truth == 1), 0.015)
+    misses = []
+    for first in range(50_000, 100_000, 5_000):
+        chunk, counts = rows[first : first + 5_000], ScoreCounts()
+        for score, answer, _ in chunk:
+            counts.add_prediction(score, answer)
+        told = estimate_of(counts, POSITIVE, calibration.map, calibration.version)
+        if told is None or told.auc is None or told.f1 is None:
+            continue
+        scores, answers, truth = (np.array(each) for each in zip(*chunk, strict=True))
+        hits = int(((answers == 1) & (truth == 1)).sum())
+        f1 = 2 * hits / int((answers == 1).sum() + (truth == 1).sum())
+        realised = float((answers != truth).mean()), exact_auc(scores, truth == 1), f1
+        misses.append(
+            [abs(a - b) for a, b in zip((told.error, told.auc, told.f1), realised, strict=True)]
+        )
+    bounds = ("accuracy", 0.0036), ("AUC", 0.0026), ("F1", 0.0031)
+    for (name, most), off in zip(bounds, np.mean(misses, axis=0).tolist(), strict=True):
+        yield Finding(
+            f"without labels, car loan, 10 x 5,000 rows: {name}", f"mean miss <= {most:g}",
+            f"{off:.4f}", off <= most, "real rows",
+        )  # fmt: skip
+
+
+def page_of(findings: list[Finding], took_s: float) -> str:
+    """Return the table of the page."""
+    lines = [
+        f"Made by `make bench-figures` ({took_s:.0f} s of one core).",
+        "",
+        "| check | expected | got | met | seeds |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.check} | {each.expected} | {each.got} | {'yes' if each.is_met else '**no**'} "
+        f"| {each.seeds} |"
+        for each in findings
+    ]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A small form, which writes no page.")
+def main(*, quick: bool) -> None:
+    """Measure the figures; write the page, or fail where a bound is broken."""
+    began = time.process_time()
+    sections = [
+        ranks(5_000 if quick else 50_000),
+        chance(60 if quick else 400),
+        estimates(),
+        alarms(40_000 if quick else 400_000),
+    ]
+    if not quick:  # too few worlds would tell nothing
+        sections += [nowcasts(6, 4), losses(20)]
+    findings = []
+    for section in sections:
+        for finding in section:
+            findings.append(finding)
+            click.echo(f"{'ok ' if finding.is_met else 'NO '} {finding.check}: {finding.got}")
+    if not quick:
+        text = PAGE.read_text(encoding="utf-8")
+        head, rest = text.split(BEGIN, 1)
+        table = page_of(findings, time.process_time() - began)
+        PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+    sys.exit(quick and any(not each.is_met for each in findings))
+
+
+if __name__ == "__main__":
+    main()
