@@ -147,16 +147,39 @@ def as_table(metrics: Sequence[Metric], kind: CohortKind) -> Table:
     """Return cohorts as a table, a line of bars below it."""
     is_regression = any(each.mae is not None for each in metrics)
     figures = ("mae", "rmse", "bias") if is_regression else ("error", "precision", "recall", "auc")
+    has_nowcast = any(each.nowcast for each in metrics)
+    has_money = any(each.value for each in metrics)
+    more = [*(["in the end"] if has_nowcast else []), *(["gained"] if has_money else [])]
     table = Table(caption=_caption(metrics, figures[0]), caption_justify="left")
-    for title in (kind, "predictions", "labelled", *figures, ""):
+    for title in (kind, "predictions", "labelled", *figures, *more, ""):
         table.add_column(title, justify="left" if title in {kind, ""} else "right")
     for each in metrics:
         shown = [_figure(getattr(each, name), name) for name in figures]
+        shown += _expected(each) if has_nowcast else []
+        shown += _money(each) if has_money else []
         known = f"{each.labelled / each.n:.0%}" if each.n else ""
         table.add_row(
             _when(each.start, kind), f"{each.n:,}", known, *shown, "" if each.is_final else "open"
         )
     return table
+
+
+def _expected(metric: Metric) -> list[str]:
+    """Return the error that a cohort will have, with its interval while outcomes are open."""
+    said = metric.nowcast
+    if said is None:
+        return [""]
+    is_open = said.high - said.low > 0.001
+    return [f"{said.error:.1%}" + (f" ({said.low:.1%} to {said.high:.1%})" if is_open else "")]
+
+
+def _money(metric: Metric) -> list[str]:
+    """Return the money of a cohort, its open answers as they are to be expected."""
+    value = metric.value
+    if value is None:
+        return [""]
+    gained = value.counted if value.said is None else value.said
+    return [f"{gained:,.0f} {value.currency}"]
 
 
 def as_csv(metrics: Iterable[Metric]) -> str:

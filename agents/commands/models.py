@@ -33,7 +33,12 @@ from streams.alert.record import fingerprint_of
 from streams.clock import duration_text
 from streams.ingest.spec_record import read_spec_record
 from streams.model.quarantine import QUARANTINE
-from streams.model.state import late_labels_of_snapshot, quarantine_of_snapshot, spec_of_snapshot
+from streams.model.state import (
+    figures_of_snapshot,
+    late_labels_of_snapshot,
+    quarantine_of_snapshot,
+    spec_of_snapshot,
+)
 from streams.series.late_labels import LateLabels
 from streams.series.profile_check import check_profile
 from streams.state.records import StateRecord
@@ -235,6 +240,7 @@ async def show_model(settings: Settings, model_id: str) -> str:
             lines.append(f"In quarantine since {events} offset {stuck.offset} ({stuck.failure}).")
         late = late_labels_of_snapshot(snapshot)
         lines += [_late_line(name, each) for name, each in sorted(late.items())]
+        lines += figures_of_snapshot(snapshot, round(1_000 * in_force.outcome.wait_s))
     if kept is None:
         lines.append("It has no spec: it runs on the defaults.")
     else:

@@ -19,6 +19,7 @@ from streams.model.spec import SpecInForce, SpecState
 from streams.performance.distributions import DistributionsState
 from streams.performance.ledger import LedgerState
 from streams.performance.segments import SegmentsState
+from streams.performance.waits import what_figures_wait_for
 from streams.series.late_labels import LateLabels
 from streams.series.series_state import SeriesSetState
 from streams.traffic.traffic import TrafficMonitor
@@ -118,6 +119,21 @@ class _SpecOnly(Struct):
     """The part of `ModelState` with the spec that was in force."""
 
     spec: SpecState
+
+
+class _FiguresOnly(Struct):
+    """The part of `ModelState` with the figures, and its clock."""
+
+    ledger: LedgerState | None = None
+    now_ms: int = 0
+
+
+def figures_of_snapshot(snapshot: bytes, wait_ms: int) -> list[str]:
+    """Return sentences about what figures waited for when a snapshot was taken."""
+    state = decode(snapshot, _FiguresOnly)
+    if state.ledger is None:
+        return []
+    return what_figures_wait_for(state.ledger, state.now_ms, wait_ms)
 
 
 class _QuarantineOnly(Struct):

@@ -76,6 +76,7 @@ OUTPUT_POINTS = tuple(
         "commands",
         "reviews",
         "status",
+        "metrics",
     )
     for stage in ("lost", "late", "landed", "refused")
 )
@@ -113,10 +114,13 @@ _MEAN_WAIT = {
     "send of feedback": 0.1,
     "send of commands": 0.1,
     "send of status": 0.1,
+    "send of metrics": 0.1,
 }
 """How often a worker comes to a step before the schedule strikes there, on average."""
 
-_LONG_KINDS = {f"send of {kind}" for kind in ("alerts", "feedback", "commands", "status")}
+_LONG_KINDS = {
+    f"send of {kind}" for kind in ("alerts", "feedback", "commands", "status", "metrics")
+}
 
 
 @dataclass(frozen=True, kw_only=True)

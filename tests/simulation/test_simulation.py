@@ -73,8 +73,7 @@ def test_schedules_hold_what_they_are_about() -> None:
     reports = [run_schedule(Schedule(seed=seed, faults=0)) for seed in (*range(6), 10, 40)]
 
     assert set().union(*(report.comings for report in reports)) == set(POINTS)
-    # The shortest cohort of metrics is an hour, and traffic lasts a minute.
-    assert set().union(*(+report.emitted for report in reports)) | {"metrics"} == {
+    assert set().union(*(+report.emitted for report in reports)) == {
         topic.role for topic in Topics().outputs()
     }
 

@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 import orjson
 
-from schemas.model_spec import InputsRules, ModelSpec, OutcomeRules, RetrainRules, ReviewRules
+from schemas.model_spec import (
+    CalibrationRules,
+    CostRules,
+    InputsRules,
+    MetricRules,
+    ModelSpec,
+    OutcomeRules,
+    RetrainRules,
+    ReviewRules,
+)
 from streams.alert.record import fingerprint_of
 from tests.doubles.inputs import START_MS, control, outcome, prediction
 from tests.doubles.poison import HEARD, READ
@@ -26,6 +35,9 @@ _SPECS = {
         outcome=OutcomeRules(wait_s=14.0),
         # No case ends here: a tick that nobody has applied would end it.
         review=ReviewRules(sample=0.3, due_s=3_600.0),
+        metrics=MetricRules(every="hour"),
+        cost=CostRules(per_error=2.0),
+        calibration=CalibrationRules(),
     ),
     "spam": ModelSpec(outcome=OutcomeRules(max_waiting=8)),
     "iris": ModelSpec(inputs=InputsRules(wait_s=6.0)),

@@ -11,6 +11,7 @@ import pytest
 
 from schemas.model_spec import ModelSpec
 from streams.clock import DAY_MS, HOUR_MS
+from streams.model.state import figures_of_snapshot
 from streams.performance.calibration import (
     MOST_KNOTS,
     Calibration,
@@ -187,6 +188,20 @@ def test_a_day_is_estimated_before_its_labels_and_the_estimate_stands() -> None:
         assert realised["error"] == pytest.approx(told["error"], abs=0.08)
     changed = last["2026-01-22T00:00:00.000Z"]
     assert changed["without_labels"]["missed_by"] > 0.05  # it is blind to what changed
+
+
+def test_the_figures_say_what_they_wait_for() -> None:
+    young = play(log_of(events()[:300], 100), spec_of)
+    old, waits = watched(), "wait until the oldest days"
+
+    assert waits in _waits(young)[0]
+    assert _waits(old)[0].startswith("Its outcomes have settled")
+    assert len(_waits(old)) == 1
+    assert figures_of_snapshot(play(log_of(events()[:50])).monitor.models["m"].snapshot(), 1) == []
+
+
+def _waits(played: Played) -> list[str]:
+    return figures_of_snapshot(played.monitor.models["m"].snapshot(), 6 * DAY_MS)
 
 
 @pytest.mark.parametrize("how", ["gathered", "restarted"])
