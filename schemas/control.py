@@ -31,7 +31,7 @@ class Control(Wire):
         "`feedback` has been carried out."
     )
     fingerprint: Id = Field(
-        description="`fingerprint` of the alert; for done, the `command`, as retrain."
+        description="`fingerprint` of the alert; for done, `retrain` or `challenge`."
     )
     by: Name = Field(description="Author.")
     at: Instant = Field(description="Instant of the command.")

@@ -20,6 +20,7 @@ from schemas.alert import (
     Moved,
     WorstSegment,
 )
+from schemas.challenge import Challenge
 from schemas.cloudevents import schema_uri
 from schemas.command import Command
 from schemas.control import Control
@@ -39,6 +40,7 @@ from schemas.labelled import Labelled, LogPosition
 from schemas.metric import Metric, ReliabilityBin, Spread
 from schemas.model_spec import (
     AlertRules,
+    ChallengeRules,
     Excluded,
     FallbackRules,
     FeatureRules,
@@ -84,6 +86,7 @@ OUTPUTS: dict[str, type[BaseModel]] = {
     "feedback": Feedback,
     "command": Command,
     "review": Review,
+    "challenge": Challenge,
     "reviewed": Reviewed,
     "labelled": Labelled,
     "metric": Metric,
@@ -105,6 +108,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "error_sample": ErrorSample,
     "retrain_rules": RetrainRules,
     "review_rules": ReviewRules,
+    "challenge_rules": ChallengeRules,
     "fallback_rules": FallbackRules,
     "fallback_order": FallbackOrder,
     "excluded": Excluded,

@@ -39,6 +39,7 @@ class PlainPrediction(Struct, forbid_unknown_fields=True, gc=False):
     score: Probability | UnsetType | None = UNSET
     scores: Scores | UnsetType | None = UNSET
     model_version: Name | UnsetType | None = UNSET
+    variant: Name | UnsetType | None = UNSET
     features: Features | UnsetType = UNSET
     segment: Segment | UnsetType | None = UNSET
     status: Literal["ok", "fallback", "error"] | UnsetType = UNSET

@@ -5,9 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.alert import Evidence
+from schemas.challenge import Challenge
 from schemas.wire import Wire
 
-CommandName = Literal["retrain", "retrained", "fallback_on", "fallback_off", "recalibrate"]
+CommandName = Literal[
+    "retrain", "retrained", "fallback_on", "fallback_off", "recalibrate", "promote", "rollback"
+]
 
 
 class LabelledRange(Wire):
@@ -162,6 +165,7 @@ class Feedback(Wire):
     training: TrainingData | None = Field(description="For retrain: these rows as data.")
     retrained: BeforeAfter | None = Field(description="For retrained: the error before and after.")
     fallback: FallbackOrder | None = Field(description="For fallback_on: why, and the probes.")
+    challenge: Challenge | None = Field(description="For promote and rollback: the comparison.")
     recalibration: Recalibration | None = Field(
         default=None, description="For recalibrate: what the scores mean now."
     )

@@ -275,6 +275,36 @@ class SegmentRules(Wire):
     )
 
 
+class ChallengeRules(Wire):
+    """How challengers are compared with the champion."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="Probability of a wrong decision, at most, while they are alike."
+    )
+    margin: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.005, description="Difference of error rates that does not matter."
+    )
+    money: bool = Field(
+        default=True, description="Whether money decides, where `cost` tells it of any answer."
+    )
+    min_pairs: Annotated[int, Field(ge=1, le=MOST_WAITING)] = Field(
+        default=500, description="Pairs before which nothing is decided."
+    )
+    max_days: Annotated[int, Field(ge=1, le=3_660)] = Field(
+        default=60, description="Days after which an undecided comparison ends."
+    )
+    cohort_s: Annotated[float, Field(ge=1, le=LONGEST_S)] = Field(
+        default=86_400.0, description="Seconds of predictions that begin to count together."
+    )
+    mature_s: Annotated[float, Field(ge=0, le=LONGEST_S)] | None = Field(
+        default=None,
+        description="Age of a cohort, in seconds, from which it counts: labels of right and of "
+        "wrong answers must be there by then; null: `outcome.wait_s`.",
+    )
+
+
 class ReviewRules(Wire):
     """Which predictions people are asked about."""
 
@@ -450,6 +480,9 @@ class ModelSpec(Wire):
                 raise ValueError(msg)
         return self
 
+    challenge: ChallengeRules | None = Field(
+        default=None, description="How challengers are compared; null: they are passed over."
+    )
     review: ReviewRules | None = Field(
         default=None, description="Which predictions people are asked about; null: none."
     )
@@ -494,6 +527,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "metrics": MetricRules,
         "retrain": RetrainRules,
         "review": ReviewRules,
+        "challenge": ChallengeRules,
         "fallback": FallbackRules,
         "season": SeasonRules,
         "cost": CostRules,

@@ -56,6 +56,11 @@ class Prediction(Wire):
         default=None, description="Probability by class."
     )
     model_version: Name | None = Field(default=None, description="Version of the model.")
+    variant: Name | None = Field(
+        default=None,
+        description="The challenger that gave this answer, under the id of the champion's; null: "
+        "the champion.",
+    )
     features: Annotated[dict[Name, FeatureValue], Field(max_length=MAX_FEATURES)] = Field(
         default={}, description="Inputs of the model, by feature; null is a missing value."
     )

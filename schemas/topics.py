@@ -254,7 +254,7 @@ class Topics:
                 is_output=True,
                 kept_days=400,
                 event="metric",
-                more_events=("reference", "series", "reviewed"),
+                more_events=("reference", "series", "reviewed", "challenge"),
             ),
             self._compacted(
                 "incidents",

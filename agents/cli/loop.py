@@ -12,7 +12,9 @@ from agents.cli.options import cluster_options, wait_option
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.argument("command", metavar="COMMAND", type=click.Choice(["retrain"]), default="retrain")
+@click.argument(
+    "command", metavar="COMMAND", type=click.Choice(["retrain", "challenge"]), default="retrain"
+)
 @wait_option
 @cluster_options
 def done(model: str, command: str, wait_s: float, **flags: Any) -> None:
@@ -23,7 +25,7 @@ def done(model: str, command: str, wait_s: float, **flags: Any) -> None:
     \b
     Examples:
       ./tidegauge done car_loan
-      ./tidegauge done car_loan retrain
+      ./tidegauge done car_loan challenge
     """
     from agents.commands.loop import send_done
     from agents.settings import load_settings
@@ -69,4 +71,23 @@ def report(prediction_id: str, model: str, because: str | None, **flags: Any) ->
     asyncio.run(send_report(load_settings(**flags), prediction_id, model, because, click.echo))
 
 
-COMMANDS: tuple[click.Command, ...] = (done, review, report)
+@click.command()
+@click.argument("model", metavar="MODEL")
+@cluster_options
+def challenge(model: str, **flags: Any) -> None:
+    """Show where each challenger of a model stands, and what is missing to decide.
+
+    \b
+    Examples:
+      ./tidegauge challenge car_loan
+      ./tidegauge challenge car_loan --prefix staging.
+    """
+    from rich.console import Console
+
+    from agents.commands.challenge import show_challenge
+    from agents.settings import load_settings
+
+    Console().print(asyncio.run(show_challenge(load_settings(**flags), model)))
+
+
+COMMANDS: tuple[click.Command, ...] = (done, review, report, challenge)

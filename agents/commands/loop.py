@@ -41,7 +41,8 @@ async def send_done(
         When it is not open.
     """
     found = await open_commands(settings)
-    if not any((each["model_id"], each["command"]) == (model_id, command) for each in found):
+    names_of = ("promote", "rollback") if command == "challenge" else (command,)
+    if not any(each["model_id"] == model_id and each["command"] in names_of for each in found):
         names = ", ".join(f"{each['command']} of {each['model_id']}" for each in found) or "none"
         raise UnknownCommandError(f"no {command} of model {model_id!r} is open; open: {names}")
     control = Control(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas.alert import Evidence
+from schemas.challenge import Challenge
 from schemas.feedback import (
     BeforeAfter,
     ErrorSample,
@@ -31,6 +32,8 @@ _REASONS: dict[Reason, str] = {
 }
 MAP_VALID_MS = 30 * 24 * 60 * 60 * 1_000
 """Milliseconds, 30 days: the time in which the map of the model itself is made anew."""
+DECISION_MS = 7 * 86_400_000
+"""Milliseconds that a decision about a challenger is valid: a week, by judgement."""
 SHOWN = 64
 """Characters of a model's name in a sentence."""
 
@@ -121,6 +124,21 @@ def fallback(
     )
 
 
+def decided(record: Challenge, name: Numbered, at: Occasion) -> Feedback:
+    """Return the command to promote a challenger, or to end it; a person decides."""
+    is_better = record.state == "better"
+    return _feedback(
+        name,
+        at,
+        command="promote" if is_better else "rollback",
+        because=(record.challenge_id,),
+        expires_at=to_rfc3339(at.at_ms + DECISION_MS),
+        suggested=True,
+        challenge=record,
+        summary=record.summary,
+    )
+
+
 def training_data(
     state: Retraining, rules: RetrainRules, from_ms: int, now_ms: int, *, is_regression: bool
 ) -> TrainingData:
@@ -182,14 +200,8 @@ def recalibrate(
 
 
 def _feedback(name: Numbered, at: Occasion, **fields: object) -> Feedback:
-    absent: dict[str, object] = {
-        "labelled": None,
-        "training": None,
-        "retrained": None,
-        "fallback": None,
-    }
-    absent |= {"suggested": False}
-    given = absent | fields
+    absent = dict.fromkeys(("labelled", "training", "retrained", "fallback", "challenge"))
+    given: dict[str, object] = {**absent, "suggested": False, **fields}
     return Feedback.model_validate(
         {
             **name._asdict(),

@@ -3,6 +3,7 @@
 from msgspec import field
 
 from streams.action.book import CommandBook
+from streams.action.challenge import Challenge
 from streams.action.fallback import Fallback
 from streams.action.retraining import Retraining
 from streams.action.review import Reviews
@@ -16,3 +17,4 @@ class ActionState(Machine):
     retraining: Retraining = field(default_factory=Retraining)
     fallback: Fallback = field(default_factory=Fallback)
     reviews: Reviews = field(default_factory=Reviews)
+    challenge: Challenge = field(default_factory=Challenge)

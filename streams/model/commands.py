@@ -130,8 +130,11 @@ class ModelCommands(ModelEvents):
     def _on_done(self, arrival: Arrival) -> None:
         """Take in that a command has been carried out."""
         self._pending.settled()
+        row = self._row(arrival, arrival.logged_at)
         if arrival.event["fingerprint"] == "retrain":
-            self._retrainer.on_done(self._row(arrival, arrival.logged_at))
+            self._retrainer.on_done(row)
+        else:
+            self._challenger.close(row)
 
     def _on_accepted(self, transition: Transition) -> None:
         """Take the present behaviour for normal, beside that of the alert's series."""
@@ -167,6 +170,8 @@ class ModelCommands(ModelEvents):
             self._deputy.clear(row)
         if spec.review is None:
             self._reviewer.clear()
+        if spec.challenge is None:
+            self._challenger.clear(row)
         self._publish(self._pending.settled().respec(spec, self._now_ms), row)
 
     def _remove(self, row: EventRow) -> None:
@@ -184,6 +189,7 @@ class ModelCommands(ModelEvents):
         self._retrainer.clear(row)
         self._deputy.clear(row)
         self._reviewer.clear()
+        self._challenger.clear(row)
         if with_spec:
             self.in_force.take(None)
             self._retrainer.respec()

@@ -50,12 +50,11 @@ class ModelEvents(ModelParts):
         if self._ledger is not None:
             self._publish_metrics(arrival)
 
-    def _act_by_time(self, at: Arrival) -> None:
-        """Say what the time calls for: the lease of a fallback, the end of a review."""
-        if self._now_ms >= min(self._deputy.due_ms, self._reviewer.due_ms):
-            row = self._row(at, self._now_ms)
-            self._deputy.advance(row)
-            self._reviewer.advance(row)
+    def _act_by_time(self, at: Arrival | Place) -> None:
+        """Say what the time calls for: leases, the end of reviews, days of a challenge."""
+        for each in (self._deputy, self._reviewer, self._challenger):
+            if self._now_ms >= each.due_ms:
+                each.advance(self._row(at, self._now_ms))
 
     def _read_late(self, at: Arrival | Place) -> None:
         """Read the late labels of predictions that have reached an age."""
@@ -71,8 +70,8 @@ class ModelEvents(ModelParts):
         if arrival.logged_at < now_ms:
             # It moves no clock, yet its producer is running: the lag is that of this event.
             self._behind_ms = max(0, arrival.appended_at - now_ms)
-        if join.is_known(prediction_id):
-            self._on_repeated(arrival)
+        if event.get("variant") is not None or join.is_known(prediction_id):
+            self._on_no_row(arrival)
             return
         answer, at_ms = answer_of(event), event["predicted_at"]
         version: str | None = event.get("model_version")
@@ -134,9 +133,20 @@ class ModelEvents(ModelParts):
                 rules=rules,
             )
             self._deputy.advance(self._row(arrival, now_ms))
+        if self._challenger.rules is not None and is_error is not None:
+            prediction_id = arrival.event["prediction_id"]
+            self._challenger.on_pair(prediction_id, prediction, outcome, is_error)
         if self._reviewer.rules is not None:
             prediction_id, row = arrival.event["prediction_id"], self._row(arrival, now_ms)
             self._reviewer.on_verdict(prediction_id, outcome.outcome, "label", None, row)
+
+    def _on_no_row(self, arrival: Arrival) -> None:
+        """Take in a prediction that is no row of the model: of a challenger, or a repetition."""
+        if arrival.event.get("variant") is None:
+            self._on_repeated(arrival)
+            return
+        self.counts.variants += 1
+        self._challenger.on_answer(arrival.event, self._row(arrival, self._now_ms))
 
     def _on_verdict(self, arrival: Arrival) -> None:
         """Take in the verdict of a reviewer: it is no label of the error series."""

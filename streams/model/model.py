@@ -110,6 +110,7 @@ class ModelMonitor(ModelCommands):
             due_ms = min(due_ms, self._distributions.due_ms)
         due_ms = min(due_ms, self._pending.as_read.late.tick_due_ms)
         due_ms = min(due_ms, self._deputy.due_ms, self._reviewer.due_ms)
+        due_ms = min(due_ms, self._challenger.due_ms)
         halves_ms = self.join.halves.first_due_ms()
         return min(due_ms, alerts.settling_due_ms(), halves_ms) + self._behind_ms
 
@@ -142,8 +143,7 @@ class ModelMonitor(ModelCommands):
         self._read_late(at)
         self._go_on_without_inputs(at)
         self.join.advance(self._now_ms)
-        self._deputy.advance(self._row(at, self._now_ms))
-        self._reviewer.advance(self._row(at, self._now_ms))
+        self._act_by_time(at)
         self._publish_metrics(at)
         if tick_ms >= self.forget_due_ms(forget_ms):
             self._forget(self._row(at, self._now_ms))
@@ -171,7 +171,7 @@ class ModelMonitor(ModelCommands):
         counts = self.counts
         refused = counts.refused_specs + counts.refused_controls
         unapplied = self.join.held_events + counts.lost_events + counts.turned_away
-        people = counts.controls + counts.verdicts + counts.reports
+        people = counts.controls + counts.verdicts + counts.reports + counts.variants
         return seen + self.in_force.records + people + refused + unapplied
 
     def to_store(self) -> ToStore:

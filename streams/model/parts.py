@@ -23,6 +23,7 @@ from streams.emission import Arrival, Emission, EventRow, Place
 from streams.join.events import ChunkName, JoinSpec
 from streams.join.label_match import LabelMatch
 from streams.join.outcome_join import OutcomeJoin
+from streams.model.challenger import Challenger
 from streams.model.deputy import Deputy
 from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
@@ -153,12 +154,15 @@ class ModelParts:
             self.model_id, self.partition, actions.fallback, self.in_force, self._publication
         )
         self._reviewer = Reviewer(self.model_id, actions.reviews, self.in_force, self._publication)
+        self._challenger = Challenger(
+            self.model_id, self.partition, actions.challenge, self.in_force, self._publication
+        )
         self._set_asked()
 
     def _set_asked(self) -> None:
         """Take note whether the spec asks for more than alerts."""
         spec = self.in_force.spec
-        asked = (spec.metrics, spec.fallback, spec.review)
+        asked = (spec.metrics, spec.fallback, spec.review, spec.challenge)
         self._is_more_asked = any(each is not None for each in asked)
 
     def _value_since(self, onset: Onset, at_ms: int) -> ValueAtRisk | None:

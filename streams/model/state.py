@@ -37,6 +37,7 @@ class ModelCounts(Machine):
     lost_events: int = 0
     verdicts: int = 0
     reports: int = 0
+    variants: int = 0
     turned_away: int = 0
     left_out: dict[str, int] = {}
 

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from schemas.alert import Alert, Moved
+from schemas.challenge import Challenge
 from schemas.event import Source
 from schemas.feedback import Feedback, LabelledRange
 from schemas.model_spec import MetricRules, ModelSpec, RetrainRules
@@ -56,10 +57,37 @@ def golden() -> dict[str, bytes]:
         "status.json": _status(),
         "feedback.json": _feedback().model_dump_json().encode(),
         "command.json": CommandBook().put(_feedback(), DETECTED_MS),
+        "challenge.json": _challenge().model_dump_json().encode(),
         "review.json": _review().model_dump_json().encode(),
         "reviewed.json": _reviewed().model_dump_json().encode(),
         "dead_letter.json": _dead_letter(),
     }
+
+
+def _challenge() -> Challenge:
+    return Challenge(
+        challenge_id="car_loan/boosted/31",
+        model_id="car_loan",
+        variant="boosted",
+        as_of="2018-08-26T00:00:00.000Z",
+        state="better",
+        pairs=31_204,
+        cohorts=31,
+        waiting=29_876,
+        dropped=0,
+        e_better=1_204.5,
+        e_worse=0.11,
+        limit=40.0,
+        difference=0.0121,
+        low=0.0064,
+        high=0.0178,
+        money=None,
+        money_cut_at=None,
+        e_richer=None,
+        e_poorer=None,
+        summary="Challenger boosted of model car_loan is better: 1.2 points of error in 31,204 "
+        "pairs.",
+    )
 
 
 def _review() -> Review:

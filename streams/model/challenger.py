@@ -1,0 +1,201 @@
+"""The challengers of one model: their answers and pairs go in, the comparison comes out."""
+
+import math
+from typing import Any
+
+import orjson
+
+from schemas.alert import Evidence
+from schemas.challenge import Challenge as Record
+from schemas.model_spec import ChallengeRules
+from schemas.wire import to_rfc3339
+from streams.action.book import key_of
+from streams.action.challenge import Challenge, Contest
+from streams.action.records import SHOWN, Occasion, decided
+from streams.alert.summary import cut
+from streams.clock import NEVER_MS
+from streams.emission import EventRow
+from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
+from streams.model.publication import Publication
+from streams.model.spec import SpecInForce
+from streams.performance.cohort import MONEY
+from streams.performance.ledger import label_of
+from streams.performance.price import price_of
+from streams.values import Answer
+
+
+class Challenger:
+    """The challengers of one model; it does nothing unless the spec asks for it.
+
+    Parameters
+    ----------
+    model_id, partition
+        The model.
+    state
+        Its stored state.
+    in_force
+        The spec of the model.
+    publication
+        Publishes the comparison.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        partition: int,
+        state: Challenge,
+        in_force: SpecInForce,
+        publication: Publication,
+    ) -> None:
+        self.state = state
+        self._model_id = model_id
+        self._partition = partition
+        self._in_force = in_force
+        self._publication = publication
+
+    @property
+    def rules(self) -> ChallengeRules | None:
+        """The rules in force; None: nothing is compared."""
+        return self._in_force.spec.challenge
+
+    @property
+    def due_ms(self) -> int:
+        """Log time at which the pairs of a day begin to count."""
+        rules = self.rules
+        if rules is None:
+            return NEVER_MS
+        days = [day for each in self.state.contests.values() for day in each.days]
+        return (min(days) + 1) * _cohort_ms(rules) + self._mature_ms(rules) if days else NEVER_MS
+
+    def on_answer(self, event: dict[str, Any], row: EventRow) -> None:
+        """Take in an answer of a challenger."""
+        rules, answer = self.rules, answer_of(event)
+        if rules is None or answer is None:
+            return
+        contest = self.state.contest(event["variant"], row.now_ms)
+        if contest is not None and contest.state == "running":
+            contest.on_answer(event["prediction_id"], label_of(answer), event["predicted_at"])
+
+    def on_pair(
+        self,
+        prediction_id: str,
+        prediction: WaitingPrediction,
+        outcome: EarlyOutcome,
+        is_error: bool,
+    ) -> None:
+        """Take in a judged answer of the champion."""
+        rules = self.rules
+        if rules is None or prediction.prediction is None or prediction.row is not None:
+            return
+        day = prediction.predicted_at_ms // _cohort_ms(rules)
+        for contest in self.state.contests.values():
+            answered = contest.waiting.pop(prediction_id, None)
+            if answered is None:
+                continue
+            is_wrong = answered.answer != label_of(outcome.outcome)
+            money = None
+            if rules.money:
+                ours = self._money(orjson.loads(answered.answer), outcome.outcome, is_wrong)
+                theirs = self._money(prediction.prediction, outcome.outcome, is_error)
+                money = None if ours is None or theirs is None else ours - theirs
+            contest.on_pair(float(is_error) - float(is_wrong), money, day)
+
+    def advance(self, row: EventRow) -> None:
+        """Let days count that are old enough, and say where each contest stands."""
+        rules = self.rules
+        if rules is None or row.now_ms < self.due_ms:
+            return
+        before = (row.now_ms - self._mature_ms(rules)) // _cohort_ms(rules)
+        for variant, contest in self.state.contests.items():
+            if contest.mature(before):
+                was = contest.state
+                state = contest.judge(rules, row.now_ms) if was == "running" else was
+                self._say(variant, contest, rules, row, is_news=state != was)
+
+    def close(self, row: EventRow) -> None:
+        """End the commands about challengers: a new version answers, or a person says so."""
+        for variant in self.state.contests:
+            self._publication.close(key_of(self._model_id, f"challenge|{variant}"), row)
+
+    def clear(self, row: EventRow) -> None:
+        """Forget all challengers."""
+        self.close(row)
+        self.state.contests = {}
+
+    def _money(self, answer: Answer, truth: Answer, is_error: bool) -> float | None:
+        cost = self._in_force.spec.cost
+        if cost is None or cost.field is not None:
+            return None
+        parts = price_of(cost, answer, truth, None, float(is_error))
+        return None if parts is None else parts / MONEY
+
+    def _mature_ms(self, rules: ChallengeRules) -> int:
+        mature_s = rules.mature_s
+        return math.ceil(
+            1_000 * (self._in_force.spec.outcome.wait_s if mature_s is None else mature_s)
+        )
+
+    def _say(
+        self, variant: str, contest: Contest, rules: ChallengeRules, row: EventRow, *, is_news: bool
+    ) -> None:
+        record = self._record(variant, contest, rules, row)
+        key = f"{self._model_id}|challenge|{variant}"
+        self._publication.add_metrics([(key, record)], row)
+        if not is_news or record.state not in {"better", "worse"}:
+            return
+        name = self._publication.book.next(self._model_id, f"challenge|{variant}")
+        evidence = Evidence(
+            partition=self._partition, first_offset=row.offset, last_offset=row.offset
+        )
+        at = Occasion(self._model_id, row.version, row.now_ms, evidence)
+        self._publication.say(decided(record, name, at), row)
+
+    def _record(
+        self, variant: str, contest: Contest, rules: ChallengeRules, row: EventRow
+    ) -> Record:
+        better, worse = contest.errors.wealth()
+        mean, low, high = contest.errors.interval(rules.alpha)
+        has_money = contest.cap is not None and contest.money.rows > 0
+        richer, poorer = contest.money.wealth()
+        cap = contest.cap or 0.0
+        return Record(
+            challenge_id=f"{self._model_id}/{variant}/{contest.cohorts}",
+            model_id=self._model_id,
+            variant=variant,
+            as_of=to_rfc3339(row.now_ms),
+            state=contest.state,
+            pairs=contest.errors.rows,
+            cohorts=contest.cohorts,
+            waiting=sum(day.errors.rows for day in contest.days.values()),
+            dropped=contest.dropped,
+            e_better=better,
+            e_worse=worse,
+            limit=2.0 / rules.alpha,
+            difference=mean,
+            low=low,
+            high=high,
+            money=cap * contest.money.total / contest.money.rows if has_money else None,
+            money_cut_at=contest.cap,
+            e_richer=richer if has_money else None,
+            e_poorer=poorer if has_money else None,
+            summary=self._sentence(variant, contest, rules, mean),
+        )
+
+    def _sentence(self, variant: str, contest: Contest, rules: ChallengeRules, mean: float) -> str:
+        model = f"Challenger {cut(variant, SHOWN // 2)} of model {cut(self._model_id, SHOWN // 2)}"
+        points, pairs = f"{100 * abs(mean):.1f} points", contest.errors.rows
+        if contest.state in {"better", "worse"}:
+            return f"{model} is {contest.state}: {points} of error in {pairs:,} pairs."
+        if contest.state == "alike":
+            return f"{model} is as good as the champion within {100 * rules.margin:g} points."
+        if contest.state == "expired":
+            return (
+                f"{model} is not decided after {rules.max_days} days: {points} in {pairs:,} pairs."
+            )
+        missing = max(0, rules.min_pairs - pairs)
+        needs = f"{missing:,} more pairs at least" if missing else "more evidence"
+        return f"{model} is not decided: {points} in {pairs:,} pairs, it needs {needs}."
+
+
+def _cohort_ms(rules: ChallengeRules) -> int:
+    return round(1_000 * rules.cohort_s)
