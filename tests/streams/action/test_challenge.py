@@ -103,8 +103,11 @@ def test_it_does_not_depend_on_how_the_log_is_cut() -> None:
 def test_money_decides_where_it_is_told() -> None:
     """Both err as often; the challenger's errors cost a hundredth of the champion's."""
     matrix = {"true": {"true": 0.0, "false": -100.0}, "false": {"false": 0.0, "true": -1.0}}
-    cost = {"cost": CostRules(matrix=matrix), "metrics": MetricRules()}
-    given = ModelSpec(challenge=ChallengeRules(**RULES | {"margin": 0.2}), **cost)
+    given = ModelSpec(
+        challenge=ChallengeRules(**RULES | {"margin": 0.2}),
+        cost=CostRules(matrix=matrix),
+        metrics=MetricRules(),
+    )
     rng = np.random.default_rng(4)
 
     def dear() -> Iterator[bytes]:
