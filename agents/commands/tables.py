@@ -26,7 +26,14 @@ from streams.ingest.sources.table import typed_rows
 
 _KCAT = {"topic", "partition", "offset", "payload"}
 """Fields by which a line of `kcat -J` is known."""
-_RANK: dict[EventKind, int] = {"inputs": 0, "prediction": 1, "half": 1, "outcome": 2, "refused": 3}
+_RANK: dict[EventKind, int] = {
+    "inputs": 0,
+    "prediction": 1,
+    "half": 1,
+    "outcome": 2,
+    "report": 3,
+    "refused": 3,
+}
 _ROWS_AT_ONCE = 10_000
 """Rows of a Parquet file in memory at once."""
 

@@ -27,7 +27,7 @@ on the number of entries."""
 _TOLERANT = frozenset[EventKind](("prediction", "half", "outcome", "inputs"))
 _STRICT = frozenset(("prediction",))
 """Fields that may be absent, and are strict where they are not."""
-IDS = ("prediction_id", "model_id")
+IDS = ("prediction_id", "model_id", "report_id")
 """Fields whose numbers are taken as text."""
 
 

@@ -11,30 +11,34 @@ from typing import Any, Literal, NamedTuple, TypeGuard, get_args
 from schemas.inputs import Inputs
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
+from schemas.report import Report
 from streams.ingest.sources.expression import (
     ExpressionError,
     Read,
     compile_expression,
 )
 
-MappedKind = Literal["prediction", "inputs", "outcome"]
+MappedKind = Literal["prediction", "inputs", "outcome", "report"]
 """Kinds of events that a source can give."""
 Encoding = Literal["json", "cloudevents", "confluent", "avro", "msgpack", "gzip+json"]
 INSTANT_OF: dict[MappedKind, str] = {
     "prediction": "predicted_at",
     "inputs": "at",
     "outcome": "observed_at",
+    "report": "at",
 }
 """The field that holds an event's instant. Where a map leaves it out, it is the record's time."""
 _FIELDS: dict[MappedKind, frozenset[str]] = {
     "prediction": frozenset(Prediction.model_fields),
     "inputs": frozenset(Inputs.model_fields),
     "outcome": frozenset(Outcome.model_fields),
+    "report": frozenset(Report.model_fields),
 }
 _REQUIRED: dict[MappedKind, tuple[str, ...]] = {
     "prediction": ("prediction_id", "model_id", "prediction"),
     "inputs": ("prediction_id", "model_id", "features"),
     "outcome": ("prediction_id", "model_id", "outcome"),
+    "report": ("report_id", "prediction_id", "model_id"),
 }
 _OBJECTS = frozenset(("features", "segment", "scores", "explanation"))
 """Fields that may be written out, an expression for each of their own fields."""
@@ -217,9 +221,6 @@ def _with_corrections(where: str, source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind(where: str, given: object) -> MappedKind:
-    if given == "report":
-        msg = f"{where}.as: 'report' is not read by this version; remove the source"
-        raise SourcesError(msg)
     for kind in get_args(MappedKind):
         if given == kind:
             found: MappedKind = kind

@@ -154,6 +154,30 @@ def test_a_timestamp_of_1970_is_no_time(text: str) -> None:
         ]
 
 
+def test_a_source_gives_what_people_report() -> None:
+    text = """
+sources:
+- topic: scores
+  when: value.kind == 'complaint'
+  as: report
+  fields: {report_id: value.ticket, prediction_id: value.call, model_id: "'m'", because: value.text}
+"""
+    value = {"kind": "complaint", "ticket": 5, "call": 7, "text": "not mine"}
+
+    items = read(text, value)
+
+    assert [item.source.kind for item in items] == ["report"]
+    assert events(items) == [
+        {
+            "report_id": "5",
+            "prediction_id": "7",
+            "model_id": "m",
+            "at": START_MS,
+            "because": "not mine",
+        }
+    ]
+
+
 # Rule 3
 
 
