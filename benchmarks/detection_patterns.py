@@ -1,11 +1,21 @@
-"""The cases of the detection benchmark with patterns that are no change: trends, sparse columns."""
+"""The cases of the detection benchmark with patterns: trends, sparse columns, ramps, merchants."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.detection_cases import BATCH_ROWS, Figure, as_values, new_watch, one_of, rng_of
+from benchmarks.detection_cases import (
+    BATCH_ROWS,
+    Figure,
+    as_values,
+    new_watch,
+    one_of,
+    read,
+    rng_of,
+)
 from benchmarks.detection_seasons import DAY_MS, alarm_rows, instants
+from streams.aspects import SeriesRole
 from streams.clock import HOUR_MS
 
 CASE = 40
@@ -13,6 +23,8 @@ CASE = 40
 TREND_DAYS, TREND_SD = 8, 2.0
 WORDS = 40
 NIGHT_DAYS = 14
+RAMP_ROWS = 20_000
+MERCHANTS, MERCHANT_SHARE = 5_000, 0.1
 
 
 def trend_case(scale: float) -> Figure:
@@ -72,8 +84,51 @@ def sparse_case(scale: float) -> Figure:
     return Figure(case="11", what=what, got=stuck / runs, bound=0.0, quick_bound=0.0)
 
 
+def ramp_case(scale: float) -> Figure:
+    """Return the part of changes over 20,000 rows that are missed, or told since another place."""
+    runs, wrong, late = max(round(40 * scale), 5), 0, []
+    kinds: tuple[SeriesRole, ...] = ("feature", "prediction", "error")
+    for run in range(runs):
+        for place, role in enumerate(kinds):
+            rng = rng_of(CASE + 3 + place, run)
+            quiet = int(rng.integers(3_000, 5_000))
+            part = np.clip((np.arange(quiet + RAMP_ROWS) - quiet + 1) / RAMP_ROWS, 0.0, 1.0)
+            drawn = (
+                rng.normal(part) if role == "feature" else rng.random(len(part)) < 0.1 + part / 5
+            )
+            values = as_values(drawn, role)
+            for row, change in read(new_watch(role, one_of(20)), values):
+                late.append(row - change.figures.rows + 1 - quiet)
+                wrong += abs(late[-1]) > RAMP_ROWS / 5
+                break
+            else:
+                wrong += 1
+    what = f"a change over {RAMP_ROWS:,} rows: part told since more than a fifth of it away"
+    note = f"{np.median(late):.0f} rows after its beginning"
+    got = wrong / (runs * len(kinds))
+    return Figure(case="13", what=what, got=got, bound=0.2, quick_bound=0.45, note=note)
+
+
+def merchant_case(scale: float) -> Figure:
+    """Return the rows until a new merchant, of thousands, is told by its name."""
+    delays = []
+    for run in range(max(round(40 * scale), 4)):
+        rng = rng_of(CASE + 6, run)
+        quiet, rows = 6_000, 7_000
+        drawn = [f"m{each}" for each in rng.integers(0, MERCHANTS, rows).tolist()]
+        is_new = (np.arange(rows) >= quiet) & (rng.random(rows) < MERCHANT_SHARE)
+        values = ["new" if new else each for new, each in zip(is_new, drawn, strict=True)]
+        found = list(read(new_watch("feature", one_of(20)), values))
+        named = [row for row, change in found if change.category == "new"]
+        delays.append(named[0] - quiet + 1 if named else math.inf)
+    what = f"a new merchant with {MERCHANT_SHARE:.0%} of the rows: rows until it is named"
+    return Figure(case="14", what=what, got=float(np.mean(delays)), bound=400, quick_bound=400)
+
+
 def pattern_cases(scale: float) -> Iterator[Figure]:
     """Yield the figures of these cases."""
     yield trend_case(scale)
     yield night_case(scale)
     yield sparse_case(scale)
+    yield ramp_case(scale)
+    yield merchant_case(scale)
