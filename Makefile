@@ -12,7 +12,7 @@ FROM_LOCK := --quiet --disable-pip-version-check --require-hashes --only-binary 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos chaos-quick check bench bench-growth \
   bench-latency bench-workers bench-quick bench-throughput bench-restart bench-detection \
-  bench-detection-quick bench-truth bench-truth-quick bench-late-labels bench-figures format lock hashes audit \
+  bench-detection-quick bench-loop bench-truth bench-truth-quick bench-late-labels bench-figures format lock hashes audit \
   pin-images clean
 
 help: ## List the targets
@@ -91,6 +91,9 @@ bench-late-labels: $(BENCH_STAMP) ## Measure alarms on errors whose labels come 
 
 bench-figures: $(STAMP) ## Measure the figures of performance where the truth is known, 2 minutes
 	@$(BIN)/python -m benchmarks.performance_figures $(ARGS)
+
+bench-loop: $(STAMP) ## Measure challengers, reviews and leases against their promises, a minute
+	@$(BIN)/python -m benchmarks.loop
 
 format: $(STAMP) ## Format the code, and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -141,23 +141,29 @@ def mark(
 
 
 @click.command()
+@click.option("--apply", "model", metavar="MODEL", help="Put the budget suggested in its spec.")
+@wait_option
 @cluster_options
-def rules(**flags: Any) -> None:
+def rules(model: str | None, wait_s: float, **flags: Any) -> None:
     """Count true and false alerts by the rule that raised them, and suggest budgets.
 
     For a model with more than one false alert in four the command suggests the alert_budget that
-    would make it one in four: false alarms are proportional to the budget. Nothing is changed.
+    would make it one in four: false alarms are proportional to the budget. Nothing is changed
+    without --apply.
 
     \b
     Examples:
       ./tidegauge rules
-      ./tidegauge rules --prefix staging.
+      ./tidegauge rules --apply car_loan
     """
     from rich.console import Console
 
-    from agents.commands.controls import show_rules
+    from agents.commands.controls import apply_budget, show_rules
     from agents.settings import load_settings
 
+    if model is not None:
+        asyncio.run(apply_budget(load_settings(**flags), model, wait_s, click.echo))
+        return
     table = asyncio.run(show_rules(load_settings(**flags), click.echo))
     if table is not None:
         Console().print(table)

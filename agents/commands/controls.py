@@ -8,20 +8,22 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from agents.commands.control_record import ControlRequest, control_of
-from agents.commands.models import Write, find_specs
+from agents.commands.models import Write, find_specs, write_specs
 from agents.errors import WorkerError
 from agents.kafka.read import last_values, read_json, read_whole
 from agents.kafka.send import send_record
 from agents.kafka.track import tracking
 from agents.settings import Settings
 from schemas.control import Control, Verb
-from schemas.model_spec import ModelSpec, parse_spec
+from schemas.model_spec import parse_spec
 from schemas.topics import TopicRole
+from streams.action.comparison import wilson
 from streams.alert.marks import (
     FEWEST_MARKS,
     TOLERATED,
@@ -77,37 +79,71 @@ async def send_control(
 
 async def show_rules(settings: Settings, write: Write) -> Table | None:
     """Return the share of true alerts of each rule, and write which budgets it suggests."""
-    controls = [each async for each in _values(settings, "controls")]
-    alerts = [each async for each in _values(settings, "alerts")]
-    counted = count_marks(controls, alerts)
+    counted = await _marks(settings)
     if not counted:
         write("No alert has been marked yet: `./tidegauge mark FINGERPRINT true` or `false`.")
         return None
-    budgets = {kept.model_id: parse_spec(kept.fields) for kept in await find_specs(settings)}
+    fields = {kept.model_id: kept.fields for kept in await find_specs(settings)}
     for model_id, verdicts in by_model(counted).items():
-        budget = budgets.get(model_id, ModelSpec()).alert_budget
+        budget = parse_spec(fields.get(model_id, {})).alert_budget
         suggested = suggested_budget(budget, verdicts)
         if suggested is not None:
             write(
                 f"{model_id}: {verdicts.false} of {verdicts.marked} marked alerts were false; "
-                f"alert_budget {suggested:g} instead of {budget:g} would make it one in "
+                f"alert_budget: {suggested:g} instead of {budget:g} would make it one in "
                 f"{TOLERATED}: {budget:g} x true / ({TOLERATED - 1} x false), at least a tenth. "
-                "Nothing has been changed: apply a spec with `./tidegauge models apply`."
+                f"Nothing has been changed: `./tidegauge rules --apply {model_id}` does it."
             )
         elif verdicts.marked < FEWEST_MARKS:
             write(f"{model_id}: a budget is suggested once {FEWEST_MARKS} alerts are marked.")
     return _as_table(counted)
 
 
+async def apply_budget(settings: Settings, model_id: str, wait_s: float, write: Write) -> None:
+    """Put the budget in force that the marks of a model's alerts suggest.
+
+    Raises
+    ------
+    UnknownAlertError
+        When they suggest none.
+    """
+    verdicts = by_model(await _marks(settings)).get(model_id, Verdicts())
+    specs = {kept.model_id: kept.fields for kept in await find_specs(settings)}
+    given = with_budget(specs.get(model_id, {}), model_id, verdicts)
+    if given is None:
+        raise UnknownAlertError(
+            f"the {verdicts.marked} marked alerts of model {model_id!r} suggest no other budget: "
+            "`./tidegauge rules` says why"
+        )
+    write(f"{model_id}: alert_budget: {given['alert_budget']:g}")
+    await write_specs(settings, {model_id: orjson.dumps(given)}, wait_s, write)
+
+
+def with_budget(fields: dict[str, Any], model_id: str, verdicts: Verdicts) -> dict[str, Any] | None:
+    """Return a spec with the budget that verdicts suggest; None where they suggest none."""
+    suggested = suggested_budget(parse_spec(fields).alert_budget, verdicts)
+    if suggested is None:
+        return None
+    return fields | {"model_id": model_id, "alert_budget": suggested}
+
+
+async def _marks(settings: Settings) -> dict[RuleName, Verdicts]:
+    controls = [each async for each in _values(settings, "controls")]
+    alerts = [each async for each in _values(settings, "alerts")]
+    return count_marks(controls, alerts)
+
+
 def _as_table(counted: dict[RuleName, Verdicts]) -> Table:
     table = Table(box=SIMPLE_HEAD)
     for heading in ("model", "kind", "aspect"):
         table.add_column(heading)
-    for heading in ("true", "false", "false share"):
+    for heading in ("true", "false", "precision", "interval of 95 %"):
         table.add_column(heading, justify="right")
     for rule, verdicts in counted.items():
-        share = f"{verdicts.false / verdicts.marked:.0%}"
-        table.add_row(*rule, f"{verdicts.true:,}", f"{verdicts.false:,}", share)
+        low, high = wilson(verdicts.true, verdicts.marked)
+        precision = f"{verdicts.true / verdicts.marked:.0%}"
+        interval = f"{low:.0%} .. {high:.0%}"
+        table.add_row(*rule, f"{verdicts.true:,}", f"{verdicts.false:,}", precision, interval)
     return table
 
 

@@ -108,6 +108,13 @@ async def apply_specs(
         if model_id in values:
             raise OperatorError(f"{path}: model_id: there is another spec of {model_id!r}")
         values[model_id] = value
+    await write_specs(settings, values, wait_s, write)
+
+
+async def write_specs(
+    settings: Settings, values: Mapping[str, bytes], wait_s: float, write: Write
+) -> None:
+    """Write checked specs, by model; report where each is in force."""
     async with tracking(settings, settings.models, values) as tracker:
         written = {
             model_id: await send_record(settings, settings.models, model_id.encode(), value)
