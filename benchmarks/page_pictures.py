@@ -25,7 +25,8 @@ from agents.commands.recording import Recording, Refusals
 from agents.demo import car_loan, story
 from agents.page.actions import Actions
 from agents.page.feed import Feed, TopicState
-from agents.page.server import Page, make_app
+from agents.page.page import Page
+from agents.page.server import make_app
 from agents.page.store import Entry, PageStore
 from agents.settings import Settings
 from benchmarks.throughput import ROOT

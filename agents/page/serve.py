@@ -15,7 +15,8 @@ from agents.errors import OperatorError
 from agents.kafka.send import send_record
 from agents.page.actions import Actions
 from agents.page.feed import Feed
-from agents.page.server import Page, make_app
+from agents.page.page import Page
+from agents.page.server import make_app
 from agents.page.store import PageStore
 from agents.settings import Settings
 from agents.telemetry import get_logger

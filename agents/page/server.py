@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ import orjson
 from aiohttp import web
 
 from agents.errors import WorkerError
-from agents.page.actions import MAX_BODY_BYTES, Actions, RefusedError
-from agents.page.feed import Feed
+from agents.page.actions import MAX_BODY_BYTES, RefusedError
 from agents.page.figures import page_figures
 from agents.page.live import changes, event, positions_of
-from agents.page.store import PageStore
+from agents.page.page import Page
 from agents.page.topics import health_view, topics_view
 from agents.page.views import SORTS, STATES, PortfolioQuery, alert_view, model_view, portfolio
 from agents.prometheus import metrics_route
@@ -52,47 +50,6 @@ HEALTH_EVERY = 5
 """Events between two that tell how broker and workers are; a change is told at once."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """All that the handlers use.
-
-    Parameters
-    ----------
-    deployment
-        Name of the deployment.
-    prefix
-        Prefix of its topics, for commands to copy.
-    feed
-        Fills the store.
-    actions
-        None: the page only shows.
-    hosts
-        Values of the header Host that are answered: another one may be a foreign site's name for
-        this address (DNS rebinding).
-    now_ms
-        The wall clock.
-    """
-
-    deployment: str
-    prefix: str
-    feed: Feed
-    actions: Actions | None
-    hosts: frozenset[str]
-    now_ms: Callable[[], int]
-
-    @property
-    def store(self) -> PageStore:
-        """The records."""
-        return self.feed.store
-
-    @property
-    def origins(self) -> frozenset[str]:
-        """The origins of the page itself."""
-        return frozenset(
-            f"{scheme}://{host}" for host in self.hosts for scheme in ("http", "https")
-        )
 
 
 def make_app(page: Page) -> web.Application:

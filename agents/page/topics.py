@@ -1,14 +1,10 @@
 """How broker, topics and workers are."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agents.commands.status import staleness
 from agents.page.feed import Feed
-
-if TYPE_CHECKING:
-    from agents.page.server import Page
+from agents.page.page import Page
 
 
 def health_view(page: Page) -> dict[str, Any]:

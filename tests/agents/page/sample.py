@@ -10,7 +10,7 @@ import orjson
 
 from agents.page.actions import Actions
 from agents.page.feed import Feed
-from agents.page.server import Page
+from agents.page.page import Page
 from agents.page.store import Entry, PageStore
 from agents.settings import Settings
 from schemas.topics import TopicRole
