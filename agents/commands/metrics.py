@@ -169,8 +169,8 @@ def _expected(metric: Metric) -> list[str]:
     said = metric.nowcast
     if said is None:
         return [""]
-    is_open = said.high - said.low > 0.001
-    return [f"{said.error:.1%}" + (f" ({said.low:.1%} to {said.high:.1%})" if is_open else "")]
+    half = 50 * (said.high - said.low)
+    return [f"{said.error:.1%}" + (f" ±{half:.1f}" if half >= 0.05 else "")]
 
 
 def _money(metric: Metric) -> list[str]:

@@ -1,0 +1,113 @@
+"""Counters against a count of the labelled rows, whatever the order, the cut and the restarts."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.model_spec import ModelSpec
+from streams.clock import DAY_MS
+from tests.doubles.core import Json, Played, log_of, play_gathering, play_restarting
+from tests.doubles.inputs import START_MS, outcome, prediction
+from tests.streams.performance.test_ledger import _at, latest
+
+SPEC = ModelSpec.model_validate(
+    {
+        "metrics": {"every": "day"},
+        "outcome": {"wait_s": 3 * 86_400},
+        "cost": {"matrix": {"0": {"0": 0.5, "1": -4.0}, "1": {"0": -9.25, "1": 1.0}}},
+        "calibration": {},
+    }
+)
+MATRIX = {(0, 0): 0.5, (0, 1): -4.0, (1, 0): -9.25, (1, 1): 1.0}
+"""Money by truth and answer."""
+
+
+def spec_of(_model_id: str) -> ModelSpec:
+    return SPEC
+
+
+def events(chance: random.Random, n: int) -> list[Any]:
+    """Answers of two days whose outcomes come before or after them, repeated, or never."""
+    made: list[tuple[int, bytes]] = []
+    for row in range(n):
+        at_ms = START_MS + chance.randrange(2 * DAY_MS)
+        fields: Json = {
+            "prediction": chance.randrange(2),
+            "score": chance.choice((None, 0.0, 0.25, 0.5, 1.0, chance.random())),
+            "status": chance.choice(("ok", "ok", "ok", "fallback")),
+            "model_version": chance.choice((None, "a", "b", "c")),
+            "latency_ms": chance.choice((None, 1.5, 80.0)),
+        }
+        made.append((at_ms, prediction(f"{row}", predicted_at=at_ms, **fields)))
+        for _ in range(chance.choice((0, 1, 1, 1, 2))):
+            known_ms = at_ms + chance.randrange(-DAY_MS // 10, DAY_MS)
+            source = chance.choice((None, "label", "review"))
+            truth = outcome(
+                f"{row}", outcome=chance.randrange(2), observed_at=known_ms, source=source
+            )
+            made.append((max(known_ms, START_MS), truth))
+    made.append((START_MS + 8 * DAY_MS, prediction("last", predicted_at=START_MS + 8 * DAY_MS)))
+    made.sort(key=lambda each: each[0])
+    return [_at(place, *each) for place, each in enumerate(made)]
+
+
+def rows_by_day(played: Played) -> dict[str, list[Json]]:
+    days: dict[str, list[Json]] = {}
+    for row in played.of("labelled"):
+        if row["prediction"].get("status", "ok") == "ok":
+            start_ms = row["prediction"]["predicted_at"] // DAY_MS * DAY_MS
+            start = f"{np.datetime64(start_ms, 'ms')}Z"
+            days.setdefault(start, []).append(row)
+    return days
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 9), st.booleans())
+def test_counts_of_a_day_are_those_of_its_labelled_rows(
+    seed: int, a_record: int, read_every: int, restarts: bool
+) -> None:
+    made = events(random.Random(seed), 90)  # noqa: S311 - a schedule, not a secret
+    if restarts:
+        played = play_restarting(log_of(made, max(a_record, 20)), spec_of)
+    else:
+        played = play_gathering(log_of(made, a_record), read_every, spec_of)
+    rows = rows_by_day(played)
+
+    final = {start: day for start, day in latest(played, "day").items() if day["is_final"]}
+    assert set(rows) <= set(final)
+    for start, day in final.items():
+        _check(day, rows.get(start, []))
+
+
+def _check(day: Json, rows: list[Json]) -> None:
+    pairs = Counter((row["prediction"]["prediction"], row["outcome"]["outcome"]) for row in rows)
+    assert day["labelled"] == len(rows)
+    assert {(p, o): n for p, o, n in day["confusion"]} == dict(pairs)
+    assert (day["errors"] or 0) == sum(row["is_error"] for row in rows)
+    sources = Counter(row["outcome"].get("source") or "label" for row in rows)
+    assert day["by_source"] == dict(sources)
+    assert day["value"]["counted"] == sum(MATRIX[o, p] * n for (p, o), n in pairs.items())
+    scored = [
+        (row["prediction"]["score"], row["outcome"]["outcome"])
+        for row in rows
+        if row["prediction"].get("score") is not None
+    ]
+    if scored and day["positive"] == 1:
+        assert day["brier"] == pytest.approx(
+            np.mean([(score - truth) ** 2 for score, truth in scored]), abs=1e-12
+        )
+        above = [
+            (a > b) + (a == b) / 2
+            for a, truth in scored
+            if truth
+            for b, other in scored
+            if not other
+        ]
+        assert day["auc"] == (pytest.approx(np.mean(above), abs=1e-12) if above else None)
