@@ -91,6 +91,7 @@ bench-late-labels: $(BENCH_STAMP) ## Measure alarms on errors whose labels come 
 
 bench-figures: $(STAMP) ## Measure the figures of performance where the truth is known, 2 minutes
 	@$(BIN)/python -m benchmarks.performance_figures $(ARGS)
+	@$(BIN)/python -m benchmarks.segment_figures $(ARGS)
 
 bench-loop: $(STAMP) ## Measure challengers, reviews and leases against their promises, a minute
 	@$(BIN)/python -m benchmarks.loop

@@ -25,10 +25,10 @@ def incidents(**flags: Any) -> int:
       ./tidegauge incidents
       ./tidegauge tail incidents
     """
-    from agents.commands.incidents import follow
+    from agents.commands.incidents import follow_until_signal
     from agents.settings import load_settings
     from agents.telemetry import configure_logging
 
     settings = load_settings(**flags)
     configure_logging(settings.log_level)
-    return asyncio.run(follow(settings))
+    return asyncio.run(follow_until_signal(settings))

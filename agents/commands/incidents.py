@@ -47,17 +47,23 @@ def add_record(incidents: Incidents, value: bytes | None) -> bool:
     return True
 
 
-async def follow(settings: Settings) -> int:
-    """Publish incidents until a signal comes; return the exit code.
+async def follow_until_signal(settings: Settings) -> int:
+    """Publish incidents until a signal comes; return the exit code."""
+    stop = asyncio.Event()
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await follow(settings, stop)
+    return 0
+
+
+async def follow(settings: Settings, stop: asyncio.Event) -> None:
+    """Publish incidents until the event is set.
 
     Raises
     ------
     OperatorError, BrokerUnreachableError
         When a topic or the broker is not there.
     """
-    stop = asyncio.Event()
-    for number in _SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     topics = settings.topics
     names = [topics.name("alerts"), topics.name("incidents")]
     await partition_counts(settings, names)
@@ -70,7 +76,6 @@ async def follow(settings: Settings) -> int:
         await publisher.publish(incidents)
         _log.info(f"Following {names[0]}: {len(publisher.published):,} incidents are known")
         await _follow(cursor, incidents, publisher, stop)
-    return 0
 
 
 async def _follow(
