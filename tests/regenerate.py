@@ -15,7 +15,7 @@ import orjson
 
 from schemas.asyncapi import asyncapi_document
 from schemas.describe import fill, json_schemas, tables
-from tests.golden import story
+from tests.golden import loop, story
 from tests.golden.examples import BAD, OUTCOME, PREDICTION, golden
 from tests.settings_page import settings_tables
 
@@ -55,7 +55,8 @@ def _pretty(value: bytes) -> str:
 
 
 if __name__ == "__main__":
-    told = "".join(f"{line}\n" for line in story.told()).encode()
-    for path, content in (kept_files() | {story.PATH: told}).items():
+    played = {story.PATH: story.told(), loop.PATH: loop.lines()}
+    told = {path: "".join(f"{line}\n" for line in lines).encode() for path, lines in played.items()}
+    for path, content in (kept_files() | told).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

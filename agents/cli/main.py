@@ -144,13 +144,16 @@ def compile_command() -> None:
 @click.option("--summary", metavar="FILE", type=_FILE, help="Write the closing figures as JSON.")
 @click.option("--keep", is_flag=True, help="Keep running afterwards, to publish to.")
 @click.option("--story", is_flag=True, help="Play four days of two simulated models.")
+@click.option("--loop", is_flag=True, help="Play a day in which everybody answers, in one process.")
 @click.option("--files", metavar="FOLDER", type=_FILE, help="Only write the messages to files.")
 @cluster_options
 def demo(
+    *,
     rows: int | None,
     summary: Path | None,
     keep: bool,
     story: bool,
+    loop: bool,
     files: Path | None,
     **flags: Any,
 ) -> int:
@@ -163,10 +166,14 @@ def demo(
     With --story it plays four days of two simulated models instead, and shows each transition of
     each alert as `./tidegauge tail alerts` does.
 
+    With --loop reviewers, a trainer, a challenger and a gateway answer what the monitor says. It
+    needs no broker.
+
     \b
     Examples:
       ./tidegauge demo
       ./tidegauge demo --story
+      ./tidegauge demo --loop
       ./tidegauge demo --keep
       ./tidegauge demo --broker 127.0.0.1:9092 --prefix demo. --summary figures.json
       ./tidegauge demo --files recorded
@@ -177,6 +184,12 @@ def demo(
 
     if files is None:
         compile_kernels(click.echo)
+    if loop:
+        from agents.demo.loop import played, told
+
+        for line in told(each for _, emissions in played() for each in emissions):
+            click.echo(line)
+        return 0
     from agents.demo.demo import DemoOptions, demonstrate, write_files
     from agents.settings import load_settings
 

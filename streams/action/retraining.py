@@ -2,7 +2,7 @@
 
 Rule 1. A cause is an alert that says that the model has come to answer worse, or that its world is
         another one: of a series that the spec names, when it fires. It counts while it is open.
-        An error that falls is none, nor are labels that come differently.
+        An error that falls is none, unless it turns, nor are labels that come differently.
 Rule 2. A command is issued once the rows since the earliest onset are as many as the policy asks
         for, no other is open, and the last one ended long enough ago. By the clock it needs no
         cause.
@@ -99,7 +99,13 @@ class Due(NamedTuple):
 
 
 class Retraining(Machine):
-    """The policy of one model, and where it stands."""
+    """The policy of one model, and where it stands.
+
+    Attributes
+    ----------
+    good
+        Open alerts that say that the model answers better: they may turn.
+    """
 
     causes: dict[str, Cause] = field(default_factory=dict)
     open: OpenRetraining | None = None
@@ -107,6 +113,7 @@ class Retraining(Machine):
     errors: Errors = field(default_factory=Errors)
     tally: Tally | None = None
     faults: list[Fault] = []
+    good: dict[str, None] = {}
     due_row: int = NEVER_ROW
     due_ms: int = NEVER_MS
     _ended_ms: int | None = None
@@ -132,6 +139,7 @@ class Retraining(Machine):
         last_row, ended_ms = self._last_row, self._ended_ms
         self.causes, self.open, self.trial, self.errors = {}, None, None, Errors()
         self.tally, self.faults, self._began_ms = tally, [], None
+        self.good = {}
         self._last_row, self._ended_ms = last_row, ended_ms
         self.due_row, self.due_ms = NEVER_ROW, NEVER_MS
 

@@ -93,11 +93,20 @@ class Retrainer:
             until_ms = row.at_ms if alert.status == "resolved" else None
             self.state.on_fault(alert.fingerprint, to_epoch_ms(alert.started_at), until_ms)
         if alert.status == "resolved":
+            self.state.good.pop(alert.fingerprint, None)
             self.state.on_over(alert.fingerprint, self.rules)
-        if alert.status != "firing" or row.is_disputed or not is_cause(alert, self.rules):
             return
+        has_turned = alert.status == "ongoing" and alert.fingerprint in self.state.good
+        if row.is_disputed or not (alert.status == "firing" or has_turned):
+            return
+        if not is_cause(alert, self.rules):
+            self.state.good[alert.fingerprint] = None
+            return
+        self.state.good.pop(alert.fingerprint, None)
         onset_ms, indexes = to_epoch_ms(alert.started_at), self._indexes_of()
-        if transition.role in OF_PAIRS:
+        if has_turned:  # its onset is that of the change for the better
+            onset_ms, first_row = row.at_ms, row.labelled_seen
+        elif transition.role in OF_PAIRS:
             first_row, _, _ = indexes.find_onset(transition, row)
         else:
             first_row = indexes.pairs.row_at(onset_ms, row.labelled_seen)

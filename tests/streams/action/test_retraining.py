@@ -109,6 +109,24 @@ def test_rows_with_wrong_inputs_and_excluded_periods_are_named() -> None:
     assert whys["excluded"]["because"] == "a strike"
 
 
+def test_an_error_that_fell_and_then_rises_is_a_cause_from_where_it_turned() -> None:
+    def turned() -> Iterator[bytes]:
+        rng = np.random.default_rng(6)
+        for row in range(3_600):
+            share = 0.3 if row < ONSET else 0.03 if row < 2_000 else 0.7
+            at_ms, says = START_MS + 2_000 * row, bool(rng.random() < 0.5)
+            truth = says ^ bool(rng.random() < share)
+            yield prediction(f"p{row}", MODEL, predicted_at=at_ms, prediction=says)
+            yield outcome(f"p{row}", MODEL, observed_at=at_ms + 1_000, outcome=truth)
+
+    found = play(log_of(taken_in(turned())), lambda _: spec_of(min_labelled=100))
+
+    (command,) = commands(found)
+    assert len(found.firings()) == 1
+    assert command["labelled"]["first_row"] > 2_000
+    assert command["labelled"]["rows"] == 100
+
+
 # Rules 3 and 4
 
 
