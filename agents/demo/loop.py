@@ -36,13 +36,15 @@ READ_MS = 600_000
 TURNED, CHALLENGED, DOWN, UP = 1_500, 3_200, 5_200, 5_400
 """Rows from which the world is another, a challenger answers too, the service fails, is back."""
 RECORD_ROWS = 20
-SPEC = {
+PROBE = 0.2
+"""Share of the requests that the gateway still asks of the model under a fallback."""
+SPEC: dict[str, Any] = {
     "model_id": MODEL,
     "alert_budget": 1.0,
     "retrain": {"min_labelled": 400, "cooldown_s": 3_600},
     "review": {"risk_above": 0.42, "sample": 0.05, "due_s": 3_600, "every_s": 10_800, "double": 0},
     "challenge": {"cohort_s": 3_600, "mature_s": 3_660, "min_pairs": 500},
-    "fallback": {"auto": True, "ttl_s": 900, "probe": 0.2, "hold_s": 300},
+    "fallback": {"auto": True, "ttl_s": 900, "probe": PROBE, "hold_s": 300},
 }
 Json = dict[str, Any]
 Planned = tuple[int, int, EventKind, Json]
@@ -83,10 +85,10 @@ class Actors:
         is_wrong = self._chance.random() < self._share(row, score)
         truth = says ^ int(is_wrong)
         self._truth[name] = truth
-        given = {"prediction_id": name, "model_id": MODEL, "predicted_at": at_ms}
-        answer = {"prediction": says, "score": score if says else round(1 - score, 3)}
+        given: Json = {"prediction_id": name, "model_id": MODEL, "predicted_at": at_ms}
+        answer: Json = {"prediction": says, "score": score if says else round(1 - score, 3)}
         answer |= {"model_version": self._version, "status": "ok"}
-        if self._is_on_fallback and self._chance.random() > SPEC["fallback"]["probe"]:  # type: ignore[index]
+        if self._is_on_fallback and self._chance.random() > PROBE:
             answer = {"prediction": 0, "status": "fallback"}
         elif DOWN <= row < UP:
             answer = {"status": "error"}
@@ -94,7 +96,7 @@ class Actors:
         if self._has_challenger:
             other = truth ^ int(self._chance.random() < 0.08)
             self.plan(at_ms, "prediction", given | {"prediction": other, "variant": "boosted"})
-        known = {"prediction_id": name, "model_id": MODEL, "outcome": truth}
+        known: Json = {"prediction_id": name, "model_id": MODEL, "outcome": truth}
         self.plan(at_ms + LATE_MS, "outcome", known | {"observed_at": at_ms + LATE_MS})
 
     def hear(self, emission: Emission) -> None:
@@ -115,7 +117,7 @@ class Actors:
 
     def _review(self, case: Json, at_ms: int) -> None:
         fields = {name: case[name] for name in ("prediction_id", "model_id", "review_id")}
-        verdict = {"outcome": self._truth[case["prediction_id"]], "observed_at": at_ms}
+        verdict: Json = {"outcome": self._truth[case["prediction_id"]], "observed_at": at_ms}
         verdict |= {"source": "review", "reviewer": "ann"}
         self.plan(at_ms, "outcome", fields | verdict)
 
