@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from agents.kafka.read import Cursor, LogReader
 from agents.notify.firing import FiringAlerts, Now
 from agents.notify.http import HttpSender, Rejection, Request
-from agents.notify.messages import alertmanager_alert, alertmanager_labels
+from agents.notify.messages import Links, alertmanager_alert, alertmanager_labels
 from agents.notify.selection import ALL, Selection
 from agents.telemetry import RateLimit, get_logger
 from schemas.alert import Alert
@@ -52,7 +52,7 @@ class AlertmanagerBook:
     deployment
         The name of the deployment, a label of its alerts.
     links
-        The base URL of links to the runbook; None leaves them out.
+        Where links lead.
     resend_s
         Seconds between two posts of a firing alert.
     selection
@@ -63,7 +63,7 @@ class AlertmanagerBook:
         self,
         url: SecretStr,
         deployment: str,
-        links: str | None,
+        links: Links,
         resend_s: float = RESEND_S,
         selection: Selection = ALL,
     ) -> None:

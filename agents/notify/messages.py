@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urljoin
 
 import orjson
 from pydantic import SecretStr
 
+from agents.links import alert_link
 from agents.notify.http import Request
 from schemas.alert import Alert
 from schemas.wire import to_epoch_ms
@@ -54,6 +55,39 @@ class Notice:
     is_muted: bool
 
 
+class Links(NamedTuple):
+    """Where the links of notifications lead; without an address there are none.
+
+    Parameters
+    ----------
+    base
+        The base URL of links to the runbook.
+    page
+        The address of the page.
+    """
+
+    base: str | None = None
+    page: str | None = None
+
+    def runbook_of(self, alert: Alert) -> str | None:
+        """Return the link to the runbook's entry about such alerts."""
+        if not self.base or not alert.runbook:
+            return None
+        return urljoin(f"{self.base.rstrip('/')}/", alert.runbook)
+
+    def page_of(self, alert: Alert) -> str | None:
+        """Return the link to the alert on the page."""
+        return alert_link(self.page, alert.fingerprint, alert.episode)
+
+    def named(self, alert: Alert) -> dict[str, str]:
+        """Return all links by name, that to the page first."""
+        found = {"Page": self.page_of(alert), "Runbook": self.runbook_of(alert)}
+        return {name: link for name, link in found.items() if link is not None}
+
+
+NO_LINKS = Links()
+
+
 class Target(Protocol):
     """Turns notices into requests."""
 
@@ -71,10 +105,13 @@ class Webhook:
         The address.
     deployment
         The name of the deployment, for a header: two deployments have alerts of the same id.
+    links
+        Where links lead: that to the page is a header.
     """
 
     url: SecretStr
     deployment: str
+    links: Links = NO_LINKS
 
     def request(self, notice: Notice) -> Request | None:
         """Return the alert itself; a copy has the same id."""
@@ -84,6 +121,8 @@ class Webhook:
             "Idempotency-Key": f"{self.deployment}/{notice.alert.alert_id}",
             "Tidegauge-Deployment": self.deployment,
         }
+        if link := self.links.page_of(notice.alert):
+            headers["Tidegauge-Page"] = link
         return Request(url=self.url, body=notice.record, headers=headers)
 
 
@@ -98,13 +137,13 @@ class Slack:
     deployment, prefix
         The name of the deployment, and the prefix of its topics.
     links
-        The base URL of links to the runbook; None leaves them out.
+        Where links lead.
     """
 
     url: SecretStr
     deployment: str
     prefix: str
-    links: str | None
+    links: Links
 
     def request(self, notice: Notice) -> Request | None:
         """Return a message: the change, its size, its beginning, and the action to take."""
@@ -115,8 +154,7 @@ class Slack:
         lines = [_escaped(line) for line in details(alert)]
         if alert.status != "resolved":
             lines.append(f"`./tidegauge ack {alert.fingerprint} --prefix {self.prefix}`")
-        if link := runbook_link(alert, self.links):
-            lines.append(f"<{link}|Runbook>")
+        lines += [f"<{link}|{name}>" for name, link in self.links.named(alert).items()]
         is_over = alert.status == "resolved"
         message = {
             "text": _escaped(heading),
@@ -144,13 +182,13 @@ class PagerDuty:
     deployment
         The name of the deployment.
     links
-        The base URL of links to the runbook; None leaves them out.
+        Where links lead.
     """
 
     url: SecretStr
     key: SecretStr
     deployment: str
-    links: str | None
+    links: Links
 
     def request(self, notice: Notice) -> Request | None:
         """Return a trigger, an acknowledgement or a resolution."""
@@ -171,7 +209,6 @@ class PagerDuty:
         return Request(url=self.url, body=orjson.dumps(event))
 
     def _trigger(self, alert: Alert) -> dict[str, Any]:
-        link = runbook_link(alert, self.links)
         # A category is a value of a prediction: it is not sent to another company.
         return {
             "event_action": "trigger",
@@ -190,7 +227,9 @@ class PagerDuty:
                     ),
                 },
             },
-            "links": [{"href": link, "text": "Runbook"}] if link else [],
+            "links": [
+                {"href": link, "text": name} for name, link in self.links.named(alert).items()
+            ],
         }
 
 
@@ -210,12 +249,15 @@ def alertmanager_labels(alert: Alert, deployment: str) -> dict[str, str]:
 
 
 def alertmanager_alert(
-    alert: Alert, deployment: str, ends_at: datetime, now: datetime, links: str | None
+    alert: Alert, deployment: str, ends_at: datetime, now: datetime, links: Links
 ) -> Any:
     """Return an alert in the form of Alertmanager's API v2, firing until ``ends_at``."""
     annotations = {"summary": alert.summary, "description": "\n".join(details(alert))}
     if alert.runbook:
-        annotations["runbook"] = runbook_link(alert, links) or alert.runbook
+        annotations["runbook"] = links.runbook_of(alert) or alert.runbook
+    page = links.page_of(alert)
+    if page is not None:
+        annotations["page"] = page
     # Alertmanager rejects a start after the end. A producer's clock may be ahead of ours.
     starts_at = min(read_instant(alert.fired_at), now)
     posted = {
@@ -224,7 +266,7 @@ def alertmanager_alert(
         "startsAt": _instant(starts_at),
         "endsAt": _instant(ends_at),
     }
-    if link := runbook_link(alert, links):
+    if link := page or links.runbook_of(alert):
         posted["generatorURL"] = link
     return posted
 
@@ -248,11 +290,6 @@ def details(alert: Alert) -> Sequence[str]:
     if alert.resolved_because:
         lines.append(f"Resolved: {alert.resolved_because}")
     return lines
-
-
-def runbook_link(alert: Alert, links: str | None) -> str | None:
-    """Return a link to the runbook, where the operator has given its base URL."""
-    return urljoin(f"{links.rstrip('/')}/", alert.runbook) if links and alert.runbook else None
 
 
 def read_instant(text: str) -> datetime:

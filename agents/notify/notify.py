@@ -24,7 +24,7 @@ from agents.notify.destinations import Destination
 from agents.notify.firing import StartPoints
 from agents.notify.heartbeat import Heartbeat
 from agents.notify.http import Backoff, HttpSender, open_session
-from agents.notify.messages import PagerDuty, Slack, Target, Webhook
+from agents.notify.messages import Links, PagerDuty, Slack, Target, Webhook
 from agents.prometheus import Labels, family, metrics_served
 from agents.settings import Settings
 from agents.telemetry import get_logger
@@ -98,7 +98,7 @@ def group_of(settings: Settings, destination: Destination) -> str:
 
 def target_of(settings: Settings, destination: Destination, options: NotifyOptions) -> Target:
     """Return the maker of requests for a target that receives each transition."""
-    deployment, links = settings.deployment, options.links
+    deployment, links = settings.deployment, Links(options.links, settings.page_url)
     match destination.kind:
         case "slack":
             return Slack(
@@ -108,7 +108,7 @@ def target_of(settings: Settings, destination: Destination, options: NotifyOptio
             url = SecretStr(options.pagerduty_url)
             return PagerDuty(url=url, key=destination.secret, deployment=deployment, links=links)
         case _:
-            return Webhook(url=destination.secret, deployment=deployment)
+            return Webhook(url=destination.secret, deployment=deployment, links=links)
 
 
 def book_of(
@@ -118,7 +118,7 @@ def book_of(
     return AlertmanagerBook(
         destination.secret,
         settings.deployment,
-        options.links,
+        Links(options.links, settings.page_url),
         selection=destination.selection,
     )
 

@@ -168,4 +168,11 @@ def monitor_agent(settings: Settings, sender: Sender, reader: Reader, clock: Clo
     keeper = StateKeeper(
         settings.topics, sender, reader, lambda _model_id: ModelSpec(), limits=limits_of(settings)
     )
-    return MonitorAgent(settings.topics, sender, keeper, clock, settings.save_every_s)
+    return MonitorAgent(
+        settings.topics,
+        sender,
+        keeper,
+        clock,
+        settings.save_every_s,
+        page_url=settings.page_url,
+    )

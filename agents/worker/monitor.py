@@ -83,6 +83,8 @@ class MonitorAgent(Agent):
         Monotonic seconds. It decides when to save and when to evaluate, and nothing else.
     save_every_s
         Seconds between two snapshots.
+    page_url
+        The address of the page, for links in the log.
     """
 
     def __init__(
@@ -92,7 +94,10 @@ class MonitorAgent(Agent):
         keeper: StateKeeper,
         clock: Clock,
         save_every_s: float,
+        *,
+        page_url: str | None = None,
     ) -> None:
+        self._page_url = page_url
         self._names = {topic.role: topic.name for topic in topics.outputs()}
         self._headers = {topic.role: EventHeaders.of_topic(topic) for topic in topics.outputs()}
         self._logged = {topic.role for topic in topics.outputs() if topic.is_logged}
@@ -264,7 +269,7 @@ class MonitorAgent(Agent):
         self._deliveries.append(asyncio.create_task(sending))
         for emission in emissions:
             if emission.role in self._logged:
-                log_emission(emission)
+                log_emission(emission, self._page_url)
         await asyncio.sleep(0)  # the loop's turn
 
     async def _publish_durably(self, emissions: Sequence[Emission], partition: int) -> None:

@@ -17,6 +17,7 @@ from agents.demo.embedded_broker import EmbeddedBroker
 from agents.kafka.read import LogReader
 from agents.notify.alertmanager import AlertmanagerBook, Refresher
 from agents.notify.http import Backoff, HttpSender, open_session
+from agents.notify.messages import Links
 from agents.settings import Settings
 from tests.agents.running import until
 from tests.alertmanager import PACKAGE, RealAlertmanager, binary
@@ -67,7 +68,7 @@ async def refreshing(
         refresher = Refresher(
             LogReader(Settings(broker=broker.bootstrap)),
             [TopicPartition(topic, 0)],
-            AlertmanagerBook(url, "tidegauge", None, resend_s=0.5),
+            AlertmanagerBook(url, "tidegauge", Links(), resend_s=0.5),
             HttpSender(session, "Alertmanager", url, Backoff(first_s=0.05, longest_s=0.2)),
             lambda: datetime.now(UTC),
         )

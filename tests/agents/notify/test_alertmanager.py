@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from agents.notify.alertmanager import AlertmanagerBook
 from agents.notify.firing import FiringAlerts
+from agents.notify.messages import Links
 from agents.notify.selection import Selection
 from tests.doubles.alerts import FINGERPRINT, alert, status_of
 
@@ -23,7 +24,7 @@ class Talk:
     def __init__(self, links: str | None = None) -> None:
         self.now = NOW
         self.board = FiringAlerts()
-        self.book = AlertmanagerBook(SecretStr("http://am:9093/"), "staging", links)
+        self.book = AlertmanagerBook(SecretStr("http://am:9093/"), "staging", Links(links))
 
     def status(self, value: bytes | None, key: bytes = KEY) -> None:
         self.board.apply(key, value)
@@ -70,7 +71,7 @@ def test_what_fires_is_posted_as_firing_for_four_minutes() -> None:
 def test_the_owner_is_a_label_and_an_alert_of_another_ends_here() -> None:
     talk = Talk()
     talk.book = AlertmanagerBook(
-        SecretStr("http://am:9093/"), "staging", None, selection=Selection(owner=("risk",))
+        SecretStr("http://am:9093/"), "staging", Links(), selection=Selection(owner=("risk",))
     )
     talk.status(status_of(alert(owner="risk")))
     (posted,) = talk.posted()

@@ -1,20 +1,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 from pydantic import SecretStr
 
-from agents.notify.messages import Notice, PagerDuty, Slack, Target, Webhook
+from agents.notify.messages import (
+    Links,
+    Notice,
+    PagerDuty,
+    Slack,
+    Target,
+    Webhook,
+    alertmanager_alert,
+)
 from schemas.alert import Alert
 from tests.doubles.alerts import FINGERPRINT, alert, record
 
 KEY = "0123456789abcdef0123456789abcdef"
 URL = SecretStr("http://127.0.0.1:1/blue-heron")
-LINKS = "https://example.org/tidegauge/main"
+LINKS = Links("https://example.org/tidegauge/main")
 STAGING = "staging"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WEBHOOK = Webhook(url=URL, deployment=STAGING)
 SLACK = Slack(url=URL, deployment=STAGING, prefix="staging.", links=LINKS)
 PAGERDUTY = PagerDuty(url=URL, key=SecretStr(KEY), deployment=STAGING, links=LINKS)
@@ -72,7 +82,7 @@ def test_a_page_says_what_changed_where_and_what_to_do() -> None:
     assert payload["timestamp"] == "2018-08-20T06:12:17.152Z"
     assert payload["custom_details"]["value"] == 48_000.0
     assert payload["custom_details"]["deployment"] == STAGING
-    assert event["links"][0]["href"] == f"{LINKS}/docs/runbook.md#feature_drift-level"
+    assert event["links"][0]["href"] == f"{LINKS.base}/docs/runbook.md#feature_drift-level"
     assert b"person" not in orjson.dumps(event)
 
 
@@ -85,7 +95,7 @@ def test_a_message_says_what_changed_and_how_to_take_it_on() -> None:
     )
     assert "Since 2018-08-20T05:58:00.000Z" in attachment["text"]
     assert f"`./tidegauge ack {FINGERPRINT} --prefix staging.`" in attachment["text"]
-    assert f"<{LINKS}/docs/runbook.md#feature_drift-level|Runbook>" in attachment["text"]
+    assert f"<{LINKS.base}/docs/runbook.md#feature_drift-level|Runbook>" in attachment["text"]
 
 
 def test_a_message_of_the_end_says_why_and_asks_for_nothing() -> None:
@@ -125,8 +135,8 @@ def test_who_keeps_a_book_is_told_of_the_end_of_what_is_muted() -> None:
 
 
 def test_without_a_beginning_for_links_there_are_none() -> None:
-    slack = told(replace(SLACK, links=None), alert())
-    page = told(replace(PAGERDUTY, links=None), alert())
+    slack = told(replace(SLACK, links=Links()), alert())
+    page = told(replace(PAGERDUTY, links=Links()), alert())
 
     assert "Runbook" not in slack["attachments"][0]["text"]
     assert page["links"] == []
@@ -142,3 +152,20 @@ def test_people_and_the_pager_are_told_the_owner() -> None:
 
     assert "Owner: risk &lt;eu&gt;" in orjson.dumps(told(SLACK, owned)).decode()
     assert told(PAGERDUTY, owned)["payload"]["custom_details"]["owner"] == "risk <eu>"
+
+
+def test_every_notification_leads_to_its_alert_on_the_page() -> None:
+    links = Links(page="https://gauge.example.org")
+    link = f"https://gauge.example.org/alert/{FINGERPRINT}?episode=1"
+    notice = Notice(alert=alert(), record=record(alert()), is_muted=False)
+
+    requests = [
+        replace(target, links=links).request(notice) for target in (WEBHOOK, SLACK, PAGERDUTY)
+    ]
+
+    webhook, slack, pagerduty = (each for each in requests if each is not None)
+    assert webhook.headers["Tidegauge-Page"] == link
+    assert f"<{link}|Page>" in slack.body.decode()
+    assert orjson.loads(pagerduty.body)["links"] == [{"href": link, "text": "Page"}]
+    posted = alertmanager_alert(alert(), STAGING, NOW, NOW, links)
+    assert posted["annotations"]["page"] == posted["generatorURL"] == link
