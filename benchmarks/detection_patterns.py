@@ -17,6 +17,7 @@ from benchmarks.detection_cases import (
 from benchmarks.detection_seasons import DAY_MS, alarm_rows, instants
 from streams.aspects import SeriesRole
 from streams.clock import HOUR_MS
+from streams.values import Scalar
 
 CASE = 40
 """The first number of these cases, for their seeds."""
@@ -93,10 +94,9 @@ def ramp_case(scale: float) -> Figure:
             rng = rng_of(CASE + 3 + place, run)
             quiet = int(rng.integers(3_000, 5_000))
             part = np.clip((np.arange(quiet + RAMP_ROWS) - quiet + 1) / RAMP_ROWS, 0.0, 1.0)
-            drawn = (
-                rng.normal(part) if role == "feature" else rng.random(len(part)) < 0.1 + part / 5
-            )
-            values = as_values(drawn, role)
+            values: list[Scalar] = (rng.random(len(part)) < 0.1 + part / 5).tolist()
+            if role == "feature":
+                values = as_values(rng.normal(part), role)
             for row, change in read(new_watch(role, one_of(20)), values):
                 late.append(row - change.figures.rows + 1 - quiet)
                 wrong += abs(late[-1]) > RAMP_ROWS / 5
@@ -117,7 +117,9 @@ def merchant_case(scale: float) -> Figure:
         quiet, rows = 6_000, 7_000
         drawn = [f"m{each}" for each in rng.integers(0, MERCHANTS, rows).tolist()]
         is_new = (np.arange(rows) >= quiet) & (rng.random(rows) < MERCHANT_SHARE)
-        values = ["new" if new else each for new, each in zip(is_new, drawn, strict=True)]
+        values: list[Scalar] = [
+            "new" if new else each for new, each in zip(is_new, drawn, strict=True)
+        ]
         found = list(read(new_watch("feature", one_of(20)), values))
         named = [row for row, change in found if change.category == "new"]
         delays.append(named[0] - quiet + 1 if named else math.inf)
