@@ -29,6 +29,7 @@ READ: tuple[TopicRole, ...] = (
     "models",
     "status",
     "commands",
+    "incidents",
     "metrics",
     "dead_letters",
     "alerts",

@@ -31,6 +31,7 @@ MODULES = (
     "lanes.js",
     "distribution.js",
     "actions.js",
+    "incident.js",
     "portfolio.js",
     "model.js",
     "alert.js",

@@ -118,6 +118,8 @@ class PageStore:
         By id.
     positions
         The latest offset read of each partition.
+    incidents
+        Those that are open, by id.
     refused
         Dead letters by reason.
     """
@@ -125,6 +127,7 @@ class PageStore:
     def __init__(self, budget_bytes: int = BUDGET_BYTES) -> None:
         self.models: dict[str, ModelRecords] = {}
         self.positions: dict[Position, int] = {}
+        self.incidents: dict[str, dict[str, Any]] = {}
         self.refused: Counter[str] = Counter()
         self.newest_refused: deque[dict[str, Any]] = deque(maxlen=NEWEST_REFUSED)
         self._budget = budget_bytes
@@ -150,6 +153,8 @@ class PageStore:
                 self._take_status(entry, value)
             case "models":
                 self._take_spec(entry, value)
+            case "incidents":
+                self._take_incident(entry.key, value)
             case "commands":
                 self._take_command(entry, value)
             case "dead_letters" if value is not None:
@@ -200,6 +205,12 @@ class PageStore:
         model = self._model(entry.key)
         model.spec = value
         self._touch(model, entry)
+
+    def _take_incident(self, incident_id: str, value: dict[str, Any] | None) -> None:
+        self.incidents.pop(incident_id, None)
+        members = value.get("members") if value is not None else None
+        if value is not None and isinstance(members, list) and value.get("status") == "open":
+            self.incidents[incident_id] = value
 
     def _take_command(self, entry: Entry, value: dict[str, Any] | None) -> None:
         name = entry.key.rpartition("|")[0] if value is None else value.get("model_id")

@@ -18,6 +18,8 @@ CALM = len(SEVERITIES)
 """Rank of a model without an open alert."""
 PAGE_SIZE = 100
 """Rows of the portfolio in one answer."""
+MOST_INCIDENTS = 10
+"""Open incidents that the portfolio lists, the newest first."""
 LANES = 40
 """Alerts that an alert is shown beside, on one axis of time."""
 AROUND = 0.5
@@ -107,8 +109,13 @@ def portfolio(store: PageStore, query: PortfolioQuery) -> View:
         "page_size": PAGE_SIZE,
         "states": counts,
         "firing": firing,
+        "incidents": sorted(store.incidents.values(), key=_opened, reverse=True)[:MOST_INCIDENTS],
         "rows": found[first : first + PAGE_SIZE],
     }
+
+
+def _opened(incident: View) -> str:
+    return str(incident.get("opened_at"))
 
 
 def _is_owner(row: View, searched: str) -> bool:
@@ -340,10 +347,19 @@ def alert_view(store: PageStore, beginning: str, episode: int | None = None) -> 
             if each["fingerprint"] == fingerprint and each["episode"] != alert.get("episode")
         ],
         "lanes": _beside(shown, alert),
+        "incident": _incident_of(store, fingerprint),
         **_cohorts(model),
         "series": series_view(model, alert["series"], alert["started_at"]),
         "row": row_of(model),
     }
+
+
+def _incident_of(store: PageStore, fingerprint: str) -> View | None:
+    """Return the open incident that an alert is part of; None where it stands alone."""
+    for incident in store.incidents.values():
+        if any(each.get("fingerprint") == fingerprint for each in incident["members"]):
+            return incident
+    return None
 
 
 def _transition(alert: Mapping[str, Any]) -> View:

@@ -4,6 +4,7 @@ import { alertPath, get, modelPath, to } from "./api.js";
 import { beforeAndAfter, formatOf, overTime } from "./distribution.js";
 import { empty, facts, fill, h, link, name, section } from "./dom.js";
 import { brief, count, duration, effect, instant, money, ms, number, seriesName } from "./format.js";
+import { incidentPanel } from "./incident.js";
 import { lanes } from "./lanes.js";
 import { chip, mark, severityOf } from "./marks.js";
 
@@ -40,6 +41,7 @@ function drawAlert(data, main, health) {
       section("Over time", { id: "h-time", class: "panel span-7", note: "times are UTC" }, overTime(data, marks))),
     section("What moved together", { id: "h-moved", note: data.lanes.length > 1 ? "the dashed line is the onset of this alert" : null },
       data.lanes.length > 1 ? lanes(data.lanes, health.now, alert) : empty("Nothing else of this model had an alert about this time.")),
+    data.incident && incidentPanel(data.incident, alert.fingerprint, health),
     h("div", { class: "columns" },
       section("Worst segments", { id: "h-segments", class: "panel span-6" }, segments(alert)),
       section("Money", { id: "h-money", class: "panel span-6" }, moneyOf(alert))),

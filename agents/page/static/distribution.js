@@ -44,6 +44,12 @@ export function beforeAndAfter(alert, series) {
 
 // How long before the onset cohorts are shown: two months of days.
 const BEFORE_MS = 60 * 86400000;
+
+function since(points, from) {
+  const first = points.start.findIndex((start) => ms(start) >= from);
+  return Object.fromEntries(Object.entries(points).map(([key, column]) => [key, first < 0 ? [] : column.slice(first)]));
+}
+
 const TO_METRIC = { error: "error", outcome: null };
 
 // The series over time, from the best that was published: its blocks, cohorts, or the alert itself.
@@ -51,7 +57,7 @@ export function overTime(data, marks) {
   const { alert, series } = data;
   const label = `${seriesName(alert.series)} over time`;
   const baseline = (times) => ({ label: "reference", values: times.map(() => alert.baseline), colour: "before", dash: [5, 4], width: 1.5, format: formatOf(alert) });
-  const { points } = series;
+  const points = since(series.points, ms(alert.started_at) - BEFORE_MS);
   const known = points.mean?.filter((each) => each !== null).length ?? 0;
   if (known > 1) {
     const times = points.start.map(ms);
@@ -85,10 +91,11 @@ export function overTime(data, marks) {
 function partOverTime(series, alert) {
   const parts = series.reference?.categories?.map((part) => part.category) ?? [];
   const at = parts.indexOf(String(alert.category));
-  const counts = series.points.categories ?? [];
+  const points = since(series.points, ms(alert.started_at) - BEFORE_MS);
+  const counts = points.categories ?? [];
   if (at < 0 || counts.filter(Boolean).length < 2) return null;
   const share = (each) => each && each[at] / Math.max(1, each.reduce((sum, one) => sum + one, 0));
-  const times = series.points.start.map(ms);
+  const times = points.start.map(ms);
   return { times, lines: [
     { label: `share of ${alert.category}`, values: counts.map(share), format: (v) => percent(v, 1) },
     { label: "reference", values: times.map(() => series.reference.categories[at].share), colour: "before", dash: [5, 4], width: 1.5, format: (v) => percent(v, 1) },

@@ -2,6 +2,7 @@
 import { alertPath, get, modelPath } from "./api.js";
 import { bar, sparkline } from "./charts.js";
 import { empty, fill, h, link, name } from "./dom.js";
+import { incidentPanel } from "./incident.js";
 import { ago, brief, compact, count, instant, money, percent } from "./format.js";
 import { mark } from "./marks.js";
 
@@ -28,6 +29,7 @@ export function portfolioView(reload) {
 function drawPortfolio(data, main, health, again) {
   if (!main.querySelector("#search")) fill(main, ...frame(again));
   fill(main.querySelector("#tiles"), ...tiles(data, again));
+  fill(main.querySelector("#incidents"), data.incidents.map((each) => incidentPanel(each, null, health)));
   const table = main.querySelector("#models");
   if (!data.models) {
     fill(table, empty(
@@ -55,6 +57,7 @@ function frame(again) {
   return [
     h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Models"), h("div", { class: "tools", role: "search" }, search, h("kbd", { "aria-hidden": "true" }, "/"))),
     h("div", { id: "tiles", class: "tiles", role: "group", "aria-label": "Filter" }),
+    h("div", { id: "incidents", class: "stack" }),
     h("section", { id: "models", class: "panel models", "aria-label": "Models" }),
   ];
 }

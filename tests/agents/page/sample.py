@@ -132,6 +132,12 @@ class Log:
             self.put("metrics", f"{model_id}|series|day|{begins}", record)
 
 
+def _member() -> dict[str, Any]:
+    fired = alert("car_loan")
+    names = ("model_id", "fingerprint", "episode", "series", "started_at", "severity")
+    return {name: fired[name] for name in names} | {"is_over": False}
+
+
 def small_log() -> Log:
     """Return a few models: one that needs a person, one that is calm, and hostile names."""
     log = Log()
@@ -140,6 +146,7 @@ def small_log() -> Log:
     log.fire(alert("car_loan"))
     log.fire(alert("car_loan", "feature/car_value", severity="warning"))
     log.days("calm")
+    log.put("incidents", "i1", golden("incident", status="open", members=[_member()]))
     for name in HOSTILE:
         log.fire(alert(name, f"feature/{name}", category=name, severity="info"))
     return log

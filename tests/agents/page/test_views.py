@@ -5,7 +5,7 @@ import pytest
 from agents.page.views import PAGE_SIZE, PortfolioQuery, alert_view, model_view, portfolio
 from schemas.wire import to_rfc3339
 from streams.clock import DAY_MS, HOUR_MS
-from tests.agents.page.sample import NOW_MS, Log, alert, small_log
+from tests.agents.page.sample import NOW_MS, Log, alert, golden, small_log
 
 
 def names(log: Log, **query: object) -> list[str]:
@@ -131,3 +131,16 @@ def test_a_model_is_shown_with_the_series_that_moved() -> None:
     assert found["features"][0]["change"]["rows"] == 400
     assert len(found["days"]) == 30
     assert model_view(small_log().store, "unknown") is None
+
+
+def test_an_incident_is_listed_while_it_is_open_and_named_beside_its_alerts() -> None:
+    log = small_log()
+    fingerprint = alert("car_loan")["fingerprint"]
+
+    shown = alert_view(log.store, fingerprint)
+    listed = portfolio(log.store, PortfolioQuery())["incidents"]
+    log.put("incidents", "i1", golden("incident", status="over"))
+
+    assert shown is not None
+    assert [shown["incident"]] == listed
+    assert not portfolio(log.store, PortfolioQuery())["incidents"]
