@@ -214,7 +214,7 @@ def test_a_report_opens_from_disk_with_every_view(seen: Seen, tmp_path: Path) ->
     seen.origin = file.as_uri()
 
     tab = seen.open(file.as_uri())
-    tab.get_by_role("link", name="car_loan").click()
+    tab.get_by_role("link", name="car_loan", exact=True).click()
     tab.wait_for_selector("#h-features")
     tab.locator(".alerts a").nth(1).click()
     tab.wait_for_selector("#h-before")
