@@ -258,7 +258,7 @@ class Settings(BaseSettings):
     page_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
         None,
         description="Address at which people reach the page, as https://gauge.example.org; links "
-        "in notifications begin with it",
+        "in logs and notifications begin with it",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="One of debug, info, warning and error"
