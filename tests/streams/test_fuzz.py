@@ -56,6 +56,8 @@ specs: st.SearchStrategy[Json] = st.fixed_dictionaries(
             {}, optional={"renotify_s": seconds, "hold": st.integers(0, 100)}
         ),
         "metrics": st.sampled_from([{}, {"every": "day"}, {"every": "hour"}]),
+        "segments": st.sampled_from([{}, {"ring": 2_000}, {"features": ["a"]}]),
+        "upstream": st.sampled_from([[], ["m"]]),
     },
 )
 wild = st.none() | st.integers(-(10**400), 10**400) | st.floats() | st.text(max_size=5)
