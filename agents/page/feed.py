@@ -30,6 +30,7 @@ READ: tuple[TopicRole, ...] = (
     "status",
     "commands",
     "incidents",
+    "reviews",
     "metrics",
     "dead_letters",
     "alerts",

@@ -18,6 +18,7 @@ from agents.page.actions import MAX_BODY_BYTES, RefusedError
 from agents.page.figures import page_figures
 from agents.page.live import changes, event, positions_of
 from agents.page.page import Page
+from agents.page.people import challenges_view, reviews_view
 from agents.page.topics import health_view, topics_view
 from agents.page.views import SORTS, STATES, PortfolioQuery, alert_view, model_view, portfolio
 from agents.prometheus import metrics_route
@@ -66,6 +67,8 @@ def make_app(page: Page) -> web.Application:
             web.get("/api/model", handlers.model),
             web.get("/api/alert", handlers.alert),
             web.get("/api/topics", handlers.topics),
+            web.get("/api/reviews", handlers.reviews),
+            web.get("/api/challenges", handlers.challenges),
             web.get("/api/live", handlers.live),
             web.post("/api/controls", handlers.control),
         ]
@@ -127,6 +130,12 @@ class _Handlers:
         number = int(episode) if episode.isdecimal() else None
         fingerprint = request.query.get("fingerprint", "")
         return _found(alert_view(self._page.store, fingerprint, number))
+
+    async def reviews(self, _request: web.Request) -> web.Response:
+        return _json(reviews_view(self._page.store))
+
+    async def challenges(self, _request: web.Request) -> web.Response:
+        return _json(challenges_view(self._page.store))
 
     async def topics(self, _request: web.Request) -> web.Response:
         return _json(topics_view(self._page.feed))

@@ -32,10 +32,14 @@ SHARES: Mapping[str, float] = {
     "series_day": 0.15,
     "series_hour": 0.15,
     "version": 0.05,
+    "reviewed": 0.02,
+    "challenge": 0.02,
 }
 """Parts of a model's share by sort of record, where there is more than fits."""
 NEWEST_REFUSED = 50
 """Dead letters that are listed; the others are counted."""
+MOST_REVIEWS = 1_000
+"""Cases that are listed."""
 RECENT_DAYS = 14
 """Days of the line in a row of the portfolio."""
 
@@ -120,6 +124,8 @@ class PageStore:
         The latest offset read of each partition.
     incidents
         Those that are open, by id.
+    reviews
+        Cases that wait for a person, by id: the newest `MOST_REVIEWS`.
     refused
         Dead letters by reason.
     """
@@ -128,6 +134,7 @@ class PageStore:
         self.models: dict[str, ModelRecords] = {}
         self.positions: dict[Position, int] = {}
         self.incidents: dict[str, dict[str, Any]] = {}
+        self.reviews: dict[str, dict[str, Any]] = {}
         self.refused: Counter[str] = Counter()
         self.newest_refused: deque[dict[str, Any]] = deque(maxlen=NEWEST_REFUSED)
         self._budget = budget_bytes
@@ -148,19 +155,20 @@ class PageStore:
         value = _read(entry.value)
         if entry.value is not None and value is None:
             return
-        match entry.role:
-            case "status":
-                self._take_status(entry, value)
-            case "models":
-                self._take_spec(entry, value)
-            case "incidents":
-                self._take_incident(entry.key, value)
-            case "commands":
-                self._take_command(entry, value)
-            case "dead_letters" if value is not None:
-                self._take_refusal(value)
-            case "alerts" | "metrics" if value is not None:
-                self._take_record(entry, value)
+        handlers = {
+            "status": self._take_status,
+            "models": self._take_spec,
+            "commands": self._take_command,
+            "incidents": self._take_incident,
+            "reviews": self._take_review,
+        }
+        handler = handlers.get(entry.role)
+        if handler is not None:
+            handler(entry, value)
+        elif value is not None and entry.role == "dead_letters":
+            self._take_refusal(value)
+        elif value is not None:
+            self._take_record(entry, value)
 
     def model_of(self, fingerprint: str) -> ModelRecords | None:
         """Return the model of an alert; None where no record names it."""
@@ -206,11 +214,22 @@ class PageStore:
         model.spec = value
         self._touch(model, entry)
 
-    def _take_incident(self, incident_id: str, value: dict[str, Any] | None) -> None:
-        self.incidents.pop(incident_id, None)
+    def _take_incident(self, entry: Entry, value: dict[str, Any] | None) -> None:
+        self.incidents.pop(entry.key, None)
         members = value.get("members") if value is not None else None
         if value is not None and isinstance(members, list) and value.get("status") == "open":
-            self.incidents[incident_id] = value
+            self.incidents[entry.key] = value
+
+    def _take_review(self, entry: Entry, value: dict[str, Any] | None) -> None:
+        self.reviews.pop(entry.key, None)
+        if value is None or value.get("status") != "open":
+            return
+        # The page shows no value of a single row: features stay in the topic.
+        self.reviews[entry.key] = {
+            name: each for name, each in value.items() if name not in {"features", "type"}
+        }
+        if len(self.reviews) > MOST_REVIEWS:
+            self.reviews.pop(next(iter(self.reviews)))
 
     def _take_command(self, entry: Entry, value: dict[str, Any] | None) -> None:
         name = entry.key.rpartition("|")[0] if value is None else value.get("model_id")
@@ -272,17 +291,19 @@ def _sort_of(value: Mapping[str, Any]) -> str:
 
     The cohorts of one version, and the series of a part of the traffic, are sorts of their own.
     """
-    kind = str(value.get("kind"))
-    match value.get("type"):
-        case "tidegauge.reference.v1":
-            return "reference"
-        case "tidegauge.series.v1" if value.get("segment") is None:
-            return f"series_{kind}"
-        case "tidegauge.metric.v1" if value.get("model_version") is None:
-            return kind
-        case "tidegauge.metric.v1":
-            return "version"
-    return "other"
+    kind, its_type = str(value.get("kind")), str(value.get("type"))
+    if its_type == "tidegauge.series.v1":
+        return f"series_{kind}" if value.get("segment") is None else "other"
+    if its_type == "tidegauge.metric.v1":
+        return kind if value.get("model_version") is None else "version"
+    return _SORT_OF_TYPE.get(its_type, "other")
+
+
+_SORT_OF_TYPE = {
+    "tidegauge.reference.v1": "reference",
+    "tidegauge.reviewed.v1": "reviewed",
+    "tidegauge.challenge.v1": "challenge",
+}
 
 
 def _is_alert(value: Any) -> TypeGuard[dict[str, Any]]:

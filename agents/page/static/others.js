@@ -1,7 +1,9 @@
 // Reviews, challengers, and the health of the topics.
-import { get } from "./api.js";
-import { empty, fill, h, name, section } from "./dom.js";
-import { ago, count, instant } from "./format.js";
+import { get, modelPath } from "./api.js";
+import { bar } from "./charts.js";
+import { empty, facts, fill, h, link, name, section } from "./dom.js";
+import { ago, count, instant, number, percent } from "./format.js";
+import { chip } from "./marks.js";
 
 function page(title, note, ...children) {
   return [h("div", { class: "head" }, h("h1", { tabindex: "-1" }, title), note && h("p", { class: "note" }, note)), ...children];
@@ -11,14 +13,57 @@ function still(title, path, draw) {
   return { load: () => get(path), touches: () => true, title: () => title, draw };
 }
 
+const WHY = { uncertain: "uncertain", sample: "drawn at random", report: "reported", double: "second opinion" };
+
 export function reviewsView() {
-  return still("Reviews", "/api/topics", (_, main) => fill(main, ...page("Reviews", null,
-    h("section", { class: "panel", "aria-label": "Reviews" }, empty("No case waits for a person.", "Cases to be reviewed are listed here where the spec of a model asks for reviews.")))));
+  return still("Reviews", "/api/reviews", drawReviews);
+}
+
+function drawReviews(data, main, health) {
+  fill(main, ...page("Reviews", data.open ? `${count(data.open)} cases wait` : null,
+    section("Error by the verdicts of people", { id: "h-verdicts" }, data.reviewed.length ? reviewedTable(data.reviewed) : empty("No verdicts have been counted yet.", "They are weighted by the probability of each case, so they say the error of all answers.")),
+    section("Cases that wait", { id: "h-cases", note: "the riskiest first; features are not shown here" }, data.cases.length ? caseTable(data.cases, health)
+      : empty("No case waits for a person.", h("span", {}, "The spec of a model asks for reviews. Answer them with ", h("code", {}, "./tidegauge review MODEL"), "."))) ));
+}
+
+function table(columns, rows) {
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" }, h("table", {},
+    h("thead", {}, h("tr", {}, columns.map(([label, side]) => h("th", { scope: "col", class: side }, label)))),
+    h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, at) => h("td", { class: columns[at][1] }, cell)))))));
+}
+
+function reviewedTable(reviewed) {
+  const columns = [["Model", ""], ["Predictions of", ""], ["Answered", "right"], ["Error", "right"], ["95 %", "right"], ["Expected", "right"], ["Agreement", "right"]];
+  return table(columns, reviewed.map((each) => [
+    link(modelPath(each.model_id), {}, name(each.model_id)), instant(each.start).slice(0, 10), `${count(each.answered)} of ${count(each.chosen)}`,
+    percent(each.error), `${percent(each.low)} to ${percent(each.high)}`, percent(each.expected), number(each.kappa)]));
+}
+
+function caseTable(cases, health) {
+  const columns = [["Model", ""], ["Prediction", ""], ["Why", ""], ["Risk", "right"], ["Answer", ""], ["Asked", ""], ["Due", ""]];
+  return table(columns, cases.map((each) => [
+    link(modelPath(each.model_id), {}, name(each.model_id)), name(each.prediction_id), WHY[each.why] ?? name(each.why), percent(each.risk, 0),
+    name(JSON.stringify(each.answer)), ago(each.requested_at, health.now), instant(each.due_at)]));
 }
 
 export function challengersView() {
-  return still("Challengers", "/api/topics", (_, main) => fill(main, ...page("Challengers", null,
-    h("section", { class: "panel", "aria-label": "Challengers" }, empty("No model has a challenger.", "Champion and challenger are compared here where predictions name a variant.")))));
+  return still("Challengers", "/api/challenges", (data, main, health) => fill(main, ...page("Challengers", null,
+    data.challenges.length ? data.challenges.map((each, at) => challenge(each, at, health))
+      : h("section", { class: "panel", "aria-label": "Challengers" }, empty("No model has a challenger.", "Champion and challenger are compared here where predictions name a variant.")))));
+}
+
+function challenge(each, at, health) {
+  const wealth = (value) => Math.min(1, Math.max(0, Math.log(Math.max(value, 1)) / Math.log(each.limit)));
+  const evidence = (value) => h("span", {}, bar(wealth(value)), ` ${number(Number(value.toPrecision(3)))}`);
+  return section([name(each.model_id), ": ", name(each.variant)], { id: `h-challenge-${at}`, note: [chip(each.state), ` ${ago(each.as_of, health.now)}`] },
+    h("p", {}, each.summary),
+    facts([
+      ["Better by", `${number(Number((100 * each.difference).toPrecision(3)))} points of error`, `${number(Number((100 * each.low).toPrecision(3)))} to ${number(Number((100 * each.high).toPrecision(3)))}`],
+      ["Evidence for better", evidence(each.e_better), `decides at ${number(each.limit)}`],
+      ["Evidence for worse", evidence(each.e_worse)],
+      ["Pairs", count(each.pairs), `${count(each.cohorts)} days; ${count(each.waiting)} pairs wait`],
+      each.money !== null && ["Money a pair", number(each.money)],
+    ]));
 }
 
 export function topicsView() {

@@ -147,6 +147,9 @@ def small_log() -> Log:
     log.fire(alert("car_loan", "feature/car_value", severity="warning"))
     log.days("calm")
     log.put("incidents", "i1", golden("incident", status="open", members=[_member()]))
+    log.put("reviews", "r1", golden("review", model_id="car_loan", status="open"))
+    log.put("metrics", "car_loan|reviewed", golden("reviewed", model_id="car_loan"))
+    log.put("metrics", "car_loan|challenge|b", golden("challenge", model_id="car_loan"))
     for name in HOSTILE:
         log.fire(alert(name, f"feature/{name}", category=name, severity="info"))
     return log

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from agents.page.people import challenges_view, reviews_view
 from agents.page.views import PAGE_SIZE, PortfolioQuery, alert_view, model_view, portfolio
 from schemas.wire import to_rfc3339
 from streams.clock import DAY_MS, HOUR_MS
@@ -144,3 +145,27 @@ def test_an_incident_is_listed_while_it_is_open_and_named_beside_its_alerts() ->
     assert shown is not None
     assert [shown["incident"]] == listed
     assert not portfolio(log.store, PortfolioQuery())["incidents"]
+
+
+def test_cases_wait_without_their_features_until_they_are_answered() -> None:
+    log = small_log()
+    log.put("reviews", "r2", golden("review", status="open", risk=0.99, features={"income": 1}))
+
+    shown = reviews_view(log.store)
+    log.put("reviews", "r2", golden("review", status="answered"))
+
+    assert shown["open"] == 2
+    assert shown["cases"][0]["risk"] == 0.99
+    assert "features" not in shown["cases"][0]
+    assert [each["model_id"] for each in shown["reviewed"]] == ["car_loan"]
+    assert reviews_view(log.store)["open"] == 1
+
+
+def test_the_latest_comparison_of_each_challenger_is_shown() -> None:
+    log = small_log()
+    later = golden("challenge", model_id="car_loan", as_of="2099-01-01T00:00:00.000Z", pairs=9)
+    log.put("metrics", "car_loan|challenge|later", later)
+
+    [shown] = challenges_view(log.store)["challenges"]
+
+    assert shown["pairs"] == 9
