@@ -23,7 +23,8 @@ _UNASKED = -(2**31)
 _RESTORED: frozenset[TopicRole] = frozenset({"events", "state"})
 """Topics of ours that a worker also reads."""
 _PUBLISHED: frozenset[TopicRole] = frozenset({"predictions", "outcomes"})
-_COMMANDED: frozenset[TopicRole] = frozenset({"models", "controls"})
+_COMMANDED: frozenset[TopicRole] = frozenset({"models", "controls", "reports", "outcomes"})
+"""Topics that people write to: commands, and what they say about answers."""
 _NOTIFIED: frozenset[TopicRole] = frozenset({"alerts", "status"})
 _OF_INCIDENTS: dict[TopicRole, list[Operation]] = {
     "alerts": ["READ"],

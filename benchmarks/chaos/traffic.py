@@ -302,7 +302,8 @@ class TrafficThread(threading.Thread):
             raise TimeoutError(f"the broker did not take {left:,} messages within {FLUSH_S:.0f} s")
 
     def _publish_all(self) -> None:
-        spec = orjson.dumps({"inputs": {"wait_s": INPUTS_WAIT_S}})
+        review = {"sample": 0.2, "due_s": 30.0, "every_s": 60.0}
+        spec = orjson.dumps({"inputs": {"wait_s": INPUTS_WAIT_S}, "review": review})
         for model_id in sorted(SPLIT):
             self._producer.produce(self._models, spec, key=model_id.encode())
         began_s = time.monotonic()
