@@ -41,9 +41,17 @@ UNTIL_MS = story.START_MS + 45 * HOUR_MS
 LOAN_ROWS = 80_000
 """Rows of the car loans: a month of changed ones."""
 SPECS: dict[str, dict[str, object]] = {
-    "loan": {"owner": "credit risk", "metrics": {"every": "hour"}},
+    "loan": {
+        "owner": "credit risk",
+        "metrics": {"every": "hour"},
+        "cost": {"per_error": 40},
+    },
     "price": {"owner": "pricing", "metrics": {"every": "hour"}},
-    "car_loan": {"owner": "credit risk", "metrics": {"every": "day"}},
+    "car_loan": {
+        "owner": "credit risk",
+        "metrics": {"every": "day"},
+        "cost": {"per_error": 900},
+    },
 }
 WIDE, NARROW = (1280, 800), (390, 844)
 

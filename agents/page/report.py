@@ -93,15 +93,16 @@ def answers(store: PageStore, since_ms: int = 0) -> dict[str, Any]:
                 alert = alert_view(store, each["fingerprint"], each["episode"])
                 if alert is not None:
                     address = f"/api/alert {each['fingerprint']} {each['episode']}"
-                    found[address] = _without_shared(alert, shared)
+                    found[address] = _without_shared(alert, shared, since_ms)
             found[f"/api/model {model_id}"] = view
     return found
 
 
-def _without_shared(alert: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
-    series = alert["series"]
+def _without_shared(alert: dict[str, Any], shared: dict[str, Any], since_ms: int) -> dict[str, Any]:
+    series, points = alert["series"], alert["series"]["points"]
+    first = sum(to_epoch_ms(start) < since_ms for start in points["start"])
     shared[alert["alert"]["series"]] = {
-        "points": series["points"],
+        "points": {name: column[first:] for name, column in points.items()},
         "reference": series["reference"],
     }
     own = {name: value for name, value in alert.items() if name not in {"days", "hours", "row"}}

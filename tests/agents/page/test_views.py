@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agents.page.people import challenges_view, reviews_view
+from agents.page.report import answers
 from agents.page.views import PAGE_SIZE, PortfolioQuery, alert_view, model_view, portfolio
 from schemas.wire import to_rfc3339
 from streams.clock import DAY_MS, HOUR_MS
@@ -169,3 +170,18 @@ def test_the_latest_comparison_of_each_challenger_is_shown() -> None:
     [shown] = challenges_view(log.store)["challenges"]
 
     assert shown["pairs"] == 9
+
+
+def test_a_report_has_the_figures_of_its_time_and_each_series_once() -> None:
+    log = small_log()
+    since_ms = NOW_MS - 10 * DAY_MS
+
+    found = answers(log.store, since_ms)
+
+    model = found["/api/model car_loan"]
+    own = found[f"/api/alert {alert('car_loan', 'feature/car_value')['fingerprint']} 1"]
+    assert len(model["days"]) == 10
+    assert len(model["shared"]["feature/car_value"]["points"]["mean"]) == 10
+    assert own["series"].keys() == {"change"}
+    assert own["lanes"]
+    assert len(answers(log.store)["/api/model car_loan"]["days"]) == 30
