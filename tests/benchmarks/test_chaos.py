@@ -56,6 +56,8 @@ def test_the_traffic_holds_every_oddity_and_only_what_is_meant_to_be_refused_is(
     refused: Counter[bool] = Counter()
     messages = traffic_of(1)
     for message in messages:
+        if message.topic == "calls":  # read through a map
+            continue
         source = Source("prediction" if message.topic == "predictions" else "outcome", "t", 0)
         is_refused = isinstance(accept(Raw(source, 0, START_MS, message.value), 4_096), Refused)
         assert is_refused == (message.what == "unreadable")
@@ -73,6 +75,7 @@ def test_the_traffic_holds_every_oddity_and_only_what_is_meant_to_be_refused_is(
         "conflicting outcome",
         "outcome without a prediction",
         "unreadable",
+        "inputs",
     }
 
 
