@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from agents.settings import Settings
-from benchmarks.chaos.traffic import CALLS
 from schemas.topics import TopicRole
 
 LOOK_EVERY_S = 0.5
@@ -25,10 +25,13 @@ class Offsets:
     ----------
     settings
         Whose topics and group.
+    mapped
+        Topics that sources map.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, mapped: Sequence[str] = ()) -> None:
         self._settings = settings
+        self._mapped = tuple(mapped)
         self._consumer = self._connect()
 
     def _connect(self) -> Consumer:
@@ -69,7 +72,7 @@ class Offsets:
         missing = 0
         topics = self._settings.topics
         inputs = [each.name for each in topics.inputs()]
-        for topic in (*inputs, CALLS, topics.name("events")):
+        for topic in (*inputs, *self._mapped, topics.name("events")):
             ends = self._ends_of(topic)
             commits = self._consumer.committed(
                 [TopicPartition(topic, partition) for partition in ends], timeout=ANSWER_S

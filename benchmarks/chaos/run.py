@@ -187,7 +187,7 @@ class _Run:
             waits,
         )
         stack.callback(self._fleet.end)
-        self._offsets = Offsets(self._settings)
+        self._offsets = Offsets(self._settings, [CALLS])
         stack.callback(self._offsets.close)
         self._traffic = TrafficThread(self._settings, options.seed, options.per_second)
         self._pauses = PauseWatch(self._settings)
