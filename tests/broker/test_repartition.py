@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chaos.offsets import Offsets
 from tests.broker.backlog import alerts_of, backtest, create_inputs, history, pairs_of, publish
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, command, until
@@ -31,7 +32,9 @@ def take(deployment: Deployment, pairs: int) -> None:
     assert worker.terminate() == os.EX_OK
     monitor = deployment.start_worker(role="monitor")
     until(lambda: monitor.says("Assigned"), lambda: "an assignment")
-    until(lambda: monitor.says("Restored"), lambda: "a state")
+    offsets = Offsets(deployment.settings)
+    until(lambda: offsets.behind() == 0, lambda: "everything committed")
+    offsets.close()
     assert monitor.terminate() == os.EX_OK
 
 
