@@ -126,5 +126,5 @@ def test_topics_of_sources_are_read_beside_our_own(tmp_path: Path) -> None:
     topics = load_settings(sources=str(path)).topics
 
     assert topics.read_by_ingest() == (
-        "predictions", "outcomes", "models", "tidegauge.controls", "scores"
+        "predictions", "outcomes", "models", "tidegauge.controls", "tidegauge.reports", "scores"
     )  # fmt: skip
