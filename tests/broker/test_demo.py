@@ -27,6 +27,17 @@ def test_the_demo_joins_every_pair_and_raises_nothing_without_a_change(tmp_path:
     assert_quiet(summary)
 
 
+def test_the_demo_tells_what_the_readme_shows() -> None:
+    """However busy the machine is, the log has the rows in their order, and so the same alerts."""
+    run = command("demo")
+
+    told = [line for line in run.stdout.splitlines() if line.startswith("│")]
+    readme = (ROOT / "README.md").read_text().splitlines()
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert len(told) == 9
+    assert [line for line in told if line not in readme] == []
+
+
 def test_the_demo_runs_on_real_kafka_and_refuses_to_run_there_again(
     kafka: RealKafka, prefix: str, tmp_path: Path
 ) -> None:
