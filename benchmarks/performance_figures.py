@@ -13,7 +13,6 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.demo.car_loan import DATA
+from benchmarks.findings import Finding, put, table_of
 from streams.change import Onset
 from streams.clock import DAY_MS
 from streams.performance.calibration import Calibration
@@ -40,24 +40,12 @@ from streams.performance.money import _ROWS, _SQUARES, SUMS, Money
 from streams.performance.nowcast import Outlook
 from streams.performance.score_counts import ScoreCounts
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance-figures.md"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 SEED = 7_300
 """First seed; sections count on from it."""
 DAYS, A_DAY, WAIT, CHANGE = 126, 2_000, 45, 80
 POSITIVE = Positive("1", 1)
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-
-class Finding(NamedTuple):
-    """A line of the page: what was held against which bound, on which seeds."""
-
-    check: str
-    expected: str
-    got: str
-    is_met: bool
-    seeds: str
 
 
 class World(NamedTuple):
@@ -335,22 +323,6 @@ def estimates() -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def page_of(findings: list[Finding], took_s: float) -> str:
-    """Return the table of the page."""
-    lines = [
-        f"Made by `make bench-figures` ({took_s:.0f} s of one core).",
-        "",
-        "| check | expected | got | met | seeds |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {each.check} | {each.expected} | {each.got} | {'yes' if each.is_met else '**no**'} "
-        f"| {each.seeds} |"
-        for each in findings
-    ]
-    return "\n".join(lines)
-
-
 @click.command()
 @click.option("--quick", is_flag=True, help="A small form, which writes no page.")
 def main(*, quick: bool) -> None:
@@ -370,10 +342,8 @@ def main(*, quick: bool) -> None:
             findings.append(finding)
             click.echo(f"{'ok ' if finding.is_met else 'NO '} {finding.check}: {finding.got}")
     if not quick:
-        text = PAGE.read_text(encoding="utf-8")
-        head, rest = text.split(BEGIN, 1)
-        table = page_of(findings, time.process_time() - began)
-        PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+        made = f"Made by `make bench-figures` ({time.process_time() - began:.0f} s of one core)."
+        put("figures", [made, "", *table_of(findings)])
     sys.exit(quick and any(not each.is_met for each in findings))
 
 

@@ -11,7 +11,6 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -19,6 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from benchmarks.findings import Finding, put, table_of
 from schemas.model_spec import ModelSpec
 from streams.detect.budget import SEGMENTS_SHARE
 from streams.detect.outline import Outline
@@ -26,8 +26,6 @@ from streams.performance.frame import Frame
 from streams.performance.grid import Tally
 from streams.performance.segments import Segments
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance-figures.md"
-BEGIN, END = "<!-- segments: begin -->", "<!-- segments: end -->"
 SEED = 9_100
 """First seed; sections count on from it."""
 ASKED = 0.05
@@ -39,16 +37,6 @@ _QUIET = 6_000
 WIDTHS = (4, 5, 6, 8, 8, 9, 12)
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-
-class Finding(NamedTuple):
-    """A line of the table: what was held against which bound, on which seeds."""
-
-    check: str
-    expected: str
-    got: str
-    is_met: bool
-    seeds: str
 
 
 class World(NamedTuple):
@@ -237,18 +225,13 @@ def findings(*, is_quick: bool) -> Iterator[Finding]:
 @click.option("--quick", "is_quick", is_flag=True, help="Fewer rows; fail where a bound is broken.")
 def main(*, is_quick: bool) -> None:
     """Measure; write the table of the page, or fail where a bound is broken."""
-    lines, is_met = ["| check | expected | got | met | seeds |", "|---|---|---|---|---|"], True
+    found: list[Finding] = []
     for each in findings(is_quick=is_quick):
-        is_met = is_met and each.is_met
-        met = "yes" if each.is_met else "**no**"
-        lines.append(f"| {each.check} | {each.expected} | {each.got} | {met} | {each.seeds} |")
-        click.echo(lines[-1])
+        found.append(each)
+        click.echo(table_of(found)[-1])
     if not is_quick:
-        text = PAGE.read_text(encoding="utf-8")
-        head, rest = text.split(BEGIN, 1)
-        table = "\n".join(lines)
-        PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
-    sys.exit(is_quick and not is_met)
+        put("segments", table_of(found))
+    sys.exit(is_quick and any(not each.is_met for each in found))
 
 
 if __name__ == "__main__":

@@ -64,17 +64,26 @@ async def send_control(
     """
     alert = await _find(settings, wanted)
     wanted = replace(wanted, by=wanted.by or getpass.getuser())
-    controls, model_id = settings.topics.name("controls"), str(alert["model_id"])
+    model_id = str(alert["model_id"])
     given = control_of(wanted, alert)
+    place = await write_control(settings, model_id, given, wait_s, write)
+    if place is not None:
+        write(f"{_DONE[wanted.verb]} from {place} on, by {wanted.by}: {alert['summary']}")
+
+
+async def write_control(
+    settings: Settings, model_id: str, control: bytes, wait_s: float, write: Write
+) -> str | None:
+    """Write a control; return its place in the log, or write that no worker has read it yet."""
+    controls = settings.topics.name("controls")
     async with tracking(settings, controls, (model_id,)) as tracker:
-        position = await send_record(settings, controls, model_id.encode(), given)
+        position = await send_record(settings, controls, model_id.encode(), control)
         deadline_s = time.monotonic() + wait_s
         while (place := tracker.place(position)) is None and time.monotonic() < deadline_s:
             await tracker.poll()
     if place is None:
         write(f"Written, but no worker has read it within {wait_s:g} s; it waits for one.")
-    else:
-        write(f"{_DONE[wanted.verb]} from {place} on, by {wanted.by}: {alert['summary']}")
+    return place
 
 
 async def show_rules(settings: Settings, write: Write) -> Table | None:

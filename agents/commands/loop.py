@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import getpass
-import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from agents.commands.controls import write_control
 from agents.commands.models import Write
 from agents.errors import WorkerError
 from agents.kafka.read import last_values, read_json
-from agents.kafka.send import send_record
-from agents.kafka.track import tracking
 from agents.settings import Settings
 from schemas.control import Control
 
@@ -54,13 +52,6 @@ async def send_done(
         at=int(datetime.now(UTC).timestamp() * 1_000),
     )
     value = control.model_dump_json(exclude_unset=True).encode()
-    controls = settings.topics.name("controls")
-    async with tracking(settings, controls, (model_id,)) as tracker:
-        position = await send_record(settings, controls, model_id.encode(), value)
-        deadline_s = time.monotonic() + wait_s
-        while (place := tracker.place(position)) is None and time.monotonic() < deadline_s:
-            await tracker.poll()
-    if place is None:
-        write(f"Written, but no worker has read it within {wait_s:g} s; it waits for one.")
-    else:
+    place = await write_control(settings, model_id, value, wait_s, write)
+    if place is not None:
         write(f"The {command} of {model_id} is over from {place} on.")

@@ -22,6 +22,7 @@ from streams.action.comparison import Difference, Errors, difference
 from streams.action.fallback import Reason
 from streams.action.retraining import OpenRetraining, Retraining, Trial, alert_ids
 from streams.alert.summary import cut
+from streams.emission import EventRow
 from streams.performance.calibration import Recalibration
 
 _REASONS: dict[Reason, str] = {
@@ -45,6 +46,12 @@ class Occasion(NamedTuple):
     version: str | None
     at_ms: int
     evidence: Evidence
+
+    @classmethod
+    def of(cls, model_id: str, partition: int, row: EventRow) -> "Occasion":
+        """Return the occasion of one event: it alone is the evidence."""
+        evidence = Evidence(partition=partition, first_offset=row.offset, last_offset=row.offset)
+        return cls(model_id, row.version, row.now_ms, evidence)
 
 
 def retrain(

@@ -136,11 +136,9 @@ class Retraining(Machine):
     def clear(self) -> None:
         """Forget all but the place of the last command: the model is removed or put away."""
         tally = None if self.tally is None else Tally()
-        last_row, ended_ms = self._last_row, self._ended_ms
         self.causes, self.open, self.trial, self.errors = {}, None, None, Errors()
         self.tally, self.faults, self._began_ms = tally, [], None
         self.good = {}
-        self._last_row, self._ended_ms = last_row, ended_ms
         self.due_row, self.due_ms = NEVER_ROW, NEVER_MS
 
     def on_cause(self, fingerprint: str, cause: Cause, rules: RetrainRules) -> None:

@@ -133,6 +133,12 @@ class Reviews(Machine):
     _others: int = 0
     _factor: float = 1.0
 
+    def clear(self) -> None:
+        """Forget all cases; the numbers of the estimates continue."""
+        fresh = Reviews(said=self.said)
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(fresh, name))
+
     def choose(self, name: str, risk: float, now_ms: int, rules: ReviewRules) -> Choice | None:
         """Take in an answer of the model; return how it was chosen, or None (Rules 1 and 2).
 

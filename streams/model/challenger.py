@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 
-from schemas.alert import Evidence
 from schemas.challenge import Challenge as Record
 from schemas.model_spec import ChallengeRules
 from schemas.wire import to_rfc3339
@@ -144,10 +143,7 @@ class Challenger:
         if not is_news or record.state not in {"better", "worse"}:
             return
         name = self._publication.book.next(self._model_id, f"challenge|{variant}")
-        evidence = Evidence(
-            partition=self._partition, first_offset=row.offset, last_offset=row.offset
-        )
-        at = Occasion(self._model_id, row.version, row.now_ms, evidence)
+        at = Occasion.of(self._model_id, self._partition, row)
         self._publication.say(decided(record, name, at), row)
 
     def _record(

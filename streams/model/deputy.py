@@ -4,7 +4,7 @@ It hears events as they come, never values that wait: its reasons are alerts abo
 events, and figures of its own.
 """
 
-from schemas.alert import Alert, Evidence
+from schemas.alert import Alert
 from schemas.model_spec import FallbackRules
 from streams.action.book import key_of
 from streams.action.fallback import Fallback, Reason
@@ -80,10 +80,7 @@ class Deputy:
             self._publication.close(key, row)
         name = self._publication.book.next(self._model_id, "fallback")
         expires_ms = None if step == "off" else now_ms + round(1_000 * rules.ttl_s)
-        evidence = Evidence(
-            partition=self._partition, first_offset=row.offset, last_offset=row.offset
-        )
-        at = Occasion(self._model_id, row.version, now_ms, evidence)
+        at = Occasion.of(self._model_id, self._partition, row)
         said = fallback(reasons, rules, name, at, expires_ms=expires_ms)
         self._publication.say(said, row)
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from schemas.alert import Alert, Evidence, ValueAtRisk
+from schemas.alert import Alert, ValueAtRisk
 from schemas.model_spec import AlertRules, ModelSpec, SpecError
 from streams.action.book import key_of
 from streams.action.records import Occasion, recalibrate
@@ -371,11 +371,8 @@ class ModelParts:
         fingerprint = fingerprint_of(self.model_id, *CALIBRATION)
         writer = self._publication.writer
         because = (writer[fingerprint].alert_id,) if fingerprint in writer else ()
-        evidence = Evidence(
-            partition=self.partition, first_offset=row.offset, last_offset=row.offset
-        )
         name = self._publication.book.next(self.model_id, "recalibrate")
-        occasion = Occasion(self.model_id, self._version, self._now_ms, evidence)
+        occasion = Occasion.of(self.model_id, self.partition, row)
         self._publication.say(recalibrate(proposal, because, name, occasion), row)
 
     def _publish(self, transitions: Sequence[Transition], row: EventRow) -> None:

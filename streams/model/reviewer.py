@@ -17,7 +17,6 @@ from streams.model.spec import SpecInForce
 from streams.performance.ledger import label_of
 from streams.values import Answer
 
-_POSITIVE = (True, 1, "1", "true")
 _NEGATIVE = (False, 0, "0", "false")
 
 
@@ -109,10 +108,7 @@ class Reviewer:
 
     def clear(self) -> None:
         """Forget all cases; the numbers of the estimates continue."""
-        said = self.state.said
-        for name in Reviews.__struct_fields__:
-            setattr(self.state, name, getattr(Reviews(), name))
-        self.state.said = said
+        self.state.clear()
 
     def _ask(
         self,
@@ -215,4 +211,4 @@ def risk_of(event: dict[str, Any], answer: Answer) -> float:
     score: float | None = event.get("score")
     if score is None:
         return 0.0
-    return score if answer in _NEGATIVE and answer not in _POSITIVE else 1.0 - score
+    return score if answer in _NEGATIVE else 1.0 - score
