@@ -1,10 +1,12 @@
 """Where the CPU time of a pair goes, without a broker, and what a bare loop takes for its job.
 
 The same inputs run through each stage, a few thousand at a time, and through the `take` of the bare
-aiokafka loop; told is the lower quartile of the CPU time of these parts, since whatever else runs
-on a machine only adds to it. What is left out is sending, fetching and starting, ours and theirs.
+aiokafka loop. While the series of a model learn their references, a pair costs more than later, so
+each has a column: of the parts in which they learn the mean, since each reference is made once; of
+the parts after them the lower quartile, since other work on a machine only adds to it. Sending,
+fetching and starting are left out, ours and theirs.
 
-    python -m benchmarks.stages --models 1 50
+    python -m benchmarks.stages --models 1 50 --features 10 500
 """
 
 import argparse
@@ -13,8 +15,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import quantiles
-from typing import Any
+from itertools import product
+from statistics import fmean, quantiles
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -37,6 +40,11 @@ from streams.series.reading import Column, Reading, RowTransition
 from streams.series.series_set import SeriesSet
 
 PAIRS_AT_ONCE = 2_000
+LEARNING_ROWS = 2_600
+"""Rows of a model until its series have the last of their first references, with a margin for an
+alert that begins one of them again: the default of ``reference.rows`` is 2,000."""
+LEARNING_PAIRS = 8_000
+"""Pairs of the column of learning, at least."""
 LATER_MS = 1 << 60
 SENT_AT_MS, SENT_A_MS = 1_790_000_000_000, 25
 """A backlog that was sent in a hurry, long after what it tells: dozens share a millisecond."""
@@ -60,6 +68,13 @@ class Record:
     key: bytes | None = None
 
 
+class Price(NamedTuple):
+    """Microseconds of CPU time a pair, while series learn and after that."""
+
+    learning: float
+    settled: float
+
+
 class Clock:
     """CPU time by stage, part after part, in microseconds a pair."""
 
@@ -73,9 +88,10 @@ class Clock:
         self.took[stage].append((time.process_time() - began_s) * 1e6 / PAIRS_AT_ONCE)
         return done
 
-    def quartile(self, stage: str) -> float:
-        """Return the lower quartile; the first parts, in which caches fill, are left out."""
-        return quantiles(self.took[stage][2:], n=4)[0]
+    def price(self, stage: str, learning: int) -> Price:
+        """Return the price of a stage; in so many of the first parts, series learn."""
+        took = self.took[stage]
+        return Price(fmean(took[:learning]), quantiles(took[learning:], n=4)[0])
 
 
 class TimedSeries(SeriesSet):
@@ -136,24 +152,26 @@ class Stages:
         self._monitor.evaluate_all()
 
 
-def measure(models: int, pairs: int) -> dict[str, float]:
-    """Return microseconds of CPU time a pair by stage, and of the bare loop."""
-    inputs = Core(models).raws(pairs, 0, BOTH)
-    stages = Stages(sorted({raw.source for raw in inputs}))
-    places = Place("", "", "predictions", "outcomes", "pairs", "alerts", "")
-    bare, bare_clock = Loop(places), Clock()
-    for first in range(0, len(inputs), 2 * PAIRS_AT_ONCE):
-        part = inputs[first : first + 2 * PAIRS_AT_ONCE]
+def measure(models: int, features: int, pairs: int) -> dict[str, Price]:
+    """Return the price of each stage, and of the bare loop.
+
+    ``pairs`` are those after which all series have learnt.
+    """
+    learning = -(-max(models * LEARNING_ROWS, LEARNING_PAIRS) // PAIRS_AT_ONCE)
+    parts = learning + pairs // PAIRS_AT_ONCE
+    core, bare_clock = Core(models, features), Clock()
+    bare = Loop(Place("", "", "predictions", "outcomes", "pairs", "alerts", ""))
+    stages = Stages([Source("outcome", "outcomes", 0), Source("prediction", "predictions", 0)])
+    for number in range(parts):
+        part = core.raws(PAIRS_AT_ONCE, number * PAIRS_AT_ONCE, BOTH)
         by_source: dict[Source, list[Record]] = defaultdict(list)
-        for at, raw in enumerate(part, first):
-            by_source[raw.source].append(
-                Record(raw.offset, SENT_AT_MS + at // SENT_A_MS, raw.value or b"")
-            )
+        for at, raw in enumerate(part, 2 * PAIRS_AT_ONCE * number):
+            record = Record(raw.offset, SENT_AT_MS + at // SENT_A_MS, raw.value or b"")
+            by_source[raw.source].append(record)
         stages.take(by_source)
         bare_clock.run(BARE, partial(_take_all, bare, part))
-    return {stage: stages.clock.quartile(stage) for stage in STAGES} | {
-        BARE: bare_clock.quartile(BARE)
-    }
+    prices = {stage: stages.clock.price(stage, learning) for stage in STAGES}
+    return prices | {BARE: bare_clock.price(BARE, learning)}
 
 
 def _take_all(bare: Loop, inputs: Sequence[Raw]) -> None:
@@ -167,19 +185,27 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", type=int, nargs="+", default=[1, 50])
-    parser.add_argument("--pairs", type=int, default=100_000, help="of all models together")
+    parser.add_argument("--features", type=int, nargs="+", default=[10])
+    parser.add_argument(
+        "--pairs", type=int, default=20_000, help="after those from which all models learn"
+    )
     options = parser.parse_args()
-    measure(1, 5 * PAIRS_AT_ONCE)  # loads and compiles what is needed
+    if options.pairs < 2 * PAIRS_AT_ONCE:
+        parser.error(f"--pairs {options.pairs}: at least {2 * PAIRS_AT_ONCE:,}, two parts")
+    measure(1, 10, 2 * PAIRS_AT_ONCE)  # loads and compiles what is needed
     tune_gc()
-    found = [measure(models, options.pairs) for models in options.models]
-    table = Table("us of CPU a pair", *(f"{n:,} model{'s' * (n > 1)}" for n in options.models))
+    sizes = list(product(options.models, options.features))
+    heads = [f"{n:,} model{'s' * (n > 1)} of {features:,}" for n, features in sizes]
+    found = [measure(*size, options.pairs) for size in sizes]
+    table = Table("us of CPU a pair", *(f"{h}\n{p}" for h in heads for p in Price._fields))
     for stage in STAGES:
-        table.add_row(stage, *(f"{each[stage]:.2f}" for each in found))
-    whole = [sum(each[stage] for stage in STAGES) for each in found]
+        table.add_row(stage, *(f"{us:.2f}" for each in found for us in each[stage]))
+    whole = [sum(us) for each in found for us in zip(*(each[s] for s in STAGES), strict=True)]
+    bare = [us for each in found for us in each[BARE]]
     table.add_section()
-    table.add_row("all of it", *(f"{each:.2f}" for each in whole))
-    table.add_row(BARE, *(f"{each[BARE]:.2f}" for each in found))
-    ratios = [ours / each[BARE] for ours, each in zip(whole, found, strict=True)]
+    table.add_row("all of it", *(f"{us:.2f}" for us in whole))
+    table.add_row(BARE, *(f"{us:.2f}" for us in bare))
+    ratios = [ours / theirs for ours, theirs in zip(whole, bare, strict=True)]
     table.add_row("ours over the bare loop's", *(f"{ratio:.2f}" for ratio in ratios))
     Console().print(table)
 
