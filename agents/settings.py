@@ -150,6 +150,11 @@ class Settings(BaseSettings):
         description="Partitions of events, a whole number from 1 to 1024, fixed for "
         "the life of the topic",
     )
+    inputs_by_model: bool = Field(
+        False,
+        description="Whether records of all inputs are keyed by model_id with Kafka's own "
+        "partitioner, and several workers may read them, see docs/scaling.md; true or false",
+    )
     max_payload_bytes: int = Field(
         262_144,
         ge=1_024,

@@ -6,9 +6,14 @@ killed and stopped in turn (``--steps``). Then the ids of its alerts are compare
 backtest of the same events; where the records were all published just now (``--undated``), with
 those of the first run.
 
+``--live`` publishes the events while the workers are at work, each at its own instant, by the
+clock. ``--by-model`` keys records by model, and has all workers read inputs.
+
     python -m benchmarks.workers                                          the trial: 18 runs
     python -m benchmarks.workers --steps 0 --rounds 1 --workers 1 2 4 --models 50 --pairs 100000
     python -m benchmarks.workers --steps 8 --rounds 1 --workers 2 --pairs 500000
+    python -m benchmarks.workers --live 30 --steps 2 --rounds 1 --workers 2 --keys prediction
+    python -m benchmarks.workers --by-model --rounds 1 --workers 1 2
 """
 
 from __future__ import annotations
@@ -19,7 +24,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -42,11 +48,14 @@ from tests.broker.backlog import (
     publish,
 )
 from tests.broker.deployment import Deployment
+from tests.broker.services import Sent
 from tests.kafka import RealKafka
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOK_EVERY_S = 0.1
 PATIENCE_S = 1_800.0
+START_S = 20.0
+"""Seconds from now to the first event of --live, when the workers have started."""
 STEPS = ("add", "kill -9", "add", "SIGTERM")
 HEADING = ("models", "key", "workers", "steps", "pairs/s", "CPU s per 100,000", "alerts", "equal")
 
@@ -89,6 +98,8 @@ class Run:
         At the beginning.
     steps
         Changes of the workers, evenly over the backlog.
+    patience_s
+        Seconds after which it is given up.
     """
 
     deployment: Deployment
@@ -96,6 +107,7 @@ class Run:
     pairs: int
     workers: int
     steps: int
+    patience_s: float = PATIENCE_S
     members: list[Member] = field(default_factory=list)
 
     def take(self) -> tuple[float, float]:
@@ -108,7 +120,7 @@ class Run:
         changes = itertools.cycle(STEPS)
         with Topic(settings.broker, labelled, settings.partitions) as topic:
             try:
-                deadline_s = time.monotonic() + PATIENCE_S
+                deadline_s = time.monotonic() + self.patience_s
                 while not self._is_over(topic):
                     if due and topic.rows() >= due[0]:
                         due.pop(0)
@@ -159,28 +171,54 @@ class Run:
 def runs(options: argparse.Namespace, broker: RealKafka, folder: Path) -> Iterator[list[str]]:
     """Run everything, and yield the rows of the table."""
     for models, key in itertools.product(options.models, options.keys):
-        name = f"{models}-{key}."
-        events = history(models, max(options.pairs // models, 1))
-        with Deployment(broker, f"inputs-{name}", folder) as inputs:
-            create_inputs(broker, inputs)
-            publish(inputs, events, key, is_dated=not options.undated)
-            inputs_of = {
-                each: getattr(inputs.settings, each) for each in ("predictions", "outcomes")
-            }
-        expected = None if options.undated else set(backtest(events, folder))
+        settings = {"inputs_by_model": str(options.by_model)}
+        name, rows, expected = f"{models}-{key}.", max(options.pairs // models, 1), None
+        if not options.live:
+            events = history(models, rows)
+            with Deployment(broker, f"inputs-{name}", folder) as inputs:
+                create_inputs(broker, inputs)
+                publish(inputs, events, key, is_dated=not options.undated)
+            for each in ("predictions", "outcomes"):
+                settings[each] = getattr(inputs.settings, each)
+            expected = None if options.undated else set(backtest(events, folder))
         for workers, number in itertools.product(options.workers, range(options.rounds)):
             prefix = f"{name}{workers}-{number}."
-            with Deployment(broker, prefix, folder, **inputs_of) as deployment:
+            with Deployment(broker, prefix, folder, **settings) as deployment:
                 deployment.create_topics()
+                if options.live:
+                    events = _soon(models, rows, options.live)
                 run = Run(deployment, folder, pairs_of(events), workers, options.steps)
-                rate, cpu_s = run.take()
+                run.patience_s += 60 * options.live
+                with ThreadPoolExecutor(1) as service:
+                    if options.live:
+                        service.submit(publish, deployment, _at_their_instants(events), key)
+                    rate, cpu_s = run.take()
                 found = set(alerts_of(broker, deployment))
+            if options.live:
+                expected = set(backtest(events, folder))
             expected = found if expected is None else expected
-            share = cpu_s * 100_000 / pairs_of(events)
-            row = [f"{models:,}", key, str(workers), str(options.steps), f"{rate:,.0f}"]
-            row += [f"{share:.2f}", str(len(expected)), _verdict(found, expected)]
+            share = f"{cpu_s * 100_000 / pairs_of(events):.2f}"
+            row = [f"{models:,}", key, str(workers), str(options.steps), f"{rate:,.0f}", share]
+            row += [str(len(expected)), _verdict(found, expected)]
             print(" | ".join(row), flush=True)
             yield row
+
+
+def _soon(models: int, rows: int, minutes: float) -> list[Sent]:
+    """Return events of the next minutes."""
+    start_ms = int(1_000 * (_now_s() + START_S))
+    return history(models, rows, start_ms=start_ms, hours=minutes / 60)
+
+
+def _at_their_instants(events: Iterable[Sent]) -> Iterator[Sent]:
+    """Yield events, each at its own instant."""
+    for sent in events:
+        time.sleep(max(0.0, sent.at_ms / 1_000 - _now_s()))
+        yield sent
+
+
+def _now_s() -> float:
+    return time.time()  # noqa: TID251 - the records' timestamps, as services set them
 
 
 def _verdict(found: set[str], expected: set[str]) -> str:
@@ -200,8 +238,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keys", nargs="+", choices=KEYS, default=["prediction", "none"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2, help="changes of the workers in a run")
+    parser.add_argument("--live", type=float, default=0.0, metavar="MINUTES")
+    parser.add_argument("--by-model", action="store_true", help="keys are those of models")
     parser.add_argument("--undated", action="store_true", help="records were published just now")
     options = parser.parse_args(arguments)
+    options.keys = ["model"] if options.by_model else options.keys
     with (
         RealKafka(java_options=("-Xms1g", "-Xmx1g", "-XX:+UseSerialGC")) as broker,
         tempfile.TemporaryDirectory(prefix="tidegauge-workers-") as folder,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.wire import Wire
 
-Reason = Literal["too_large", "empty", "not_utf8", "not_json", "invalid"]
+Reason = Literal["too_large", "empty", "not_utf8", "not_json", "invalid", "wrong_partition"]
 
 
 class DeadLetter(Wire):

@@ -13,7 +13,7 @@ from agents.settings import PREFIX, Settings
 SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
     {
         "kafka": ("broker", "prefix", "group", "group_instance", "deployment"),
-        "topics": ("predictions", "outcomes", "models", "partitions", "sources"),
+        "topics": ("predictions", "outcomes", "models", "partitions", "inputs_by_model", "sources"),
         "security": (
             "security_protocol",
             "tls_ca_file",

@@ -89,6 +89,7 @@ class TopicWatch:
         self._settings = settings
         self._first = dict(first)
         self._wanted = [each for each in wanted if each.resource == "topic" and each.name in first]
+        self._inputs = set(settings.topics.read_by_ingest()) if settings.inputs_by_model else set()
         self._routed = {topic.name for topic in settings.topics.table() if topic.is_routed}
         self._absences = 0
         self.check(first)
@@ -104,8 +105,8 @@ class TopicWatch:
         Raises
         ------
         OperatorError
-            When a topic is gone, a right is missing, or a topic that is routed has another number
-            of partitions than the settings.
+            When a topic is gone, a right is missing, a topic that is routed has another number of
+            partitions than the settings, or inputs by model have unlike numbers.
         TopicRecreatedError
             When a topic was made anew.
         """
@@ -119,6 +120,19 @@ class TopicWatch:
                 raise TopicRecreatedError(msg)
             if name in self._routed and topic.partitions != self._settings.partitions:
                 raise other_partitions(name, topic.partitions, self._settings)
+        inputs = {name: found[name].partitions for name in sorted(self._inputs & found.keys())}
+        if len(set(inputs.values())) > 1:
+            raise _unlike_inputs(inputs)
         operations = {name: topic.operations for name, topic in found.items()}
         if denied := lacking(self._wanted, operations):
             raise OperatorError(refusal(self._settings, denied))
+
+
+def _unlike_inputs(counts: Mapping[str, int]) -> OperatorError:
+    """Return the error for inputs by model that have unlike numbers of partitions."""
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return OperatorError(
+        "with TIDEGAUGE_INPUTS_BY_MODEL all inputs have the same number of partitions, so that one "
+        f"worker reads all events of a model; these have: {listed}. Give them the same number, or "
+        "leave the setting unset: one worker then reads all inputs."
+    )

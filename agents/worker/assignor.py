@@ -6,7 +6,10 @@ Rule 2. It is a member that reads nothing else, if there is one; among equals th
         so that a member keeps the inputs while nobody before it joins. It reads all of them: a
         member of another deployment may share some, and aiokafka's task for the group ends at a
         topic that its own member does not read.
-Rule 3. Partitions of ``events`` are shared by load, where the inputs count as ``INPUT_LOAD`` of all
+Rule 3. Where inputs are partitioned by model (docs/decisions/0087), the partitions of one number
+        have one member, and the numbers are shared out among those that Rule 2 prefers. Inputs
+        with unlike numbers of partitions are no such inputs: Rule 1 holds.
+Rule 4. Partitions of ``events`` are shared by load, where the inputs count as ``INPUT_LOAD`` of all
         partitions of ``events``.
 """
 
@@ -31,6 +34,8 @@ def share_out(
     subscriptions: Mapping[str, Collection[str]],
     partitions: Mapping[str, int],
     inputs: Collection[str],
+    *,
+    by_model: bool = False,
 ) -> Shares:
     """Return the partitions of each member.
 
@@ -42,6 +47,8 @@ def share_out(
         For each topic, its number of partitions; a topic that does not exist yet is left out.
     inputs
         The input topics.
+    by_model
+        Whether these are partitioned by model.
 
     Examples
     --------
@@ -53,13 +60,17 @@ def share_out(
     """
     shares: Shares = {member: {} for member in sorted(subscriptions)}
     load = dict.fromkeys(shares, 0.0)
-    existing = {topic: list(range(partitions[topic])) for topic in inputs if topic in partitions}
-    readers = [member for member in shares if set(inputs) <= set(subscriptions[member])]
+    readers = _readers(subscriptions, inputs)
     others = {topic: count for topic, count in sorted(partitions.items()) if topic not in inputs}
-    if readers:
-        reader = min(readers, key=lambda member: len(set(subscriptions[member])))
-        shares[reader] = existing
-        load[reader] = INPUT_LOAD * sum(others.values())
+    counts = {partitions[topic] for topic in inputs if topic in partitions}
+    readers = readers[: max(counts, default=0) if by_model and len(counts) == 1 else 1]
+    for place, reader in enumerate(readers):
+        shares[reader] = {
+            topic: list(range(place, partitions[topic], len(readers)))
+            for topic in inputs
+            if topic in partitions
+        }
+        load[reader] = INPUT_LOAD * sum(others.values()) / len(readers)
     for topic, count in others.items():
         members = [member for member in shares if topic in subscriptions[member]]
         for partition in range(count if members else 0):
@@ -67,6 +78,16 @@ def share_out(
             shares[least].setdefault(topic, []).append(partition)
             load[least] += 1
     return shares
+
+
+def _readers(subscriptions: Mapping[str, Collection[str]], inputs: Collection[str]) -> list[str]:
+    """Return the members that may read the inputs: those that read least beside them."""
+    sizes = {
+        member: len(set(topics))
+        for member, topics in sorted(subscriptions.items())
+        if set(inputs) <= set(topics)
+    }
+    return [member for member, size in sizes.items() if size == min(sizes.values())]
 
 
 def assignor_of(settings: Settings) -> type[PartitionAssignor]:
@@ -103,7 +124,7 @@ def assignor_of(settings: Settings) -> type[PartitionAssignor]:
                     for member, metadata in member_metadata.items()
                 }
             )
-            shares = share_out(subscriptions, partitions, inputs)
+            shares = share_out(subscriptions, partitions, inputs, by_model=settings.inputs_by_model)
             return self._protocol_assignments(
                 {
                     member: ClientAssignment(actives=share, standbys={})

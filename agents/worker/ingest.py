@@ -14,6 +14,8 @@ Rule 6. A partition far ahead of the others is fetched no further until they hav
 Rule 7. One worker of the group holds all source partitions (`agents.worker.assignor`), so it alone
         puts them into one order; it also appends ticks (`Ticker`). Its commits are cuts of that
         order, so the worker that takes over continues it.
+Rule 8. Where inputs are partitioned by model, one worker holds the partitions of one number. An
+        event that is not in its model's partition is refused.
 """
 
 import asyncio
@@ -21,12 +23,14 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import cast, get_args
 
 from faust.types import TP
 from prometheus_client import Metric
 
 from agents.errors import OperatorError, WorkerError
+from agents.kafka.home import home_of
 from agents.prometheus import Labels, family
 from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Agent
@@ -49,6 +53,7 @@ from streams.ingest.dead_letter import (
     TooManyRefusedError,
     topic_event,
 )
+from streams.ingest.home import refuse_strangers
 from streams.ingest.merge import MAX_HELD_BYTES, PATIENCE, Item, TimeMerge
 from streams.ingest.records import Accepted, Refused
 from streams.ingest.spec_record import ProfileCheck, refuse_profile
@@ -69,6 +74,7 @@ _LOG_SHARE_EVERY_S = 60.0
 _LOG_EVERY_S = 10.0
 """Seconds between two log lines about refusals of the same reason."""
 Incarnations = Callable[[], Awaitable[Mapping[str, str]]]
+Counts = Callable[[], Awaitable[Mapping[str, int]]]
 _log = get_logger(__name__)
 
 
@@ -105,7 +111,12 @@ class IngestAgent(Agent):
         Distinguishes the worker from all others that have ever been.
     intake
         Reads the topics that have sources.
+    counts
+        Returns the number of partitions of each input topic, where inputs are partitioned by model;
+        None where they are not.
     """
+
+    _counts: Mapping[str, int] = MappingProxyType({})  # of partitions, where inputs are by model
 
     def __init__(
         self,
@@ -121,9 +132,10 @@ class IngestAgent(Agent):
         tick_every_s: float = TICK_EVERY_S,
         worker_id: str = "",
         intake: Intake | None = None,
+        counts: Counts | None = None,
     ) -> None:
-        outputs = (topics.name("events"), topics.name("dead_letters"))
-        super().__init__("ingest", topics.read_by_ingest(), outputs)
+        letters = next(topic for topic in topics.table() if topic.role == "dead_letters")
+        super().__init__("ingest", topics.read_by_ingest(), [topics.name("events"), letters.name])
         self._topics = topics
         self._sender = sender
         self._merge = merge
@@ -132,9 +144,9 @@ class IngestAgent(Agent):
         self._incarnations = incarnations
         self._max_payload_bytes = max_payload_bytes
         self._check_profile = check_profile
-        (letters,) = (topic for topic in topics.table() if topic.role == "dead_letters")
         self._letter_headers = EventHeaders.of_topic(letters)
         self._intake = intake or Intake()
+        self._ask_counts = counts
         self._kind_of: dict[str, EventKind] = {
             topic: kind for kind, topic in topics.sources().items()
         } | self._intake.kinds()
@@ -162,6 +174,7 @@ class IngestAgent(Agent):
     async def on_rebalance_complete(self, starts: Mapping[TP, int]) -> None:
         """Start at these offsets; events that were held are read again."""
         incarnations = await self._incarnations()
+        self._counts = {} if self._ask_counts is None else await self._ask_counts()
         self._sources = {
             tp: Source(self._kind_of[tp.topic], *tp, incarnations.get(tp.topic, ""))
             for tp in starts
@@ -226,6 +239,8 @@ class IngestAgent(Agent):
             items = accept_all(
                 source, fetch.records, now_ms, self._max_payload_bytes, self._check_profile
             )
+        if self._counts:
+            items = refuse_strangers(items, fetch.records, self._counts[fetch.topic], home_of)
         self._expected[fetch.tp] = fetch.next_offset
         if fetch.records and is_untimed(fetch.records[-1].timestamp):
             self._log_untimed(fetch)

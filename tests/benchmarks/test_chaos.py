@@ -17,6 +17,7 @@ from schemas.event import Source
 from streams.ingest.accept import accept
 from streams.ingest.records import Raw, Refused
 from tests.doubles.inputs import START_MS
+from tests.patience import PATIENCE_S
 
 
 def traffic_of(seed: int) -> list[Message]:
@@ -102,7 +103,7 @@ def proxy(proxy_port: int) -> Iterator[Proxy]:
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=5.0)
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
 
 
 def test_the_proxy_lets_bytes_through_both_ways(proxy: Proxy, proxy_port: int) -> None:
@@ -140,5 +141,5 @@ def test_what_is_held_arrives_late_and_whole(proxy: Proxy, proxy_port: int) -> N
 
         proxy.release()
 
-        client.settimeout(5.0)
+        client.settimeout(PATIENCE_S)
         assert client.recv(16) == b"tide"

@@ -23,15 +23,18 @@ KEYS: dict[str, Callable[[Sent], str | None]] = {
 """How records are keyed, and so how they lie over the partitions."""
 
 
-def history(models: int, rows: int) -> list[Sent]:
-    """Return ``HOURS`` of some models, each of which is changed from two thirds on.
+def history(
+    models: int, rows: int, *, start_ms: int = START_MS, hours: float = HOURS
+) -> list[Sent]:
+    """Return some hours of some models, each of which is changed from two thirds on.
 
     They end with the last predictions: outcomes after these would tell of a silence, which a
     backtest does not report at the end of its files.
     """
-    row_ms = HOURS * 3_600_000 // rows
-    events = fleet(models, rows=rows, changed_from=2 * rows // 3, row_ms=row_ms)
-    return [sent for sent in events if sent.at_ms <= START_MS + (rows - 1) * row_ms]
+    row_ms = int(hours * 3_600_000 / rows)
+    changed_from = 2 * rows // 3
+    events = fleet(models, rows=rows, changed_from=changed_from, row_ms=row_ms, start_ms=start_ms)
+    return [sent for sent in events if sent.at_ms <= start_ms + (rows - 1) * row_ms]
 
 
 def pairs_of(events: Sequence[Sent]) -> int:
@@ -60,11 +63,16 @@ def create_inputs(broker: Broker, deployment: Deployment, partitions: int = 4) -
 
 
 def publish(
-    deployment: Deployment, events: Sequence[Sent], key: str, *, is_dated: bool = True
+    deployment: Deployment, events: Iterable[Sent], key: str, *, is_dated: bool = True
 ) -> None:
-    """Publish events; ``is_dated``: their records carry the instants of the events."""
+    """Publish events; ``is_dated``: their records carry the instants of the events.
+
+    Those that are keyed by model lie in the partitions that Kafka's own partitioner gives them.
+    """
+    partitioner = "murmur2_random" if key == "model" else "consistent_random"
     timestamp_of = (lambda sent: sent.at_ms) if is_dated else None
-    RdProducer(deployment).publish(events, key_of=KEYS[key], timestamp_of=timestamp_of)
+    producer = RdProducer(deployment, partitioner)
+    producer.publish(events, key_of=KEYS[key], timestamp_of=timestamp_of)
 
 
 def alerts_of(broker: Broker, deployment: Deployment) -> dict[str, str]:

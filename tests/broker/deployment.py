@@ -297,9 +297,11 @@ class RdProducer:
     ----------
     deployment
         Where it publishes.
+    partitioner
+        As librdkafka names it.
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, partitioner: str = "consistent_random") -> None:
         self._deployment = deployment
         self._failures: list[str] = []
         self.counts: defaultdict[str, int] = defaultdict(int)
@@ -308,6 +310,7 @@ class RdProducer:
             {
                 "bootstrap.servers": deployment.settings.broker,
                 "linger.ms": 5,
+                "partitioner": partitioner,
                 # Else a batch that is sent again, as at a topic's first moment, changes the order.
                 "max.in.flight.requests.per.connection": 1,
                 "acks": "all",

@@ -41,6 +41,8 @@ class Service:
         Of everything random about it.
     row_ms
         Milliseconds between two predictions.
+    start_ms
+        Instant of the first one, in epoch milliseconds.
     secret
         Stands in what must not leave the payloads: a text no two predictions share, a segment, a
         field nobody knows.
@@ -51,6 +53,7 @@ class Service:
     changed_from: int
     seed: int = 1
     row_ms: int = ROW_MS
+    start_ms: int = START_MS
     secret: str | None = None
 
     def sent(self) -> Iterator[Sent]:
@@ -58,7 +61,7 @@ class Service:
         source = random.Random(self.seed)  # noqa: S311 - data, not a secret
         waiting: list[Sent] = []
         for row in range(self.rows + OUTCOME_LAG):
-            at_ms = START_MS + row * self.row_ms
+            at_ms = self.start_ms + row * self.row_ms
             if row < self.rows:
                 made, follows = self._row(source, row, at_ms)
                 yield made
@@ -95,10 +98,19 @@ class Service:
         )
 
 
-def fleet(models: int, *, rows: int, changed_from: int, row_ms: int = ROW_MS) -> list[Sent]:
+def fleet(
+    models: int, *, rows: int, changed_from: int, row_ms: int = ROW_MS, start_ms: int = START_MS
+) -> list[Sent]:
     """Return what several services publish at the same time."""
     services = [
-        Service(model_id=f"model-{n}", rows=rows, changed_from=changed_from, seed=n, row_ms=row_ms)
+        Service(
+            model_id=f"model-{n}",
+            rows=rows,
+            changed_from=changed_from,
+            seed=n,
+            row_ms=row_ms,
+            start_ms=start_ms,
+        )
         for n in range(models)
     ]
     streams = zip_longest(*(service.sent() for service in services))

@@ -20,6 +20,7 @@ from tests.broker.deployment import Deployment, RdProducer, command, until
 from tests.broker.services import Service
 from tests.doubles.corpus import bad_inputs
 from tests.doubles.inputs import prediction
+from tests.patience import PATIENCE_S
 
 BAD = 10_000
 SERVICE = Service(model_id="pricing", rows=1_000, changed_from=1_000)
@@ -164,7 +165,7 @@ def send(
             )
             for n, record in enumerate(inputs)
         ]
-        placed = [(record, receipt.get(30)) for record, receipt in sending]
+        placed = [(record, receipt.get(PATIENCE_S)) for record, receipt in sending]
     finally:
         producer.close()
     return {

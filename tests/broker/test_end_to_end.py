@@ -19,6 +19,7 @@ from tests.broker.deployment import Deployment, Outputs, RdProducer
 from tests.broker.services import Sent, Service, fleet
 from tests.doubles.corpus import MARK
 from tests.kafka import RealKafka
+from tests.patience import PATIENCE_S
 
 CHANGED_FROM = 1_200
 SERVICE = Service(model_id="pricing", rows=2_000, changed_from=CHANGED_FROM, secret=MARK)
@@ -66,7 +67,7 @@ def send(deployment: Deployment, events: Iterator[Sent]) -> None:
             for sent in events
         ]
         for receipt in sending:
-            receipt.get(30)
+            receipt.get(PATIENCE_S)
     finally:
         producer.close()
 

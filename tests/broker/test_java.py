@@ -14,6 +14,7 @@ from schemas.cloudevents import EventHeaders
 from schemas.topics import Topics
 from tests.broker import create_topic
 from tests.kafka import RealKafka, java
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 NAME = "ReadAlerts.java"
@@ -46,7 +47,7 @@ def test_a_consumer_in_java_reads_each_alert_once(
         model_id = orjson.loads(value)["model_id"].encode()
         made = headers.of(value, model_id, 1_535_006_000_152)
         producer.produce(topic, value, model_id, partition=1, headers=list(made))
-    assert producer.flush(60) == 0
+    assert producer.flush(PATIENCE_S) == 0
 
     with subprocess.Popen(
         [*java(), str(example), kafka.bootstrap, topic], stdout=subprocess.PIPE

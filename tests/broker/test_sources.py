@@ -15,6 +15,7 @@ from tests.broker import create_topic
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, command
 from tests.kafka import RealKafka
+from tests.patience import PATIENCE_S
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 CALLS = 1_000
@@ -91,7 +92,7 @@ def send(deployment: Deployment, records: Iterable[Call]) -> None:
     for topic, partition, value, given in records:
         producer.produce(topic, value, partition=partition, headers=given)
         producer.poll(0)
-    assert producer.flush(60) == 0
+    assert producer.flush(PATIENCE_S) == 0
 
 
 def test_requests_and_responses_of_kserve_are_joined_whatever_becomes_of_a_worker(

@@ -44,16 +44,18 @@ def deployment(kafka: RealKafka, prefix: str, tmp_path: Path, deploy: Deploy) ->
     return deploy(kafka)
 
 
-def take_with_three_workers(deployment: Deployment, pairs: int) -> None:
+def take_with_three_workers(deployment: Deployment, pairs: int, **settings: str) -> None:
     """Take the backlog: the worker that reads the inputs is killed, another one starts late.
 
-    Kafka notices the death after a session of 6 s; then one of the others goes on with the inputs.
+    Kafka notices the death after a session of 6 s; then one of the others goes on with the inputs,
+    or both share them where these are by model.
     """
     outputs = deployment.outputs("labelled")
-    ingest, both = deployment.start_worker(role="ingest"), deployment.start_worker()
+    ingest = deployment.start_worker(role="ingest", **settings)
+    both = deployment.start_worker(**settings)
     deployment.wait_for(outputs, "labelled", 1, ingest, both)
     ingest.kill()
-    late = deployment.start_worker()
+    late = deployment.start_worker(**settings)
     deployment.wait_for(outputs, "labelled", pairs, both, late)
     # The last predictions have no outcomes.
     until(lambda: is_all_committed(deployment), lambda: "the end of the backlog")
@@ -69,7 +71,8 @@ def test_workers_that_come_and_go_raise_the_alerts_of_a_backtest(
 ) -> None:
     publish(deployment, events, key)
 
-    take_with_three_workers(deployment, pairs_of(events))
+    is_by_model = "true" if key == "model" else "false"
+    take_with_three_workers(deployment, pairs_of(events), inputs_by_model=is_by_model)
     until(
         lambda: len(alerts_of(kafka, deployment)) >= len(backtested),
         lambda: f"{len(backtested)} alerts",

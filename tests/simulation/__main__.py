@@ -5,7 +5,7 @@
     .venv/bin/python -m tests.simulation --each-step 3       a worker ends at each step it takes
     .venv/bin/python -m tests.simulation --point "send of chunks/late"
     .venv/bin/python -m tests.simulation --poison        models are quarantined and released
-    .venv/bin/python -m tests.simulation --feed backlog --seeds 500
+    .venv/bin/python -m tests.simulation --feed backlog --seeds 500 [--by-model]
 
 Prints a line for each crash point, and the seeds of what went wrong. Exit 0 only when nothing did.
 """
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED")
     parser.add_argument("--point", action="append", help="STEP/STAGE; all unless given")
     parser.add_argument("--feed", choices=get_args(Feed), help="without crash points; see Schedule")
+    parser.add_argument("--by-model", action="store_true", help="several workers read the inputs")
     parser.add_argument("--each-step", type=int, default=0, metavar="SEEDS")
     parser.add_argument("--poison", action="store_true")
     parser.add_argument("--processes", type=int, default=1)
@@ -54,7 +55,14 @@ def main() -> int:
         if options.feed:
             names = [f"{options.feed} of workers at random speeds"]
             found = processes.map(
-                _run, names, [[Schedule(seed=seed, feed=options.feed) for seed in seeds]]
+                _run,
+                names,
+                [
+                    [
+                        Schedule(seed=seed, feed=options.feed, is_by_model=options.by_model)
+                        for seed in seeds
+                    ]
+                ],
             )
         elif options.each_step:
             names = [f"every step, seed {seed}" for seed in range(options.each_step)]
@@ -62,7 +70,15 @@ def main() -> int:
         else:
             names = ["/".join(point) for point in points]
             plans = (
-                [Schedule(seed=seed, point=point, is_poisoned=options.poison) for seed in seeds]
+                [
+                    Schedule(
+                        seed=seed,
+                        point=point,
+                        is_poisoned=options.poison,
+                        is_by_model=options.by_model,
+                    )
+                    for seed in seeds
+                ]
                 for point in points
             )
             found = processes.map(_run, names, plans)

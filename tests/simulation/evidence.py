@@ -17,6 +17,7 @@ import orjson
 import yaml
 from faust.types import TP
 
+from agents.kafka.home import home_of
 from agents.sources import mapped_topics
 from agents.worker.state import StateKeeper
 from schemas.cloudevents import EventHeaders
@@ -26,6 +27,7 @@ from schemas.topics import Topics, model_partition
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.accept import accept
 from streams.ingest.batches import pack
+from streams.ingest.home import refuse_strangers
 from streams.ingest.merge import TimeMerge
 from streams.ingest.records import Accepted, Raw, Record, Refused
 from streams.ingest.sources.mapping import MappedTopic
@@ -59,10 +61,15 @@ class Evidence:
         Their names.
     spec_of
         Gives a model's spec.
+    partitions
+        Of each input topic, where inputs are partitioned by model; else 0.
     """
 
-    def __init__(self, cluster: Cluster, topics: Topics, spec_of: SpecOf) -> None:
+    def __init__(
+        self, cluster: Cluster, topics: Topics, spec_of: SpecOf, partitions: int = 0
+    ) -> None:
         self._cluster = cluster
+        self._partitions = partitions
         self._topics = topics
         self._spec_of = spec_of
         self._events = topics.name("events")
@@ -164,9 +171,17 @@ class Evidence:
                 self.wrong.append(f"{model_id} took {model.taken} of {events + outcomes}")
 
     def _count(self, source: Source, record: Stored) -> None:
-        event = accept(Raw(source, record.offset, record.timestamp, record.value))
+        event = self._accept(source, record)
         if isinstance(event, Accepted):
             self._sent.setdefault(event.model_id, [0, 0])[source.kind == "outcome"] += 1
+
+    def _accept(self, source: Source, record: Stored) -> Accepted | Refused:
+        item = accept(Raw(source, record.offset, record.timestamp, record.value))
+        if not self._partitions:
+            return item
+        records = [cast(Record, record)]
+        [item] = refuse_strangers([item], records, self._partitions, home_of)
+        return item
 
     def _check_counts(self) -> None:
         """Every valid input is counted once by its model, however often the log repeats it."""
@@ -222,8 +237,8 @@ class Evidence:
         merge.assign(sources)
         for source in sources:
             records = self._cluster.read(TP(source.topic, source.partition))
-            items = [accept(Raw(source, r.offset, r.timestamp, r.value)) for r in records]
-            merge.add(source, list(items), has_more=False)
+            items = [self._accept(source, record) for record in records]
+            merge.add(source, items, has_more=False)
             merge.end(source)
         events: dict[str, list[Accepted]] = {}
         for item in merge.release(0.0, sys.maxsize):

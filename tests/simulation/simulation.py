@@ -39,6 +39,7 @@ from tests.simulation.traffic import (
     PARTITIONS,
     SHORTER,
     Input,
+    by_model,
     calls,
     poison,
     spec_of,
@@ -141,6 +142,8 @@ class Schedule:
         Whether a part of the state is lost once, so that it has to be rebuilt.
     is_poisoned
         Whether two models fail at an event, and one of them is released.
+    is_by_model
+        Whether inputs are partitioned by model, so that several workers put them in order.
     has_calls
         Whether another system's topic is read too, through sources.
     feed
@@ -155,6 +158,7 @@ class Schedule:
     faults: int = 4
     loses_state: bool = False
     is_poisoned: bool = False
+    is_by_model: bool = False
     has_calls: bool = False
     feed: Feed = "burst"
 
@@ -283,6 +287,8 @@ class Simulation:
     async def _feed(self) -> None:
         variant = self._schedule.seed % TRAFFICS
         inputs = traffic(variant, is_short=self._schedule.is_short)
+        if self._schedule.is_by_model:
+            inputs = by_model(inputs, self._chance)
         if self._schedule.feed == "live":
             await self._feed_live(inputs)
             return
@@ -406,6 +412,9 @@ class Simulation:
         async def incarnations() -> dict[str, str]:
             return {}
 
+        async def counts() -> dict[str, int]:
+            return dict.fromkeys(self._topics.read_by_ingest(), PARTITIONS)
+
         ingest = IngestAgent(
             self._topics,
             worker.publisher,
@@ -416,6 +425,7 @@ class Simulation:
             max_payload_bytes=10_000,
             tick_every_s=TICK_EVERY_S,
             intake=Intake(mapped_calls(self._topics), None, self._clock),
+            counts=counts if self._schedule.is_by_model else None,
         )
         keeper = self._keeper(self._topics, worker, self.report)
         monitor = MonitorAgent(self._topics, worker.publisher, keeper, self._clock, SAVE_EVERY_S)
@@ -450,7 +460,7 @@ class Simulation:
         topics = Counter(tp.topic for tp in self._tps)
         inputs = self._topics.read_by_ingest()
         subscriptions = {worker.name: {*topics, *inputs} for worker in self._workers}
-        shares = share_out(subscriptions, topics, inputs)
+        shares = share_out(subscriptions, topics, inputs, by_model=self._schedule.is_by_model)
         return {
             TP(topic, partition): member
             for member, share in shares.items()
@@ -508,7 +518,8 @@ class Simulation:
         self._bury()
 
     async def _check(self) -> None:
-        evidence = Evidence(self._cluster, self._topics, spec_of)
+        partitions = PARTITIONS if self._schedule.is_by_model else 0
+        evidence = Evidence(self._cluster, self._topics, spec_of, partitions)
         if self._schedule.feed != "burst":
             evidence.check_order()
         self.report.wrong += evidence.wrong

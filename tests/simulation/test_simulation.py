@@ -69,6 +69,15 @@ def test_however_many_workers_the_log_has_the_order_of_a_backtest(feed: Feed) ->
     assert sum(report.rebalances > 1 for report in reports) > 3
 
 
+def test_workers_that_share_inputs_by_model_give_the_order_of_a_backtest() -> None:
+    reports = [
+        run_schedule(Schedule(seed=s, feed="backlog", is_by_model=True)) for s in range(1, 6)
+    ]
+
+    assert [report.wrong for report in reports] == [[]] * len(reports)
+    assert sum(report.rebalances > 1 for report in reports) > 3
+
+
 def test_schedules_hold_what_they_are_about() -> None:
     reports = [run_schedule(Schedule(seed=seed, faults=0)) for seed in (*range(6), 10, 40)]
 

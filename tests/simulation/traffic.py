@@ -7,11 +7,14 @@ else where chunks of waiting events are small.
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import orjson
 
+from agents.kafka.home import home_of
 from schemas.model_spec import (
     CalibrationRules,
     CostRules,
@@ -29,6 +32,9 @@ from tests.doubles.poison import HEARD, READ
 PARTITIONS = 2
 """Of each input topic."""
 SHORTER = 15
+ASTRAY = 0.02
+"""Share of inputs by model of which a copy lies in another partition."""
+_MODEL = re.compile(rb'"model_id": ?"(\w+)"')
 _SPECS = {
     "risk": ModelSpec(alert_budget=20.0, retrain=RetrainRules(min_labelled=5)),
     "churn": ModelSpec(
@@ -125,6 +131,21 @@ def calls(variant: int) -> tuple[Input, ...]:
         Input(topic, chance.randrange(PARTITIONS), START_MS + int(1_000 * at_s), value)
         for at_s, topic, value in sorted(planned)
     )
+
+
+def by_model(inputs: Sequence[Input], chance: random.Random) -> tuple[Input, ...]:
+    """Return the inputs in the partitions of their models; of some a copy lies astray."""
+    placed: list[Input] = []
+    for each in inputs:
+        found = _MODEL.search(each.value)
+        if found is not None:
+            home = home_of(found[1].decode(), PARTITIONS)
+            if chance.random() < ASTRAY:
+                placed.append(each._replace(partition=(home + 1) % PARTITIONS))
+            placed.append(each._replace(partition=home))
+        else:
+            placed.append(each)
+    return tuple(placed)
 
 
 def _poison(model_id: str, feature: str) -> bytes:

@@ -36,6 +36,7 @@ from agents.worker.transport import End, Fetch
 from schemas.cloudevents import Headers
 from schemas.topics import Topics
 from tests.doubles.cluster import Cluster, Group
+from tests.simulation.traffic import PARTITIONS
 
 REVOKE_S = 3.0
 SHUTDOWN_S = 8.0
@@ -330,7 +331,7 @@ class SimPartitions(Partitions):
         worker = self._worker
         await asyncio.sleep(worker.tempo())
         await worker.check_alive()
-        cluster, numbers = worker.cluster, range(worker.topics.partitions)
+        cluster, numbers = worker.cluster, range(PARTITIONS)
         tps = [TP(topic, number) for topic in topics for number in numbers]
         return {tp: max(cluster.commits.get(tp, 0), cluster.beginning(tp)) for tp in tps}
 

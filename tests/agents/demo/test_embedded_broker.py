@@ -12,6 +12,7 @@ from time import monotonic, sleep
 import pytest
 
 from agents.demo.embedded_broker import (
+from tests.patience import PATIENCE_S
     BrokerStartError,
     EmbeddedBroker,
     accepts_connections,
@@ -28,7 +29,7 @@ time.sleep(60)
 """
 
 
-def becomes_true(claim: Callable[[], bool], within_s: float = 10.0) -> bool:
+def becomes_true(claim: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
     deadline_s = monotonic() + within_s
     while not claim():
         if monotonic() > deadline_s:

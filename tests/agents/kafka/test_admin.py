@@ -22,6 +22,7 @@ from agents.kafka.topics import create_topics
 from agents.settings import Settings
 from tests.broker import Broker, create_topic, publish
 from tests.kafka import RealKafka
+from tests.patience import PATIENCE_S
 
 NOWHERE = Settings(broker="127.0.0.1:1")
 
@@ -79,7 +80,10 @@ async def test_the_commits_of_a_group_are_those_it_has_made(broker: Broker, pref
     assert found == {done: 2}
 
 
-async def test_a_broker_that_comes_back_in_time_is_asked_again() -> None:
+async def test_a_broker_that_comes_back_in_time_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agents.kafka.admin.ASK_S", PATIENCE_S)
     broker = EmbeddedBroker(free_port())
     settings = Settings(broker=broker.bootstrap)
     asking = asyncio.create_task(ask(settings, Admin.group_states))
@@ -87,7 +91,7 @@ async def test_a_broker_that_comes_back_in_time_is_asked_again() -> None:
     is_waiting = not asking.done()
 
     with broker:
-        assert await asyncio.wait_for(asking, 30.0) == {}
+        assert await asyncio.wait_for(asking, PATIENCE_S) == {}
 
     assert is_waiting
 

@@ -15,6 +15,7 @@ from agents.kafka.topics import create_topics
 from agents.settings import Settings
 from tests.broker import Broker, create_topic, publish
 from tests.kafka import RealKafka
+from tests.patience import PATIENCE_S
 
 STATE = TP("tidegauge.state", 0)
 
@@ -47,13 +48,13 @@ async def test_a_broker_that_is_gone_ends_the_reading_in_a_sentence() -> None:
 async def test_a_broker_that_is_back_in_time_is_read() -> None:
     broker = EmbeddedBroker(free_port())
     settings = Settings(broker=broker.bootstrap)
-    reading = asyncio.create_task(read_all(LogReader(settings)))
+    reading = asyncio.create_task(read_all(LogReader(settings, PATIENCE_S)))
     await asyncio.sleep(1.0)
     is_waiting = not reading.done()
 
     with broker:
         await create_topics(settings)
-        records = await asyncio.wait_for(reading, 60.0)
+        records = await asyncio.wait_for(reading, PATIENCE_S)
 
     assert is_waiting
     assert records == 0

@@ -65,6 +65,14 @@ def test_more_partitions_of_an_input_are_fine_and_of_the_log_are_not() -> None:
         begun.check(found(events=topic(partitions=8)))
 
 
+def test_inputs_by_model_must_have_the_same_number_of_partitions() -> None:
+    settings = load_settings(inputs_by_model=True)
+    begun = TopicWatch(settings, found(), rights(settings, "worker"))
+
+    with pytest.raises(OperatorError, match="these have: models 4, outcomes 4, predictions 8"):
+        begun.check(found(predictions=topic(partitions=8, topic_id="id-of-predictions")))
+
+
 def test_a_right_that_is_missing_is_named() -> None:
     with pytest.raises(OperatorError, match=f"lacks WRITE on topic {EVENTS} at Kafka"):
         watch().check(found(events=topic(operations=ALL & ~WRITE)))

@@ -18,6 +18,7 @@ from agents.notify.http import (
 )
 from agents.notify.notify import sender_figures
 from tests.doubles.receiver import Answer, Receiver
+from tests.patience import PATIENCE_S
 
 QUICK = Backoff(first_s=0.01, longest_s=0.02, longest_asked_s=0.3)
 HERON = "blue-heron"
@@ -56,7 +57,7 @@ async def test_a_target_that_does_not_listen_yet_is_waited_for() -> None:
     await asyncio.sleep(0.1)
 
     async with receiver:
-        assert await asyncio.wait_for(delivering, 10) is None
+        assert await asyncio.wait_for(delivering, PATIENCE_S) is None
 
     assert len(receiver.posts) == 1
 

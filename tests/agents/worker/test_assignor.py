@@ -63,6 +63,33 @@ def test_a_member_of_another_deployment_has_what_it_reads_and_no_other_topic() -
     assert set(shares["b"]) == {*BOTH, "controls"}
 
 
+def shares_by_model(*subscriptions: tuple[str, ...], **partitions: int) -> Shares:
+    members = {f"member-{n}": topics for n, topics in enumerate(subscriptions)}
+    counts = {"predictions": 4, "outcomes": 4, "events": 4} | partitions
+    return share_out(members, counts, INPUTS, by_model=True)
+
+
+@pytest.mark.parametrize("workers", range(1, 7))
+def test_inputs_by_model_are_shared_out_by_number(workers: int) -> None:
+    shares = shares_by_model(*[BOTH] * workers)
+
+    held = [(share.get("predictions"), share.get("outcomes")) for share in shares.values()]
+    assert [predictions for predictions, _ in held] == [outcomes for _, outcomes in held]
+    assert len(readers(shares)) == min(workers, 4)
+    assert sorted(n for numbers, _ in held for n in numbers or ()) == [0, 1, 2, 3]
+    assert max(len(share.get("events", [])) for share in shares.values()) <= -(-4 // workers)
+
+
+def test_members_that_read_inputs_only_share_inputs_by_model() -> None:
+    shares = shares_by_model(BOTH, INPUTS, BOTH, INPUTS)
+
+    assert readers(shares) == ["member-1", "member-3"]
+
+
+def test_inputs_with_unlike_numbers_of_partitions_have_one_member() -> None:
+    assert readers(shares_by_model(BOTH, BOTH, outcomes=3)) == ["member-0"]
+
+
 def test_where_nobody_reads_the_log_nobody_has_it() -> None:
     assert shares_of(INPUTS, INPUTS)["member-1"] == {}
 

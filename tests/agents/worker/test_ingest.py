@@ -9,6 +9,7 @@ import structlog
 from faust.types import TP
 
 from agents.errors import OperatorError, PublishError
+from agents.kafka.home import home_of
 from agents.worker.clock import CheckedClock
 from agents.worker.ingest import COMMIT_EVERY_S, IngestAgent, SourceRecreatedError
 from agents.worker.transport import End, Fetch
@@ -39,7 +40,12 @@ class Desk:
     """An ingest, with what it talks to."""
 
     def __init__(
-        self, tps: Sequence[TP] = (PREDICTIONS,), *, fails_at: int | None = None, most: int = 10_000
+        self,
+        tps: Sequence[TP] = (PREDICTIONS,),
+        *,
+        fails_at: int | None = None,
+        most: int = 10_000,
+        is_by_model: bool = False,
     ) -> None:
         self.journal: list[str] = []
         self.sender = ListSender(fails_at, self.journal)
@@ -54,12 +60,16 @@ class Desk:
             CheckedClock(self.clock, self.clock, tolerance_s=30.0),
             incarnations=self._incarnations,
             max_payload_bytes=most,
+            counts=self._counts if is_by_model else None,
         )
         self.agent.attach(self.partitions)
         self.assign(dict.fromkeys(tps, 0))
 
     async def _incarnations(self) -> dict[str, str]:
         return self.incarnations
+
+    async def _counts(self) -> dict[str, int]:
+        return dict.fromkeys(TOPICS.read_by_ingest(), 4)
 
     def assign(self, starts: dict[TP, int]) -> None:
         asyncio.run(self.agent.on_rebalance_complete(starts))
@@ -389,3 +399,25 @@ def test_a_topic_that_was_created_anew_under_the_worker_ends_it_before_anything_
     assert desk.offsets() == [0, 1, 2]
     assert desk.partitions.commits == [{PREDICTIONS: 3}]
     assert SourceRecreatedError.exit_code == os.EX_TEMPFAIL
+
+
+# Rule 8
+
+
+def test_by_model_an_event_outside_its_models_partition_is_refused_and_leaves_no_event() -> None:
+    tp = TP("predictions", home_of("risk", 4))
+    desk = Desk((tp,), is_by_model=True)
+    records = [prediction("p1", "risk"), prediction("p2", "iris"), b'{"model_id": "iris"}', b"{"]
+    records += [prediction(f"p{row}", "risk") for row in range(3, 6)]
+    desk.take(fetch_of(tp, records, at_ms=START_MS))
+
+    sent = desk.sender.to(TOPICS.name("dead_letters"))
+    letters = [DeadLetter.model_validate_json(each.value or b"") for each in sent]
+    assert desk.offsets() == [0, 4, 5, 6]
+    assert [(letter.offset, letter.reason) for letter in letters] == [
+        (1, "wrong_partition"),
+        (2, "wrong_partition"),
+        (3, "not_json"),
+    ]
+    assert f"partition {home_of('iris', 4)} of 4: key them by model_id" in letters[0].detail
+    assert home_of("iris", 4) != tp.partition

@@ -319,11 +319,11 @@ def test_a_broker_that_stays_away_is_a_failure_within_the_bound(
     create_topic(kafka, topic)
 
     async def scenario() -> None:
-        publisher = publisher_of(kafka, acknowledged_within_s=1.0)
+        publisher = publisher_of(kafka, acknowledged_within_s=promptly(1.0))
         await publisher.start()
         await publisher.send(numbered(topic, 1))
         with frozen(kafka):
-            with pytest.raises(PublishError, match="did not acknowledge within 1 s"):
+            with pytest.raises(PublishError, match="did not acknowledge within"):
                 await publisher.send(numbered(topic, 1))
             await publisher.stop()
 

@@ -8,7 +8,7 @@ from faust.types import TP
 
 from agents.errors import StalledError
 from agents.worker.watchdog import Watchdog
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, promptly
 
 HERE = TP("events", 0)
 THERE = TP("events", 1)
@@ -82,11 +82,11 @@ ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the interpreter's lock
 
 
 def test_who_shows_life_in_time_is_left_alone() -> None:
-    program = """
+    program = f"""
 import time
 from agents.worker.watchdog import expect_sign_of_life
 for _ in range(8):
-    expect_sign_of_life(2.0)
+    expect_sign_of_life({promptly(2.0)})
     time.sleep(0.5)
 """
 
