@@ -12,13 +12,13 @@ from time import monotonic, sleep
 import pytest
 
 from agents.demo.embedded_broker import (
-from tests.patience import PATIENCE_S
     BrokerStartError,
     EmbeddedBroker,
     accepts_connections,
     answers_metadata,
     free_port,
 )
+from tests.patience import PATIENCE_S
 
 PARENT = """
 import time
