@@ -380,6 +380,14 @@ async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str
 
 async def input_incarnations(settings: Settings) -> dict[str, str]:
     """Return the id of each existing input topic, by name; a topic created again has another."""
+    return {name: each.topic_id for name, each in (await _inputs(settings)).items()}
+
+
+async def input_partitions(settings: Settings) -> dict[str, int]:
+    """Return the number of partitions of each existing input topic, by name."""
+    return {name: each.partitions for name, each in (await _inputs(settings)).items()}
+
+
+async def _inputs(settings: Settings) -> dict[str, TopicDescription]:
     names = settings.topics.read_by_ingest()
-    found = await ask(settings, lambda admin: admin.describe(names))
-    return {name: each.topic_id for name, each in found.items()}
+    return await ask(settings, lambda admin: admin.describe(names))

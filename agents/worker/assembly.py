@@ -10,7 +10,7 @@ from functools import partial
 
 from mode.supervisors import CrashingSupervisor
 
-from agents.kafka.admin import input_incarnations, partition_counts
+from agents.kafka.admin import input_incarnations, input_partitions
 from agents.kafka.read import LogReader
 from agents.settings import Settings
 from agents.sources import mapped_topics, registry_of
@@ -21,7 +21,7 @@ from agents.worker.assignor import assignor_of
 from agents.worker.clock import CheckedClock, Clock
 from agents.worker.faust_bridge import FaustBridge
 from agents.worker.figures import worker_figures
-from agents.worker.ingest import Counts, IngestAgent
+from agents.worker.ingest import IngestAgent
 from agents.worker.intake import Intake
 from agents.worker.monitor import MonitorAgent
 from agents.worker.publish import Publisher
@@ -149,15 +149,8 @@ def ingest_agent(settings: Settings, sender: Sender, clock: CheckedClock) -> Ing
         check_profile=check_profile,
         worker_id=uuid.uuid4().hex,
         intake=_intake(settings),
-        counts=_counts(settings),
+        counts=partial(input_partitions, settings) if settings.inputs_by_model else None,
     )
-
-
-def _counts(settings: Settings) -> Counts | None:
-    """Return the question for the inputs' partitions, where these are by model."""
-    if not settings.inputs_by_model:
-        return None
-    return partial(partition_counts, settings, settings.topics.read_by_ingest())
 
 
 def _intake(settings: Settings) -> Intake:

@@ -239,8 +239,8 @@ class IngestAgent(Agent):
             items = accept_all(
                 source, fetch.records, now_ms, self._max_payload_bytes, self._check_profile
             )
-        if self._counts:
-            items = refuse_strangers(items, fetch.records, self._counts[fetch.topic], home_of)
+        if partitions := self._counts.get(fetch.topic):
+            items = refuse_strangers(items, fetch.records, partitions, home_of)
         self._expected[fetch.tp] = fetch.next_offset
         if fetch.records and is_untimed(fetch.records[-1].timestamp):
             self._log_untimed(fetch)
