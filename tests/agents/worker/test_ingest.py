@@ -405,19 +405,19 @@ def test_a_topic_that_was_created_anew_under_the_worker_ends_it_before_anything_
 
 
 def test_by_model_an_event_outside_its_models_partition_is_refused_and_leaves_no_event() -> None:
-    tp = TP("predictions", home_of("risk", 4))
+    tp = TP("predictions", home_of("m", 4))
     desk = Desk((tp,), is_by_model=True)
-    records = [prediction("p1", "risk"), prediction("p2", "iris"), b'{"model_id": "iris"}', b"{"]
-    records += [prediction(f"p{row}", "risk") for row in range(3, 6)]
+    strange = (prediction("p2", "iris"), b'{"model_id": "iris"}', b"{")
+    records = [each for value in strange for each in (*values(2), value)]
     desk.take(fetch_of(tp, records, at_ms=START_MS))
 
     sent = desk.sender.to(TOPICS.name("dead_letters"))
     letters = [DeadLetter.model_validate_json(each.value or b"") for each in sent]
-    assert desk.offsets() == [0, 4, 5, 6]
+    assert desk.offsets() == [0, 1, 3, 4, 6, 7]
     assert [(letter.offset, letter.reason) for letter in letters] == [
-        (1, "wrong_partition"),
         (2, "wrong_partition"),
-        (3, "not_json"),
+        (5, "wrong_partition"),
+        (8, "not_json"),
     ]
     assert f"partition {home_of('iris', 4)} of 4: key them by model_id" in letters[0].detail
     assert home_of("iris", 4) != tp.partition
