@@ -5,11 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-# River's ADWIN without `river.drift`, which loads scipy: a second of CPU at every start.
-from river._river_rust.drift import AdaptiveWindowing
-
-from streams import codec
 from streams.codec import Machine
+from streams.detect.adwin_kernel import (
+    WINDOW,
+    extended,
+    new_window,
+    read_scores,
+    refuse_window,
+    room_of,
+    trimmed,
+)
 from streams.values import Floats
 
 _EMPTY: Floats = np.empty(0)
@@ -25,44 +30,8 @@ rows ADWIN sees hundredths, which no estimated profile takes away (decision 13).
 MEMORIES = 4.0
 """Scores are merged over this many times their memory: then they are nearly independent. By
 judgement; checked by the cases with memory of `benchmarks.detection`."""
-_TRIAL_SCORES = 1_024
-"""Scores that merge a bucket into each of the rows of a window of some thousand scores."""
-_WIDEST = 2**32
-"""Scores of a window."""
 MOST_MERGED = 256
 """Scores merged at most: a reference of 2,000 rows makes 7 of them. By judgement."""
-
-
-def _new_window(delta: float = 0.002, clock: int = ROW_CLOCK) -> AdaptiveWindowing:
-    return AdaptiveWindowing(  # all else is River's default
-        delta=delta, clock=clock, max_buckets=5, min_window_length=5, grace_period=10
-    )
-
-
-def _window_of(data: bytes) -> AdaptiveWindowing:
-    window = _new_window()
-    window.__setstate__(data)  # its parameters are part of its state
-    return window
-
-
-codec.extend(AdaptiveWindowing, AdaptiveWindowing.__getstate__, _window_of)
-
-
-def try_out(window: AdaptiveWindowing) -> None:
-    """Let a copy of a stored window read scores: a damaged one panics, or is not finite.
-
-    Raises
-    ------
-    ValueError
-        When its figures are not finite.
-    """
-    copy = _window_of(window.__getstate__())
-    # Each of its rows is merged into the next, then read by a test, then cut away.
-    for score in (*[-1.0, 1.0] * _TRIAL_SCORES, *[50.0] * _TRIAL_SCORES):
-        copy.update(score)
-    if not (math.isfinite(window.get_total()) and 0 <= window.get_width() <= _WIDEST):
-        msg = "ADWIN holds a number that no scores lead to"
-        raise ValueError(msg)
 
 
 class SlowDrift(NamedTuple):
@@ -104,7 +73,7 @@ class SlowDriftDetector(Machine):
     _learnt: int
     _least: float
     _merged: int
-    _window: AdaptiveWindowing
+    _window: Floats
     _pending: Floats
     _is_running: bool = True
 
@@ -113,6 +82,8 @@ class SlowDriftDetector(Machine):
             raise ValueError(f"ADWIN merges 1 to {MOST_MERGED} scores, got {self._merged}")
         if len(self._pending) >= self._merged:
             raise ValueError(f"{len(self._pending)} scores wait, {self._merged} are merged")
+        # A kernel does not check its indices: a stored window of another size must not reach it.
+        refuse_window(self._window)
 
     @classmethod
     def of(
@@ -134,12 +105,13 @@ class SlowDriftDetector(Machine):
             Scores that are merged into one.
         """
         clock = max(clock // merged, 1)
-        return cls(delta, clock, learnt, least, merged, _new_window(delta, clock), _EMPTY)
+        return cls(delta, clock, learnt, least, merged, new_window(), _EMPTY)
 
     def learn(self, scores: Floats) -> None:
         """Read the scores of the reference."""
-        if self._is_running and any(map(self._window.update, self._merge(scores).tolist())):
+        if self._is_running and self._read(self._merge(scores)) >= 0:
             self.stop()
+            self._window = new_window()
 
     def stop(self) -> None:
         """Read no more scores."""
@@ -147,39 +119,44 @@ class SlowDriftDetector(Machine):
 
     def renew(self) -> None:
         """Forget all scores."""
-        self._window, self._pending = _new_window(self._delta, self._clock), _EMPTY
+        self._window, self._pending = new_window(), _EMPTY
 
     def may_find(self, scores: int) -> bool:
         """Tell whether the next so many scores contain a test."""
         more = (len(self._pending) + scores) // self._merged
         # Until its first cut a window is as wide as the number of its scores.
-        return (
-            self._is_running and int(self._window.get_width()) % self._clock + more >= self._clock
-        )
+        width = int(self._window[WINDOW.width])
+        return self._is_running and width % self._clock + more >= self._clock
 
     def run(self, scores: Floats) -> SlowDrift | None:
         """Read scores until their mean has changed."""
         if not self._is_running:
             return None
-        pending, scores_read = len(self._pending), 0
-        left = self._merge(scores).tolist()
-        while left:
-            unread = iter(left)
-            if not any(map(self._window.update, unread)):  # a loop in C, which ends at a cut
-                return None
-            rest = list(unread)
-            scores_read += len(left) - len(rest)
+        pending, left, scores_read = len(self._pending), self._merge(scores), 0
+        while (row := self._read(left)) >= 0:
+            scores_read += row + 1
             drift = self._drift(scores_read * self._merged - pending - 1)
-            self._window = _new_window(self._delta, self._clock)  # as River's ADWIN does
+            self._window = new_window()  # as River's ADWIN does
             if drift is not None:
                 return drift
-            left = rest
+            left = left[row + 1 :]
         return None
+
+    def _read(self, scores: Floats) -> int:
+        """Let the window read scores, with room for them; return the place of a cut, or -1."""
+        window = self._window
+        width, levels = int(window[WINDOW.width]), int(window[WINDOW.levels])
+        if width + len(scores) <= room_of(levels):
+            return read_scores(window, scores, self._delta, self._clock)
+        window = extended(window, width + len(scores))
+        row = read_scores(window, scores, self._delta, self._clock)
+        self._window = trimmed(window)
+        return row
 
     def _merge(self, scores: Floats) -> Floats:
         """Return the merged scores; those that are too few for another wait."""
         if self._merged == 1:
-            return scores
+            return np.ascontiguousarray(scores)  # a column of scores would be another kernel
         pending = np.concatenate((self._pending, scores))
         if len(pending) < self._merged:
             self._pending = pending
@@ -191,8 +168,8 @@ class SlowDriftDetector(Machine):
 
     def _drift(self, place: int) -> SlowDrift | None:
         """Return a cut where the kept scores differ from the reference, not only from the rest."""
-        width = int(self._window.get_width())
-        kept, mean = width * self._merged, self._window.get_total() / width
+        width = int(self._window[WINDOW.width])
+        kept, mean = width * self._merged, float(self._window[WINDOW.total]) / width
         mean /= math.sqrt(self._merged)
         deviation = math.sqrt(1 / kept + 1 / self._learnt)
         is_away = abs(mean) > max(AWAY_DEVIATIONS * deviation, self._least)

@@ -14,6 +14,7 @@ from typing import Any
 from numba import float32, float64, int64, intp
 
 from streams.detect import (
+    adwin_kernel,
     block_kernel,
     level_kernel,
     run_kernel,
@@ -31,6 +32,7 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (score_kernel.clipped_scores, (_FLOATS, intp, _FLOATS, _PLACES, _FLOATS)),
     (level_kernel.run_page_hinkley, (_FLOATS, _TRAIL, _FLOATS, _FLOATS)),
     (level_kernel.run_on_scores, (_FLOATS, _TRAIL, _FLOATS, _FLOATS)),
+    (adwin_kernel.read_scores, (_FLOATS, _FLOATS, float64, int64)),
     (block_kernel.read_block, (_FLOATS, _TABLE, _TABLE)),
     (run_kernel.run_equal, (_FLOATS, float64, int64, _RUNS)),
     (run_kernel.longest_equal, (_FLOATS,)),

@@ -18,12 +18,10 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from river._river_rust.drift import AdaptiveWindowing
 
 from schemas.model_spec import AlertRules, ModelSpec, SeriesProfile, SpecError
 from streams.aspects import SeriesRole
 from streams.codec import decode, encode, failure_of
-from streams.detect.adwin import try_out as try_out_window
 from streams.season.hour_profile import Timestamps
 from streams.series.monitored import MonitoredSeries
 from streams.series.offline import watch_of
@@ -114,9 +112,6 @@ def _refuse_wild(value: Any, depth: int, most: int = _MOST) -> None:
             is_tame = math.isfinite(value)
         case int():
             is_tame = abs(value) <= most
-        case AdaptiveWindowing():
-            try_out_window(value)
-            is_tame = True
         case _:
             is_tame = True
             for part, most_there in _parts(value, most):

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from river._river_rust.drift import AdaptiveWindowing
 from river.drift import ADWIN, PageHinkley
 
 from streams.aspects import SeriesRole
 from streams.codec import DamagedSnapshotError, StateVersionError, decode, encode
 from streams.detect import level_kernel
 from streams.detect.adwin import AWAY_DEVIATIONS, SlowDriftDetector
+from streams.detect.adwin_kernel import WINDOW, extended, new_window, read_scores
 from streams.detect.level import NumericDetector
 from streams.detect.level_kernel import SERIES, STATISTIC
 from streams.detect.sample import Sample
@@ -367,6 +369,29 @@ def test_the_slow_drift_detector_cuts_in_the_rows_of_rivers_adwin(seed: int, siz
         at += size if drift is None else drift.place + 1
 
     assert rows == rows_of_rivers_adwin(scores, 2_000)
+
+
+@pytest.mark.parametrize("clock", [1, 8, 32])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_window_is_rivers_to_the_last_bit(seed: int, clock: int) -> None:
+    rng = np.random.default_rng(seed)
+    delta = float(10.0 ** rng.uniform(-9, -1))
+    levels = np.repeat(rng.choice([0.0, 0.1, -0.5, 2.0], 12), rng.integers(1, 500, 12))
+    scores = rng.normal(levels, rng.choice([1e-6, 1.0, 1e6]))
+    rivers = AdaptiveWindowing(delta, clock, max_buckets=5, min_window_length=5, grace_period=10)
+    window = extended(new_window(), len(scores))
+    for row in range(len(scores)):
+        cut = read_scores(window, scores[row : row + 1], delta, clock)
+
+        assert (cut == 0) == rivers.update(float(scores[row]))
+        assert window[WINDOW.width] == rivers.get_width()
+        assert window[WINDOW.total] == rivers.get_total()
+        assert window[WINDOW.variance] == rivers.get_variance()
+        if cut == 0:
+            window = extended(new_window(), len(scores))
+            rivers = AdaptiveWindowing(
+                delta, clock, max_buckets=5, min_window_length=5, grace_period=10
+            )
 
 
 def rows_of_rivers_adwin(scores: np.ndarray, learnt: int) -> list[int]:

@@ -12,6 +12,7 @@ import pytest
 from schemas.model_spec import AlertRules, ModelSpec, SpecError
 from streams.aspects import SeriesRole
 from streams.codec import failure_of
+from streams.detect import adwin_kernel
 from streams.series.profile_check import check_profile
 from streams.series.reading import Column, Reading
 from streams.series.series_set import SeriesSet
@@ -53,10 +54,11 @@ def _short_window(tree: Tree) -> None:
 
 
 def _lying_window(tree: Tree) -> None:
-    window = bytearray(_detector(tree)["slow_drift"]["window"])
-    place = window.index(struct.pack("<Q", 6), 60)  # the length of a row's buckets
-    window[place : place + 8] = struct.pack("<Q", 2**62)
-    _detector(tree)["slow_drift"]["window"] = bytes(window)
+    window = _detector(tree)["slow_drift"]["window"]
+    buckets = 1 + 8 * adwin_kernel.HEAD  # of the first level, behind the byte of the array's type
+    _detector(tree)["slow_drift"]["window"] = (
+        window[:buckets] + struct.pack("<d", 2.0**62) + window[buckets + 8 :]
+    )
 
 
 def _deep(tree: Tree) -> None:
