@@ -201,7 +201,7 @@ class ErrorOnly:
                     series.late.on_prediction(now_ms, now_ms)
                 continue
             label = Label(wrong[row], None, at_ms[row], now_ms)
-            turned = series.state.turned_by(label, self._predictions)
+            turned = series.turned_by(label, self._predictions)
             if turned:
                 yield from self._read_pairs()
                 series.turn(turned, now_ms)

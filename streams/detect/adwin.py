@@ -121,6 +121,31 @@ class SlowDriftDetector(Machine):
         """Forget all scores."""
         self._window, self._pending = new_window(), _EMPTY
 
+    @property
+    def window(self) -> Floats:
+        """The window, as the kernel reads it."""
+        return self._window
+
+    @window.setter
+    def window(self, window: Floats) -> None:
+        self._window = window
+
+    @property
+    def test(self) -> tuple[float, int]:
+        """Confidence, 0 for a detector that has been stopped, and scores between two tests."""
+        return self._delta if self._is_running else 0.0, self._clock
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether it reads each score by itself."""
+        return self._merged == 1
+
+    @property
+    def room(self) -> int:
+        """Scores that its window can take without another level."""
+        window = self._window
+        return room_of(int(window[WINDOW.levels])) - int(window[WINDOW.width])
+
     def may_find(self, scores: int) -> bool:
         """Tell whether the next so many scores contain a test."""
         more = (len(self._pending) + scores) // self._merged

@@ -194,7 +194,9 @@ def refuse_window(window: Floats) -> None:
     """
     levels, rest = divmod(len(window) - HEAD, LEVEL)
     if rest or levels < 1 or window[WINDOW.levels] != levels:
-        raise ValueError(f"a window of {len(window)} numbers does not have the levels that it names")
+        raise ValueError(
+            f"a window of {len(window)} numbers does not have the levels that it names"
+        )
     buckets = window[HEAD::LEVEL]
     least, most = np.full(levels, LEAST_BUCKETS), MOST_BUCKETS
     least[-1] = levels > 1

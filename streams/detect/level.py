@@ -136,6 +136,44 @@ class NumericDetector(Machine):
         """Whether no statistic is on its way to an alarm."""
         return bool((self._state[_TOTAL] < CALM * self._state[_THRESHOLD]).all())
 
+    # Read together with the detectors of other series (`streams.series.group`)
+
+    @property
+    def can_move(self) -> bool:
+        """Whether `streams.detect.group_kernel` does all that `run` does."""
+        return self._slow_drift.reads_all
+
+    @property
+    def adwin_test(self) -> tuple[float, int]:
+        """The confidence of ADWIN, 0 where it has been stopped, and scores between its tests."""
+        return self._slow_drift.test
+
+    @property
+    def room(self) -> int:
+        """Values that can be read without more room for ADWIN."""
+        return self._slow_drift.room
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Sizes of the state of the statistics, and of the window of ADWIN."""
+        return len(self._state), len(self._slow_drift.window)
+
+    def move_to(self, state: Floats, trail: Singles, window: Floats) -> None:
+        """Keep the state in these arrays from now on; they may be longer."""
+        sizes = self.sizes
+        state[: sizes[0]], trail[:], window[: sizes[1]] = (
+            self._state,
+            self._trail,
+            self._slow_drift.window,
+        )
+        self._state, self._trail = state[: sizes[0]], trail
+        self._slow_drift.window = window[: sizes[1]]
+
+    def take_back(self) -> None:
+        """Keep the state in arrays of its own again: those of a group are large."""
+        self._state, self._trail = self._state.copy(), self._trail.copy()
+        self._slow_drift.window = self._slow_drift.window.copy()
+
     def _read_reference(self, learnt: Sample) -> None:
         state, scores = self._state, learnt.clipped_scores.copy()
         state[_THRESHOLD] = 1.0

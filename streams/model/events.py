@@ -369,7 +369,7 @@ class ModelEvents(ModelParts):
     def _on_label(self, label: Label, arrival: Arrival, *, is_sampled: bool) -> None:
         """Take in when a label came; turn the order in which values are read where it must."""
         series = self._pending.as_read
-        roles = series.state.turned_by(label, self.counts.predictions) if is_sampled else []
+        roles = series.turned_by(label, self.counts.predictions) if is_sampled else []
         if roles:
             ended = self._pending.settled().turn(roles, self._now_ms)
             self._publish(ended, self._row(arrival, self._now_ms))

@@ -16,6 +16,7 @@ from numba import float32, float64, int64, intp
 from streams.detect import (
     adwin_kernel,
     block_kernel,
+    group_kernel,
     level_kernel,
     run_kernel,
     score_kernel,
@@ -33,6 +34,7 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (level_kernel.run_page_hinkley, (_FLOATS, _TRAIL, _FLOATS, _FLOATS)),
     (level_kernel.run_on_scores, (_FLOATS, _TRAIL, _FLOATS, _FLOATS)),
     (adwin_kernel.read_scores, (_FLOATS, _FLOATS, float64, int64)),
+    (group_kernel.read_group, (_TABLE, _PLACES, _TABLE, _SINGLES)),
     (block_kernel.read_block, (_FLOATS, _TABLE, _TABLE)),
     (run_kernel.run_equal, (_FLOATS, float64, int64, _RUNS)),
     (run_kernel.longest_equal, (_FLOATS,)),

@@ -16,6 +16,9 @@ from streams.detect.rare import RareEvents
 from streams.detect.share import ShareDetector
 from streams.values import Floats, odds_of
 
+_ALL = 2**62
+"""Inputs: more than ever come."""
+
 
 class MissingRule(Machine):
     """Watch how often a series has no usable value.
@@ -59,9 +62,16 @@ class MissingRule(Machine):
 
     def is_quiet(self, rows: int) -> bool:
         """Whether ``rows`` inputs, none missing, need only be counted, by `keep`."""
-        if self._rare is not None or self._detector is not None or not self._is_learning:
-            return self._rare is not None
-        return self._rows + rows < self._stages[bisect_right(self._stages, self._rows)]
+        return rows <= self.quiet_rows
+
+    @property
+    def quiet_rows(self) -> int:
+        """Inputs, none missing, that need only be counted."""
+        if self._rare is not None:
+            return _ALL
+        if self._detector is not None or not self._is_learning:
+            return 0
+        return self._stages[bisect_right(self._stages, self._rows)] - self._rows - 1
 
     def keep(self, rows: int) -> None:
         """Count ``rows`` inputs, none missing, for which `is_quiet` holds."""

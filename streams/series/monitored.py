@@ -94,6 +94,11 @@ class MonitoredSeries(Machine):
             at += read
         return transitions
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether only its watch reads its values: no check whether it is back."""
+        return not self._recoveries
+
     def read_late(self, now_ms: int, reading: Reading) -> list[RowTransition]:
         """Read the values of predictions that have reached their ages (Rule 5)."""
         transitions: list[RowTransition] = []

@@ -110,6 +110,11 @@ class NumericSeries(LearntSeries, tag="numeric"):
         return tuple(each for each in (self._numbers, self._shares) if each is not None)
 
     @property
+    def level(self) -> NumericDetector | None:
+        """The detector of mean and spread, where all values are its own."""
+        return self._numbers if self._shares is None else None
+
+    @property
     def left_out(self) -> tuple[Value, ...]:
         """The atoms."""
         return self._atoms

@@ -19,6 +19,7 @@ Rule 8. Errors and outcomes are read as they arrive while that is safe
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
+from operator import attrgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -34,12 +35,13 @@ from streams.detect.outline import Outline
 from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
 from streams.series.features import FeatureSeries
+from streams.series.group import SeriesGroup
 from streams.series.late_series import LateSeries, ages_of
 from streams.series.monitored import MonitoredSeries
 from streams.series.offline import watch_of
 from streams.series.quantities import QUANTITY_PAIRS, are_quantities, is_whole
 from streams.series.reading import Column, EventOf, Reading, RowTransition
-from streams.series.series_state import SeriesSetState
+from streams.series.series_state import Label, SeriesSetState
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Answer, Scalar
@@ -47,6 +49,10 @@ from streams.values import Answer, Scalar
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """Series that are quantities, and no classes, once a model turns out to be a regression."""
 SeriesKind = Literal["auto", "numeric", "categorical"]
+ROWS_APART = 256
+"""Rows that are read series by series after columns of other series have come in the same rows:
+where answers fail now and then, a group would be made for a few rows. By judgement."""
+_name_of = attrgetter("series")
 
 
 class SeriesSet:
@@ -67,12 +73,17 @@ class SeriesSet:
         The series that are read at ages (Rule 8).
     """
 
+    reads_together = True
+    """Whether series are read in groups: the result is the same (a test turns it off)."""
+
     def __init__(self, spec: ModelSpec, state: SeriesSetState | None = None) -> None:
-        self.state = state or SeriesSetState(spec.task == "regression", spec.task is None)
+        self._state = state or SeriesSetState(spec.task == "regression", spec.task is None)
+        self._groups: dict[tuple[str, ...], SeriesGroup] = {}
+        self._rows_apart = 0
         self._spec = spec
-        self.features = FeatureSeries(self.state, spec.features.ignore)
+        self.features = FeatureSeries(self._state, spec.features.ignore)
         self._minutes: dict[bytes, bytearray] = {}  # of the series that began together
-        series = self.state.series
+        series = self._state.series
         for name, each in series.items():
             each.watch.spec = self._watch_spec(name, each.role)
             each.watch.share_minutes(self._minutes)
@@ -80,30 +91,40 @@ class SeriesSet:
                 each.late.respec(each.watch.spec)
         self.late = LateSeries(self)
 
+    @property
+    def state(self) -> SeriesSetState:
+        """The stored state: for what is not to change a series."""
+        for group in self._groups.values():
+            group.settle()
+        return self._state
+
     def __getitem__(self, series: str) -> MonitoredSeries:
         """Return a series that has begun."""
-        return self.state.series[series]
+        self._read_apart()
+        return self._state.series[series]
 
     def __contains__(self, series: object) -> bool:
         """Tell whether a series has begun."""
-        return series in self.state.series
+        return series in self._state.series
 
     def __iter__(self) -> Iterator[MonitoredSeries]:
         """Yield the series in the order in which they began."""
-        return iter(self.state.series.values())
+        self._read_apart()
+        return iter(self._state.series.values())
 
     @property
     def names(self) -> Set[str]:
         """The names of the series that have begun."""
-        return self.state.series.keys()
+        return self._state.series.keys()
 
     @property
     def is_regression(self) -> bool:
         """Whether the error is a distance; a mismatch otherwise."""
-        return self.state.is_regression
+        return self._state.is_regression
 
     def respec(self, spec: ModelSpec, now_ms: int) -> list[Transition]:
         """Put another spec in force; end the alerts of series that begin again, or end, with it."""
+        self._read_apart()
         before, self._spec = self._spec, spec
         ended: set[str] = set()
         for name in self.features.ignore(spec.features.ignore):
@@ -112,7 +133,7 @@ class SeriesSet:
         # Sorted: the order in which series end is part of the state.
         for name in sorted(set(before.features.categorical) ^ set(spec.features.categorical)):
             ended |= self._drop(f"feature/{name}")
-        for name, series in self.state.series.items():
+        for name, series in self._state.series.items():
             made = spec.reference.profile.get(name)
             if made is not None and made != before.reference.profile.get(name):
                 series.watch = self._new_watch(name, series.role)
@@ -122,13 +143,13 @@ class SeriesSet:
                 series.watch.forget_hours()
             if series.late is not None:
                 series.late.respec(series.watch.spec)
-        if self.state.series:
+        if self._state.series:
             self._divide_budget()
         return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
 
     def becomes_regression(self, answer: Answer) -> bool:
         """Tell whether this answer shows that the model is a regression (Rule 3)."""
-        if not self.state.may_become_regression:
+        if not self._state.may_become_regression:
             return False
         return isinstance(answer, float) and not answer.is_integer()
 
@@ -138,23 +159,25 @@ class SeriesSet:
         Whole numbers are, where there are more than ten different ones, many answers are wrong, and
         the wrong ones lie near the truth: classes that are confused lie anywhere.
         """
-        pairs = self.state.whole_pairs
-        if self.state.may_become_regression and is_whole(answer) and is_whole(truth):
+        pairs = self._state.whole_pairs
+        if self._state.may_become_regression and is_whole(answer) and is_whole(truth):
             pairs.append((float(answer), float(truth)))
         if len(pairs) < QUANTITY_PAIRS:
             return False
-        self.state.whole_pairs = []
+        self._state.whole_pairs = []
         return are_quantities(np.array(pairs))
 
     def become_regression(self, now_ms: int) -> list[Transition]:
         """Begin the prediction, the error and the outcome again, as quantities."""
-        self.state.is_regression, self.state.may_become_regression = True, False
-        self.state.whole_pairs = []
+        self._read_apart()
+        self._state.is_regression, self._state.may_become_regression = True, False
+        self._state.whole_pairs = []
         ended = {series for name in REGRESSION_SERIES for series in self._drop(name)}
         return [each for name in sorted(ended) for each in self._end_alerts(name, now_ms)]
 
     def begin_error(self, now_ms: int) -> list[Transition]:
         """Begin the error again: its values were of pairs that cannot match."""
+        self._read_apart()
         self._drop("error")
         return self._end_alerts("error", now_ms)
 
@@ -167,10 +190,10 @@ class SeriesSet:
         """
         if prediction is None:
             return None, None
-        if not self.state.is_regression:
+        if not self._state.is_regression:
             return prediction != outcome, None
         if isinstance(prediction, str) or isinstance(outcome, str):
-            self.state.incomparable_outcomes += 1
+            self._state.incomparable_outcomes += 1
             return None, None
         # Two doubles may lie further apart than a double can say.
         return None, min(abs(float(prediction) - float(outcome)), sys.float_info.max)
@@ -181,14 +204,14 @@ class SeriesSet:
         """Tell whether a value is the first of its series: rows before it are judged without it."""
         if tuple(features) != self.features.usual_names and self.features.begins(features):
             return True
-        series = self.state.series
+        series = self._state.series
         if answer is not None and "prediction" not in series:
             return True
         return score is not None and "score" not in series
 
     def begins_with_pair(self, error: Scalar) -> bool:
         """Tell the same of the two series that have a value a pair."""
-        series = self.state.series
+        series = self._state.series
         return "outcome" not in series or (error is not None and "error" not in series)
 
     def read(
@@ -205,23 +228,57 @@ class SeriesSet:
         """
         starts = self._meet(columns, reading.event_of)
         transitions: list[tuple[SeriesRole, RowTransition]] = []
-        at_ms: Instants | None = None
-        for column, start in zip(columns, starts, strict=True):
-            if start is None:
-                continue
-            if column.at_ms is not at_ms:  # all features share theirs
-                at_ms = column.at_ms
-                local_ms = self._local(at_ms)
-                timestamps = Timestamps.of(local_ms)
-            series, values = self.state.series[column.series], column.values
-            if start:
-                when = timestamps.at(slice(start, None))
+        first, last = 0, len(columns)
+        while first < last:
+            at_ms, end = columns[first].at_ms, first + 1
+            while end < last and columns[end].at_ms is at_ms:  # all features share theirs
+                end += 1
+            local_ms = self._local(at_ms)
+            timestamps = Timestamps.of(local_ms)
+            part = columns[first:end]
+            apart: Sequence[int] = range(end - first)
+            if starts is None and self.reads_together:
+                apart = self._read_together(part, timestamps)
+            for place in apart:
+                column, start = part[place], 0 if starts is None else starts[first + place]
+                if start is None:
+                    continue
+                series, values = self._state.series[column.series], column.values
+                when = timestamps.at(slice(start, None)) if start else timestamps
                 found = series.read(values[start:], local_ms[start:], when, start, reading)
-            else:
-                found = series.read(values, local_ms, timestamps, 0, reading)
-            if found:
                 transitions += [(column.role, each) for each in found]
+            first = end
         return transitions
+
+    def _read_together(self, columns: Sequence[Column], moments: Timestamps) -> Sequence[int]:
+        """Read columns of the same rows; return the places of those that are to be read apart."""
+        names, rows = tuple(map(_name_of, columns)), len(columns[0].values)
+        group = self._groups.get(names)
+        if group is None and self._rows_apart > 0:
+            self._rows_apart -= rows
+            return range(len(columns))
+        if group is None and any(not set(names).isdisjoint(held) for held in self._groups):
+            self._read_apart()
+            self._rows_apart = ROWS_APART
+            return range(len(columns))
+        if group is not None and group.is_stale:
+            group.dissolve()
+            group = None
+        if group is None:
+            series = [self._state.series[name] for name in names]
+            group = self._groups[names] = SeriesGroup(series, columns)
+        apart = group.read(columns, moments)
+        if apart is None:
+            group.dissolve()
+            del self._groups[names]
+            return range(len(columns))
+        return list(apart)
+
+    def _read_apart(self) -> None:
+        """Let each series count what its group has read, and be read by itself: it may change."""
+        for group in self._groups.values():
+            group.dissolve()
+        self._groups.clear()
 
     def _local(self, at_ms: Instants) -> Instants:
         """Return instants as the clocks of the spec's place show them."""
@@ -234,28 +291,33 @@ class SeriesSet:
 
     def turn(self, roles: Sequence[SeriesRole], now_ms: int) -> list[Transition]:
         """Turn the order in which these series are read; return the ends of their alerts."""
+        self._read_apart()
         ended: list[Transition] = []
         for role in roles:
-            if role not in self.state.series:
+            if role not in self._state.series:
                 self._begin(role, role)
                 self._divide_budget()
-            series, delays = self.state.series[role], self.state.delays[role]
+            series, delays = self._state.series[role], self._state.delays[role]
             late = None
             if not delays.is_prompt:
                 wait_s = self._spec.outcome.wait_s
-                late = ages_of(series, delays, wait_s, is_quantity=self.state.is_regression)
+                late = ages_of(series, delays, wait_s, is_quantity=self._state.is_regression)
             ended += series.turn(late, now_ms, self._spec.alerts)
         self.late = LateSeries(self)
         return ended
 
+    def turned_by(self, label: Label, predictions: int) -> list[SeriesRole]:
+        """Do as `SeriesSetState.turned_by` does."""
+        return self._state.turned_by(label, predictions)
+
     def alert(self, series: str, aspect: str) -> AlertState | None:
         """Return the state of an alert of a series that has begun."""
-        monitored = self.state.series.get(series)
+        monitored = self._state.series.get(series)
         return None if monitored is None else monitored.alert(aspect)
 
     def outline(self, series: str) -> Outline | None:
         """Return the reference of a series: its profile, where the spec has one; else as learnt."""
-        monitored = self.state.series[series]
+        monitored = self._state.series[series]
         made = self._spec.reference.profile.get(series)
         if made is None:
             return monitored.watch.outline
@@ -268,16 +330,17 @@ class SeriesSet:
 
     def successor(self, spec: ModelSpec) -> "SeriesSet":
         """Return the series of the model after its removal: none, but their alerts' numbering."""
-        for name in list(self.state.series):
+        self._read_apart()
+        for name in list(self._state.series):
             self._drop(name)
         successor = SeriesSet(spec)
-        successor.state.ended_alerts = self.state.ended_alerts
+        successor.state.ended_alerts = self._state.ended_alerts
         return successor
 
     def _end_alerts(self, series: str, now_ms: int) -> list[Transition]:
         """End the alerts of a series that begins again, or is no longer monitored."""
         rules = self._spec.alerts
-        monitored = self.state.series.get(series)
+        monitored = self._state.series.get(series)
         if monitored is not None:
             aspects = [state.aspect for state in monitored.alerts()]
             return [
@@ -285,7 +348,7 @@ class SeriesSet:
                 for aspect in aspects
                 for each in monitored.end(aspect, "relearned", now_ms, rules)
             ]
-        ended = self.state.ended_alerts.get(series, {})
+        ended = self._state.ended_alerts.get(series, {})
         return [
             each
             for aspect in sorted(ended)
@@ -294,38 +357,40 @@ class SeriesSet:
 
     def _retask(self, before: str | None) -> set[str]:
         """Begin the answers again where classes have become quantities, or the reverse."""
-        task, was_regression = self._spec.task, self.state.is_regression
+        task, was_regression = self._spec.task, self._state.is_regression
         if task is not None:
-            self.state.is_regression = task == "regression"
+            self._state.is_regression = task == "regression"
         elif before == "regression":
-            self.state.is_regression = False
-        self.state.may_become_regression = task is None and not self.state.is_regression
-        if self.state.is_regression == was_regression:
+            self._state.is_regression = False
+        self._state.may_become_regression = task is None and not self._state.is_regression
+        if self._state.is_regression == was_regression:
             return set()
         return {series for answer in REGRESSION_SERIES for series in self._drop(answer)}
 
     def _drop(self, name: str) -> set[str]:
         """Forget the references of a series; return its name, if it was monitored."""
-        series = self.state.series.pop(name, None)
+        series = self._state.series.pop(name, None)
         if series is None:
             return set()
         if series.role == "feature":
             self.features.note_end(name)
         states = {state.aspect: state for state in series.alerts()}
         if states:
-            self.state.ended_alerts[name] = states
-        self.state.delays.pop(name, None)
+            self._state.ended_alerts[name] = states
+        self._state.delays.pop(name, None)
         self.late = LateSeries(self)
         return {name}
 
-    def _meet(self, columns: Sequence[Column], event_of: EventOf) -> list[int | None]:
+    def _meet(self, columns: Sequence[Column], event_of: EventOf) -> list[int | None] | None:
         """Return from which row on each column is monitored; None where it has no value yet.
 
-        Series begin in the order of the events, however many of these are read at once.
+        None for all of them where each has begun before. Series begin in the order of the events,
+        however many of these are read at once.
         """
-        is_new = [column.series not in self.state.series for column in columns]
-        if not any(is_new):
-            return [0] * len(columns)
+        if self._state.series.keys() >= set(map(_name_of, columns)):
+            return None
+        self._read_apart()
+        is_new = [column.series not in self._state.series for column in columns]
         starts = [
             _first_value(column.values) if new else 0
             for column, new in zip(columns, is_new, strict=True)
@@ -343,9 +408,9 @@ class SeriesSet:
         return starts
 
     def _begin(self, name: str, role: SeriesRole) -> None:
-        alerts = self.state.ended_alerts.pop(name, {})
+        alerts = self._state.ended_alerts.pop(name, {})
         watch = self._new_watch(name, role)
-        self.state.series[name] = MonitoredSeries(name, role, watch, alerts)
+        self._state.series[name] = MonitoredSeries(name, role, watch, alerts)
         if role == "feature":
             self.features.note_beginning(name)
 
@@ -369,10 +434,10 @@ class SeriesSet:
             case "score":
                 return "numeric"
             case _:
-                return "numeric" if self.state.is_regression else "categorical"
+                return "numeric" if self._state.is_regression else "categorical"
 
     def _divide_budget(self) -> None:
-        series = self.state.series.values()
+        series = self._state.series.values()
         spec = self._spec
         error_part = 1.0 if spec.segments is None else 1 - SEGMENTS_SHARE
         if spec.calibration is not None:

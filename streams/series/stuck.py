@@ -107,6 +107,16 @@ class StuckRule(Machine):
         self._run, self._last = run, values[-1]
         return mark
 
+    def go_on(self, run: int, last: Value) -> None:
+        """Take the position behind values of which none has stuck, as `pass_over` leaves it."""
+        if self.limit:
+            self._run, self._last = run, last
+
+    @property
+    def last(self) -> Value | None:
+        """The value of the present run; None before the first."""
+        return self._last
+
     def doubt(self) -> None:
         """Believe longer runs while the shares that the limit rests on are learnt again."""
         if self._top_share >= COMMON_SHARE:

@@ -20,19 +20,21 @@ from msgspec.structs import replace
 
 from streams.aspects import ASPECTS
 from streams.change import Finding, Shares
-from streams.clock import Instants
+from streams.clock import NEVER_MS, Instants
 from streams.codec import Machine
+from streams.detect.level import NumericDetector
 from streams.detect.outline import POINTS, Outline
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
 from streams.series.data_quality import DataQuality, fact_of
 from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
-from streams.series.inputs import TYPES, CleanColumn, doubles, refuse_non_finite
+from streams.series.inputs import TYPES, CleanColumn, Family, doubles, refuse_non_finite
 from streams.series.learning import Learning
 from streams.series.missing import MissingRule
+from streams.series.numeric import NumericSeries
 from streams.series.reference import Budget, SeriesReference
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec
-from streams.values import Scalar, text_of
+from streams.values import Floats, Scalar, Value, text_of
 
 DEFAULT_FALSE_ALARMS = 0.01
 """False alarms per 10,000 inputs: the part of a feature of a model with about ten of them, at the
@@ -253,16 +255,82 @@ class SeriesWatch(Machine):
             stuck.rewind(mark)
             column = CleanColumn(rows, values, kinds, x, moments, range(rows))
             return self._read(column, None, 0, changes, finding)
+        self.keep(rows, values, x, moments)
+        return rows
+
+    def keep(
+        self, rows: int, values: Sequence[Any], x: Floats | None, moments: Timestamps | None
+    ) -> None:
+        """Count inputs that the rules and the detectors have read, and none of which is odd.
+
+        ``values`` are not read unless the watch `keeps_values`.
+        """
+        reference, quality, season = self._reference, self._quality, self._reference.season
         self.seen += rows
         quality.types.keep(rows)
         quality.missing.keep(rows)
         if self._learning.buffer is not None:
-            self._learning.buffer.add(values, kinds, moments)
-        if unseen is not None:
-            unseen.keep(rows)
-        if hourly is not None:
-            season.read(values, x, hourly.minutes, None)
-        return rows
+            self._learning.buffer.add(values, set(map(type, values)), moments)
+        if reference.unseen is not None:
+            reference.unseen.keep(rows)
+        if season.grid is not None and moments is not None:
+            season.read(values, x, moments.minutes, None)
+
+    # Read together with other series (`streams.series.group`)
+
+    @property
+    def family_read_together(self) -> Family | None:
+        """The types of which a value needs only `keep` and the kernel; None where there are none.
+
+        The kernel knows the detectors of a number without atoms, heaps and an hourly profile.
+        """
+        reference = self._reference
+        is_known = reference.series is None or (
+            reference.season.profile is None and self.level is not None
+        )
+        is_plain = reference.unseen is None and not isinstance(reference.stuck.last, str)
+        return self._quality.types.family if is_known and is_plain and self.quiet_rows else None
+
+    @property
+    def level(self) -> NumericDetector | None:
+        """The detector that a kernel can run; None where there is none, or nothing to compare."""
+        series = self._reference.series
+        level = series.level if isinstance(series, NumericSeries) else None
+        return level if level is not None and level.can_move else None
+
+    @property
+    def keeps_values(self) -> bool:
+        """Whether it learns from its values, or gathers them by the hour."""
+        return self._learning.buffer is not None or self._reference.season.grid is not None
+
+    @property
+    def counts_runs(self) -> bool:
+        """Whether a value may stick."""
+        return self._reference.stuck.limit > 0
+
+    @property
+    def run(self) -> tuple[int, int, float]:
+        """The limit of the run of equal numbers, its present length, and its number."""
+        stuck = self._reference.stuck
+        length, last = stuck.mark()
+        return stuck.limit, length, math.nan if last is None else float(last)
+
+    def go_on(self, run: int, last: Value) -> None:
+        """Take a run of equal numbers as the present one."""
+        self._reference.stuck.go_on(run, last)
+
+    @property
+    def quiet_rows(self) -> int:
+        """Inputs, none of them odd, with which nothing is due."""
+        level, quality = self.level, self._quality
+        rows = min(self._learning.rows_until_stage - 1, quality.missing.quiet_rows)
+        return quality.types.quiet_rows(rows if level is None else min(rows, level.room))
+
+    @property
+    def test_due(self) -> int:
+        """The minute at which a test of the hours may be due."""
+        grid = self._reference.season.grid
+        return NEVER_MS if grid is None else grid.due
 
     def _test_season(self) -> None:
         """Test for an hourly profile; relearn where the result differs from the known one."""

@@ -97,6 +97,10 @@ class WrongTypeRule(Machine):
         """Whether ``rows`` inputs of the series' own type need only be counted, by `keep`."""
         return self.share is None or self.share.is_quiet(rows)
 
+    def quiet_rows(self, most: int) -> int:
+        """Return the inputs of the series' own type that need only be counted, ``most`` at most."""
+        return most if self.share is None else min(most, self.share.quiet_rows)
+
     def keep(self, rows: int) -> None:
         """Count ``rows`` inputs of the series' own type, for which `is_quiet` holds."""
         if self.run:  # a field is read faster than it is set

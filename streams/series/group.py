@@ -1,0 +1,255 @@
+"""Series of one model whose values come in the same rows, read in one call of a kernel.
+
+Most readings are of a few rows, with which nothing is due and of which nothing is to be told. There
+the price is that of a call for each series; a group makes one for all of them.
+
+Rule 1. A group decides nothing. A series of which a value is odd, or something is to be told, keeps
+        the state that it had, leaves the group, and is read by its own watch. So reading with and
+        without groups gives the same alerts and the same state.
+Rule 2. A group reads no further than the first row with which something is due in one of its series
+        (a stage of learning, a test of the hours): then all of them are read apart.
+Rule 3. Series count the rows that their group has read when they are asked for (`settle`), and
+        every ``HELD_ROWS``.
+Rule 4. Meanwhile the state of their detectors is a row of the group's arrays.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from streams.clock import NEVER_MS
+from streams.detect import level_kernel
+from streams.detect.compiled import Places, Singles
+from streams.detect.group_kernel import SERIES, STATE, read_group
+from streams.detect.level import NumericDetector
+from streams.detect.trail import new_trail
+from streams.season.hour_profile import Timestamps
+from streams.series.inputs import NUMBER, TYPES
+from streams.series.monitored import MonitoredSeries
+from streams.series.reading import Column
+from streams.series.watch import SeriesWatch
+from streams.values import Floats, Value
+
+HELD_ROWS = 128
+"""Rows that a group has read and its series have not counted, at most: 8 bytes a value. A call for
+each series costs a hundredth of it then."""
+_FLOATS = {float}
+
+
+class _Member(NamedTuple):
+    """A series of a group.
+
+    Parameters
+    ----------
+    place
+        That of its column.
+    watch
+        Its watch.
+    kinds
+        Types of its values.
+    level
+        Its detector; None while it only learns.
+    """
+
+    place: int
+    watch: SeriesWatch
+    kinds: frozenset[type]
+    level: NumericDetector | None
+
+
+class _Held(NamedTuple):
+    """Rows that have been read, and are not counted by the series.
+
+    Parameters
+    ----------
+    numbers, words
+        The values of the members of each sort; numbers only where some are no doubles.
+    x
+        The numbers as doubles.
+    moments
+        The instants.
+    """
+
+    numbers: list[Sequence[Value]] | None
+    words: list[Sequence[Value]]
+    x: Floats
+    moments: Timestamps
+
+
+class SeriesGroup:
+    """Series of one model that are read together.
+
+    Parameters
+    ----------
+    series
+        The series.
+    columns
+        Values of each: their types tell which series can be read by the kernel.
+    """
+
+    def __init__(self, series: Sequence[MonitoredSeries], columns: Sequence[Column]) -> None:
+        self._series = series
+        self._numbers: list[_Member] = []
+        self._words: list[_Member] = []
+        self._apart: list[int] = []
+        for place, (each, column) in enumerate(zip(series, columns, strict=True)):
+            self._join(place, each, set(map(type, column.values)))
+        self._arrays = _Arrays(self._numbers)
+        self._held: list[_Held] = []
+        self._rows = 0
+        self._room = self._due = 0
+        self._look_ahead()
+
+    def _join(self, place: int, series: MonitoredSeries, kinds: set[type]) -> None:
+        """Take a series in, if its values can be read together with others."""
+        watch = series.watch
+        family = watch.family_read_together if series.is_at_rest else None
+        if family is None or not kinds <= TYPES[family]:
+            self._apart.append(place)
+        elif kinds <= NUMBER:
+            self._numbers.append(_Member(place, watch, NUMBER, watch.level))
+        elif watch.level is None and not watch.counts_runs:
+            self._words.append(_Member(place, watch, TYPES[family], None))
+        else:
+            self._apart.append(place)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether series that are read apart can be read together again."""
+        return self._room == 0
+
+    def read(self, columns: Sequence[Column], moments: Timestamps) -> list[int] | None:
+        """Read rows; return the places of the series that are to be read apart.
+
+        None for all of them: nothing has been read, and the group is to be dissolved.
+        """
+        rows = len(columns[0].values)
+        if not 0 < rows <= self._room or moments.latest >= self._due:
+            return None
+        if odd := [each for each in self._words if not _is_own(each, columns)]:
+            self._leave(odd)
+        numbers = [columns[each.place].values for each in self._numbers]
+        kinds = set(map(type, chain.from_iterable(numbers)))
+        if not kinds <= NUMBER:
+            self._leave([each for each in self._numbers if not _is_own(each, columns)])
+            numbers = [columns[each.place].values for each in self._numbers]
+        try:
+            x = np.array(numbers, dtype=np.float64).reshape(len(numbers), rows)
+        except OverflowError:  # an integer beyond a double: its watch refuses it
+            return None
+        if numbers and (found := self._arrays.read(x)):
+            self._leave([self._numbers[row] for row in found])
+            x = np.delete(x, found, axis=0)
+            numbers = [columns[each.place].values for each in self._numbers]
+        words = [columns[each.place].values for each in self._words]
+        self._held.append(_Held(None if kinds <= _FLOATS else numbers, words, x, moments))
+        self._rows += rows
+        self._room -= rows
+        if self._rows >= HELD_ROWS:
+            self.settle()
+            if any(self._may_join(place) for place in self._apart):
+                self._room = 0
+        return self._apart
+
+    def settle(self) -> None:
+        """Let the series count the rows that have been read."""
+        held, rows = self._held, self._rows
+        if not rows:
+            return
+        self._held, self._rows = [], 0
+        moments, x = held[0].moments, held[0].x
+        if len(held) > 1:
+            moments = Timestamps(np.concatenate([each.moments.minutes for each in held]))
+            x = np.concatenate([each.x for each in held], axis=1)
+        are_doubles = all(each.numbers is None for each in held)
+        for row, member in enumerate(self._numbers):
+            values: Sequence[Value] = ()
+            if not are_doubles:
+                parts = [
+                    each.x[row].tolist() if each.numbers is None else each.numbers[row]
+                    for each in held
+                ]
+                values = list(chain.from_iterable(parts))
+            elif member.watch.keeps_values:
+                values = x[row].tolist()
+            last = values[-1] if values else float(x[row, -1])
+            member.watch.keep(rows, values, x[row], moments)
+            member.watch.go_on(self._arrays.run_of(row), last)
+        for row, member in enumerate(self._words):
+            values = list(chain.from_iterable(each.words[row] for each in held))
+            member.watch.keep(rows, values, None, moments)
+        self._look_ahead()
+
+    def dissolve(self) -> None:
+        """Let the series count all rows, and give them their state back."""
+        self.settle()
+        for member in self._numbers:
+            if member.level is not None:
+                member.level.take_back()
+
+    def _leave(self, members: Sequence[_Member]) -> None:
+        """Give some of the series their state back: they are read apart from now on."""
+        self.settle()
+        for member in members:
+            if member.level is not None:
+                member.level.take_back()
+            self._apart.append(member.place)
+        self._apart.sort()
+        gone = {member.place for member in members}
+        kept = [row for row, each in enumerate(self._numbers) if each.place not in gone]
+        self._arrays.keep(kept)
+        self._numbers = [self._numbers[row] for row in kept]
+        self._words = [each for each in self._words if each.place not in gone]
+
+    def _may_join(self, place: int) -> bool:
+        series = self._series[place]
+        return series.is_at_rest and series.watch.family_read_together is not None
+
+    def _look_ahead(self) -> None:
+        """Find how far may be read (Rule 2)."""
+        members = [*self._numbers, *self._words]
+        self._room = min((each.watch.quiet_rows for each in members), default=HELD_ROWS)
+        self._due = min((each.watch.test_due for each in members), default=NEVER_MS)
+
+
+class _Arrays:
+    """The state of the numbers of a group, a row for each series (Rule 4)."""
+
+    def __init__(self, members: Sequence[_Member]) -> None:
+        sizes = [(0, 0) if each.level is None else each.level.sizes for each in members]
+        window = STATE + max((size for size, _ in sizes), default=0)
+        columns = window + max((size for _, size in sizes), default=0)
+        self._places: Places = np.arange(len(members))
+        self._states: Floats = np.zeros((len(members), columns))
+        self._trails: Singles = np.zeros((len(members), _TRAIL), dtype=np.float32)
+        for row, member in enumerate(members):
+            state = self._states[row]
+            state[SERIES.limit], state[SERIES.run], state[SERIES.last] = member.watch.run
+            if member.level is not None:
+                state[SERIES.window] = window
+                state[SERIES.delta], state[SERIES.clock] = member.level.adwin_test
+                member.level.move_to(state[STATE:window], self._trails[row], state[window:])
+
+    def read(self, x: Floats) -> list[int]:
+        """Read a row of values for each series; return the rows in which something is to tell."""
+        found = read_group(x, self._places, self._states, self._trails)
+        odd = self._states[self._places, SERIES.is_odd] if found else ()
+        return np.flatnonzero(odd).tolist()
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows alone."""
+        self._places = self._places[np.array(rows, dtype=np.intp)]
+
+    def run_of(self, row: int) -> int:
+        """Return the length of the run of equal values that a series is in."""
+        return int(self._states[self._places[row], SERIES.run])
+
+
+_TRAIL = len(new_trail(level_kernel.TRAIL))
+
+
+def _is_own(member: _Member, columns: Sequence[Column]) -> bool:
+    """Whether all values of a series are of its own types."""
+    return member.kinds.issuperset(map(type, columns[member.place].values))

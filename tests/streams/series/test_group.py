@@ -1,0 +1,139 @@
+"""Series that are read together give what series give that are read one by one."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from schemas.model_spec import AlertRules, ModelSpec
+from streams.codec import decode, encode
+from streams.series.inputs import NonFiniteValueError
+from streams.series.monitored import MonitoredSeries
+from streams.series.reading import Reading
+from streams.series.series_set import SeriesSet
+from streams.series.series_state import SeriesSetState
+from streams.values import Scalar
+
+ROWS = 1_200
+SPEC = ModelSpec.model_validate({"reference": {"rows": 200}, "alert_budget": 5.0})
+Row = dict[str, Scalar]
+Make = Callable[[np.random.Generator, list[float]], list[Scalar]]
+
+
+class Apart(SeriesSet):
+    """Series that are read one by one."""
+
+    reads_together = False
+
+
+class Arrived(NamedTuple):
+    """The event of a row."""
+
+    offset: int
+    place: int
+    now_ms: int
+
+
+def _now_and_then(other: Scalar, share: float) -> Make:
+    return lambda rng, x: [other if rng.random() < share else each for each in x]
+
+
+def _stuck(rng: np.random.Generator, x: list[float]) -> list[Scalar]:
+    at = int(rng.integers(0, len(x) - 60))
+    return [*x[:at], *[1.25] * 60, *x[at + 60 :]]
+
+
+COLUMNS: dict[str, Make] = {
+    "plain": lambda _, x: list(x),
+    "whole": lambda _, x: [int(100 * each) for each in x],
+    "mixed": lambda rng, x: [int(each) if rng.random() < 0.3 else each for each in x],
+    "atom": _now_and_then(0.0, 0.5),
+    "constant": lambda _, x: [3.5] * len(x),
+    "missing": _now_and_then(None, 0.2),
+    "seldom missing": _now_and_then(None, 0.003),
+    "seldom text": _now_and_then("x", 0.003),
+    "words": lambda _, x: ["a" if each > 0.5 else "b" for each in x],
+    "truth": lambda _, x: [each > 0 for each in x],
+    "stuck": _stuck,
+}
+
+
+def rows_of(rng: np.random.Generator) -> list[Row]:
+    """Return rows of random columns, of which some change, drift or lack a value."""
+    columns: dict[str, list[Scalar]] = {}
+    for number, name in enumerate(rng.choice(list(COLUMNS), 5)):
+        x = rng.normal(size=ROWS)
+        x[rng.integers(0, ROWS) :] += rng.choice([0.0, 0.0, 3.0])
+        x += np.linspace(0.0, rng.choice([0.0, 0.0, 1.0]), ROWS)
+        columns[f"{number} {name}"] = COLUMNS[name](rng, x.tolist())
+    rows = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+    for row in rng.integers(0, ROWS, 2).tolist():
+        rows[row] = dict(list(rows[row].items())[:1])
+    return rows
+
+
+def read(series: SeriesSet, rows: Sequence[Row], at_ms: np.ndarray) -> list[object]:
+    reading = Reading(lambda _, row: Arrived(0, row, int(at_ms[row])), AlertRules())
+    return list(series.read(series.features.columns(rows, at_ms), reading))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_series_read_together_equal_those_read_one_by_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rows_of(rng)
+    step_ms, most = int(rng.choice([50, 30_000, 300_000])), int(rng.choice([3, 12, 60, 300]))
+    at_ms = 1_700_000_000_000 + np.cumsum(rng.integers(0, 2 * step_ms, ROWS))
+    together, apart, at = SeriesSet(SPEC), Apart(SPEC), 0
+
+    while at < ROWS:
+        part = slice(at, at + int(rng.integers(1, 2 * most)))
+        assert read(together, rows[part], at_ms[part]) == read(apart, rows[part], at_ms[part])
+        at = part.stop
+        if rng.random() < 0.05:
+            assert encode(together.state) == encode(apart.state)
+        if rng.random() < 0.05:  # restarts, each at its own time
+            together = SeriesSet(SPEC, decode(encode(together.state), SeriesSetState))
+        if rng.random() < 0.02:
+            name = str(rng.choice(sorted(apart.names)))
+            together[name].watch.restart("level")
+            apart[name].watch.restart("level")
+
+    assert encode(together.state) == encode(apart.state)
+
+
+def plain_rows(seed: int, rows: int) -> tuple[list[Row], np.ndarray]:
+    x = np.random.default_rng(seed).normal(size=(rows, 3)).tolist()
+    at_ms = 1_700_000_000_000 + 1_000 * np.arange(rows)
+    return [dict(zip("abc", values, strict=True)) for values in x], at_ms
+
+
+@pytest.mark.parametrize("learnt", [40, 300])
+def test_a_plain_series_is_not_called(learnt: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, at_ms = plain_rows(1, learnt + 12)
+    series, called = SeriesSet(SPEC), []
+    read(series, rows[:5], at_ms[:5])
+    read(series, rows[5:learnt], at_ms[5:learnt])
+    monkeypatch.setattr(MonitoredSeries, "read", lambda each, *_: called.append(each.name) or [])
+
+    for at in range(learnt, learnt + 12, 4):
+        read(series, rows[at : at + 4], at_ms[at : at + 4])
+
+    assert not called
+    assert series["feature/a"].watch.seen == learnt + 12
+
+
+@pytest.mark.parametrize("wild", [float("nan"), float("inf"), 10**400])
+def test_a_number_that_is_not_finite_is_refused_and_changes_no_state(wild: Scalar) -> None:
+    rows, at_ms = plain_rows(2, 310)
+    series = SeriesSet(SPEC)
+    read(series, rows[:300], at_ms[:300])
+    read(series, rows[300:306], at_ms[300:306])
+    before = encode(series["feature/c"].watch)
+
+    with pytest.raises(NonFiniteValueError):
+        read(series, [*rows[306:308], {"a": 1.0, "b": 2.0, "c": wild}], at_ms[306:309])
+
+    assert encode(series["feature/c"].watch) == before
