@@ -347,9 +347,12 @@ class ModelEvents(ModelParts):
         if segments is None or series.is_regression:
             return
         is_error = is_error if prediction.row is None else None  # a correction is no further row
-        is_prompt = "error" not in series or series["error"].late is None
         found = segments.on_pair(
-            self.counts.labelled, payload, is_error, self._outline_of_feature, is_prompt=is_prompt
+            self.counts.labelled,
+            payload,
+            is_error,
+            self._outline_of_feature,
+            is_prompt=series.is_prompt("error"),
         )
         for state in found:
             condition = state.condition

@@ -310,6 +310,10 @@ class SeriesSet:
         """Do as `SeriesSetState.turned_by` does."""
         return self._state.turned_by(label, predictions)
 
+    def is_prompt(self, series: str) -> bool:
+        """Whether the values of a series are read as they arrive."""
+        return all(each.name != series for each in self.late.series)
+
     def alert(self, series: str, aspect: str) -> AlertState | None:
         """Return the state of an alert of a series that has begun."""
         monitored = self._state.series.get(series)
