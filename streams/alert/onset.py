@@ -88,9 +88,11 @@ class RowIndex(Machine):
     def forget(self) -> None:
         """Let go of the rows that lie further back from the latest than any onset."""
         for positions in (self._fine, self._coarse):
-            del positions[: max(len(positions) - MARKS, 0)]
+            if len(positions) > MARKS:
+                del positions[:-MARKS]
         for latest in (self._at_ms, self._offsets):
-            del latest[: max(len(latest) - EXACT_ROWS, 0)]
+            if len(latest) > EXACT_ROWS:
+                del latest[:-EXACT_ROWS]
 
     def find(self, row: int, now_row: int) -> RowPosition:
         """Return the position at or before a row, as it was when ``now_row`` was the latest.

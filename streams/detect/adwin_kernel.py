@@ -197,11 +197,11 @@ def refuse_window(window: Floats) -> None:
         raise ValueError(
             f"a window of {len(window)} numbers does not have the levels that it names"
         )
-    buckets = window[HEAD::LEVEL]
-    least, most = np.full(levels, LEAST_BUCKETS), MOST_BUCKETS
-    least[-1] = levels > 1
-    if not ((buckets >= least) & (buckets <= most) & (buckets == np.floor(buckets))).all():
+    buckets = window[HEAD::LEVEL].tolist()  # few: numpy would take longer
+    below, last = buckets[:-1], buckets[-1]
+    are_full = all(each in {LEAST_BUCKETS, MOST_BUCKETS} for each in below)
+    if not (are_full and last in range(min(levels - 1, 1), MOST_BUCKETS + 1)):
         raise ValueError(f"a level of a window has {LEAST_BUCKETS} or {MOST_BUCKETS} buckets")
-    if window[WINDOW.width] != (buckets * 2.0 ** np.arange(levels)).sum():
+    if window[WINDOW.width] != sum(each * 2.0**level for level, each in enumerate(buckets)):
         msg = "a window does not have the width of its buckets"
         raise ValueError(msg)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import compress, repeat
+from operator import is_
 from statistics import NormalDist
 from typing import Any, cast
 
@@ -119,7 +120,7 @@ class Categories(Struct, frozen=True, kw_only=True):
     @classmethod
     def of_truth(cls, values: Sequence[Value]) -> "Categories":
         """Count the two truth values, also where one has not come yet."""
-        hits = sum(value is True for value in values)
+        hits = sum(map(is_, values, repeat(True)))  # a loop in C
         misses = len(values) - hits
         is_rare = hits <= misses
         return cls(

@@ -36,12 +36,13 @@ from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
 from streams.series.features import FeatureSeries
 from streams.series.group import SeriesGroup
+from streams.series.label_delays import LabelDelays
 from streams.series.late_series import LateSeries, ages_of
 from streams.series.monitored import MonitoredSeries
 from streams.series.offline import watch_of
 from streams.series.quantities import QUANTITY_PAIRS, are_quantities, is_whole
 from streams.series.reading import Column, EventOf, Reading, RowTransition
-from streams.series.series_state import Label, SeriesSetState
+from streams.series.series_state import PAIR_SERIES, Label, SeriesSetState
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
 from streams.values import Answer, Scalar
@@ -307,8 +308,26 @@ class SeriesSet:
         return ended
 
     def turned_by(self, label: Label, predictions: int) -> list[SeriesRole]:
-        """Do as `SeriesSetState.turned_by` does."""
-        return self._state.turned_by(label, predictions)
+        """Take in when a label came; return the series whose order of reading turns.
+
+        Parameters
+        ----------
+        predictions
+            Predictions of the model so far.
+        """
+        turned: list[SeriesRole] = []
+        state = self._state
+        known_ms, delays, is_quantity = label.known_ms, state.delays, state.is_regression
+        delay_ms = max(known_ms - label.predicted_ms, 0)
+        for role in PAIR_SERIES:
+            value = label.error if role == "error" else label.outcome
+            if value is None:
+                continue
+            if role not in delays:
+                delays[role] = LabelDelays()
+            if delays[role].add(value, delay_ms, known_ms, predictions, is_quantity=is_quantity):
+                turned.append(role)
+        return turned
 
     def is_prompt(self, series: str) -> bool:
         """Whether the values of a series are read as they arrive."""
