@@ -30,7 +30,7 @@ from streams.series.inputs import NUMBER, TYPES
 from streams.series.monitored import MonitoredSeries
 from streams.series.reading import Column
 from streams.series.watch import SeriesWatch
-from streams.values import Floats, Value
+from streams.values import Floats, Scalar
 
 HELD_ROWS = 128
 """Rows that a group has read and its series have not counted, at most: 8 bytes a value. A call for
@@ -72,8 +72,8 @@ class _Held(NamedTuple):
         The instants.
     """
 
-    numbers: list[Sequence[Value]] | None
-    words: list[Sequence[Value]]
+    numbers: list[Sequence[Scalar]] | None
+    words: list[Sequence[Scalar]]
     x: Floats
     moments: Timestamps
 
@@ -165,7 +165,7 @@ class SeriesGroup:
             x = np.concatenate([each.x for each in held], axis=1)
         are_doubles = all(each.numbers is None for each in held)
         for row, member in enumerate(self._numbers):
-            values: Sequence[Value] = ()
+            values: Sequence[Scalar] = ()
             if not are_doubles:
                 parts = [
                     each.x[row].tolist() if each.numbers is None else each.numbers[row]

@@ -230,6 +230,7 @@ class SeriesSet:
         starts = self._meet(columns, reading.event_of)
         transitions: list[tuple[SeriesRole, RowTransition]] = []
         first, last = 0, len(columns)
+        have_begun = starts == [0] * last
         while first < last:
             at_ms, end = columns[first].at_ms, first + 1
             while end < last and columns[end].at_ms is at_ms:  # all features share theirs
@@ -238,10 +239,10 @@ class SeriesSet:
             timestamps = Timestamps.of(local_ms)
             part = columns[first:end]
             apart: Sequence[int] = range(end - first)
-            if starts is None and self.reads_together:
+            if have_begun and self.reads_together:
                 apart = self._read_together(part, timestamps)
             for place in apart:
-                column, start = part[place], 0 if starts is None else starts[first + place]
+                column, start = part[place], starts[first + place]
                 if start is None:
                     continue
                 series, values = self._state.series[column.series], column.values
@@ -404,14 +405,13 @@ class SeriesSet:
         self.late = LateSeries(self)
         return {name}
 
-    def _meet(self, columns: Sequence[Column], event_of: EventOf) -> list[int | None] | None:
+    def _meet(self, columns: Sequence[Column], event_of: EventOf) -> list[int | None]:
         """Return from which row on each column is monitored; None where it has no value yet.
 
-        None for all of them where each has begun before. Series begin in the order of the events,
-        however many of these are read at once.
+        Series begin in the order of the events, however many of these are read at once.
         """
         if self._state.series.keys() >= set(map(_name_of, columns)):
-            return None
+            return [0] * len(columns)
         self._read_apart()
         is_new = [column.series not in self._state.series for column in columns]
         starts = [

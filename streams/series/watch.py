@@ -34,7 +34,7 @@ from streams.series.missing import MissingRule
 from streams.series.numeric import NumericSeries
 from streams.series.reference import Budget, SeriesReference
 from streams.series.watch_spec import FIRST_STAGES, WatchSpec
-from streams.values import Floats, Scalar, Value, text_of
+from streams.values import Floats, Scalar, text_of
 
 DEFAULT_FALSE_ALARMS = 0.01
 """False alarms per 10,000 inputs: the part of a feature of a model with about ten of them, at the
@@ -315,7 +315,7 @@ class SeriesWatch(Machine):
         length, last = stuck.mark()
         return stuck.limit, length, math.nan if last is None else float(last)
 
-    def go_on(self, run: int, last: Value) -> None:
+    def go_on(self, run: int, last: Any) -> None:
         """Take a run of equal numbers as the present one."""
         self._reference.stuck.go_on(run, last)
 

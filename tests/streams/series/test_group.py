@@ -113,10 +113,10 @@ def plain_rows(seed: int, rows: int) -> tuple[list[Row], np.ndarray]:
 @pytest.mark.parametrize("learnt", [40, 300])
 def test_a_plain_series_is_not_called(learnt: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, at_ms = plain_rows(1, learnt + 12)
-    series, called = SeriesSet(SPEC), []
+    series, called = SeriesSet(SPEC), list[str]()
     read(series, rows[:5], at_ms[:5])
     read(series, rows[5:learnt], at_ms[5:learnt])
-    monkeypatch.setattr(MonitoredSeries, "read", lambda each, *_: called.append(each.name) or [])
+    monkeypatch.setattr(MonitoredSeries, "read", lambda each, *_: called.append(each.name))
 
     for at in range(learnt, learnt + 12, 4):
         read(series, rows[at : at + 4], at_ms[at : at + 4])
