@@ -87,6 +87,11 @@ class SeriesGroup:
         The series.
     columns
         Values of each: their types tell which series can be read by the kernel.
+
+    Attributes
+    ----------
+    is_stale
+        Whether series that are read apart can be read together again: it is to be made anew.
     """
 
     def __init__(self, series: Sequence[MonitoredSeries], columns: Sequence[Column]) -> None:
@@ -100,6 +105,7 @@ class SeriesGroup:
         self._held: list[_Held] = []
         self._rows = 0
         self._room = self._due = 0
+        self.is_stale = False
         self._look_ahead()
 
     def _join(self, place: int, series: MonitoredSeries, kinds: set[type]) -> None:
@@ -114,11 +120,6 @@ class SeriesGroup:
             self._words.append(_Member(place, watch, TYPES[family], None))
         else:
             self._apart.append(place)
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether series that are read apart can be read together again."""
-        return self._room == 0
 
     def read(self, columns: Sequence[Column], moments: Timestamps) -> list[int] | None:
         """Read rows; return the places of the series that are to be read apart.
@@ -149,8 +150,7 @@ class SeriesGroup:
         self._room -= rows
         if self._rows >= HELD_ROWS:
             self.settle()
-            if any(self._may_join(place) for place in self._apart):
-                self._room = 0
+            self.is_stale = any(self._may_join(place) for place in self._apart)
         return self._apart
 
     def settle(self) -> None:

@@ -65,11 +65,16 @@ class MissingRule(Machine):
         return rows <= self.quiet_rows
 
     @property
+    def only_counts(self) -> bool:
+        """Whether an input that is not missing is only counted, before a stage."""
+        return self._rare is not None or (self._is_learning and self._detector is None)
+
+    @property
     def quiet_rows(self) -> int:
         """Inputs, none missing, that need only be counted."""
         if self._rare is not None:
             return _ALL
-        if self._detector is not None or not self._is_learning:
+        if not self.only_counts:
             return 0
         return self._stages[bisect_right(self._stages, self._rows)] - self._rows - 1
 

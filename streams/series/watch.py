@@ -284,12 +284,13 @@ class SeriesWatch(Machine):
 
         The kernel knows the detectors of a number without atoms, heaps and an hourly profile.
         """
-        reference = self._reference
+        reference, quality = self._reference, self._quality
         is_known = reference.series is None or (
             reference.season.profile is None and self.level is not None
         )
         is_plain = reference.unseen is None and not isinstance(reference.stuck.last, str)
-        return self._quality.types.family if is_known and is_plain and self.quiet_rows else None
+        only_counts = quality.missing.only_counts and quality.types.only_counts
+        return quality.types.family if is_known and is_plain and only_counts else None
 
     @property
     def level(self) -> NumericDetector | None:

@@ -97,6 +97,11 @@ class WrongTypeRule(Machine):
         """Whether ``rows`` inputs of the series' own type need only be counted, by `keep`."""
         return self.share is None or self.share.is_quiet(rows)
 
+    @property
+    def only_counts(self) -> bool:
+        """Whether an input of the series' own type is only counted, before a stage."""
+        return self.share is None or self.share.only_counts
+
     def quiet_rows(self, most: int) -> int:
         """Return the inputs of the series' own type that need only be counted, ``most`` at most."""
         return most if self.share is None else min(most, self.share.quiet_rows)
