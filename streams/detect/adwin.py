@@ -131,6 +131,15 @@ class SlowDriftDetector(Machine):
         self._window = window
 
     @property
+    def position(self) -> tuple[Floats, Floats]:
+        """What has been read, for `rewind`."""
+        return self._window.copy(), self._pending
+
+    def rewind(self, position: tuple[Floats, Floats]) -> None:
+        """Return to a position."""
+        self._window, self._pending = position
+
+    @property
     def test(self) -> tuple[float, int]:
         """Confidence, 0 for a detector that has been stopped, and scores between two tests."""
         return self._delta if self._is_running else 0.0, self._clock

@@ -242,6 +242,17 @@ class ShareDetector(Machine):
             return self._finding(row, "adwin")
         return None if alarm < 0 else self._finding(row, "cusum")
 
+    def passes_over(self, codes: Floats) -> bool:
+        """Read codes that reveal no change; read none, and return False, where they do."""
+        state, trail = self._state.copy(), self._trail.copy()
+        slow_drifts = [each.position for each in self._slow_drifts]
+        if self.run(codes) is None:
+            return True
+        self._state, self._trail = state, trail
+        for each, position in zip(self._slow_drifts, slow_drifts, strict=True):
+            each.rewind(position)
+        return False
+
     def _finding(self, row: int, detector: Detector) -> Finding:
         """Return the change that explains the latest rows best, as of an alarm at this row."""
         reference, codes = self._reference, len(self._reference.codes)

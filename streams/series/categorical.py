@@ -138,6 +138,15 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
         found = self._shares.run(codes[read], None if expected is None else expected[read])
         return found or replace(risen, category_index=len(self._watched))
 
+    @property
+    def can_pass_over(self) -> bool:
+        """Whether `passes_over` can read values: no category that may have risen is counted."""
+        return self._risen is None
+
+    def passes_over(self, values: Sequence[Value]) -> bool:
+        """Read values that reveal no change; read none, and return False, where they do."""
+        return self._shares.passes_over(coded(values, self._code_of, len(self._code_of)))
+
     def category(self, index: int) -> str | None:
         """Return the text of a category by its place among those watched; after them the risen."""
         if index == len(self._watched):

@@ -14,7 +14,8 @@ Rule 4. Meanwhile the state of their detectors is a row of the group's arrays.
 """
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, compress
+from operator import not_
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ class _Member(NamedTuple):
     kinds
         Types of its values.
     level
-        Its detector; None while it only learns.
+        The detector of it that is in the kernel, if any.
     """
 
     place: int
@@ -114,9 +115,9 @@ class SeriesGroup:
         family = watch.family_read_together if series.is_at_rest else None
         if family is None or not kinds <= TYPES[family]:
             self._apart.append(place)
-        elif kinds <= NUMBER:
+        elif kinds <= NUMBER and watch.is_read_by_kernel:
             self._numbers.append(_Member(place, watch, NUMBER, watch.level))
-        elif watch.level is None and not watch.counts_runs:
+        elif watch.level is None:
             self._words.append(_Member(place, watch, TYPES[family], None))
         else:
             self._apart.append(place)
@@ -144,6 +145,9 @@ class SeriesGroup:
             self._leave([self._numbers[row] for row in found])
             x = np.delete(x, found, axis=0)
             numbers = [columns[each.place].values for each in self._numbers]
+        passes = [each.watch.passes_over(columns[each.place].values) for each in self._words]
+        if not all(passes):
+            self._leave(list(compress(self._words, map(not_, passes))))
         words = [columns[each.place].values for each in self._words]
         self._held.append(_Held(None if kinds <= _FLOATS else numbers, words, x, moments))
         self._rows += rows

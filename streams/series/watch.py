@@ -26,10 +26,12 @@ from streams.detect.level import NumericDetector
 from streams.detect.outline import POINTS, Outline
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
+from streams.series.categorical import CategorySeries
 from streams.series.data_quality import DataQuality, fact_of
 from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
 from streams.series.inputs import TYPES, CleanColumn, Family, doubles, refuse_non_finite
 from streams.series.learning import Learning
+from streams.series.learnt_series import LearntSeries
 from streams.series.missing import MissingRule
 from streams.series.numeric import NumericSeries
 from streams.series.reference import Budget, SeriesReference
@@ -280,17 +282,38 @@ class SeriesWatch(Machine):
 
     @property
     def family_read_together(self) -> Family | None:
-        """The types of which a value needs only `keep` and the kernel; None where there are none.
+        """The types of which a value needs only `keep`, and the kernel or `passes_over`.
 
-        The kernel knows the detectors of a number without atoms, heaps and an hourly profile.
+        None where there are none: the kernel knows the detectors of a number without atoms, heaps
+        and an hourly profile, and `passes_over` those of shares without one.
         """
         reference, quality = self._reference, self._quality
-        is_known = reference.series is None or (
-            reference.season.profile is None and self.level is not None
+        series = reference.series
+        is_known = series is None or (
+            reference.season.profile is None and (self.level is not None or _can_pass_over(series))
         )
-        is_plain = reference.unseen is None and not isinstance(reference.stuck.last, str)
         only_counts = quality.missing.only_counts and quality.types.only_counts
-        return quality.types.family if is_known and is_plain and only_counts else None
+        return quality.types.family if is_known and only_counts else None
+
+    @property
+    def is_read_by_kernel(self) -> bool:
+        """Whether the kernel knows all that reads numbers of the series; else `passes_over`."""
+        reference = self._reference
+        is_plain = reference.unseen is None and not isinstance(reference.stuck.last, str)
+        return is_plain and (reference.series is None or self.level is not None)
+
+    def passes_over(self, values: Sequence[Any]) -> bool:
+        """Read values of which nothing is to be told; read none, and return False, for others."""
+        reference = self._reference
+        if reference.unseen is not None and not reference.unseen.knows(values):
+            return False
+        mark, series = reference.stuck.pass_over(values, None), reference.series
+        if mark is None:
+            return False
+        if not isinstance(series, CategorySeries) or series.passes_over(values):
+            return True
+        reference.stuck.rewind(mark)
+        return False
 
     @property
     def level(self) -> NumericDetector | None:
@@ -303,11 +326,6 @@ class SeriesWatch(Machine):
     def keeps_values(self) -> bool:
         """Whether it learns from its values, or gathers them by the hour."""
         return self._learning.buffer is not None or self._reference.season.grid is not None
-
-    @property
-    def counts_runs(self) -> bool:
-        """Whether a value may stick."""
-        return self._reference.stuck.limit > 0
 
     @property
     def run(self) -> tuple[int, int, float]:
@@ -514,6 +532,10 @@ class SeriesWatch(Machine):
             "reference": self._described,
             "season": self._reference.season.describe(),
         }
+
+
+def _can_pass_over(series: LearntSeries) -> bool:
+    return isinstance(series, CategorySeries) and series.can_pass_over
 
 
 def over_all_hours(outline: Outline, profile: HourProfile) -> Outline:
