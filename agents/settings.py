@@ -117,8 +117,8 @@ class Settings(BaseSettings):
     deployment: Name = Field(
         default_factory=_deployment_of,
         max_length=200,
-        description="The name of this deployment in notifications; unless set it is the prefix "
-        "without the dot at its end",
+        description="The name of this deployment in alerts and notifications; unless set it is the "
+        "prefix without the dot at its end",
     )
     group_instance: Name | None = Field(
         None,
@@ -263,7 +263,7 @@ class Settings(BaseSettings):
     page_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
         None,
         description="Address at which people reach the page, as https://gauge.example.org; links "
-        "in logs and notifications begin with it",
+        "in alerts, logs and notifications begin with it",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="One of debug, info, warning and error"

@@ -213,3 +213,10 @@ class Alert(Wire):
     runbook: str = Field(description="Link to the section of the documentation about such alerts.")
     summary: str = Field(description="One sentence for people.")
     evidence: Evidence = Field(description="Range of `events` that shows it.")
+    deployment: str | None = Field(
+        default=None,
+        description="Name of the deployment whose worker published it; null: a backtest.",
+    )
+    url: str | None = Field(
+        default=None, description="Its address on the page; null: the worker knows no page."
+    )

@@ -80,6 +80,8 @@ class Topic:
         Name of the events that it holds for others to read; None where they are only ours.
     more_events
         Names of further ones. ``type`` and the id tell them apart, and their keys never meet.
+    has_edge
+        Whether its records end with the fields that their publisher fills in: `schemas.edge`.
     is_logged
         Whether the worker writes a log line for each record that it publishes to it.
     is_text
@@ -102,6 +104,7 @@ class Topic:
     id_field: str | None = None
     event: str | None = None
     more_events: tuple[str, ...] = ()
+    has_edge: bool = False
     is_logged: bool = False
     is_text: bool = True
 
@@ -202,6 +205,7 @@ class Topics:
                 is_output=True,
                 is_routed=True,
                 id_field="alert_id",
+                has_edge=True,
                 is_logged=True,
                 event="alert",
             ),
@@ -210,6 +214,7 @@ class Topics:
                 key="fingerprint",
                 purpose="the latest transition of each open alert",
                 is_output=True,
+                has_edge=True,
                 event="status",
             ),
             self._owned(

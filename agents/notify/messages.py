@@ -76,8 +76,8 @@ class Links(NamedTuple):
         return urljoin(f"{self.base.rstrip('/')}/", alert.runbook)
 
     def page_of(self, alert: Alert) -> str | None:
-        """Return the link to the alert on the page."""
-        return alert_link(self.page, alert.fingerprint, alert.episode)
+        """Return the link to the alert on the page; without one of ours, that of the worker."""
+        return alert_link(self.page, alert.fingerprint, alert.episode) or alert.url
 
     def named(self, alert: Alert) -> dict[str, str]:
         """Return all links by name, that to the page first."""

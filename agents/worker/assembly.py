@@ -19,6 +19,7 @@ from agents.worker.agent import Agent, Partitions
 from agents.worker.app import PartitionsFactory, WorkerApp
 from agents.worker.assignor import assignor_of
 from agents.worker.clock import CheckedClock, Clock
+from agents.worker.edge import Edge
 from agents.worker.faust_bridge import FaustBridge
 from agents.worker.figures import worker_figures
 from agents.worker.ingest import IngestAgent
@@ -175,5 +176,5 @@ def monitor_agent(settings: Settings, sender: Sender, reader: Reader, clock: Clo
         keeper,
         clock,
         settings.save_every_s,
-        page_url=settings.page_url,
+        edge=Edge(settings.deployment, settings.page_url),
     )

@@ -29,6 +29,7 @@ from agents.errors import WorkerError
 from agents.telemetry import RateLimit, get_logger
 from agents.worker.agent import Agent
 from agents.worker.clock import Clock
+from agents.worker.edge import Edge
 from agents.worker.figures import Progress, lag_figures, monitor_figures, tick_figures
 from agents.worker.monitor_log import CountsLog, log_emission, log_failure, total, waiting
 from agents.worker.publish import Outgoing
@@ -83,8 +84,8 @@ class MonitorAgent(Agent):
         Monotonic seconds. It decides when to save and when to evaluate, and nothing else.
     save_every_s
         Seconds between two snapshots.
-    page_url
-        The address of the page, for links in the log.
+    edge
+        Where its alerts come from.
     """
 
     def __init__(
@@ -95,9 +96,10 @@ class MonitorAgent(Agent):
         clock: Clock,
         save_every_s: float,
         *,
-        page_url: str | None = None,
+        edge: Edge,
     ) -> None:
-        self._page_url = page_url
+        self._edge = edge
+        self._edged = {topic.role for topic in topics.outputs() if topic.has_edge}
         self._names = {topic.role: topic.name for topic in topics.outputs()}
         self._headers = {topic.role: EventHeaders.of_topic(topic) for topic in topics.outputs()}
         self._logged = {topic.role for topic in topics.outputs() if topic.is_logged}
@@ -265,11 +267,12 @@ class MonitorAgent(Agent):
         """
         if not emissions:
             return
-        sending = self._sender.send(self._outgoing(emissions, partition))
+        outgoing = self._outgoing(emissions, partition)
+        sending = self._sender.send(outgoing)
         self._deliveries.append(asyncio.create_task(sending))
-        for emission in emissions:
-            if emission.role in self._logged:
-                log_emission(emission, self._page_url)
+        for emission, sent in zip(emissions, outgoing, strict=True):
+            if emission.role in self._logged and sent.value:
+                log_emission(emission.role, sent.value)
         await asyncio.sleep(0)  # the loop's turn
 
     async def _publish_durably(self, emissions: Sequence[Emission], partition: int) -> None:
@@ -366,6 +369,8 @@ class MonitorAgent(Agent):
         outgoing = []
         for each in emissions:
             role, value, model = each.role, each.value, each.model_id.encode()
+            if role in self._edged:
+                value = self._edge.of(value)
             key = each.key.encode() if each.key else model
             made = headers[role].of(value, model, each.now_ms)
             outgoing.append(

@@ -7,9 +7,8 @@ from pathlib import Path
 import orjson
 from msgspec.structs import asdict
 
-from agents.links import alert_link
 from agents.telemetry import get_logger
-from streams.emission import Emission
+from schemas.topics import TopicRole
 from streams.join.events import JoinCounts
 from streams.monitor import ModelFailedError, Monitor
 
@@ -20,15 +19,15 @@ _FRAMES_SHOWN = 3
 _log = get_logger(__name__)
 
 
-def log_emission(emission: Emission, page_url: str | None = None) -> None:
-    """Log an alert, with its link to the page, or a feedback command."""
-    event = orjson.loads(emission.value)
-    if emission.role == "alerts":
+def log_emission(role: TopicRole, value: bytes) -> None:
+    """Log an alert, with its link to the page, or a feedback command, as it is published."""
+    event = orjson.loads(value)
+    if role == "alerts":
         is_news = event["status"] == "firing"
         level = _SEVERITY_LEVEL[event["severity"]] if is_news else "info"
         fields = {name: event[name] for name in _LOGGED_FIELDS}
-        if link := alert_link(page_url, event["fingerprint"], event["episode"]):
-            fields["page"] = link
+        if event["url"]:
+            fields["page"] = event["url"]
         getattr(_log, level)(f"Alert: {event['summary']}", **fields)
     else:
         _log.warning(f"Feedback: {event['summary']}", feedback_id=event["feedback_id"])

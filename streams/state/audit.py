@@ -2,7 +2,8 @@
 
 Rule 1. Each record that the log calls for, up to the commit, is published.
 Rule 2. The log calls for each published record.
-Rule 3. Records published under one id are the same, to the byte, with their headers.
+Rule 3. Records published under one id are the same, to the byte, with their headers; but for the
+        fields that a publisher fills in (`schemas.edge`), where a topic has them.
         In a compacted topic, the last record of a key is the one that the log calls for last.
 Rule 4. Every input up to its commit is in the log or among the dead letters.
 Rule 5. The replay takes in each event of the log once, however often it is there. An event that
@@ -10,11 +11,13 @@ Rule 5. The replay takes in each event of the log once, however often it is ther
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import orjson
 
 from schemas.cloudevents import NO_HEADERS, Headers
+from schemas.edge import with_edge
 from schemas.topics import TopicRole, Topics
 
 _DIGEST_BYTES = 12
@@ -69,10 +72,13 @@ class Audit:
     ----------
     id_field
         Field of its records that names a record.
+    has_edge
+        Whether its records end with the fields of the edge.
     """
 
-    def __init__(self, id_field: str) -> None:
+    def __init__(self, id_field: str, *, has_edge: bool = False) -> None:
         self._id_field = id_field
+        self._digest = _digest_of(has_edge=has_edge)
         self._published: dict[str, bytes] = {}
         self._called_for: set[str] = set()
         self.findings = Findings()
@@ -80,7 +86,7 @@ class Audit:
     def on_published(self, _key: str, value: bytes | None, headers: Headers = NO_HEADERS) -> bool:
         """Take a record of the topic; tell whether it has the form of ours."""
         value = value or b""
-        name, digest = self._name(value), _digest(value, headers)
+        name, digest = self._name(value), self._digest(value, headers)
         if name is None:
             self.findings.foreign += 1
             return False
@@ -104,7 +110,7 @@ class Audit:
         if known is None:
             self.findings.missing += is_due
             self.findings.pending += not is_due
-        elif known != _digest(value, headers):
+        elif known != self._digest(value, headers):
             self.findings.differing += 1
 
     def close(self) -> Findings:
@@ -126,9 +132,15 @@ class CompactedAudit:
 
     While workers run, published records may be ahead of the commit: then any record that the log
     calls for from the commit on is right.
+
+    Parameters
+    ----------
+    has_edge
+        Whether its records end with the fields of the edge.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_edge: bool = False) -> None:
+        self._digest = _digest_of(has_edge=has_edge)
         self._published: dict[str, bytes] = {}
         self._due: dict[str, bytes] = {}
         self._later: dict[str, set[bytes]] = {}
@@ -136,7 +148,7 @@ class CompactedAudit:
 
     def on_published(self, key: str, value: bytes | None, headers: Headers = NO_HEADERS) -> bool:
         """Take a record of the topic; an empty value, or none, deletes. Any record may be ours."""
-        self._published[key] = _digest(value or b"", headers)
+        self._published[key] = self._digest(value or b"", headers)
         return True
 
     def on_called_for(
@@ -144,9 +156,9 @@ class CompactedAudit:
     ) -> None:
         """Take a record that the replay emits; ``is_due``: the commit covers it."""
         if is_due:
-            self._due[key] = _digest(value, headers)
+            self._due[key] = self._digest(value, headers)
         else:
-            self._later.setdefault(key, set()).add(_digest(value, headers))
+            self._later.setdefault(key, set()).add(self._digest(value, headers))
 
     def close(self) -> Findings:
         """Return the findings, once both sides have been taken in full."""
@@ -174,7 +186,9 @@ OutputAudits = dict[TopicRole, Audit | CompactedAudit]
 def output_audits(topics: Topics) -> OutputAudits:
     """Return an empty audit of every topic that the monitor publishes to."""
     return {
-        topic.role: CompactedAudit() if topic.id_field is None else Audit(topic.id_field)
+        topic.role: CompactedAudit(has_edge=topic.has_edge)
+        if topic.id_field is None
+        else Audit(topic.id_field, has_edge=topic.has_edge)
         for topic in topics.outputs()
     }
 
@@ -226,6 +240,14 @@ class InputAudit:
         """Take an event of an input topic that the commit covers."""
         self.inputs += 1
         self.lost += position not in self._taken.get(source, ())
+
+
+def _digest_of(*, has_edge: bool) -> Callable[..., bytes]:
+    return _digest_without_edge if has_edge else _digest
+
+
+def _digest_without_edge(value: bytes, headers: Headers = NO_HEADERS) -> bytes:
+    return _digest(with_edge(value), headers)
 
 
 def _digest(value: bytes, headers: Headers = NO_HEADERS) -> bytes:

@@ -22,6 +22,7 @@ from tests.kafka import RealKafka
 from tests.patience import PATIENCE_S
 
 CHANGED_FROM = 1_200
+PAGE = "https://gauge.example.org"
 SERVICE = Service(model_id="pricing", rows=2_000, changed_from=CHANGED_FROM, secret=MARK)
 SPOILT = [f"{MARK} is not JSON".encode(), orjson.dumps({"prediction_id": MARK, MARK: MARK})]
 
@@ -44,7 +45,8 @@ def story(
     broker: Broker = request.getfixturevalue(request.param)
     folder = tmp_path_factory.mktemp("story")
     # The folder's name is new each time, also when pytest-xdist makes this fixture twice.
-    with Deployment(broker, f"{folder.name}.", folder, password=MARK).create_topics() as deployment:
+    settings = {"password": MARK, "page_url": PAGE}
+    with Deployment(broker, f"{folder.name}.", folder, **settings).create_topics() as deployment:
         worker = deployment.start_worker()
         outputs = deployment.outputs()
         publish(broker, deployment.topic("prediction"), SPOILT)
@@ -79,6 +81,14 @@ def test_the_series_that_changed_are_alerted_and_no_other(story: Story) -> None:
     assert {"feature/amount", "error"} <= {alert.series for alert in of_change}
     assert {alert.series for alert in of_change} <= {"feature/amount", "error", "outcome"}
     assert min(alert.predictions_seen for alert in of_change) > CHANGED_FROM
+
+
+def test_every_alert_says_its_deployment_and_its_address(story: Story) -> None:
+    settings = story.deployment.settings
+
+    for alert in map(Alert.model_validate, story.outputs.of("alerts")):
+        assert alert.deployment == settings.deployment == settings.prefix.rstrip(".")
+        assert alert.url == f"{PAGE}/alert/{alert.fingerprint}?episode={alert.episode}"
 
 
 def test_every_labelled_row_is_whole(story: Story) -> None:

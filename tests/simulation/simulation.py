@@ -21,6 +21,7 @@ from faust.types import TP
 from agents.worker.agent import Agent
 from agents.worker.assignor import share_out
 from agents.worker.clock import CheckedClock
+from agents.worker.edge import Edge
 from agents.worker.ingest import IngestAgent
 from agents.worker.intake import Intake
 from agents.worker.monitor import MonitorAgent
@@ -428,7 +429,14 @@ class Simulation:
             counts=counts if self._schedule.is_by_model else None,
         )
         keeper = self._keeper(self._topics, worker, self.report)
-        monitor = MonitorAgent(self._topics, worker.publisher, keeper, self._clock, SAVE_EVERY_S)
+        monitor = MonitorAgent(
+            self._topics,
+            worker.publisher,
+            keeper,
+            self._clock,
+            SAVE_EVERY_S,
+            edge=Edge(worker.name),
+        )
         return ingest, monitor
 
     async def _rebalance(self) -> None:

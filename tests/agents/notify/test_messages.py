@@ -167,5 +167,6 @@ def test_every_notification_leads_to_its_alert_on_the_page() -> None:
     assert webhook.headers["Tidegauge-Page"] == link
     assert f"<{link}|Page>" in slack.body.decode()
     assert orjson.loads(pagerduty.body)["links"] == [{"href": link, "text": "Page"}]
-    posted = alertmanager_alert(alert(), STAGING, NOW, NOW, links)
+    posted = alertmanager_alert(alert(url="elsewhere"), STAGING, NOW, NOW, links)
     assert posted["annotations"]["page"] == posted["generatorURL"] == link
+    assert alertmanager_alert(alert(url=link), STAGING, NOW, NOW, NO_LINKS)["generatorURL"] == link

@@ -10,6 +10,7 @@ import structlog
 from faust.types import TP
 
 from agents.errors import PublishError
+from agents.worker.edge import Edge
 from agents.worker.monitor import (
     MOST_DELIVERIES,
     MOST_GUARDED,
@@ -19,6 +20,7 @@ from agents.worker.monitor import (
 from agents.worker.publish import Outgoing
 from agents.worker.state import StateKeeper
 from agents.worker.transport import Fetch
+from schemas.edge import EDGE_FIELDS, with_edge
 from schemas.model_spec import ModelSpec, OutcomeRules
 from schemas.topics import Topics
 from streams.monitor import Monitor
@@ -36,6 +38,7 @@ EVENTS = TP(TOPICS.name("events"), 0)
 ALERTS = TOPICS.name("alerts")
 LABELLED, STATE, STATUS = (TOPICS.name(role) for role in ("labelled", "state", "status"))
 SAVE_EVERY_S = 2.0
+EDGE = Edge("staging", "https://gauge.example.org")
 EVENTS_TAKEN = taken_in(
     value for row in range(260) for value in (prediction(f"p{row}"), outcome(f"p{row}"))
 )
@@ -66,7 +69,7 @@ class Desk:
         keeper = StateKeeper(
             TOPICS, self.sender, self.reader, lambda _model_id: spec or ModelSpec()
         )
-        self.agent = MonitorAgent(TOPICS, self.sender, keeper, self.clock, SAVE_EVERY_S)
+        self.agent = MonitorAgent(TOPICS, self.sender, keeper, self.clock, SAVE_EVERY_S, edge=EDGE)
         self.agent.attach(self.partitions)
 
     def clock(self) -> float:
@@ -97,6 +100,10 @@ class Desk:
         self.reader.logs[TP(STATE, 0)].clear()
         self.reader.keep(self.sender.to(STATE))
 
+    def alerts(self) -> list[bytes]:
+        """Return the published alerts, without the fields of the edge."""
+        return [with_edge(each.value or b"") for each in self.sender.to(ALERTS)]
+
     def labelled(self) -> list[bytes]:
         return [each.value or b"" for each in self.sender.to(LABELLED)]
 
@@ -120,7 +127,7 @@ def test_a_worker_publishes_to_every_output_topic_of_the_table() -> None:
     topics, sender = WithEchoes(), ListSender(None, [])
     keeper = StateKeeper(topics, sender, ListReader(), lambda _model_id: ModelSpec())
 
-    agent = MonitorAgent(topics, sender, keeper, lambda: 0.0, SAVE_EVERY_S)
+    agent = MonitorAgent(topics, sender, keeper, lambda: 0.0, SAVE_EVERY_S, edge=EDGE)
 
     assert set(agent.outputs) - set(Desk().agent.outputs) == {topics.name(ECHOES)}
 
@@ -360,9 +367,7 @@ def test_while_a_backlog_lasts_values_wait_until_the_state_is_saved(
 
     desk.stop()
 
-    assert [each.value for each in desk.sender.to(ALERTS)] == play(log_with_an_alert).bytes_of(
-        "alerts"
-    )
+    assert desk.alerts() == play(log_with_an_alert).bytes_of("alerts")
     assert desk.journal.index(ALERTS) < desk.journal.index(STATE)
 
 
@@ -376,9 +381,7 @@ def test_at_the_end_of_the_log_nothing_waits(desk: Desk, log_with_an_alert: list
     with silence():
         asyncio.run(desk.agent.on_fetch(fetch_of(EVENTS, log_with_an_alert)))
 
-    assert [each.value for each in desk.sender.to(ALERTS)] == play(log_with_an_alert).bytes_of(
-        "alerts"
-    )
+    assert desk.alerts() == play(log_with_an_alert).bytes_of("alerts")
 
 
 def test_values_of_a_partition_whose_values_have_just_been_read_wait(
@@ -396,9 +399,7 @@ def test_values_of_a_partition_whose_values_have_just_been_read_wait(
     desk.take_log(log_with_an_alert[last:], last)
 
     assert waiting == []
-    assert [each.value for each in desk.sender.to(ALERTS)] == play(log_with_an_alert).bytes_of(
-        "alerts"
-    )
+    assert desk.alerts() == play(log_with_an_alert).bytes_of("alerts")
 
 
 # Rule 3
@@ -465,7 +466,21 @@ def test_status_is_keyed_by_fingerprint_and_holds_what_is_open(desk: Desk) -> No
     alerts = {each["fingerprint"]: each for each in play(STORY).of("alerts")}
     words = {key: orjson.loads(value) for key, value in last_words(desk).items() if key and value}
     assert len(words) == 2
-    assert {key.decode(): word["alert"] for key, word in words.items()} == alerts
+    assert {
+        key.decode(): dict(word["alert"], **dict.fromkeys(EDGE_FIELDS))
+        for key, word in words.items()
+    } == alerts
+
+
+def test_every_alert_and_status_says_its_deployment_and_its_address(desk: Desk) -> None:
+    desk.take_log(STORY)
+
+    alerts = [orjson.loads(each.value or b"") for each in desk.sender.to(ALERTS)]
+    alerts += [orjson.loads(value)["alert"] for value in last_words(desk).values() if value]
+    assert len(alerts) > 2
+    for alert in alerts:
+        assert alert["deployment"] == EDGE.deployment
+        assert alert["url"].startswith(f"{EDGE.page_url}/alert/{alert['fingerprint']}?episode=")
 
 
 def test_who_takes_over_says_all_of_status_again(desk: Desk) -> None:
@@ -521,9 +536,7 @@ def test_where_a_model_fails_a_worker_goes_on_with_the_others(feature: str, cut:
     rows = {e.value for e in expected if e.role == "labelled"}
     # What cannot be stored is found when it is to be: a release gives the same rows again.
     assert set(desk.labelled()) == rows or feature == STORED
-    assert {each.value for each in desk.sender.to(ALERTS)} == {
-        e.value for e in expected if e.role == "alerts"
-    }
+    assert set(desk.alerts()) == {e.value for e in expected if e.role == "alerts"}
     assert replay.models["m"].is_quarantined
 
 

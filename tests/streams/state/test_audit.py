@@ -3,7 +3,8 @@
 import orjson
 import pytest
 
-from schemas.topics import Topics
+from schemas.edge import with_edge
+from schemas.topics import TopicRole, Topics
 from streams.state.audit import Audit, CompactedAudit, Findings, InputAudit, output_audits
 from tests.doubles.topics import ECHOES, WithEchoes
 
@@ -174,3 +175,26 @@ def test_a_record_of_a_stranger_is_a_finding(value: bytes | None) -> None:
     assert is_ours == [True, False]
     assert audit.close().foreign == 1
     assert not audit.findings.is_equal
+
+
+@pytest.mark.parametrize("role", ["alerts", "status"])
+def test_what_publishers_fill_in_is_no_difference_and_all_else_is(role: TopicRole) -> None:
+    alert = b'{"alert_id":"a","value":%b,"deployment":null,"url":null}'
+    made = alert if role == "alerts" else b'{"fingerprint":"f","alert":' + alert + b"}"
+    audits, others = output_audits(Topics()), output_audits(Topics())
+    for deployment in ("staging", 'a"b\\'):
+        audits[role].on_published("f", with_edge(made % b"1.0", deployment, None))
+        others[role].on_published("f", with_edge(made % b"2.0", deployment, None))
+    for each in (audits, others):
+        each[role].on_called_for("f", made % b"1.0", is_due=True)
+
+    assert audits[role].close().is_equal
+    assert not others[role].close().is_equal
+
+
+def test_a_topic_without_such_fields_is_compared_as_it_is() -> None:
+    made = b'{"labelled_id":"a","deployment":%b,"url":null}'
+
+    findings = audited([made % b'"x"'], [made % b"null"]).findings
+
+    assert findings.differing == 1
