@@ -29,10 +29,20 @@ class Challenge(Wire):
     e_worse: float = Field(description="Evidence that it is worse.")
     limit: float = Field(description="Evidence that decides.")
     difference: float = Field(
-        description="Error rate of the champion less that of the challenger: positive is better."
+        description="Error of the champion less that of the challenger, in `unit`: positive is "
+        "better."
     )
     low: float = Field(description="Lower end of its interval: asymptotic, at all times at once.")
     high: float = Field(description="Upper end.")
+    unit: Literal["rate", "distance"] = Field(
+        default="rate",
+        description="rate: share of wrong answers; distance: mean absolute error of quantities.",
+    )
+    cut_at: float | None = Field(
+        default=None,
+        description="Differences of absolute errors are cut at this; null: of rates, or too few "
+        "pairs yet.",
+    )
     money: float | None = Field(
         description="Money gained by the challenger more than the champion, a pair; null: not told."
     )

@@ -46,6 +46,13 @@ class Control(Wire):
         default=None, description="For mark: the episode; null: the latest."
     )
 
+    kind: Name | None = Field(
+        default=None,
+        description="For mark: `kind` of the alert. With `aspect` it names the rule that raised "
+        "it; null: looked up, which fails for an alert that stood under another and is over.",
+    )
+    aspect: Name | None = Field(default=None, description="For mark: `aspect` of the alert.")
+
     @model_validator(mode="after")
     def _fits_its_verb(self) -> Self:
         if (self.verdict is None) == (self.verb == "mark"):

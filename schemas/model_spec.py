@@ -313,6 +313,12 @@ class ReviewRules(Wire):
     risk_above: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.3, description="Probability of an error, by the score, from which all are asked."
     )
+    cost_above: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="Expected cost of an answer, in the currency of `cost`, from which all are "
+        "asked: the probability of an error times the money between the right answer and the "
+        "dearest mistake; null: money does not matter.",
+    )
     sample: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.02, description="Share of the others, drawn at random."
     )
@@ -478,6 +484,28 @@ class ModelSpec(Wire):
             if getattr(self, name) is not None and self.metrics is None:
                 msg = f"{name} is made of the figures, which are off: add `metrics: {{every: day}}`"
                 raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_reviewed(self) -> Self:
+        """Refuse reviews whose cases cannot be chosen.
+
+        Raises
+        ------
+        ValueError
+            When answers are quantities, or costs are needed and no spec tells them beforehand.
+        """
+        if self.review is None:
+            return self
+        if self.task == "regression":
+            msg = "review chooses answers by the risk of their class, and quantities have none"
+            raise ValueError(msg)
+        if self.review.cost_above is not None and (self.cost is None or self.cost.field):
+            msg = (
+                "review.cost_above needs money that is known before the outcome: add `cost` with "
+                "`matrix` or `per_error`"
+            )
+            raise ValueError(msg)
         return self
 
     challenge: ChallengeRules | None = Field(

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.wire import Label, Wire
 
-Why = Literal["uncertain", "sample", "report", "double"]
+Why = Literal["uncertain", "costly", "sample", "report", "double"]
 ReviewStatus = Literal["open", "answered", "expired"]
 
 
@@ -19,14 +19,20 @@ class Review(Wire):
     model_id: str = Field(description="The model.")
     predicted_at: str | None = Field(description="Instant of the answer; null: not known here.")
     why: Why = Field(
-        description="uncertain: its risk is high; sample: drawn at random; report: somebody "
-        "reported it; double: a second person answers too."
+        description="uncertain: its risk is high; costly: a mistake is expected to be dear; "
+        "sample: drawn at random; report: somebody reported it; double: a second person answers "
+        "too."
     )
     probability: float | None = Field(
         description="Probability with which it was chosen; null: it was reported, and has no "
         "weight in estimates."
     )
     risk: float = Field(description="Probability, by the score, that the answer is wrong.")
+    expected_cost: float | None = Field(
+        default=None,
+        description="`risk` times the money of a mistake, in the currency of `cost`; null: the "
+        "spec does not tell it.",
+    )
     requested_at: str = Field(description="Instant of the request.")
     due_at: str = Field(description="An answer after this instant does not count.")
     answer: Label | None = Field(description="The answer of the model.")

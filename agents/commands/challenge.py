@@ -47,10 +47,11 @@ def as_table(records: list[dict[str, Any]]) -> Table:
     """Return the records as a table."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column("challenger")
-    for heading in ("pairs", "waiting", "better", "worse", "limit", "points", "interval"):
+    for heading in ("pairs", "waiting", "better", "worse", "limit", "better by", "interval"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
     for each in records:
+        unit = 100 if each["unit"] == "rate" else 1
         table.add_row(
             printable(each["variant"]),
             f"{each['pairs']:,}",
@@ -58,8 +59,8 @@ def as_table(records: list[dict[str, Any]]) -> Table:
             f"{each['e_better']:.3g}",
             f"{each['e_worse']:.3g}",
             f"{each['limit']:g}",
-            f"{100 * each['difference']:+.2f}",
-            f"{100 * each['low']:+.2f} .. {100 * each['high']:+.2f}",
+            f"{unit * each['difference']:+.3g}",
+            f"{unit * each['low']:+.3g} .. {unit * each['high']:+.3g}",
             printable(each["summary"]),
         )
     return table

@@ -47,6 +47,7 @@ def control_of(wanted: ControlRequest, alert: Mapping[str, Any]) -> bytes:
     OperatorError
         When the control is not valid.
     """
+    of_mark = {name: alert[name] for name in ("episode", "kind", "aspect")}
     fields: dict[str, Any] = {
         "control_id": uuid.uuid4().hex,
         "model_id": alert["model_id"],
@@ -57,8 +58,7 @@ def control_of(wanted: ControlRequest, alert: Mapping[str, Any]) -> bytes:
         "because": wanted.because,
         "for_s": wanted.for_s,
         "verdict": wanted.verdict,
-        "episode": alert["episode"] if wanted.verb == "mark" else None,
-    }
+    } | (of_mark if wanted.verb == "mark" else {})
     given = {name: value for name, value in fields.items() if value is not None}
     try:
         Control.model_validate(given)

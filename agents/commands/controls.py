@@ -138,8 +138,7 @@ def with_budget(fields: dict[str, Any], model_id: str, verdicts: Verdicts) -> di
 
 async def _marks(settings: Settings) -> dict[RuleName, Verdicts]:
     controls = [each async for each in _values(settings, "controls")]
-    alerts = [each async for each in _values(settings, "alerts")]
-    return count_marks(controls, alerts)
+    return count_marks(controls, (await _alerts(settings, "mark")).values())
 
 
 def _as_table(counted: dict[RuleName, Verdicts]) -> Table:
@@ -180,11 +179,13 @@ async def _find(settings: Settings, wanted: ControlRequest) -> dict[str, Any]:
 
 async def _alerts(settings: Settings, verb: Verb) -> dict[str, dict[str, Any]]:
     """Return the alerts that a verb may refer to, by fingerprint."""
+    found: dict[str, dict[str, Any]] = {}
     if verb == "mark":  # a verdict may come long after the alert is resolved
-        return {alert["fingerprint"]: alert async for alert in _values(settings, "alerts")}
+        found = {alert["fingerprint"]: alert async for alert in _values(settings, "alerts")}
+    # Alerts that stand under another are here alone.
     now = await last_values(settings, settings.topics.name("status"))
     statuses = {fingerprint: read_json(value, "alert") for fingerprint, value in now.items()}
-    return {fingerprint: each["alert"] for fingerprint, each in statuses.items() if each}
+    return found | {key: each["alert"] for key, each in statuses.items() if each}
 
 
 async def _values(settings: Settings, role: TopicRole) -> AsyncIterator[dict[str, Any]]:

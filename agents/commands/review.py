@@ -45,7 +45,10 @@ async def review(settings: Settings, model_id: str, read_key: ReadKey, write: Wr
         [read_json(value, "review_id") for value in found.values()], model_id, _now_ms()
     )
     if not cases:
-        msg = f"no review of model {model_id!r} is open: its spec needs `review`, and predictions"
+        msg = (
+            f"no review of model {model_id!r} is open: its spec needs `review`, and predictions of "
+            "classes; quantities are not reviewed"
+        )
         raise NoCaseError(msg)
     answers = sorted({orjson.dumps(each["answer"]).decode() for each in cases})
     outcomes, key = settings.topics.outcomes, model_id.encode()
@@ -57,7 +60,7 @@ async def review(settings: Settings, model_id: str, read_key: ReadKey, write: Wr
 
 
 def open_cases(records: Sequence[Json | None], model_id: str, now_ms: int) -> list[Json]:
-    """Return the open cases of a model, the most uncertain first."""
+    """Return the open cases of a model: the dearest first, then the most uncertain."""
     now = datetime.fromtimestamp(now_ms / 1_000, UTC).isoformat()
     cases = [
         each
@@ -65,7 +68,11 @@ def open_cases(records: Sequence[Json | None], model_id: str, now_ms: int) -> li
         if each and each["model_id"] == model_id and each["status"] == "open"
         if each["due_at"] > now
     ]
-    return sorted(cases, key=lambda each: (-each["risk"], each["review_id"]))
+
+    def order(case: Json) -> tuple[float, float, str]:
+        return -(case["expected_cost"] or 0.0), -case["risk"], case["review_id"]
+
+    return sorted(cases, key=order)
 
 
 async def answer_all(

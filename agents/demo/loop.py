@@ -5,7 +5,8 @@ cases. The world changes: the model errs more often, a retraining is asked for, 
 challenger is compared, and promoted. The service fails, and a fallback answers until it is back.
 Each actor reads what Tidegauge has published, and only that.
 
-The story needs no broker: the core is applied to a log that the actors write.
+The story needs no broker: the core is applied to a log that the actors write. A worker that is
+given the same events publishes the same (tests/broker/test_loop.py).
 """
 
 import random
@@ -16,7 +17,7 @@ from typing import Any
 import orjson
 
 from schemas.event import EventKind, Source
-from schemas.topics import Topics
+from schemas.topics import TopicRole, Topics
 from streams.clock import HOUR_MS
 from streams.emission import Emission
 from streams.ingest.accept import accept
@@ -46,8 +47,12 @@ SPEC: dict[str, Any] = {
     "challenge": {"cohort_s": 3_600, "mature_s": 3_660, "min_pairs": 500},
     "fallback": {"auto": True, "ttl_s": 900, "probe": PROBE, "hold_s": 300},
 }
+CHAPTERS = (TURNED, CHALLENGED, DOWN)
+"""Rows between the parts: reviews; errors and a retraining; a challenger; the fallback."""
 Json = dict[str, Any]
 Planned = tuple[int, int, EventKind, Json]
+TOLD: tuple[TopicRole, ...] = ("alerts", "feedback", "metrics")
+"""Topics that have lines."""
 
 
 class Actors:
@@ -73,7 +78,7 @@ class Actors:
 
     def due(self, until_ms: int) -> list[Planned]:
         """Return what is published before an instant, in order."""
-        due = sorted(each for each in self._planned if each[0] < until_ms)
+        due = sorted((each for each in self._planned if each[0] < until_ms), key=_order)
         self._planned = [each for each in self._planned if each[0] >= until_ms]
         return due
 
@@ -156,18 +161,29 @@ def played() -> Iterator[tuple[bytes, list[Emission]]]:
 def told(emissions: Iterator[Emission]) -> Iterator[str]:
     """Yield a line for each alert, command and estimate; renewals of a lease share one."""
     for emission in emissions:
-        if emission.role in {"alerts", "feedback"}:
-            event = orjson.loads(emission.value)
-            if emission.role == "alerts" and event["status"] != "ongoing":
-                yield _line(event["detected_at"], event["status"], event["summary"])
-            elif emission.role == "feedback" and not event["supersedes"]:
-                yield _line(event["issued_at"], event["command"], event["summary"])
-        elif emission.role == "metrics":
-            event = orjson.loads(emission.value)
-            if event["type"] == "tidegauge.reviewed.v1" and event["error"] is not None:
-                found = f"{event['error']:.1%} ({event['low']:.1%} to {event['high']:.1%})"
-                says = f"{event['answered']} verdicts say that the error is {found}"
-                yield _line(event["end"], "reviewed", f"{says}, expected {event['expected']:.1%}.")
+        if emission.role in TOLD and (line := line_of(emission.value)):
+            yield line
+
+
+def line_of(value: bytes) -> str | None:
+    """Return the line of a record of the topics that are told; None where it has none."""
+    event = orjson.loads(value)
+    match event["type"]:
+        case "tidegauge.alert.v1" if event["status"] != "ongoing":
+            return _line(event["detected_at"], event["status"], event["summary"])
+        case "tidegauge.feedback.v1" if not event["supersedes"]:
+            return _line(event["issued_at"], event["command"], event["summary"])
+        case "tidegauge.reviewed.v1" if event["error"] is not None:
+            found = f"{event['error']:.1%} ({event['low']:.1%} to {event['high']:.1%})"
+            says = f"{event['answered']} verdicts say that the error is {found}"
+            return _line(event["end"], "reviewed", f"{says}, expected {event['expected']:.1%}.")
+    return None
+
+
+def _order(planned: Planned) -> tuple[int, bool, int]:
+    """Put events of one instant in the order in which a worker merges topics."""
+    at_ms, count, kind, _ = planned
+    return at_ms, kind == "outcome", count
 
 
 def _line(at: str, what: str, says: str) -> str:

@@ -221,10 +221,10 @@ class PagerDuty:
                 "group": alert.model_id,
                 "class": alert.kind,
                 "custom_details": {
-                    "deployment": self.deployment,
                     **alert.model_dump(
                         mode="json", exclude={"summary", "type", "category", "categories"}
                     ),
+                    "deployment": self.deployment,
                 },
             },
             "links": [

@@ -8,12 +8,12 @@ from typing import Any
 from agents.page.store import PageStore
 
 MOST_CASES = 200
-"""Cases in one answer, the riskiest first."""
+"""Cases in one answer, the dearest and riskiest first."""
 
 
 def reviews_view(store: PageStore) -> dict[str, Any]:
     """Return the cases that wait, and the error that verdicts showed last, by model."""
-    cases = sorted(store.reviews.values(), key=_riskiest)
+    cases = sorted(store.reviews.values(), key=_dearest)
     latest = (model.latest("reviewed", 1) for model in store.models.values())
     return {
         "open": len(cases),
@@ -22,8 +22,9 @@ def reviews_view(store: PageStore) -> dict[str, Any]:
     }
 
 
-def _riskiest(case: Mapping[str, Any]) -> tuple[float, str]:
-    return -float(case.get("risk") or 0.0), str(case.get("review_id"))
+def _dearest(case: Mapping[str, Any]) -> tuple[float, float, str]:
+    cost, risk = (float(case.get(name) or 0.0) for name in ("expected_cost", "risk"))
+    return -cost, -risk, str(case.get("review_id"))
 
 
 def challenges_view(store: PageStore) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from agents.demo.embedded_broker import answers_metadata, free_ports
 from agents.kafka.topics import create_topics
 from agents.settings import PREFIX, Settings, load_settings
 from benchmarks.chaos.fleet import Fleet, Tally
+from benchmarks.chaos.follower import Follower
 from benchmarks.chaos.intruders import Intruder
 from benchmarks.chaos.logs import LogSummary, summarise
 from benchmarks.chaos.offsets import Offsets, PauseWatch
@@ -180,13 +181,11 @@ class _Run:
         _keep_state_short(self._settings)
         told = worker | {"broker": ",".join(f"127.0.0.1:{port}" for port in ports)}
         waits = (options.seed, options.max_wait_s) if options.max_wait_s else None
-        self._fleet = Fleet(
-            {f"{PREFIX}{name.upper()}": value for name, value in told.items()},
-            folder,
-            MOST_WORKERS,
-            waits,
-        )
+        env = {f"{PREFIX}{name.upper()}": value for name, value in told.items()}
+        self._fleet = Fleet(env, folder, MOST_WORKERS, waits)
         stack.callback(self._fleet.end)
+        self._follower = Follower(env, folder / "incidents.log")
+        stack.callback(self._follower.kill)
         self._offsets = Offsets(self._settings, [CALLS])
         stack.callback(self._offsets.close)
         self._traffic = TrafficThread(self._settings, options.seed, options.per_second)
@@ -210,6 +209,7 @@ class _Run:
         self._say("The traffic has ended; the workers finish what is left.")
         has_drained = self._until(lambda: self._behind() == 0, DRAIN_S)
         self._fleet.stop()
+        self._follower.catch_up()
         findings, inputs = asyncio.run(audit(self._settings, Console(quiet=True)))
         return ChaosResult(
             faults=self._faults,
@@ -250,6 +250,8 @@ class _Run:
             "brokers upgraded in turn": self._upgrade,
         }
         strike[fault.kind](fault)
+        if fault.kind == "kill -9":
+            self._follower.start()
         self._faults[fault.kind] += 1
 
     def _scale(self, fault: Fault) -> None:

@@ -62,10 +62,13 @@ What = Literal[
     "conflicting outcome",
     "outcome without a prediction",
     "unreadable",
+    "answer of a challenger",
+    "verdict",
+    "report",
 ]
 
 
-Topic = Literal["predictions", "outcomes", "calls"]
+Topic = Literal["predictions", "outcomes", "calls", "reports"]
 CALLS = "chaos.calls"
 SOURCES = f"""
 sources:
@@ -83,6 +86,21 @@ sources:
     prediction: value.label
     score: value.score
 """
+
+
+WATCHED = "large-1"
+"""The large model, and those that follow it, that people review and report about, that has a
+challenger, and whose gateway obeys leases."""
+WATCHED_SPEC = {
+    "review": {"sample": 0.1, "due_s": 30.0, "every_s": 60.0},
+    "retrain": {"min_labelled": 50, "cooldown_s": 20.0},
+    "challenge": {"cohort_s": 5.0, "mature_s": 10.0, "min_pairs": 20},
+    "fallback": {"auto": True, "ttl_s": 5.0, "hold_s": 1.0, "latency_ms_above": 500.0},
+}
+SLOW = range(150, 350)
+"""Rows at which its service is slow: a fallback is asked for, and proves to be over after them."""
+FOLLOWERS = 20
+"""Models that follow one another at most, and have their spec from the beginning."""
 
 
 SPLIT = frozenset(f"small-{number}" for number in range(SPLIT_MODELS))
@@ -141,6 +159,31 @@ class Traffic:
         if chance.random() >= 0.08:  # the others never get an outcome
             self._publish(known_ms, what, prediction_id, outcome | {"observed_at": known_ms})
         self._oddities(now_ms, prediction_id, prediction, outcome | {"observed_at": known_ms})
+        if model_id.startswith(WATCHED):
+            self._people(now_ms, prediction_id, prediction, outcome)
+
+    def _people(
+        self, now_ms: int, prediction_id: str, prediction: dict[str, Any], outcome: dict[str, Any]
+    ) -> None:
+        """Publish the challenger's answer, a reviewer's verdict and a user's report."""
+        chance = self._chance
+        answer: What = "answer of a challenger"
+        if chance.random() < 0.5:
+            fields = {name: prediction[name] for name in ("prediction_id", "model_id")}
+            other = fields | {"predicted_at": now_ms, "variant": "b"}
+            self._publish(now_ms, answer, prediction_id, other | {"prediction": outcome["outcome"]})
+        said_ms = now_ms + round(chance.uniform(500, 20_000))
+        if chance.random() < 0.1:
+            verdict = {"source": "review", "reviewer": "ann", "observed_at": said_ms}
+            verdict |= {"review_id": f"{prediction['model_id']}/{prediction_id}/1"}
+            self._publish(said_ms, "verdict", prediction_id, outcome | verdict)
+        if chance.random() < 0.05:
+            report: dict[str, Any] = {
+                "report_id": f"of {prediction_id}",
+                "prediction_id": prediction_id,
+            }
+            report |= {"model_id": prediction["model_id"], "at": said_ms, "because": "wrong"}
+            self._due_at(said_ms, "report", "reports", prediction_id, orjson.dumps(report))
 
     def _oddities(
         self, now_ms: int, prediction_id: str, prediction: dict[str, Any], outcome: dict[str, Any]
@@ -172,6 +215,7 @@ class Traffic:
         chance = self._chance
         is_large = model_id.startswith("large")
         is_changed = is_large and row > CHANGED_FROM
+        is_slow = model_id.startswith(WATCHED) and row in SLOW
         score = chance.random()
         features: dict[str, Any] = {
             "amount": round(chance.gauss(130.0 if is_changed else 100.0, 10.0), 3),
@@ -187,7 +231,7 @@ class Traffic:
             "score": score,
             "model_version": f"v{row // 1_000}",
             "features": features,
-            "latency_ms": round(chance.expovariate(0.1), 2),
+            "latency_ms": 900.0 if is_slow else round(chance.expovariate(0.1), 2),
             "explanation": {
                 f"feature_{n:02}": chance.gauss(0.0, 1.0) for n in range(chance.randrange(18))
             },
@@ -267,6 +311,7 @@ class TrafficThread(threading.Thread):
             "predictions": settings.predictions,
             "outcomes": settings.outcomes,
             "calls": CALLS,
+            "reports": settings.topics.name("reports"),
         }
         self._traffic = Traffic(seed)
         self._predictions_a_look = per_second / 2.05 * _LOOK_EVERY_S
@@ -306,6 +351,9 @@ class TrafficThread(threading.Thread):
         spec = orjson.dumps({"inputs": {"wait_s": INPUTS_WAIT_S}, "review": review})
         for model_id in sorted(SPLIT):
             self._producer.produce(self._models, spec, key=model_id.encode())
+        watched = orjson.dumps(WATCHED_SPEC)
+        for number in range(FOLLOWERS):
+            self._producer.produce(self._models, watched, key=f"{WATCHED}-{number}".encode())
         began_s = time.monotonic()
         owed = 0.0
         while not self._is_over.wait(_LOOK_EVERY_S):

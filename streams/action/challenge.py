@@ -1,14 +1,15 @@
 """Champion and challenger: answers to the same predictions, compared at any time without a penalty.
 
 Rule 1. A pair is a prediction that both have answered, with its outcome. d is the loss of the
-        champion less that of the challenger, from -1 to 1: of wrong answers, and of money.
+        champion less that of the challenger, from -1 to 1: of wrong answers or, for quantities, of
+        absolute errors; and of money.
 Rule 2. Pairs count by the day of their prediction, once that is old enough for labels of either
         kind. As they arrive, a challenger that is better where labels come fast would win.
 Rule 3. The evidence that it is better is the mean wealth of ``BETS`` bets on it: under the null it
         exceeds 1 / a with probability a at most, however often it is looked at. That it is worse is
         bet on likewise; each has half of alpha.
-Rule 4. Money is divided by ``CAPS`` times the mean of the first amounts that differ, and cut at 1:
-        frozen from then on, and said.
+Rule 4. Money and absolute errors are divided by ``CAPS`` times the mean of the first amounts that
+        differ, and cut at 1: frozen from then on, and said. Those first pairs do not count.
 Rule 5. At most ``MOST_WAITING`` answers of challengers wait for their pair; older ones are dropped.
 
 References
@@ -29,9 +30,9 @@ from streams.codec import Machine
 BETS = tuple(0.01 * 90.0 ** (place / 23) for place in range(24))
 """Bets, geometric from 0.01 to 0.9: a small one for a small difference, a large one for a large."""
 CAPS = 5.0
-"""Multiple of the mean difference at which money is cut. A cut at 20 needs twice the pairs."""
+"""Multiple of the mean difference at which amounts are cut. A cut at 20 needs twice the pairs."""
 CAP_PAIRS = 500
-"""Pairs that differ from which the scale of money is taken."""
+"""Pairs that differ from which a scale is taken."""
 MOST_WAITING = 20_000
 """Answers of challengers that wait for an outcome: 2 MB."""
 MOST_VARIANTS = 4
@@ -103,6 +104,23 @@ class Day(Machine):
     money: Bets = field(default_factory=Bets)
 
 
+class Scale(Machine):
+    """Brings amounts into -1 to 1 (Rule 4)."""
+
+    amounts: int = 0
+    amount: float = 0.0
+    cap: float | None = None
+
+    def scaled(self, amount: float) -> float | None:
+        """Return an amount in parts of the cap; None while that is not known."""
+        if self.cap is None and amount:
+            self.amounts += 1
+            self.amount += abs(amount)
+            if self.amounts >= CAP_PAIRS:
+                self.cap = CAPS * self.amount / self.amounts
+        return None if self.cap is None else max(-1.0, min(1.0, amount / self.cap))
+
+
 class Contest(Machine):
     """One challenger against the champion."""
 
@@ -113,9 +131,8 @@ class Contest(Machine):
     money: Bets = field(default_factory=Bets)
     cohorts: int = 0
     dropped: int = 0
-    amounts: int = 0
-    amount: float = 0.0
-    cap: float | None = None
+    distances: Scale = field(default_factory=Scale)
+    amounts: Scale = field(default_factory=Scale)
     state: State = "running"
 
     def on_answer(self, prediction_id: str, answer: str, predicted_ms: int) -> None:
@@ -125,21 +142,19 @@ class Contest(Machine):
             del self.waiting[next(iter(self.waiting))]
             self.dropped += 1
 
-    def on_pair(self, d: float, money: float | None, day: int) -> None:
-        """Take in the difference of a pair, in errors and in money."""
+    def on_pair(
+        self, loss: float, money: float | None, day: int, *, is_distance: bool = False
+    ) -> None:
+        """Take in the difference of a pair, in errors or their distances, and in money."""
         of_day = self.days.get(day)
         if of_day is None:
             of_day = self.days[day] = Day()
-        of_day.errors.add(d)
-        if money is None:
-            return
-        if self.cap is None and money:
-            self.amounts += 1
-            self.amount += abs(money)
-            if self.amounts >= CAP_PAIRS:
-                self.cap = CAPS * self.amount / self.amounts
-        if self.cap is not None:
-            of_day.money.add(max(-1.0, min(1.0, money / self.cap)))
+        d = self.distances.scaled(loss) if is_distance else loss
+        if d is not None:
+            of_day.errors.add(d)
+        gained = None if money is None else self.amounts.scaled(money)
+        if gained is not None:
+            of_day.money.add(gained)
 
     def mature(self, before_day: int) -> bool:
         """Let the pairs of days before one count (Rule 2); tell whether there are any."""
@@ -157,7 +172,7 @@ class Contest(Machine):
         better, worse = self.errors.wealth()
         richer, poorer = self.money.wealth()
         _, low, high = self.errors.interval(rules.alpha)
-        has_money = rules.money and self.cap is not None
+        has_money = rules.money and self.amounts.cap is not None
         is_due = self.errors.rows >= rules.min_pairs
         is_won = richer >= limit and low > -rules.margin if has_money else better >= limit
         is_lost = worse >= limit or (has_money and poorer >= limit)
@@ -165,7 +180,7 @@ class Contest(Machine):
             self.state = "better"
         elif is_due and is_lost:
             self.state = "worse"
-        elif is_due and not self.amounts and -rules.margin < low and high < rules.margin:
+        elif is_due and not self.amounts.amounts and -rules.margin < low and high < rules.margin:
             self.state = "alike"
         elif now_ms - self.began_ms >= 86_400_000 * rules.max_days:
             self.state = "expired"

@@ -1,9 +1,10 @@
 """Which cases people see, and what their verdicts say about the error.
 
 Rule 1. A case is chosen where a hash of its id is below its probability: a replay, a backtest and a
-        restart ask for the same. Cases of a high risk have probability 1, the others a small one;
-        both are scaled by a factor that is set at midnight from the day before, so that a quota
-        holds, and the weights as well.
+        restart ask for the same. Cases of a high risk or a high expected cost have probability 1,
+        the others a small one; all are scaled by a factor that is set anew every hour, from the
+        cases that are left of the day's quota and the answers of the same hours a day before. So
+        the quota holds, and the weights as well: the factor follows from the past alone.
 Rule 2. Beyond ``QUOTA_SLACK`` of the quota nothing is asked for on that day; it is counted.
 Rule 3. A label counts more than a review, and that more than a report: a later word of the same or
         a higher rank restates the earlier one. After its end a case takes no word.
@@ -24,16 +25,17 @@ from msgspec import field
 
 from schemas.model_spec import ReviewRules
 from streams.action.comparison import Z
-from streams.clock import DAY_MS, NEVER_MS
+from streams.clock import HOUR_MS, NEVER_MS
 from streams.codec import Machine
 
 Source = Literal["report", "review", "label"]
-Stratum = Literal["uncertain", "sample"]
+Stratum = Literal["uncertain", "costly", "sample"]
 RANK: dict[Source, int] = {"report": 0, "review": 1, "label": 2}
 MOST_OPEN = 10_000
 """Open cases of a model: a week of the work of ten people."""
 QUOTA_SLACK = 1.05
 """Multiple of the quota up to which cases are asked for on a day."""
+HOURS = 24
 FEWEST_DOUBLES = 10
 """Cases with two verdicts from which their agreement is said."""
 
@@ -126,11 +128,13 @@ class Reviews(Machine):
     periods: list[Period] = field(default_factory=list)
     said: int = 0
     due_ms: int = NEVER_MS
-    _day: int = 0
-    _day_began_ms: int = 0
     _asked: int = 0
-    _uncertain: int = 0
-    _others: int = 0
+    _hour: int = 0
+    _began_ms: int = 0
+    _expected: float = 0.0
+    """Cases of this hour by their probabilities, before these are scaled."""
+    _hours: dict[int, float] = {}
+    """The same of the latest whole hours, by hour of the day."""
     _factor: float = 1.0
 
     def clear(self) -> None:
@@ -139,7 +143,14 @@ class Reviews(Machine):
         for name in self.__struct_fields__:
             setattr(self, name, getattr(fresh, name))
 
-    def choose(self, name: str, risk: float, now_ms: int, rules: ReviewRules) -> Choice | None:
+    def choose(
+        self,
+        name: str,
+        risk: float,
+        now_ms: int,
+        rules: ReviewRules,
+        expected_cost: float | None = None,
+    ) -> Choice | None:
         """Take in an answer of the model; return how it was chosen, or None (Rules 1 and 2).
 
         Parameters
@@ -148,22 +159,23 @@ class Reviews(Machine):
             Model and prediction.
         risk
             The probability that the answer is wrong.
+        expected_cost
+            That times the money of a mistake; None where it is not known.
         """
-        self._pass_day(now_ms, rules)
+        self._pass_hour(now_ms, rules)
         period = self._period(now_ms, rules)
-        is_uncertain = risk >= rules.risk_above
-        self._uncertain += is_uncertain
-        self._others += not is_uncertain
+        stratum = _stratum(risk, expected_cost, rules)
+        unscaled = rules.sample if stratum == "sample" else 1.0
+        self._expected += unscaled
         period.predictions += 1
         period.risks += risk
-        probability = self._factor * (1.0 if is_uncertain else rules.sample)
+        probability = self._factor * unscaled
         if not hashed(name, rules.salt) < probability:
             return None
         if self._asked >= QUOTA_SLACK * rules.per_day or len(self.cases) >= MOST_OPEN:
             period.dropped += 1
             return None
         self._asked += 1
-        stratum: Stratum = "uncertain" if is_uncertain else "sample"
         period.strata.setdefault(stratum, StratumSums()).chosen += 1
         return Choice(stratum, probability, hashed(f"{name}/2", rules.salt) < rules.double)
 
@@ -242,17 +254,32 @@ class Reviews(Machine):
             self.due_ms = min(self.due_ms, start_ms + length_ms + round(1_000 * rules.due_s))
         return self.periods[-1]
 
-    def _pass_day(self, now_ms: int, rules: ReviewRules) -> None:
-        """Set the factor of a new day from the day before (Rule 1)."""
-        day = now_ms // DAY_MS
-        if day == self._day:
+    def _pass_hour(self, now_ms: int, rules: ReviewRules) -> None:
+        """Set the factor of a new hour from the past (Rule 1); before there is any it is 1."""
+        hour = now_ms // HOUR_MS
+        if hour <= self._hour:
             return
-        if self._day:
-            lasted_ms = max(1, (self._day + 1) * DAY_MS - self._day_began_ms)
-            expected = (self._uncertain + rules.sample * self._others) * DAY_MS / lasted_ms
-            self._factor = min(1.0, rules.per_day / expected) if expected > 0 else 1.0
-        self._day_began_ms = day * DAY_MS if self._day else now_ms
-        self._day, self._asked, self._uncertain, self._others = day, 0, 0, 0
+        if self._hour:
+            lasted_ms = max(1, (self._hour + 1) * HOUR_MS - self._began_ms)
+            self._hours[self._hour % HOURS] = self._expected * HOUR_MS / lasted_ms
+            for silent in range(max(self._hour + 1, hour - HOURS), hour):
+                self._hours[silent % HOURS] = 0.0
+            if hour // HOURS != self._hour // HOURS:
+                self._asked = 0
+            usual = sum(self._hours.values()) / len(self._hours)
+            left = sum(self._hours.get(each, usual) for each in range(hour % HOURS, HOURS))
+            open_of_quota = max(rules.per_day - self._asked, 0)
+            self._factor = min(1.0, open_of_quota / left) if left > 0 else 1.0
+        self._began_ms = hour * HOUR_MS if self._hour else now_ms
+        self._hour, self._expected = hour, 0.0
+
+
+def _stratum(risk: float, expected_cost: float | None, rules: ReviewRules) -> Stratum:
+    if risk >= rules.risk_above:
+        return "uncertain"
+    limit = rules.cost_above
+    is_costly = limit is not None and expected_cost is not None and expected_cost >= limit
+    return "costly" if is_costly else "sample"
 
 
 def hashed(name: str, salt: str) -> float:

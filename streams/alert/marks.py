@@ -1,6 +1,7 @@
 """Count the alerts that people marked as true or false, by rule; suggest budgets from the counts.
 
-Rule 1. Of several marks of one episode the last counts.
+Rule 1. Of several marks of one episode the last counts. A mark names its rule; where it does not,
+        the alert does. An alert that stood under another is in `status` alone, while it is open.
 Rule 2. A budget is suggested where at least ``FEWEST_MARKS`` alerts of a model are marked and more
         than one in ``TOLERATED`` of them was false. Nothing is ever changed by itself.
 Rule 3. False alarms are in proportion to the budget, true ones hardly depend on it: so a budget of
@@ -53,20 +54,22 @@ def count_marks(
     controls
         Controls as they travel, the oldest first.
     alerts
-        Alerts as they travel, with the subject of each fingerprint.
+        Alerts as they travel, for marks that do not name their rule.
     """
     about = {
         alert["fingerprint"]: RuleName(alert["model_id"], alert["kind"], alert["aspect"])
         for alert in alerts
     }
-    marks: dict[tuple[str, int | None], tuple[str, str]] = {}
+    marks: dict[tuple[str, int | None], tuple[RuleName, str]] = {}
     for control in controls:
         if control["verb"] == "mark":
-            key = (control["fingerprint"], control.get("episode"))
-            marks[key] = (control["model_id"], control["verdict"])
+            fingerprint, model_id = control["fingerprint"], control["model_id"]
+            rule = about.get(fingerprint, RuleName(model_id, "forgotten", ""))
+            if (kind := control.get("kind")) and (aspect := control.get("aspect")):
+                rule = RuleName(model_id, kind, aspect)
+            marks[fingerprint, control.get("episode")] = rule, control["verdict"]
     counted: dict[RuleName, Counter[str]] = {}
-    for (fingerprint, _), (model_id, verdict) in marks.items():
-        rule = about.get(fingerprint, RuleName(model_id, "forgotten", ""))
+    for rule, verdict in marks.values():
         counted.setdefault(rule, Counter())[verdict] += 1
     return {
         rule: Verdicts(verdicts["true"], verdicts["false"])

@@ -80,9 +80,9 @@ class Challenger:
         prediction_id: str,
         prediction: WaitingPrediction,
         outcome: EarlyOutcome,
-        is_error: bool,
+        is_error: bool | None,
     ) -> None:
-        """Take in a judged answer of the champion."""
+        """Take in a judged answer of the champion; ``is_error`` is None of quantities."""
         rules = self.rules
         if rules is None or prediction.prediction is None or prediction.row is not None:
             return
@@ -91,13 +91,19 @@ class Challenger:
             answered = contest.waiting.pop(prediction_id, None)
             if answered is None:
                 continue
-            is_wrong = answered.answer != label_of(outcome.outcome)
+            truth, answer = outcome.outcome, orjson.loads(answered.answer)
+            if is_error is None:
+                ours, theirs = _distance(answer, truth), _distance(prediction.prediction, truth)
+            else:
+                ours, theirs = float(answered.answer != label_of(truth)), float(is_error)
+            if ours is None or theirs is None:
+                continue
             money = None
             if rules.money:
-                ours = self._money(orjson.loads(answered.answer), outcome.outcome, is_wrong)
-                theirs = self._money(prediction.prediction, outcome.outcome, is_error)
-                money = None if ours is None or theirs is None else ours - theirs
-            contest.on_pair(float(is_error) - float(is_wrong), money, day)
+                gained = self._money(answer, truth, ours)
+                before = self._money(prediction.prediction, truth, theirs)
+                money = None if gained is None or before is None else gained - before
+            contest.on_pair(theirs - ours, money, day, is_distance=is_error is None)
 
     def advance(self, row: EventRow) -> None:
         """Let days count that are old enough, and say where each contest stands."""
@@ -121,11 +127,11 @@ class Challenger:
         self.close(row)
         self.state.contests = {}
 
-    def _money(self, answer: Answer, truth: Answer, is_error: bool) -> float | None:
+    def _money(self, answer: Answer, truth: Answer, error: float) -> float | None:
         cost = self._in_force.spec.cost
         if cost is None or cost.field is not None:
             return None
-        parts = price_of(cost, answer, truth, None, float(is_error))
+        parts = price_of(cost, answer, truth, None, error)
         return None if parts is None else parts / MONEY
 
     def _mature_ms(self, rules: ChallengeRules) -> int:
@@ -151,9 +157,9 @@ class Challenger:
     ) -> Record:
         better, worse = contest.errors.wealth()
         mean, low, high = contest.errors.interval(rules.alpha)
-        has_money = contest.cap is not None and contest.money.rows > 0
+        has_money = contest.amounts.cap is not None and contest.money.rows > 0
         richer, poorer = contest.money.wealth()
-        cap = contest.cap or 0.0
+        cap, unit = contest.amounts.cap or 0.0, contest.distances.cap or 1.0
         return Record(
             challenge_id=f"{self._model_id}/{variant}/{contest.cohorts}",
             model_id=self._model_id,
@@ -167,11 +173,13 @@ class Challenger:
             e_better=better,
             e_worse=worse,
             limit=2.0 / rules.alpha,
-            difference=mean,
-            low=low,
-            high=high,
+            difference=unit * mean,
+            low=unit * low,
+            high=unit * high,
+            unit="rate" if contest.distances.cap is None else "distance",
+            cut_at=contest.distances.cap,
             money=cap * contest.money.total / contest.money.rows if has_money else None,
-            money_cut_at=contest.cap,
+            money_cut_at=contest.amounts.cap,
             e_richer=richer if has_money else None,
             e_poorer=poorer if has_money else None,
             summary=self._sentence(variant, contest, rules, mean),
@@ -180,10 +188,13 @@ class Challenger:
     def _sentence(self, variant: str, contest: Contest, rules: ChallengeRules, mean: float) -> str:
         model = f"Challenger {cut(variant, SHOWN // 2)} of model {cut(self._model_id, SHOWN // 2)}"
         points, pairs = f"{100 * abs(mean):.1f} points", contest.errors.rows
+        margin, cap = f"{100 * rules.margin:g} points", contest.distances.cap
+        if cap is not None:
+            points, margin = f"{cap * abs(mean):.3g}", f"{cap * rules.margin:.3g}"
         if contest.state in {"better", "worse"}:
             return f"{model} is {contest.state}: {points} of error in {pairs:,} pairs."
         if contest.state == "alike":
-            return f"{model} is as good as the champion within {100 * rules.margin:g} points."
+            return f"{model} is as good as the champion within {margin}."
         if contest.state == "expired":
             return (
                 f"{model} is not decided after {rules.max_days} days: {points} in {pairs:,} pairs."
@@ -191,6 +202,13 @@ class Challenger:
         missing = max(0, rules.min_pairs - pairs)
         needs = f"{missing:,} more pairs at least" if missing else "more evidence"
         return f"{model} is not decided: {points} in {pairs:,} pairs, it needs {needs}."
+
+
+def _distance(answer: Answer | None, truth: Answer) -> float | None:
+    """Return the absolute error of a quantity; None where either is none."""
+    if isinstance(answer, bool | str | None) or isinstance(truth, bool | str):
+        return None
+    return abs(float(answer) - float(truth))
 
 
 def _cohort_ms(rules: ChallengeRules) -> int:

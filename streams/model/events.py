@@ -110,7 +110,7 @@ class ModelEvents(ModelParts):
             status, latency_ms = event.get("status") or "ok", event.get("latency_ms")
             self._deputy.state.on_prediction(status, latency_ms, self._now_ms, rules)
             self._deputy.advance(self._row(arrival, event["predicted_at"]))
-        if self._reviewer.rules is not None:
+        if self._reviewer.rules is not None and not self.is_regression:
             row = self._row(arrival, event["predicted_at"])
             self._reviewer.on_answer(event, answer_of(event), row)
 
@@ -133,7 +133,7 @@ class ModelEvents(ModelParts):
                 rules=rules,
             )
             self._deputy.advance(self._row(arrival, now_ms))
-        if self._challenger.rules is not None and is_error is not None:
+        if self._challenger.rules is not None and (is_error is not None or self.is_regression):
             prediction_id = arrival.event["prediction_id"]
             self._challenger.on_pair(prediction_id, prediction, outcome, is_error)
         if self._reviewer.rules is not None:

@@ -15,6 +15,7 @@ from streams.join.events import WaitingPrediction
 from streams.model.publication import Publication
 from streams.model.spec import SpecInForce
 from streams.performance.ledger import label_of
+from streams.performance.price import at_stake
 from streams.values import Answer
 
 _NEGATIVE = (False, 0, "0", "false")
@@ -60,9 +61,10 @@ class Reviewer:
             return
         risk = risk_of(event, answer)
         name = f"{self._model_id}/{event['prediction_id']}"
-        choice = self.state.choose(name, risk, row.now_ms, rules)
+        cost = self._expected_cost(answer, risk)
+        choice = self.state.choose(name, risk, row.now_ms, rules, cost)
         if choice is not None:
-            self._ask(event, choice, risk, rules, row)
+            self._ask(event, choice, (risk, cost), row)
 
     def on_report(
         self, report: dict[str, Any], known: WaitingPrediction | None, row: EventRow
@@ -75,7 +77,7 @@ class Reviewer:
             event = {"prediction_id": prediction_id}
             if known is not None:
                 event = orjson.loads(known.payload)
-            self._ask(event, None, 0.0, rules, row)
+            self._ask(event, None, (0.0, None), row)
         wanted = report.get("wanted")
         if wanted is not None:
             self.on_verdict(prediction_id, wanted, "report", report.get("by"), row)
@@ -114,10 +116,12 @@ class Reviewer:
         self,
         event: dict[str, Any],
         choice: Choice | None,
-        risk: float,
-        rules: ReviewRules,
+        urgency: tuple[float, float | None],
         row: EventRow,
     ) -> None:
+        """Open a case; ``urgency`` is its risk and its expected cost."""
+        rules = self.rules or ReviewRules()
+        risk, expected_cost = urgency
         answer, at_ms = event.get("prediction"), event.get("predicted_at")
         due_ms = row.now_ms + round(1_000 * rules.due_s)
         why: Why = "report" if choice is None else choice.stratum
@@ -129,6 +133,7 @@ class Reviewer:
             why=why,
             probability=None if choice is None else choice.probability,
             risk=risk,
+            expected_cost=expected_cost,
             requested_at=to_rfc3339(row.now_ms),
             due_at=to_rfc3339(due_ms),
             answer=answer,
@@ -151,6 +156,11 @@ class Reviewer:
         )
         self.state.open(event["prediction_id"], case)
         self._say(case, "open", row)
+
+    def _expected_cost(self, answer: Answer, risk: float) -> float | None:
+        cost = self._in_force.spec.cost
+        stake = None if cost is None else at_stake(cost, answer)
+        return None if stake is None else risk * stake
 
     def _say(
         self,

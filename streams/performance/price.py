@@ -8,6 +8,30 @@ _MOST = 2.0**53
 """Parts: a double counts no further, and no wrong field may make a sum of a day useless."""
 
 
+def at_stake(rules: CostRules, prediction: Answer) -> float | None:
+    """Return the money between the right answer and the dearest mistake; None where none is told.
+
+    Examples
+    --------
+    >>> rules = CostRules(matrix={"0": {"0": 0.0, "1": -40.0}, "1": {"0": -900.0, "1": 120.0}})
+    >>> [at_stake(rules, prediction) for prediction in (0, 1, 2)]
+    [900.0, 160.0, None]
+    >>> at_stake(CostRules(per_error=25.0), 1)
+    25.0
+    """
+    if rules.matrix is None:
+        return rules.per_error
+    name = text_of(prediction)
+    column = {outcome: row.get(name) for outcome, row in rules.matrix.items()}
+    gained, mistakes = (
+        column.pop(name, None),
+        [each for each in column.values() if each is not None],
+    )
+    if gained is None or not mistakes:
+        return None
+    return max(0.0, gained - min(mistakes))
+
+
 def price_of(
     rules: CostRules, prediction: Answer, outcome: Answer, given: float | None, error: float | None
 ) -> int | None:

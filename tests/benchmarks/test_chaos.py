@@ -13,11 +13,17 @@ from agents.demo.embedded_broker import free_port
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.schedule import KINDS, MOST_WORKERS, WORKERS, plan
 from benchmarks.chaos.traffic import Message, Traffic
-from schemas.event import Source
+from schemas.event import EventKind, Source
 from streams.ingest.accept import accept
 from streams.ingest.records import Raw, Refused
 from tests.doubles.inputs import START_MS
 from tests.patience import PATIENCE_S
+
+KIND_OF: dict[str, EventKind] = {
+    "predictions": "prediction",
+    "outcomes": "outcome",
+    "reports": "report",
+}
 
 
 def traffic_of(seed: int) -> list[Message]:
@@ -59,7 +65,7 @@ def test_the_traffic_holds_every_oddity_and_only_what_is_meant_to_be_refused_is(
     for message in messages:
         if message.topic == "calls":  # read through a map
             continue
-        source = Source("prediction" if message.topic == "predictions" else "outcome", "t", 0)
+        source = Source(KIND_OF[message.topic], "t", 0)
         is_refused = isinstance(accept(Raw(source, 0, START_MS, message.value), 4_096), Refused)
         assert is_refused == (message.what == "unreadable")
         refused[is_refused] += 1
@@ -77,6 +83,9 @@ def test_the_traffic_holds_every_oddity_and_only_what_is_meant_to_be_refused_is(
         "outcome without a prediction",
         "unreadable",
         "inputs",
+        "answer of a challenger",
+        "verdict",
+        "report",
     }
 
 

@@ -9,10 +9,11 @@ import orjson
 import pytest
 
 from agents.commands.controls import UnknownAlertError
+from agents.commands.loop import UnknownCommandError
 from agents.errors import OperatorError
 from tests.broker import Broker, publish, read_to_end
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import Deployment, command
+from tests.broker.deployment import Deployment, Outputs, Worker, command
 from tests.broker.services import Service
 from tests.kafka import RealKafka
 
@@ -23,10 +24,21 @@ def say(deployment: Deployment, *arguments: str) -> CompletedProcess[str]:
     return command(*arguments, env=deployment.env)
 
 
+def assert_done(deployment: Deployment, outputs: Outputs, worker: Worker) -> None:
+    """End by hand the command that is open by now."""
+    deployment.wait_for(outputs, "feedback", 1, worker)
+    done = say(deployment, "done", "pricing", "--wait", "60")
+    another = say(deployment, "done", "pricing", "challenge")
+
+    assert done.stdout.startswith("The retrain of pricing is over from ")
+    assert another.returncode == UnknownCommandError.exit_code
+    assert another.stderr.startswith("Error: no challenge of model 'pricing' is open")
+
+
 def test_what_people_say_is_in_the_alert_and_its_status(kafka: RealKafka, deploy: Deploy) -> None:
     deployment = deploy(kafka, group_instance="worker-1")
     worker = deployment.start_worker()
-    outputs = deployment.outputs("labelled", "alerts")
+    outputs = deployment.outputs("labelled", "alerts", "feedback")
     sent = list(SERVICE.sent())
     for kind in ("prediction", "outcome"):
         values = [each.payload for each in sent if each.kind == kind]
@@ -42,6 +54,7 @@ def test_what_people_say_is_in_the_alert_and_its_status(kafka: RealKafka, deploy
     muted = say(deployment, "mute", amount, "--for", "2h", "--wait", "60")
     marked = [say(deployment, "mark", each, "false", "--wait", "60") for each in fired.values()]
     deployment.wait_for(outputs, "alerts", 4, worker)
+    assert_done(deployment, outputs, worker)
     rules = say(deployment, "rules")
     listed, unknown = say(deployment, "status"), say(deployment, "status", "--model", "pricin")
 
@@ -56,9 +69,8 @@ def test_what_people_say_is_in_the_alert_and_its_status(kafka: RealKafka, deploy
         "ann",
         "new prices",
     )
-    assert muted.returncode == 0
+    assert {each.returncode for each in (muted, *marked)} == {0}
     assert status["muted_until"] is not None
-    assert [each.returncode for each in marked] == [0] * len(fired)
     assert rules.stdout.startswith("pricing: a budget is suggested once 5 alerts are marked.")
     assert "feature_drift" in rules.stdout
     assert (listed.returncode, unknown.returncode) == (1, OperatorError.exit_code)

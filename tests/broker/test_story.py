@@ -6,8 +6,6 @@ interleave then follows from these alone, and so does every byte but the place i
 
 from __future__ import annotations
 
-import signal
-import time
 from itertools import groupby
 
 import orjson
@@ -15,18 +13,14 @@ import pytest
 
 from agents.demo.story import has_traffic, published, tick_of_outage
 from benchmarks.chaos.offsets import Offsets
-from tests.broker import Broker, create_topic, read_to_end
+from tests.broker import Broker, read_to_end
 from tests.broker import publish as send
+from tests.broker.chapters import Pairs, deployment_for, kill_in_the_middle, publish
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import Deployment, Outputs, RdProducer, Worker, command, until
+from tests.broker.deployment import Deployment, command, until
 from tests.broker.services import Sent
 from tests.golden.story import CHAPTERS, STORY, line_of
 from tests.kafka import RealKafka
-
-PATIENT_IDLE_S = "30"
-"""No partition is slow enough for another one's events to pass it by."""
-
-MOMENT_S = 0.01
 
 
 def chapters() -> list[list[Sent]]:
@@ -37,18 +31,6 @@ def chapters() -> list[list[Sent]]:
 
 def _chapter_of(sent: Sent) -> int:
     return sum(sent.at_ms >= begins_ms for begins_ms in CHAPTERS)
-
-
-def deployment_for(deploy: Deploy, broker: Broker, prefix: str) -> Deployment:
-    for name in ("predictions", "outcomes"):  # months old, it must not age away under a test
-        create_topic(broker, f"{prefix}{name}", config={"retention.ms": "-1"})
-    return deploy(broker, partitions="1", idle_s=PATIENT_IDLE_S, group_instance="worker-1")
-
-
-def publish(deployment: Deployment, events: list[Sent]) -> int:
-    """Publish events with their own instants; return how many outcomes, and so pairs, these are."""
-    RdProducer(deployment).publish(events, timestamp_of=lambda sent: sent.at_ms)
-    return sum(sent.kind == "outcome" for sent in events)
 
 
 def pass_outage(broker: Broker, deployment: Deployment) -> None:
@@ -142,42 +124,3 @@ def test_a_worker_killed_in_the_middle_of_chapters_changes_no_transition(
     assert_told(kafka, deployment)
     # All the rest of a chapter may be on its way when its first pair is there.
     assert cut_short > len(begun) // 2
-
-
-class Pairs:
-    """The labelled pairs that have been published, each once.
-
-    Parameters
-    ----------
-    outputs
-        Reads them.
-    """
-
-    def __init__(self, outputs: Outputs) -> None:
-        self._outputs = outputs
-        self._ids: set[str] = set()
-        self._read = 0
-
-    def count(self) -> int:
-        """Return how many there are by now."""
-        self._outputs.catch_up()
-        news = self._outputs.records["labelled"][self._read :]
-        self._ids |= {orjson.loads(record.value or b"")["labelled_id"] for record in news}
-        self._read += len(news)
-        return len(self._ids)
-
-
-def kill_in_the_middle(worker: Worker, seen: Pairs, pairs: int) -> None:
-    """Let a worker run for a moment at a time, and kill it once so many pairs are published."""
-    until(lambda: worker.says("Assigned"), lambda: "an assignment")
-
-    def is_done() -> bool:
-        worker.process.send_signal(signal.SIGSTOP)
-        if seen.count() >= pairs:
-            return True
-        worker.process.send_signal(signal.SIGCONT)
-        time.sleep(MOMENT_S)
-        return False
-
-    until(is_done, lambda: f"{pairs} pairs")
-    worker.kill()

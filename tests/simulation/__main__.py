@@ -6,6 +6,7 @@
     .venv/bin/python -m tests.simulation --point "send of chunks/late"
     .venv/bin/python -m tests.simulation --poison        models are quarantined and released
     .venv/bin/python -m tests.simulation --feed backlog --seeds 500 [--by-model]
+    .venv/bin/python -m tests.simulation --people        reports, verdicts, a challenger, a fallback
 
 Prints a line for each crash point, and the seeds of what went wrong. Exit 0 only when nothing did.
 """
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--by-model", action="store_true", help="several workers read the inputs")
     parser.add_argument("--each-step", type=int, default=0, metavar="SEEDS")
     parser.add_argument("--poison", action="store_true")
+    parser.add_argument("--people", action="store_true")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.seeds)
@@ -76,6 +78,7 @@ def main() -> int:
                         point=point,
                         is_poisoned=options.poison,
                         is_by_model=options.by_model,
+                        has_people=options.people,
                     )
                     for seed in seeds
                 ]

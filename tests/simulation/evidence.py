@@ -37,7 +37,7 @@ from streams.model.model import UNCOUNTED
 from streams.monitor import Monitor
 from streams.state.audit import InputAudit, output_audits
 from tests.doubles.cluster import Cluster, Stored
-from tests.simulation.traffic import CALLS, CALLS_SOURCES
+from tests.simulation.traffic import CALLS, CALLS_SOURCES, PEOPLE, REPORTS
 
 Heard = tuple[str, int]
 """Name of a source, and an offset."""
@@ -84,6 +84,7 @@ class Evidence:
         self.joined_halves = 0
         self._mapped = mapped_calls(topics)
         self._sent_events: Counter[str] = Counter()
+        self._sent_by_people = 0
         self.wrong: list[str] = []
         self._take_outputs()
         self._replay()
@@ -91,6 +92,7 @@ class Evidence:
         self._check_commits()
         self._check_counts()
         self._check_halves()
+        self._check_people()
 
     @property
     def log(self) -> tuple[bytes, ...]:
@@ -131,6 +133,7 @@ class Evidence:
         kinds: dict[str, EventKind] = {
             self._topics.predictions: "prediction",
             self._topics.outcomes: "outcome",
+            REPORTS: "report",
         }
         for topic, kind in kinds.items():
             for record in self._cluster.of(topic):
@@ -172,7 +175,11 @@ class Evidence:
 
     def _count(self, source: Source, record: Stored) -> None:
         event = self._accept(source, record)
-        if isinstance(event, Accepted):
+        if not isinstance(event, Accepted):
+            return
+        if event.model_id == PEOPLE:
+            self._sent_by_people += 1
+        else:
             self._sent.setdefault(event.model_id, [0, 0])[source.kind == "outcome"] += 1
 
     def _accept(self, source: Source, record: Stored) -> Accepted | Refused:
@@ -197,6 +204,13 @@ class Evidence:
             counted = (counts.predictions + counts.duplicate_predictions, counts.outcomes)
             if counted != (predictions, outcomes):
                 self.wrong.append(f"{model_id} counts {counted} of {predictions, outcomes}")
+
+    def _check_people(self) -> None:
+        """Every answer, verdict and report is taken in once, however often the log repeats them."""
+        monitor = self._oracle[model_partition(PEOPLE, self._topics.partitions)]
+        model = monitor.models.get(PEOPLE)
+        if (taken := 0 if model is None else model.taken) != self._sent_by_people:
+            self.wrong.append(f"{PEOPLE} took {taken} of {self._sent_by_people}")
 
     def _check_commits(self) -> None:
         for topic in (self._topics.predictions, self._topics.outcomes, self._events):

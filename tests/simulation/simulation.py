@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 import structlog
@@ -38,10 +39,12 @@ from tests.simulation.evidence import Evidence, mapped_calls
 from tests.simulation.traffic import (
     CALLS,
     PARTITIONS,
+    REPORTS,
     SHORTER,
     Input,
     by_model,
     calls,
+    people,
     poison,
     spec_of,
     traffic,
@@ -147,6 +150,9 @@ class Schedule:
         Whether inputs are partitioned by model, so that several workers put them in order.
     has_calls
         Whether another system's topic is read too, through sources.
+    has_people
+        Whether people report and review the answers of a model that has a challenger and a
+        fallback.
     feed
         "burst": a minute of traffic comes within a second, in no order; "backlog": all of it was
         sent before the first worker starts; "live": it comes at the clock's pace. After the last
@@ -161,6 +167,7 @@ class Schedule:
     is_poisoned: bool = False
     is_by_model: bool = False
     has_calls: bool = False
+    has_people: bool = False
     feed: Feed = "burst"
 
     @property
@@ -269,6 +276,8 @@ class Simulation:
         inputs = [TP(name, n) for name in names for n in range(PARTITIONS)]
         if schedule.is_poisoned:
             inputs.append(TP("tidegauge.controls", 0))
+        if schedule.has_people:
+            inputs.append(TP(REPORTS, 0))
         self._tps = [*inputs, *(TP("tidegauge.events", number) for number in self._numbers)]
 
     async def run(self) -> Report:
@@ -293,10 +302,13 @@ class Simulation:
         if self._schedule.feed == "live":
             await self._feed_live(inputs)
             return
-        if self._schedule.is_poisoned:
-            inputs = tuple(sorted((*inputs, *poison(variant)), key=lambda each: each.timestamp_ms))
-        if self._schedule.has_calls:
-            inputs = tuple(sorted((*inputs, *calls(variant)), key=lambda each: each.timestamp_ms))
+        more = (
+            poison(variant) if self._schedule.is_poisoned else (),
+            calls(variant) if self._schedule.has_calls else (),
+            people(variant) if self._schedule.has_people else (),
+        )
+        if any(more):
+            inputs = tuple(sorted(chain(inputs, *more), key=lambda each: each.timestamp_ms))
         size = self._chance.choice((15, 60, len(inputs)))
         if self._schedule.feed == "backlog":
             size = len(inputs)

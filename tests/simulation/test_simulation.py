@@ -61,6 +61,15 @@ def test_halves_of_another_system_are_joined_once_wherever_a_worker_ends(point: 
     assert report.joined_halves > 20
 
 
+@pytest.mark.parametrize("point", POINTS[2::7], ids="/".join)
+def test_what_people_say_and_the_commands_are_the_same_wherever_a_worker_ends(point: Point) -> None:
+    report = run_schedule(Schedule(seed=len("/".join(point)), point=point, has_people=True))
+
+    assert not report.wrong
+    assert report.emitted["commands"] > 0
+    assert report.emitted["reviews"] > 40
+
+
 @pytest.mark.parametrize("feed", ["backlog", "live"])
 def test_however_many_workers_the_log_has_the_order_of_a_backtest(feed: Feed) -> None:
     reports = [run_schedule(Schedule(seed=seed, feed=feed)) for seed in range(1, 8)]

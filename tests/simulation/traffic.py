@@ -17,7 +17,9 @@ import orjson
 from agents.kafka.home import home_of
 from schemas.model_spec import (
     CalibrationRules,
+    ChallengeRules,
     CostRules,
+    FallbackRules,
     InputsRules,
     MetricRules,
     ModelSpec,
@@ -47,6 +49,12 @@ _SPECS = {
     ),
     "spam": ModelSpec(outcome=OutcomeRules(max_waiting=8)),
     "iris": ModelSpec(inputs=InputsRules(wait_s=6.0)),
+    "loan": ModelSpec(
+        outcome=OutcomeRules(wait_s=14.0),
+        review=ReviewRules(sample=0.2, due_s=3_600.0),
+        challenge=ChallengeRules(cohort_s=10.0, mature_s=5.0, min_pairs=20),
+        fallback=FallbackRules(auto=True, ttl_s=3.0, hold_s=1.0, latency_ms_above=500.0),
+    ),
 }
 
 
@@ -146,6 +154,71 @@ def by_model(inputs: Sequence[Input], chance: random.Random) -> tuple[Input, ...
         else:
             placed.append(each)
     return tuple(placed)
+
+
+PEOPLE = "loan"
+"""A model about whose answers people report, that has a challenger, and that a fallback follows."""
+
+
+@cache
+def people(variant: int) -> tuple[Input, ...]:
+    """Return what a model, its challenger, its gateway, reviewers and reporters publish.
+
+    The model is slow until a fallback follows, and then proves itself: no lease holds at the end,
+    and no cohort is young, which a tick that nobody has applied would change.
+    """
+    chance = random.Random(f"people {variant}")  # noqa: S311 - traffic, not a secret
+    planned: list[tuple[float, str, bytes]] = []
+    for row in range(300):
+        at_s, name = row * 0.13, f"p{row}"
+        truth, is_late = chance.random() < 0.5, chance.random() < 0.1
+        answer = {"prediction": truth ^ (chance.random() < 0.3), "score": 0.7}
+        says = {"latency_ms": 900.0 if row < 205 else 20.0, "features": {}}
+        says |= {"status": "fallback"} if row >= 205 and row % 3 == 0 else {}
+        made = {"predicted_at": START_MS + int(1_000 * at_s)}
+        planned.append((at_s, "predictions", prediction(name, PEOPLE, **answer, **says, **made)))
+        if chance.random() < 0.7:
+            guess = truth ^ (chance.random() < 0.05)
+            other = prediction(name, PEOPLE, variant="b", prediction=guess, **made)
+            planned.append((at_s + chance.uniform(-1, 2), "predictions", other))
+        known_s = at_s + chance.uniform(12, 18 if is_late else 13)
+        planned.append((known_s, "outcomes", outcome(name, PEOPLE, outcome=truth)))
+        planned += _words_of_people(chance, at_s, name, truth=truth)
+    planned.append((59.0, "outcomes", outcome("of nobody", PEOPLE)))
+    return tuple(
+        Input(
+            topic,
+            0 if topic == REPORTS else chance.randrange(PARTITIONS),
+            START_MS + int(1_000 * at_s),
+            value,
+        )
+        for at_s, topic, value in sorted(planned)
+    )
+
+
+REPORTS = "tidegauge.reports"
+
+
+def _words_of_people(
+    chance: random.Random, at_s: float, name: str, *, truth: bool
+) -> list[tuple[float, str, bytes]]:
+    """Return a verdict, which may be about a case that nobody was asked about, and a report."""
+    planned = []
+    said_s = at_s + chance.uniform(1, 10)
+    if chance.random() < 0.2:
+        verdict = orjson.loads(outcome(name, PEOPLE, outcome=truth))
+        verdict |= {"source": "review", "reviewer": "ann", "review_id": f"{PEOPLE}/{name}/1"}
+        planned.append((said_s, "outcomes", orjson.dumps(verdict)))
+    if chance.random() < 0.1:
+        about = chance.choice((name, "of nobody"))
+        report: dict[str, object] = {
+            "report_id": f"by {name}",
+            "prediction_id": about,
+            "model_id": PEOPLE,
+        }
+        report |= {"at": START_MS + int(1_000 * said_s), "because": "wrong", "wanted": truth}
+        planned += [(said_s, REPORTS, orjson.dumps(report))] * chance.choice((1, 1, 2))
+    return planned
 
 
 def _poison(model_id: str, feature: str) -> bytes:

@@ -13,7 +13,7 @@ function still(title, path, draw) {
   return { load: () => get(path), touches: () => true, title: () => title, draw };
 }
 
-const WHY = { uncertain: "uncertain", sample: "drawn at random", report: "reported", double: "second opinion" };
+const WHY = { uncertain: "uncertain", costly: "dear if wrong", sample: "drawn at random", report: "reported", double: "second opinion" };
 
 export function reviewsView() {
   return still("Reviews", "/api/reviews", drawReviews);
@@ -22,7 +22,7 @@ export function reviewsView() {
 function drawReviews(data, main, health) {
   fill(main, ...page("Reviews", data.open ? `${count(data.open)} cases wait` : null,
     section("Error by the verdicts of people", { id: "h-verdicts" }, data.reviewed.length ? reviewedTable(data.reviewed) : empty("No verdicts have been counted yet.", "They are weighted by the probability of each case, so they say the error of all answers.")),
-    section("Cases that wait", { id: "h-cases", note: "the riskiest first; features are not shown here" }, data.cases.length ? caseTable(data.cases, health)
+    section("Cases that wait", { id: "h-cases", note: "the dearest and riskiest first; features are not shown here" }, data.cases.length ? caseTable(data.cases, health)
       : empty("No case waits for a person.", h("span", {}, "The spec of a model asks for reviews. Answer them with ", h("code", {}, "./tidegauge review MODEL"), "."))) ));
 }
 
@@ -54,11 +54,13 @@ export function challengersView() {
 
 function challenge(each, at, health) {
   const wealth = (value) => Math.min(1, Math.max(0, Math.log(Math.max(value, 1)) / Math.log(each.limit)));
+  const unit = each.unit === "rate" ? 100 : 1;
+  const points = (value) => number(Number((unit * value).toPrecision(3)));
   const evidence = (value) => h("span", {}, bar(wealth(value)), ` ${number(Number(value.toPrecision(3)))}`);
   return section([name(each.model_id), ": ", name(each.variant)], { id: `h-challenge-${at}`, note: [chip(each.state), ` ${ago(each.as_of, health.now)}`] },
     h("p", {}, each.summary),
     facts([
-      ["Better by", `${number(Number((100 * each.difference).toPrecision(3)))} points of error`, `${number(Number((100 * each.low).toPrecision(3)))} to ${number(Number((100 * each.high).toPrecision(3)))}`],
+      ["Better by", `${points(each.difference)} ${unit === 1 ? "of absolute error" : "points of error"}`, `${points(each.low)} to ${points(each.high)}`],
       ["Evidence for better", evidence(each.e_better), `decides at ${number(each.limit)}`],
       ["Evidence for worse", evidence(each.e_worse)],
       ["Pairs", count(each.pairs), `${count(each.cohorts)} days; ${count(each.waiting)} pairs wait`],

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from agents.notify.messages import (
+    NO_LINKS,
     Links,
     Notice,
     PagerDuty,

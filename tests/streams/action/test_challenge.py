@@ -125,6 +125,36 @@ def test_money_decides_where_it_is_told() -> None:
     assert abs(last["difference"]) < 0.05
 
 
+@pytest.mark.parametrize(("champion", "challenger", "sign"), [(20.0, 5.0, 1), (5.0, 20.0, -1)])
+def test_challengers_of_quantities_are_compared_by_their_absolute_errors(
+    champion: float, challenger: float, sign: int
+) -> None:
+    """With normal errors the mean absolute ones are 16.0 and 4.0."""
+    rng = np.random.default_rng(8)
+
+    def quantities() -> Iterator[bytes]:
+        for row in range(ROWS):
+            at_ms, truth = START_MS + 3_000 * row, 100.0 + float(rng.normal()) * 10
+            ours, theirs = truth + rng.normal() * champion, truth + rng.normal() * challenger
+            yield prediction(f"p{row}", MODEL, predicted_at=at_ms, prediction=float(ours))
+            yield prediction(
+                f"p{row}", MODEL, predicted_at=at_ms, prediction=float(theirs), variant="b"
+            )
+            yield outcome(f"p{row}", MODEL, observed_at=at_ms + 1_000, outcome=truth)
+
+    given = taken_in(quantities())
+    whole = play(log_of(given, 60), lambda _: spec_of())
+
+    (said,) = [each for each in whole.of("feedback") if each["challenge"]]
+    assert said["command"] == ("promote" if sign > 0 else "rollback")
+    found = said["challenge"]
+    assert (found["unit"], found["money"]) == ("distance", None)
+    assert sign * found["difference"] == pytest.approx(12.0, abs=3.0)
+    assert found["low"] < found["difference"] < found["high"]
+    assert f"{abs(found['difference']):.3g} of error" in said["summary"]
+    assert records(play_restarting(log_of(given, 100), lambda _: spec_of())) == records(whole)
+
+
 # Rule 3
 
 

@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas.model_spec import ModelSpec, ReviewRules
+from schemas.model_spec import (
+    CostRules,
+    MetricRules,
+    ModelSpec,
+    ReviewRules,
+    SpecError,
+    parse_spec,
+)
 from streams.action.review import (
     Case,
     Period,
@@ -68,6 +75,38 @@ def test_risky_cases_and_a_random_share_are_asked_with_their_probability() -> No
     assert 20 <= len(sample) <= 80
     assert all(each["features"] is None for each in firsts)
     assert any(name.endswith("/2") for name in asked)
+
+
+def test_answers_whose_mistakes_are_dear_are_asked_too_and_come_first() -> None:
+    """A wrong 1 costs 100, so a risk from .2 on is worth 20."""
+    matrix = {"0": {"0": 0.0, "1": -100.0}, "1": {"0": -1.0, "1": 0.0}}
+    spec = spec_of(cost_above=20.0).model_copy(
+        update={"cost": CostRules(matrix=matrix), "metrics": MetricRules()}
+    )
+
+    asked = last(played(events(answer_reviews=False), spec)).values()
+
+    costly = [each for each in asked if each["why"] == "costly"]
+    risks = {f"p{row}": 1 - score_of(row) for row in range(ROWS)}
+    assert {each["prediction_id"] for each in costly} == {
+        name for name, risk in risks.items() if 0.2 <= risk < 0.4
+    }
+    assert {each["probability"] for each in costly} == {1.0}
+    for each in asked:
+        assert each["expected_cost"] == pytest.approx(100 * each["risk"])
+
+
+def test_quantities_are_not_reviewed_and_costs_must_be_known_beforehand() -> None:
+    quantities = (
+        prediction(f"p{row}", MODEL, prediction=(row + 0.5) / 7, score=0.5) for row in range(300)
+    )
+
+    assert played(quantities).of("reviews") == []
+    with pytest.raises(SpecError, match="quantities have none"):
+        parse_spec({"task": "regression", "review": {}})
+    for cost in ({}, {"cost": {"field": "value"}, "metrics": {}}):
+        with pytest.raises(SpecError, match="add `cost` with `matrix` or `per_error`"):
+            parse_spec({"review": {"cost_above": 1.0}} | cost)
 
 
 def test_features_are_shown_only_where_the_spec_says_so() -> None:
@@ -194,14 +233,14 @@ def test_a_verdict_that_is_restated_leaves_no_trace_of_the_first() -> None:
 # Rules 1 and 2
 
 
-@pytest.mark.parametrize(("per_day", "band"), [(2_000, 0.3), (1_000, 0.05)])
+@pytest.mark.parametrize(("per_day", "band"), [(2_000, 0.3), (1_000, 0.05), (200, 0.3)])
 def test_a_quota_holds_from_the_second_day_on(per_day: int, band: float) -> None:
     rules = ReviewRules(per_day=per_day, sample=0.2, due_s=HOUR_MS / 1_000)
     state, rng, asked = Reviews(), np.random.default_rng(5), []
     for day in range(4):
         chosen = 0
-        for row in range(12_000):
-            now_ms = (20_000 + day) * DAY_MS + row * 7_000
+        for row in range(12_000):  # most of them before noon
+            now_ms = (20_000 + day) * DAY_MS + round((row / 12_000) ** 1.3 * DAY_MS)
             risk = 0.5 if rng.random() < band else 0.1
             chosen += state.choose(f"m/{day}-{row}", risk, now_ms, rules) is not None
         asked.append(chosen)

@@ -75,3 +75,15 @@ def test_what_is_suggested_would_make_one_in_four_false(false: int) -> None:
     assert suggested is not None
     left = false * suggested
     assert left / (left + 10) == pytest.approx(0.25, abs=0.04)
+
+
+def test_a_mark_that_names_its_rule_counts_though_its_alert_was_never_told_alone() -> None:
+    """As of an alert that stood under that of a storm, and is over."""
+    named = mark("under", "false") | {"kind": "feature_drift", "aspect": "level"}
+
+    counted = count_marks([named, mark("gone", "true")], [])
+
+    assert counted == {
+        RuleName("m", "feature_drift", "level"): Verdicts(0, 1),
+        RuleName("m", "forgotten", ""): Verdicts(1, 0),
+    }
