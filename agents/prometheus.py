@@ -170,22 +170,36 @@ async def metrics_served(settings: Settings, collect: Collect) -> AsyncIterator[
     host, port = settings.prometheus_host, settings.prometheus_port
     app = web.Application()
     app.router.add_routes([metrics_route(collect)])
+    name = f"prometheus_port (TIDEGAUGE_PROMETHEUS_PORT) = {port}"
+    async with served(app, host, port, name):
+        _log.info(f"Figures for Prometheus are at http://{host}:{port}/metrics")
+        yield
+
+
+@asynccontextmanager
+async def served(app: web.Application, host: str, port: int, name: str) -> AsyncIterator[None]:
+    """Serve an application in the block.
+
+    Parameters
+    ----------
+    name
+        The setting or flag that gave the address, for messages.
+
+    Raises
+    ------
+    OperatorError
+        When the address cannot be used.
+    """
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await _listen(runner, host, port)
-        _log.info(f"Figures for Prometheus are at http://{host}:{port}/metrics")
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise OperatorError(
+                f"{name}: {host}:{port} cannot be used ({error.strerror}): choose a free port for "
+                "each process, and an address of this machine"
+            ) from error
         yield
     finally:
         await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise OperatorError(
-            f"prometheus_port (TIDEGAUGE_PROMETHEUS_PORT) = {port}: {host}:{port} cannot be used "
-            f"({error.strerror}): choose a free port for each process, or an address of this "
-            "machine as prometheus_host"
-        ) from error

@@ -3,8 +3,9 @@
     python -m benchmarks.page_pictures            writes docs/page/*.png
     python -m benchmarks.page_pictures --serve    shows the same page at http://127.0.0.1:8811
 
-The records are those of two backtests: the story of two models up to its 45th hour, and the car
-loans, played as of the same week. They need Chromium (Debian's package) and playwright.
+The records are those of two backtests, the story of two models up to its 45th hour and the car
+loans, and those of the day in which everybody answers, up to its challenger, all as of the same
+week. They need Chromium (Debian's package) and playwright.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from playwright.async_api import Browser, async_playwright
 
 from agents.commands.backtest import Backtest
 from agents.commands.recording import Recording, Refusals
-from agents.demo import car_loan, story
+from agents.demo import car_loan, loop, story
 from agents.page.actions import Actions
 from agents.page.feed import Feed, TopicState
 from agents.page.page import Page
@@ -40,6 +41,9 @@ HOST = f"127.0.0.1:{PORT}"
 UNTIL_MS = story.START_MS + 45 * HOUR_MS
 LOAN_ROWS = 80_000
 """Rows of the car loans: a month of changed ones."""
+REVIEWED = "limit"
+REVIEWED_ROWS = 3_960
+"""Rows of the model with reviews, sixteen hours and a half: its challenger is not decided yet."""
 SPECS: dict[str, dict[str, object]] = {
     "loan": {
         "owner": "credit risk",
@@ -64,6 +68,7 @@ def main() -> None:
     store = PageStore()
     for model_id in SPECS:
         _play(store, model_id)
+    _play_loop(store)
     page = _page(store)
     if is_serving:
         web.run_app(make_app(page), host="127.0.0.1", port=PORT)
@@ -71,19 +76,35 @@ def main() -> None:
         asyncio.run(_take_pictures(page))
 
 
-def _play(store: PageStore, model_id: str) -> None:
-    offset = len(store.models) * 1_000_000
-    spec = SPECS[model_id] | {"model_id": model_id}
-    store.take(Entry("models", 0, offset, model_id, orjson.dumps(spec)))
+class _Keeper:
+    """Puts what a model publishes into the store, as its topics would."""
 
-    def keep(emission: Emission) -> None:
-        nonlocal offset
-        if emission.role in {"alerts", "status", "metrics", "commands"}:
-            offset += 1
+    def __init__(self, store: PageStore, spec: dict[str, object]) -> None:
+        self._store = store
+        self._offset = len(store.models) * 1_000_000
+        model_id = str(spec["model_id"])
+        store.take(Entry("models", 0, self._offset, model_id, orjson.dumps(spec)))
+
+    def keep(self, emission: Emission) -> None:
+        """Take a record."""
+        if emission.role in {"alerts", "status", "metrics", "commands", "reviews"}:
+            self._offset += 1
             key = emission.model_id if emission.key is None else emission.key
-            store.take(Entry(emission.role, 0, offset, key, emission.value or None))
+            self._store.take(Entry(emission.role, 0, self._offset, key, emission.value or None))
 
-    run = Backtest(parse_spec(spec), on_emission=keep)
+
+def _play_loop(store: PageStore) -> None:
+    """Play the day of a model that people review and that has a challenger."""
+    keeper = _Keeper(store, loop.SPEC | {"model_id": REVIEWED})
+    actors = loop.Actors(REVIEWED, UNTIL_MS - REVIEWED_ROWS * loop.ROW_MS)
+    for _, emissions in loop.played(actors, REVIEWED_ROWS):
+        for emission in emissions:
+            keeper.keep(emission)
+
+
+def _play(store: PageStore, model_id: str) -> None:
+    spec = SPECS[model_id] | {"model_id": model_id}
+    run = Backtest(parse_spec(spec), on_emission=_Keeper(store, spec).keep)
     with TemporaryDirectory() as folder:
         paths = {kind: Path(folder, f"{kind}.jsonl") for kind in ("prediction", "outcome")}
         files = {kind: path.open("wb") for kind, path in paths.items()}

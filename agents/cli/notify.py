@@ -22,6 +22,18 @@ def _address(_context: click.Context, _parameter: click.Parameter, text: str | N
     return text
 
 
+def _host_and_port(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65_536):
+        msg = f"write HOST:PORT; got {text!r}"
+        raise click.BadParameter(msg)
+    return host, int(port)
+
+
 @click.command()
 @click.option("--to", "targets", multiple=True, metavar="KIND=WHERE", help="Target.")
 @click.option(
@@ -48,6 +60,12 @@ def _address(_context: click.Context, _parameter: click.Parameter, text: str | N
     help="Base URL for runbook links.",
 )
 @click.option("--pagerduty-url", metavar="URL", help="PagerDuty's Events API.")
+@click.option(
+    "--webhook",
+    metavar="HOST:PORT",
+    callback=_host_and_port,
+    help="Where annotations of Label Studio arrive; 127.0.0.1:8801 unless given.",
+)
 @click.option("--group", metavar="TEXT", help="The consumer group of the workers.")
 @prometheus_option
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
@@ -63,6 +81,7 @@ def notify(
     dry_run: bool,
     links: str | None,
     pagerduty_url: str | None,
+    webhook: tuple[str, int] | None,
     **flags: Any,
 ) -> int:
     """Send alerts to Alertmanager, PagerDuty, Slack or a program of yours, until a signal comes.
@@ -73,6 +92,7 @@ def notify(
       pagerduty=FILE     a file with the integration key of Events API v2
       slack=URL          an incoming webhook; its address is a secret: slack=FILE
       webhook=URL        receives each alert as it is in the topic
+      labelstudio=FILE   a project of Label Studio: cases for people become its tasks
 
     Instead of a URL, WHERE may be a file that holds it, or env:NAME for a variable that does.
     An unavailable target is tried again without limit, and no alert is lost meanwhile. A new
@@ -90,7 +110,7 @@ def notify(
       ./tidegauge notify --to webhook=https://example.org/alerts --dry-run
     """
     from agents.commands.status import last_tick_ms
-    from agents.notify.notify import PAGERDUTY_URL, NotifyOptions
+    from agents.notify.notify import ANNOTATIONS, PAGERDUTY_URL, NotifyOptions
     from agents.notify.notify import notify as run
     from agents.settings import load_settings
     from agents.telemetry import configure_logging
@@ -103,6 +123,7 @@ def notify(
         links=links,
         heartbeat=chosen[1],
         last_tick=last_tick_ms,
+        webhook=webhook or ANNOTATIONS,
     )
     settings = load_settings(**flags)
     if dry_run:

@@ -56,9 +56,18 @@ TOLD: tuple[TopicRole, ...] = ("alerts", "feedback", "metrics")
 
 
 class Actors:
-    """Whoever publishes to Tidegauge, and answers it."""
+    """Whoever publishes to Tidegauge, and answers it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    model_id
+        The model.
+    start_ms
+        Instant of the first prediction.
+    """
+
+    def __init__(self, model_id: str = MODEL, start_ms: int = START_MS) -> None:
+        self._model_id, self._start_ms = model_id, start_ms
         self._chance = random.Random(11)  # noqa: S311 - a story, not a secret
         self._truth: dict[str, int] = {}
         self._planned: list[Planned] = []
@@ -69,7 +78,7 @@ class Actors:
         self._promoted_at: int | None = None
         self._has_challenger = False
         self._is_on_fallback = False
-        self.plan(START_MS, "spec", SPEC)
+        self.plan(start_ms, "spec", SPEC | {"model_id": model_id})
 
     def plan(self, at_ms: int, kind: EventKind, event: Json) -> None:
         """Publish an event at an instant."""
@@ -84,13 +93,14 @@ class Actors:
 
     def serve(self, row: int) -> None:
         """Answer one request, and publish its outcome an hour later."""
-        at_ms, name = START_MS + ROW_MS * row, f"loan-{row}"
+        at_ms, name = self.instant(row), f"{self._model_id}-{row}"
         self._change_model(row)
         score, says = round(self._chance.uniform(0.5, 1.0), 3), self._chance.randrange(2)
         is_wrong = self._chance.random() < self._share(row, score)
         truth = says ^ int(is_wrong)
         self._truth[name] = truth
-        given: Json = {"prediction_id": name, "model_id": MODEL, "predicted_at": at_ms}
+        named: Json = {"prediction_id": name, "model_id": self._model_id}
+        given: Json = named | {"predicted_at": at_ms}
         answer: Json = {"prediction": says, "score": score if says else round(1 - score, 3)}
         answer |= {"model_version": self._version, "status": "ok"}
         if self._is_on_fallback and self._chance.random() > PROBE:
@@ -101,8 +111,12 @@ class Actors:
         if self._has_challenger:
             other = truth ^ int(self._chance.random() < 0.08)
             self.plan(at_ms, "prediction", given | {"prediction": other, "variant": "boosted"})
-        known: Json = {"prediction_id": name, "model_id": MODEL, "outcome": truth}
-        self.plan(at_ms + LATE_MS, "outcome", known | {"observed_at": at_ms + LATE_MS})
+        known: Json = {"outcome": truth, "observed_at": at_ms + LATE_MS}
+        self.plan(at_ms + LATE_MS, "outcome", named | known)
+
+    def instant(self, row: int) -> int:
+        """Return the instant of a prediction."""
+        return self._start_ms + ROW_MS * row
 
     def hear(self, emission: Emission) -> None:
         """Read a record of Tidegauge; answer it ten minutes later."""
@@ -111,7 +125,7 @@ class Actors:
             self._review(event, emission.now_ms + READ_MS)
         if emission.role != "feedback":
             return
-        row = (emission.now_ms + READ_MS - START_MS) // ROW_MS
+        row = (emission.now_ms + READ_MS - self._start_ms) // ROW_MS
         match event["command"]:
             case "promote":
                 self._promoted_at, self._has_challenger = row, False
@@ -141,15 +155,19 @@ class Actors:
         return 1.0 - score + (0.3 if row >= TURNED else 0.0)
 
 
-def played() -> Iterator[tuple[bytes, list[Emission]]]:
+def played(
+    actors: Actors | None = None, rows: int = ROWS
+) -> Iterator[tuple[bytes, list[Emission]]]:
     """Play the story; yield each record of the log, and what Tidegauge publishes at it."""
-    actors, monitor = Actors(), Monitor(0, Topics(partitions=1))
+    actors, monitor = actors or Actors(), Monitor(0, Topics(partitions=1))
     offsets: Counter[str] = Counter()
     offset = 0
-    for first in range(0, ROWS, RECORD_ROWS):
+    for first in range(0, rows, RECORD_ROWS):
         for row in range(first, first + RECORD_ROWS):
             actors.serve(row)
-        events = [_accepted(each, offsets) for each in actors.due(_instant(first + RECORD_ROWS))]
+        events = [
+            _accepted(each, offsets) for each in actors.due(actors.instant(first + RECORD_ROWS))
+        ]
         for _, _, record, _ in pack(events, 1):
             emissions = monitor.apply(offset, record)
             for emission in emissions:
@@ -193,14 +211,10 @@ def _line(at: str, what: str, says: str) -> str:
 def _accepted(planned: Planned, offsets: Counter[str]) -> Accepted:
     at_ms, _, kind, event = planned
     source = Source(kind, f"{kind}s", 0)
-    raw = Raw(source, offsets[kind], at_ms, orjson.dumps(event), MODEL.encode())
+    raw = Raw(source, offsets[kind], at_ms, orjson.dumps(event), event["model_id"].encode())
     offsets[kind] += 1
     found = accept(raw)
     if not isinstance(found, Accepted):
         msg = f"an event of the story is refused: {found.letter.detail}"
         raise TypeError(msg)
     return found
-
-
-def _instant(row: int) -> int:
-    return START_MS + ROW_MS * row

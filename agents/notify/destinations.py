@@ -19,10 +19,11 @@ from pydantic import SecretStr
 from yarl import URL
 
 from agents.errors import FileError, OperatorError
+from agents.notify.labelstudio import project_of
 from agents.notify.routes import Route
 from agents.notify.selection import ALL, Selection
 
-TargetKind = Literal["alertmanager", "webhook", "slack", "pagerduty"]
+TargetKind = Literal["alertmanager", "webhook", "slack", "pagerduty", "labelstudio"]
 _ENVIRONMENT = "env:"
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9+_-]{20,}")
@@ -33,6 +34,7 @@ _NAMES: dict[TargetKind, str] = {
     "webhook": "The webhook",
     "slack": "Slack",
     "pagerduty": "PagerDuty",
+    "labelstudio": "Label Studio",
 }
 
 
@@ -148,6 +150,11 @@ def read_destination(
             kind=kind, secret=SecretStr(held), url=origin, label=label, selection=selection
         )
     origin = _origin(f"{option} {kind}", held)
+    if kind == "labelstudio":
+        project_of(held)
+        if selection._replace(model=()) != ALL:
+            msg = "labelstudio receives cases and no alerts: choose them by --model alone"
+            raise ValueError(msg)
     address = URL(held)
     is_signed = any(_SECRET_PARAMETER.search(name) for name in address.query)
     has_secret = kind == "slack" or address.user is not None or is_signed

@@ -8,10 +8,11 @@ import orjson
 from aiokafka import TopicPartition
 
 from agents.kafka.admin import ask, explained
-from agents.kafka.read import LogReader
+from agents.kafka.read import LogReader, last_values
 from agents.notify.destinations import Destination
 from agents.notify.firing import StartPoints, read_notice
 from agents.notify.http import Request
+from agents.notify.labelstudio import open_cases, project_of, task_of
 from agents.notify.messages import Notice
 from agents.notify.notify import (
     NotifyOptions,
@@ -63,10 +64,19 @@ class _Preview:
                 book = book_of(self._settings, destination, self._options)
                 self._show(destination, book.request(firing.firing(now()), now()))
                 continue
+            if destination.kind == "labelstudio":
+                await self._show_tasks(destination)
+                continue
             target = target_of(self._settings, destination, self._options)
             async for notice in self._notices(group_of(self._settings, destination)):
                 if destination.selection.wants(notice.alert):
                     self._show(destination, target.request(notice))
+
+    async def _show_tasks(self, destination: Destination) -> None:
+        values = await last_values(self._settings, self._settings.topics.name("reviews"))
+        project, now_ms = project_of(destination.secret.get_secret_value()), now().timestamp() * 1e3
+        for case in open_cases(list(values.values()), destination.selection, int(now_ms)):
+            self._show(destination, task_of(case, project))
 
     async def _notices(self, group: str) -> AsyncIterator[Notice]:
         topic = self._settings.topics.name("alerts")

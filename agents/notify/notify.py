@@ -18,19 +18,23 @@ from pydantic import SecretStr
 
 from agents.kafka.admin import explained, partition_counts
 from agents.kafka.read import LogReader, partitions_of
+from agents.kafka.send import send_record
 from agents.notify.alertmanager import AlertmanagerBook, Refresher
 from agents.notify.delivery import Delivery
 from agents.notify.destinations import Destination
 from agents.notify.firing import StartPoints
 from agents.notify.heartbeat import Heartbeat
 from agents.notify.http import Backoff, HttpSender, open_session
+from agents.notify.labelstudio import WEBHOOK, LabelStudio, project_of
 from agents.notify.messages import Links, PagerDuty, Slack, Target, Webhook
-from agents.prometheus import Labels, family, metrics_served
+from agents.prometheus import Labels, family, metrics_served, served
 from agents.settings import Settings
 from agents.telemetry import get_logger
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 """Events API v2 for customers outside Europe."""
+ANNOTATIONS = ("127.0.0.1", 8_801)
+"""Host and port for annotations, unless told otherwise: of this machine alone."""
 _FETCH_WAIT_MS = 200
 """Milliseconds that the broker may hold an answer without records."""
 
@@ -64,6 +68,8 @@ class NotifyOptions:
         The target of the heartbeat, if any.
     last_tick
         Finds the latest tick, for the heartbeat.
+    webhook
+        Host and port at which annotations of Label Studio arrive.
     """
 
     destinations: Sequence[Destination]
@@ -72,6 +78,7 @@ class NotifyOptions:
     backoff: Backoff = field(default_factory=Backoff)
     heartbeat: Destination | None = None
     last_tick: Callable[[Settings], Awaitable[int | None]] = _no_tick
+    webhook: tuple[str, int] = ANNOTATIONS
 
 
 async def notify(settings: Settings, options: NotifyOptions) -> int:
@@ -187,6 +194,8 @@ class _Notifier:
             _log.info(f"{destination.name} receives the firing alerts every minute")
             return self._refresh(destination, sender)
         group = group_of(self._settings, destination)
+        if destination.kind == "labelstudio":
+            return self._bridge(destination, group, sender)
         _log.info(f"{destination.name} receives transitions, as group {group}", group=group)
         return self._deliver(destination, group, sender)
 
@@ -200,6 +209,25 @@ class _Notifier:
         start_points = StartPoints(LogReader(self._settings), self._settings.topics, now)
         target = target_of(self._settings, destination, self._options)
         await Delivery(consumer, start_points, target, sender, destination.selection).run()
+
+    async def _bridge(self, destination: Destination, group: str, sender: HttpSender) -> None:
+        settings, (host, port) = self._settings, self._options.webhook
+        bridge = LabelStudio(
+            project_of(destination.secret.get_secret_value()),
+            AIOKafkaConsumer(**_consuming(settings, group)),
+            settings.topics.name("reviews"),
+            sender,
+            publish=partial(send_record, settings, settings.topics.outcomes),
+            now_ms=lambda: int(now().timestamp() * 1_000),
+            selection=destination.selection,
+        )
+        async with served(bridge.app(), host, port, "--webhook"):
+            _log.info(
+                f"{destination.name} receives cases, as group {group}; its annotations are taken "
+                f"at http://{host}:{port}{WEBHOOK}",
+                group=group,
+            )
+            await bridge.run()
 
     async def _beat(self, destination: Destination, session: aiohttp.ClientSession) -> None:
         sender = HttpSender(session, destination.name, destination.secret, self._options.backoff)

@@ -50,6 +50,10 @@ class Selection(NamedTuple):
             and _fits(self.owner, alert.owner or "")
         )
 
+    def wants_model(self, model_id: str) -> bool:
+        """Tell whether a model fits."""
+        return _fits(self.model, model_id)
+
     @property
     def text(self) -> str:
         """The selection in words, for a log line and a group's name; empty where it is all."""

@@ -7,6 +7,7 @@ import time
 
 import orjson
 
+from benchmarks.chaos.offsets import Offsets
 from tests.broker import Broker, create_topic
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, Outputs, RdProducer, Worker, until
@@ -67,3 +68,16 @@ def kill_in_the_middle(worker: Worker, seen: Pairs, pairs: int) -> None:
 
     until(is_done, lambda: f"{pairs} pairs")
     worker.kill()
+
+
+def end_in_good_order(worker: Worker, deployment: Deployment) -> None:
+    """End a worker once it has committed all that there is.
+
+    Whoever ends before it has read again what a killed one had told says its own older words of
+    `status`, until the next one comes.
+    """
+    until(lambda: worker.says("Assigned"), lambda: "an assignment")
+    offsets = Offsets(deployment.settings)
+    until(lambda: offsets.behind() == 0, lambda: "everything committed")
+    offsets.close()
+    assert worker.terminate() == 0

@@ -15,9 +15,15 @@ from schemas.event import decode_events
 from schemas.topics import TopicRole
 from streams.emission import Emission
 from tests.broker import read_to_end
-from tests.broker.chapters import Pairs, deployment_for, kill_in_the_middle, publish
+from tests.broker.chapters import (
+    Pairs,
+    deployment_for,
+    end_in_good_order,
+    kill_in_the_middle,
+    publish,
+)
 from tests.broker.conftest import Deploy
-from tests.broker.deployment import Deployment, command, until
+from tests.broker.deployment import Deployment, command
 from tests.broker.services import Sent
 from tests.golden import loop
 from tests.kafka import RealKafka
@@ -82,7 +88,7 @@ def test_a_worker_killed_in_each_chapter_tells_the_day_as_it_is_kept(
         publish(deployment, [sent for record, _ in parts[first:end] for sent in sent_in(record)])
         kill_in_the_middle(deployment.start_worker(), seen, before + 1)
     worker = deployment.start_worker()
-    until(lambda: seen.count() == total, lambda: f"{total} pairs")
+    end_in_good_order(worker, deployment)
 
-    assert worker.terminate() == 0
+    assert seen.count() == total
     assert_told(deployment, kafka, said)

@@ -12,10 +12,15 @@ import orjson
 import pytest
 
 from agents.demo.story import has_traffic, published, tick_of_outage
-from benchmarks.chaos.offsets import Offsets
 from tests.broker import Broker, read_to_end
 from tests.broker import publish as send
-from tests.broker.chapters import Pairs, deployment_for, kill_in_the_middle, publish
+from tests.broker.chapters import (
+    Pairs,
+    deployment_for,
+    end_in_good_order,
+    kill_in_the_middle,
+    publish,
+)
 from tests.broker.conftest import Deploy
 from tests.broker.deployment import Deployment, command, until
 from tests.broker.services import Sent
@@ -112,15 +117,9 @@ def test_a_worker_killed_in_the_middle_of_chapters_changes_no_transition(
     kill_in_the_middle(worker, seen, before + 1)
     cut_short += before < seen.count() < total
     worker = deployment.start_worker()
-    until(lambda: worker.says("Assigned"), lambda: "an assignment")
-    # Whoever ends before it has read again what the killed one had told says its own older words of
-    # `status`, until the next one comes.
-    offsets = Offsets(deployment.settings)
-    until(lambda: offsets.behind() == 0, lambda: "everything committed")
-    offsets.close()
+    end_in_good_order(worker, deployment)
 
     assert seen.count() == total
-    assert worker.terminate() == 0
     assert_told(kafka, deployment)
     # All the rest of a chapter may be on its way when its first pair is there.
     assert cut_short > len(begun) // 2

@@ -128,6 +128,10 @@ def test_each_view_is_complete_in_both_schemes_and_on_a_phone(seen: Seen, site: 
     seen.open(site.url + VIEWS["alert"])
     expect(tab.locator(".uplot canvas")).to_be_visible()
     expect(tab.get_by_role("img", name="car_value")).to_be_visible()
+    seen.open(site.url + VIEWS["reviews"])
+    expect(tab.get_by_role("row")).to_have_count(4)  # two tables of one row each
+    seen.open(site.url + VIEWS["challengers"])
+    expect(tab.get_by_text("decides at")).to_be_visible()
 
 
 def test_no_view_has_a_serious_finding_of_axe(seen: Seen, site: Site) -> None:
