@@ -12,6 +12,7 @@ CASE: dict[str, Any] = {
     "model_id": "loan",
     "why": "uncertain",
     "risk": 0.4,
+    "expected_cost": None,
     "answer": 1,
     "score": 0.6,
     "features": None,
@@ -52,14 +53,16 @@ async def test_features_are_shown_where_the_case_has_them() -> None:
     assert "income: 3" in written[0]
 
 
-def test_the_most_uncertain_open_case_comes_first() -> None:
+def test_the_dearest_open_case_comes_first_then_the_most_uncertain() -> None:
     records = [
         case(1, risk=0.1),
         case(2, risk=0.5),
         case(3, status="answered"),
         case(4, model_id="other"),
         case(5, due_at="2025-12-31T00:00:00.000Z"),
+        case(6, risk=0.01, expected_cost=3.0),
         None,
     ]
 
-    assert [each["prediction_id"] for each in open_cases(records, "loan", NOW_MS)] == ["p2", "p1"]
+    found = [each["prediction_id"] for each in open_cases(records, "loan", NOW_MS)]
+    assert found == ["p6", "p2", "p1"]
