@@ -195,15 +195,20 @@ class Reviewer:
             chosen=sum(each.chosen for each in strata),
             answered=sum(each.answered for each in strata),
             dropped=period.dropped,
-            error=None if found is None else found.error,
-            low=None if found is None else found.low,
-            high=None if found is None else found.high,
+            error=None if found is None else _share(found.error),
+            low=None if found is None else _share(found.low),
+            high=None if found is None else _share(found.high),
             expected=period.risks / n if n else None,
             doubles=sum(period.doubles.values()),
             kappa=kappa(period.doubles),
         )
         key = f"{self._model_id}|reviewed|{period.start_ms}|(all)"
         self._publication.add_metrics([(key, record)], row)
+
+
+def _share(estimated: float) -> float:
+    """Return an estimate within 0 and 1: that of few verdicts may lie beside."""
+    return min(1.0, max(0.0, estimated))
 
 
 def risk_of(event: dict[str, Any], answer: Answer) -> float:

@@ -63,7 +63,7 @@ function challenge(each, at, health) {
       ["Better by", `${points(each.difference)} ${unit === 1 ? "of absolute error" : "points of error"}`, `${points(each.low)} to ${points(each.high)}`],
       ["Evidence for better", evidence(each.e_better), `decides at ${number(each.limit)}`],
       ["Evidence for worse", evidence(each.e_worse)],
-      ["Pairs", count(each.pairs), `${count(each.cohorts)} days; ${count(each.waiting)} pairs wait`],
+      ["Pairs", count(each.pairs), `${count(each.cohorts)} cohorts; ${count(each.waiting)} pairs wait`],
       each.money !== null && ["Money a pair", number(each.money)],
     ]));
 }
