@@ -43,7 +43,14 @@ SPEC: dict[str, Any] = {
     "model_id": MODEL,
     "alert_budget": 1.0,
     "retrain": {"min_labelled": 400, "cooldown_s": 3_600},
-    "review": {"risk_above": 0.42, "sample": 0.05, "due_s": 3_600, "every_s": 10_800, "double": 0},
+    "review": {
+        "risk_above": 0.42,
+        "sample": 0.05,
+        "per_day": 2_000,
+        "due_s": 3_600,
+        "every_s": 10_800,
+        "double": 0,
+    },
     "challenge": {"cohort_s": 3_600, "mature_s": 3_660, "min_pairs": 500},
     "fallback": {"auto": True, "ttl_s": 900, "probe": PROBE, "hold_s": 300},
 }
