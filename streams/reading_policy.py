@@ -12,9 +12,10 @@ Rule 2. While a backlog of more than ``BEHIND_RECORDS`` lasts, values wait ``WAI
 Rule 3. A round of saving begins every ``save_every_s``, or ``SAVE_COST`` times as long as it takes.
         It saves a slice at a time, and after each the log has its turn, ``SLICE_COST`` times as
         long: no alert waits until all models are saved.
-Rule 4. `status` is published in full ``save_every_s`` after an assignment, or at its end if that
-        comes first, and then every ``STATUS_EVERY_S``: a worker that did not know that it was
-        replaced may have put an older record after a newer one.
+Rule 4. `status`, with `commands` and the cases of `reviews`, is published in full ``save_every_s``
+        after an assignment, or at its end if that comes first, and then every ``STATUS_EVERY_S``: a
+        worker that did not know that it was replaced may have put an older record after a newer
+        one.
 """
 
 from collections.abc import Iterable

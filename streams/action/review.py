@@ -7,7 +7,8 @@ Rule 1. A case is chosen where a hash of its id is below its probability: a repl
         the quota holds, and the weights as well: the factor follows from the past alone.
 Rule 2. Beyond ``QUOTA_SLACK`` of the quota nothing is asked for on that day; it is counted.
 Rule 3. A label counts more than a review, and that more than a report: a later word of the same or
-        a higher rank restates the earlier one. After its end a case takes no word.
+        a higher rank restates the earlier one. After its end a case takes no word, and is kept for
+        ``KEPT_MS``: its last record is published again, as those of open ones are.
 Rule 4. The error of a period is the augmented inverse-probability-weighted mean. Where some chosen
         cases got no verdict, the weights of the others are raised within each way of choice.
 Rule 5. Verdicts are no values of the error series: what is uncertain is wrong more often.
@@ -36,6 +37,9 @@ MOST_OPEN = 10_000
 QUOTA_SLACK = 1.05
 """Multiple of the quota up to which cases are asked for on a day."""
 HOURS = 24
+KEPT_MS = 1_200_000
+"""Milliseconds of log time for which a case that is over is kept: until `status` has been published
+in full twice."""
 FEWEST_DOUBLES = 10
 """Cases with two verdicts from which their agreement is said."""
 
@@ -51,8 +55,8 @@ class Case(Machine):
         How it was chosen; None, where it was reported.
     answer
         The answer of the model, as JSON.
-    record
-        Its latest record but for status and verdict, as JSON.
+    said, said_ms
+        Its latest record, as JSON, and when it was said.
     """
 
     asked_ms: int
@@ -61,8 +65,10 @@ class Case(Machine):
     risk: float
     stratum: Stratum | None
     answer: str
-    record: bytes
+    said: bytes
+    said_ms: int
     is_double: bool = False
+    is_over: bool = False
     rank: int = -1
     verdict: str | None = None
     is_error: bool | None = None
@@ -195,7 +201,7 @@ class Reviews(Machine):
             The right answer, as JSON.
         """
         case = self.cases.get(prediction_id)
-        if case is None:
+        if case is None or case.is_over:
             return None
         if source == "review":
             self._on_opinion(case, verdict, reviewer or "")
@@ -209,9 +215,16 @@ class Reviews(Machine):
         return case
 
     def ended(self, now_ms: int) -> list[tuple[str, Case]]:
-        """Return the cases whose time is over, and forget them."""
-        over = [(name, case) for name, case in self.cases.items() if case.due_ms <= now_ms]
-        for name, _ in over:
+        """Return the cases whose time is over by now, and forget those that were long ago."""
+        old = [name for name, case in self.cases.items() if case.due_ms + KEPT_MS <= now_ms]
+        over = [
+            (name, case)
+            for name, case in self.cases.items()
+            if case.due_ms <= now_ms and not case.is_over
+        ]
+        for _, case in over:
+            case.is_over = True
+        for name in old:
             del self.cases[name]
         return over
 
@@ -222,7 +235,7 @@ class Reviews(Machine):
         if self.periods and now_ms >= self.periods[0].end_ms + due_ms:
             found = self.periods.pop(0)
             self.said += 1
-        ends = [case.due_ms for case in self.cases.values()]
+        ends = [case.due_ms for case in self.cases.values() if not case.is_over]
         ends += [period.end_ms + due_ms for period in self.periods[:1]]
         self.due_ms = min(ends, default=NEVER_MS)
         return found

@@ -296,8 +296,11 @@ class ModelParts:
             self._ledger.on_read()
 
     def statuses(self) -> list[Emission]:
-        """Return the present `status` of every alert that the model has ever had."""
-        return self._publication.statuses(self._now_ms)
+        """Return the last word of every key: alerts there have ever been, commands, and cases."""
+        return self._publication.statuses(self._now_ms) + [
+            Emission((0, 0), "reviews", self.model_id, record, at_ms, key)
+            for key, record, at_ms in self._reviewer.records()
+        ]
 
     @property
     def open_alerts(self) -> list[Alert]:

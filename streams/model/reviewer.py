@@ -1,5 +1,6 @@
 """The reviews of one model: answers, verdicts and reports go in, cases and an estimate come out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -97,6 +98,14 @@ class Reviewer:
         if case is not None:
             self._say(case, "answered", row, source=source, reviewer=reviewer)
 
+    def records(self) -> Iterator[tuple[str, bytes, int]]:
+        """Give the key of each case, its latest record, and the log time of that."""
+        for case in self.state.cases.values():
+            fields = orjson.loads(case.said)
+            yield fields["review_id"], case.said, case.said_ms
+            if case.is_double:
+                yield *_second(fields), case.asked_ms
+
     def advance(self, row: EventRow) -> None:
         """Say what is due at an event, or a tick."""
         rules = self.rules
@@ -152,6 +161,7 @@ class Reviewer:
             None if choice is None else choice.stratum,
             "" if answer is None else label_of(answer),
             record.model_dump_json().encode(),
+            row.now_ms,
             choice is not None and choice.is_double,
         )
         self.state.open(event["prediction_id"], case)
@@ -170,18 +180,17 @@ class Reviewer:
         source: Source | None = None,
         reviewer: str | None = None,
     ) -> None:
-        fields = orjson.loads(case.record)
+        fields = orjson.loads(case.said)
         fields |= {
             "status": status,
             "verdict": None if case.verdict is None else orjson.loads(case.verdict),
             "source": source,
             "reviewer": reviewer,
         }
-        self._publication.add_review(fields["review_id"], encode(fields), row)
+        case.said, case.said_ms = encode(fields), row.now_ms
+        self._publication.add_review(fields["review_id"], case.said, row)
         if case.is_double and status == "open":
-            second = fields["review_id"].removesuffix("/1") + "/2"
-            fields |= {"review_id": second, "why": "double", "probability": None}
-            self._publication.add_review(second, encode(fields), row)
+            self._publication.add_review(*_second(fields), row)
 
     def _estimate(self, period: Period, row: EventRow) -> None:
         found, strata = estimate(period), period.strata.values()
@@ -204,6 +213,13 @@ class Reviewer:
         )
         key = f"{self._model_id}|reviewed|{period.start_ms}|(all)"
         self._publication.add_metrics([(key, record)], row)
+
+
+def _second(fields: dict[str, Any]) -> tuple[str, bytes]:
+    """Return the key and the record of the second opinion about a case."""
+    name = fields["review_id"].removesuffix("/1") + "/2"
+    asked = {"review_id": name, "why": "double", "probability": None, "status": "open"}
+    return name, encode(fields | asked | {"verdict": None, "source": None, "reviewer": None})
 
 
 def _share(estimated: float) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from schemas.model_spec import (
@@ -137,6 +138,18 @@ def test_a_verdict_is_no_labelled_row_and_no_error() -> None:
     assert {each["verdict"] for each in answered} == {0, 1}
 
 
+@pytest.mark.parametrize("answer_reviews", [True, False])
+def test_whoever_takes_over_says_the_last_word_of_each_case_again(*, answer_reviews: bool) -> None:
+    """A worker that did not know that it was replaced may have put an older one last."""
+    found = played(events(answer_reviews=answer_reviews), spec_of(double=0.3))
+
+    again = found.monitor.models[MODEL].statuses()
+
+    assert {each.key: each.value for each in again if each.role == "reviews"} == {
+        orjson.loads(value)["review_id"]: value for value in found.bytes_of("reviews")
+    }
+
+
 def test_a_case_without_an_answer_runs_out() -> None:
     statuses = {each["status"] for each in last(played(events(answer_reviews=False))).values()}
 
@@ -219,7 +232,7 @@ def test_a_verdict_that_is_restated_leaves_no_trace_of_the_first() -> None:
     rules, straight, turned = ReviewRules(), Reviews(), Reviews()
     for state in (straight, turned):
         state.choose("m/a", 0.9, START_MS, rules)
-        case = Case(START_MS, START_MS + 1, 1.0, 0.9, "uncertain", "1", b"{}")
+        case = Case(START_MS, START_MS + 1, 1.0, 0.9, "uncertain", "1", b"{}", START_MS)
         state.open("a", case)
     turned.on_verdict("a", "1", "review", "ann")
     for state in (straight, turned):
