@@ -81,9 +81,8 @@ def test_risky_cases_and_a_random_share_are_asked_with_their_probability() -> No
 def test_answers_whose_mistakes_are_dear_are_asked_too_and_come_first() -> None:
     """A wrong 1 costs 100, so a risk from .2 on is worth 20."""
     matrix = {"0": {"0": 0.0, "1": -100.0}, "1": {"0": -1.0, "1": 0.0}}
-    spec = spec_of(cost_above=20.0, per_day=1_000).model_copy(
-        update={"cost": CostRules(matrix=matrix), "metrics": MetricRules()}
-    )
+    rules = ReviewRules(**RULES | {"cost_above": 20.0, "per_day": 1_000})
+    spec = ModelSpec(review=rules, cost=CostRules(matrix=matrix), metrics=MetricRules())
 
     asked = last(played(events(answer_reviews=False), spec)).values()
 
