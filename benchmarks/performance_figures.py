@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.demo.car_loan import DATA
+from benchmarks.feature_figures import regressions, relations
 from benchmarks.findings import Finding, put, table_of
 from streams.change import Onset
 from streams.clock import DAY_MS
@@ -306,7 +307,7 @@ def estimates() -> Iterator[Finding]:
         for score, answer, _ in chunk:
             counts.add_prediction(score, answer)
         told = estimate_of(counts, POSITIVE, calibration.map, calibration.version)
-        if told is None or told.auc is None or told.f1 is None:
+        if told is None or told.error is None or told.auc is None or told.f1 is None:
             continue
         scores, answers, truth = (np.array(each) for each in zip(*chunk, strict=True))
         hits = int(((answers == 1) & (truth == 1)).sum())
@@ -333,6 +334,8 @@ def main(*, quick: bool) -> None:
         chance(60 if quick else 400),
         estimates(),
         alarms(40_000 if quick else 400_000),
+        regressions(),
+        relations(10 if quick else 60, 20_000 if quick else 200_000),
     ]
     if not quick:  # too few worlds would tell nothing
         sections += [nowcasts(6, 4), losses(20)]

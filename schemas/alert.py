@@ -13,6 +13,9 @@ AlertKind = Literal[
     "data_quality",
     "labels",
     "calibration",
+    "attribution",
+    "joint",
+    "skew",
     "silence",
     "service",
 ]
@@ -131,7 +134,8 @@ class Alert(Wire):
         description="The series: `feature/NAME`, `prediction`, `score`, `error` or `outcome`; for "
         "the arrival of events: `predictions`, `outcomes`, `answers`, `features`, `versions` or "
         "`reports`; of "
-        "people: `specs` or `controls`; for a part of the traffic: `segment/DIMENSION=VALUE`; for "
+        "people: `specs` or `controls`; for a part of the traffic: `segment/DIMENSION=VALUE`; made "
+        "of features: `attribution/NAME` and `joint`; for a feature and its log: `skew/NAME`; for "
         "the model itself: `model`; for a topic, "
         "all models of a partition, or all workers: `topic`, `models` or `workers`."
     )
@@ -141,7 +145,8 @@ class Alert(Wire):
         "unjoined, mismatch, repeated, reported, fallback, error, unseen, clock, refused, unread, "
         "left_out, new; of a segment: segment; of specs and controls: unusable; of the model: "
         "quarantine; of models: crowded; "
-        "of many series at once: together; of what the score means: calibration."
+        "of many series at once: together; of what the score means: calibration; of a feature and "
+        "its log: mismatch."
     )
     category: str | None = Field(
         description="The category, where the aspect has one: text in quotes where it would read as "
@@ -175,8 +180,8 @@ class Alert(Wire):
     )
     under: str | None = Field(
         default=None,
-        description="Fingerprint of the alert about many series at once under which it stands: it "
-        "is then in `status` alone; null: it stands by itself.",
+        description="Fingerprint of the alert under which it stands, about many series at once or "
+        "the feature that goes before: it is then in `status` alone; null: it stands by itself.",
     )
     source: str | None = Field(
         default=None, description="Source of the feature, where the spec names it."

@@ -25,6 +25,7 @@ from schemas.cloudevents import schema_uri
 from schemas.command import Command
 from schemas.control import Control
 from schemas.dead_letter import DeadLetter
+from schemas.error_model import ErrorColumn, ErrorModel
 from schemas.feedback import (
     BeforeAfter,
     ErrorSample,
@@ -37,7 +38,7 @@ from schemas.feedback import (
 from schemas.incident import Incident, IncidentCause, IncidentMember
 from schemas.inputs import Inputs
 from schemas.labelled import Labelled, LogPosition
-from schemas.metric import Metric, ReliabilityBin, Spread
+from schemas.metric import Metric, ReliabilityBin, Spread, WithoutLabels
 from schemas.model_spec import (
     AlertRules,
     ChallengeRules,
@@ -53,6 +54,7 @@ from schemas.model_spec import (
     ReviewRules,
     SegmentRules,
     SeriesProfile,
+    SkewRules,
 )
 from schemas.outcome import Outcome
 from schemas.prediction import Prediction
@@ -118,6 +120,10 @@ _PARTS: dict[str, type[BaseModel]] = {
     "inputs_rules": InputsRules,
     "reference_rules": ReferenceRules,
     "series_profile": SeriesProfile,
+    "error_model": ErrorModel,
+    "error_column": ErrorColumn,
+    "skew_rules": SkewRules,
+    "without_labels": WithoutLabels,
     "metric_rules": MetricRules,
     "segment_rules": SegmentRules,
     "worst_segment": WorstSegment,

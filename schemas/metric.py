@@ -58,15 +58,20 @@ class CalibrationState(Wire):
 
 
 class WithoutLabels(Wire):
-    """The figures of the cohort as its scores told them at its end, before its outcomes."""
+    """The figures of the cohort as they were told at its end, before its outcomes.
 
-    map_version: int = Field(description="Map of the scores.")
-    n: int = Field(description="Answers with a score.")
-    error: float = Field(description="Share of wrong answers.")
+    Of classes the scores tell them; of a regression the error model of its profile does.
+    """
+
+    map_version: int | None = Field(description="Map of the scores; null: a regression.")
+    n: int = Field(description="Answers with a score, or with features.")
+    error: float | None = Field(description="Share of wrong answers; null: a regression.")
     auc: float | None = Field(description="Area under the ROC curve.")
     f1: float | None = Field(description="F1 of the positive label.")
+    mae: float | None = Field(description="Mean absolute error of a regression.")
     missed_by: float | None = Field(
-        description="The realised error less `error`, once 95 % of the outcomes are known."
+        description="The realised `error`, or `mae`, less this one, once 95 % of the outcomes are "
+        "known."
     )
 
 
@@ -99,7 +104,10 @@ class Metric(Wire):
         description='Version of the model; null: all. "(none)": predictions without a version.'
     )
     spec_version: int = Field(description="Spec of the model that was in force.")
-    kind: CohortKind = Field(description="Length of the cohort.")
+    kind: Literal["hour", "day", "week"] = Field(
+        description="Length of the cohort. `week`: a sum of days that `./tidegauge metrics` makes; "
+        "it is in no topic."
+    )
     start: str = Field(description="First instant of the cohort, UTC.")
     end: str = Field(description="Instant after its last.")
     as_of: str = Field(description="Log time of the record.")
@@ -109,6 +117,9 @@ class Metric(Wire):
     unanswered: int = Field(description="Of these, with `status` error.")
     labelled: int = Field(description="Of these, with a known outcome.")
     by_source: dict[str, int] = Field(description="Known outcomes by their `source`.")
+    expired: int = Field(
+        description="Answers of the model whose outcome is awaited no longer; 0 until `is_final`."
+    )
     errors: int | None = Field(description="Wrong answers among the labelled; null: regression.")
     error: float | None = Field(description="Their share; early outcomes may not be typical.")
     accuracy: float | None = Field(description="1 - `error`.")
@@ -149,7 +160,9 @@ class Metric(Wire):
         default=None, description="Where the spec has `calibration`; null: none."
     )
     without_labels: WithoutLabels | None = Field(
-        default=None, description="Where the spec has `calibration`; null: not known yet, or none."
+        default=None,
+        description="Where the spec has `calibration`, or an error model; null: not known yet, or "
+        "none.",
     )
     value: Value | None = Field(
         default=None, description="Money, where the spec has `cost`; null: none."

@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 import holidays
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
+from schemas.error_model import ErrorModel
 from schemas.wire import MAX_FEATURES, Id, Instant, Label, Name, Wire
 
 MAX_SPEC_BYTES = 900_000
@@ -50,6 +51,16 @@ class FeatureRules(Wire):
         default={},
         description="The system that a feature comes from: alerts of several models about features "
         "of one source are one incident.",
+    )
+    attributions: bool = Field(
+        default=False,
+        description="Whether the parts that features have in `explanation` are watched; an alert "
+        "of the feature itself goes before.",
+    )
+    joint: bool = Field(
+        default=False,
+        description="Whether it is watched that features change together while each keeps its own "
+        "distribution.",
     )
 
 
@@ -113,6 +124,11 @@ class ReferenceRules(Wire):
         default={},
         description="References made offline, by series: these do not learn. In a YAML file, the "
         "path of the file that `tidegauge profile` wrote.",
+    )
+    error_model: ErrorModel | None = Field(
+        default=None,
+        description="How large the errors of a regression are, made offline by `tidegauge profile "
+        "--estimate`: its error without labels, in `metrics`. The path of a profile names it too.",
     )
 
 
@@ -272,6 +288,22 @@ class SegmentRules(Wire):
     ring: Annotated[int, Field(ge=2_000, le=50_000)] = Field(
         default=5_000,
         description="Latest labelled rows that are held, in 2 bytes and one for each dimension.",
+    )
+    drift: bool = Field(
+        default=False,
+        description="Whether `metrics` have the distributions of the 20 largest values of "
+        "`segment`, a day each.",
+    )
+
+
+class SkewRules(Wire):
+    """Comparison of the features in predictions with those in `inputs` of the same ids."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=1e-6,
+        description="Largest difference of two numbers that is none, as a part of the larger.",
     )
 
 
@@ -462,6 +494,11 @@ class ModelSpec(Wire):
     segments: SegmentRules | None = Field(
         default=None, description="Parts of the traffic whose errors are watched; null: none."
     )
+    skew: SkewRules | None = Field(
+        default=None,
+        description="Whether predictions with features are compared with the `inputs` of their "
+        "ids; null: such inputs are passed over.",
+    )
     cost: CostRules | None = Field(
         default=None, description="Money of an answer, for figures and alerts; null: not told."
     )
@@ -480,8 +517,14 @@ class ModelSpec(Wire):
         ValueError
             When one is given without ``metrics``.
         """
-        for name in ("cost", "calibration"):
-            if getattr(self, name) is not None and self.metrics is None:
+        asked = {
+            "cost": self.cost is not None,
+            "calibration": self.calibration is not None,
+            "reference.error_model": self.reference.error_model is not None,
+            "segments.drift": self.segments is not None and self.segments.drift,
+        }
+        for name, is_asked in asked.items():
+            if is_asked and self.metrics is None:
                 msg = f"{name} is made of the figures, which are off: add `metrics: {{every: day}}`"
                 raise ValueError(msg)
         return self
@@ -560,6 +603,7 @@ def _known_fields(location: tuple[int | str, ...]) -> list[str]:
         "season": SeasonRules,
         "cost": CostRules,
         "segments": SegmentRules,
+        "skew": SkewRules,
         "calibration": CalibrationRules,
     }
     owner: type[Wire] = parents.get(str(location[0]), ModelSpec) if len(location) > 1 else ModelSpec

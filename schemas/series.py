@@ -12,6 +12,7 @@ from pydantic import Field
 from schemas.metric import CohortKind
 from schemas.wire import Wire
 
+Role = Literal["feature", "score", "prediction", "error", "outcome", "attribution", "joint"]
 FEWEST_VALUES = 10
 """Values from which a mean, a standard deviation and quantiles are published."""
 
@@ -54,9 +55,7 @@ class Reference(Wire):
     model_id: str = Field(description="The model.")
     spec_version: int = Field(description="Spec of the model that was in force.")
     series: str = Field(description="The series, named as in `alerts`.")
-    role: Literal["feature", "score", "prediction", "error", "outcome"] = Field(
-        description="Its part in the model."
-    )
+    role: Role = Field(description="Its part in the model.")
     source: Literal["learnt", "profile"] = Field(
         description="Learnt from live values, or made offline by `tidegauge profile`."
     )
@@ -98,9 +97,7 @@ class SeriesSummary(Wire):
     """The values of one series in an hour or a day of log time."""
 
     series: str = Field(description="The series.")
-    role: Literal["feature", "score", "prediction", "error", "outcome"] = Field(
-        description="Its part in the model."
-    )
+    role: Role = Field(description="Its part in the model.")
     reference_id: str | None = Field(description="Its reference; null while there is none.")
     rows: int = Field(description="Inputs, missing ones included.")
     missing: float = Field(description="Share of them without a value.")
@@ -133,5 +130,10 @@ class Series(Wire):
     as_of: str = Field(description="Log time of the record.")
     segment: dict[str, str] | None = Field(
         description="Dimension and value of the part of the traffic; null: all of it."
+    )
+    attribution_ndcg: float | None = Field(
+        description="How well the order of features by their part in the answers agrees with that "
+        "of the reference: normalised discounted cumulative gain, 0 to 1; null: not watched, or "
+        "not known."
     )
     series: list[SeriesSummary] = Field(description="The series, in the order they began in.")

@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from schemas.alert import AlertKind, Severity
 
-SeriesRole = Literal["feature", "score", "prediction", "error", "outcome"]
+SeriesRole = Literal["feature", "score", "prediction", "error", "outcome", "attribution", "joint"]
 """The part that a series plays for its model."""
+BEHIND: tuple[SeriesRole, ...] = ("attribution", "joint")
+"""Roles of series that are made of features: an alert of a feature goes before theirs."""
 RecoveryMeasure = Literal["numbers", "shares", "absence"]
 """The figure of a block by which a series is found back at its reference."""
 
@@ -21,6 +23,8 @@ KIND_OF_ROLE: dict[str, AlertKind] = {
     "score": "prediction_drift",
     "error": "performance",
     "outcome": "labels",
+    "attribution": "attribution",
+    "joint": "joint",
 }
 
 

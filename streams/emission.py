@@ -57,8 +57,8 @@ class EventRow(Struct, frozen=True, gc=False):
     predictions_seen, labelled_seen, version
         The model's counts and version at it.
     values
-        Features, score and answer of a prediction; error, outcome and instant of the answer of a
-        pair.
+        Features, score, answer, segment and attributions of a prediction; error, outcome and
+        instant of the answer of a pair.
     is_disputed
         Whether most of the latest outcomes cannot equal their answers: they are nothing to learn
         from.

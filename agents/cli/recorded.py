@@ -93,11 +93,16 @@ def backtest(report: Path | None, **options: Any) -> int:
 @_records
 @click.option("--out", required=True, metavar="FILE", type=_FILE, help="File for the profile.")
 @click.option("--spec", metavar="FILE", help="Spec of the model, YAML.")
+@click.option(
+    "--estimate", is_flag=True, help="Learn how large the errors are, to tell them without labels."
+)
 def profile(**options: Any) -> int:
     """Learn the references of a model from recorded events, so that it need not learn them live.
 
     FILE holds predictions as services publish them, JSON lines, may be gzip. With --source the
     records are those of another system or a table, such as the one that the model was trained on.
+    With --estimate the labelled rows of a regression tell how large the error is for which
+    features, and `metrics` have an error before labels come (without_labels).
     Name the profile in the spec of the model: reference: {profile: profile.json}.
 
     \b
@@ -105,6 +110,7 @@ def profile(**options: Any) -> int:
       ./tidegauge profile --source sources.yaml --records training.csv --out profile.json
       ./tidegauge profile may.jsonl.gz --out profile.json
       ./tidegauge profile may.jsonl.gz --outcomes may-outcomes.jsonl.gz --out profile.json
+      ./tidegauge profile may.jsonl.gz --outcomes known.jsonl.gz --estimate --out profile.json
     """
     from rich.console import Console
 

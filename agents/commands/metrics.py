@@ -1,4 +1,4 @@
-"""The figures of one model by the hour or day of its predictions."""
+"""The figures of one model by the hour, day or week of its predictions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from aiokafka import ConsumerRecord
 from rich.table import Table
@@ -15,16 +16,22 @@ from agents.errors import FileError, OperatorError
 from agents.kafka.read import read_whole
 from agents.settings import Settings
 from schemas.cloudevents import event_type
-from schemas.metric import CohortKind, Metric
+from schemas.metric import Metric
 from schemas.topics import model_partition
 from schemas.wire import to_epoch_ms
+from streams.performance.weeks import weeks_of
 
-_OF_SERIES = tuple(f'{{"type":"{event_type(name)}"'.encode() for name in ("reference", "series"))
+Span = Literal["hour", "day", "week"]
+_REFERENCE, SERIES = (f'{{"type":"{event_type(name)}"'.encode() for name in ("reference", "series"))
+_OF_SERIES = _REFERENCE, SERIES
 """The beginning of the records about series, which lie in the same topic."""
+_SHARES = frozenset(("error", "precision", "recall"))
 _BARS = "▁▂▃▄▅▆▇█"
 CSV_COLUMNS = (
-    "start", "kind", "model_version", "is_final", "n", "labelled", "errors", "error", "precision",
-    "recall", "f1", "auc", "brier", "log_loss", "ece", "mae", "rmse", "bias",
+    "start", "kind", "model_version", "is_final", "n", "fallbacks", "unanswered", "labelled",
+    "expired", "errors", "error", "accuracy", "precision", "recall", "f1", "specificity", "auc",
+    "auc_bound", "brier", "log_loss", "ece", "mae", "rmse", "bias", "completeness.share",
+    "nowcast.error", "without_labels.error", "without_labels.mae", "without_labels.missed_by",
 )  # fmt: skip
 
 
@@ -36,8 +43,8 @@ class MetricsQuery:
     ----------
     model_id
         The model.
-    kind
-        The length of a cohort.
+    by
+        The length of a cohort; a week is made of days.
     version
         One version; None for all together.
     since_ms
@@ -45,7 +52,7 @@ class MetricsQuery:
     """
 
     model_id: str
-    kind: CohortKind
+    by: Span
     version: str | None = None
     since_ms: int = 0
 
@@ -53,7 +60,7 @@ class MetricsQuery:
         """Tell whether a record is of a wanted cohort."""
         return (
             metric.model_id == self.model_id
-            and metric.kind == self.kind
+            and metric.kind == ("day" if self.by == "week" else self.by)
             and metric.model_version == self.version
             and to_epoch_ms(metric.start) >= self.since_ms
         )
@@ -76,14 +83,19 @@ async def find_metrics(
     OperatorError, BrokerUnreachableError
         When the topic or the broker is not there.
     """
+    return metrics_of(await records_of(settings, query.model_id), query, on_problem)
+
+
+async def records_of(settings: Settings, model_id: str) -> list[ConsumerRecord]:
+    """Return the last record of each key of a model."""
     topics = settings.topics
-    partition = model_partition(query.model_id, topics.partitions)
-    prefix = f"{query.model_id}|".encode()
+    partition = model_partition(model_id, topics.partitions)
+    prefix = f"{model_id}|".encode()
     last: dict[bytes, ConsumerRecord] = {}
     async for record in read_whole(settings, topics.name("metrics"), partition):
         if record.key is not None and record.key.startswith(prefix) and record.value:
             last[record.key] = record
-    return metrics_of(last.values(), query, on_problem)
+    return list(last.values())
 
 
 def metrics_of(
@@ -117,19 +129,29 @@ def read_metrics(path: Path, query: MetricsQuery) -> list[Metric]:
     OperatorError
         When it holds something else.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}"
-        raise FileError(msg) from error
     ours: list[Metric] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines_of(path), 1):
         try:
             ours += _metrics_in(line)
         except ValueError as error:
             msg = f"{path}: record {number} is no record of metrics; write it with `backtest`"
             raise OperatorError(msg) from error
     return _wanted(ours, query)
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """Return the lines of a file.
+
+    Raises
+    ------
+    FileError
+        When it cannot be read.
+    """
+    try:
+        return path.read_bytes().splitlines()
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}"
+        raise FileError(msg) from error
 
 
 def _metrics_in(value: bytes) -> list[Metric]:
@@ -140,22 +162,29 @@ def _metrics_in(value: bytes) -> list[Metric]:
 def _wanted(metrics: Iterable[Metric], query: MetricsQuery) -> list[Metric]:
     # A later record restates an earlier one.
     found = {metric.start: metric for metric in metrics if query.wants(metric)}
-    return [found[start] for start in sorted(found)]
+    cohorts = [found[start] for start in sorted(found)]
+    return weeks_of(cohorts) if query.by == "week" else cohorts
 
 
-def as_table(metrics: Sequence[Metric], kind: CohortKind) -> Table:
+def as_table(metrics: Sequence[Metric], kind: Span) -> Table:
     """Return cohorts as a table, a line of bars below it."""
     is_regression = any(each.mae is not None for each in metrics)
     figures = ("mae", "rmse", "bias") if is_regression else ("error", "precision", "recall", "auc")
     has_nowcast = any(each.nowcast for each in metrics)
+    has_estimate = any(each.without_labels for each in metrics)
     has_money = any(each.value for each in metrics)
-    more = [*(["in the end"] if has_nowcast else []), *(["gained"] if has_money else [])]
-    table = Table(caption=_caption(metrics, figures[0]), caption_justify="left")
+    more = [*(["in the end"] if has_nowcast else []), *(["without labels"] if has_estimate else [])]
+    more += ["gained"] if has_money else []
+    name = figures[0]
+    lines = [_caption(name, [getattr(each, name) for each in metrics], name)]
+    lines.append(_caption("without labels", list(map(_estimated, metrics)), name))
+    table = Table(caption="\n".join(filter(None, lines)), caption_justify="left")
     for title in (kind, "predictions", "labelled", *figures, *more, ""):
         table.add_column(title, justify="left" if title in {kind, ""} else "right")
     for each in metrics:
-        shown = [_figure(getattr(each, name), name) for name in figures]
+        shown = [figure(getattr(each, name), name) for name in figures]
         shown += _expected(each) if has_nowcast else []
+        shown += [figure(_estimated(each), figures[0])] if has_estimate else []
         shown += _money(each) if has_money else []
         known = f"{each.labelled / each.n:.0%}" if each.n else ""
         table.add_row(
@@ -173,6 +202,14 @@ def _expected(metric: Metric) -> list[str]:
     return [f"{said.error:.1%}" + (f" ±{half:.1f}" if half >= 0.05 else "")]
 
 
+def _estimated(metric: Metric) -> float | None:
+    """Return the error of a cohort as it was told without labels."""
+    told = metric.without_labels
+    if told is None:
+        return None
+    return told.mae if told.error is None else told.error
+
+
 def _money(metric: Metric) -> list[str]:
     """Return the money of a cohort, its open answers as they are to be expected."""
     value = metric.value
@@ -187,8 +224,16 @@ def as_csv(metrics: Iterable[Metric]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    writer.writerows([getattr(each, name) for name in CSV_COLUMNS] for each in metrics)
+    writer.writerows([_field(each, name) for name in CSV_COLUMNS] for each in metrics)
     return text.getvalue()
+
+
+def _field(metric: Metric, name: str) -> object:
+    """Return a field by its name; None where the object that has it is null."""
+    found: object = metric
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def bars(values: Sequence[float | None]) -> str:
@@ -208,20 +253,20 @@ def bars(values: Sequence[float | None]) -> str:
     )
 
 
-def _caption(metrics: Sequence[Metric], name: str) -> str:
-    values = [getattr(each, name) for each in metrics]
+def _caption(title: str, values: Sequence[float | None], name: str) -> str:
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return ""
-    ends = f"{_figure(min(known), name)} to {_figure(max(known), name)}"
-    return f"{name}: {bars(values)} {ends}"
+    ends = f"{figure(min(known), name)} to {figure(max(known), name)}"
+    return f"{title}: {bars(values)} {ends}"
 
 
-def _figure(value: float | None, name: str) -> str:
+def figure(value: float | None, name: str) -> str:
+    """Return a figure as it is shown: shares in per cent."""
     if value is None:
         return ""
-    return f"{value:.1%}" if name in {"error", "precision", "recall"} else f"{value:.4g}"
+    return f"{value:.1%}" if name in _SHARES else f"{value:.4g}"
 
 
-def _when(start: str, kind: CohortKind) -> str:
-    return start[:10] if kind == "day" else start[:16].replace("T", " ")
+def _when(start: str, kind: Span) -> str:
+    return start[:10] if kind != "hour" else start[:16].replace("T", " ")

@@ -247,7 +247,7 @@ async def show_model(settings: Settings, model_id: str) -> str:
             lines.append(f"In quarantine since {events} offset {stuck.offset} ({stuck.failure}).")
         late = late_labels_of_snapshot(snapshot)
         lines += [_late_line(name, each) for name, each in sorted(late.items())]
-        lines += figures_of_snapshot(snapshot, round(1_000 * in_force.outcome.wait_s))
+        lines += figures_of_snapshot(snapshot, in_force)
     if kept is None:
         lines.append("It has no spec: it runs on the defaults.")
     else:

@@ -268,7 +268,10 @@ def read_spec(path: str | None, **overrides: object) -> ModelSpec:
         reference = data.get("reference")
         if isinstance(reference, dict) and isinstance(profile := reference.get("profile"), str):
             folder = Path(path).parent if path else Path()
-            reference["profile"] = _load(folder / profile).get("series")
+            made = _load(folder / profile)
+            reference["profile"] = made.get("series")
+            if made.get("error_model") is not None:
+                reference.setdefault("error_model", made["error_model"])
     try:
         return parse_spec(data)
     except SpecError as error:

@@ -74,7 +74,7 @@ def retraced(labelled: pd.DataFrame) -> pd.DataFrame:
 
 def main(model_id: str, labelled: Path, metrics: Path) -> None:
     """Print the figures of a model beside the same ones by hand, and their greatest difference."""
-    told = metrics_frame(read_metrics(metrics, MetricsQuery(model_id=model_id, kind="day")))
+    told = metrics_frame(read_metrics(metrics, MetricsQuery(model_id=model_id, by="day")))
     with labelled.open("rb") as lines:
         hand = retraced(labelled_frame(lines))
     both = told[list(hand)].join(hand, rsuffix=" by hand")

@@ -11,6 +11,7 @@ Rule 3. Errors and outcomes stand alone: their alerts call for an action of thei
 from typing import NamedTuple
 
 from streams.alert.transition import Transition
+from streams.aspects import BEHIND
 from streams.change import Condition, Figures
 from streams.clock import HOUR_MS
 from streams.codec import Machine
@@ -20,7 +21,7 @@ MANY = 6
 WITHIN_MS = HOUR_MS
 """Milliseconds. By judgement: one cause upstream reaches all features of a model within an hour."""
 STORM_SERIES, STORM_ASPECT = "features", "together"
-ALONE = ("error", "outcome")
+ALONE = ("error", "outcome", *BEHIND)
 NAMED = 5
 NAME_CHARACTERS = 14
 """Characters of a name: five of them leave room in a sentence of 200 characters."""

@@ -39,6 +39,8 @@ _ADVICE = {
     "score": "Check the model's features and version.",
     "error": "Check the features; if they are right, retrain the model.",
     "outcome": "Check the source of outcomes.",
+    "attribution": "Check the model's version and its inputs.",
+    "joint": "Check how features are joined upstream.",
 }
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _SHORT_ADVICE = "Check the features, or retrain."
@@ -194,6 +196,10 @@ def _advice(transition: Transition) -> str:
 def _subject(series: str, width: int) -> str:
     if series.startswith("segment/"):
         return f"errors of {cut(series.removeprefix('segment/'), width)}"
+    if series.startswith("attribution/"):
+        return f"the part of {cut(series.removeprefix('attribution/'), width)} in answers"
+    if series == "joint":
+        return "the joint distance of features"
     name = series.removeprefix("feature/")
     return f"the {series}" if name == series else f"feature {cut(name, width)}"
 

@@ -59,7 +59,8 @@ def shares(
     model_budget
         False alarms per 10,000 predictions, for the whole model.
     roles
-        The role of each series; a feature, the score, the prediction and the outcome count alike.
+        The role of each series; a feature, the score, the prediction and the outcome count alike,
+        all attributions together as one of them.
     error_part
         The part of the error's half that the series of the error has.
 
@@ -78,8 +79,11 @@ def shares(
     errors = roles.count("error")
     half = model_budget / 2
     of_error = round(error_part * half / max(errors, 1), 15)
-    of_other = round(HEADROOM * half / max(len(roles) - errors, 1), 15)
-    return [of_error if role == "error" else of_other for role in roles]
+    attributions = roles.count("attribution")
+    others = len(roles) - errors - max(attributions - 1, 0)
+    of_other = round(HEADROOM * half / max(others, 1), 15)
+    of_role = {"error": of_error, "attribution": round(of_other / max(attributions, 1), 15)}
+    return [of_role.get(role, of_other) for role in roles]
 
 
 @lru_cache(maxsize=256)

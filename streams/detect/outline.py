@@ -50,6 +50,12 @@ class Outline(Struct, frozen=True):
     is_profile: bool = False
 
 
+def scores_of_ranks(ranks: Floats) -> Floats:
+    """Return the normal scores of ranks, 0 to 1, to one of ``POINTS`` of them."""
+    made: Floats = _SCORES[np.minimum((ranks * POINTS).astype(np.int64), POINTS - 1)]
+    return made
+
+
 def numbers_of(knots: Floats, scores: Floats) -> Floats:
     """Return the numbers of a scale at evenly spaced ranks: none beyond its knots.
 

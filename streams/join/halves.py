@@ -31,7 +31,8 @@ class HalfCounts(Struct, omit_defaults=True):
     """The halves and inputs of one model, by their fate.
 
     ``joined`` counts predictions with their inputs, ``without_inputs`` those that went on without,
-    ``removed_halves`` those that waited when their model was removed.
+    ``removed_halves`` those that waited when their model was removed. ``compared_inputs`` are those
+    of predictions that had features of their own.
     """
 
     inputs: int = 0
@@ -40,6 +41,7 @@ class HalfCounts(Struct, omit_defaults=True):
     removed_halves: int = 0
     duplicate_inputs: int = 0
     late_inputs: int = 0
+    compared_inputs: int = 0
     orphan_inputs: int = 0
     pushed_out_inputs: int = 0
 
@@ -128,6 +130,26 @@ class Halves:
             self.counts.pushed_out_inputs += self.inputs.put(prediction_id, now_ms, Half(payload))
             self.due_ms = min(self.due_ms, now_ms + self._wait_ms)
         return None
+
+    def compare(
+        self, inputs: bytes | None = None, prediction_id: str | None = None
+    ) -> bytes | None:
+        """Take out the inputs of a prediction that has features of its own: to be compared.
+
+        Parameters
+        ----------
+        inputs
+            Inputs that have come now; None: those that wait.
+        prediction_id
+            The prediction whose inputs may wait.
+        """
+        if inputs is not None:
+            self.counts.inputs += 1
+        elif prediction_id is not None:
+            waiting = self.inputs.pop(prediction_id)
+            inputs = None if waiting is None else waiting.payload
+        self.counts.compared_inputs += inputs is not None
+        return inputs
 
     def expired(self, now_ms: int) -> Iterator[bytes]:
         """Let log time pass; yield the predictions that go on without their inputs, in order."""

@@ -142,6 +142,9 @@ class ModelCommands(ModelEvents):
         if (transition.series, transition.aspect) == CALIBRATION:
             if self._ledger is not None:
                 self._ledger.accept_calibration()
+        elif transition.role == "skew":
+            if self._skew is not None:
+                self._skew.accept(transition.series)
         elif transition.condition is not None and not is_of_segments:
             self.traffic.accept(transition.series, transition.aspect, self._now_ms)
         elif self._segments is not None and (is_of_segments or transition.role == "error"):
@@ -163,6 +166,8 @@ class ModelCommands(ModelEvents):
         self._go_on_without_inputs(arrival)
         self.join.advance(self._now_ms)
         self.traffic.respec(spec.alert_budget, spec.outcome.wait_s)
+        if self._skew is not None and spec.skew is None:
+            self._on_conditions(self._skew.ended(), arrival)
         self._respec_figures(spec)
         self._retrainer.respec()
         self._set_asked()
@@ -203,5 +208,6 @@ class ModelCommands(ModelEvents):
         for figures in (self._ledger, self._distributions, self._segments):
             if figures is not None:
                 figures.restart()
+        self._skew = None
         self._respec_figures(spec)
         self._begin_series(series.successor(spec), RowIndexes.new())

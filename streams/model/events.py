@@ -14,13 +14,16 @@ from streams.emission import Arrival, Place
 from streams.ingest.tolerance import LEFT_OUT
 from streams.ingest.unread import UNREAD, Noted, noted
 from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
+from streams.model import skew
 from streams.model.parts import ModelParts
+from streams.series.attributions import parts_of
 from streams.series.label_delays import FULL_ROWS, SAMPLED
 from streams.series.quantities import QUANTITY_PAIRS
 from streams.series.reading import Reading
 from streams.series.series_state import Label
 from streams.traffic.conditions import ConditionKind, ConditionState
 from streams.traffic.disagreement import mismatch_condition, unjoined_condition
+from streams.traffic.skew import Compared
 from streams.values import Answer
 
 _NO_FEATURES: dict[str, Any] = {}
@@ -91,7 +94,9 @@ class ModelEvents(ModelParts):
         score = None if answer is None else _score_of(event)
         is_odd = LEFT_OUT in event or UNREAD in event
         payload = self._on_odd_fields(arrival, _MARKS) if is_odd else arrival.payload
-        new = self._pending.add_prediction(self._row(arrival, at_ms, (features, score, answer)))
+        parts = parts_of(event.get("explanation")) if self._is_explained else None
+        values = features, score, answer, event.get("segment"), parts
+        new = self._pending.add_prediction(self._row(arrival, at_ms, values))
         if new:
             self._on_new_features(new, arrival)
         if self._is_more_asked:
@@ -106,6 +111,8 @@ class ModelEvents(ModelParts):
         event, rules = arrival.event, self._deputy.rules
         if self._ledger is not None:
             self._ledger.on_prediction(event, self._now_ms, self.is_regression)
+        if self._skew is not None:
+            self._compare(skew.of_prediction(self.join, event), arrival)
         if rules is not None:
             status, latency_ms = event.get("status") or "ok", event.get("latency_ms")
             self._deputy.state.on_prediction(status, latency_ms, self._now_ms, rules)
@@ -211,11 +218,23 @@ class ModelEvents(ModelParts):
     def _on_inputs(self, arrival: Arrival) -> None:
         prediction_id = arrival.event["prediction_id"]
         is_late = self.join.has_met(prediction_id)
+        if is_late and self._skew is not None:
+            compared = skew.of_inputs(self.join, arrival.event, arrival.payload)
+            if compared is not None:
+                self._compare(compared, arrival)
+                return
         payload = self.join.halves.on_inputs(
             prediction_id, arrival.payload, self._now_ms, is_late=is_late
         )
         if payload is not None:
             self._go_on(payload, arrival)
+
+    def _compare(self, row: Compared | None, arrival: Arrival) -> None:
+        """Compare the features of a prediction with those of the log of its system."""
+        spec = self.in_force.spec
+        if row is not None and self._skew is not None and spec.skew is not None:
+            found = self._skew.on_row(row, spec.skew.tolerance, spec.alert_budget)
+            self._on_conditions(found, arrival)
 
     def _go_on_without_inputs(self, at: Arrival | Place) -> None:
         """Let predictions go on that have waited long enough for their inputs."""

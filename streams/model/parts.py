@@ -17,6 +17,7 @@ from streams.alert.record import AlertWriter, fingerprint_of
 from streams.alert.states import ConditionAlerts
 from streams.alert.storm import STORM_ASPECT, STORM_SERIES, Storm
 from streams.alert.transition import Transition
+from streams.aspects import BEHIND
 from streams.change import Onset
 from streams.codec import StateVersionError, decode, encode
 from streams.emission import Arrival, Emission, EventRow, Place
@@ -36,9 +37,11 @@ from streams.performance.calibration import CALIBRATION, Calibration, Step, cali
 from streams.performance.distributions import Distributions
 from streams.performance.ledger import Ledger
 from streams.performance.segments import Segments, Worst
+from streams.series.joint import JOINT
 from streams.series.series_set import SeriesSet
 from streams.series.watch_spec import FIRST_STAGES
 from streams.traffic.conditions import ConditionState
+from streams.traffic.skew import Skew
 from streams.traffic.traffic import TrafficMonitor
 
 
@@ -81,6 +84,7 @@ class ModelParts:
         self._ledger: Ledger | None = None
         self._distributions: Distributions | None = None
         self._segments: Segments | None = None
+        self._skew: Skew | None = None
         self._condition_alerts = ConditionAlerts()
         self._storm = Storm()
         self._quarantine: Quarantine | None = None
@@ -129,6 +133,13 @@ class ModelParts:
             self._segments.respec(spec)
         elif spec.segments is not None:
             self._segments = Segments(spec)
+        self._respec_skew(spec)
+
+    def _respec_skew(self, spec: ModelSpec) -> None:
+        if spec.skew is None:
+            self._skew = None
+        elif self._skew is None:
+            self._skew = Skew()
 
     def _begin_publication(self, writer: AlertWriter, actions: ActionState) -> None:
         self._actions = actions
@@ -162,8 +173,9 @@ class ModelParts:
     def _set_asked(self) -> None:
         """Take note whether the spec asks for more than alerts."""
         spec = self.in_force.spec
-        asked = (spec.metrics, spec.fallback, spec.review, spec.challenge)
+        asked = (spec.metrics, spec.fallback, spec.review, spec.challenge, spec.skew)
         self._is_more_asked = any(each is not None for each in asked)
+        self._is_explained = spec.features.attributions
 
     def _value_since(self, onset: Onset, at_ms: int) -> ValueAtRisk | None:
         return None if self._ledger is None else self._ledger.value_at_risk(onset, at_ms)
@@ -181,9 +193,24 @@ class ModelParts:
             )
         for each in of_storm if place.is_on else ():
             self._write(each, row)
-        self._write(transition, row, under)
+        self._write(transition, row, under or self._behind(transition))
         for each in () if place.is_on else of_storm:
             self._write(each, row)
+
+    def _behind(self, transition: Transition) -> str | None:
+        """Return the alert of a feature that goes before one of a series made of features."""
+        if transition.role not in BEHIND or transition.condition is not None:
+            return None
+        writer, series = self._publication.writer, transition.series
+        fingerprint = fingerprint_of(self.model_id, series, transition.aspect)
+        if transition.status != "firing":
+            return writer[fingerprint].under if fingerprint in writer else None
+        own = f"feature/{series.removeprefix('attribution/')}"
+        for alert in writer.open_records():
+            is_own = alert.series.startswith("feature/") if series == JOINT else alert.series == own
+            if is_own and alert.kind == "feature_drift":
+                return alert.fingerprint
+        return None
 
     def _write(self, transition: Transition, row: EventRow, under: str | None = None) -> None:
         worst = self._worst(transition, row)
@@ -220,6 +247,7 @@ class ModelParts:
             ledger=None if self._ledger is None else self._ledger.state,
             distributions=None if self._distributions is None else self._distributions.state,
             segments=None if self._segments is None else self._segments.state,
+            skew=self._skew,
             quarantine=self._quarantine,
             is_away=self._is_away,
             actions=self._actions,
@@ -274,6 +302,7 @@ class ModelParts:
         model._version = state.version
         model._restore_figures(state)
         model._condition_alerts = state.condition_alerts
+        model._skew = state.skew
         model._storm = state.storm
         model._quarantine = state.quarantine
         model._is_away = state.is_away

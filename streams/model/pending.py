@@ -23,6 +23,9 @@ from streams.clock import Instants
 from streams.emission import EventRow
 from streams.model.publication import RowIndexes
 from streams.performance.distributions import Distributions, SeriesValues
+from streams.performance.segment_drift import RowSegment
+from streams.series import attributions
+from streams.series.joint import JOINT
 from streams.series.reading import Column, Reading
 from streams.series.series_set import SeriesSet
 
@@ -104,9 +107,11 @@ class PendingRows:
         list of str
             The features that the model has had no value of before; none while it is young.
         """
-        features, score, answer = row.values
+        features, score, answer, _, parts = row.values
         new: list[str] = []
-        begins = self.as_read.begins_with_prediction(answer, score, features)
+        begins = self.as_read.begins_with_prediction(answer, score, features, parts)
+        if self.as_read.asks_joint:
+            begins |= self._begins_joint(row)
         if begins and not self._is_young():
             new = self.settled().features.unmet(features)
         if self.as_read.late.series:
@@ -117,6 +122,12 @@ class PendingRows:
         if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()
         return new
+
+    def _begins_joint(self, row: EventRow) -> bool:
+        """Tell whether a row has the first value of the features together; begin to learn it."""
+        if self.as_read.tries_joint(row.predictions_seen):
+            self.settled().begin_joint()
+        return self.as_read.begins_with_joint(len(self._predictions))
 
     def add_pair(self, row: EventRow) -> None:
         """Do the same with the values of a pair."""
@@ -143,6 +154,8 @@ class PendingRows:
             "feature": predictions,
             "prediction": answered,
             "score": answered,
+            "attribution": self._explained(predictions),
+            "joint": predictions,
             "error": judged,
             "outcome": pairs,
         }
@@ -152,6 +165,7 @@ class PendingRows:
 
         columns = [
             *self._prediction_columns(predictions, answered),
+            *self._made_columns(predictions, rows_of["attribution"]),
             *_pair_columns(pairs, judged),
         ]
         had = None if self.distributions is None else set(self.as_read.names)
@@ -160,7 +174,11 @@ class PendingRows:
             for role, each in self.as_read.read(columns, Reading(event_of, self._rules_of()))
         ]
         if self.distributions is not None and had is not None:
-            self.distributions.read(_counted(columns, had, self.as_read))
+            segments: dict[SeriesRole, list[RowSegment]] = {}
+            if self.distributions.has_segments:
+                segments["feature"] = [row.values[3] for row in predictions]
+                segments["prediction"] = segments["score"] = [row.values[3] for row in answered]
+            self.distributions.read(_counted(columns, had, self.as_read), segments)
         found.sort(key=lambda each: (each[0].offset, each[0].place))
         walk = self._walk_of(predictions, pairs)
         for row, transition in found:
@@ -184,9 +202,29 @@ class PendingRows:
         if answered:
             if len(answered) < len(rows):
                 at_ms = _instants([row.at_ms for row in answered])
-            _, scores, answers = zip(*[row.values for row in answered], strict=True)
+            _, scores, answers, _, _ = zip(*[row.values for row in answered], strict=True)
             columns.append(Column("prediction", "prediction", answers, at_ms))
             columns.append(Column("score", "score", scores, at_ms))
+        return columns
+
+    def _explained(self, rows: Sequence[EventRow]) -> Sequence[EventRow]:
+        if not self.as_read.asks_attributions:
+            return ()
+        return [row for row in rows if row.values[4] is not None]
+
+    def _made_columns(
+        self, rows: Sequence[EventRow], explained: Sequence[EventRow]
+    ) -> list[Column]:
+        """Return the columns of series that are made of features, where they are asked for."""
+        columns: list[Column] = []
+        if explained:
+            parts = [row.values[4] for row in explained]
+            at_ms = _instants([row.at_ms for row in explained])
+            columns += attributions.columns(parts, self.as_read.names, at_ms)
+        joint = self.as_read.joint
+        if rows and joint is not None:
+            values = joint.read([row.values[0] for row in rows])
+            columns.append(Column(JOINT, "joint", values, _instants([row.at_ms for row in rows])))
         return columns
 
 

@@ -15,11 +15,10 @@ from streams.emission import EventRow
 from streams.join.events import WaitingPrediction
 from streams.model.publication import Publication
 from streams.model.spec import SpecInForce
+from streams.performance.figures import chance_of_error, positive_of
 from streams.performance.ledger import label_of
 from streams.performance.price import at_stake
 from streams.values import Answer
-
-_NEGATIVE = (False, 0, "0", "false")
 
 
 class Reviewer:
@@ -60,7 +59,7 @@ class Reviewer:
         rules = self.rules
         if rules is None or answer is None:
             return
-        risk = risk_of(event, answer)
+        risk = risk_of(event, answer, self._in_force.spec.positive)
         name = f"{self._model_id}/{event['prediction_id']}"
         cost = self._expected_cost(answer, risk)
         choice = self.state.choose(name, risk, row.now_ms, rules, cost)
@@ -227,19 +226,25 @@ def _share(estimated: float) -> float:
     return min(1.0, max(0.0, estimated))
 
 
-def risk_of(event: dict[str, Any], answer: Answer) -> float:
+def risk_of(event: dict[str, Any], answer: Answer, positive: Answer | None) -> float:
     """Return the probability, by its score, that an answer is wrong; 0 without a score.
+
+    Parameters
+    ----------
+    positive
+        The label that the spec names; None: the usual one.
 
     Examples
     --------
-    >>> [risk_of({"score": 0.75}, answer) for answer in (1, 0, "cat")]
+    >>> [risk_of({"score": 0.75}, answer, None) for answer in (1, 0, "cat")]
     [0.25, 0.75, 0.25]
+    >>> [risk_of({"score": 0.75}, answer, "no") for answer in ("no", "yes")]
+    [0.25, 0.75]
     """
     scores = event.get("scores")
     if scores:
         name = answer if isinstance(answer, str) else label_of(answer)
         return 1.0 - float(scores.get(name, 0.0))
-    score: float | None = event.get("score")
-    if score is None:
-        return 0.0
-    return score if answer in _NEGATIVE else 1.0 - score
+    given = None if positive is None else label_of(positive)
+    risk = chance_of_error(event.get("score"), 0, positive_of(given, {label_of(answer): 0}))
+    return 0.0 if risk is None else risk

@@ -19,9 +19,15 @@ from streams.model.spec import SpecInForce, SpecState
 from streams.performance.distributions import DistributionsState
 from streams.performance.ledger import LedgerState
 from streams.performance.segments import SegmentsState
-from streams.performance.waits import what_figures_wait_for
+from streams.performance.waits import (
+    NO_ERROR_MODEL,
+    what_figures_wait_for,
+    what_segments_wait_for,
+)
+from streams.series.joint import what_waits
 from streams.series.late_labels import LateLabels
 from streams.series.series_state import SeriesSetState
+from streams.traffic.skew import Skew
 from streams.traffic.traffic import TrafficMonitor
 
 
@@ -72,6 +78,8 @@ class ModelState(Machine):
         Its figures and its series' distributions, where a spec has asked for them.
     segments
         The segments of its traffic, likewise.
+    skew
+        The comparisons of features with their log, likewise.
     quarantine
         Its quarantine, where it is in one.
     is_away
@@ -98,6 +106,7 @@ class ModelState(Machine):
     ledger: LedgerState | None = None
     distributions: DistributionsState | None = None
     segments: SegmentsState | None = None
+    skew: Skew | None = None
     quarantine: Quarantine | None = None
     is_away: bool = False
     storm: Storm = field(default_factory=Storm)
@@ -125,16 +134,39 @@ class _SpecOnly(Struct):
 class _FiguresOnly(Struct):
     """The part of `ModelState` with the figures, and its clock."""
 
+    series: SeriesSetState
     ledger: LedgerState | None = None
+    segments: SegmentsState | None = None
     now_ms: int = 0
 
 
-def figures_of_snapshot(snapshot: bytes, wait_ms: int) -> list[str]:
-    """Return sentences about what figures waited for when a snapshot was taken."""
+def figures_of_snapshot(snapshot: bytes, spec: ModelSpec) -> list[str]:
+    """Return sentences about what figures waited for when a snapshot was taken.
+
+    Parameters
+    ----------
+    spec
+        The spec that was in force.
+    """
     state = decode(snapshot, _FiguresOnly)
-    if state.ledger is None:
-        return []
-    return what_figures_wait_for(state.ledger, state.now_ms, wait_ms)
+    lines: list[str] = []
+    if state.ledger is not None and spec.metrics is not None:
+        wait_ms = round(1_000 * spec.outcome.wait_s)
+        lines += what_figures_wait_for(state.ledger, state.now_ms, wait_ms)
+        if state.series.is_regression and spec.reference.error_model is None:
+            lines.append(NO_ERROR_MODEL)
+    if spec.features.joint:
+        lines += what_waits(state.series.joint)
+    if state.segments is not None and spec.segments is not None:
+        error = state.series.series.get("error")
+        lines.append(
+            what_segments_wait_for(
+                state.segments,
+                is_late=error is not None and error.late is not None,
+                has_features=bool(spec.segments.features),
+            )
+        )
+    return lines
 
 
 class _QuarantineOnly(Struct):

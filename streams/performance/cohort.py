@@ -33,12 +33,15 @@ class CountedPrediction(Struct, frozen=True, gc=False):
         Its status on the wire.
     latency_ms
         Its latency, if known.
+    expected
+        The error to be expected of it, in units of the error model; None where that is not told.
     """
 
     score: float | None
     label: int
     status: str
     latency_ms: float | None
+    expected: int | None = None
 
 
 class CountedOutcome(Struct, frozen=True, gc=False):
@@ -84,6 +87,8 @@ class Cohort(Machine):
         Their number; pairs of a regression of which one half is text.
     gained, priced
         Money of the labelled answers, in ``MONEY`` parts, and their number.
+    expected, foretold
+        The sum of the errors to be expected, in units of the error model, and their number.
     """
 
     n: int = 0
@@ -95,6 +100,8 @@ class Cohort(Machine):
     incomparable: int = 0
     gained: int = 0
     priced: int = 0
+    expected: int = 0
+    foretold: int = 0
     absolute: float = 0.0
     squared: float = 0.0
     signed: float = 0.0
@@ -111,6 +118,9 @@ class Cohort(Machine):
         self.unanswered += prediction.status == "error"
         if prediction.latency_ms is not None:
             add_duration(self.latencies, prediction.latency_ms)
+        if prediction.expected is not None:
+            self.expected += prediction.expected
+            self.foretold += 1
         if prediction.status == "ok":
             self.scores.add_prediction(prediction.score, prediction.label)
 

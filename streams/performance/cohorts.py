@@ -1,8 +1,8 @@
 """The cohorts of one model: which are open, and when their figures are published.
 
 Rule 1. A cohort is published when it ends; then, where its counts have changed, at each age of
-        ``AGES_MS``; and for the last time when its outcomes are awaited no longer. Ages are of log
-        time.
+        ``AGES_MS``, and once when each part of ``COMPLETE`` of its outcomes is here; and for the
+        last time when its outcomes are awaited no longer. Ages are of log time.
 Rule 2. A prediction older than the oldest open cohort is in none, and neither is its outcome.
 Rule 3. Hours are followed for ``HOURS_KEPT_MS``, days for as long as an outcome is awaited.
 Rule 4. All but the latest periods are packed. Outcomes of a packed one wait until there are
@@ -11,11 +11,13 @@ Rule 4. All but the latest periods are packed. Outcomes of a packed one wait unt
         bytes of a snapshot do.
 """
 
+import math
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from schemas.metric import CohortKind
+from schemas.metric import CohortKind, Completeness
 from streams.clock import DAY_MS, HOUR_MS, NEVER_MS
 from streams.codec import Machine, decode, encode
 from streams.performance.cohort import Cohort, CountedOutcome, CountedPrediction
@@ -28,6 +30,9 @@ AGES_MS = tuple(
 )
 """Ages after its end at which a cohort is published again. With delays that are lognormal the part
 of the outcomes that arrives between two of them is about the same."""
+COMPLETE = (0.5, 0.8, 0.9, 0.95, 0.99)
+"""Parts of the outcomes to be expected at which a cohort is published again: with the ages some 15
+records of one cohort. From .95 on an estimate is compared with the realised figure."""
 HOURS_KEPT_MS = 72 * HOUR_MS
 """Time for which hours are followed: an on-call engineer looks at the last three days by the
 hour, and a day holds the rest."""
@@ -65,6 +70,8 @@ class Period(Machine):
         The id of the record published last, by version; under an empty name that of all versions.
     estimates
         What the scores told at its end, likewise; None where they told nothing.
+    passed
+        Parts of ``COMPLETE`` of which a record has told that they are here.
     """
 
     kind: CohortKind
@@ -72,6 +79,12 @@ class Period(Machine):
     versions: dict[str, Cohort] = {}
     records: dict[str, str] = {}
     estimates: dict[str, Estimate | None] = {}
+    passed: int = 0
+
+    @property
+    def key(self) -> int:
+        """Its key among those of a model."""
+        return self.start_ms + (self.kind == "day")
 
     @property
     def end_ms(self) -> int:
@@ -133,6 +146,7 @@ class Cohorts(Machine):
     _ready: dict[int, Period] = {}
     _late: dict[int, list[LateOutcome]] = {}
     _due: dict[int, int] = {}
+    _awaited: dict[int, int] = {}  # outcomes until the next part of `COMPLETE` is here
 
     def on_prediction(
         self,
@@ -174,6 +188,33 @@ class Cohorts(Machine):
             else:
                 continue
             self._note_change(key, period, now_ms, rules)
+            if key in self._awaited:
+                self._await_less(key, now_ms)
+
+    def on_known(self, period: Period, labelled: int, known: Completeness) -> None:
+        """Take in how complete a period was in its record; note when it is to be published again.
+
+        Parameters
+        ----------
+        period
+            It is over, and has just been yielded by `due`.
+        labelled, known
+            Its known outcomes, and their part of those to be expected.
+        """
+        period.passed = max(period.passed, bisect_right(COMPLETE, known.share))
+        self._awaited.pop(period.key, None)
+        if period.passed < len(COMPLETE) and period.key in self._due:
+            due = labelled / known.share if known.share else known.due
+            wanted = math.ceil(COMPLETE[period.passed] * due)
+            self._awaited[period.key] = max(wanted - labelled, 1)
+
+    def _await_less(self, key: int, now_ms: int) -> None:
+        """Count an outcome; the period is due now where enough have come."""
+        self._awaited[key] -= 1
+        if not self._awaited[key]:
+            del self._awaited[key]
+            self._due[key] = now_ms
+            self.due_ms = min(self.due_ms, now_ms)
 
     def due(self, now_ms: int, rules: CohortRules) -> Iterator[DuePeriod]:
         """Yield the periods to be published at ``now_ms``, the oldest first.
@@ -187,6 +228,7 @@ class Cohorts(Machine):
             yield DuePeriod(period, now_ms >= last_ms)
             if now_ms >= last_ms:
                 del self._due[key], self._ready[key]
+                self._awaited.pop(key, None)
         self.due_ms = min(self._due.values(), default=NEVER_MS)
 
     def open(self) -> Iterator[Period]:

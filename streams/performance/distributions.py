@@ -9,6 +9,8 @@ Rule 4. A profile from the spec stays the reference, whatever the series has lea
 Rule 5. A record is named by its number among the model's, and numbers outlive a removal.
 Rule 6. Values of several readings are counted together, which costs a tenth: at ``MOST_ROWS``, at
         the end of the hour, and before the state is looked at, so that the state never holds one.
+Rule 7. Where the spec asks for it, the largest parts of the traffic have records of their own, a
+        day each (`streams.performance.segment_drift`).
 """
 
 import zlib
@@ -27,9 +29,11 @@ from streams.detect.outline import Outline
 from streams.performance.cohorts import LENGTH_MS
 from streams.performance.frame import Frame
 from streams.performance.grid import Tally
+from streams.performance.segment_drift import Part, RowSegment, SegmentTallies
 from streams.performance.series_report import (
     ReferenceFacts,
     SeriesTally,
+    ndcg_of,
     reference_of,
     summary_of,
 )
@@ -69,12 +73,15 @@ class DistributionsState(Machine):
         The beginning of the present hour and day; `NEVER_MS` before their first value.
     series
         The series, in the order in which they began.
+    segments
+        The parts of the traffic, where they are asked for.
     """
 
     records: int = 0
     hour_ms: int = NEVER_MS
     day_ms: int = NEVER_MS
     series: dict[str, SeriesTally] = {}
+    segments: SegmentTallies | None = None
 
 
 class KeyedRecord(NamedTuple):
@@ -122,11 +129,21 @@ class Distributions:
         self._rules = spec.metrics
         if spec.metrics is None:
             self.restart()
+        if spec.metrics is None or spec.segments is None or not spec.segments.drift:
+            self._state.segments = None
+        elif self._state.segments is None:
+            self._state.segments = SegmentTallies()
 
     def restart(self) -> None:
         """Begin again: the model is removed."""
         self._waiting, self._waiting_rows = {}, 0
-        self._state = DistributionsState(self._state.records)
+        segments = None if self._state.segments is None else SegmentTallies()
+        self._state = DistributionsState(self._state.records, segments=segments)
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether parts of the traffic are counted."""
+        return self._state.segments is not None
 
     @property
     def due_ms(self) -> int:
@@ -143,17 +160,34 @@ class Distributions:
             if self._state.day_ms == NEVER_MS:
                 self._state.day_ms = now_ms // DAY_MS * DAY_MS
 
-    def read(self, columns: Iterable[SeriesValues]) -> None:
-        """Count values: all of them came in the present hour (Rule 2)."""
+    def read(
+        self,
+        columns: Iterable[SeriesValues],
+        segments_of: Mapping[SeriesRole, Sequence[RowSegment]],
+    ) -> None:
+        """Count values: all of them came in the present hour (Rule 2).
+
+        Parameters
+        ----------
+        segments_of
+            `segment` of each row, by the role of the series; none where that is not asked for.
+        """
         if self._rules is None:
             return
         series, waiting, rows = self._state.series, self._waiting, 0
+        parts, members = self._state.segments, dict[SeriesRole, list[list[int]]]()
+        if parts is not None:
+            parts.count_rows(segments_of.get("feature", ()))
+            members = {role: parts.members(segments) for role, segments in segments_of.items()}
         for name, role, values, is_new in columns:
             if is_new or name not in series:
                 waiting.pop(name, None)
                 series[name] = SeriesTally(role, self._state.hour_ms)
             waiting.setdefault(name, []).append(values)
             rows = max(rows, len(values))
+            frame = series[name].frame
+            if parts is not None and frame is not None and role in members:
+                parts.count(name, frame, values, members[role])
         self._waiting_rows += rows
         if self._waiting_rows >= MOST_ROWS:
             self._count_waiting()
@@ -204,24 +238,37 @@ class Distributions:
             each.day.add_all(each.hour)
             each.hour = Tally()
         state.hour_ms = NEVER_MS
+        if state.segments is not None and not state.segments.parts:
+            state.segments.choose()
         return records
 
     def _close_day(self, now_ms: int) -> list[KeyedRecord]:
         state = self.state
         tallies = {name: each.day for name, each in state.series.items()}
         records = self._record("day", state.day_ms, now_ms, tallies)
+        if state.segments is not None:
+            for part, of_part in zip(state.segments.parts, state.segments.tallies, strict=True):
+                records += self._record("day", state.day_ms, now_ms, of_part, part)
+            state.segments.begin_day()
         for each in state.series.values():
             each.day = Tally()
         state.day_ms = NEVER_MS
         return records
 
     def _record(
-        self, kind: CohortKind, start_ms: int, now_ms: int, tallies: Mapping[str, Tally]
+        self,
+        kind: CohortKind,
+        start_ms: int,
+        now_ms: int,
+        tallies: Mapping[str, Tally],
+        part: Part | None = None,
     ) -> list[KeyedRecord]:
-        """Return the record of a time, if any series had a row in it."""
+        """Return the record of a time, or of a part of its traffic, if it had a row."""
         series = self.state.series
         summaries = [
-            summary_of(name, series[name], tally) for name, tally in tallies.items() if tally.rows
+            summary_of(name, series[name], tally)
+            for name, tally in tallies.items()
+            if tally.rows and name in series
         ]
         if not summaries:
             return []
@@ -233,10 +280,14 @@ class Distributions:
             start=to_rfc3339(start_ms),
             end=to_rfc3339(start_ms + LENGTH_MS[kind]),
             as_of=to_rfc3339(now_ms),
-            segment=None,
+            attribution_ndcg=ndcg_of(summaries, series),
+            segment=None if part is None else {part.dimension: part.value},
             series=summaries,
         )
-        return [KeyedRecord(f"{self._model_id}|series|{kind}|{start_ms}", record)]
+        key = f"{self._model_id}|series|{kind}|{start_ms}"
+        return [
+            KeyedRecord(key if part is None else f"{key}|{part.dimension}={part.value}", record)
+        ]
 
     def _take_references(self, now_ms: int, sources: References) -> list[KeyedRecord]:
         """Take the references that are new; return their records."""
@@ -250,6 +301,8 @@ class Distributions:
             series.reference_id = self._next_id("reference")
             series.frame, series.is_profile = Frame.of(outline), outline.is_profile
             series.day.forget_values()
+            if self.state.segments is not None:
+                self.state.segments.forget_values(name)
             facts = ReferenceFacts(
                 reference_id=series.reference_id,
                 supersedes=before,

@@ -18,19 +18,20 @@ class Estimate(Machine):
 
     Attributes
     ----------
-    error, auc, f1
-        The figures; None where there is nothing to estimate them by.
     map_version
-        The map that they were made with.
+        The map that it was made with; None for a regression.
     n
-        Answers with a score.
+        Answers with a score; of a regression with features.
+    error, auc, f1, mae
+        The figures; None where there is nothing to estimate them by.
     """
 
-    map_version: int
+    map_version: int | None
     n: int
-    error: float
+    error: float | None = None
     auc: float | None = None
     f1: float | None = None
+    mae: float | None = None
 
 
 def estimate_of(
@@ -40,8 +41,8 @@ def estimate_of(
     by_cell: dict[int, list[float]] = {}
     for score, prediction, _, n in counts:
         if score is not None:
-            says_positive = positive.label is None or prediction == positive.number
-            by_cell.setdefault(cell_of(score), [0.0, 0.0])[says_positive] += n
+            of_answer = positive.is_said_by(prediction)
+            by_cell.setdefault(cell_of(score), [0.0, 0.0])[of_answer] += n
     if not by_cell:
         return None
     hits = false = missed = rest = twice = below = 0.0

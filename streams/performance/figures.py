@@ -33,6 +33,10 @@ class Positive(NamedTuple):
     label: str | None
     number: int
 
+    def is_said_by(self, prediction: int) -> bool:
+        """Tell whether the score of an answer is the probability that the answer is right."""
+        return self.label is None or prediction == self.number
+
 
 def usual_positive(labels: Set[str]) -> str | None:
     """Return ``1`` of the labels 0 and 1, or ``true`` of the booleans; None of others."""
@@ -149,11 +153,22 @@ def losses_of(cohort: Cohort, positive: Positive) -> tuple[float, float] | None:
     return (squares / n, logs / n) if n else None
 
 
+def chance_of_error(score: float | None, prediction: int, positive: Positive) -> float | None:
+    """Return the probability that an answer is wrong, as its score tells it (Rule 2).
+
+    Examples
+    --------
+    >>> yes = positive_of('"yes"', {'"no"': 0, '"yes"': 1})
+    >>> [chance_of_error(0.75, answer, yes) for answer in (0, 1)]
+    [0.75, 0.25]
+    """
+    return 1 - score if score is not None and positive.is_said_by(prediction) else score
+
+
 def risk_of(score: float | None, prediction: int, positive: Positive) -> int:
-    """Return the group of an answer by its risk of being wrong, as its score tells it."""
-    is_positive = positive.label is None or prediction == positive.number
-    risk = 1 - score if score is not None and is_positive else score
-    return risk_group(risk, is_positive=is_positive)
+    """Return the group of an answer by its risk of being wrong."""
+    risk = chance_of_error(score, prediction, positive)
+    return risk_group(risk, is_positive=positive.is_said_by(prediction))
 
 
 def risk_counts(counts: Iterable[ScoredCount], positive: Positive) -> Floats:

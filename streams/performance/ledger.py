@@ -25,6 +25,7 @@ from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.performance.calibration import Calibration, Step
 from streams.performance.cohort import Cohort, CountedOutcome, CountedPrediction
 from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome, Period
+from streams.performance.error_model import ErrorEstimator
 from streams.performance.estimate import Estimate, estimate_of
 from streams.performance.figures import (
     BINS,
@@ -138,6 +139,8 @@ class Ledger:
         """Put another spec in force; one that asks for no figures ends them."""
         self._spec_version = spec_version
         self._rules = rules_of(spec)
+        errors = spec.reference.error_model
+        self._errors = None if errors is None else ErrorEstimator(errors)
         self._positive, self._found_by = spec.positive, None
         before, self._cost = self._cost, spec.cost
         if spec.metrics is None:
@@ -179,8 +182,11 @@ class Ledger:
         if score is not None and (answer is False or answer == 0):
             self.state.negatives += 1
             self.state.sure_negatives += score >= 0.5
+        expected = None
+        if self._errors is not None and is_regression and answer is not None:
+            expected = self._errors.expected(event.get("features"), answer)
         counted = CountedPrediction(
-            score, label, event.get("status") or "ok", event.get("latency_ms")
+            score, label, event.get("status") or "ok", event.get("latency_ms"), expected
         )
         version = event.get("model_version") or NO_VERSION
         at_ms = event["predicted_at"]
@@ -315,6 +321,9 @@ class Ledger:
                 period.records[part] = record_id
                 key = f"{self._model_id}|{period.kind}|{period.start_ms}|{part}"
                 records.append(KeyedMetric(key, metric_of(period, cohort, facts)))
+                known = records[-1].metric.completeness
+                if name is None and known is not None and now_ms >= period.end_ms:
+                    state.cohorts.on_known(period, cohort.labelled, known)
         return records
 
     def _learn_settled(self, outlook: Outlook, now_ms: int, positive: Positive) -> None:
@@ -333,17 +342,21 @@ class Ledger:
     def _estimate(
         self, period: Period, part: str, cohort: Cohort, positive: Positive, now_ms: int
     ) -> Estimate | None:
-        """Return what the scores of a cohort told at its end; from then on it stands."""
-        calibration = self.state.calibration
-        if calibration is None or now_ms < period.end_ms:
+        """Return what was told of a cohort at its end, without labels; from then on it stands."""
+        if now_ms < period.end_ms or (self.state.calibration is None and self._errors is None):
             return None
         if part not in period.estimates:
-            period.estimates[part] = None
-            if calibration.is_judging:
-                period.estimates[part] = estimate_of(
-                    cohort.scores, positive, calibration.map, calibration.version
-                )
+            period.estimates[part] = self._estimate_now(cohort, positive)
         return period.estimates[part]
+
+    def _estimate_now(self, cohort: Cohort, positive: Positive) -> Estimate | None:
+        calibration, errors = self.state.calibration, self._errors
+        if errors is not None and cohort.foretold:
+            mae = cohort.expected / cohort.foretold * errors.unit
+            return Estimate(None, cohort.foretold, mae=float(f"{mae:.6g}"))
+        if calibration is None or not calibration.is_judging:
+            return None
+        return estimate_of(cohort.scores, positive, calibration.map, calibration.version)
 
     def _positive_label(self) -> Positive:
         """Return the label that scores speak of; none where they speak of the answer given."""

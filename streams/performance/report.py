@@ -30,7 +30,7 @@ from streams.performance.figures import (
 from streams.performance.money import Prices
 from streams.performance.nowcast import Outlook
 
-COMPLETE = 0.95
+COMPARED = 0.95
 """Completeness from which an estimate is compared with the realised figure: by then what is missing
 moves the error by less than the chance of some hundred rows."""
 NO_VERSION = ""
@@ -91,6 +91,7 @@ def metric_of(period: Period, cohort: Cohort, facts: RecordFacts) -> Metric:
         unanswered=cohort.unanswered,
         labelled=cohort.labelled,
         by_source=dict(sorted(cohort.sources.items())),
+        expired=_expired(cohort) if facts.is_final else 0,
         delay_s=spread_of(cohort.all_delays(), 1_000),
         delay_of_errors_s=spread_of(cohort.delays_of_errors, 1_000),
         latency_ms=spread_of(cohort.latencies),
@@ -99,6 +100,11 @@ def metric_of(period: Period, cohort: Cohort, facts: RecordFacts) -> Metric:
         **_of_distances(cohort),
         **_of_open(period, cohort, facts),
     )
+
+
+def _expired(cohort: Cohort) -> int:
+    """Return the answers of the model whose outcome is awaited no longer."""
+    return cohort.n - cohort.fallbacks - cohort.unanswered - cohort.labelled
 
 
 def _of_classes(cohort: Cohort, facts: RecordFacts) -> dict[str, Any]:
@@ -162,14 +168,18 @@ def _without_labels(
     if estimate is None:
         return None
     missed_by = None
-    if completeness is not None and completeness.share >= COMPLETE and cohort.labelled:
-        missed_by = round(cohort.errors / cohort.labelled - estimate.error, 6)
+    if completeness is not None and completeness.share >= COMPARED:
+        if estimate.error is not None and cohort.labelled:
+            missed_by = round(cohort.errors / cohort.labelled - estimate.error, 6)
+        if estimate.mae is not None and cohort.distances:
+            missed_by = cohort.absolute / cohort.distances - estimate.mae
     return WithoutLabels(
         map_version=estimate.map_version,
         n=estimate.n,
         error=estimate.error,
         auc=estimate.auc,
         f1=estimate.f1,
+        mae=estimate.mae,
         missed_by=missed_by,
     )
 

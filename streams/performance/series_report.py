@@ -1,6 +1,7 @@
 """References and counted values as records of ``metrics``."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct, field
@@ -128,3 +129,25 @@ def summary_of(name: str, series: SeriesTally, tally: Tally) -> SeriesSummary:
         categories=categories,
         drift=drift,
     )
+
+
+def ndcg_of(summaries: Sequence[SeriesSummary], series: Mapping[str, SeriesTally]) -> float | None:
+    """Return how well features are in the order of their usual parts in the answers.
+
+    The gain of a feature is its part in the reference (Jarvelin and Kekalainen 2002); None with
+    fewer than two features whose parts are known.
+    """
+    parts = [
+        (each.mean, frame.mean)
+        for each in summaries
+        if each.role == "attribution" and each.mean is not None
+        if (frame := series[each.series].frame) is not None and frame.mean is not None
+    ]
+    best = _gain(sorted((usual for _, usual in parts), reverse=True))
+    if len(parts) < 2 or best <= 0:
+        return None
+    return _gain([usual for _, usual in sorted(parts, key=lambda part: (-part[0], part[1]))]) / best
+
+
+def _gain(parts: Sequence[float]) -> float:
+    return sum(part / math.log2(rank + 1) for rank, part in enumerate(parts, 1))

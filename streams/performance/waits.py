@@ -4,6 +4,7 @@ from streams.clock import duration_text
 from streams.performance.calibration import JUDGED
 from streams.performance.ledger import LedgerState
 from streams.performance.nowcast import Outlook
+from streams.performance.segments import SegmentsState
 
 
 def what_figures_wait_for(state: LedgerState, now_ms: int, wait_ms: int) -> list[str]:
@@ -31,3 +32,34 @@ def what_figures_wait_for(state: LedgerState, now_ms: int, wait_ms: int) -> list
             f"watched, and days are estimated without labels, from {JUDGED:,} on."
         )
     return lines
+
+
+NO_ERROR_MODEL = (
+    "An error without labels waits for a profile of this regression, made with "
+    "`tidegauge profile --estimate`."
+)
+
+
+def what_segments_wait_for(state: SegmentsState, *, is_late: bool, has_features: bool) -> str:
+    """Return a sentence about what the segments wait for, or watch.
+
+    Parameters
+    ----------
+    state
+        The segments.
+    is_late
+        Whether labels come late.
+    has_features
+        Whether the spec names features as dimensions.
+    """
+    ring = state.ring
+    if ring is None:
+        first = "the references of its features" if has_features else "a row with a `segment`"
+        return f"Segments wait for {first}, and then for labelled rows."
+    if not ring.is_learnt:
+        rows = ring.last - ring.first + 1
+        return f"Segments are learnt from {rows:,} of {ring.most:,} labelled rows."
+    if is_late:
+        return "Segments are not watched while labels come late; an alert still names the worst."
+    watched, dimensions = int((ring.watched > 0).sum()), len(ring.dimensions)
+    return f"{watched:,} segments of {dimensions} dimensions are watched."

@@ -17,6 +17,7 @@ from streams.detect import (
     adwin_kernel,
     block_kernel,
     group_kernel,
+    joint_kernel,
     level_kernel,
     run_kernel,
     score_kernel,
@@ -24,11 +25,13 @@ from streams.detect import (
     share_kernel,
     shift_kernel,
     statistics,
+    tree_kernel,
 )
 from streams.season import hour_kernel
 
 _FLOATS, _RUNS, _MINUTES, _PLACES = float64[::1], int64[::1], int64[::1], intp[::1]
 _TABLE, _SINGLES, _TRAIL = float64[:, ::1], float32[:, ::1], float32[::1]
+_WHOLE = int64[:, ::1]
 _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (score_kernel.clipped_scores, (_FLOATS, intp, _FLOATS, _PLACES, _FLOATS)),
     (level_kernel.run_page_hinkley, (_FLOATS, _TRAIL, _FLOATS, _FLOATS)),
@@ -41,6 +44,8 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (share_kernel.run_bernoulli_cusums, (_FLOATS, _TRAIL, _FLOATS, _TABLE, _TABLE)),
     (shift_kernel.follow_shift, (_SINGLES, _FLOATS, _TABLE, _TABLE)),
     (segment_kernel.read_row, (_FLOATS, _PLACES, float64, float64, float64)),
+    (joint_kernel.squared_distances, (_WHOLE, float64, _FLOATS, _TABLE, _FLOATS)),
+    (tree_kernel.sum_of_leaves, (_RUNS, _WHOLE, _WHOLE, _WHOLE)),
     (statistics.mean_and_sd, (_FLOATS, _FLOATS)),
     (statistics.block_inflation, (_FLOATS,)),
     (statistics.quantiles, (_FLOATS, _FLOATS, _FLOATS)),

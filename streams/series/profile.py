@@ -10,7 +10,7 @@ import numpy as np
 
 from schemas.model_spec import ModelSpec, SeriesProfile
 from streams.alert.transition import Transition
-from streams.aspects import SeriesRole
+from streams.aspects import BEHIND, SeriesRole
 from streams.clock import Instants
 from streams.series.offline import profile
 from streams.series.reading import Column, Reading, RowTransition
@@ -59,4 +59,5 @@ class RecordingSeries(SeriesSet):
             )
             for series, values in self._kept.items()
             if sum(value is not None for value in values) >= FEWEST_VALUES
+            and self[series].role not in BEHIND
         }

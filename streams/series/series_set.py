@@ -34,8 +34,10 @@ from streams.detect.budget import CALIBRATION_SHARE, SEGMENTS_SHARE, shares
 from streams.detect.outline import Outline
 from streams.season.hour_profile import Timestamps
 from streams.season.local_time import local_instants
+from streams.series import attributions
 from streams.series.features import FeatureSeries
 from streams.series.group import SeriesGroup
+from streams.series.joint import JOINT, TRIED_EVERY, Joint
 from streams.series.label_delays import LabelDelays
 from streams.series.late_series import LateSeries, ages_of
 from streams.series.monitored import MonitoredSeries
@@ -72,6 +74,8 @@ class SeriesSet:
         The features, and their columns.
     late
         The series that are read at ages (Rule 8).
+    asks_attributions, asks_joint
+        Whether the spec asks for these series, which are made of features.
     """
 
     reads_together = True
@@ -83,6 +87,7 @@ class SeriesSet:
         self._rows_apart = 0
         self._spec = spec
         self.features = FeatureSeries(self._state, spec.features.ignore)
+        self.asks_attributions, self.asks_joint = spec.features.attributions, spec.features.joint
         self._minutes: dict[bytes, bytearray] = {}  # of the series that began together
         series = self._state.series
         for name, each in series.items():
@@ -127,10 +132,12 @@ class SeriesSet:
         """Put another spec in force; end the alerts of series that begin again, or end, with it."""
         self._read_apart()
         before, self._spec = self._spec, spec
+        self.asks_attributions, self.asks_joint = spec.features.attributions, spec.features.joint
         ended: set[str] = set()
         for name in self.features.ignore(spec.features.ignore):
             ended |= self._drop(name)
         ended |= self._retask(before.task)
+        ended |= self._respec_behind(before)
         # Sorted: the order in which series end is part of the state.
         for name in sorted(set(before.features.categorical) ^ set(spec.features.categorical)):
             ended |= self._drop(f"feature/{name}")
@@ -200,15 +207,46 @@ class SeriesSet:
         return None, min(abs(float(prediction) - float(outcome)), sys.float_info.max)
 
     def begins_with_prediction(
-        self, answer: Scalar, score: Scalar, features: Mapping[str, Scalar]
+        self,
+        answer: Scalar,
+        score: Scalar,
+        features: Mapping[str, Scalar],
+        parts: attributions.Parts | None,
     ) -> bool:
         """Tell whether a value is the first of its series: rows before it are judged without it."""
+        if parts is not None and attributions.begin_with(parts, self._state.series.keys()):
+            return True
         if tuple(features) != self.features.usual_names and self.features.begins(features):
             return True
         series = self._state.series
         if answer is not None and "prediction" not in series:
             return True
         return score is not None and "score" not in series
+
+    def begins_with_joint(self, waiting: int) -> bool:
+        """Tell whether the value of the features together is the first, after so many rows."""
+        joint = self._state.joint
+        return joint is not None and joint.left <= waiting and JOINT not in self._state.series
+
+    def tries_joint(self, rows: int) -> bool:
+        """Tell whether the relation of features is to begin before this row, if it can."""
+        is_due = rows % TRIED_EVERY == 0 and rows > self._spec.reference.rows
+        return is_due and self._state.joint is None
+
+    @property
+    def joint(self) -> Joint | None:
+        """The relation of the features, where it is watched."""
+        return self._state.joint
+
+    def begin_joint(self) -> None:
+        """Begin to learn the relation of the features, where their references are known."""
+        outlines = (
+            (name.removeprefix("feature/"), each.watch.outline)
+            for name, each in self._state.series.items()
+            if each.role == "feature"
+        )
+        known = ((name, outline) for name, outline in outlines if outline is not None)
+        self._state.joint = Joint.of(known)
 
     def begins_with_pair(self, error: Scalar) -> bool:
         """Tell the same of the two series that have a value a pair."""
@@ -391,6 +429,19 @@ class SeriesSet:
             return set()
         return {series for answer in REGRESSION_SERIES for series in self._drop(answer)}
 
+    def _respec_behind(self, before: ModelSpec) -> set[str]:
+        """End the series made of features that are asked for no longer, or of other features."""
+        ended: set[str] = set()
+        now, then = self._spec.features, before.features
+        if not now.attributions:
+            for name in attributions.begun(self._state.series.keys()):
+                ended |= self._drop(attributions.series_of(name))
+        is_other = (now.ignore, now.categorical) != (then.ignore, then.categorical)
+        if is_other or not now.joint:
+            self._state.joint = None
+            ended |= self._drop(JOINT)
+        return ended
+
     def _drop(self, name: str) -> set[str]:
         """Forget the references of a series; return its name, if it was monitored."""
         series = self._state.series.pop(name, None)
@@ -454,7 +505,7 @@ class SeriesSet:
             case "feature":
                 coded = series.removeprefix("feature/") in self._spec.features.categorical
                 return "categorical" if coded else "auto"
-            case "score":
+            case "score" | "attribution" | "joint":
                 return "numeric"
             case _:
                 return "numeric" if self._state.is_regression else "categorical"

@@ -1,7 +1,7 @@
 """The settings of a monitored series."""
 
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -29,10 +29,8 @@ class WatchSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reference_rows: int = 2_000
 
     def __post_init__(self) -> None:
-        if self.role not in ("feature", "score", "prediction", "error", "outcome"):
-            raise ValueError(
-                f"role must be feature, score, prediction, error or outcome, got {self.role!r}"
-            )
+        if self.role not in get_args(SeriesRole):
+            raise ValueError(f"role must be one of {get_args(SeriesRole)}, got {self.role!r}")
         if self.kind not in ("auto", "numeric", "categorical"):
             raise ValueError(f"kind must be auto, numeric or categorical, got {self.kind!r}")
         if self.reference_rows < FIRST_STAGES[0]:

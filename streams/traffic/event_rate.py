@@ -79,6 +79,13 @@ class EventRate(Machine):
     _back: float = 0.0  # nats for the normal share, in an episode
     _back_gain: float = 0.0  # nats that a miss adds to it
 
+    @classmethod
+    def of_none(cls, false_alarms: float) -> "EventRate":
+        """Return the rate of an event that is not normal at all: it has nothing to learn first."""
+        rate = cls(0, false_alarms, _normal_rows=float(FIRST_ROWS))
+        rate.set_budget(false_alarms)
+        return rate
+
     @property
     def normal(self) -> float:
         """The share outside of episodes."""

@@ -12,7 +12,7 @@ retrace = pytest.importorskip("examples.metrics.retrace", exc_type=ImportError)
 
 
 def test_figures_of_a_day_are_retraced_from_its_rows() -> None:
-    query = MetricsQuery(model_id="m", kind="day")
+    query = MetricsQuery(model_id="m", by="day")
     days = {}
     for value in classes().bytes_of("metrics"):
         if b"tidegauge.metric.v1" not in value:

@@ -211,6 +211,7 @@ def _series() -> Series:
         end="2018-08-21T00:00:00.000Z",
         as_of="2018-08-21T00:01:12.480Z",
         segment=None,
+        attribution_ndcg=None,
         series=[summary],
     )
 

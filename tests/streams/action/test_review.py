@@ -109,6 +109,22 @@ def test_quantities_are_not_reviewed_and_costs_must_be_known_beforehand() -> Non
             parse_spec({"review": {"cost_above": 1.0}} | cost)
 
 
+@pytest.mark.parametrize(("positive", "asked"), [("no", {"p0"}), (None, {"p1"})])
+def test_risk_is_that_of_the_label_that_scores_speak_of(
+    positive: str | None, asked: set[str]
+) -> None:
+    """Without `positive` a score of other labels than 0 and 1 speaks of the answer."""
+    rules = ReviewRules(risk_above=0.5, sample=1e-9)
+    answers = [
+        prediction("p0", MODEL, prediction="yes", score=0.9),
+        prediction("p1", MODEL, prediction="no", score=0.1 if positive is None else 0.9),
+    ]
+
+    found = last(played(iter(answers), ModelSpec(positive=positive, review=rules)))
+
+    assert {each["prediction_id"] for each in found.values()} == asked
+
+
 def test_features_are_shown_only_where_the_spec_says_so() -> None:
     shown = last(played(events(answer_reviews=False), spec_of(show_features=True)))
 

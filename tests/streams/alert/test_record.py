@@ -1,6 +1,6 @@
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -12,7 +12,7 @@ from schemas.alert import Alert
 from streams.alert.onset import RowPosition
 from streams.alert.record import AlertWriter, TransitionContext, identify, status_of
 from streams.alert.transition import Transition
-from streams.aspects import ASPECTS
+from streams.aspects import ASPECTS, SeriesRole
 from streams.change import Change, Figures
 from streams.codec import decode, encode
 from streams.traffic.conditions import condition_of
@@ -312,7 +312,7 @@ def test_the_evidence_runs_from_the_onset_to_what_settled_it() -> None:
 def test_every_alert_names_an_entry_of_the_runbook_that_there_is() -> None:
     runbook = (ROOT / "docs" / "runbook.md").read_text("utf-8")
     entries = set(re.findall(r"^### (\S+)$", runbook, re.MULTILINE))
-    roles = ("feature", "prediction", "score", "error", "outcome")
+    roles = get_args(SeriesRole)
     aspects = ("level", "spread", "share", *sorted(FAULTS))
 
     named = {alert(role=role, aspect=aspect).runbook for role in roles for aspect in aspects}

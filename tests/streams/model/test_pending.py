@@ -58,7 +58,7 @@ def rows_of(
 
 
 def predicted(row: int, feature: str = "a") -> EventRow:
-    values = ({feature: 1.0}, None, "yes")
+    values = ({feature: 1.0}, None, "yes", None, None)
     return EventRow(row, 0, 1_000 * row, 1_000 * row, row, 0, None, values)
 
 

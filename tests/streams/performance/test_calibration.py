@@ -197,11 +197,16 @@ def test_the_figures_say_what_they_wait_for() -> None:
     assert waits in _waits(young)[0]
     assert _waits(old)[0].startswith("Its outcomes have settled")
     assert len(_waits(old)) == 1
-    assert figures_of_snapshot(play(log_of(events()[:50])).monitor.models["m"].snapshot(), 1) == []
+    assert (
+        figures_of_snapshot(
+            play(log_of(events()[:50])).monitor.models["m"].snapshot(), spec_of("m")
+        )
+        == []
+    )
 
 
 def _waits(played: Played) -> list[str]:
-    return figures_of_snapshot(played.monitor.models["m"].snapshot(), 6 * DAY_MS)
+    return figures_of_snapshot(played.monitor.models["m"].snapshot(), spec_of("m"))
 
 
 @pytest.mark.parametrize("how", ["gathered", "restarted"])

@@ -18,6 +18,7 @@ from streams.clock import HOUR_MS
 from streams.emission import Place
 from streams.ingest.records import Accepted
 from streams.model.model import ModelMonitor
+from streams.performance.cohorts import AGES_MS, COMPLETE
 from tests.doubles.core import Json, Played, log_of, play, play_gathering, play_restarting, taken_in
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction, spec
 
@@ -104,6 +105,22 @@ def _ms(instant: str) -> int:
     return int(np.datetime64(instant.removesuffix("Z"), "ms").astype(int))
 
 
+def test_a_day_is_restated_where_a_part_of_its_outcomes_is_here() -> None:
+    days: dict[str, list[Json]] = defaultdict(list)
+    for each in classes().cohorts():
+        if each["kind"] == "day" and each["model_version"] is None:
+            days[each["start"]].append(each)
+    *_, last = days.values()  # when the first day ended, nothing was known of delays
+    shares = [each["completeness"]["share"] for each in last]
+
+    for part in COMPLETE[1:]:
+        share = next(share for share in shares if share >= part)
+        assert share == pytest.approx(part, abs=0.005)
+    expired = [each["expired"] for each in last]
+    assert expired[:-1] == [0] * (len(last) - 1)
+    assert expired[-1] == last[-1]["n"] - last[-1]["fallbacks"] - last[-1]["labelled"] > 30
+
+
 def test_rates_and_losses_of_a_day_are_those_of_its_rows() -> None:
     day = next(each for each in latest(classes(), "day").values() if each["is_final"])
     rows = rows_of_days(classes())[_ms(day["start"])]
@@ -160,7 +177,7 @@ def test_a_record_restates_the_one_before_it() -> None:
         before = [each["metric_id"] for each in chain]
         assert [each["supersedes"] for each in chain] == [None, *before[:-1]]
         assert [each["labelled"] for each in chain] == sorted(each["labelled"] for each in chain)
-        assert len(chain) <= 10
+        assert len(chain) <= len(AGES_MS) + 1 + len(COMPLETE)
 
 
 def test_a_regression_has_distances() -> None:
