@@ -48,7 +48,7 @@ from tests.broker.backlog import (
     publish,
 )
 from tests.broker.deployment import Deployment
-from tests.broker.services import Sent
+from tests.broker.services import OUTCOME_LAG, Sent
 from tests.kafka import RealKafka
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -174,7 +174,7 @@ def runs(options: argparse.Namespace, broker: RealKafka, folder: Path) -> Iterat
         settings = {"inputs_by_model": str(options.by_model)}
         name, rows, expected = f"{models}-{key}.", max(options.pairs // models, 1), None
         if not options.live:
-            events = history(models, rows)
+            events = _history(models, rows)
             with Deployment(broker, f"inputs-{name}", folder) as inputs:
                 create_inputs(broker, inputs)
                 publish(inputs, events, key, is_dated=not options.undated)
@@ -202,6 +202,12 @@ def runs(options: argparse.Namespace, broker: RealKafka, folder: Path) -> Iterat
             row += [str(len(expected)), _verdict(found, expected)]
             print(" | ".join(row), flush=True)
             yield row
+
+
+def _history(models: int, rows: int) -> list[Sent]:
+    if rows <= OUTCOME_LAG:
+        raise SystemExit(f"--pairs: the first {OUTCOME_LAG} rows of a model have no outcome yet")
+    return history(models, rows)
 
 
 def _soon(models: int, rows: int, minutes: float) -> list[Sent]:
