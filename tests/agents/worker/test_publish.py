@@ -23,7 +23,7 @@ from schemas.cloudevents import Headers
 from schemas.topics import MAX_RECORD_BYTES, key_partition
 from tests.broker import Broker, create_topic, read_to_end
 from tests.kafka import RealKafka
-from tests.patience import PATIENCE_S, promptly
+from tests.patience import PATIENCE_S, promptly, slowness
 
 
 def publisher_of(broker: Broker, acknowledged_within_s: float = 60.0) -> Publisher:
@@ -319,7 +319,7 @@ def test_a_broker_that_stays_away_is_a_failure_within_the_bound(
     create_topic(kafka, topic)
 
     async def scenario() -> None:
-        publisher = publisher_of(kafka, acknowledged_within_s=promptly(1.0))
+        publisher = publisher_of(kafka, acknowledged_within_s=slowness())
         await publisher.start()
         await publisher.send(numbered(topic, 1))
         with frozen(kafka):
