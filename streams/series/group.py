@@ -13,6 +13,7 @@ Rule 3. Series count the rows that their group has read when they are asked for 
 Rule 4. Meanwhile the state of their detectors is a row of the group's arrays.
 """
 
+from array import array
 from collections.abc import Sequence
 from itertools import chain, compress
 from operator import not_
@@ -133,7 +134,9 @@ class SeriesGroup:
         if odd := [each for each in self._words if not _is_own(each, columns)]:
             self._leave(odd)
         numbers = [columns[each.place].values for each in self._numbers]
-        kinds = set(map(type, chain.from_iterable(numbers)))
+        # The numbers of an array are doubles: none is looked at.
+        boxed = [values for values in numbers if type(values) is not array]
+        kinds = set(map(type, chain.from_iterable(boxed)))
         if not kinds <= NUMBER:
             self._leave([each for each in self._numbers if not _is_own(each, columns)])
             numbers = [columns[each.place].values for each in self._numbers]

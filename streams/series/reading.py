@@ -19,7 +19,7 @@ class Column(NamedTuple):
     series, role
         The series.
     values
-        Its values; None is missing.
+        Its values; None is missing. An array of doubles is read in a tenth of the time.
     at_ms
         Their instants.
     """

@@ -1,7 +1,8 @@
 """Series that are read together give what series give that are read one by one."""
 
+from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -111,6 +112,25 @@ def test_series_read_together_equal_those_read_one_by_one(seed: int, learnt: int
             apart[name].watch.restart("level")
 
     assert encode(together.state) == encode(apart.state)
+
+
+def test_a_column_of_doubles_may_be_an_array() -> None:
+    rows, at_ms = plain_rows(4, 400)
+    for row in rows[350:]:
+        row["b"] = 9.0
+    reading = Reading(lambda _, row: Arrived(0, row, int(at_ms[row])), AlertRules())
+    arrays, tuples = SeriesSet(SPEC), SeriesSet(SPEC)
+
+    for at in range(0, 400, 20):
+        columns = tuples.features.columns(rows[at : at + 20], at_ms[at : at + 20])
+        arrays.features.columns(rows[at : at + 20], at_ms[at : at + 20])
+        doubles = [
+            each._replace(values=array("d", cast("Sequence[float]", each.values)))
+            for each in columns
+        ]
+        assert arrays.read(doubles, reading) == tuples.read(columns, reading)
+
+    assert encode(arrays.state) == encode(tuples.state)
 
 
 def test_a_run_of_equal_values_goes_on_after_a_restart() -> None:
