@@ -66,17 +66,19 @@ class _Held(NamedTuple):
 
     Parameters
     ----------
-    numbers, words
-        The values of the members of each sort; numbers only where some are no doubles.
     x
-        The numbers as doubles.
+        The numbers as doubles, a row for each series.
+    whole
+        The numbers of a row of which some are no doubles.
+    words
+        The values of the other series.
     moments
         The instants.
     """
 
-    numbers: list[Sequence[Scalar]] | None
-    words: list[Sequence[Scalar]]
     x: Floats
+    whole: dict[int, Sequence[Scalar]]
+    words: list[Sequence[Scalar]]
     moments: Timestamps
 
 
@@ -152,7 +154,12 @@ class SeriesGroup:
         if not all(passes):
             self._leave(list(compress(self._words, map(not_, passes))))
         words = [columns[each.place].values for each in self._words]
-        self._held.append(_Held(None if kinds <= _FLOATS else numbers, words, x, moments))
+        whole = (
+            {}
+            if kinds <= _FLOATS
+            else {row: values for row, values in enumerate(numbers) if not _are_doubles(values)}
+        )
+        self._held.append(_Held(x, whole, words, moments))
         self._rows += rows
         self._room -= rows
         if self._rows >= HELD_ROWS:
@@ -170,14 +177,11 @@ class SeriesGroup:
         if len(held) > 1:
             moments = Timestamps(np.concatenate([each.moments.minutes for each in held]))
             x = np.concatenate([each.x for each in held], axis=1)
-        are_doubles = all(each.numbers is None for each in held)
+        whole = set(chain.from_iterable(each.whole for each in held))
         for row, member in enumerate(self._numbers):
             values: Sequence[Scalar] = ()
-            if not are_doubles:
-                parts = [
-                    each.x[row].tolist() if each.numbers is None else each.numbers[row]
-                    for each in held
-                ]
+            if row in whole:
+                parts = [each.whole.get(row) or each.x[row].tolist() for each in held]
                 values = list(chain.from_iterable(parts))
             elif member.watch.keeps_values:
                 values = x[row].tolist()
@@ -230,7 +234,8 @@ class _Arrays:
         columns = window + max((size for _, size in sizes), default=0)
         self._places: Places = np.arange(len(members))
         self._states: Floats = np.zeros((len(members), columns))
-        self._trails: Singles = np.zeros((len(members), _TRAIL), dtype=np.float32)
+        trail = _TRAIL if window > STATE else 0  # series that only learn need no room
+        self._trails: Singles = np.zeros((len(members), trail), dtype=np.float32)
         for row, member in enumerate(members):
             state = self._states[row]
             state[SERIES.limit], state[SERIES.run], state[SERIES.last] = member.watch.run
@@ -255,6 +260,10 @@ class _Arrays:
 
 
 _TRAIL = len(new_trail(level_kernel.TRAIL))
+
+
+def _are_doubles(values: Sequence[Scalar]) -> bool:
+    return type(values) is array or _FLOATS.issuperset(map(type, values))
 
 
 def _is_own(member: _Member, columns: Sequence[Column]) -> bool:
