@@ -38,6 +38,8 @@ HELD_ROWS = 128
 """Rows that a group has read and its series have not counted, at most: 8 bytes a value. A call for
 each series costs a hundredth of it then."""
 _FLOATS = {float}
+_CACHED = 2_048
+"""Numbers whose objects, of 24 bytes, fit into a cache beside the rest. By judgement."""
 
 
 class _Member(NamedTuple):
@@ -135,30 +137,21 @@ class SeriesGroup:
             return None
         if odd := [each for each in self._words if not _is_own(each, columns)]:
             self._leave(odd)
-        numbers = [columns[each.place].values for each in self._numbers]
-        # The numbers of an array are doubles: none is looked at.
-        boxed = [values for values in numbers if type(values) is not array]
-        kinds = set(map(type, chain.from_iterable(boxed)))
-        if not kinds <= NUMBER:
-            self._leave([each for each in self._numbers if not _is_own(each, columns)])
-            numbers = [columns[each.place].values for each in self._numbers]
         try:
-            x = np.array(numbers, dtype=np.float64).reshape(len(numbers), rows)
+            x, are_doubles = self._table_of(columns, rows)
         except OverflowError:  # an integer beyond a double: its watch refuses it
             return None
-        if numbers and (found := self._arrays.read(x)):
+        if self._numbers and (found := self._arrays.read(x)):
             self._leave([self._numbers[row] for row in found])
             x = np.delete(x, found, axis=0)
-            numbers = [columns[each.place].values for each in self._numbers]
         passes = [each.watch.passes_over(columns[each.place].values) for each in self._words]
         if not all(passes):
             self._leave(list(compress(self._words, map(not_, passes))))
         words = [columns[each.place].values for each in self._words]
-        whole = (
-            {}
-            if kinds <= _FLOATS
-            else {row: values for row, values in enumerate(numbers) if not _are_doubles(values)}
-        )
+        whole = {}
+        if not are_doubles:
+            numbers = [columns[each.place].values for each in self._numbers]
+            whole = {row: each for row, each in enumerate(numbers) if not _are_doubles(each)}
         self._held.append(_Held(x, whole, words, moments))
         self._rows += rows
         self._room -= rows
@@ -166,6 +159,27 @@ class SeriesGroup:
             self.settle()
             self.is_stale = any(self._may_join(place) for place in self._apart)
         return self._apart
+
+    def _table_of(self, columns: Sequence[Column], rows: int) -> tuple[Floats, bool]:
+        """Return the numbers as doubles, and whether all are; a series of which one is none leaves.
+
+        Columns are checked and turned a few at a time, while their objects are in the cache.
+        """
+        step = max(_CACHED // rows, 1)
+        while True:
+            numbers = [columns[each.place].values for each in self._numbers]
+            x, kinds = np.empty((len(numbers), rows)), set[type]()
+            for first in range(0, len(numbers), step):
+                some = numbers[first : first + step]
+                # The numbers of an array are doubles: none is looked at.
+                boxed = [values for values in some if type(values) is not array]
+                kinds.update(map(type, chain.from_iterable(boxed)))
+                if not kinds <= NUMBER:
+                    break
+                x[first : first + step] = some
+            else:
+                return x, kinds <= _FLOATS
+            self._leave([each for each in self._numbers if not _is_own(each, columns)])
 
     def settle(self) -> None:
         """Let the series count the rows that have been read."""

@@ -324,8 +324,10 @@ class SeriesWatch(Machine):
 
     @property
     def keeps_values(self) -> bool:
-        """Whether it learns from its values, or gathers them by the hour."""
-        return self._learning.buffer is not None or self._reference.season.grid is not None
+        """Whether it learns from its values, or gathers them by the hour as categories."""
+        grid = self._reference.season.grid
+        gathers = grid is not None and not grid.is_of_numbers
+        return gathers or self._learning.buffer is not None
 
     @property
     def run(self) -> tuple[int, int, float]:
