@@ -134,6 +134,9 @@ class Contest(Machine):
     distances: Scale = field(default_factory=Scale)
     amounts: Scale = field(default_factory=Scale)
     state: State = "running"
+    said: bytes = b""
+    """Its latest record, as JSON; empty before the first."""
+    said_ms: int = 0
 
     def on_answer(self, prediction_id: str, answer: str, predicted_ms: int) -> None:
         """Take in an answer of the challenger."""

@@ -1,6 +1,7 @@
 """The challengers of one model: their answers and pairs go in, the comparison comes out."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -117,6 +118,12 @@ class Challenger:
                 state = contest.judge(rules, row.now_ms) if was == "running" else was
                 self._say(variant, contest, rules, row, is_news=state != was)
 
+    def records(self) -> Iterator[tuple[str, bytes, int]]:
+        """Give the key of each contest, its latest record, and the log time of that."""
+        for variant, contest in self.state.contests.items():
+            if contest.said:
+                yield self._key(variant), contest.said, contest.said_ms
+
     def close(self, row: EventRow) -> None:
         """End the commands about challengers: a new version answers, or a person says so."""
         for variant in self.state.contests:
@@ -126,6 +133,9 @@ class Challenger:
         """Forget all challengers."""
         self.close(row)
         self.state.contests = {}
+
+    def _key(self, variant: str) -> str:
+        return f"{self._model_id}|challenge|{variant}"
 
     def _money(self, answer: Answer, truth: Answer, error: float) -> float | None:
         cost = self._in_force.spec.cost
@@ -144,8 +154,8 @@ class Challenger:
         self, variant: str, contest: Contest, rules: ChallengeRules, row: EventRow, *, is_news: bool
     ) -> None:
         record = self._record(variant, contest, rules, row)
-        key = f"{self._model_id}|challenge|{variant}"
-        self._publication.add_metrics([(key, record)], row)
+        contest.said, contest.said_ms = record.model_dump_json().encode(), row.now_ms
+        self._publication.add_metrics([(self._key(variant), record)], row)
         if not is_news or record.state not in {"better", "worse"}:
             return
         name = self._publication.book.next(self._model_id, f"challenge|{variant}")

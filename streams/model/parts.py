@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from schemas.alert import Alert, ValueAtRisk
 from schemas.model_spec import AlertRules, ModelSpec, SpecError
+from schemas.topics import TopicRole
 from streams.action.book import key_of
 from streams.action.records import Occasion, recalibrate
 from streams.action.state import ActionState
@@ -325,10 +326,16 @@ class ModelParts:
             self._ledger.on_read()
 
     def statuses(self) -> list[Emission]:
-        """Return the last word of every key: alerts there have ever been, commands, and cases."""
-        return self._publication.statuses(self._now_ms) + [
-            Emission((0, 0), "reviews", self.model_id, record, at_ms, key)
-            for key, record, at_ms in self._reviewer.records()
+        """Return the last word of alerts there have ever been, commands, cases and challengers."""
+        statuses = self._publication.statuses(self._now_ms)
+        roles: tuple[tuple[TopicRole, Reviewer | Challenger], ...] = (
+            ("reviews", self._reviewer),
+            ("metrics", self._challenger),
+        )
+        return statuses + [
+            Emission((0, 0), role, self.model_id, record, at_ms, key)
+            for role, each in roles
+            for key, record, at_ms in each.records()
         ]
 
     @property

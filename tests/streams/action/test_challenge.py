@@ -96,6 +96,10 @@ def test_it_does_not_depend_on_how_the_log_is_cut() -> None:
     whole = play(log_of(given, 100), lambda _: spec_of())
 
     assert len(records(whole)) > 5
+    again = [
+        each.value for each in whole.monitor.models[MODEL].statuses() if each.role == "metrics"
+    ]
+    assert again == whole.bytes_of("metrics")[-1:]
     assert records(play_gathering(log_of(given, 7), 40, lambda _: spec_of())) == records(whole)
     assert records(play_restarting(log_of(given, 100), lambda _: spec_of())) == records(whole)
 
