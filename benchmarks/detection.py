@@ -24,9 +24,8 @@ from benchmarks.detection_patterns import pattern_cases
 from benchmarks.detection_rivals import CHANGES, Comparison, compare
 from benchmarks.detection_season_rivals import SeasonComparison, compare_seasons, season_table
 from benchmarks.detection_seasons import season_cases, wave_cases
+from benchmarks.findings import sections_of
 from benchmarks.late_labels import PAGE
-from benchmarks.late_labels import section_of as section_of_late_labels
-from benchmarks.truth import section_of as section_of_truth
 
 NAMES = {
     case.__name__.removesuffix("_cases"): case
@@ -126,9 +125,8 @@ def main(quick: bool, scale: float, only: str | None) -> None:
     seconds = time.process_time() - start
     page = report(figures, comparisons, seasons, scale, seconds)
     before = PAGE.read_text(encoding="utf-8")
-    for section in (section_of_late_labels(before), section_of_truth(before)):
-        if section:  # another command makes it
-            page = f"{page}\n{section}\n"
+    for section in sections_of(before):  # other commands make them
+        page = f"{page}\n{section}\n"
     PAGE.write_text(page, encoding="utf-8")
     click.echo(page)
 

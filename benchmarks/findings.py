@@ -1,5 +1,6 @@
-"""Lines of docs/performance-figures.md: a figure held against its bound, on seeds."""
+"""Sections of the pages of figures; lines of a figure held against its bound, on seeds."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,9 +27,16 @@ def table_of(findings: Iterable[Finding]) -> list[str]:
     return lines
 
 
-def put(section: str, lines: Sequence[str]) -> None:
-    """Replace a section of the page, which stands between two comments with its name."""
+def put(section: str, lines: Sequence[str], page: Path = PAGE) -> None:
+    """Replace a section of a page, which stands between two comments with its name; or add it."""
     begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
-    head, rest = PAGE.read_text(encoding="utf-8").split(begin, 1)
-    text = "\n".join((begin, *lines, end))
-    PAGE.write_text(f"{head}{text}{rest.split(end, 1)[1]}", encoding="utf-8")
+    made, text = "\n".join((begin, *lines, end)), page.read_text(encoding="utf-8")
+    before = next((each for each in sections_of(text) if each.startswith(begin)), None)
+    text = f"{text.rstrip()}\n\n{made}\n" if before is None else text.replace(before, made)
+    page.write_text(text, encoding="utf-8")
+
+
+def sections_of(text: str) -> list[str]:
+    """Return the sections of a page, with the comments around them."""
+    found = re.finditer(r"<!-- ([\w ]+): begin -->.*?<!-- \1: end -->", text, re.DOTALL)
+    return [each.group() for each in found]

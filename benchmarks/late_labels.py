@@ -22,6 +22,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.findings import put
 from schemas.model_spec import ModelSpec, OutcomeRules
 from streams.emission import EventRow
 from streams.series.reading import Column, Reading
@@ -30,7 +31,6 @@ from streams.series.series_state import Label
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "detection-figures.md"
-BEGIN, END = "<!-- late labels: begin -->", "<!-- late labels: end -->"
 SEED = 9_100
 DAY_MS = 86_400_000
 START_MS = 1_767_225_600_000
@@ -310,34 +310,18 @@ HEAD = (
 )
 
 
-def section_of(page: str) -> str:
-    """Return the section of late labels of the page of figures; empty where it has none."""
-    if BEGIN not in page or END not in page:
-        return ""
-    return page[page.index(BEGIN) : page.index(END) + len(END)]
-
-
 def write(lines: list[str], runs: int, days: int, minutes: float) -> None:
     """Put the table into its section of the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    section = "\n".join(
-        (
-            BEGIN,
-            "## Labels that come late",
-            "",
-            f"Made by `python -m benchmarks.late_labels` ({runs} runs a world of {days} days at",
-            f"400 predictions a day; {minutes:.0f} minutes of one core). With nothing wrong:",
-            "alarms on the error, beside those of its budget over the rows watched. With more",
-            "errors from a day on: the days until they are told, median (share missed in 70 days).",
-            "",
-            *HEAD,
-            *lines,
-            END,
-        )
+    head = (
+        "## Labels that come late",
+        "",
+        f"Made by `python -m benchmarks.late_labels` ({runs} runs a world of {days} days at",
+        f"400 predictions a day; {minutes:.0f} minutes of one core). With nothing wrong:",
+        "alarms on the error, beside those of its budget over the rows watched. With more",
+        "errors from a day on: the days until they are told, median (share missed in 70 days).",
+        "",
     )
-    before = section_of(page)
-    page = page.replace(before, section) if before else f"{page.rstrip()}\n\n{section}\n"
-    PAGE.write_text(page, encoding="utf-8")
+    put("late labels", (*head, *HEAD, *lines), PAGE)
 
 
 @click.command()

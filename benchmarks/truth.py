@@ -21,7 +21,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.detection_cases import ROOT
+from benchmarks.findings import put
+from benchmarks.late_labels import PAGE
+from benchmarks.truth_cases import FALSE_FACTS, RATES, RISES_TO, falls, false_facts
 from streams.aspects import SeriesRole
 from streams.series.detection import Detection
 from streams.series.series_set import SeriesKind
@@ -44,8 +46,6 @@ BOUNDS = {"value": 0.9, "direction": 1.0, "category": 0.95, "onset": 0.8, "learn
 """The part of the alerts in which each must be right, at least."""
 QUICK_SLACK = 0.04
 """Part below its bound that may be chance in the quick form: two standard errors of 500 alerts."""
-BEGIN, END = "<!-- truth of alerts -->", "<!-- end of the truth of alerts -->"
-"""Marks around the section of the page of figures."""
 SIMULATED = 200
 """Samples by which the standard error of a figure is known to a twentieth."""
 
@@ -320,27 +320,34 @@ def broken(told: Sequence[Told], slack: float) -> Iterator[str]:
             yield f"{what}: {got:.1%} of {alerts:,} alerts, at least {least:.0%} are asked"
 
 
-def section_of(page: str) -> str:
-    """Return the section of the page of figures; empty where it has none."""
-    if BEGIN not in page or END not in page:
-        return ""
-    return page[page.index(BEGIN) : page.index(END) + len(END)]
-
-
 def write(lines: Sequence[str], seeds: int) -> None:
     """Renew the section of docs/detection-figures.md."""
-    path = ROOT / "docs" / "detection-figures.md"
-    page = path.read_text(encoding="utf-8")
     head = (
         f"Made by `python -m benchmarks.truth`, {seeds} seeds a change; how it is scored: the head "
         "of that file."
     )
-    made = "\n".join(
-        (BEGIN, "## Whether the words of an alert are true", "", head, "", *lines, END)
-    )
-    before = section_of(page)
-    page = page.replace(before, made) if before else f"{page.rstrip()}\n\n{made}\n"
-    path.write_text(page, encoding="utf-8")
+    put("truth", ("## Whether the words of an alert are true", "", head, "", *lines), PAGE)
+
+
+def of_rare_events(seeds: range) -> tuple[list[str], list[str]]:
+    """Return the lines of the cases of `benchmarks.truth_cases`, and the bounds that they break."""
+    lines = ["| rare events | got | asked |", "|---|---|---|"]
+    faults = []
+    for rate in RATES:
+        models, told, as_falls = falls(rate, seeds)
+        what = (
+            f"errors {rate:.1%} to {RISES_TO:.0%} by the command line, {models} models: as a fall"
+        )
+        lines.append(f"| {what} | {as_falls} ({told} told) | 0 |")
+        if as_falls or told < models:
+            faults.append(f"{what}: {as_falls}, {told} told")
+    found = [false_facts(seed) for seed in seeds[: len(seeds) // 2]]
+    a_run = sum(found) / len(found)
+    what = "25 columns with .02 % nulls, 25 rare flags, 120 words: alarms in 12,000 rows"
+    lines.append(f"| {what}, {len(found)} runs | {a_run:.2f} | {FALSE_FACTS} |")
+    if a_run > FALSE_FACTS:
+        faults.append(f"{what}: {a_run:.2f}, at most {FALSE_FACTS} are asked")
+    return lines, faults
 
 
 @click.command()
@@ -365,6 +372,10 @@ def main(quick: bool, seeds: int, first: int, only: str) -> None:
     click.echo(f"{time.process_time() - start:.0f} s, {len(faults)} bounds broken")
     for fault in faults:
         click.echo(fault, err=True)
+    if not only:
+        rare, broken_too = of_rare_events(range(first, first + seeds))
+        click.echo("\n".join((*rare, *broken_too)))
+        lines, faults = [*lines, "", *rare], [*faults, *broken_too]
     if not (quick or only):
         write(lines, seeds)
     sys.exit(1 if faults and quick else 0)

@@ -3,7 +3,6 @@
 The output files hold the records that a worker would publish.
 """
 
-import difflib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from agents.commands.backtest_report import Replayed, print_closing, what_if_table
 from agents.commands.recording import STANDARD_STREAM, Recording, Refusals, read_spec
+from agents.commands.spec_names import absent_features, listed
 from agents.commands.tables import SourceRecording
 from agents.errors import FileError, OperatorError
 from agents.worker.assembly import tune_gc
@@ -33,8 +33,6 @@ from streams.series.profile_check import check_profile
 from streams.traffic.disagreement import unjoined_because
 from streams.traffic.silence import SHORTEST_MS
 
-SHOWN_NAMES = 5
-"""Names of models or features in a sentence; the others are counted."""
 _NO_OUTPUTS: Mapping[TopicRole, IO[bytes]] = {}
 OnEmission = Callable[[Emission], object]
 
@@ -169,7 +167,7 @@ def _names_nothing(spec: ModelSpec, models: Mapping[str, ModelMonitor]) -> Itera
     if spec.model_id is not None and spec.model_id not in models:
         yield (
             f"The spec names model {spec.model_id}, and no line does: it was applied to none of "
-            f"{_listed(sorted(models))}."
+            f"{listed(sorted(models))}."
         )
         return
     features = {
@@ -178,32 +176,7 @@ def _names_nothing(spec: ModelSpec, models: Mapping[str, ModelMonitor]) -> Itera
         if spec.model_id in {None, model_id}
         for name in model.series.state.feature_series
     }
-    named = {
-        "features.ignore": spec.features.ignore,
-        "features.categorical": spec.features.categorical,
-        "reference.profile": [
-            series.removeprefix("feature/")
-            for series in spec.reference.profile
-            if series.startswith("feature/")
-        ],
-    }
-    for field_name, names in named.items():
-        if absent := sorted(set(names) - features):
-            near = {
-                name: match
-                for name in absent
-                if (match := difflib.get_close_matches(name, features, n=1))
-            }
-            hints = "".join(
-                f" Did you mean {near[name][0]}?" for name in absent[:1] if name in near
-            )
-            yield f"{field_name} names no feature of the input: {_listed(absent)}.{hints}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return names for a sentence, the first of many."""
-    shown = ", ".join(names[:SHOWN_NAMES])
-    return f"{shown} and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else shown
+    yield from absent_features(spec, features, "the input")
 
 
 def backtest(

@@ -20,6 +20,7 @@ import yaml
 from aiokafka import ConsumerRecord
 
 from agents.commands.recording import read_spec
+from agents.commands.spec_names import names_nothing
 from agents.errors import OperatorError, WorkerError
 from agents.kafka.read import read_whole
 from agents.kafka.send import send_record
@@ -247,6 +248,7 @@ async def show_model(settings: Settings, model_id: str) -> str:
             lines.append(f"In quarantine since {events} offset {stuck.offset} ({stuck.failure}).")
         late = late_labels_of_snapshot(snapshot)
         lines += [_late_line(name, each) for name, each in sorted(late.items())]
+        lines += names_nothing(model_id, found, snapshot)
         lines += figures_of_snapshot(snapshot, in_force)
     if kept is None:
         lines.append("It has no spec: it runs on the defaults.")
@@ -328,9 +330,12 @@ async def _report(
         await tracker.poll()
         for model_id, position in list(waiting.items()):
             if (snapshot := tracker.snapshot(model_id, position)) is not None:
-                version = spec_of_snapshot(snapshot).version
+                in_force = spec_of_snapshot(snapshot)
+                version = in_force.version
                 effect = f"version {version} of its spec is in force" if version else "it is gone"
                 write(f"{model_id}: {effect} from {tracker.place(position)} on.")
+                for line in names_nothing(model_id, in_force, snapshot):
+                    write(f"{model_id}: {line}")
                 del waiting[model_id]
     for model_id, position in waiting.items():
         if place := tracker.place(position):

@@ -3,7 +3,8 @@
 Rule 1. A sentence has aggregates only, never a value of one row: it goes to the log. A category
         outside the reference stands in its field alone, until its share has raised an alarm.
 Rule 2. A sentence is one line of at most ``MAX_CHARACTERS``. Names of other
-        series are left out first; then names are cut in the middle.
+        series are left out first; then clauses about money, as a whole; then names are cut in the
+        middle, and the last sentences are left out.
 Rule 3. "Normal" is the first reference of the series. The advice stands last.
 """
 
@@ -31,8 +32,18 @@ MAX_WHOLE = 12
 DOUBLE_DIGITS = 15
 """Decimal digits that a double holds of any number."""
 
-_FORMS = ((MAX_NAMED, 256), (1, 256), (0, 256), (0, 32), (0, 16), (0, 12))
-"""Other series named, and characters of a name: the first form that is short enough is taken."""
+_FORMS = (
+    (MAX_NAMED, 3, 256),
+    (1, 3, 256),
+    (0, 3, 256),
+    (0, 2, 256),
+    (0, 1, 256),
+    (0, 1, 32),
+    (0, 1, 16),
+    (0, 1, 12),
+)
+"""Other series named, clauses about money, and characters of a name: the first form that is short
+enough is taken."""
 _ADVICE = {
     "feature": "Check its upstream source.",
     "prediction": "Check the model's features and version.",
@@ -83,15 +94,23 @@ def summary_of(
     money = _money(transition, value)
     since = to_rfc3339(started_ms)[:16].replace("T", " ") + " UTC"
     took = duration_text(detected_ms - started_ms)
-    text = ""
-    for named, width in _FORMS:
+    sentences: list[str] = []
+    for named, clauses, width in _FORMS:
         shown = [_subject(name, width) for name in others[:named]]
         event = _event(transition, since, took, width, has_money=bool(money))
         remarks = _remarks(transition, shown, has_money=bool(money))
-        text = " ".join(filter(None, [f"Model {cut(model_id, width)}: {event}.", money, *remarks]))
-        if len(text) <= MAX_CHARACTERS:
-            return text
-    return f"{text[: MAX_CHARACTERS - 1]}…"
+        said = [f"{''.join(money[:clauses])}."] if money else []
+        sentences = [f"Model {cut(model_id, width)}: {event}.", *said, *remarks]
+        if _length(sentences) <= MAX_CHARACTERS:
+            break
+    while len(sentences) > 1 and _length(sentences) > MAX_CHARACTERS:
+        del sentences[-1]
+    text = " ".join(sentences)
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
+
+
+def _length(sentences: Sequence[str]) -> int:
+    return sum(map(len, sentences)) + len(sentences) - 1
 
 
 def _remarks(transition: Transition, others: Sequence[str], *, has_money: bool) -> list[str]:
@@ -110,24 +129,25 @@ def _remarks(transition: Transition, others: Sequence[str], *, has_money: bool) 
     return remarks
 
 
-def _money(transition: Transition, value: ValueAtRisk | None) -> str:
-    """Return the sentence about money: of the error always, of other series where it is lost."""
+def _money(transition: Transition, value: ValueAtRisk | None) -> tuple[str, ...]:
+    """Return the clauses about money: of the error always, of other series where it is lost."""
     if value is None or transition.status == "resolved":
-        return ""
+        return ()
     lost, low, worse = value.lost, value.low, value.deterioration
     if lost is None or low is None or value.per_day is None or worse is None:
-        return "Its cost is not known yet." if transition.role == "error" else ""
+        return ("Its cost is not known yet",) if transition.role == "error" else ()
     if low <= 0 and transition.role != "error":
-        return ""
+        return ()
     since_ms = to_epoch_ms(value.since)
     is_recent = to_epoch_ms(value.as_of) - since_ms < 7 * DAY_MS
     day = _WEEKDAYS[(since_ms // DAY_MS + 3) % 7] if is_recent else value.since[:10]
     amount = f"{_rounded(lost)} {printable(value.currency)}"
     if low <= 0:
-        return f"Lost since {day}: about {amount}, not certain yet." if lost > 0 else ""
-    cause = ", mostly by riskier cases" if worse < lost / 2 else ""
+        return (f"Lost since {day}: about {amount}, not certain yet",) if lost > 0 else ()
+    cause = (", mostly by riskier cases",) if worse < lost / 2 else ()
     a_day = _rounded(value.per_day)
-    return f"About {amount} lost since {day}, {a_day} a day{cause}; open labels are counted in."
+    said = f"About {amount} lost since {day}, {a_day} a day"
+    return (said, *cause, "; open labels are counted in")
 
 
 def _rounded(money: float) -> str:

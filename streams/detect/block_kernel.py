@@ -1,5 +1,6 @@
 """The sums of a block of rows, and the CUSUMs that run beside them, compiled."""
 
+import math
 from typing import NamedTuple
 
 from streams.detect.compiled import compiled, slots
@@ -29,6 +30,10 @@ SUMS = 1
 RUN = slots(RunSlots)
 CUSUMS = 2
 """For a change that is somewhat larger, and for one that is much larger."""
+LEAST_ODDS = 1.5
+"""Ratio of odds to the share that was told, for which a further change is sought, at least."""
+LARGE_ODDS = 9.0
+"""The same for a much larger change: from .1 to .5, or from .2 to .7."""
 
 
 def size_of(columns: int) -> int:
@@ -39,6 +44,26 @@ def size_of(columns: int) -> int:
 def run_of(columns: int, cusum: int) -> int:
     """Return where a CUSUM begins."""
     return SUMS + columns + cusum * (len(RUN) + columns)
+
+
+@compiled
+def further_of(told: float, usual: float, cusum: int) -> float:
+    """Return the share for which a CUSUM seeks a further change of a share.
+
+    The first one seeks twice the effect, or twice the share; the second `LARGE_ODDS`.
+
+    Parameters
+    ----------
+    told, usual
+        The share that a further one must exceed, and that of the reference; neither 0 nor 1.
+    """
+    effect = math.log(told / (1 - told)) - math.log(usual / (1 - usual))
+    step = max(abs(effect), math.log(LEAST_ODDS)) if cusum == 0 else math.log(LARGE_ODDS)
+    odds = told / (1 - told) * math.exp(math.copysign(step, effect))
+    further = odds / (1 + odds)
+    if cusum == 0 and effect > 0 and 2 * told < 1:
+        further = min(further, 2 * told)
+    return further
 
 
 @compiled
@@ -74,6 +99,48 @@ def read_block(state: Floats, steps: Floats, rows: Floats) -> int:
             run = SUMS + columns + cusum * (len(RUN) + columns)
             if _advance(state, run, steps[row, cusum], rows[row]) and alarm < 0:
                 alarm = row * CUSUMS + cusum
+        if alarm >= 0:
+            return alarm
+    return -1
+
+
+@compiled
+def read_shares(state: Floats, hits: Floats, usual: float, sure: float, least: float) -> int:
+    """Read rows of a share beside its blocks, until a CUSUM of a further change alarms.
+
+    A run is held against the share of all rows before it: the rows that raised an alarm show more
+    than there is, and a further change would be hidden by a share that is taken for too large.
+
+    Parameters
+    ----------
+    state
+        Its block is the rows since the change, and the hits among them.
+    hits
+        1 for a hit, else 0.
+    usual, sure
+        The share in the reference, and that beyond which all further ones lie.
+    least
+        The least share, and the distance of the greatest one from 1.
+
+    Returns
+    -------
+    int
+        As `read_block`.
+    """
+    for row in range(len(hits)):
+        alarm = -1
+        for cusum in range(CUSUMS):
+            run = SUMS + 1 + cusum * (len(RUN) + 1)
+            rows = state[BLOCK_ROWS] - state[run + RUN.rows]
+            told = (state[SUMS] - state[run + len(RUN)]) / rows
+            told = max(told, sure) if sure > usual else min(told, sure)
+            told = min(max(told, least), 1 - least)
+            further = further_of(told, usual, cusum)
+            step = math.log(further / told) if hits[row] else math.log((1 - further) / (1 - told))
+            if _advance(state, run, step, hits[row : row + 1]) and alarm < 0:
+                alarm = row * CUSUMS + cusum
+        state[BLOCK_ROWS] += 1.0
+        state[SUMS] += hits[row]
         if alarm >= 0:
             return alarm
     return -1

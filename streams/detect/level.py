@@ -44,6 +44,7 @@ from streams.detect.trail import (
     new_trail,
     power_gains,
     refuse_trail,
+    scale_gains,
     since,
 )
 from streams.values import Floats, finite_or_none
@@ -250,7 +251,8 @@ class NumericDetector(Machine):
     def _finding(self, row: int, detector: Detector, clearly: float = 1.0) -> Finding:
         """Return the change that explains the latest rows best, as of an alarm at this row.
 
-        A level must explain them so many times better than a spread.
+        A level must explain them so many times better than a spread, and better than a greater
+        scale about the usual mean.
         """
         state, reference = self._state, self._reference
         total, mean = float(state[SERIES.rows]), float(state[SERIES.mean])
@@ -259,8 +261,11 @@ class NumericDetector(Machine):
         spread, ratio = power_gains(then, total, mean, float(state[SERIES.mean_square]))
         best, steadiest = int(np.argmax(level)), int(np.argmax(spread))
         of_level = float(level[best]) / reference.level_inflation
-        of_spread = float(spread[steadiest]) / (reference.spread_inflation * reference.spread_tail)
-        if detector == "adwin" or of_level >= clearly * of_spread:
+        usual_tail = reference.spread_inflation * reference.spread_tail
+        of_spread = clearly * float(spread[steadiest]) / usual_tail
+        if ratio[steadiest] > 1:
+            of_spread = max(of_spread, float(scale_gains(then).max()) / usual_tail)
+        if detector == "adwin" or of_level >= of_spread:
             best = beginning(then, 2, _before(then, 2, best, total, mean), level, best)
             found = self._level(row, detector, int(then.rows[best]), then.sums[best])
             sign = 1 if found.figures.direction == "up" else -1

@@ -136,6 +136,23 @@ def power_gains(
     return np.where(rows < LEAST_SPREAD_ROWS, 0.0, gains), now / usual
 
 
+def scale_gains(since_then: Since) -> Floats:
+    """Return the evidence at each place for another scale about the usual mean, in nats.
+
+    A series whose values lie further out on both sides has a mean of its latest rows as well; of a
+    level that has moved they lie on one side.
+
+    Parameters
+    ----------
+    since_then
+        Its last sum is of the squares of values with mean 0 and variance 1.
+    """
+    rows = since_then.rows
+    power = np.maximum(since_then.sums[:, -1] / rows, LEAST_POWER_RATIO)
+    gains = rows * (power - 1 - np.log(power)) / 2
+    return np.where(rows < LEAST_SPREAD_ROWS, 0.0, gains)
+
+
 def spanned(trail: Singles, fields: int, left_out: int, rows: int) -> int:
     """Return the latest rows that have so many rows which are no hit.
 

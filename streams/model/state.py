@@ -125,6 +125,23 @@ def late_labels_of_snapshot(snapshot: bytes) -> dict[str, LateLabels]:
     return {name: each.late for name, each in series.items() if each.late is not None}
 
 
+class _FeatureNames(Struct):
+    """The names of the features, the rest unread."""
+
+    feature_series: dict[str, str] = {}
+
+
+class _FeaturesOnly(Struct):
+    """The part of `ModelState` with the names of its features."""
+
+    series: _FeatureNames
+
+
+def features_of_snapshot(snapshot: bytes) -> set[str]:
+    """Return the features that had come when a snapshot was taken."""
+    return set(decode(snapshot, _FeaturesOnly).series.feature_series)
+
+
 class _SpecOnly(Struct):
     """The part of `ModelState` with the spec that was in force."""
 

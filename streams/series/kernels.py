@@ -39,6 +39,7 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (adwin_kernel.read_scores, (_FLOATS, _FLOATS, float64, int64)),
     (group_kernel.read_group, (_TABLE, _PLACES, _TABLE, _SINGLES)),
     (block_kernel.read_block, (_FLOATS, _TABLE, _TABLE)),
+    (block_kernel.read_shares, (_FLOATS, _FLOATS, float64, float64, float64)),
     (run_kernel.run_equal, (_FLOATS, float64, int64, _RUNS)),
     (run_kernel.longest_equal, (_FLOATS,)),
     (share_kernel.run_bernoulli_cusums, (_FLOATS, _TRAIL, _FLOATS, _TABLE, _TABLE)),

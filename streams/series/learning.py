@@ -209,11 +209,18 @@ class Learning(Machine):
         """Take note of an alarm: the next reference is not the first one."""
         self.is_away, self._adopts = True, False
 
-    def accept(self, described: dict[str, Any] | None) -> None:
-        """Take the present reference, as the series describes it, for the first one."""
+    def accept(self, described: dict[str, Any] | None, spec: WatchSpec) -> None:
+        """Take the present reference, as the series describes it, for the first one.
+
+        Where there is none yet, one is made as early as at the beginning of a series: no alert is
+        open any more that would tell what happens meanwhile, and a change would be learnt.
+        """
         self.original = described
         self._adopts = self.buffer is not None
         self.is_away = False
+        if self.buffer is not None and described is None:
+            early = max(len(self.buffer) + 1, spec.first_stages[0])
+            self._stages = (early, *(rows for rows in spec.first_stages if rows > early))
 
     @classmethod
     def of_table(cls, rows: int) -> "Learning":

@@ -25,6 +25,8 @@ from streams.series.recovery_measures import (
     APART,
     LEAST_PART,
     MIN_BLOCK_ROWS,
+    MUCH,
+    NEWS,
     POOLED,
     WIDEST,
     BlockResult,
@@ -65,7 +67,8 @@ class NumberMeasure(Machine, tag="numbers"):
     _sure: float
     """The part of it that is no chance."""
     _null: float
-    """The change that a further one must exceed: the one told, less chance; then that of blocks."""
+    """The change that a further one must exceed: the one told, less chance; then that of blocks, a
+    standard error more."""
     _false_alarms: float
     _inflation: float
     """Variance of a mean of scores, in that of independent rows."""
@@ -272,6 +275,11 @@ class NumberMeasure(Machine, tag="numbers"):
         figures = self._figures(sums, rows)[1]
         return BlockResult(False, replace(figures, rows=int(rows)))
 
+    def is_much(self, now: Figures, told: Figures) -> bool:
+        """Whether a change is much larger than the rows before it, and news beside the one told."""
+        size = abs(self._size_of(now))
+        return size >= MUCH * abs(self._null) and now.strength >= NEWS * told.strength
+
     def _figures(self, sums: Floats, rows: float) -> tuple[float, Figures]:
         """Return the size of the change in rows with these sums, and its figures."""
         w, squares, mean, power = (float(each) / rows for each in sums)
@@ -300,7 +308,9 @@ class NumberMeasure(Machine, tag="numbers"):
             self._away = (self._away[0] + size * rows, self._away[1] + rows)
             self._blocks_away += 1
             self._aim(self._size)
+            error = math.sqrt(self._inflation / self._away[1])
             self._null = self._away[0] / self._away[1]
+            self._null += math.copysign(error, self._null)
             self._set_thresholds()
         return BlockResult(is_near and self._speaks_against(), figures, is_near=is_near)
 

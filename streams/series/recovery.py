@@ -24,9 +24,6 @@ from streams.values import Scalar
 
 BACK, LAST = 3, 4
 """Blocks (docs/wire.md, Alerts). One of four may be away by chance."""
-MUCH = 1.5
-"""Times the effect that was told, and a standard error of it, from which a larger one is told: half
-of the way to twice."""
 AWAY_ROWS = BACK * MIN_BLOCK_ROWS
 """Values."""
 BlockMeasure = NumberMeasure | ShareMeasure | AbsenceMeasure
@@ -93,7 +90,7 @@ class RecoveryCheck(Machine):
         self._is_worse = False
         worse = measure.worse()
         made = worse.onto(change, worse.figures.rows)
-        if made.figures.strength < MUCH * told.figures.strength + told.figures.chance:
+        if not measure.is_much(made.figures, told.figures):
             measure.forget_runs()
             return None
         self.tell(made)

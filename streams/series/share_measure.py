@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from streams.change import Change, Figures
 from streams.clock import Instants, Minutes
 from streams.codec import Machine
-from streams.detect.block_kernel import BLOCK_ROWS, CUSUMS, RUN, SUMS, read_block, run_of, size_of
+from streams.detect.block_kernel import BLOCK_ROWS, CUSUMS, RUN, SUMS, read_shares, run_of, size_of
 from streams.detect.budget import likelihood_threshold
 from streams.season.hour_profile import HourProfile
 from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
@@ -22,6 +22,8 @@ from streams.series.inputs import Family, family_of, other_type_of
 from streams.series.recovery_measures import (
     APART,
     MIN_BLOCK_ROWS,
+    MUCH,
+    NEWS,
     POOLED,
     SURE,
     USUAL_ROWS,
@@ -35,8 +37,6 @@ from streams.series.recovery_measures import (
 )
 from streams.values import OTHER, Floats, Scalar, odds_of, text_of
 
-LEAST_ODDS = 1.5
-"""Ratio of odds to the share that was told, for which a further change is sought, at least."""
 LEAST_EXPECTED = 5.0
 """Rows of a category expected in a block, below which it is counted with other rare ones: the usual
 condition of a chi-squared test (Cochran 1954)."""
@@ -45,8 +45,6 @@ _NAMELESS = frozenset(("missing", "type"))
 USUAL = 2.0
 """Standard errors of the latest blocks together, up to which they show no part of the change: an
 unchanged series shows one by chance once in 44."""
-LARGE_ODDS = 9.0
-"""The same for a much larger change: from .1 to .5, or from .2 to .7."""
 Shares = dict[str, float]
 
 
@@ -76,8 +74,6 @@ class ShareMeasure(Machine, tag="shares"):
     _bound: float = 1.0
     _told: float = 0.0
     """The share that was told."""
-    _null: float = 0.0
-    """The share that a further one must exceed: the one told, less chance; then that of blocks."""
     _sure: float = 0.0
     """The nearest share to the reference that fits the rows told."""
     _rows: int = 0
@@ -148,11 +144,13 @@ class ShareMeasure(Machine, tag="shares"):
             size = min(size, _angle(shown) - usual, key=abs)
         self._sure = _share(usual + size)
         told = _angle(self._told) - usual
-        self._null = _share(usual + told - math.copysign(chance_alone, told))
+        told -= math.copysign(chance_alone, told)
         self._rows, self._counts, self._expected = 0, {}, {}
         self._latest, self._away, self._blocks_away = (), {}, 0
         self._aim(self._sure)
         self._state[:] = 0.0
+        self._state[BLOCK_ROWS] = change.figures.rows
+        self._state[SUMS] = change.figures.rows * _share(usual + told)
         threshold = likelihood_threshold(self._false_alarms) * self._inflation
         for cusum in range(CUSUMS):
             self._state[run_of(1, cusum) + RUN.threshold] = threshold
@@ -225,27 +223,10 @@ class ShareMeasure(Machine, tag="shares"):
 
     def _run(self, state: Floats, names: Sequence[str], used: Sequence[int]) -> int | None:
         hits = np.array([name == self.name for name in names], dtype=np.float64)
-        ratios = [self._ratios(cusum) for cusum in range(CUSUMS)]
-        steps = np.column_stack([np.where(hits > 0, hit, miss) for hit, miss in ratios])
-        worse = read_block(state, steps, hits[:, None])
+        least = 1 / self._learnt
+        usual = min(max(self._shares[self.name], least), 1 - least)
+        worse = read_shares(state, hits, usual, self._sure, least)
         return used[worse // CUSUMS] if worse >= 0 else None
-
-    def _ratios(self, cusum: int) -> tuple[float, float]:
-        """Return the log-likelihood ratio of a further change for a hit, and for a miss.
-
-        The first one doubles the effect or the share, the second is `LARGE_ODDS`.
-        """
-        told = min(max(self._null, 1 / self._learnt), 1 - 1 / self._learnt)
-        usual = min(max(self._shares[self.name], 1 / self._learnt), 1 - 1 / self._learnt)
-        effect = math.log(told / (1 - told)) - math.log(usual / (1 - usual))
-        step = math.copysign(max(abs(effect), math.log(LEAST_ODDS)), effect)
-        if cusum == 1:
-            step = math.copysign(math.log(LARGE_ODDS), effect)
-        odds = told / (1 - told) * math.exp(step)
-        further = odds / (1 + odds)
-        if cusum == 0 and effect > 0 and 2 * told < 1:
-            further = min(further, 2 * told)
-        return math.log(further / told), math.log((1 - further) / (1 - told))
 
     def _expect(self, profile: HourProfile, minutes: Minutes) -> None:
         """Add up the parts of the hours of rows in each category."""
@@ -274,11 +255,24 @@ class ShareMeasure(Machine, tag="shares"):
         figures = replace(self._figures(hits / rows, rows), rows=int(rows))
         return BlockResult(False, figures, self.name or None)
 
+    def is_much(self, now: Figures, told: Figures) -> bool:
+        """Whether a change is much larger than the rows before it, and news beside the one told."""
+        rows, hits = self._before_run()
+        before = self._figures(hits / rows, rows)
+        of_odds = now.strength >= MUCH * before.strength
+        of_share = now.direction == "up" and (now.value or 0.0) >= MUCH * (before.value or 0.0)
+        return (of_odds or of_share) and now.strength >= NEWS * told.strength
+
+    def _before_run(self) -> tuple[float, float]:
+        """Return the rows of the change before the series was worse, and the hits among them."""
+        run = alarmed(self._state, 1)
+        rows, hits = self._state[BLOCK_ROWS] - run[RUN.rows], self._state[SUMS] - run[len(RUN)]
+        return float(rows), float(hits)
+
     def close(self) -> BlockResult:
         """Return the result of the block, and begin the next."""
         rows, counts = float(self._rows), self._as_usual()
         self._rows, self._counts, self._expected = 0, {}, {}
-        self._state[BLOCK_ROWS] = self._state[SUMS] = 0.0
         self._latest = (*self._latest, counts)[-POOLED:]
         moved = [(each, share, counts.get(each, 0) / rows) for each, share in self._shares.items()]
         moved.sort(key=lambda one: -abs(_angle(one[2]) - _angle(one[1])))
@@ -289,9 +283,8 @@ class ShareMeasure(Machine, tag="shares"):
             self._blocks_away += 1
             for name, count in counts.items():
                 self._away[name] = self._away.get(name, 0.0) + count
-            self._null = self._away.get(self.name, 0.0) / sum(self._away.values())
             if self._knows_change:
-                self._aim(self._null)
+                self._aim(self._shown)
         half_way = abs(_angle(self._shown) - _angle(self._shares[self.name])) / 2
         if not is_near and away > half_way:
             self._latest = ()  # the change is still there: only later blocks speak of a return

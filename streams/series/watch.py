@@ -504,7 +504,7 @@ class SeriesWatch(Machine):
     def accept(self) -> None:
         """Take the present state of the series for its first reference."""
         self._reference.left = None
-        self._learning.accept(self._described)
+        self._learning.accept(self._described, self.spec)
 
     @property
     def _described(self) -> dict[str, Any] | None:

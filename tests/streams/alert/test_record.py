@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as with_fields
 
-from schemas.alert import Alert
+from schemas.alert import Alert, ValueAtRisk
 from streams.alert.onset import RowPosition
 from streams.alert.record import AlertWriter, TransitionContext, identify, status_of
+from streams.alert.summary import summary_of
 from streams.alert.transition import Transition
 from streams.aspects import ASPECTS, SeriesRole
 from streams.change import Change, Figures
@@ -429,3 +430,26 @@ def test_status_holds_what_is_open_and_nothing_of_what_is_over() -> None:
     assert book[b.fingerprint] == b
     again = decode(encode(book), AlertWriter)
     assert dict(again.statuses()) == statuses
+
+
+@pytest.mark.parametrize("length", [4, 12, 20, 28, 36, 60, 250])
+def test_a_sentence_about_money_is_made_shorter_by_whole_clauses(length: int) -> None:
+    lost = ValueAtRisk(
+        currency="EUR",
+        since="2026-01-05T00:00:00.000Z",
+        as_of="2026-03-05T00:00:00.000Z",
+        lost=1_903_111.0,
+        low=1_200_000.0,
+        high=2_400_000.0,
+        per_day=31_718.0,
+        deterioration=100_000.0,
+        open_labels=12,
+    )
+    fired = step(role="error", unit="odds_ratio", value=0.0842, baseline=0.0561)
+
+    said = summary_of(fired, "m" * length, (START_MS, START_MS), ["feature/income"], lost)
+
+    assert len(said) <= 200
+    assert "About 1,900,000 EUR lost since 2026-01-05, 31,700 a day" in said
+    assert said.endswith((" a day.", "counted in.", "riskier cases.", "or retrain."))
+    assert said.count(".") == said.count(". ") + said.count(" %") + 1

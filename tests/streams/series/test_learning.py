@@ -139,6 +139,18 @@ def test_a_person_accepts_the_state_that_is_learnt_next() -> None:
     assert described["mean"] == pytest.approx(3.0, abs=0.1)
 
 
+def test_a_change_soon_after_an_accepted_one_is_told_and_not_learnt() -> None:
+    watch = new_watch()
+    watch.update(numbers(2_500))
+    watch.update(numbers(400, seed=2, mean=3.0))
+
+    watch.accept()
+    assert watch.update(numbers(100, seed=3, mean=3.0)) == []
+    changes = watch.update(numbers(100, seed=4, mean=6.0))
+
+    assert [(each.aspect, each.figures.direction) for each in changes] == [("level", "up")]
+
+
 def test_series_of_a_model_hold_their_minutes_once_before_and_after_a_restart() -> None:
     at_ms = MONDAY_MS + 60_000 * np.arange(150)
     begun: dict[bytes, bytearray] = {}

@@ -183,6 +183,32 @@ def test_an_error_that_trebles_is_found_and_one_that_stays_is_not() -> None:
     assert row < 60
 
 
+def test_an_error_that_doubles_is_told_beside_an_alert_that_had_told_too_much() -> None:
+    rng = np.random.default_rng(13)
+    told = error_told(0.27, 70)
+    check = recovery_check_of(told, True, 0.1)
+    before = (rng.random(400) < 0.2).tolist()
+    assert check.first_worse(before, AT_MS[:400]) is None
+    check.read(before, AT_MS[:400])
+    after = (rng.random(600) < 0.4).tolist()
+
+    row = check.first_worse(after, AT_MS[:600])
+
+    assert row is not None
+    assert row < 200
+    check.read(after[: row + 1], AT_MS[: row + 1])
+    worse = check.take_worse(told.change, told.change)
+    assert worse is not None
+    assert worse.figures.value == pytest.approx(0.4, abs=0.1)
+
+
+def test_a_run_that_is_little_more_than_what_is_told_is_no_news() -> None:
+    check = recovery_check_of(error_told(0.5, 400), True, 0.1)
+    figures = Figures(0.55, 0.1, effect=11.0, unit="odds_ratio", direction="up", rows=80)
+
+    assert not check.measure.is_much(figures, error_told(0.5, 400).figures)
+
+
 def test_a_result_keeps_the_aspect_and_the_unit_of_its_change() -> None:
     measure = NumberMeasure.of(level(1.0), REFERENCE, 0.01)
     measure.read([1.0] * 200, AT_MS[:200])
