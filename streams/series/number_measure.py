@@ -164,12 +164,13 @@ class NumberMeasure(Machine, tag="numbers"):
         return min(chance(rows, self._inflation) / 4, (1 - LEAST_PART) * abs(self._told))
 
     def _set_thresholds(self) -> None:
+        false_alarms = self._false_alarms / CUSUMS
         for cusum in range(CUSUMS):
             if self.aspect == "spread":
-                threshold = likelihood_threshold(self._false_alarms) * 2 * self._inflation
+                threshold = likelihood_threshold(false_alarms) * 2 * self._inflation
             else:
                 slack = self._slack(cusum)
-                threshold = gaussian_threshold(self._false_alarms, slack) * self._inflation
+                threshold = gaussian_threshold(false_alarms, slack) * self._inflation
             self._state[run_of(_COLUMNS, cusum) + RUN.threshold] = threshold
 
     def _slack(self, cusum: int) -> float:

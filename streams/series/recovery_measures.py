@@ -51,7 +51,7 @@ LEAST_PART = 0.5
 """Part of a change that was told which is taken for sure, at least. By judgement."""
 MUCH = 1.5
 """Times the effect of the rows before from which a larger one is told: half of the way to twice."""
-NEWS = 1.25
+NEWS = 1.15
 """Times the effect that is published, likewise: the rows that raised the alert show more than there
 is, so that it may be nearer. By judgement."""
 USUAL_ROWS = 2_000.0
