@@ -18,7 +18,7 @@ from streams.alert.transition import Transition
 from streams.aspects import ASPECTS
 from streams.change import Figures
 from streams.clock import DAY_MS, duration_text
-from streams.values import printable
+from streams.values import OTHER, printable
 
 MAX_CHARACTERS = 200
 """The length of a summary: two lines of a terminal, and one push notification."""
@@ -229,10 +229,12 @@ def _quoted(category: str | None, width: int) -> str:
 
     Examples
     --------
-    >>> _quoted("web", 16), _quoted("1", 16), _quoted('"1"', 16)
-    ("'web'", "'1'", "the text '1'")
+    >>> _quoted("web", 16), _quoted("1", 16), _quoted('"1"', 16), _quoted("(other)", 16)
+    ("'web'", "'1'", "the text '1'", 'all other categories')
     """
     name = category or ""
+    if name == OTHER:
+        return "all other categories"
     if len(name) > 1 and name[0] == name[-1] == '"':
         return f"the text {_quoted_name(name[1:-1], width)}"
     return _quoted_name(name, width)

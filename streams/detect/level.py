@@ -54,6 +54,11 @@ CLEARLY = 1.5
 level: ten wild rows have a mean as well. By judgement."""
 
 
+WIDER = 1.25
+"""Variance of the rows since a level has moved, about their own mean, from which they may be those
+of a greater scale. Simulated: 95 of 100 levels that moved have less."""
+
+
 def _of_each(slot: int) -> slice:
     """Return where a slot of every statistic lies in a state."""
     return slice(level_kernel.FIRST + slot, level_kernel.HEAD, len(STATISTIC))
@@ -263,7 +268,7 @@ class NumericDetector(Machine):
         of_level = float(level[best]) / reference.level_inflation
         usual_tail = reference.spread_inflation * reference.spread_tail
         of_spread = clearly * float(spread[steadiest]) / usual_tail
-        if ratio[steadiest] > 1:
+        if ratio[steadiest] > 1 and _own_power(then, best) > WIDER:
             of_spread = max(of_spread, float(scale_gains(then).max()) / usual_tail)
         if detector == "adwin" or of_level >= of_spread:
             best = beginning(then, 2, _before(then, 2, best, total, mean), level, best)
@@ -371,6 +376,12 @@ def _before(then: Since, field: int, place: int, total: float, mean: float) -> f
     """Return the mean of a sum before a place, of that of all rows."""
     rows = float(then.rows[place])
     return (mean * total - float(then.sums[place, field])) / (total - rows)
+
+
+def _own_power(then: Since, place: int) -> float:
+    """Return the variance since a place about its own mean."""
+    rows, (mean, power) = float(then.rows[place]), then.sums[place, -2:]
+    return float(power / rows - (mean / rows) ** 2)
 
 
 def _new_state(reference: NumericReference, sample: Sample, doubt: float) -> Floats:
