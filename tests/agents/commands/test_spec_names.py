@@ -4,12 +4,14 @@ import pytest
 
 from agents.commands.spec_names import names_nothing
 from streams.model.state import spec_of_snapshot
-from tests.doubles.core import log_of, play, snapshots, taken_in
+from tests.doubles.core import log_of, play, taken_in
 from tests.doubles.inputs import Removal, prediction, spec
 
 
 def said(values: list[bytes | Removal]) -> list[str]:
-    snapshot = snapshots(play(log_of(taken_in(values))).monitor)["m"]
+    model = play(log_of(taken_in(values))).monitor.known.look_at("m")
+    assert model is not None
+    snapshot = model.snapshot()
     return names_nothing("m", spec_of_snapshot(snapshot), snapshot)
 
 
