@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 
 from benchmarks.detection_cases import ROOT
+from streams.aspects import SeriesRole
 from streams.detect.budget import shares
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
@@ -81,7 +82,9 @@ def false_facts(seed: int) -> int:
         columns.append(x)
     columns += [(rng.random(QUIET_ROWS) < RARE).tolist() for _ in range(COLUMNS)]
     columns.append([f"shop {number}" for number in rng.integers(MANY, size=QUIET_ROWS).tolist()])
-    budgets = shares(0.2, ["error", "prediction", *["feature"] * len(columns)])[2:]
+    roles: list[SeriesRole] = ["error", "prediction"]
+    roles += ["feature" for _ in columns]
+    budgets = shares(0.2, roles)[2:]
     alarms = 0
     for values, budget in zip(columns, budgets, strict=True):
         watch = SeriesWatch(WatchSpec(role="feature"))

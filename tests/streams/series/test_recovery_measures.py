@@ -203,10 +203,11 @@ def test_an_error_that_doubles_is_told_beside_an_alert_that_had_told_too_much() 
 
 
 def test_a_run_that_is_little_more_than_what_is_told_is_no_news() -> None:
-    check = recovery_check_of(error_told(0.5, 400), True, 0.1)
+    change = error_told(0.5, 400)
+    measure = ShareMeasure.of(change, change.reference or {}, 0.1)
     figures = Figures(0.55, 0.1, effect=11.0, unit="odds_ratio", direction="up", rows=80)
 
-    assert not check.measure.is_much(figures, error_told(0.5, 400).figures)
+    assert not measure.is_much(figures, change.figures)
 
 
 def test_a_result_keeps_the_aspect_and_the_unit_of_its_change() -> None:
