@@ -82,21 +82,22 @@ def columns_of(name: str) -> dict[str, list[Scalar]]:
         rows = slice(CAR_LOAN_CHANGE - MOST_ROWS // 2, CAR_LOAN_CHANGE + MOST_ROWS // 2)
         return {key: values[rows] for key, values in car_loan(name).items() if key != "error"}
     made: dict[str, list[Scalar]] = {}
-    model, last = GaussianNB(), None
+    model = GaussianNB()
+    last: Scalar = None
     for x, y in islice(getattr(datasets, name)(), MOST_ROWS):
         target = next(iter(y.values())) if isinstance(y, dict) else y
         plain = {key: value for key, value in x.items() if isinstance(value, (bool, int, float))}
         if isinstance(target, float):
-            answer, last = last if last is not None else target, target
+            answer = target if last is None else last
         else:
-            answer = model.predict_one(plain)
+            answer = model.predict_one(plain) if made else target
             model.learn_one(plain, target)
-            answer = target if answer is None else answer
+        last = target
         for key, value in x.items():
             if isinstance(value, (bool, int, float, str)):
                 made.setdefault(f"feature/{key}", []).append(value)
-        made.setdefault("prediction", []).append(cast("Scalar", answer))
-        made.setdefault("outcome", []).append(cast("Scalar", target))
+        made.setdefault("prediction", []).append(answer)
+        made.setdefault("outcome", []).append(target)
     return made
 
 
