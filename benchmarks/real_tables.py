@@ -49,7 +49,7 @@ TABLES = (
     "Bananas",
     "ImageSegments",
     "Phishing",
-    "SP500",
+    "SP500Stocks",
     "Shuttle",
     "SolarFlare",
     "TrumpApproval",

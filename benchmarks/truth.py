@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from benchmarks.findings import put
 from benchmarks.late_labels import PAGE
-from benchmarks.truth_cases import FALSE_FACTS, RATES, RISES_TO, falls, false_facts
 from streams.aspects import SeriesRole
 from streams.series.detection import Detection
 from streams.series.series_set import SeriesKind
@@ -329,27 +328,6 @@ def write(lines: Sequence[str], seeds: int) -> None:
     put("truth", ("## Whether the words of an alert are true", "", head, "", *lines), PAGE)
 
 
-def of_rare_events(seeds: range) -> tuple[list[str], list[str]]:
-    """Return the lines of the cases of `benchmarks.truth_cases`, and the bounds that they break."""
-    lines = ["| rare events | got | asked |", "|---|---|---|"]
-    faults = []
-    for rate in RATES:
-        models, told, as_falls = falls(rate, seeds)
-        what = (
-            f"errors {rate:.1%} to {RISES_TO:.0%} by the command line, {models} models: as a fall"
-        )
-        lines.append(f"| {what} | {as_falls} ({told} told) | 0 |")
-        if as_falls or told < models:
-            faults.append(f"{what}: {as_falls}, {told} told")
-    found = [false_facts(seed) for seed in seeds[: len(seeds) // 2]]
-    a_run = sum(found) / len(found)
-    what = "25 columns with .02 % nulls, 25 rare flags, 120 words: alarms in 12,000 rows"
-    lines.append(f"| {what}, {len(found)} runs | {a_run:.2f} | {FALSE_FACTS} |")
-    if a_run > FALSE_FACTS:
-        faults.append(f"{what}: {a_run:.2f}, at most {FALSE_FACTS} are asked")
-    return lines, faults
-
-
 @click.command()
 @click.option("--quick", is_flag=True, help="12 seeds; exit 1 if a bound is broken.")
 @click.option("--seeds", default=100, show_default=True, help="Runs of each change.")
@@ -372,10 +350,6 @@ def main(quick: bool, seeds: int, first: int, only: str) -> None:
     click.echo(f"{time.process_time() - start:.0f} s, {len(faults)} bounds broken")
     for fault in faults:
         click.echo(fault, err=True)
-    if not only:
-        rare, broken_too = of_rare_events(range(first, first + seeds))
-        click.echo("\n".join((*rare, *broken_too)))
-        lines, faults = [*lines, "", *rare], [*faults, *broken_too]
     if not (quick or only):
         write(lines, seeds)
     sys.exit(1 if faults and quick else 0)
