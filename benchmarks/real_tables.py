@@ -87,6 +87,7 @@ def columns_of(name: str) -> dict[str, list[Scalar]]:
     for x, y in islice(getattr(datasets, name)(), MOST_ROWS):
         target = next(iter(y.values())) if isinstance(y, dict) else y
         plain = {key: value for key, value in x.items() if isinstance(value, (bool, int, float))}
+        answer: Scalar
         if isinstance(target, float):
             answer = target if last is None else last
         else:
