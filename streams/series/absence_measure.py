@@ -46,17 +46,15 @@ class AbsenceMeasure(Machine, tag="absence"):
     def of(cls, change: Detection, value: Scalar, reference: dict[str, Any]) -> "AbsenceMeasure":
         """Choose the values sought by the value that raised the alert.
 
-        Of categories outside the reference they are all that it does not name, where it names all.
+        Of categories outside the reference they are all that are not among its ``known`` ones.
         """
-        shares = reference.get("shares") or {}
-        is_whole = change.aspect == "unseen" and not reference.get("other_categories", 1)
         return cls(
             change.aspect,
             max(ABSENCE_ROWS, 2 * change.figures.rows),
             change.figures.rows,
             (reference.get("value") if change.aspect == "constant" else value,),
             other_type_of(change.category or "") if change.aspect == "type" else "any",
-            _known=tuple(shares) if is_whole else (),
+            _known=reference.get("known", ()) if change.aspect == "unseen" else (),
         )
 
     def seek(self, value: Scalar) -> None:

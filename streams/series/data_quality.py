@@ -28,10 +28,14 @@ half of the part that missing values leave."""
 
 
 class Fact(NamedTuple):
-    """A finding of a rule, its row counted in the column; the value, or words for it."""
+    """A finding of a rule, its row counted in the column; the value, or words for it.
+
+    Of an unseen category also the names of those that the reference has.
+    """
 
     finding: Finding
     words: str | None = None
+    known: tuple[str, ...] = ()
 
 
 class DataQuality(Machine):
@@ -102,8 +106,9 @@ class DataQuality(Machine):
             found += map(Fact, self.missing.update(missing, MISSING_SHARE * false_alarms))
         found += self._type_facts(column, seen, false_alarms)
         if reference.unseen is not None and column.values:
-            for index, value in reference.unseen.update(column.values):
-                found.append(Fact(fact_of("unseen", column.places[index]), text_of(value)))
+            for place, value, known in reference.unseen.update(column.values):
+                fact = fact_of("unseen", column.places[place])
+                found.append(Fact(fact, text_of(value), tuple(map(text_of, known))))
         for index in stuck:
             row, value = column.places[index], column.values[index]
             if self.stuck_limit.lets_through(seen + row):

@@ -7,6 +7,8 @@ Rule 3. After ``MAX_RAISED`` alarms, or with more than ``MAX_KNOWN_CATEGORIES``,
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from streams.codec import Machine
 from streams.series.repeat_limit import RepeatLimit
@@ -18,6 +20,14 @@ MAX_RAISED = 3
 """Alarms. A closed set of categories seldom grows; a third new one shows that it was open."""
 
 
+class Raised(NamedTuple):
+    """A category that is raised, its place, and the categories of the reference."""
+
+    place: int
+    value: Value
+    known: tuple[Value, ...]
+
+
 class UnseenRule(Machine):
     """Raise a category that the reference did not contain."""
 
@@ -26,6 +36,8 @@ class UnseenRule(Machine):
     _limit: RepeatLimit
     _rows: int = 0
     _raised: int = 0
+    _learnt: int = 0
+    """How many of those known are of the reference: the first."""
 
     @classmethod
     def of(cls, known: Iterable[Value], *, is_closed: bool, repeat_rows: int) -> "UnseenRule":
@@ -40,7 +52,9 @@ class UnseenRule(Machine):
         repeat_rows
             Inputs between the first and the second alarm.
         """
-        return cls(dict.fromkeys(known) if is_closed else None, RepeatLimit(repeat_rows))
+        names = dict.fromkeys(known)
+        limit = RepeatLimit(repeat_rows)
+        return cls(names if is_closed else None, limit, _learnt=len(names))
 
     @property
     def is_open(self) -> bool:
@@ -56,6 +70,7 @@ class UnseenRule(Machine):
         """Add categories to the reference."""
         if self._known is not None:
             self._known.update(dict.fromkeys(values))
+            self._learnt = len(self._known)
             self._open_if_unbounded()
 
     def _open_if_unbounded(self) -> None:
@@ -77,20 +92,20 @@ class UnseenRule(Machine):
         """Count so many values, all of them known."""
         self._rows += rows
 
-    def update(self, values: Sequence[Value]) -> list[tuple[int, Value]]:
-        """Read values; return the place and the category of each that is raised."""
+    def update(self, values: Sequence[Value]) -> list[Raised]:
+        """Read values; return each category that is raised."""
         known = self._known
         start, self._rows = self._rows, self._rows + len(values)
         if known is None or self.knows(values):
             return []
-        raised: list[tuple[int, Value]] = []
+        raised: list[Raised] = []
         for row, value in enumerate(values):
             if value in known:
                 continue
             known[value] = None
             if self._limit.lets_through(start + row):
                 self._raised += 1
-                raised.append((row, value))
+                raised.append(Raised(row, value, tuple(islice(known, self._learnt))))
             self._open_if_unbounded()
             if self._known is None:
                 break

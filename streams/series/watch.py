@@ -27,7 +27,7 @@ from streams.detect.outline import POINTS, Outline
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
 from streams.series.categorical import CategorySeries
-from streams.series.data_quality import DataQuality, fact_of
+from streams.series.data_quality import DataQuality, Fact, fact_of
 from streams.series.detection import MAX_MOVED_CATEGORIES, Detection
 from streams.series.inputs import TYPES, CleanColumn, Family, doubles, refuse_non_finite
 from streams.series.learning import Learning
@@ -395,7 +395,7 @@ class SeriesWatch(Machine):
             self._quality.types.run = 0  # the inputs after the finding are read again
             stuck, _ = reference.stuck.filter(column.values, column.x)
         facts = self._quality.facts(column, stuck, reference, self.seen, self._false_alarms)
-        found_here = [self._detection(each.finding, start, each.words) for each in facts]
+        found_here = [self._fact(each, start) for each in facts]
         self.seen += column.rows
         reference.gather(watched, passed)
         if finding is None:
@@ -448,6 +448,12 @@ class SeriesWatch(Machine):
             return []
         found = self._detection(finding, start, category, moved, reference.season.profile)
         return [replace(found, left_out=left_out)]
+
+    def _fact(self, fact: Fact, start: int) -> Detection:
+        found = self._detection(fact.finding, start, fact.words)
+        if not fact.known:
+            return found
+        return replace(found, reference={**(found.reference or {}), "known": fact.known})
 
     def _detection(
         self,

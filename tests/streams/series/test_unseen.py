@@ -15,7 +15,7 @@ def rule_of(*known: str, is_closed: bool = True, repeat_rows: int = 100) -> Unse
 def test_a_category_that_the_reference_did_not_have_is_raised_at_its_first_row() -> None:
     rule = rule_of("a", "b", repeat_rows=2_000)
 
-    assert rule.update(["a", "b", "c", "c"]) == [(2, "c")]
+    assert rule.update(["a", "b", "c", "c"]) == [(2, "c", ("a", "b"))]
     assert rule.update(["c", "a"]) == []
 
 
@@ -50,7 +50,7 @@ def test_a_restart_between_two_unseen_categories_changes_nothing() -> None:
         restarted = decode(encode(restarted), UnseenRule)
         got.append(restarted.update(values))
 
-    assert expected[0] == [(1, "c")]
+    assert expected[0] == [(1, "c", ("a", "b"))]
     assert got == expected
     assert encode(restarted) == encode(whole)
 
@@ -86,3 +86,16 @@ def test_many_values_that_a_reference_did_not_have_are_one_fact_with_their_share
     measure = AbsenceMeasure.of(changes[0], 22.6, changes[0].reference or {})
     measure.read(tenths[3_000:], np.arange(3_000))
     assert measure.close().figures.value == pytest.approx(0.8, abs=0.03)
+
+
+def test_of_many_words_all_that_the_reference_did_not_have_are_counted() -> None:
+    rng = np.random.default_rng(36)
+    watch = new_watch()
+    watch.update([f"{age}" for age in rng.integers(18, 31, 2_500)])
+    others: list[Value] = [f"{age}" for age in rng.integers(50, 71, 600)]
+
+    found = [each for each in watch.update(others) if each.aspect == "unseen"]
+
+    measure = AbsenceMeasure.of(found[0], others[0], found[0].reference or {})
+    measure.read(others, np.arange(600))
+    assert measure.close().figures.value == 1.0
