@@ -42,6 +42,8 @@ from streams.values import Floats, Scalar, finite_or_none
 RATIOS = (1.2, 2.0)
 """Ratios of standard deviations for which a further change is sought: one as large as the change
 told, between these two, and the second. By judgement."""
+MOST_SLACK = 1.0
+"""Scores: a further change of a large one is beyond the clip of the scores otherwise."""
 _PLAIN_SCORES = {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
 """Scores of a reference without a summary of them: standard normal."""
 _COLUMNS = 4
@@ -141,7 +143,8 @@ class NumberMeasure(Machine, tag="numbers"):
         if shown is not None and shown * self._told > 0:  # the larger one may be a few wild rows
             self._sure = min(self._sure, shown, key=abs)
         self._aim(self._sure)
-        self._null = self._told - math.copysign(self._chance(change.figures.rows), self._told)
+        told = self._own_size(change.figures)
+        self._null = told - math.copysign(self._chance(change.figures.rows), told)
         self._state[:] = 0.0
         self._set_thresholds()
 
@@ -155,6 +158,15 @@ class NumberMeasure(Machine, tag="numbers"):
             return _log_ratio(figures.score or figures.effect)
         size = figures.effect if figures.score is None else figures.score
         return math.copysign(size or 1.0, -1.0 if figures.direction == "down" else 1.0)
+
+    def _own_size(self, figures: Figures) -> float:
+        """Return the size of a change by the scores of this measure: a detector clips its own."""
+        size = self._size_of(figures)
+        if self.aspect == "spread" or figures.value is None:
+            return size
+        now, usual = self._scores(np.array([figures.value, self._mean])).tolist()
+        own = float(now - usual)
+        return own if own * size > size * size else size
 
     def _aim(self, size: float) -> None:
         self._bound, self.block_rows = bound_of(size, self._inflation)
@@ -175,7 +187,7 @@ class NumberMeasure(Machine, tag="numbers"):
 
     def _slack(self, cusum: int) -> float:
         """Return the scores above the mean told: half the change that a CUSUM finds soonest."""
-        return max(abs(self._null) / 2, SLACKS[cusum])
+        return max(min(abs(self._null) / 2, MOST_SLACK), SLACKS[cusum])
 
     def _further(self, cusum: int) -> float:
         """Return the ratio to the deviation told, for which a further change is sought."""
@@ -279,7 +291,8 @@ class NumberMeasure(Machine, tag="numbers"):
     def is_much(self, now: Figures, told: Figures) -> bool:
         """Whether a change is much larger than the rows before it, and news beside the one told."""
         size = abs(self._size_of(now))
-        return size >= MUCH * abs(self._null) and now.strength >= NEWS * told.strength
+        is_larger = size >= MUCH * abs(self._null) or now.strength >= MUCH * told.strength
+        return is_larger and now.strength >= NEWS * told.strength
 
     def _figures(self, sums: Floats, rows: float) -> tuple[float, Figures]:
         """Return the size of the change in rows with these sums, and its figures."""
@@ -309,11 +322,24 @@ class NumberMeasure(Machine, tag="numbers"):
             self._away = (self._away[0] + size * rows, self._away[1] + rows)
             self._blocks_away += 1
             self._aim(self._size)
-            error = math.sqrt(self._inflation / self._away[1])
-            self._null = self._away[0] / self._away[1]
-            self._null += math.copysign(error, self._null)
+            self._null = self._before_run()
             self._set_thresholds()
         return BlockResult(is_near and self._speaks_against(), figures, is_near=is_near)
+
+    def _before_run(self) -> float:
+        """Return the change of the blocks away without the longest run, a standard error more.
+
+        The rows of a run may be those of a further change, which would hide itself.
+        """
+        runs = [self._state[run_of(_COLUMNS, cusum) :] for cusum in range(CUSUMS)]
+        run = max(runs, key=lambda each: float(each[RUN.rows]))
+        sizes, rows = self._away
+        if MIN_BLOCK_ROWS / 2 <= rows - run[RUN.rows] < rows:
+            sums = run[len(RUN) : len(RUN) + _COLUMNS]
+            sizes -= self._figures(sums, float(run[RUN.rows]))[0] * float(run[RUN.rows])
+            rows -= float(run[RUN.rows])
+        size = sizes / rows
+        return size + math.copysign(math.sqrt(self._inflation / rows), size)
 
     def _speaks_against(self) -> bool:
         """Whether the latest blocks speak against the change, told and seen since (Rule 2)."""

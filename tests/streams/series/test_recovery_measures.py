@@ -167,6 +167,18 @@ def test_a_change_of_twice_the_effect_is_found_beside_the_blocks(to: float, with
     assert check.take_worse(worse, worse) is None
 
 
+def test_a_large_change_that_stays_is_not_told_as_a_larger_one() -> None:
+    rng = np.random.default_rng(24)
+    figures = Figures(6.0, 0.0, effect=6.0, unit="sd", direction="up", rows=10, score=3.3)
+    change = Detection(
+        index=0, aspect="level", detector="page_hinkley", figures=figures, reference=REFERENCE
+    )
+    check = recovery_check_of(change, 6.0, 0.01)
+
+    assert check.first_worse(rng.normal(6.0, 1.0, 190).tolist(), AT_MS[:190]) is None
+    assert check.first_worse(rng.normal(12.0, 1.0, 190).tolist(), AT_MS[:190]) is not None
+
+
 def test_an_error_that_trebles_is_found_and_one_that_stays_is_not() -> None:
     rng = np.random.default_rng(4)
     figures = Figures(0.2, 0.1, effect=2.25, unit="odds_ratio", direction="up", rows=2_000)
