@@ -117,6 +117,7 @@ def main(quick: bool, seeds: int, first: int) -> None:
         what = f"error {rate:.1%} to {RISES_TO:.0%}, {len(models)} models: told; told as a fall"
         is_met = told == len(models) and not as_falls
         findings.append(Finding(what, "all; 0", f"{told}; {as_falls}", is_met, span_of(models)))
+        click.echo(f"{what}: {told}; {as_falls}")
     runs = models[: max(len(models) // 2, 2)]
     a_run = sum(map(false_facts, runs)) / len(runs)
     what = "25 columns with .02 % nulls, 25 rare flags, 120 equal words: alarms in 12,000 rows"
