@@ -118,11 +118,11 @@ class Backtest:
             self._keep(emission)
 
     def close(self) -> None:
-        """Write what the end brings: quarantines, the figures of cohorts that are still open."""
+        """Write what the end brings: quarantines, the last load, the figures of open cohorts."""
         for emission in self._monitor.settle():
             self._keep(emission)
         for model in self._monitor.models.values():
-            for emission in model.closing_metrics(Place(self._offset, 0)):
+            for emission in model.closing(Place(self._offset, 0)):
                 self._keep(emission)
 
     def _keep(self, emission: Emission) -> None:

@@ -45,6 +45,8 @@ class ModelEvents(ModelParts):
             self._settle_conditions(arrival)
         if self._now_ms >= self._pending.as_read.late.due_ms:
             self._read_late(arrival)
+        if self._now_ms >= self._pending.loads.due_ms:
+            self._end_loads(arrival)
         if self._now_ms >= self.join.halves.due_ms:
             self._go_on_without_inputs(arrival)
         self.join.advance(self._now_ms)
@@ -66,6 +68,10 @@ class ModelEvents(ModelParts):
         row = self._row(at, self._now_ms)
         reading = Reading(lambda _role, _row: row, self._rules())
         self._publish(self._pending.settled().late.read(self._now_ms, reading), row)
+
+    def _end_loads(self, at: Arrival | Place) -> None:
+        """Read the values of loads, which are over."""
+        self._pending.end_loads(self._row(at, self._now_ms))
 
     def _on_prediction(self, arrival: Arrival) -> None:
         event, join, now_ms = arrival.event, self.join, self._now_ms
@@ -190,6 +196,7 @@ class ModelEvents(ModelParts):
 
     def _become_regression(self, arrival: Arrival, at_ms: int) -> None:
         """Begin the answers again, as quantities."""
+        self._end_loads(arrival)
         ended = self._pending.settled().become_regression(self._now_ms)
         self._publish(ended, self._row(arrival, at_ms))
         for figures in (self._ledger, self._segments):
@@ -404,6 +411,7 @@ class ModelEvents(ModelParts):
         could_match, found = labels.on_pair(answer, truth, are_classes=are_classes)
         if found is not None:
             if found.were_errors:
+                self._end_loads(arrival)
                 ended = self._pending.settled().begin_error(self._now_ms)
                 self._publish(ended, self._row(arrival, self._now_ms))
             verdict = ConditionState(mismatch_condition(found), labels.is_on)

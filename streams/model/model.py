@@ -108,7 +108,7 @@ class ModelMonitor(ModelCommands):
             due_ms = min(due_ms, self._ledger.due_ms)
         if self._distributions is not None:
             due_ms = min(due_ms, self._distributions.due_ms)
-        due_ms = min(due_ms, self._pending.as_read.late.tick_due_ms)
+        due_ms = min(due_ms, self._pending.as_read.late.tick_due_ms, self._pending.loads.due_ms)
         due_ms = min(due_ms, self._deputy.due_ms, self._reviewer.due_ms)
         due_ms = min(due_ms, self._challenger.due_ms)
         halves_ms = self.join.halves.first_due_ms()
@@ -141,6 +141,8 @@ class ModelMonitor(ModelCommands):
         self._on_conditions(conditions, at)
         self._settle_conditions(at)
         self._read_late(at)
+        if self._now_ms >= self._pending.loads.due_ms:
+            self._end_loads(at)
         self._go_on_without_inputs(at)
         self.join.advance(self._now_ms)
         self._act_by_time(at)
@@ -150,8 +152,9 @@ class ModelMonitor(ModelCommands):
             self._is_away = True
         return self._taken()
 
-    def closing_metrics(self, at: Place) -> list[Emission]:
-        """Return the figures of all open cohorts, for the end of a recording."""
+    def closing(self, at: Place) -> list[Emission]:
+        """Return what the end of a recording brings: loads are over, figures of open cohorts."""
+        self._end_loads(at)
         if self._ledger is not None:
             records = self._ledger.closing(self._now_ms)
             self._publication.add_metrics(records, self._row(at, self._now_ms))

@@ -3,6 +3,7 @@
 Its rules are those of `streams.model.model`.
 """
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -27,6 +28,7 @@ from streams.join.label_match import LabelMatch
 from streams.join.outcome_join import OutcomeJoin
 from streams.model.challenger import Challenger
 from streams.model.deputy import Deputy
+from streams.model.loads import Loads
 from streams.model.pending import PendingRows
 from streams.model.publication import Publication, RowIndexes
 from streams.model.quarantine import Quarantine
@@ -96,7 +98,9 @@ class ModelParts:
         self._begin_series(series_of(spec), RowIndexes.new())
         self._respec_figures(spec)
 
-    def _begin_series(self, series: SeriesSet, indexes: RowIndexes) -> None:
+    def _begin_series(
+        self, series: SeriesSet, indexes: RowIndexes, loads: Loads | None = None
+    ) -> None:
         self._indexes = indexes
         self._pending = PendingRows(
             series,
@@ -105,6 +109,8 @@ class ModelParts:
             self._publish_one,
             is_young=lambda: self.is_young,
             walk_of=self._retrainer.walk,
+            loads=loads or Loads(),
+            seed=zlib.crc32(self.model_id.encode()),
         )
         self._pending.distributions = self._distributions
 
@@ -252,6 +258,7 @@ class ModelParts:
             quarantine=self._quarantine,
             is_away=self._is_away,
             actions=self._actions,
+            loads=self._pending.loads,
         )
 
     @classmethod
@@ -309,7 +316,7 @@ class ModelParts:
         model._is_away = state.is_away
         model._labels = state.labels
         model._begin_publication(state.writer, state.actions)
-        model._begin_series(SeriesSet(spec, state.series), state.indexes)
+        model._begin_series(SeriesSet(spec, state.series), state.indexes, state.loads)
         return model
 
     def snapshot(self) -> bytes:

@@ -9,6 +9,8 @@ Rule 2. Values of rows before a series begins are read without it: its beginning
 Rule 3. A row without an answer of the model has no value of the prediction and the score, and one
         that cannot be judged none of the error: they are left out, not missing.
 Rule 4. At most ``MAX_PENDING_ROWS`` predictions wait, and as many pairs.
+Rule 5. The values of a load are held apart until it is over (`streams.model.loads`). They do not
+        wait: `settled` does not read them, and a snapshot holds them.
 """
 
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -21,12 +23,13 @@ from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
 from streams.clock import Instants
 from streams.emission import EventRow
+from streams.model.loads import QUIET_MS, Load, Loads
 from streams.model.publication import RowIndexes
 from streams.performance.distributions import Distributions, SeriesValues
 from streams.performance.segment_drift import RowSegment
 from streams.series import attributions
 from streams.series.joint import JOINT
-from streams.series.reading import Column, Reading
+from streams.series.reading import Column, Reading, RowTransition
 from streams.series.series_set import SeriesSet
 
 MAX_PENDING_ROWS = 1_000
@@ -58,6 +61,10 @@ class PendingRows:
         Tells whether no series can have a reference yet.
     walk_of
         Gives a walk through the rows of a reading, which is told how far it may go.
+    loads
+        The rows that are held.
+    seed
+        The number of the model, by which their order is drawn.
 
     Attributes
     ----------
@@ -77,6 +84,8 @@ class PendingRows:
         *,
         is_young: Callable[[], bool],
         walk_of: Callable[[Sequence[EventRow], Sequence[EventRow]], Walk],
+        loads: Loads,
+        seed: int = 0,
     ) -> None:
         self.as_read = series
         self._indexes = indexes
@@ -84,6 +93,8 @@ class PendingRows:
         self._publish = publish
         self._is_young = is_young
         self._walk_of = walk_of
+        self.loads = loads
+        self._seed = seed
         self.distributions: Distributions | None = None
         self._predictions: list[EventRow] = []
         self._pairs: list[EventRow] = []
@@ -118,7 +129,13 @@ class PendingRows:
             self.as_read.late.on_prediction(row.at_ms, row.now_ms)
         if self.distributions is not None:
             self.distributions.note(row.now_ms)
+        load, now_ms = self.loads.predictions, row.now_ms
+        if now_ms > load.quiet_ms and load.begin_run(row.predictions_seen, now_ms):
+            self._turn(load, row)
+        load.quiet_ms = now_ms + QUIET_MS
         self._predictions.append(row)
+        if load.is_on:
+            self._on_held(row, is_over=load.hold(row, len(features)) or begins)
         if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()
         return new
@@ -131,13 +148,54 @@ class PendingRows:
 
     def add_pair(self, row: EventRow) -> None:
         """Do the same with the values of a pair."""
-        if self.as_read.begins_with_pair(row.values[0]) and not self._is_young():
+        begins = self.as_read.begins_with_pair(row.values[0])
+        if begins and not self._is_young():
             self.settled()
         if self.distributions is not None:
             self.distributions.note(row.now_ms)
+        load, now_ms = self.loads.pairs, row.now_ms
+        if now_ms > load.quiet_ms and load.begin_run(row.labelled_seen, now_ms):
+            self._turn(load, row)
+        load.quiet_ms = now_ms + QUIET_MS
         self._pairs.append(row)
+        if load.is_on:
+            self._on_held(row, is_over=load.hold(row, 0) or begins)
         if len(self._pairs) >= MAX_PENDING_ROWS:
             self._read()
+
+    def _on_held(self, row: EventRow, *, is_over: bool) -> None:
+        """Take note that a row is held; where a series begins with it, it is read (Rule 2)."""
+        self.loads.schedule()
+        if is_over:
+            self.end_loads(row)
+
+    def end_loads(self, row: EventRow) -> None:
+        """Let the series read the rows that are held, as of an event (Rule 5)."""
+        self.settled()
+        predictions = self.loads.predictions.taken(self._seed, row.predictions_seen)
+        pairs = self.loads.pairs.taken(self._seed, row.labelled_seen)
+        self.loads.schedule()
+        if not predictions and not pairs:
+            return
+        if self.distributions is not None:
+            self.distributions.note(row.now_ms)
+        found = self._read_columns(predictions, pairs)
+        found.sort(key=lambda each: each[1].row)
+        for _, each in found:
+            self._publish(each.transition, row)
+
+    def _turn(self, load: Load, row: EventRow) -> None:
+        """Hold the rows of a kind from this one on, or no longer; let their series begin again.
+
+        A reference that was learnt from a sorted load is that of a part of it.
+        """
+        was_on, load.is_on = load.is_on, not load.is_on
+        self.end_loads(row)  # and what waits, as before
+        load.is_on = was_on
+        if load.is_on:
+            of_pairs = load is self.loads.pairs
+            for transition in self.as_read.begin_again(row.now_ms, of_pairs=of_pairs):
+                self._publish(transition, row)
 
     def _read(self) -> None:
         """Let every series read its column, and publish the transitions, in the order of events."""
@@ -148,6 +206,26 @@ class PendingRows:
         if pairs:
             self._indexes.pairs.note(pairs[0].labelled_seen, pairs)
 
+        found = [
+            (each[0], each[1].transition)
+            for each in self._read_columns(
+                () if self.loads.predictions.is_on else predictions,
+                () if self.loads.pairs.is_on else pairs,
+            )
+        ]
+        found.sort(key=lambda each: (each[0].offset, each[0].place))
+        walk = self._walk_of(predictions, pairs)
+        for row, transition in found:
+            walk.to(row)
+            self._publish(transition, row)
+        walk.to(None)
+        self._indexes.predictions.forget()
+        self._indexes.pairs.forget()
+
+    def _read_columns(
+        self, predictions: Sequence[EventRow], pairs: Sequence[EventRow]
+    ) -> list[tuple[EventRow, RowTransition]]:
+        """Let every series read its column of these rows; return transitions with their rows."""
         answered = [row for row in predictions if row.values[2] is not None]
         judged = [row for row in pairs if row.values[0] is not None]
         rows_of: dict[SeriesRole, Sequence[EventRow]] = {
@@ -170,7 +248,7 @@ class PendingRows:
         ]
         had = None if self.distributions is None else set(self.as_read.names)
         found = [
-            (event_of(role, each.row), each.transition)
+            (event_of(role, each.row), each)
             for role, each in self.as_read.read(columns, Reading(event_of, self._rules_of()))
         ]
         if self.distributions is not None and had is not None:
@@ -179,14 +257,7 @@ class PendingRows:
                 segments["feature"] = [row.values[3] for row in predictions]
                 segments["prediction"] = segments["score"] = [row.values[3] for row in answered]
             self.distributions.read(_counted(columns, had, self.as_read), segments)
-        found.sort(key=lambda each: (each[0].offset, each[0].place))
-        walk = self._walk_of(predictions, pairs)
-        for row, transition in found:
-            walk.to(row)
-            self._publish(transition, row)
-        walk.to(None)
-        self._indexes.predictions.forget()
-        self._indexes.pairs.forget()
+        return found
 
     def _prediction_columns(
         self, rows: Sequence[EventRow], answered: Sequence[EventRow]

@@ -13,6 +13,7 @@ from streams.alert.storm import Storm
 from streams.codec import Machine, decode
 from streams.join.events import JoinState
 from streams.join.label_match import LabelMatch
+from streams.model.loads import Loads
 from streams.model.publication import RowIndexes
 from streams.model.quarantine import Quarantine
 from streams.model.spec import SpecInForce, SpecState
@@ -88,6 +89,8 @@ class ModelState(Machine):
         The alerts that fired together.
     actions
         Its open commands, and its policies.
+    loads
+        The values of rows that come in loads.
     """
 
     spec: SpecState
@@ -111,6 +114,7 @@ class ModelState(Machine):
     is_away: bool = False
     storm: Storm = field(default_factory=Storm)
     actions: ActionState = field(default_factory=ActionState)
+    loads: Loads = field(default_factory=Loads)
 
 
 class _SeriesOnly(Struct):

@@ -17,10 +17,10 @@ from collections.abc import Callable
 
 import numpy as np
 from msgspec import field
-from numpy.typing import NDArray
 
 from streams.clock import DAY_MS, HOUR_MS, NEVER_MS
 from streams.codec import Machine
+from streams.series.drawn import drawn, mixed
 
 SLOTS = 32
 """Slots of an age: it is read later by a thirty-second of itself at most, or by a day."""
@@ -36,7 +36,6 @@ MAX_SWING = 0.05
 measured to ``3 sqrt(2 / cells)``. First values tried, in simulations of ten delay laws."""
 LEAST_ROWS = 30
 """Values of each class for a part of it to be known."""
-_MASK = (1 << 64) - 1
 
 
 class Slot(Machine):
@@ -167,9 +166,9 @@ class AgeTable(Machine):
         self._cover(start_ms, slot.predictions, len(codes))
         if len(codes) <= 1:
             return Lot(start_ms, end_ms, codes, [0.5] * len(codes), slot.predictions)
-        drawn = _drawn(number, salt, len(codes))
-        order = np.argsort(drawn, kind="stable")
-        fractions = (_mixed(drawn) >> np.uint64(11)) * 2.0**-53
+        numbers = drawn(number, salt, len(codes))
+        order = np.argsort(numbers, kind="stable")
+        fractions = (mixed(numbers) >> np.uint64(11)) * 2.0**-53
         return Lot(
             start_ms,
             end_ms,
@@ -220,18 +219,3 @@ class AgeTable(Machine):
         for cell in (self._of_hour, self._of_day):
             cell[0] += predictions
             cell[1] += known
-
-
-def _drawn(number: int, salt: int, rows: int) -> NDArray[np.uint64]:
-    """Return numbers of 64 bits, by a hash of the slot and the row."""
-    seed = (number * 64 + salt) * 0x9E3779B97F4A7C15 & _MASK
-    return _mixed(np.arange(rows, dtype=np.uint64) + np.uint64(seed))
-
-
-def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the hash of numbers of 64 bits (splitmix64; Steele, Lea and Flood 2014)."""
-    with np.errstate(over="ignore"):
-        z = keys + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))

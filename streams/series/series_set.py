@@ -327,6 +327,19 @@ class SeriesSet:
             return at_ms
         return local_instants(at_ms, season)
 
+    def begin_again(self, now_ms: int, *, of_pairs: bool) -> list[Transition]:
+        """Begin the series of predictions, or of pairs, again; return the ends of their alerts."""
+        self._read_apart()
+        ended: list[Transition] = []
+        for name, series in self._state.series.items():
+            if (series.role in PAIR_SERIES) != of_pairs:
+                continue
+            series.watch = self._new_watch(name, series.role)
+            if series.late is None:  # else its alerts are of the ages, which no order changes
+                ended += self._end_alerts(name, now_ms)
+        self._divide_budget()
+        return ended
+
     # Late labels (Rule 8)
 
     def turn(self, roles: Sequence[SeriesRole], now_ms: int) -> list[Transition]:

@@ -13,6 +13,7 @@ from streams.change import Change
 from streams.codec import encode
 from streams.emission import EventRow
 from streams.model import pending
+from streams.model.loads import Loads
 from streams.model.model import ModelMonitor
 from streams.model.pending import PendingRows
 from streams.model.publication import RowIndexes
@@ -53,7 +54,13 @@ def rows_of(
 ) -> PendingRows:
     indexes = indexes or RowIndexes.new()
     return PendingRows(
-        series, indexes, AlertRules, lambda *_: None, is_young=lambda: is_young, walk_of=NoWalk
+        series,
+        indexes,
+        AlertRules,
+        lambda *_: None,
+        is_young=lambda: is_young,
+        walk_of=NoWalk,
+        loads=Loads(),
     )
 
 
@@ -123,7 +130,15 @@ def test_an_alert_early_in_a_long_reading_finds_its_onset() -> None:
         seen = row.predictions_seen
         found.append((seen, indexes.predictions.find(seen - 3, seen).row))
 
-    rows = PendingRows(series, indexes, AlertRules, publish, is_young=lambda: True, walk_of=NoWalk)
+    rows = PendingRows(
+        series,
+        indexes,
+        AlertRules,
+        publish,
+        is_young=lambda: True,
+        walk_of=NoWalk,
+        loads=Loads(),
+    )
     for row in range(1, 900):
         rows.add_prediction(predicted(row))
     rows.settled()

@@ -238,7 +238,7 @@ def test_more_labels_than_have_a_name_are_counted_together_and_errors_stay_right
 
 
 def closing(model: ModelMonitor) -> Json:
-    records = [orjson.loads(each.value) for each in model.closing_metrics(Place(0, 0))]
+    records = [orjson.loads(each.value) for each in model.closing(Place(0, 0))]
     return next(each for each in records if each["kind"] == "day")
 
 
