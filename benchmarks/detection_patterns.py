@@ -1,4 +1,4 @@
-"""The cases of the detection benchmark with patterns: trends, sparse columns, ramps, merchants."""
+"""The cases of the detection benchmark with patterns: trends, words, ramps, merchants, blips."""
 
 import math
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from benchmarks.detection_cases import (
     read,
     rng_of,
 )
+from benchmarks.detection_loads import load_cases
 from benchmarks.detection_seasons import DAY_MS, alarm_rows, instants
 from streams.aspects import SeriesRole
 from streams.clock import HOUR_MS
@@ -127,6 +128,42 @@ def merchant_case(scale: float) -> Figure:
     return Figure(case="14", what=what, got=float(np.mean(delays)), bound=400, quick_bound=400)
 
 
+def blip_case(scale: float) -> Iterator[Figure]:
+    """Return the part of blips in a number, of 20 rows, that alarm, by size."""
+    runs, quiet, blip = max(round(200 * scale), 20), 3_000, 20
+    for place, (mean, sd) in enumerate(((3.0, 1.0), (2.0, 1.0), (0.0, 4.0), (1_000.0, 1.0))):
+        alarms = 0
+        for run in range(runs):
+            rng = rng_of(CASE + 7 + place, run)
+            x = rng.normal(size=quiet + 1_000)
+            x[quiet : quiet + blip] = rng.normal(mean, sd, blip)
+            found = read(new_watch("feature", one_of(100)), x.tolist())
+            alarms += any(row >= quiet for row, _ in found)
+        what = f"a blip of {blip} rows at {mean:g} with a deviation of {sd:g}: part that alarms"
+        yield Figure(case="15", what=what, got=alarms / runs, bound=0.2, quick_bound=0.35)
+
+
+def odd_case(scale: float) -> Iterator[Figure]:
+    """Return the rows until odd numbers are told: a default in their range, another unit."""
+    runs, quiet, rows = max(round(100 * scale), 8), 5_000, 7_000
+    for place, (share, what) in enumerate(
+        ((0.05, "a default in the range of 5 %"), (0.02, "another unit, x 1,000, of 2 %"))
+    ):
+        delays, early = [], 0
+        for run in range(runs):
+            rng = rng_of(CASE + 12 + place, run)
+            x = np.exp(3 + 0.8 * rng.normal(size=rows)).round(6)
+            is_odd = (np.arange(rows) >= quiet) & (rng.random(rows) < share)
+            x = np.where(is_odd, 1_000 * x if place else 20.0, x)
+            found = [row for row, _ in read(new_watch("feature", one_of(10)), x.tolist())]
+            early += any(row < quiet for row in found)
+            delays += [row - quiet + 1 for row in found if row >= quiet][:1] or [math.inf]
+        note = f"p95 {np.percentile(delays, 95):.0f}, early {early} of {runs}"
+        told = f"{what} of the rows: rows until it is told"
+        got = float(np.mean(delays))
+        yield Figure(case="16", what=told, got=got, bound=400, quick_bound=400, note=note)
+
+
 def pattern_cases(scale: float) -> Iterator[Figure]:
     """Yield the figures of these cases."""
     yield trend_case(scale)
@@ -134,3 +171,6 @@ def pattern_cases(scale: float) -> Iterator[Figure]:
     yield sparse_case(scale)
     yield ramp_case(scale)
     yield merchant_case(scale)
+    yield from blip_case(scale)
+    yield from odd_case(scale)
+    yield from load_cases(scale)

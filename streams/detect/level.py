@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from streams.change import Detector, Figures, Finding
 from streams.codec import Machine
-from streams.detect import level_kernel
+from streams.detect import blip, level_kernel
 from streams.detect.adwin import (
     ROW_CLOCK,
     SlowDriftDetector,
@@ -52,6 +52,8 @@ from streams.values import Floats, finite_or_none
 CLEARLY = 1.5
 """Times as much evidence, in nats, as for a spread that makes an alarm of the spread one of the
 level: ten wild rows have a mean as well. By judgement."""
+LEAST_WILDER = 1.01
+"""Least ratio of variances of normal scores, of rows of which a few are wild."""
 
 
 WIDER = 1.25
@@ -233,6 +235,17 @@ class NumericDetector(Machine):
 
     def run(self, values: Floats) -> Finding | None:
         """Read values until something has changed."""
+        first = 0
+        while True:
+            read, found = self._read(values[first:])
+            first += read
+            if found is not None:
+                return replace(found, row=first - 1)
+            if first == len(values):
+                return None
+
+    def _read(self, values: Floats) -> tuple[int, Finding | None]:
+        """Read values up to a change, or a drift that is a blip; return how many."""
         before = None
         if self._slow_drift.may_find(len(values)):
             before = self._state[: level_kernel.HEAD].copy(), self._trail.copy()  # not the knots
@@ -244,14 +257,66 @@ class NumericDetector(Machine):
             # The figures are as of the alarm, wherever these values end.
             self._state[: level_kernel.HEAD], self._trail = before
             self._run(values[: slow.place + 1], scores)
-            return self._finding(slow.place, "adwin")
+            is_blip = self._is_passing(slow.mean)
+            return slow.place + 1, None if is_blip else self._finding(slow.place, "adwin")
         if alarm < 0:
-            return None
+            return len(values), None
         is_spread = alarm % level_kernel.STATISTICS >= level_kernel.SPREAD_UP
-        return self._finding(row, "page_hinkley", CLEARLY if is_spread else 1.0)
+        return row + 1, self._finding(row, "page_hinkley", CLEARLY if is_spread else 1.0)
+
+    def _is_passing(self, shift: float) -> bool:
+        """Tell whether a drift by a shift, which ADWIN has cut off, is a blip."""
+        state, inflation = self._state, max(self._reference.level_inflation, 1.0)
+        then = since(self._trail, level_kernel.TRAIL, float(state[SERIES.rows]))
+        sign = 1 if shift > 0 else -1
+        verdict = blip.of_mean(then, float(state[SERIES.mean]), sign, inflation)
+        return verdict in ("young", "over")
+
+    def wilder(self, row: int, rows: int) -> Finding:
+        """Return the larger spread of the latest rows, of which some are wild, as of a row."""
+        then = since(self._trail, level_kernel.TRAIL, float(self._state[SERIES.rows]))
+        place = min(int(np.searchsorted(then.rows, rows)), len(then.rows) - 1)
+        since_then = int(then.rows[place])
+        score = math.sqrt(max(float(then.sums[place, 3]) / since_then, LEAST_WILDER))
+        return self._spread(row, since_then, then.sums[place], score)
 
     def _run(self, values: Floats, scores: Floats) -> int:
-        return level_kernel.run_page_hinkley(self._state, self._trail, values, scores)
+        """Read values up to an alarm that is no blip; return it as the kernel does."""
+        start = 0
+        while True:
+            alarm = level_kernel.run_page_hinkley(
+                self._state, self._trail, values[start:], scores[start:]
+            )
+            if alarm < 0:
+                return alarm
+            row = start + alarm // level_kernel.STATISTICS
+            statistic = self._lasting()
+            if statistic is not None:
+                return row * level_kernel.STATISTICS + statistic
+            start = row + 1
+
+    def _lasting(self) -> int | None:
+        """Return the statistic that alarms and is no blip; begin anew those whose run is over."""
+        state, reference = self._state, self._reference
+        then = since(self._trail, level_kernel.TRAIL, float(state[SERIES.rows]))
+        reach = state[_TOTAL] / state[_THRESHOLD]
+        for place in np.argsort(-reach, kind="stable").tolist():
+            if reach[place] <= 1.0:
+                return None
+            each = PAGE_HINKLEY[place]
+            if not each.is_spread:
+                inflation = max(reference.level_inflation, 1.0)
+                verdict = blip.of_mean(then, float(state[SERIES.mean]), each.sign, inflation)
+            elif each.sign > 0:
+                inflation = max(reference.spread_inflation, 1.0)
+                verdict = blip.of_spread(then, float(state[SERIES.mean_square]), inflation)
+            else:
+                return int(place)
+            if verdict == "lasting":
+                return int(place)
+            if verdict == "over":
+                state[_TOTAL][place] = 0.0
+        return None
 
     def _finding(self, row: int, detector: Detector, clearly: float = 1.0) -> Finding:
         """Return the change that explains the latest rows best, as of an alarm at this row.

@@ -6,6 +6,8 @@ Rule 1. A value that fills more than `MIN_ATOM_SHARE` of the rows (no income, no
 Rule 2. A heap (a code, a round number, the end of a scale) is watched by its share as well: a
         value above ``MIN_HEAP_SHARE`` of the rows that comes ``HEAP_RATIO`` times as often as its
         neighbours on the scale.
+Rule 3. Odd numbers, few among many, are found by themselves (`streams.detect.odd`): a default in
+        the range, by its share; another unit, as a larger spread.
 """
 
 import math
@@ -19,8 +21,10 @@ from numpy.typing import NDArray
 from streams.change import Finding
 from streams.detect import statistics
 from streams.detect.level import NumericDetector
+from streams.detect.odd import OddNumbers
 from streams.detect.outline import NO_NUMBERS, Outline
 from streams.detect.reference import coarse_knots
+from streams.detect.risen import BUDGET_SHARE
 from streams.detect.sample import MAX_CATEGORIES, MIN_ATOM_SHARE, Sample
 from streams.detect.share import ShareDetector
 from streams.series.learnt_series import Detectors, LearntSeries
@@ -71,6 +75,7 @@ class NumericSeries(LearntSeries, tag="numeric"):
     _numbers: NumericDetector | None
     _shares: ShareDetector | None
     _summary: NumericSummary
+    _odd: OddNumbers | None
 
     def __post_init__(self) -> None:
         places = len(self._atoms) + len(self._heaps)
@@ -99,9 +104,9 @@ class NumericSeries(LearntSeries, tag="numeric"):
         if len(smooth) >= MIN_SMOOTH_ROWS and smooth.ordered[0] < smooth.ordered[-1]:
             numbers = NumericDetector.learn(smooth, false_alarms, doubt)
         summary = _numeric_summary(sample, atoms, smooth)
-        series = cls(tuple(atoms), tuple(heaps), numbers, shares, summary)
-        if numbers is not None and shares is not None:
-            series.set_budget(false_alarms)
+        odd = None if numbers is None else OddNumbers.learn(sample)
+        series = cls(tuple(atoms), tuple(heaps), numbers, shares, summary, odd)
+        series.set_budget(false_alarms)
         return series
 
     @property
@@ -119,12 +124,37 @@ class NumericSeries(LearntSeries, tag="numeric"):
         """The atoms."""
         return self._atoms
 
+    def set_budget(self, false_alarms: float) -> None:
+        """Set the thresholds, for so many false alarms per 10,000 values."""
+        if self._odd is not None:
+            self._odd.set_budget(BUDGET_SHARE * false_alarms)
+            false_alarms -= BUDGET_SHARE * false_alarms
+        super().set_budget(false_alarms)
+
+    def renew(self) -> None:
+        """Forget all values read since the reference was made."""
+        super().renew()
+        if self._odd is not None:
+            self._odd.renew()
+
     def run(
         self, values: Sequence[Value], x: Floats | None, expected: Floats | None
     ) -> Finding | None:
-        """Read values until the mean, the spread or the share of an atom or heap has changed."""
+        """Read values until the mean, the spread or the share of a number has changed."""
         if x is None:
             return None
+        odd = None if self._odd is None else self._odd.run(x)
+        if odd is None or self._odd is None or self._numbers is None:
+            return self._run(x)
+        row, repeated = odd
+        found = self._run(x[: row + 1])
+        if found is not None:
+            return found
+        if repeated is not None:
+            return replace(repeated, category_index=len(self._atoms) + len(self._heaps))
+        return self._numbers.wilder(row, self._odd.run_rows)
+
+    def _run(self, x: Floats) -> Finding | None:
         if self._shares is None:
             return None if self._numbers is None else self._numbers.run(x)
         codes = _place_codes(x, (*self._atoms, *self._heaps))
@@ -142,8 +172,11 @@ class NumericSeries(LearntSeries, tag="numeric"):
         return replace(number, row=row, figures=replace(number.figures, rows=since))
 
     def category(self, index: int) -> str | None:
-        """Return the text of the atom or heap."""
-        return text_of((*self._atoms, *self._heaps)[index])
+        """Return the text of the atom or heap; after them that of the repeated number."""
+        places = (*self._atoms, *self._heaps)
+        if index < len(places):
+            return text_of(places[index])
+        return None if self._odd is None else text_of(self._odd.name)
 
     def outline(self) -> Outline:
         """Return its atoms, and the distribution of its other values."""
