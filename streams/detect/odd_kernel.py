@@ -5,96 +5,119 @@ from typing import NamedTuple
 from streams.detect.compiled import compiled, slots
 from streams.values import Floats
 
-BLOCK_ROWS = 64
-"""Rows of a block: those of `streams.detect.risen`."""
-YOUNG_ROWS = 24
-"""Rows of a run of wild numbers that may be a blip: those of `streams.detect.blip`."""
-YOUNG = 0.5
-"""The part of the threshold that they reach at most. By judgement."""
+RING = 16
+"""Latest numbers among which an equal one is sought: of a share of 5 %, half have one there."""
 REPEATED, WILD = 0, 1
-"""What is found: a block of numbers of which so many are equal, or too many wild numbers."""
+"""What is found: a number that comes again and again, or too many wild ones."""
 KINDS = 2
+YOUNG = 0.5
+"""The part of its threshold that a young run reaches at most. By judgement."""
 
 
 class OddSlots(NamedTuple):
-    """The head of a state; the numbers of the open block follow.
+    """The head of a state; the ring of the latest numbers follows.
 
     Parameters
     ----------
-    rows, most
-        Rows of the open block, and the most numbers in it that are equal.
-    least
-        So many equal numbers make a block known.
+    is_sought
+        Whether equal numbers are sought.
+    next
+        The place in the ring of the next number.
     low, high
         A number beyond them is wild.
-    nats, run_rows
-        A CUSUM for more wild numbers, in nats, and the rows of its present run.
-    hit, miss
-        What a wild number adds to it, and what another one takes away.
-    threshold
-        It alarms above this.
+    candidate
+        The number that has come twice.
     """
 
-    rows: int
-    most: int
-    least: int
+    is_sought: int
+    next: int
     low: int
     high: int
+    candidate: int
+
+
+class RunSlots(NamedTuple):
+    """A CUSUM for more hits: its nats, its rows, the hits among them, its threshold."""
+
     nats: int
-    run_rows: int
-    hit: int
-    miss: int
+    rows: int
+    hits: int
     threshold: int
 
 
 ODD = slots(OddSlots)
-SIZE = len(ODD) + BLOCK_ROWS
+REPEATS = slots(RunSlots, start=len(ODD))
+WILDS = slots(RunSlots, start=len(ODD) + len(REPEATS))
+FIRST = len(ODD) + len(REPEATS) + len(WILDS)
+"""Where the ring begins."""
+SIZE = FIRST + RING
+REPEAT_HIT, REPEAT_MISS, REPEAT_YOUNG = 3.2189, 0.0493, 64.0
+"""Nats of a row that is the candidate, and of another: a share of .05 against .002, as for a
+category that becomes common (`streams.detect.risen`); and rows of a clump."""
+WILD_HIT, WILD_MISS, WILD_YOUNG = 5.2983, 0.01, 24.0
+"""The same of a wild number: a share of .01 against 5e-5; and rows of a blip."""
 
 
 @compiled
-def _count_equal(state: Floats, x: float) -> bool:
-    """Add a number to its block; return whether the block is full and of note."""
-    if state[ODD.rows] == BLOCK_ROWS:
-        state[ODD.rows], state[ODD.most] = 0.0, 0.0
-    end, equal = len(ODD) + int(state[ODD.rows]), 1.0
-    for place in range(len(ODD), end):
-        if state[place] == x:
-            equal += 1.0
-    state[end] = x
-    state[ODD.rows] += 1.0
-    state[ODD.most] = max(state[ODD.most], equal)
-    is_of_note: bool = state[ODD.rows] == BLOCK_ROWS and state[ODD.most] >= state[ODD.least]
-    return is_of_note
-
-
-@compiled
-def _count_wild(state: Floats, x: float) -> bool:
-    """Advance the CUSUM for wild numbers; return whether it alarms."""
-    is_wild = x < state[ODD.low] or x > state[ODD.high]
-    if is_wild:
-        state[ODD.nats] += state[ODD.hit]
-    elif state[ODD.nats] <= state[ODD.miss]:
-        state[ODD.nats], state[ODD.run_rows] = 0.0, 0.0
+def _add(state: Floats, run: int, nats: float, hit: float, young: float) -> bool:
+    """Advance a CUSUM by a row; return whether it alarms."""
+    total = state[run] + nats
+    if total <= 0.0:
+        state[run], state[run + 1], state[run + 2] = 0.0, 0.0, 0.0
         return False
-    else:
-        state[ODD.nats] -= state[ODD.miss]
-    state[ODD.run_rows] += 1.0
-    if state[ODD.run_rows] < YOUNG_ROWS:
-        state[ODD.nats] = min(state[ODD.nats], YOUNG * state[ODD.threshold])
-    does_alarm: bool = state[ODD.nats] > state[ODD.threshold]
+    state[run + 1] += 1.0
+    state[run + 2] += hit
+    if state[run + 1] < young:
+        total = min(total, YOUNG * state[run + 3])
+    state[run] = total
+    does_alarm: bool = total > state[run + 3]
     return does_alarm
 
 
 @compiled
-def next_odd(state: Floats, values: Floats, first: int) -> int:
-    """Read values from ``first`` on until a block is of note, or wild numbers have become common.
+def _is_repeated(state: Floats, x: float) -> bool:
+    """Read a number; return whether the candidate has become common."""
+    equal, does_alarm = 0, False
+    if state[REPEATS.nats] > 0.0:
+        if x == state[ODD.candidate]:
+            does_alarm = _add(state, REPEATS.nats, REPEAT_HIT, 1.0, REPEAT_YOUNG)
+        else:
+            does_alarm = _add(state, REPEATS.nats, -REPEAT_MISS, 0.0, REPEAT_YOUNG)
+    else:
+        for place in range(FIRST, SIZE):
+            equal += 1 if state[place] == x else 0
+        if equal > 0:
+            state[ODD.candidate] = x
+            _add(state, REPEATS.nats, REPEAT_HIT, 1.0, REPEAT_YOUNG)
+    place = int(state[ODD.next])
+    state[FIRST + place] = x
+    state[ODD.next] = 0.0 if place == RING - 1 else place + 1.0
+    return does_alarm
 
-    Returns ``row * KINDS + kind``, or -1.
-    """
-    for row in range(first, len(values)):
-        is_of_note = _count_equal(state, values[row])
-        if _count_wild(state, values[row]):
-            return row * KINDS + WILD
-        if is_of_note:
+
+@compiled
+def next_odd(state: Floats, values: Floats) -> int:
+    """Read values until some are odd; return ``row * KINDS + kind``, or -1."""
+    for row in range(len(values)):
+        x = values[row]
+        is_repeated = state[ODD.is_sought] > 0.0 and _is_repeated(state, x)
+        if x < state[ODD.low] or x > state[ODD.high]:
+            if _add(state, WILDS.nats, WILD_HIT, 1.0, WILD_YOUNG):
+                return row * KINDS + WILD
+        elif state[WILDS.nats] > 0.0:
+            _add(state, WILDS.nats, -WILD_MISS, 0.0, WILD_YOUNG)
+        if is_repeated:
             return row * KINDS + REPEATED
     return -1
+
+
+@compiled
+def equal_rows(values: Floats) -> int:
+    """Return how many values have an equal one among the ``RING`` before them."""
+    rows = 0
+    for row in range(len(values)):
+        equal = 0
+        for place in range(max(row - RING, 0), row):
+            equal += 1 if values[place] == values[row] else 0
+        rows += 1 if equal > 0 else 0
+    return rows

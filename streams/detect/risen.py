@@ -145,16 +145,6 @@ class RisenCategory(Machine):
             start = end
         return None
 
-    @property
-    def has_runs(self) -> bool:
-        """Whether any category may have risen: the next block is to be read, whatever it holds."""
-        return len(self._runs) > 0
-
-    def read_block(self, values: list[Value], row: int) -> Finding | None:
-        """Read a block that another has cut, up to a row."""
-        self._block = values
-        return self._read_block(row)
-
     def _read_block(self, row: int) -> Finding | None:
         """Advance the runs by the block that is full with a row, and begin the next."""
         counts, before = Counter(self._block), self._runs

@@ -143,16 +143,16 @@ class NumericSeries(LearntSeries, tag="numeric"):
         """Read values until the mean, the spread or the share of a number has changed."""
         if x is None:
             return None
-        odd = None if self._odd is None else self._odd.run(x)
-        if odd is None or self._odd is None or self._numbers is None:
+        rows = self._summary["rows"]
+        odd = None if self._odd is None else self._odd.run(x, rows)
+        if odd is None or self._numbers is None:
             return self._run(x)
-        row, repeated = odd
-        found = self._run(x[: row + 1])
+        found = self._run(x[: odd.row + 1])
         if found is not None:
             return found
-        if repeated is not None:
-            return replace(repeated, category_index=len(self._atoms) + len(self._heaps))
-        return self._numbers.wilder(row, self._odd.run_rows)
+        if odd.repeated is None:
+            return self._numbers.wilder(odd.row, odd.rows)
+        return replace(odd.repeated, category_index=len(self._atoms) + len(self._heaps))
 
     def _run(self, x: Floats) -> Finding | None:
         if self._shares is None:

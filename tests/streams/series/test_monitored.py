@@ -26,7 +26,7 @@ from tests.doubles.core import (
 from tests.doubles.inputs import START_MS, accepted, control, outcome, prediction
 
 MINUTE_MS = 60_000
-ROWS = 12_700
+ROWS = 13_000
 FLAPS = frozenset(row for start in (2_100, 4_400, 6_700) for row in range(start, start + 300))
 Told = tuple[str, str, str, int, int]
 BRIEF = OutcomeRules(wait_s=3_600.0)
@@ -36,7 +36,7 @@ HELD = {"alerts": AlertRules(hold=2)}
 
 @cache
 def story() -> tuple[Accepted, ...]:
-    """Publish two models for 12,700 rows, a minute and a prediction each.
+    """Publish two models for 13,000 rows, a minute and a prediction each.
 
     `loan`: income rises for 1,700 rows and comes back, the mix of channels changes for 1,500; the
     error is worse for 3,000 rows. `price`: age rises and stays; size comes and goes.
@@ -127,11 +127,11 @@ def test_what_stays_away_stays_open_and_what_flaps_is_over_when_it_has_long_been
     assert told(told_at_once(), "price") == [
         ("feature/size", "level", "firing", 0, 2_124),
         ("feature/size", "level", "resolved", 1, 3_324),
-        ("feature/size", "level", "firing", 0, 4_410),
+        ("feature/size", "level", "firing", 0, 4_426),
         ("feature/age", "level", "firing", 0, 5_086),
-        ("feature/size", "level", "resolved", 1, 5_410),
-        ("feature/size", "level", "firing", 0, 6_723),
-        ("feature/size", "level", "resolved", 1, 12_523),
+        ("feature/size", "level", "resolved", 1, 5_426),
+        ("feature/size", "level", "firing", 0, 6_726),
+        ("feature/size", "level", "resolved", 1, 12_726),
     ]
     assert open_at_the_end(told_at_once()) == {("price", "feature/age")}
 
