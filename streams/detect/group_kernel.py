@@ -13,6 +13,7 @@ import numpy as np
 from streams.detect.adwin_kernel import read_scores
 from streams.detect.compiled import Places, Singles, compiled, slots
 from streams.detect.level_kernel import run_page_hinkley
+from streams.detect.odd_kernel import SIZE, next_odd
 from streams.detect.run_kernel import run_equal
 from streams.values import Floats
 
@@ -41,9 +42,12 @@ class SeriesSlots(NamedTuple):
     clock: int
 
 
-# A row is a head, the state of the level's statistics, room, the window of ADWIN.
+# A row is a head, the state of the odd numbers, that of the level's statistics, room, the window of
+# ADWIN.
 SERIES = slots(SeriesSlots)
-STATE = len(SERIES)
+ODD = len(SERIES)
+"""Where the state of the odd numbers begins."""
+STATE = ODD + SIZE
 """Where the state of the statistics begins."""
 
 
@@ -92,6 +96,8 @@ def _is_quiet(row: Floats, trail: Singles, x: Floats, scores: Floats) -> bool:
     window = int(row[SERIES.window])
     if window == 0:
         return True
+    if next_odd(row[ODD:STATE], x) >= 0:
+        return False
     if run_page_hinkley(row[STATE:window], trail, x, scores) >= 0:
         return False
     delta, clock = row[SERIES.delta], int(row[SERIES.clock])

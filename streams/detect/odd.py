@@ -80,6 +80,15 @@ class OddNumbers(Machine):
         """The number that is repeated."""
         return float(self._state[ODD.candidate])
 
+    def move_to(self, state: Floats) -> None:
+        """Keep the state in this array from now on (`streams.series.group`)."""
+        state[:] = self._state
+        self._state = state
+
+    def take_back(self) -> None:
+        """Keep the state in an array of its own again."""
+        self._state = self._state.copy()
+
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds, for so many false alarms per 10,000 rows; each rule has half."""
         self._state[REPEATS.threshold] = likelihood_threshold(false_alarms / 2 / CANDIDATES)

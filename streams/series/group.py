@@ -24,8 +24,9 @@ import numpy as np
 from streams.clock import NEVER_MS
 from streams.detect import level_kernel
 from streams.detect.compiled import Places, Singles
-from streams.detect.group_kernel import SERIES, STATE, read_group
+from streams.detect.group_kernel import ODD, SERIES, STATE, read_group
 from streams.detect.level import NumericDetector
+from streams.detect.odd import OddNumbers
 from streams.detect.trail import new_trail
 from streams.season.hour_profile import Timestamps
 from streams.series.inputs import NUMBER, TYPES
@@ -53,14 +54,21 @@ class _Member(NamedTuple):
         Its watch.
     kinds
         Types of its values.
-    level
-        The detector of it that is in the kernel, if any.
+    level, odd
+        The detectors of it that are in the kernel, if any.
     """
 
     place: int
     watch: SeriesWatch
     kinds: frozenset[type]
-    level: NumericDetector | None
+    level: NumericDetector | None = None
+    odd: OddNumbers | None = None
+
+    def take_back(self) -> None:
+        """Give the series the state of its detectors back."""
+        if self.level is not None and self.odd is not None:
+            self.level.take_back()
+            self.odd.take_back()
 
 
 class _Held(NamedTuple):
@@ -121,9 +129,9 @@ class SeriesGroup:
         if family is None or not kinds <= TYPES[family]:
             self._apart.append(place)
         elif kinds <= NUMBER and watch.is_read_by_kernel:
-            self._numbers.append(_Member(place, watch, NUMBER, watch.level))
+            self._numbers.append(_Member(place, watch, NUMBER, watch.level, watch.odd))
         elif watch.level is None:
-            self._words.append(_Member(place, watch, TYPES[family], None))
+            self._words.append(_Member(place, watch, TYPES[family]))
         else:
             self._apart.append(place)
 
@@ -211,15 +219,13 @@ class SeriesGroup:
         """Let the series count all rows, and give them their state back."""
         self.settle()
         for member in self._numbers:
-            if member.level is not None:
-                member.level.take_back()
+            member.take_back()
 
     def _leave(self, members: Sequence[_Member]) -> None:
         """Give some of the series their state back: they are read apart from now on."""
         self.settle()
         for member in members:
-            if member.level is not None:
-                member.level.take_back()
+            member.take_back()
             self._apart.append(member.place)
         self._apart.sort()
         gone = {member.place for member in members}
@@ -253,7 +259,8 @@ class _Arrays:
         for row, member in enumerate(members):
             state = self._states[row]
             state[SERIES.limit], state[SERIES.run], state[SERIES.last] = member.watch.run
-            if member.level is not None:
+            if member.level is not None and member.odd is not None:
+                member.odd.move_to(state[ODD:STATE])
                 state[SERIES.window] = window
                 state[SERIES.delta], state[SERIES.clock] = member.level.adwin_test
                 member.level.move_to(state[STATE:window], self._trails[row], state[window:])

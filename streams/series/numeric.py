@@ -120,6 +120,11 @@ class NumericSeries(LearntSeries, tag="numeric"):
         return self._numbers if self._shares is None else None
 
     @property
+    def odd(self) -> OddNumbers | None:
+        """The detector of odd numbers, where there is one of mean and spread."""
+        return self._odd
+
+    @property
     def left_out(self) -> tuple[Value, ...]:
         """The atoms."""
         return self._atoms

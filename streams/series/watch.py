@@ -23,6 +23,7 @@ from streams.change import Finding, Shares
 from streams.clock import NEVER_MS, Instants
 from streams.codec import Machine
 from streams.detect.level import NumericDetector
+from streams.detect.odd import OddNumbers
 from streams.detect.outline import POINTS, Outline
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
@@ -321,6 +322,12 @@ class SeriesWatch(Machine):
         series = self._reference.series
         level = series.level if isinstance(series, NumericSeries) else None
         return level if level is not None and level.can_move else None
+
+    @property
+    def odd(self) -> OddNumbers | None:
+        """The detector of odd numbers beside that of the level."""
+        series = self._reference.series
+        return series.odd if isinstance(series, NumericSeries) else None
 
     @property
     def keeps_values(self) -> bool:
