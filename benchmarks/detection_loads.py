@@ -89,8 +89,8 @@ class Nights:
             if len(self._rows) == 100:  # as a worker that keeps up
                 self._rows.settled()
         for place, pair in enumerate(pairs.tolist()):
-            values = (bool(is_error[pair]), bool(is_yes[pair]), at_ms + 10 * pair, None)
-            self._rows.add_pair(self._row(at_ms + 20 * ROWS + place, ROWS, values, place + 1))
+            labelled = (bool(is_error[pair]), bool(is_yes[pair]), at_ms + 10 * pair, None)
+            self._rows.add_pair(self._row(at_ms + 20 * ROWS + place, ROWS, labelled, place + 1))
         self._rows.settled()
         self._rows.end_loads(self._row(at_ms + 600_000, ROWS, (), ROWS))
         self._seen += ROWS

@@ -149,7 +149,7 @@ def odd_case(scale: float) -> Iterator[Figure]:
     for place, (share, what) in enumerate(
         ((0.05, "a default in the range of 5 %"), (0.02, "another unit, x 1,000, of 2 %"))
     ):
-        delays, early = [], 0
+        delays, early = list[float](), 0
         for run in range(runs):
             rng = rng_of(CASE + 12 + place, run)
             x = np.exp(3 + 0.8 * rng.normal(size=rows)).round(6)
@@ -157,7 +157,8 @@ def odd_case(scale: float) -> Iterator[Figure]:
             x = np.where(is_odd, 1_000 * x if place else 20.0, x)
             found = [row for row, _ in read(new_watch("feature", one_of(10)), x.tolist())]
             early += any(row < quiet for row in found)
-            delays += [row - quiet + 1 for row in found if row >= quiet][:1] or [math.inf]
+            late = (float(row - quiet + 1) for row in found if row >= quiet)
+            delays.append(next(late, math.inf))
         note = f"p95 {np.percentile(delays, 95):.0f}, early {early} of {runs}"
         told = f"{what} of the rows: rows until it is told"
         got = float(np.mean(delays))
