@@ -84,7 +84,7 @@ class Nights:
         at_ms = BEGIN_MS + night * DAY_MS
         for place in range(ROWS):
             features = dict(zip(names, x[place].tolist(), strict=True))
-            values = (features, None, bool(is_yes[place]))
+            values = (features, None, bool(is_yes[place]), None, None)
             self._rows.add_prediction(self._row(at_ms + 10 * place, place + 1, values))
             if len(self._rows) == 100:  # as a worker that keeps up
                 self._rows.settled()

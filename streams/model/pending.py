@@ -120,7 +120,8 @@ class PendingRows:
         """
         features, score, answer, _, parts = row.values
         new: list[str] = []
-        begins = self.as_read.begins_with_prediction(answer, score, features, parts)
+        is_first = self.as_read.begins_with_prediction(answer, score, features, parts)
+        begins = is_first
         if self.as_read.asks_joint:
             begins |= self._begins_joint(row)
         if begins and not self._is_young():
@@ -135,7 +136,7 @@ class PendingRows:
         load.quiet_ms = now_ms + QUIET_MS
         self._predictions.append(row)
         if load.is_on:
-            self._on_held(row, is_over=load.hold(row, len(features)) or begins)
+            self._on_held(row, is_over=load.hold(row, len(features)) or is_first)
         if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()
         return new

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from streams.clock import DAY_MS
+from streams.emission import EventRow
 from streams.model import loads
 from streams.model.loads import LEAST_ROWS, QUIET_MS, Load
 from tests.doubles.core import Played, log_of, play, play_gathering, play_restarting
@@ -116,9 +117,13 @@ def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loads, "MOST_VALUES", 100)
     load = Load()
 
-    full = [load.hold((row,), 7, START_MS + row) for row in range(10)]
+    rows = [EventRow(row, 0, START_MS + row, 0, row, 0, None) for row in range(10)]
+
+    full = [load.hold(row, 7) for row in rows]
 
     assert full == 9 * [False] + [True]
     assert load.due_ms == START_MS + 9 + QUIET_MS
-    assert sorted(load.taken(1, 10)) == [(row,) for row in range(10)]
+    taken = load.taken(1, 10)
+    assert taken != rows
+    assert sorted(taken, key=lambda row: row.offset) == rows
     assert load.held == []
