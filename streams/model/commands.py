@@ -46,7 +46,7 @@ class ModelCommands(ModelEvents):
             refused: EventKind = arrival.event["refused"]
             counts = self.join.counts
             rows = counts.predictions if refused == "prediction" else counts.outcomes
-            conditions = self.traffic.on_refused(refused, rows=rows, now_ms=self._now_ms)
+            conditions = self.traffic.on_refused(refused, rows)
             self._on_conditions(conditions, arrival)
             return
         self._pending.settled()

@@ -173,7 +173,7 @@ class ModelEvents(ModelParts):
         """Take in that a person reported an answer."""
         event, row = arrival.event, self._row(arrival, arrival.logged_at)
         self.counts.reports += 1
-        conditions = self.traffic.on_reported(self.counts.predictions, self._now_ms)
+        conditions = self.traffic.on_reported(self.counts.predictions)
         self._on_conditions(conditions, arrival)
         known = self.join.waiting(event["prediction_id"])
         self._reviewer.on_report(event, known, row)

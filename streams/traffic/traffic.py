@@ -17,7 +17,7 @@ Rule 8. Events that expire are counted only once the model is older than the tim
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec import field
 
@@ -29,10 +29,8 @@ from streams.detect.budget import BUDGET_ROWS
 from streams.join.events import JoinCounts
 from streams.traffic.conditions import ConditionKind, ConditionState, condition_kind, condition_of
 from streams.traffic.daily import DailyDelay, DailyShare
-from streams.traffic.event_rate import EventRate
-from streams.traffic.noted import NotedEvents
+from streams.traffic.row_conditions import OF_OUTCOMES, OF_PREDICTIONS, RowConditions, share_state
 from streams.traffic.silence import SHORTEST_MS, ArrivalPattern
-from streams.traffic.versions import NEW_ROWS, Versions
 
 BUDGET_SHARE = 0.05
 """Part of the model's alert budget for Rule 5. The series leave it: they have 0.5 and 0.9 x 0.5."""
@@ -43,29 +41,13 @@ AHEAD_MS = 60_000
 PAUSE_PARTS = 2
 """A pause of predictions is long where it takes half of the silence that outcomes are allowed: the
 other half may have passed when it began. By judgement."""
-NEVER_ROW = 1 << 62
-"""A row that no model reaches."""
-OF_PREDICTIONS: tuple[ConditionKind, ...] = ("fallback", "error", "prediction_clock")
-OF_OUTCOMES: tuple[ConditionKind, ...] = ("outcome_clock", "conflicting")
 REFUSED: dict[EventKind, ConditionKind] = {
     "prediction": "prediction_refused",
     "outcome": "outcome_refused",
 }
-BESIDE: dict[EventKind, tuple[ConditionKind, ...]] = {
-    "prediction": ("prediction_refused", "repeated", "reported"),
-    "outcome": ("outcome_refused",),
-}
-"""Conditions of the share of events that are no rows of the model."""
 RULES = len(OF_PREDICTIONS) + len(OF_OUTCOMES) + 2
 """Conditions that share the budget: those of rates, and two silences. Refused and repeated events
 have the same part without a share of it: a producer without any has none to spend."""
-NOTED: dict[EventKind, tuple[ConditionKind, ...]] = {
-    "prediction": ("unread", "left_out", "new_features"),
-    "outcome": ("outcome_left_out",),
-}
-"""Facts about the fields of events, by the events whose rows end them."""
-NEW_FEATURE_ROWS = 100
-"""Predictions for which a feature is new: those of one deployment come with it at once."""
 
 
 class TrafficMonitor(Machine):
@@ -86,23 +68,16 @@ class TrafficMonitor(Machine):
     due_ms: int = 0
     silent_ms: int = NEVER_MS
     _is_silence_reported: bool = False
-    _false_alarms: float = 0.0
     _wait_s: float = 0.0
     first_ms: int = 0
     _hour: int = 0
     _day: int = 0
     _predictions: ArrivalPattern = field(default_factory=ArrivalPattern)
     _outcomes: ArrivalPattern = field(default_factory=ArrivalPattern)
-    _rates: dict[ConditionKind, EventRate] = field(default_factory=dict)
-    _beside: dict[ConditionKind, int] = field(default_factory=dict)
-    """Events that are no rows of the model, by the condition of their share: refused, repeated."""
+    _rows: RowConditions = field(default_factory=RowConditions)
     _daily: dict[ConditionKind, DailyShare] = field(default_factory=dict)
     _day_counts: dict[ConditionKind, tuple[int, int]] = field(default_factory=dict)
     late: DailyDelay = field(default_factory=DailyDelay)
-    _versions: Versions = field(default_factory=Versions)
-    _noted: dict[ConditionKind, NotedEvents] = field(default_factory=dict)
-    _due_prediction: int = NEVER_ROW
-    _due_outcome: int = NEVER_ROW
 
     @classmethod
     def of(cls, alert_budget: float, wait_s: float, counts: JoinCounts) -> "TrafficMonitor":
@@ -120,10 +95,7 @@ class TrafficMonitor(Machine):
         traffic = cls(
             _predictions=ArrivalPattern(counts.predictions),
             _outcomes=ArrivalPattern(counts.outcomes),
-            _rates={
-                **{kind: EventRate(counts.predictions) for kind in OF_PREDICTIONS},
-                **{kind: EventRate(counts.outcomes) for kind in OF_OUTCOMES},
-            },
+            _rows=RowConditions.of(counts.predictions, counts.outcomes),
             _daily={"missing": DailyShare(), "orphan": DailyShare()},
             _day_counts=_hits_and_rows(counts),
         )
@@ -132,11 +104,10 @@ class TrafficMonitor(Machine):
 
     def respec(self, alert_budget: float, wait_s: float) -> None:
         """Put another budget and another wait in force."""
-        self._false_alarms = false_alarms = BUDGET_SHARE * alert_budget / RULES
+        false_alarms = BUDGET_SHARE * alert_budget / RULES
         self._wait_s = wait_s
         self._predictions.nats = self._outcomes.nats = math.log(BUDGET_ROWS / false_alarms)
-        for rate in self._rates.values():
-            rate.set_budget(false_alarms)
+        self._rows.set_budget(false_alarms)
 
     def on_prediction(
         self, *, row: int, status: str | None, version: str | None, at_ms: int, now_ms: int
@@ -156,31 +127,22 @@ class TrafficMonitor(Machine):
         ends = self._predictions.on_event(now_ms, row - 1)
         if pause_ms > SHORTEST_MS:
             self._excuse_outcomes(pause_ms, now_ms)
+        rows = self._rows
+        is_ahead = at_ms - now_ms > AHEAD_MS
         if (
             (status is None or status == "ok")
-            and version == self._versions.latest
-            and at_ms - now_ms <= AHEAD_MS
-            and row < self._due_prediction
-            and not ends
+            and version == rows.latest_version
+            and row < rows.due_prediction
+            and not (is_ahead or ends)
         ):
             return ()
         states = [self._end_silence(now_ms)] if ends else []
-        if self._update_version(version, row):
-            states.append(self._state_of("version", now_ms))
-        states += self._end_noted("prediction", row)
-        hits: dict[ConditionKind, bool] = {
-            "fallback": status == "fallback",
-            "error": status == "error",
-            "prediction_clock": at_ms - now_ms > AHEAD_MS,
-        }
-        states += self._update_rates(hits, row, now_ms)
-        states += self._on_valid("prediction", row, now_ms)
-        self._set_due_rows()
-        return states
+        states += rows.on_prediction(row, status=status, version=version, is_ahead=is_ahead)
+        return self._changed(states)
 
     def is_first_of_version(self, row: int) -> bool:
         """Tell whether the latest prediction, of this row, was the first of a new version."""
-        return self._versions.due_row == row + NEW_ROWS
+        return self._rows.is_first_of_version(row)
 
     def on_half(self, rows: int, now_ms: int) -> Sequence[ConditionState]:
         """Take in that a prediction waits for its inputs: its service is not silent.
@@ -213,22 +175,12 @@ class TrafficMonitor(Machine):
         ends = self._predictions.on_event(now_ms, rows)
         states = [self._end_silence(now_ms)] if ends else []
         if is_other:
-            states += self._on_beside("repeated", rows, now_ms)
-        return states
+            states += self._rows.on_beside("repeated", rows)
+        return self._changed(states)
 
     def on_noted(self, kind: ConditionKind, row: int, names: str) -> Sequence[ConditionState]:
         """Take in a fact about the fields of an event: ``names`` of these, and its row."""
-        is_first = kind not in self._noted
-        if is_first:
-            is_at_once = kind == "new_features"
-            self._noted[kind] = NotedEvents(1, NEW_FEATURE_ROWS) if is_at_once else NotedEvents()
-        noted = self._noted[kind]
-        is_told_now = noted.on_hit(row)
-        if is_first:  # at the row that is due now, a later one is set
-            self._set_due_rows()
-        if not is_told_now:
-            return ()
-        return (ConditionState(condition_of(kind, Figures(rows=noted.rows), names), is_on=True),)
+        return self._rows.on_noted(kind, row, names)
 
     def on_outcome(
         self, *, row: int, at_ms: int, now_ms: int, is_conflicting: bool
@@ -246,46 +198,26 @@ class TrafficMonitor(Machine):
         """
         ends = self._outcomes.on_event(now_ms, row - 1)
         is_ahead = at_ms - now_ms > AHEAD_MS
-        if not (ends or is_ahead or is_conflicting or row >= self._due_outcome):
+        rows = self._rows
+        if not (ends or is_ahead or is_conflicting or row >= rows.due_outcome):
             return ()
-        states: list[ConditionState] = []
-        if ends:
-            self.due_ms = 0
-            states.append(self._state_of("outcome_silence", now_ms))
-        hits: dict[ConditionKind, bool] = {"outcome_clock": is_ahead, "conflicting": is_conflicting}
-        states += self._end_noted("outcome", row)
-        states += self._update_rates(hits, row, now_ms)
-        states += self._on_valid("outcome", row, now_ms)
-        self._set_due_rows()
-        return states
+        states = [self._state_of("outcome_silence", now_ms)] if ends else []
+        states += rows.on_outcome(row, is_ahead=is_ahead, is_conflicting=is_conflicting)
+        return self._changed(states)
 
-    def on_refused(self, kind: EventKind, *, rows: int, now_ms: int) -> Sequence[ConditionState]:
+    def on_refused(self, kind: EventKind, rows: int) -> Sequence[ConditionState]:
         """Take in a refused prediction or outcome; ``rows`` of its kind were valid so far."""
-        return self._on_beside(REFUSED[kind], rows, now_ms)
+        return self._changed(self._rows.on_beside(REFUSED[kind], rows))
 
-    def on_reported(self, rows: int, now_ms: int) -> Sequence[ConditionState]:
+    def on_reported(self, rows: int) -> Sequence[ConditionState]:
         """Take in that a person reported a prediction; ``rows`` predictions came so far."""
-        return self._on_beside("reported", rows, now_ms)
+        return self._changed(self._rows.on_beside("reported", rows))
 
-    def _on_beside(self, kind: ConditionKind, rows: int, now_ms: int) -> list[ConditionState]:
-        """Take in an event that is no row of the model; ``rows`` events were."""
-        if kind not in self._beside:
-            self._beside[kind] = 0
-            self._rates[kind] = EventRate(0, self._false_alarms)
-        self._beside[kind] += 1
-        states = self._update_rates({kind: True}, rows + self._beside[kind], now_ms)
-        self._set_due_rows()
+    def _changed(self, states: list[ConditionState]) -> list[ConditionState]:
+        """Return conditions that begin or end; `advance` must see to their renewal by the hour."""
+        if states:
+            self.due_ms = 0
         return states
-
-    def _end_noted(self, event: EventKind, row: int) -> list[ConditionState]:
-        """End the facts about fields that no event up to a row has shown for long enough."""
-        over = [kind for kind, noted in self._noted.items() if row >= noted.due_row]
-        ended = [(kind, self._noted.pop(kind)) for kind in over if kind in NOTED[event]]
-        return [
-            ConditionState(condition_of(kind, Figures(rows=noted.rows)), is_on=False)
-            for kind, noted in ended
-            if noted.is_told
-        ]
 
     def advance(
         self, now_ms: int, *, counts: JoinCounts, is_tick: bool = False
@@ -348,9 +280,8 @@ class TrafficMonitor(Machine):
             self.late.relearn()
         elif kind in self._daily:
             self._daily[kind].relearn()
-        elif kind in self._rates:
-            self._rates[kind].relearn()
-        self._set_due_rows()
+        else:
+            self._rows.relearn(kind)
 
     def _check_silence(self, now_ms: int, *, is_tick: bool) -> list[ConditionState]:
         """Return silences that are too long; set the time of the next check."""
@@ -380,23 +311,18 @@ class TrafficMonitor(Machine):
 
     @property
     def _is_any_on(self) -> bool:
-        """Whether a condition may have to be renewed by the hour.
-
-        Refused and repeated events count, whether or not they are a condition at present: a model
-        that has had any keeps its hours.
-        """
-        are_on = self._due_prediction < NEVER_ROW or self._due_outcome < NEVER_ROW
-        has_beside = bool(self._beside)
-        return are_on or has_beside or self._predictions.is_silent or self._outcomes.is_silent
+        """Whether a condition may have to be renewed by the hour."""
+        are_silent = self._predictions.is_silent or self._outcomes.is_silent
+        return are_silent or self._rows.is_any_on
 
     def _renewed(self, now_ms: int) -> list[ConditionState]:
         """Return the lasting conditions (Rule 4); figures of a day are renewed by the day."""
-        on: list[ConditionKind] = [kind for kind, rate in self._rates.items() if rate.is_on]
+        on: list[ConditionKind] = []
         if self.is_silence_reported:
             on.append("prediction_silence")
         if self._outcomes.is_silent:
             on.append("outcome_silence")
-        return [self._state_of(kind, now_ms) for kind in on]
+        return self._rows.lasting() + [self._state_of(kind, now_ms) for kind in on]
 
     def _close_day(self, now_ms: int, counts: JoinCounts) -> list[ConditionState]:
         changed: list[ConditionKind] = []
@@ -418,56 +344,7 @@ class TrafficMonitor(Machine):
             changed += ["late"] if was_on or self.late.is_on else []
         return [self._state_of(kind, now_ms) for kind in changed]
 
-    def _update_version(self, version: str | None, row: int) -> bool:
-        """Take in the version of a prediction; return whether a version becomes new or known."""
-        versions = self._versions
-        was_new = versions.due_row is not None
-        if version != versions.latest:
-            versions.on_change(version, row)
-        versions.advance(row)
-        return was_new != (versions.due_row is not None)
-
-    def _on_valid(self, kind: EventKind, row: int, now_ms: int) -> list[ConditionState]:
-        """Count an event as one that was not refused, for a producer that has been refused any."""
-        states = []
-        for beside in BESIDE[kind]:
-            if beside in self._beside:
-                states += self._update_rates({beside: False}, row + self._beside[beside], now_ms)
-        return states
-
-    def _update_rates(
-        self, hits: Mapping[ConditionKind, bool], row: int, now_ms: int
-    ) -> list[ConditionState]:
-        """Take in a row; return the conditions that begin or end with it."""
-        states = []
-        for kind, is_hit in hits.items():
-            rate = self._rates[kind]
-            was_on = rate.is_on
-            if is_hit:
-                rate.on_hit(row)
-            elif rate.due_row is not None and row >= rate.due_row:
-                rate.advance(row)
-            if rate.is_on != was_on:
-                self.due_ms = 0
-                states.append(self._state_of(kind, now_ms))
-        return states
-
-    def _set_due_rows(self) -> None:
-        """Set the rows that end an episode, numbered among valid events."""
-        due = {kind: rate.due_row for kind, rate in self._rates.items() if rate.due_row is not None}
-        for kind, beside in self._beside.items():
-            if kind in due:
-                due[kind] -= beside
-        due |= {kind: noted.due_row for kind, noted in self._noted.items()}
-        of_predictions = (*OF_PREDICTIONS, *BESIDE["prediction"], *NOTED["prediction"])
-        of_outcomes = (*OF_OUTCOMES, *BESIDE["outcome"], *NOTED["outcome"])
-        known = self._versions.due_row or NEVER_ROW
-        self._due_prediction = min(known, *(due.get(kind, NEVER_ROW) for kind in of_predictions))
-        self._due_outcome = min(due.get(kind, NEVER_ROW) for kind in of_outcomes)
-
     def _state_of(self, kind: ConditionKind, now_ms: int) -> ConditionState:
-        if kind == "version":
-            return ConditionState(condition_of(kind), is_on=self._versions.due_row is not None)
         if kind in {"prediction_silence", "outcome_silence"}:
             return self._silence(kind, now_ms)
         if kind == "late":
@@ -475,9 +352,7 @@ class TrafficMonitor(Machine):
             ratio = late.value_s / max(late.normal_s, 0.001)
             figures = Figures(late.value_s, late.normal_s, ratio, rows=late.rows)
             return ConditionState(condition_of(kind, figures), late.is_on)
-        share = self._rates.get(kind) or self._daily[kind]
-        figures = Figures(share.share, share.normal, share.odds_ratio, rows=share.rows)
-        return ConditionState(condition_of(kind, figures), share.is_on)
+        return share_state(kind, self._daily[kind])
 
     def _silence(self, kind: ConditionKind, now_ms: int) -> ConditionState:
         pattern = self._pattern_of(kind)

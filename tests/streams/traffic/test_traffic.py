@@ -84,7 +84,7 @@ class Model:
     def refuse(self, kind: EventKind, now_ms: int) -> None:
         counts = self.counts
         rows = counts.predictions if kind == "prediction" else counts.outcomes
-        self.tell(now_ms, self.traffic.on_refused(kind, rows=rows, now_ms=now_ms))
+        self.tell(now_ms, self.traffic.on_refused(kind, rows))
 
     def tick(self, now_ms: int) -> None:
         self.tell(now_ms, self.traffic.advance(now_ms, counts=self.counts, is_tick=True))
