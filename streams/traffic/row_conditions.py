@@ -44,18 +44,18 @@ class RowConditions(Machine):
     ----------
     _rates
         The share of each condition. Those of `BESIDE` are there once such an event has come.
-    _beside
-        Events that are no rows of the model, by the condition of their share.
 
     Attributes
     ----------
+    beside
+        Events that are no rows of the model, by the condition of their share.
     due_prediction, due_outcome
         The row at which a condition ends unless something happens before, among valid predictions
         and among valid outcomes.
     """
 
     _rates: dict[ConditionKind, EventRate] = field(default_factory=dict)
-    _beside: dict[ConditionKind, int] = field(default_factory=dict)
+    beside: dict[ConditionKind, int] = field(default_factory=dict)
     _versions: Versions = field(default_factory=Versions)
     _noted: dict[ConditionKind, NotedEvents] = field(default_factory=dict)
     _false_alarms: float = 0.0
@@ -87,7 +87,7 @@ class RowConditions(Machine):
         that has had any keeps its hours.
         """
         is_due = self.due_prediction < NEVER_ROW or self.due_outcome < NEVER_ROW
-        return is_due or bool(self._beside)
+        return is_due or bool(self.beside)
 
     def is_first_of_version(self, row: int) -> bool:
         """Tell whether the latest prediction, of this row, was the first of a new version."""
@@ -112,11 +112,11 @@ class RowConditions(Machine):
 
     def on_beside(self, kind: ConditionKind, rows: int) -> list[ConditionState]:
         """Take in an event that is no row of the model; ``rows`` events were."""
-        if kind not in self._beside:
-            self._beside[kind] = 0
+        if kind not in self.beside:
+            self.beside[kind] = 0
             self._rates[kind] = EventRate(0, self._false_alarms)
-        self._beside[kind] += 1
-        states = self._update(kind, rows + self._beside[kind], is_hit=True)
+        self.beside[kind] += 1
+        states = self._update(kind, rows + self.beside[kind], is_hit=True)
         self._set_due_rows()
         return states
 
@@ -167,8 +167,8 @@ class RowConditions(Machine):
         """Count an event as one that was not refused, for a producer that has been refused any."""
         states: list[ConditionState] = []
         for beside in BESIDE[kind]:
-            if beside in self._beside:
-                states += self._update(beside, row + self._beside[beside], is_hit=False)
+            if beside in self.beside:
+                states += self._update(beside, row + self.beside[beside], is_hit=False)
         self._set_due_rows()
         return states
 
@@ -185,7 +185,7 @@ class RowConditions(Machine):
     def _set_due_rows(self) -> None:
         """Set the rows that end an episode, numbered among valid events."""
         due = {kind: rate.due_row for kind, rate in self._rates.items() if rate.due_row is not None}
-        for kind, beside in self._beside.items():
+        for kind, beside in self.beside.items():
             if kind in due:
                 due[kind] -= beside
         due |= {kind: noted.due_row for kind, noted in self._noted.items()}

@@ -61,6 +61,8 @@ class TrafficMonitor(Machine):
         Instant from which predictions are silent too long, until a tick has reported it.
     first_ms
         Log time of the model's first event.
+    rows
+        The conditions that rest on the numbers of rows.
     late
         The time between a prediction and its outcome, in milliseconds, is a row of it.
     """
@@ -74,7 +76,7 @@ class TrafficMonitor(Machine):
     _day: int = 0
     _predictions: ArrivalPattern = field(default_factory=ArrivalPattern)
     _outcomes: ArrivalPattern = field(default_factory=ArrivalPattern)
-    _rows: RowConditions = field(default_factory=RowConditions)
+    rows: RowConditions = field(default_factory=RowConditions)
     _daily: dict[ConditionKind, DailyShare] = field(default_factory=dict)
     _day_counts: dict[ConditionKind, tuple[int, int]] = field(default_factory=dict)
     late: DailyDelay = field(default_factory=DailyDelay)
@@ -95,7 +97,7 @@ class TrafficMonitor(Machine):
         traffic = cls(
             _predictions=ArrivalPattern(counts.predictions),
             _outcomes=ArrivalPattern(counts.outcomes),
-            _rows=RowConditions.of(counts.predictions, counts.outcomes),
+            rows=RowConditions.of(counts.predictions, counts.outcomes),
             _daily={"missing": DailyShare(), "orphan": DailyShare()},
             _day_counts=_hits_and_rows(counts),
         )
@@ -107,7 +109,7 @@ class TrafficMonitor(Machine):
         false_alarms = BUDGET_SHARE * alert_budget / RULES
         self._wait_s = wait_s
         self._predictions.nats = self._outcomes.nats = math.log(BUDGET_ROWS / false_alarms)
-        self._rows.set_budget(false_alarms)
+        self.rows.set_budget(false_alarms)
 
     def on_prediction(
         self, *, row: int, status: str | None, version: str | None, at_ms: int, now_ms: int
@@ -127,7 +129,7 @@ class TrafficMonitor(Machine):
         ends = self._predictions.on_event(now_ms, row - 1)
         if pause_ms > SHORTEST_MS:
             self._excuse_outcomes(pause_ms, now_ms)
-        rows = self._rows
+        rows = self.rows
         is_ahead = at_ms - now_ms > AHEAD_MS
         if (
             (status is None or status == "ok")
@@ -142,7 +144,7 @@ class TrafficMonitor(Machine):
 
     def is_first_of_version(self, row: int) -> bool:
         """Tell whether the latest prediction, of this row, was the first of a new version."""
-        return self._rows.is_first_of_version(row)
+        return self.rows.is_first_of_version(row)
 
     def on_half(self, rows: int, now_ms: int) -> Sequence[ConditionState]:
         """Take in that a prediction waits for its inputs: its service is not silent.
@@ -175,12 +177,12 @@ class TrafficMonitor(Machine):
         ends = self._predictions.on_event(now_ms, rows)
         states = [self._end_silence(now_ms)] if ends else []
         if is_other:
-            states += self._rows.on_beside("repeated", rows)
+            states += self.rows.on_beside("repeated", rows)
         return self._changed(states)
 
     def on_noted(self, kind: ConditionKind, row: int, names: str) -> Sequence[ConditionState]:
         """Take in a fact about the fields of an event: ``names`` of these, and its row."""
-        return self._rows.on_noted(kind, row, names)
+        return self.rows.on_noted(kind, row, names)
 
     def on_outcome(
         self, *, row: int, at_ms: int, now_ms: int, is_conflicting: bool
@@ -198,7 +200,7 @@ class TrafficMonitor(Machine):
         """
         ends = self._outcomes.on_event(now_ms, row - 1)
         is_ahead = at_ms - now_ms > AHEAD_MS
-        rows = self._rows
+        rows = self.rows
         if not (ends or is_ahead or is_conflicting or row >= rows.due_outcome):
             return ()
         states = [self._state_of("outcome_silence", now_ms)] if ends else []
@@ -207,11 +209,11 @@ class TrafficMonitor(Machine):
 
     def on_refused(self, kind: EventKind, rows: int) -> Sequence[ConditionState]:
         """Take in a refused prediction or outcome; ``rows`` of its kind were valid so far."""
-        return self._changed(self._rows.on_beside(REFUSED[kind], rows))
+        return self._changed(self.rows.on_beside(REFUSED[kind], rows))
 
     def on_reported(self, rows: int) -> Sequence[ConditionState]:
         """Take in that a person reported a prediction; ``rows`` predictions came so far."""
-        return self._changed(self._rows.on_beside("reported", rows))
+        return self._changed(self.rows.on_beside("reported", rows))
 
     def _changed(self, states: list[ConditionState]) -> list[ConditionState]:
         """Return conditions that begin or end; `advance` must see to their renewal by the hour."""
@@ -281,7 +283,7 @@ class TrafficMonitor(Machine):
         elif kind in self._daily:
             self._daily[kind].relearn()
         else:
-            self._rows.relearn(kind)
+            self.rows.relearn(kind)
 
     def _check_silence(self, now_ms: int, *, is_tick: bool) -> list[ConditionState]:
         """Return silences that are too long; set the time of the next check."""
@@ -313,7 +315,7 @@ class TrafficMonitor(Machine):
     def _is_any_on(self) -> bool:
         """Whether a condition may have to be renewed by the hour."""
         are_silent = self._predictions.is_silent or self._outcomes.is_silent
-        return are_silent or self._rows.is_any_on
+        return are_silent or self.rows.is_any_on
 
     def _renewed(self, now_ms: int) -> list[ConditionState]:
         """Return the lasting conditions (Rule 4); figures of a day are renewed by the day."""
@@ -322,7 +324,7 @@ class TrafficMonitor(Machine):
             on.append("prediction_silence")
         if self._outcomes.is_silent:
             on.append("outcome_silence")
-        return self._rows.lasting() + [self._state_of(kind, now_ms) for kind in on]
+        return self.rows.lasting() + [self._state_of(kind, now_ms) for kind in on]
 
     def _close_day(self, now_ms: int, counts: JoinCounts) -> list[ConditionState]:
         changed: list[ConditionKind] = []

@@ -642,7 +642,7 @@ def test_no_model_begins_with_what_was_refused() -> None:
     assert play(log_of(early)).monitor.models == {}
     for played in (apart, together):
         model = played.monitor.models["m"]
-        assert (model.counts.predictions, model.traffic._beside) == (1, {})
+        assert (model.counts.predictions, model.traffic.rows.beside) == (1, {})
 
 
 def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> None:
@@ -653,5 +653,5 @@ def test_what_was_refused_is_taken_once_and_hides_nothing_that_comes_after() -> 
     model = monitor.models["m"]
     assert model.counts.predictions == 4
     assert model.counts.repeated_events == 5
-    assert model.traffic._beside == {"prediction_refused": 2}
+    assert model.traffic.rows.beside == {"prediction_refused": 2}
     assert model.taken == 4
