@@ -13,7 +13,6 @@ Rule 3. Series count the rows that their group has read when they are asked for 
 Rule 4. Meanwhile the state of their detectors is a row of the group's arrays.
 """
 
-from array import array
 from collections.abc import Sequence
 from itertools import chain, compress
 from operator import not_
@@ -31,7 +30,7 @@ from streams.detect.trail import new_trail
 from streams.season.hour_profile import Timestamps
 from streams.series.inputs import NUMBER, TYPES
 from streams.series.monitored import MonitoredSeries
-from streams.series.reading import Column
+from streams.series.reading import OF_DOUBLES, Column, kinds_of, listed
 from streams.series.watch import SeriesWatch
 from streams.values import Floats, Scalar
 
@@ -114,7 +113,7 @@ class SeriesGroup:
         self._words: list[_Member] = []
         self._apart: list[int] = []
         for place, (each, column) in enumerate(zip(series, columns, strict=True)):
-            self._join(place, each, set(map(type, column.values)))
+            self._join(place, each, kinds_of(column.values))
         self._arrays = _Arrays(self._numbers)
         self._held: list[_Held] = []
         self._rows = 0
@@ -152,14 +151,15 @@ class SeriesGroup:
         if self._numbers and (found := self._arrays.read(x)):
             self._leave([self._numbers[row] for row in found])
             x = np.delete(x, found, axis=0)
-        passes = [each.watch.passes_over(columns[each.place].values) for each in self._words]
+        words = [listed(columns[each.place].values) for each in self._words]
+        passes = list(map(_passes_over, self._words, words))
         if not all(passes):
             self._leave(list(compress(self._words, map(not_, passes))))
-        words = [columns[each.place].values for each in self._words]
+            words = list(compress(words, passes))
         whole = {}
         if not are_doubles:
             numbers = [columns[each.place].values for each in self._numbers]
-            whole = {row: each for row, each in enumerate(numbers) if not _are_doubles(each)}
+            whole = {row: each for row, each in enumerate(numbers) if kinds_of(each) != _FLOATS}
         self._held.append(_Held(x, whole, words, moments))
         self._rows += rows
         self._room -= rows
@@ -180,7 +180,7 @@ class SeriesGroup:
             for first in range(0, len(numbers), step):
                 some = numbers[first : first + step]
                 # The numbers of an array are doubles: none is looked at.
-                boxed = [values for values in some if type(values) is not array]
+                boxed = [values for values in some if type(values) not in OF_DOUBLES]
                 kinds.update(map(type, chain.from_iterable(boxed)))
                 if not kinds <= NUMBER:
                     break
@@ -283,10 +283,10 @@ class _Arrays:
 _TRAIL = len(new_trail(level_kernel.TRAIL))
 
 
-def _are_doubles(values: Sequence[Scalar]) -> bool:
-    return type(values) is array or _FLOATS.issuperset(map(type, values))
+def _passes_over(member: _Member, values: Sequence[Scalar]) -> bool:
+    return member.watch.passes_over(values)
 
 
 def _is_own(member: _Member, columns: Sequence[Column]) -> bool:
     """Whether all values of a series are of its own types."""
-    return member.kinds.issuperset(map(type, columns[member.place].values))
+    return member.kinds >= kinds_of(columns[member.place].values)

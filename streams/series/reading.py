@@ -1,7 +1,10 @@
 """Values that are read at once: columns, the events of their rows, and a stretch of one series."""
 
+from array import array
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from schemas.model_spec import AlertRules
 from streams.alert.transition import Transition
@@ -19,7 +22,7 @@ class Column(NamedTuple):
     series, role
         The series.
     values
-        Its values; None is missing. An array of doubles is read in a tenth of the time.
+        Its values; None is missing. Doubles may stand in an array, which is read sooner.
     at_ms
         Their instants.
     """
@@ -28,6 +31,21 @@ class Column(NamedTuple):
     role: SeriesRole
     values: Sequence[Scalar]
     at_ms: Instants
+
+
+OF_DOUBLES = frozenset((array, np.ndarray))
+"""Columns of which every value is a double."""
+
+
+def listed(values: Any) -> Sequence[Scalar]:
+    """Return the values of a column one by one."""
+    found: Sequence[Scalar] = values.tolist() if type(values) in OF_DOUBLES else values
+    return found
+
+
+def kinds_of(values: Any) -> set[type]:
+    """Return the types of the values of a column."""
+    return {float} if type(values) in OF_DOUBLES else set(map(type, values))
 
 
 class Origin(Protocol):

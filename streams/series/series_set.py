@@ -43,7 +43,7 @@ from streams.series.late_series import LateSeries, ages_of
 from streams.series.monitored import MonitoredSeries
 from streams.series.offline import watch_of
 from streams.series.quantities import QUANTITY_PAIRS, are_quantities, is_whole
-from streams.series.reading import Column, EventOf, Reading, RowTransition
+from streams.series.reading import Column, EventOf, Reading, RowTransition, listed
 from streams.series.series_state import PAIR_SERIES, Label, SeriesSetState
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
@@ -283,7 +283,7 @@ class SeriesSet:
                 column, start = part[place], starts[first + place]
                 if start is None:
                     continue
-                series, values = self._state.series[column.series], column.values
+                series, values = self._state.series[column.series], listed(column.values)
                 when = timestamps.at(slice(start, None)) if start else timestamps
                 found = series.read(values[start:], local_ms[start:], when, start, reading)
                 transitions += [(column.role, each) for each in found]

@@ -2,7 +2,8 @@
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -114,7 +115,8 @@ def test_series_read_together_equal_those_read_one_by_one(seed: int, learnt: int
     assert encode(together.state) == encode(apart.state)
 
 
-def test_a_column_of_doubles_may_be_an_array() -> None:
+@pytest.mark.parametrize("made", [partial(array, "d"), np.array])
+def test_a_column_of_doubles_may_be_an_array(made: Callable[[Any], Any]) -> None:
     rows, at_ms = plain_rows(4, 400)
     for row in rows[350:]:
         row["b"] = 9.0
@@ -124,10 +126,7 @@ def test_a_column_of_doubles_may_be_an_array() -> None:
     for at in range(0, 400, 20):
         columns = tuples.features.columns(rows[at : at + 20], at_ms[at : at + 20])
         arrays.features.columns(rows[at : at + 20], at_ms[at : at + 20])
-        doubles = [
-            each._replace(values=array("d", cast("Sequence[float]", each.values)))
-            for each in columns
-        ]
+        doubles = [each._replace(values=made(each.values)) for each in columns]
         assert arrays.read(doubles, reading) == tuples.read(columns, reading)
 
     assert encode(arrays.state) == encode(tuples.state)
