@@ -21,7 +21,7 @@ from agents.errors import OperatorError
 
 SHIPPED = Path(__file__).resolve().parents[1] / ".cache" / "kernels"
 """The cache of an image; deploy/Dockerfile fills it."""
-ANNOUNCEMENT = "Compiling the statistics, once on this machine; about a quarter of a minute."
+ANNOUNCEMENT = "Compiling the statistics, once on this machine; about half a minute."
 _VARIABLE = "NUMBA_CACHE_DIR"
 
 

@@ -11,19 +11,38 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from benchmarks.measure import resident_mb
-from benchmarks.throughput import OUTCOME_LAG, ROOT, events
+from benchmarks.throughput import FIRST_AT_MS, OUTCOME_LAG, ROOT, events
 from schemas.event import Source
 from schemas.topics import Topics
-from streams.ingest.accept import accept
+from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.batches import MAX_BATCH_EVENTS, pack
-from streams.ingest.records import Accepted, Raw
+from streams.ingest.fetch import accept_all
+from streams.ingest.records import Accepted
 from streams.monitor import Monitor
 
 BOTH = ("predictions", "outcomes")
 AT_ONCE = 5_000
+LATER_MS = 1 << 60
+"""A clock of ingest that all timestamps are before."""
+
+
+@dataclass(slots=True)
+class Record:
+    """An input as a fetch gives it."""
+
+    offset: int
+    timestamp: int
+    value: bytes
+    key: bytes | None = None
+
+
+Inputs = dict[Source, list[Record]]
+in_time = attrgetter("timestamp")
 
 
 class Core:
@@ -45,26 +64,34 @@ class Core:
         self._offset = 0
         self._offsets = {"predictions": 0, "outcomes": 0}
 
-    def raws(self, pairs: int, first: int, topics: tuple[str, ...]) -> list[Raw]:
-        """Return inputs as a fetch would give them."""
+    def raws(self, pairs: int, first: int, topics: tuple[str, ...]) -> Inputs:
+        """Return inputs as fetches give them; their timestamps give their order."""
         sources = {
             "predictions": Source("prediction", "predictions", 0),
             "outcomes": Source("outcome", "outcomes", 0),
         }
-        found: list[Raw] = []
+        found: Inputs = {sources[topic]: [] for topic in topics}
+        number = {"predictions": first, "outcomes": first + self._lag}
         for topic, _, payload in self._events(pairs, first):
             if topic in topics:
-                offset = self._offsets[topic]
+                at_ms = FIRST_AT_MS + 10 * number[topic]
+                found[sources[topic]].append(Record(self._offsets[topic], at_ms, payload))
                 self._offsets[topic] += 1
-                found.append(Raw(sources[topic], offset, None, payload))
+                number[topic] += 1
         return found
 
     def _events(self, pairs: int, first: int) -> Iterator[tuple[str, str, bytes]]:
         return events(pairs, self._models, features=self._features, lag=self._lag, first=first)
 
-    def take(self, raws: list[Raw]) -> None:
+    def take(self, inputs: Inputs) -> None:
         """Accept, pack and apply them."""
-        accepted = [event for event in map(accept, raws) if isinstance(event, Accepted)]
+        accepted = [
+            event
+            for source, records in inputs.items()
+            for event in accept_all(source, records, LATER_MS, MAX_PAYLOAD_BYTES)
+            if isinstance(event, Accepted)
+        ]
+        accepted.sort(key=attrgetter("logged_at"))
         for start in range(0, len(accepted), MAX_BATCH_EVENTS):
             for _, _, value, _ in pack(accepted[start : start + MAX_BATCH_EVENTS], 1):
                 self._monitor.apply(self._offset, value)

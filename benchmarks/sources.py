@@ -9,19 +9,18 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from benchmarks import sources_report
-from benchmarks.core import BOTH, Core
+from benchmarks.core import BOTH, Core, Record, in_time
 from benchmarks.machine import machine
 from benchmarks.pages import save
 from schemas.event import Source
 from schemas.wire import MAX_PAYLOAD_BYTES
-from streams.ingest.accept import accept_all
 from streams.ingest.batches import MAX_BATCH_EVENTS, pack
+from streams.ingest.fetch import accept_all
 from streams.ingest.records import Accepted
 from streams.ingest.sources.mapping import MappedTopic
 from streams.ingest.sources.source_map import parse_sources
@@ -76,16 +75,6 @@ _EXPRESSIONS = [
 ]
 
 
-@dataclass
-class Record:
-    """A record as a client returns it."""
-
-    offset: int
-    timestamp: int
-    key: Any
-    value: Any
-
-
 def _foreign(value: bytes) -> bytes:
     """Return an event of ours in the form of another system."""
     event = orjson.loads(value)
@@ -105,18 +94,18 @@ def _mapped(sources: list[dict[str, Any]]) -> MappedTopic:
 
 def measure(pairs: int, rounds: int) -> dict[str, float]:
     """Return the CPU microseconds of ingest for an event, by the form of the records."""
-    raws = Core(10).raws(pairs, 0, BOTH)
-    ours: dict[Source, list[Record]] = {}
-    for raw in raws:
-        ours.setdefault(raw.source, []).append(Record(raw.offset, 0, None, raw.value or b""))
-    others = [Record(place, 0, None, _foreign(raw.value or b"")) for place, raw in enumerate(raws)]
+    ours = Core(10).raws(pairs, 0, BOTH)
+    records = sorted((each for part in ours.values() for each in part), key=in_time)
+    others = [
+        Record(place, each.timestamp, _foreign(each.value)) for place, each in enumerate(records)
+    ]
     source = Source("prediction", "t", 0)
     plain, expressions = _mapped(_PLAIN), _mapped(_EXPRESSIONS)
     forms: dict[str, Callable[[], Iterable[Any]]] = {
         "in our form, without sources": lambda: [
             item
-            for each, records in ours.items()
-            for item in accept_all(each, records, NOW_MS, MAX_PAYLOAD_BYTES)
+            for each, fetched in ours.items()
+            for item in accept_all(each, fetched, NOW_MS, MAX_PAYLOAD_BYTES)
         ],
         "a map of plain paths": lambda: plain.accept_all(source, others, NOW_MS),
         "a map with expressions": lambda: expressions.accept_all(source, others, NOW_MS),
@@ -128,9 +117,9 @@ def measure(pairs: int, rounds: int) -> dict[str, float]:
             events = [item for item in read() if isinstance(item, Accepted)]
             for start in range(0, len(events), MAX_BATCH_EVENTS):
                 pack(events[start : start + MAX_BATCH_EVENTS], 4)
-            taken[name].append((time.process_time() - began_s) / len(raws))
-            if len(events) != len(raws):
-                msg = f"{name}: {len(events)} of {len(raws)} events were accepted"
+            taken[name].append((time.process_time() - began_s) / len(others))
+            if len(events) != len(others):
+                msg = f"{name}: {len(events)} of {len(others)} events were accepted"
                 raise ValueError(msg)
     return {name: 1e6 * statistics.median(each) for name, each in taken.items()}
 

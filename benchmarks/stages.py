@@ -13,7 +13,6 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from statistics import fmean, quantiles
@@ -24,17 +23,16 @@ from rich.table import Table
 
 from agents.worker.assembly import tune_gc
 from agents.worker.monitor import RECORDS_AT_ONCE
-from benchmarks.core import BOTH, Core
+from benchmarks.core import BOTH, LATER_MS, Core, Inputs, Record, in_time
 from benchmarks.rivals.aiokafka_loop import Loop
 from benchmarks.rivals.job import Place
 from schemas.event import Source
 from schemas.topics import Topics
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.aspects import SeriesRole
-from streams.ingest.accept import accept_all
 from streams.ingest.batches import pack
+from streams.ingest.fetch import accept_all
 from streams.ingest.merge import TimeMerge
-from streams.ingest.records import Raw
 from streams.monitor import Monitor
 from streams.series.reading import Column, Reading, RowTransition
 from streams.series.series_set import SeriesSet
@@ -45,7 +43,6 @@ LEARNING_ROWS = 2_600
 alert that begins one of them again: the default of ``reference.rows`` is 2,000."""
 LEARNING_PAIRS = 8_000
 """Pairs of the column of learning, at least."""
-LATER_MS = 1 << 60
 SENT_AT_MS, SENT_A_MS = 1_790_000_000_000, 25
 """A backlog that was sent in a hurry, long after what it tells: dozens share a millisecond."""
 STAGES = (
@@ -56,16 +53,6 @@ STAGES = (
     "monitor: read series",
 )
 BARE = "bare aiokafka loop, all of it"
-
-
-@dataclass(slots=True)
-class Record:
-    """An input as a fetch gives it."""
-
-    offset: int
-    timestamp: int
-    value: bytes
-    key: bytes | None = None
 
 
 class Price(NamedTuple):
@@ -118,7 +105,7 @@ class Stages:
         self._monitor = Monitor(0, Topics(), series_of=TimedSeries)
         self._offset = 0
 
-    def take(self, inputs: dict[Source, list[Record]]) -> None:
+    def take(self, inputs: Inputs) -> None:
         """Take inputs through all stages."""
         clock = self.clock
         accepted = clock.run(
@@ -163,22 +150,22 @@ def measure(models: int, features: int, pairs: int) -> dict[str, Price]:
     bare = Loop(Place("", "", "predictions", "outcomes", "pairs", "alerts", ""))
     stages = Stages([Source("outcome", "outcomes", 0), Source("prediction", "predictions", 0)])
     for number in range(parts):
-        part = core.raws(PAIRS_AT_ONCE, number * PAIRS_AT_ONCE, BOTH)
-        by_source: dict[Source, list[Record]] = defaultdict(list)
-        for at, raw in enumerate(part, 2 * PAIRS_AT_ONCE * number):
-            record = Record(raw.offset, SENT_AT_MS + at // SENT_A_MS, raw.value or b"")
-            by_source[raw.source].append(record)
-        stages.take(by_source)
+        inputs = core.raws(PAIRS_AT_ONCE, number * PAIRS_AT_ONCE, BOTH)
+        part = [(s.topic, record) for s, records in inputs.items() for record in records]
+        part.sort(key=lambda each: in_time(each[1]))
+        for at, (_, record) in enumerate(part, 2 * PAIRS_AT_ONCE * number):
+            record.timestamp = SENT_AT_MS + at // SENT_A_MS
+        stages.take(inputs)
         bare_clock.run(BARE, partial(_take_all, bare, part))
     prices = {stage: stages.clock.price(stage, learning) for stage in STAGES}
     return prices | {BARE: bare_clock.price(BARE, learning)}
 
 
-def _take_all(bare: Loop, inputs: Sequence[Raw]) -> None:
+def _take_all(bare: Loop, inputs: Sequence[tuple[str, Record]]) -> None:
     pairs: list[bytes] = []
     alerts: list[bytes] = []
-    for raw in inputs:
-        bare.take(raw.source.topic, raw.value or b"", pairs, alerts)
+    for topic, record in inputs:
+        bare.take(topic, record.value, pairs, alerts)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import dropwhile
+from operator import attrgetter
 from typing import NamedTuple
 
 import orjson
@@ -40,6 +41,7 @@ MAX_WAITING_BYTES = 16_000_000
 many (measured)."""
 
 _LEFT_OUT = orjson.dumps(LEFT_OUT)
+_payload_of = attrgetter("payload")
 
 
 class Limits(NamedTuple):
@@ -228,7 +230,7 @@ class Monitor:
             if news:
                 model = self._model(model_id)
                 self.touched[model_id] = model
-                size = sum([len(arrival.payload) for arrival in news])
+                size = sum(map(len, map(_payload_of, news)))
                 self._waiting_of[model_id] = self._waiting_of.get(model_id, 0) + size
                 self._due.pop(model_id, None)
                 if model_id in self._guards:

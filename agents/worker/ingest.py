@@ -44,7 +44,7 @@ from schemas.cloudevents import EventHeaders
 from schemas.dead_letter import DeadLetter, Reason
 from schemas.event import EventKind, Source
 from schemas.topics import Topics
-from streams.ingest.accept import accept_all, is_untimed
+from streams.ingest.accept import is_untimed
 from streams.ingest.batches import pack
 from streams.ingest.dead_letter import (
     WINDOW,
@@ -53,6 +53,7 @@ from streams.ingest.dead_letter import (
     TooManyRefusedError,
     topic_event,
 )
+from streams.ingest.fetch import accept_all
 from streams.ingest.home import refuse_strangers
 from streams.ingest.merge import MAX_HELD_BYTES, PATIENCE, Item, TimeMerge
 from streams.ingest.records import Accepted, Refused

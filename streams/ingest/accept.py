@@ -10,14 +10,14 @@ Rule 4. An optional field that is not legal is left out, and named (`streams.ing
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 from pydantic import BaseModel, ValidationError
 
 from schemas.control import Control
-from schemas.event import EventKind, Source
+from schemas.event import EventKind
 from schemas.fast import (
     ReadEvent,
     encode,
@@ -35,7 +35,7 @@ from schemas.report import Report
 from schemas.wire import MAX_PAYLOAD_BYTES
 from streams.ingest.dead_letter import explain, refuse, with_model
 from streams.ingest.envelope import envelope_of
-from streams.ingest.records import Accepted, Raw, Record, Refused
+from streams.ingest.records import Accepted, Raw, Refused
 from streams.ingest.spec_record import ProfileCheck, read_spec_record, refuse_profile
 from streams.ingest.tolerance import LEFT_OUT, read_tolerantly
 from streams.ingest.unread import UNREAD, Noted, unread_fields, unread_names
@@ -89,8 +89,8 @@ def accept(
     """
     value, kind = raw.value, raw.source.kind
     read_plain = _PLAIN.get(kind)
-    # The hot path of ingest. msgspec decodes, checks and encodes a plain event in a third of the
-    # time of pydantic, which decides about all others.
+    # msgspec decodes, checks and encodes a plain event in a third of the time of pydantic, which
+    # decides about all others.
     if read_plain is not None and value and len(value) <= max_payload_bytes:
         plain = read_plain(value)
         if plain is not None:
@@ -105,31 +105,6 @@ def accept(
         detail = f"{len(value):,} bytes; at most {max_payload_bytes:,} are taken"
         return refuse(raw, "too_large", detail)
     return _accept_other(raw, value)
-
-
-def accept_all(
-    source: Source,
-    records: Iterable[Record],
-    now_ms: int,
-    max_payload_bytes: int,
-    check_profile: ProfileCheck = refuse_profile,
-) -> list[Accepted | Refused]:
-    """Read the records that a fetch returned of one partition, with `accept`.
-
-    The log gives a record the earlier of its timestamp and ``now_ms``: a producer's clock may be
-    ahead, and a timestamp of -1 is none. See also `with_own_time`.
-    """
-    accepted = []
-    for record in records:
-        timestamp_ms = record.timestamp
-        is_time = FIRST_INSTANT_MS <= timestamp_ms < now_ms
-        logged_at = timestamp_ms if is_time else now_ms
-        raw = Raw(source, record.offset, logged_at, record.value, record.key)
-        item = accept(raw, max_payload_bytes, check_profile)
-        if not is_time and is_untimed(timestamp_ms):
-            item = with_own_time(item, now_ms)
-        accepted.append(item)
-    return accepted
 
 
 def is_untimed(timestamp_ms: int) -> bool:

@@ -6,8 +6,10 @@ Rule 3. A recorded log has the ticks of a live one, except those that change not
 """
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
+from operator import attrgetter
 
 from schemas.event import EventBatch, encode_events, encode_tick
 from schemas.topics import model_partition
@@ -19,6 +21,7 @@ MAX_BATCH_BYTES = 512 * 1024
 """Bytes of the payloads of a record at most, unless its first alone has more."""
 TICK_EVERY_MS = 10_000
 """Milliseconds between two ticks of a live worker: a twelfth of the shortest silence."""
+_payload_of, _model_of = attrgetter("payload"), attrgetter("model_id")
 TICKS_AT_MOST = 1_000
 """Ticks between two events of a recorded log. One wrong instant, decades ahead, would otherwise
 repeat every open alert for decades; at the default of a repetition a day this is three years."""
@@ -44,14 +47,12 @@ def pack(
         In the order in which the records of one partition must be appended. The key is the model of
         the record's first event, for people; the monitor reads every event's own model.
     """
-    by_partition: dict[int, list[Accepted]] = {}
-    of_model: dict[str, list[Accepted]] = {}
-    for event in events:
-        together = of_model.get(event.model_id)
-        if together is None:
-            partition = model_partition(event.model_id, partitions)
-            together = of_model[event.model_id] = by_partition.setdefault(partition, [])
-        together.append(event)
+    by_partition: defaultdict[int, list[Accepted]] = defaultdict(list)
+    events = list(events)
+    models = list(map(_model_of, events))
+    of_model = {model: by_partition[model_partition(model, partitions)] for model in set(models)}
+    for event, model in zip(events, models, strict=True):
+        of_model[model].append(event)
     return [
         (partition, batch[0].model_id, *_encode(batch, appended_at))
         for partition in sorted(by_partition)
@@ -118,7 +119,7 @@ def _batches(events: Sequence[Accepted]) -> Iterable[Sequence[Accepted]]:
     first = 0
     while first < len(events):
         batch = events[first : first + MAX_BATCH_EVENTS]
-        ends = list(accumulate([len(event.payload) for event in batch]))
+        ends = list(accumulate(map(len, map(_payload_of, batch))))
         if ends[-1] > MAX_BATCH_BYTES:
             batch = batch[: max(1, bisect_right(ends, MAX_BATCH_BYTES))]
         yield batch

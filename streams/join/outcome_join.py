@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
+from schemas.feature_row import as_dict
 from streams.emission import Arrival
 from streams.join.events import (
     NO_ROOM,
@@ -125,7 +126,7 @@ class OutcomeJoin:
             predicted_at_ms: int = event["predicted_at"]
             return abs(predicted_at_ms - at_ms) > RETRY_MS
         given, names = orjson.loads(first.payload), event.keys() & {"prediction", "features"}
-        return any(given.get(name) != event[name] for name in names)
+        return any(given.get(name) != as_dict(event[name]) for name in names)
 
     def judge_unjoined(self, age_ms: int) -> Disjoint | None:
         """Return the figures where it begins to be told that outcomes find no predictions.

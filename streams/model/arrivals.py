@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import orjson
 
 from schemas.event import EventRecordError, decode_events, encode_nothing
+from schemas.wide_events import load_events
 from streams.emission import Arrival
 
 NOTHING = encode_nothing()
@@ -68,7 +69,7 @@ def decode_into(arrivals: Arrivals, offset: int, value: bytes | None) -> int | N
 
 
 def _events(payloads: list[bytes]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Decode the payloads of a record at once: a third less time than one by one.
+    """Decode the payloads of a record.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def _events(payloads: list[bytes]) -> tuple[list[dict[str, Any]], list[str]]:
         When they are not one event of a model each.
     """
     try:
-        events: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(payloads))
+        events: list[dict[str, Any]] = load_events(payloads)
         model_ids: list[str] = list(map(_model_of, events))
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         msg = f"the {len(payloads)} payloads are not one event of a model each"

@@ -82,22 +82,22 @@ class ModelEvents(ModelParts):
         if event.get("variant") is not None or join.is_known(prediction_id):
             self._on_no_row(arrival)
             return
-        answer, at_ms = answer_of(event), event["predicted_at"]
+        at_ms, status = event["predicted_at"], event.get("status")
         version: str | None = event.get("model_version")
         self.counts.predictions += 1
         conditions = self.traffic.on_prediction(
             row=self.counts.predictions,
-            status=event.get("status"),
+            status=status,
             version=version,
             at_ms=at_ms,
             now_ms=now_ms,
         )
         if conditions or version != self._version:
             self._on_traffic(conditions, version, arrival)
+        answer, score = _answer_and_score(event, status)
         if type(answer) is float:
             self._on_number(answer, arrival)
         features = event.get("features") or _NO_FEATURES
-        score = None if answer is None else _score_of(event)
         is_odd = LEFT_OUT in event or UNREAD in event
         payload = self._on_odd_fields(arrival, _MARKS) if is_odd else arrival.payload
         parts = parts_of(event.get("explanation")) if self._is_explained else None
@@ -277,7 +277,7 @@ class ModelEvents(ModelParts):
 
     def _on_odd_fields(self, arrival: Arrival, marks: Mapping[str, ConditionKind]) -> bytes:
         """Take in what is noted of the fields of an event; return it without that."""
-        event, is_prediction = dict(arrival.event), arrival.kind == "prediction"
+        event, is_prediction = orjson.loads(arrival.payload), arrival.kind == "prediction"
         row = self.counts.predictions if is_prediction else self.join.counts.outcomes + 1
         for mark in filter(event.__contains__, tuple(marks)):
             given = event.pop(mark)
@@ -419,10 +419,19 @@ class ModelEvents(ModelParts):
         return could_match
 
 
-def _score_of(event: dict[str, Any]) -> float | None:
-    """Return the score of an answer: the top class's, where scores come by class."""
+def _answer_and_score(
+    event: dict[str, Any], status: str | None
+) -> tuple[Answer | None, float | None]:
+    """Return the answer that the model gave, as `answer_of` does, and its score.
+
+    It is the top class's, where scores come by class.
+    """
+    if status is not None and status != "ok":
+        return None, None
+    answer: Answer | None = event.get("prediction")
+    if answer is None:
+        return None, None
     score: float | None = event.get("score")
-    if score is not None:
-        return score
-    scores: dict[str, float] | None = event.get("scores")
-    return max(scores.values()) if scores else None
+    if score is None and (scores := event.get("scores")):
+        score = max(scores.values())
+    return answer, score

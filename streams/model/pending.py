@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Protocol
 
 import numpy as np
+from msgspec.structs import replace
 
+from schemas.feature_row import as_dict
 from schemas.model_spec import AlertRules
 from streams.alert.transition import Transition
 from streams.aspects import SeriesRole
@@ -29,7 +31,7 @@ from streams.performance.distributions import Distributions, SeriesValues
 from streams.performance.segment_drift import RowSegment
 from streams.series import attributions
 from streams.series.joint import JOINT
-from streams.series.reading import Column, Reading, RowTransition
+from streams.series.reading import Column, Reading, RowTransition, listed
 from streams.series.series_set import SeriesSet
 
 MAX_PENDING_ROWS = 1_000
@@ -136,7 +138,8 @@ class PendingRows:
         load.quiet_ms = now_ms + QUIET_MS
         self._predictions.append(row)
         if load.is_on:
-            self._on_held(row, is_over=load.hold(row, len(features)) or is_first)
+            is_full = load.hold(_storable(row), len(features))
+            self._on_held(row, is_over=is_full or is_first)
         if len(self._predictions) >= MAX_PENDING_ROWS:
             self._read()
         return new
@@ -295,14 +298,21 @@ class PendingRows:
             columns += attributions.columns(parts, self.as_read.names, at_ms)
         joint = self.as_read.joint
         if rows and joint is not None:
-            values = joint.read([row.values[0] for row in rows])
+            values = joint.read([as_dict(row.values[0]) for row in rows])
             columns.append(Column(JOINT, "joint", values, _instants([row.at_ms for row in rows])))
         return columns
 
 
+def _storable(row: EventRow) -> EventRow:
+    """Return the row of a prediction as it is stored: its features have one form in the state."""
+    features, *others = row.values
+    return replace(row, values=(as_dict(features), *others))
+
+
 def _counted(columns: list[Column], had: Set[str], series: SeriesSet) -> Iterator[SeriesValues]:
     """Yield the columns of monitored series, from their first value on (Rule 2)."""
-    for name, role, values, _ in columns:
+    for name, role, given, _ in columns:
+        values = listed(given)
         if name in had:
             yield SeriesValues(name, role, values, is_new=False)
         elif name in series:

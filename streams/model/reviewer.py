@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from schemas.fast import encode
+from schemas.feature_row import as_dict
 from schemas.model_spec import ReviewRules
 from schemas.review import Review, Reviewed, ReviewStatus, Why
 from schemas.wire import to_rfc3339
@@ -146,7 +147,7 @@ class Reviewer:
             due_at=to_rfc3339(due_ms),
             answer=answer,
             score=event.get("score"),
-            features=(event.get("features") or {}) if rules.show_features else None,
+            features=as_dict(event.get("features") or {}) if rules.show_features else None,
             status="open",
             verdict=None,
             source=None,

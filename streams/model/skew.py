@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from schemas.feature_row import as_dict
 from streams.join.outcome_join import OutcomeJoin
 from streams.traffic.skew import Compared
 
@@ -16,7 +17,7 @@ def of_prediction(join: OutcomeJoin, event: dict[str, Any]) -> Compared | None:
     inputs = join.halves.compare(prediction_id=prediction_id)
     if inputs is None:
         return None
-    return Compared(prediction_id, features, orjson.loads(inputs)["features"])
+    return Compared(prediction_id, as_dict(features), orjson.loads(inputs)["features"])
 
 
 def of_inputs(join: OutcomeJoin, event: dict[str, Any], payload: bytes) -> Compared | None:

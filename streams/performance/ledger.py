@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from msgspec.json import Decoder
 
 from schemas.alert import ValueAtRisk
+from schemas.feature_row import as_dict
 from schemas.metric import Metric
 from schemas.model_spec import ModelSpec
 from schemas.wire import to_rfc3339
@@ -184,7 +185,7 @@ class Ledger:
             self.state.sure_negatives += score >= 0.5
         expected = None
         if self._errors is not None and is_regression and answer is not None:
-            expected = self._errors.expected(event.get("features"), answer)
+            expected = self._errors.expected(as_dict(event.get("features")), answer)
         counted = CountedPrediction(
             score, label, event.get("status") or "ok", event.get("latency_ms"), expected
         )

@@ -1,7 +1,7 @@
 """All kernels, compiled before the first record.
 
-numba compiles a kernel at its first call for the types of its arguments: a quarter of a minute for
-all of them on a cold machine, in which a worker answers nobody.
+numba compiles a kernel at its first call for the types of its arguments: half a minute for all of
+them on a cold machine, in which a worker answers nobody.
 
 Rule 1. Every kernel that Python calls is in `_SIGNATURES`, with the types of its arguments; the
         kernels that it calls itself are compiled with it.
@@ -11,8 +11,9 @@ Rule 2. No call of the core has other types: it would be compiled at that call.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from numba import float32, float64, int64, intp
+from numba import float32, float64, int64, intp, types, uint8
 
+from schemas import scan, wide_events
 from streams.detect import (
     adwin_kernel,
     block_kernel,
@@ -33,6 +34,11 @@ from streams.season import hour_kernel
 _FLOATS, _RUNS, _MINUTES, _PLACES = float64[::1], int64[::1], int64[::1], intp[::1]
 _TABLE, _SINGLES, _TRAIL = float64[:, ::1], float32[:, ::1], float32[::1]
 _WHOLE = int64[:, ::1]
+_TEXT = types.Array(uint8, 1, "C", readonly=True)
+_FORM: Any = types.NamedTuple((_TEXT, _RUNS, _RUNS), scan.Form)  # type: ignore[no-untyped-call]
+_FOUND: Any = types.NamedTuple(  # type: ignore[no-untyped-call]
+    (uint8[::1], _FLOATS, int64[:, ::1]), wide_events.Found
+)
 _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (score_kernel.clipped_scores, (_FLOATS, intp, _FLOATS, _PLACES, _FLOATS)),
     (level_kernel.run_page_hinkley, (_FLOATS, _TRAIL, _FLOATS, _FLOATS)),
@@ -62,6 +68,8 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (hour_kernel.count_scores, (_SINGLES, int64, _MINUTES, _FLOATS, _FLOATS)),
     (hour_kernel.count_hits, (_SINGLES, int64, _MINUTES, _FLOATS)),
     (hour_kernel.first_late, (_MINUTES, int64, int64)),
+    (scan.scan_events, (_TEXT, _RUNS, _FORM, int64[:, ::1])),
+    (wide_events.take_features, (_TEXT, _RUNS, _FORM, _FOUND)),
 )
 
 
@@ -70,7 +78,7 @@ def compile_all() -> Iterator[bool]:
 
     The first one is small: whoever announces a wait can do so after it.
     """
-    for kernel, types in _SIGNATURES:
+    for kernel, arguments in _SIGNATURES:
         dispatcher: Any = kernel
-        dispatcher.compile(types)
+        dispatcher.compile(arguments)
         yield not dispatcher.stats.cache_misses

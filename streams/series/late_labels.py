@@ -137,6 +137,22 @@ class PredictionRun(Machine):
     predictions: int = 0
 
 
+class LabelRun(Machine):
+    """Labels of predictions of one slot at every age, which no slot has counted yet.
+
+    Attributes
+    ----------
+    from_ms, to_ms
+        The instants of predictions that belong to it; none do where these are equal.
+    counts
+        The labels by code. All came within the shortest age.
+    """
+
+    from_ms: int = 0
+    to_ms: int = 0
+    counts: dict[int, int] = {}
+
+
 class LateLabels(Machine):
     """The ages of one series.
 
@@ -148,6 +164,8 @@ class LateLabels(Machine):
         Its values as counted.
     run
         The predictions that came last.
+    labels
+        The labels of the latest slot that has any.
     watched_since_ms
         When an age was watched first; -1 before.
     """
@@ -155,6 +173,7 @@ class LateLabels(Machine):
     ages: list[AgeLane]
     codes: LabelCodes
     run: PredictionRun = field(default_factory=PredictionRun)
+    labels: LabelRun = field(default_factory=LabelRun)
     watched_since_ms: int = -1
     _false_alarms: float = 0.0
     _heap: list[tuple[int, int, int]] = []
@@ -202,7 +221,7 @@ class LateLabels(Machine):
 
         It has a slot at each age, but where that has been due: all that is due has been read.
         """
-        self._count_run()
+        self._count_runs()
         from_ms, to_ms = 0, NEVER_MS
         for index, age in enumerate(self.ages):
             table = age.table
@@ -221,15 +240,26 @@ class LateLabels(Machine):
     def on_label(self, at_ms: int, delay_ms: int, value: Value, now_ms: int) -> None:
         """Count the label of a prediction of an instant.
 
-        One loop with no call: a label counts at all ages, which is most of its price.
+        A label counts at all ages, which is most of its price: those that come early, for the
+        latest slot, are counted together.
         """
-        code = self.codes.code(value)
+        code, run = self.codes.code(value), self.labels
+        is_early = delay_ms <= self.ages[0].table.age_ms
+        if is_early and run.from_ms <= at_ms < run.to_ms:
+            counts = run.counts
+            counts[code] = counts[code] + 1 if code in counts else 1
+            return
+        self._count_label(at_ms, delay_ms, code, now_ms)
+        if is_early and at_ms >= run.to_ms:
+            self._begin_labels(at_ms)
+
+    def _count_label(self, at_ms: int, delay_ms: int, code: int, now_ms: int) -> None:
         is_high = code > self.codes.split
         for age in self.ages:
             table = age.table
             age_ms = table.age_ms
             if table.since_ms == NEVER_MS and delay_ms <= 2 * age_ms:
-                self._count_run()
+                self._count_runs()
                 table.since_ms = now_ms
             if at_ms < table.since_ms:
                 continue
@@ -246,9 +276,23 @@ class LateLabels(Machine):
             else:
                 counts[code] = 1
 
+    def _begin_labels(self, at_ms: int) -> None:
+        """Begin a run of labels with the slots of an instant."""
+        self._count_labels()
+        from_ms, to_ms = 0, NEVER_MS
+        for age in self.ages:
+            table = age.table
+            if at_ms < table.since_ms:
+                to_ms = min(to_ms, table.since_ms)
+                continue
+            number = at_ms // table.width_ms
+            from_ms = max(from_ms, table.since_ms, number * table.width_ms)
+            to_ms = min(to_ms, (number + 1) * table.width_ms)
+        self.labels = LabelRun(from_ms, to_ms)
+
     def due(self, now_ms: int) -> Iterator[AgedLot]:
         """Yield the slots that are due, one at a time; each is read before the next is made."""
-        self._count_run()
+        self._count_runs()
         while self._heap and self._heap[0][0] <= now_ms:
             due_ms, index, number = heappop(self._heap)
             if due_ms // DAY_MS != self._day:
@@ -302,8 +346,9 @@ class LateLabels(Machine):
             "waits_for_late_labels": not self._live,
         }
 
-    def _count_run(self) -> None:
-        """Count the predictions of the run in their slots, and end it."""
+    def _count_runs(self) -> None:
+        """Count predictions and labels of the runs in their slots, and end these."""
+        self._count_labels()
         at_ms, predictions = self.run.from_ms, self.run.predictions
         self.run = PredictionRun()
         if not predictions:
@@ -312,6 +357,17 @@ class LateLabels(Machine):
             slot = age.table.slots.get(at_ms // age.table.width_ms)
             if slot is not None:
                 slot.predictions += predictions
+
+    def _count_labels(self) -> None:
+        run, self.labels = self.labels, LabelRun()
+        for age in self.ages if run.counts else ():
+            table = age.table
+            slot = table.slots.get(run.from_ms // table.width_ms)
+            if slot is None or run.from_ms < table.since_ms:
+                continue
+            counts = slot.later if slot.is_read else slot.known
+            for code, labels in run.counts.items():
+                counts[code] = counts.get(code, 0) + labels
 
     def _choose(self, now_ms: int) -> None:
         """Choose the ages of the day (Rule 2)."""

@@ -17,7 +17,7 @@ Rule 8. Errors and outcomes are read as they arrive while that is safe
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from functools import cache
 from operator import attrgetter
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 from msgspec.structs import replace
 
+from schemas.feature_row import FeatureRow, Features
 from schemas.model_spec import ModelSpec
 from streams.alert.states import AlertState
 from streams.alert.transition import Transition
@@ -47,7 +48,7 @@ from streams.series.reading import Column, EventOf, Reading, RowTransition, list
 from streams.series.series_state import PAIR_SERIES, Label, SeriesSetState
 from streams.series.watch import SeriesWatch
 from streams.series.watch_spec import WatchSpec
-from streams.values import Answer, Scalar
+from streams.values import Answer, Floats, Scalar
 
 REGRESSION_SERIES = ("prediction", "error", "outcome")
 """Series that are quantities, and no classes, once a model turns out to be a regression."""
@@ -210,13 +211,15 @@ class SeriesSet:
         self,
         answer: Scalar,
         score: Scalar,
-        features: Mapping[str, Scalar],
+        features: Features,
         parts: attributions.Parts | None,
     ) -> bool:
         """Tell whether a value is the first of its series: rows before it are judged without it."""
         if parts is not None and attributions.begin_with(parts, self._state.series.keys()):
             return True
-        if tuple(features) != self.features.usual_names and self.features.begins(features):
+        names = features.names if type(features) is FeatureRow else tuple(features)
+        usual = self.features.usual_names
+        if names is not usual and names != usual and self.features.begins(features):
             return True
         series = self._state.series
         if answer is not None and "prediction" not in series:
@@ -537,7 +540,7 @@ class SeriesSet:
                 each.late.set_budget(budget)
 
 
-def _first_value(values: Sequence[Scalar]) -> int | None:
+def _first_value(values: Sequence[Scalar] | Floats) -> int | None:
     return next((row for row, value in enumerate(values) if value is not None), None)
 
 

@@ -22,7 +22,8 @@ from numba.core.dispatcher import Dispatcher
 from streams.series.kernels import compile_all
 
 def types():
-    modules = [module for name, module in sys.modules.items() if name.startswith("streams.")]
+    rooms = ("schemas.", "streams.")
+    modules = [module for name, module in sys.modules.items() if name.startswith(rooms)]
     held = [each for module in modules for each in vars(module).values()]
     return {
         f"{each.py_func.__module__}.{each.__name__}": [str(types) for types in each.signatures]

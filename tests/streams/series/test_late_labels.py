@@ -1,7 +1,10 @@
 """The ages of one series: predictions and labels are counted in slots of each."""
 
+import msgspec
 import numpy as np
+import pytest
 
+from streams.clock import NEVER_MS
 from streams.codec import decode, encode
 from streams.series.age_table import AgeTable
 from streams.series.label_codes import LabelCodes
@@ -69,6 +72,47 @@ def test_predictions_of_one_run_count_as_if_each_had_begun_its_own() -> None:
             late.on_label(at_ms, 0, value=True, now_ms=now_ms)
 
     assert len(read) > 500
+
+
+@pytest.mark.parametrize("since_ms", [0, NEVER_MS])
+def test_labels_counted_together_count_as_one_by_one(
+    since_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, now_ms = np.random.default_rng(6), 0
+    singly, together = (
+        ages_of(MINUTE_MS, 10 * MINUTE_MS, HOUR_MS, since_ms=since_ms) for _ in range(2)
+    )
+    runs: list[int] = []
+    begin_labels = LateLabels._begin_labels
+
+    def begin(late: LateLabels, at_ms: int) -> None:
+        if late is together:
+            begin_labels(late, at_ms)
+            runs.append(at_ms)
+
+    monkeypatch.setattr(LateLabels, "_begin_labels", begin)
+    read = []
+    for _ in range(2_000):
+        now_ms += int(rng.integers(6_000))
+        found = lots(singly, now_ms)
+        assert lots(together, now_ms) == found
+        read += found
+        at_ms = max(now_ms - int(rng.integers(90_000)), 0)
+        delay_ms = int(rng.choice([0, 30_000, 70_000, 150_000, HOUR_MS]))
+        value = bool(rng.integers(2))
+        for late in (singly, together):
+            late.begin_run(now_ms, now_ms)
+            for label_ms in (now_ms, now_ms, at_ms):
+                late.on_label(label_ms, delay_ms, value=value, now_ms=now_ms)
+
+    assert len(read) > 200
+    assert 50 < len(runs) < 2_000
+    together._count_runs()
+    singly._count_runs()
+    tables, expected = (
+        [msgspec.to_builtins(age.table) for age in late.ages] for late in (together, singly)
+    )
+    assert tables == expected
 
 
 def test_a_prediction_that_comes_when_its_slot_has_been_read_is_left_out() -> None:
