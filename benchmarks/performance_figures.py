@@ -13,6 +13,8 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -24,9 +26,21 @@ from benchmarks.feature_figures import regressions, relations
 from benchmarks.findings import Finding, put, table_of
 from streams.change import Onset
 from streams.clock import DAY_MS
+from streams.detect.day_kernel import (
+    CELLS,
+    DELAYS,
+    GROUPS,
+    RIGHT,
+    RISK_EDGES,
+    ROWS,
+    SIZE,
+    SQUARES,
+    SUMS,
+    WRONG,
+    delay_cell,
+)
 from streams.performance.calibration import Calibration
-from streams.performance.cohort import MONEY
-from streams.performance.delay_law import CELLS, delay_cell
+from streams.performance.cohort import MONEY, Cohort, CountedOutcome
 from streams.performance.estimate import estimate_of
 from streams.performance.figures import (
     Positive,
@@ -36,27 +50,32 @@ from streams.performance.figures import (
     reliability_of,
     score_rows,
 )
-from streams.performance.history import DELAYS, GROUPS, RIGHT, SIZE, WRONG, History, risk_group
-from streams.performance.money import _ROWS, _SQUARES, SUMS, Money
+from streams.performance.history import History
+from streams.performance.money import Money
 from streams.performance.nowcast import Outlook
-from streams.performance.score_counts import ScoreCounts
 
-SEED = 7_300
+SEED = 8_300
 """First seed; sections count on from it."""
 DAYS, A_DAY, WAIT, CHANGE = 126, 2_000, 45, 80
+CHUNK = 5_000
 POSITIVE = Positive("1", 1)
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
 class World(NamedTuple):
-    """Predictions of some days: day, instant, whether wrong, delay in days, group of risk."""
+    """Predictions of some days: day, instant, whether wrong, delay in days and its cell, group."""
 
     day: Integers
     at: Floats
     is_wrong: NDArray[np.bool_]
     delay: Floats
+    cell: Integers
     group: Integers
+
+    def of_day(self, day: int) -> slice:
+        """Return the places of the predictions of a day."""
+        return slice(day * A_DAY, (day + 1) * A_DAY)
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -78,24 +97,25 @@ def world(seed: int, law: str = "lognormal", odds: float = 1.6, sureness: float 
     delay = np.where(is_wrong, 12.0, 4.0) * spread
     delay[(rng.random(len(day)) < 0.08) | (delay >= WAIT)] = np.inf
     told = sigmoid(sureness * logit)
-    group = np.array([risk_group(float(each), is_positive=True) for each in told])
-    return World(day, at, is_wrong, delay, group)
+    group = np.searchsorted(RISK_EDGES, told, "right")  # as `risk_group` of a positive answer
+    cell = np.array([delay_cell(float(each) * DAY_MS) for each in np.minimum(delay, 1e5)])
+    return World(day, at, is_wrong, delay, cell, group)
 
 
 def history_of(lived: World, now: int) -> History:
     """Return the history of a world as a ledger would have it at a midnight."""
     history = History()
-    known = lived.at + lived.delay <= now
-    cells = np.array([delay_cell(float(min(each, 1e5)) * DAY_MS) for each in lived.delay])
     for start in range(now):
-        of_day = lived.day == start
+        day = lived.of_day(start)
+        group, cell, wrong = lived.group[day], lived.cell[day], lived.is_wrong[day]
+        known = lived.at[day] + lived.delay[day] <= now
         counts = np.zeros(SIZE, np.float32)
-        counts[:GROUPS] = np.bincount(lived.group[of_day], minlength=GROUPS)
+        counts[:GROUPS] = np.bincount(group, minlength=GROUPS)
         for place, is_wrong in ((RIGHT, False), (WRONG, True)):
-            rows = of_day & known & (lived.is_wrong == is_wrong)
-            counts[place : place + GROUPS] = np.bincount(lived.group[rows], minlength=GROUPS)
+            rows = known & (wrong == is_wrong)
+            counts[place : place + GROUPS] = np.bincount(group[rows], minlength=GROUPS)
             delays = DELAYS + CELLS * is_wrong
-            counts[delays : delays + CELLS] = np.bincount(cells[rows], minlength=CELLS)
+            counts[delays : delays + CELLS] = np.bincount(cell[rows], minlength=CELLS)
         history._open[start * DAY_MS] = counts
     history.advance(now * DAY_MS, WAIT * DAY_MS)
     return history
@@ -180,21 +200,21 @@ def losses(worlds: int) -> Iterator[Finding]:
 
 def _fill(money: Money, lived: World, cost: Floats, now: int) -> None:
     """Add the outcomes of a world that are known at a midnight, of the days that are open."""
-    known = lived.at + lived.delay <= now
     begun = int(len(money._mature) > 0) * (CHANGE - WAIT)
     for start in range(max(begun, 0), now):
         if start < now - WAIT - 1 and len(money._mature):
             continue
-        sums = np.zeros(SUMS)
+        sums, day = np.zeros(SUMS), lived.of_day(start)
+        known = lived.at[day] + lived.delay[day] <= now
         for is_wrong in (False, True):
-            rows = (lived.day == start) & known & (lived.is_wrong == is_wrong)
+            rows = known & (lived.is_wrong[day] == is_wrong)
             place = GROUPS * is_wrong
-            of_group = lived.group[rows]
-            gained = -np.round(cost[rows] * MONEY) / MONEY
+            of_group = lived.group[day][rows]
+            gained = -np.round(cost[day][rows] * MONEY) / MONEY
             sums[place : place + GROUPS] = np.bincount(of_group, gained, GROUPS)
-            sums[_SQUARES : _SQUARES + GROUPS] += np.bincount(of_group, gained**2, GROUPS)
-            sums[_ROWS + place : _ROWS + place + GROUPS] = np.bincount(of_group, minlength=GROUPS)
-        money._days[start * DAY_MS] = sums
+            sums[SQUARES : SQUARES + GROUPS] += np.bincount(of_group, gained**2, GROUPS)
+            sums[ROWS + place : ROWS + place + GROUPS] = np.bincount(of_group, minlength=GROUPS)
+        money._days[start * DAY_MS] = sums.astype(np.float32)
 
 
 def rows_of(scores: Floats, hits: NDArray[np.bool_]) -> list[ScoreRow]:
@@ -218,11 +238,11 @@ def ranks(n: int) -> Iterator[Finding]:
     for name, a, b in (("beta(1, 4)", 1, 4), ("beta(.3, 3)", 0.3, 3), ("beta(2, 2)", 2, 2)):
         scores = rng.beta(a, b, n)
         hits = rng.random(n) < scores
-        counts = ScoreCounts()
+        counts = Cohort()
         for score, hit in zip(scores.tolist(), hits.tolist(), strict=True):
-            counts.add_prediction(score, 1)
-            counts.add_outcome(score, 1, int(hit))
-        auc, bound = auc_of(score_rows(counts, POSITIVE)) or (math.nan, 0.0)
+            counts.on_prediction(score, 1)
+            counts.on_outcome(CountedOutcome(score, 1, int(hit), not hit, None, 0, "label"))
+        auc, bound = auc_of(score_rows(counts.scores, POSITIVE)) or (math.nan, 0.0)
         off = abs(auc - exact_auc(scores, hits))
         yield Finding(
             f"AUC by cells, {name}, {n:,} scores", f"within its bound, {bound:.1e}",
@@ -290,38 +310,70 @@ def _told_after(rng: np.random.Generator, shift: float, slope: float) -> int:
     return 200 * 160
 
 
+class Real(NamedTuple):
+    """A data set: scores, answers and truths in order; rows to learn from, and rows in all."""
+
+    name: str
+    path: Path
+    columns: tuple[str, str, str]
+    learnt: int
+    rows: int
+    bounds: tuple[float, float, float]
+
+
+CENSUS = Path(__file__).parent / "data" / "census.csv.gz"
+REAL = (
+    Real(
+        "car loan", DATA, ("y_pred_proba", "y_pred", "repaid"), 50_000, 100_000,
+        (0.0036, 0.0026, 0.0031),
+    ),
+    Real(
+        "census", CENSUS, ("score", "prediction", "employed"), 68_785, 68_785 + 41 * CHUNK,
+        (0.0056, 0.0045, 0.0071),
+    ),
+)  # fmt: skip
+
+
 def estimates() -> Iterator[Finding]:
-    """Compare estimates without labels with the realised figures of car loan."""
-    with gzip.open(DATA, "rt", encoding="utf-8", newline="") as file:
-        rows = [
-            (float(row["y_pred_proba"]), int(row["y_pred"]), int(row["repaid"]))
-            for row in csv.DictReader(file)
+    """Compare estimates without labels with the realised figures of real rows."""
+    for real in REAL:
+        with gzip.open(real.path, "rt", encoding="utf-8", newline="") as file:
+            score, answer, truth = real.columns
+            rows = [
+                (float(row[score]), int(row[answer]), int(row[truth]))
+                for row in islice(csv.DictReader(file), real.rows)
+            ]
+        calibration = Calibration()
+        for first in range(0, real.learnt, 500):
+            part = rows[first : min(first + 500, real.learnt)]
+            scores, _, truths = (np.array(each) for each in zip(*part, strict=True))
+            calibration.on_day(first, rows_of(scores, truths == 1), 0.015)
+        chunks = [
+            _missed(calibration, rows[first : first + CHUNK])
+            for first in range(real.learnt, real.rows, CHUNK)
         ]
-    calibration = Calibration()
-    for first in range(0, 50_000, 500):
-        scores, _, truth = (np.array(each) for each in zip(*rows[first : first + 500], strict=True))
-        calibration.on_day(first, rows_of(scores, truth == 1), 0.015)
-    misses = []
-    for first in range(50_000, 100_000, 5_000):
-        chunk, counts = rows[first : first + 5_000], ScoreCounts()
-        for score, answer, _ in chunk:
-            counts.add_prediction(score, answer)
-        told = estimate_of(counts, POSITIVE, calibration.map, calibration.version)
-        if told is None or told.error is None or told.auc is None or told.f1 is None:
-            continue
-        scores, answers, truth = (np.array(each) for each in zip(*chunk, strict=True))
-        hits = int(((answers == 1) & (truth == 1)).sum())
-        f1 = 2 * hits / int((answers == 1).sum() + (truth == 1).sum())
-        realised = float((answers != truth).mean()), exact_auc(scores, truth == 1), f1
-        misses.append(
-            [abs(a - b) for a, b in zip((told.error, told.auc, told.f1), realised, strict=True)]
-        )
-    bounds = ("accuracy", 0.0036), ("AUC", 0.0026), ("F1", 0.0031)
-    for (name, most), off in zip(bounds, np.mean(misses, axis=0).tolist(), strict=True):
-        yield Finding(
-            f"without labels, car loan, 10 x 5,000 rows: {name}", f"mean miss <= {most:g}",
-            f"{off:.4f}", off <= most, "real rows",
-        )  # fmt: skip
+        names = zip(("accuracy", "AUC", "F1"), real.bounds, strict=True)
+        for (name, most), off in zip(names, np.mean(chunks, axis=0).tolist(), strict=True):
+            yield Finding(
+                f"without labels, {real.name}, {len(chunks)} x {CHUNK:,} rows: {name}",
+                f"mean miss <= {most:g}", f"{off:.4f}", off <= most, "real rows",
+            )  # fmt: skip
+
+
+def _missed(calibration: Calibration, chunk: list[tuple[float, int, int]]) -> list[float]:
+    """Return by how much the estimate misses the error, the AUC and F1 of a chunk."""
+    counts = Cohort()
+    for score, answer, _ in chunk:
+        counts.on_prediction(score, answer)
+    told = estimate_of(counts.scores, POSITIVE, calibration.map, calibration.version)
+    if told is None or told.error is None or told.auc is None or told.f1 is None:
+        return [math.nan] * 3
+    scores, answers, truth = (np.array(each) for each in zip(*chunk, strict=True))
+    hits = int(((answers == 1) & (truth == 1)).sum())
+    f1 = 2 * hits / int((answers == 1).sum() + (truth == 1).sum())
+    realised = float((answers != truth).mean()), exact_auc(scores, truth == 1), f1
+    said = told.error, told.auc, told.f1
+    return [abs(one - other) for one, other in zip(said, realised, strict=True)]
 
 
 @click.command()
@@ -338,7 +390,7 @@ def main(*, quick: bool) -> None:
         relations(10 if quick else 60, 20_000 if quick else 200_000),
     ]
     if not quick:  # too few worlds would tell nothing
-        sections += [nowcasts(6, 4), losses(20)]
+        sections += [nowcasts(16, 4), losses(40)]
     findings = []
     for section in sections:
         for finding in section:

@@ -1,6 +1,7 @@
 """Compiled loops, and the names of the places in their state.
 
-Rule 1. The whole state of a kernel is one float64 array: a stored kernel is its bytes.
+Rule 1. The whole state of a kernel is one float64 array: a stored kernel is its bytes. That of
+        `streams.detect.cohort_kernel` is three, which its owner writes.
 Rule 2. A kernel reads one value after the other and stops at the first alarm: where a batch ends
         changes nothing, not even the last bit (no fast-math, no reordering).
 Rule 3. A kernel refuses no value: its caller has left out the unusable ones.
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 
 Singles = NDArray[np.float32]
 Runs = NDArray[np.int64]
+Counts = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
 Places = NDArray[np.intp]
 _Kernel = TypeVar("_Kernel", bound=Callable[..., object])
 _Layout = TypeVar("_Layout", bound=NamedTuple)

@@ -3,10 +3,7 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from streams.detect.compiled import compiled, slots
+from streams.detect.compiled import Bytes, Places, compiled, slots
 from streams.values import Floats
 
 
@@ -41,7 +38,11 @@ half and one of five times within a third more rows than one made for it."""
 
 @compiled
 def read_row(
-    state: Floats, places: NDArray[np.int64], risk: float, error: float, threshold: float
+    state: Floats,
+    live: Floats,
+    offsets: Places,
+    codes: Bytes,
+    numbers: tuple[float, float, float],
 ) -> int:
     """Read a labelled row in each of its segments; return the place of an alarm, or -1.
 
@@ -51,17 +52,23 @@ def read_row(
 
     Parameters
     ----------
-    places
-        The segments of the row; -1 is none.
-    risk, error
-        The probability of an error, and 1 where it is one.
+    live
+        For each segment 0 where it is not to be read.
+    offsets
+        The place of the first segment of each dimension.
+    codes
+        The code of the row in each dimension.
+    numbers
+        The probability of an error; 1 where it is one, else 0; the threshold.
     """
+    risk, error, threshold = numbers
     alarm = -1
     odds = risk / (1.0 - risk)
-    for index in range(len(places)):
-        at = places[index] * SLOTS
-        if at < 0:
+    for index in range(len(offsets)):
+        place = offsets[index] + codes[index]
+        if live[place] == 0.0:
             continue
+        at = place * SLOTS
         errors = state[at + SEGMENT.errors]
         usual = odds * errors / state[at + SEGMENT.expected] * math.exp(1.0 / math.sqrt(errors))
         share = usual / (1.0 + usual)
@@ -75,7 +82,7 @@ def read_row(
             state[at + slot] = total
             is_zero = is_zero and total == 0.0
             if total > threshold and alarm < 0:
-                alarm = int(places[index])
+                alarm = int(place)
         if is_zero:
             state[at + SEGMENT.errors] += state[at + SEGMENT.run_errors]
             state[at + SEGMENT.expected] += state[at + SEGMENT.run_expected]

@@ -75,6 +75,18 @@ class JoinCounts(Struct, omit_defaults=True):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
+class EarlyOutcome(Struct, frozen=True, gc=False):
+    """An outcome that waits for its prediction.
+
+    ``corrects``: whether the last outcome counts among those of its prediction that say so.
+    """
+
+    payload: bytes
+    outcome: Answer
+    observed_at_ms: int
+    corrects: bool = False
+
+
 class WaitingPrediction(Struct, frozen=True, gc=False):
     """A prediction that waits for its outcome.
 
@@ -86,27 +98,15 @@ class WaitingPrediction(Struct, frozen=True, gc=False):
         Its answer; None where nobody answered.
     predicted_at_ms
         Its instant.
-    outcome, row
+    last, row
         Its last outcome, and the number of the labelled row with that, where it may be corrected.
     """
 
     payload: bytes
     prediction: Answer | None
     predicted_at_ms: int
-    outcome: Answer | None = None
+    last: EarlyOutcome | None = None
     row: int | None = None
-
-
-class EarlyOutcome(Struct, frozen=True, gc=False):
-    """An outcome that waits for its prediction.
-
-    ``corrects``: whether the last outcome counts among those of its prediction that say so.
-    """
-
-    payload: bytes
-    outcome: Answer
-    observed_at_ms: int
-    corrects: bool = False
 
 
 class KeptChunks(NamedTuple):
@@ -160,15 +160,16 @@ def read_prediction(line: bytes) -> tuple[str, WaitingPrediction]:
 
 def labelled_line(_: str, labelled: WaitingPrediction) -> bytes:
     """Write a labelled prediction as one line: JSON has no tabs of its own."""
-    return orjson.dumps([labelled.outcome, labelled.row]) + b"\t" + labelled.payload
+    last = b"" if labelled.last is None else labelled.last.payload
+    return b"%d\t%b\t%b" % (labelled.row or 0, last, labelled.payload)
 
 
 def read_labelled(line: bytes) -> tuple[str, WaitingPrediction]:
     """Return a prediction with its outcome, and its id, from a line of `labelled_line`."""
-    head, payload = line.split(b"\t", 1)
+    row, last, payload = line.split(b"\t", 2)
     prediction_id, waiting = read_prediction(payload)
-    outcome, row = orjson.loads(head)
-    return prediction_id, replace(waiting, outcome=outcome, row=row)
+    _, outcome = read_outcome(last)
+    return prediction_id, replace(waiting, last=outcome, row=int(row))
 
 
 def answer_of(event: Mapping[str, Any]) -> Answer | None:

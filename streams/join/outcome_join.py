@@ -230,7 +230,8 @@ class OutcomeJoin:
         outcome: EarlyOutcome,
     ) -> WaitingPrediction | None:
         """Return the prediction of an outcome that corrects its last one; None of any other."""
-        if not self._is_correction(last.outcome, outcome):
+        before = None if last.last is None else last.last.outcome
+        if not self._is_correction(before, outcome):
             return None
         labelled.pop(prediction_id)
         return last
@@ -239,7 +240,7 @@ class OutcomeJoin:
         self,
         prediction_id: str,
         prediction: WaitingPrediction,
-        outcome: Answer,
+        outcome: EarlyOutcome,
         row: int,
         now_ms: int,
     ) -> None:
@@ -252,7 +253,7 @@ class OutcomeJoin:
         """
         if self._labelled is None:
             self._labelled = WaitingRoom(self.spec.max_waiting, _payload_of)
-        self._labelled.put(prediction_id, now_ms, replace(prediction, outcome=outcome, row=row))
+        self._labelled.put(prediction_id, now_ms, replace(prediction, last=outcome, row=row))
 
     def respec(self, spec: JoinSpec) -> None:
         """Put another spec in force; events beyond its limits are pushed out at once."""

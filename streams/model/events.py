@@ -16,6 +16,7 @@ from streams.ingest.unread import UNREAD, Noted, noted
 from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.model import skew
 from streams.model.parts import ModelParts
+from streams.performance.ledger import JudgedOutcome
 from streams.series.attributions import parts_of
 from streams.series.label_delays import FULL_ROWS, SAMPLED
 from streams.series.quantities import QUANTITY_PAIRS
@@ -50,7 +51,7 @@ class ModelEvents(ModelParts):
         if self._now_ms >= self.join.halves.due_ms:
             self._go_on_without_inputs(arrival)
         self.join.advance(self._now_ms)
-        if self._is_more_asked:
+        if self._is_action_asked:
             self._act_by_time(arrival)
         if self._ledger is not None:
             self._publish_metrics(arrival)
@@ -119,6 +120,8 @@ class ModelEvents(ModelParts):
             self._ledger.on_prediction(event, self._now_ms, self.is_regression)
         if self._skew is not None:
             self._compare(skew.of_prediction(self.join, event), arrival)
+        if not self._is_action_asked:
+            return
         if rules is not None:
             status, latency_ms = event.get("status") or "ok", event.get("latency_ms")
             self._deputy.state.on_prediction(status, latency_ms, self._now_ms, rules)
@@ -136,8 +139,14 @@ class ModelEvents(ModelParts):
     ) -> None:
         """Hear a pair likewise."""
         rules, now_ms = self._deputy.rules, self._now_ms
-        if self._ledger is not None and prediction.row is None:
-            self._ledger.on_pair(prediction, outcome, is_error, now_ms)
+        if self._ledger is not None:
+            before, last = None, prediction.last
+            if last is not None:  # it is corrected
+                was_error, _ = self._pending.as_read.compare(prediction.prediction, last.outcome)
+                before = JudgedOutcome(last, was_error)
+            self._ledger.on_pair(prediction, JudgedOutcome(outcome, is_error), now_ms, before)
+        if not self._is_action_asked:
+            return
         if rules is not None and is_error is not None and prediction.prediction is not None:
             self._deputy.state.on_pair(
                 is_error=is_error,
@@ -359,7 +368,7 @@ class ModelEvents(ModelParts):
         self._publication.add_pair(row, prediction, outcome, (is_error, error))
         if outcome.corrects or self.join.spec.takes_corrections:
             prediction_id, number = arrival.event["prediction_id"], self.counts.labelled
-            self.join.on_labelled(prediction_id, prediction, truth, number, self._now_ms)
+            self.join.on_labelled(prediction_id, prediction, outcome, number, self._now_ms)
         if self._is_more_asked:
             self._on_judged(prediction, outcome, is_error, arrival)
         if self._segments is not None:

@@ -180,8 +180,10 @@ class ModelParts:
     def _set_asked(self) -> None:
         """Take note whether the spec asks for more than alerts."""
         spec = self.in_force.spec
-        asked = (spec.metrics, spec.fallback, spec.review, spec.challenge, spec.skew)
-        self._is_more_asked = any(each is not None for each in asked)
+        asked = (spec.fallback, spec.review, spec.challenge)
+        self._is_action_asked = any(each is not None for each in asked)
+        of_figures = spec.metrics is not None or spec.skew is not None
+        self._is_more_asked = self._is_action_asked or of_figures
         self._is_explained = spec.features.attributions
 
     def _value_since(self, onset: Onset, at_ms: int) -> ValueAtRisk | None:

@@ -20,8 +20,10 @@ import numpy as np
 
 from streams.change import Figures
 from streams.codec import Machine
+from streams.detect.cohort_kernel import CELLS, cell_of
+from streams.detect.compiled import Singles
 from streams.performance.figures import ScoreRow
-from streams.performance.score_counts import CELLS, cell_of, middle_of
+from streams.performance.score_counts import MIDDLES as MIDDLES_OF_CELLS
 from streams.traffic.conditions import ConditionState, condition_of
 from streams.values import Floats
 
@@ -99,15 +101,15 @@ class Calibration(Machine):
         The change that lasts; None where scores mean what they did.
     """
 
-    map: Floats = np.zeros(0)
+    map: Singles = np.zeros(0, np.float32)
     version: int = 0
     labels: int = 0
     learnt_ms: int = -1
     verdict: Verdict | None = None
     _made_at: int = 0
     _faded_at: int = 0
-    _positives: Floats = np.zeros(CELLS)
-    _others: Floats = np.zeros(CELLS)
+    _positives: Singles = np.zeros(CELLS, np.float32)
+    _others: Singles = np.zeros(CELLS, np.float32)
     _runs: Floats = np.zeros(4 * len(VERDICTS))
     """Of each CUSUM since it was nought: itself, rows, positives, and these by the map."""
     _back: float = 0.0
@@ -150,7 +152,7 @@ class Calibration(Machine):
         if self.verdict is None:
             return
         changed = self._changed if len(self._changed) else np.zeros(2 * CELLS)
-        self._positives, self._others = changed[:CELLS].copy(), changed[CELLS:].copy()
+        self._positives, self._others = changed.astype(np.float32).reshape(2, CELLS).copy()
         self.labels, self._made_at, self._faded_at = int(changed.sum()), 0, 0
         self._end()
         self._learn(np.zeros(CELLS), np.zeros(CELLS), 0)
@@ -172,7 +174,7 @@ class Calibration(Machine):
         return Recalibration(_knots(made, n), round(saved, 6), int(n.sum()))
 
     def _judge(self, positives: Floats, others: Floats, n: int, budget: float) -> Step | None:
-        usual = np.clip(self.map, _LEAST, 1 - _LEAST)
+        usual = np.clip(self.map.astype(np.float64), _LEAST, 1 - _LEAST)
         logits = np.log(usual / (1 - usual))
         threshold = math.log(max(CONSTANT * 10_000 * len(VERDICTS) / budget, 2.0))
         found, expected = float(positives.sum()), float(((positives + others) * usual).sum())
@@ -215,20 +217,22 @@ class Calibration(Machine):
         return Step(verdict, is_on, float(found) / n, float(expected) / n, n)
 
     def _learn(self, positives: Floats, others: Floats, n: int) -> None:
-        self._positives = self._positives + positives
-        self._others = self._others + others
+        self._positives = (self._positives + positives).astype(np.float32)
+        self._others = (self._others + others).astype(np.float32)
         self.labels += n
         while self.labels - self._faded_at >= FADE_ROWS:
             self._faded_at += FADE_ROWS
-            self._positives, self._others = self._positives * FADE, self._others * FADE
+            self._positives = self._positives * np.float32(FADE)
+            self._others = self._others * np.float32(FADE)
         due = next((each for each in LABELS if each > self._made_at), 0)
         if self.labels >= (due or self._made_at + EVERY_LABELS):
             self._made_at = max(each for each in (*LABELS, self.labels) if each <= self.labels)
-            self.map = isotonic(self._positives, self._positives + self._others)
+            hits, rest = self._positives.astype(np.float64), self._others.astype(np.float64)
+            self.map = isotonic(hits, hits + rest).astype(np.float32)
             self.version += 1
 
 
-MIDDLES = np.array([middle_of(cell) for cell in range(CELLS)])
+MIDDLES = np.array(MIDDLES_OF_CELLS)
 """The score in the middle of each cell."""
 
 

@@ -17,10 +17,12 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from schemas.metric import CohortKind, Completeness
 from streams.clock import DAY_MS, HOUR_MS, NEVER_MS
 from streams.codec import Machine, decode, encode
-from streams.performance.cohort import Cohort, CountedOutcome, CountedPrediction
+from streams.performance.cohort import Cohort, CountedOutcome
 from streams.performance.estimate import Estimate
 from streams.values import OTHER
 
@@ -40,10 +42,10 @@ AHEAD_MS = DAY_MS
 """Time ahead of the log for which cohorts are begun: clocks that differ by a time zone."""
 MOST_VERSIONS = 4
 """Versions of a cohort that are counted apart; further ones together."""
-UNPACKED = 4
-"""Periods held ready to be counted in: the present hour and day, and those before them."""
-MOST_LATE = 32
-"""Outcomes that wait for a packed period. To unpack and pack one takes some 130 us (measured)."""
+UNPACKED = 2
+"""Periods of a kind held ready to be counted in: the present one and that before it."""
+MOST_LATE = 16
+"""Outcomes that wait for a packed period. To unpack and pack one takes some 100 us (measured)."""
 
 
 class CohortRules(NamedTuple):
@@ -99,11 +101,11 @@ class Period(Machine):
             cohort = self.versions.setdefault(name, Cohort())
         return cohort
 
-    def on_outcome(self, late: "LateOutcome") -> None:
+    def on_outcome(self, outcome: CountedOutcome, version: str) -> None:
         """Count an outcome where its prediction was counted, if it was."""
-        cohort = self.versions.get(late.version) or self.versions.get(OTHER)
+        cohort = self.versions.get(version) or self.versions.get(OTHER)
         if cohort is not None:
-            cohort.on_outcome(late.prediction, late.outcome)
+            cohort.on_outcome(outcome)
 
     def total(self) -> Cohort:
         """Return the counts of all versions: not to be changed."""
@@ -116,11 +118,14 @@ class Period(Machine):
 
 
 class LateOutcome(NamedTuple):
-    """An outcome that waits for its period, with its prediction."""
+    """An outcome for its period, and the version of its prediction."""
 
-    prediction: CountedPrediction
     outcome: CountedOutcome
     version: str
+
+
+_encode_late = msgspec.json.Encoder().encode
+_decode_late = msgspec.json.Decoder(LateOutcome).decode
 
 
 class DuePeriod(NamedTuple):
@@ -144,22 +149,17 @@ class Cohorts(Machine):
     due_ms: int = NEVER_MS
     _packed: dict[int, bytes] = {}
     _ready: dict[int, Period] = {}
-    _late: dict[int, list[LateOutcome]] = {}
+    _late: dict[int, bytes] = {}  # lines of JSON: a fifth of the memory of objects
     _due: dict[int, int] = {}
     _awaited: dict[int, int] = {}  # outcomes until the next part of `COMPLETE` is here
+    _changed: dict[int, None] = {}  # those that are due for a change, before their last time
 
-    def on_prediction(
-        self,
-        prediction: CountedPrediction,
-        version: str,
-        at_ms: int,
-        now_ms: int,
-        rules: CohortRules,
-    ) -> None:
-        """Count a prediction in the cohorts of its instant (Rule 2)."""
+    def places(self, at_ms: int, now_ms: int, rules: CohortRules) -> list[Period]:
+        """Return the periods of a prediction's instant, in which it is to be counted (Rule 2)."""
+        found: list[Period] = []
         for kind in rules.kinds:
             length_ms = LENGTH_MS[kind]
-            start_ms = at_ms // length_ms * length_ms
+            start_ms = at_ms - at_ms % length_ms
             key = start_ms + (kind == "day")
             period = self._ready.get(key) or self._period(key)
             if period is None:
@@ -167,29 +167,36 @@ class Cohorts(Machine):
                 if age_ms >= rules.kept_ms(kind) or at_ms > now_ms + AHEAD_MS:
                     continue
                 period = self._hold(key, Period(kind, start_ms))
-            period.cohort_of(version).on_prediction(prediction)
-            self._note_change(key, period, now_ms, rules)
+            found.append(period)
+            if key not in self._changed:
+                self._note_change(key, period, now_ms, rules)
+        return found
 
-    def on_outcome(self, late: LateOutcome, at_ms: int, now_ms: int, rules: CohortRules) -> None:
+    def on_outcome(
+        self,
+        outcome: CountedOutcome,
+        version: str,
+        at_ms: int,
+        now_ms: int,
+        rules: CohortRules,
+    ) -> None:
         """Count the outcome of a prediction of the instant ``at_ms``."""
         for kind in rules.kinds:
             length_ms = LENGTH_MS[kind]
-            start_ms = at_ms // length_ms * length_ms
+            start_ms = at_ms - at_ms % length_ms
             key = start_ms + (kind == "day")
             period = self._ready.get(key)
             if period is not None:
-                period.on_outcome(late)
+                period.on_outcome(outcome, version)
             elif key in self._packed:
-                waiting = self._late.setdefault(key, [])
-                waiting.append(late)
-                if len(waiting) >= MOST_LATE:
-                    self._period(key)
-                period = Period(kind, start_ms)  # of these instants
+                self._wait(key, LateOutcome(outcome, version))
             else:
                 continue
-            self._note_change(key, period, now_ms, rules)
+            if key not in self._changed:
+                self._note_change(key, Period(kind, start_ms), now_ms, rules)
+
             if key in self._awaited:
-                self._await_less(key, now_ms)
+                self._await_less(key, outcome.sign, now_ms)
 
     def on_known(self, period: Period, labelled: int, known: Completeness) -> None:
         """Take in how complete a period was in its record; note when it is to be published again.
@@ -208,13 +215,20 @@ class Cohorts(Machine):
             wanted = math.ceil(COMPLETE[period.passed] * due)
             self._awaited[period.key] = max(wanted - labelled, 1)
 
-    def _await_less(self, key: int, now_ms: int) -> None:
-        """Count an outcome; the period is due now where enough have come."""
-        self._awaited[key] -= 1
-        if not self._awaited[key]:
+    def _await_less(self, key: int, sign: int, now_ms: int) -> None:
+        """Count an outcome, or take it back; the period is due now where enough have come."""
+        self._awaited[key] -= sign
+        if self._awaited[key] <= 0:
             del self._awaited[key]
             self._due[key] = now_ms
             self.due_ms = min(self.due_ms, now_ms)
+
+    def _wait(self, key: int, late: LateOutcome) -> None:
+        """Let an outcome wait for its period, which is packed (Rule 4)."""
+        waiting = self._late.get(key, b"") + _encode_late(late) + b"\n"
+        self._late[key] = waiting
+        if waiting.count(b"\n") >= MOST_LATE:
+            self._period(key)
 
     def due(self, now_ms: int, rules: CohortRules) -> Iterator[DuePeriod]:
         """Yield the periods to be published at ``now_ms``, the oldest first.
@@ -225,6 +239,7 @@ class Cohorts(Machine):
             period = self._known(key)
             last_ms = period.end_ms + rules.kept_ms(period.kind)
             self._due[key] = last_ms
+            self._changed.pop(key, None)
             yield DuePeriod(period, now_ms >= last_ms)
             if now_ms >= last_ms:
                 del self._due[key], self._ready[key]
@@ -257,15 +272,15 @@ class Cohorts(Machine):
         if packed is None:
             return None
         period = decode(zlib.decompress(packed), Period)
-        for late in self._late.pop(key, ()):
-            period.on_outcome(late)
+        for line in self._late.pop(key, b"").split(b"\n")[:-1]:
+            period.on_outcome(*_decode_late(line))
         return self._hold(key, period)
 
     def _hold(self, key: int, period: Period) -> Period:
         """Hold a period ready; pack those before it (Rule 4)."""
         self._ready[key] = period
-        while len(self._ready) > UNPACKED:
-            oldest = next(iter(self._ready))
+        of_kind = [each for each, held in self._ready.items() if held.kind == period.kind]
+        for oldest in of_kind[:-UNPACKED]:
             self._packed[oldest] = zlib.compress(encode(self._ready.pop(oldest)), 1)
         return period
 
@@ -276,4 +291,6 @@ class Cohorts(Machine):
             return
         due_ms = next((end_ms + age for age in AGES_MS if end_ms + age > now_ms), last_ms)
         self._due[key] = due_ms = min(due_ms, last_ms)
+        if due_ms < last_ms:
+            self._changed[key] = None
         self.due_ms = min(self.due_ms, due_ms)

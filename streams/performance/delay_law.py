@@ -6,29 +6,24 @@ are old enough to show all of it.
 
 Rule 1. A delay beyond the oldest day is taken to be none: `DelayLaw.settled_ms` tells from which
         age on the law can be trusted.
+Rule 2. Outcomes that come after the wait are never seen. Their share is that of a lognormal tail
+        through the law at a quarter and a half of the wait: where errors come late, more of them
+        are lost than of right answers.
 """
 
-import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
 from streams.clock import Instants
+from streams.detect.day_kernel import CELLS, FIRST_MS, STEPS
 from streams.values import Floats
 
-FIRST_MS = 60_000
-"""Milliseconds: delays below a minute share a cell."""
-STEPS = 3
-"""Cells of an octave. Between their ends the law is interpolated in logits by the logarithm of the
-age, in which it is close to a line."""
-CELLS = 1 + 22 * STEPS
-"""To 8 years, the last cell holds what is longer."""
 _ENDS = tuple(FIRST_MS * 2.0 ** (cell / STEPS) for cell in range(CELLS))
 _ENDS_LOG = np.log2(_ENDS)
 _LEAST = 1e-6
 """Distance of a share from 0 and 1 in a logarithm."""
-_STEPS_AT = (0.5 * 2 ** (1 / 3), 0.5 * 2 ** (2 / 3))
-"""Mantissas at which the second and the third cell of an octave begin."""
 SETTLED = 0.99
 """Share of the outcomes of either class that is known at the settled age."""
 SEEN_TIMES = 3
@@ -38,23 +33,12 @@ beyond."""
 FEWEST = 20
 """Delays of a class without which nothing is said of it: their median is then known to a fifth of
 the spread of the delays."""
+FEWEST_OF_TAIL = 200
+"""Delays of a class from which its tail is told: a tail of 1 in 100 is then known to a half."""
+_MOST_TAIL = 0.3
+_HALVINGS = 30
 _POINTS = 8
 """Parts of a day at which predictions are taken to have been made."""
-
-
-def delay_cell(delay_ms: float) -> int:
-    """Return the cell of a delay; it follows from the bits of the number alone.
-
-    Examples
-    --------
-    >>> [delay_cell(ms) for ms in (0, 59_999, 60_000, 80_000, 120_000, 86_400_000)]
-    [0, 0, 1, 2, 4, 32]
-    """
-    if delay_ms < FIRST_MS:
-        return 0
-    mantissa, exponent = math.frexp(delay_ms / FIRST_MS)
-    step = (mantissa >= _STEPS_AT[0]) + (mantissa >= _STEPS_AT[1])
-    return min(1 + (exponent - 1) * STEPS + step, CELLS - 1)
 
 
 class DelayLaw(NamedTuple):
@@ -89,6 +73,19 @@ class DelayLaw(NamedTuple):
         ]
         return np.column_stack([each.mean(axis=1) for each in shares])
 
+    def beyond(self) -> Floats:
+        """Return the share of the outcomes of each class that comes after the wait (Rule 2)."""
+        ends = self.oldest_ms * np.array((0.25, 0.5))
+        at = np.log2(np.maximum(ends, 1.0))
+        rows = np.clip(self.known, _LEAST, 1 - _LEAST)
+        known = [1 / (1 + np.exp(-np.interp(at, _ENDS_LOG, np.log(r / (1 - r))))) for r in rows]
+        return np.array(
+            [
+                _tail(*each.tolist()) if seen >= FEWEST_OF_TAIL else 0.0
+                for each, seen in zip(known, self.seen, strict=True)
+            ]
+        )
+
     @property
     def median_ms(self) -> int:
         """The median delay of right answers, to the end of its cell."""
@@ -109,6 +106,26 @@ class DelayLaw(NamedTuple):
         return min(age_ms, self.wait_ms) if is_shown else None
 
 
+def _tail(at_quarter: float, at_half: float) -> float:
+    """Return the share beyond the wait, of the shares known at a quarter and a half of it.
+
+    In normal scores a lognormal law is a line over the logarithm of the age.
+    """
+    score = NormalDist().inv_cdf
+
+    def bend(tail: float) -> float:
+        of_all = 1 - tail
+        return score(of_all) - 2 * score(of_all * at_half) + score(of_all * at_quarter)
+
+    low, high = _LEAST, _MOST_TAIL
+    if bend(low) <= 0 or bend(high) >= 0:
+        return 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if bend(middle) > 0 else (low, middle)
+    return round(low, 6)
+
+
 def law_of(delays: Floats, ages_ms: Instants, wait_ms: int) -> DelayLaw:
     """Return the law of delays that days show.
 
@@ -121,7 +138,8 @@ def law_of(delays: Floats, ages_ms: Instants, wait_ms: int) -> DelayLaw:
     wait_ms
         The wait for outcomes: no delay is longer.
     """
-    is_seen = np.array(_ENDS) <= np.minimum(ages_ms, wait_ms)[:, None]  # day x cell
+    ends = np.minimum(_ENDS, wait_ms)  # the wait ends within a cell
+    is_seen = ends <= np.minimum(ages_ms, wait_ms)[:, None]  # day x cell
     counts = delays * is_seen[:, None, :]
     upto = delays.cumsum(axis=2) * is_seen[:, None, :]
     in_cell, in_all = counts.sum(axis=0), upto.sum(axis=0)

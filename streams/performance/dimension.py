@@ -46,6 +46,7 @@ class Dimension(Machine, dict=True):
         if len(self.names) < len(self.edges) + 2 * bool(self.edges):
             raise ValueError(f"{len(self.edges)} edges need more than {len(self.names)} names")
         self._code_of = {name: code for code, name in enumerate(self.names)}
+        self._code_of_text: dict[str, int] = {}  # of text as it comes: most values are text
 
     @classmethod
     def of(cls, name: str, outline: Outline | None, *, is_feature: bool) -> "Dimension":
@@ -65,6 +66,7 @@ class Dimension(Machine, dict=True):
         """Keep the values of these codes, which become 1, 2 ..; all others have code 0."""
         self.names = [self.names[0], *(self.names[code] for code in codes)]
         self._code_of = {name: code for code, name in enumerate(self.names)}
+        self._code_of_text = {}
 
     def code(self, fields: Mapping[str, Any] | None, most: int) -> int:
         """Return the code of a row, a new one while there are at most ``most``.
@@ -75,12 +77,19 @@ class Dimension(Machine, dict=True):
             The features of the row, or its ``segment``.
         """
         value = None if fields is None else fields.get(self.name)
-        if self.edges:
-            if value is None:
-                return len(self.names) - 1
-            if type(value) not in (int, float):
-                return 0
-            return 1 + bisect_right(self.edges, value)
+        if type(value) is str and (known := self._code_of_text.get(value)) is not None:
+            return known
+        code = self._range_of(value) if self.edges else self._number_of(value, most)
+        if code and type(value) is str:
+            self._code_of_text[value] = code
+        return code
+
+    def _range_of(self, value: Any) -> int:
+        if value is None:
+            return len(self.names) - 1
+        return 1 + bisect_right(self.edges, value) if type(value) in (int, float) else 0
+
+    def _number_of(self, value: Any, most: int) -> int:
         name = NOTHING if value is None else text_of(value)
         code = self._code_of.get(name)
         if code is not None:

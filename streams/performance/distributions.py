@@ -2,7 +2,9 @@
 
 Rule 1. A model whose spec asks for no figures has none, and costs nothing.
 Rule 2. A value counts in the hour of log time at which it came, and an hour is closed before the
-        event that ends it: so an hour is published once.
+        event that ends it: so an hour is published once. Where only days are asked for, an hour of
+        fewer than ``LEAST_ROWS`` rows goes on into the next, up to the end of its day: to close one
+        costs a reading of all series.
 Rule 3. A reference is taken at the end of an hour, and the values after it are counted by it. While
         an alert about a drift is open there is no new one (`SeriesWatch.outline`).
 Rule 4. A profile from the spec stays the reference, whatever the series has learnt since.
@@ -41,6 +43,8 @@ from streams.values import Scalar
 
 MOST_ROWS = 512
 """Rows of readings that wait to be counted together: numpy's calls then cost some 50 ns a value."""
+LEAST_ROWS = 200
+"""Predictions and pairs for which a reading of all series is worth its price: below 1 us a row."""
 
 
 class SeriesValues(NamedTuple):
@@ -71,6 +75,8 @@ class DistributionsState(Machine):
         Records published so far; it outlives a removal of the model.
     hour_ms, day_ms
         The beginning of the present hour and day; `NEVER_MS` before their first value.
+    rows
+        Predictions and pairs of the present hour.
     series
         The series, in the order in which they began.
     segments
@@ -80,6 +86,7 @@ class DistributionsState(Machine):
     records: int = 0
     hour_ms: int = NEVER_MS
     day_ms: int = NEVER_MS
+    rows: int = 0
     series: dict[str, SeriesTally] = {}
     segments: SegmentTallies | None = None
 
@@ -149,13 +156,26 @@ class Distributions:
     def due_ms(self) -> int:
         """Log time at which an hour, or a day, is to be closed."""
         state = self._state
-        if state.hour_ms != NEVER_MS:
+        end_ms = state.day_ms if state.day_ms == NEVER_MS else state.day_ms + DAY_MS
+        return min(end_ms, self._hour_ends_ms)
+
+    @property
+    def _hour_ends_ms(self) -> int:
+        """Log time at which the present hour is to be closed."""
+        state, rules = self._state, self._rules
+        if state.hour_ms == NEVER_MS:
+            return NEVER_MS
+        is_asked = rules is not None and rules.every == "hour"
+        if is_asked or state.rows >= LEAST_ROWS:
             return state.hour_ms + HOUR_MS
-        return state.day_ms if state.day_ms == NEVER_MS else state.day_ms + DAY_MS
+        return state.hour_ms // DAY_MS * DAY_MS + DAY_MS
 
     def note(self, now_ms: int) -> None:
         """Take note of an event: its values will be read."""
-        if self._rules is not None and self._state.hour_ms == NEVER_MS:
+        if self._rules is None:
+            return
+        self._state.rows += 1
+        if self._state.hour_ms == NEVER_MS:
             self._state.hour_ms = now_ms // HOUR_MS * HOUR_MS
             if self._state.day_ms == NEVER_MS:
                 self._state.day_ms = now_ms // DAY_MS * DAY_MS
@@ -201,7 +221,7 @@ class Distributions:
             The series as they are after all values of the hour.
         """
         state, records = self.state, list[KeyedRecord]()
-        is_hour_over = state.hour_ms != NEVER_MS and now_ms >= state.hour_ms + HOUR_MS
+        is_hour_over = now_ms >= self._hour_ends_ms
         if is_hour_over:
             self._drop_ended(sources)
             records += self._close_hour(now_ms)
@@ -237,7 +257,7 @@ class Distributions:
         for each in state.series.values():
             each.day.add_all(each.hour)
             each.hour = Tally()
-        state.hour_ms = NEVER_MS
+        state.hour_ms, state.rows = NEVER_MS, 0
         if state.segments is not None and not state.segments.parts:
             state.segments.choose()
         return records

@@ -8,9 +8,10 @@ its audit is the realised figure, later.
 from collections.abc import Iterable
 
 from streams.codec import Machine
+from streams.detect.cohort_kernel import cell_of
+from streams.detect.compiled import Singles
 from streams.performance.figures import Positive
-from streams.performance.score_counts import ScoredCount, cell_of
-from streams.values import Floats
+from streams.performance.score_counts import ScoredCount
 
 
 class Estimate(Machine):
@@ -35,7 +36,7 @@ class Estimate(Machine):
 
 
 def estimate_of(
-    counts: Iterable[ScoredCount], positive: Positive, chances: Floats, map_version: int
+    counts: Iterable[ScoredCount], positive: Positive, chances: Singles, map_version: int
 ) -> Estimate | None:
     """Return the estimate of a cohort by a map; None without an answer that has a score."""
     by_cell: dict[int, list[float]] = {}

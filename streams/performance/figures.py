@@ -14,9 +14,9 @@ import numpy as np
 import orjson
 
 from schemas.metric import ConfusionCell, ReliabilityBin, Spread
+from streams.detect.day_kernel import DELAYS, RIGHT, WRONG, group_of
 from streams.performance.cells import quantiles
 from streams.performance.cohort import Cohort
-from streams.performance.history import DELAYS, RIGHT, WRONG, risk_group
 from streams.performance.score_counts import ScoredCount
 from streams.values import OTHER, Floats
 
@@ -141,8 +141,8 @@ def calibration_errors(bins: Sequence[ReliabilityBin]) -> tuple[float, float] | 
 
 def losses_of(cohort: Cohort, positive: Positive) -> tuple[float, float] | None:
     """Return the Brier score and the log loss of the labelled answers with a score."""
-    n, squares, logs = 0, 0.0, 0.0
-    for prediction, outcome, sums in cohort.scores.sums():
+    n = squares = logs = 0.0
+    for prediction, outcome, sums in cohort.sums():
         n += sums.n
         if _is_positive(prediction, outcome, positive):
             squares += sums.n - 2 * sums.score + sums.square
@@ -167,8 +167,8 @@ def chance_of_error(score: float | None, prediction: int, positive: Positive) ->
 
 def risk_of(score: float | None, prediction: int, positive: Positive) -> int:
     """Return the group of an answer by its risk of being wrong."""
-    risk = chance_of_error(score, prediction, positive)
-    return risk_group(risk, is_positive=positive.is_said_by(prediction))
+    given = math.nan if score is None else float(score)
+    return group_of(given, positive.is_said_by(prediction))
 
 
 def risk_counts(counts: Iterable[ScoredCount], positive: Positive) -> Floats:

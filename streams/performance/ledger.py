@@ -6,6 +6,7 @@ Rule 2. Labels have numbers in the order in which they come; after ``MOST_NAMED`
 Rule 3. A record is named by its number among the model's: the same log gives the same names.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -22,22 +23,22 @@ from streams.change import Onset
 from streams.clock import DAY_MS
 from streams.codec import Machine
 from streams.detect.budget import calibration_budget
+from streams.detect.day_kernel import add_outcome
 from streams.join.events import EarlyOutcome, WaitingPrediction, answer_of
 from streams.performance.calibration import Calibration, Step
-from streams.performance.cohort import Cohort, CountedOutcome, CountedPrediction
-from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, LateOutcome, Period
+from streams.performance.cohort import MONEY, Cohort, CountedOutcome
+from streams.performance.cohorts import CohortRules, Cohorts, DuePeriod, Period
 from streams.performance.error_model import ErrorEstimator
 from streams.performance.estimate import Estimate, estimate_of
 from streams.performance.figures import (
     BINS,
     Positive,
     positive_of,
-    risk_of,
     score_rows,
     usual_positive,
 )
 from streams.performance.history import History
-from streams.performance.money import Money
+from streams.performance.money import NO_SUMS, Money
 from streams.performance.nowcast import Outlook
 from streams.performance.price import price_of
 from streams.performance.report import NO_VERSION, RecordFacts, metric_of
@@ -58,8 +59,6 @@ class _PredictionFields(Struct, gc=False):
     score: float | None = None
     scores: dict[str, float] | None = None
     model_version: str | None = None
-    status: str = "ok"
-    latency_ms: float | None = None
 
 
 class _OutcomeFields(Struct, gc=False):
@@ -71,6 +70,13 @@ class _OutcomeFields(Struct, gc=False):
 
 _read_prediction = Decoder(_PredictionFields).decode
 _read_outcome = Decoder(_OutcomeFields).decode
+
+
+class JudgedOutcome(NamedTuple):
+    """An outcome, and whether the answer was wrong by it; None for a regression."""
+
+    outcome: EarlyOutcome
+    is_error: bool | None
 
 
 class KeyedMetric(NamedTuple):
@@ -186,32 +192,49 @@ class Ledger:
         expected = None
         if self._errors is not None and is_regression and answer is not None:
             expected = self._errors.expected(as_dict(event.get("features")), answer)
-        counted = CountedPrediction(
-            score, label, event.get("status") or "ok", event.get("latency_ms"), expected
-        )
+        status = event.get("status") or "ok"
         version = event.get("model_version") or NO_VERSION
-        at_ms = event["predicted_at"]
-        self.state.cohorts.on_prediction(counted, version, at_ms, now_ms, self._rules)
-        if counted.status == "ok":
-            self.state.history.on_prediction(
-                at_ms, risk_of(score, label, self._positive_label()), now_ms, self._rules.wait_ms
-            )
+        at_ms, latency_ms = event["predicted_at"], event.get("latency_ms")
+        for period in self.state.cohorts.places(at_ms, now_ms, self._rules):
+            cohort = period.versions.get(version) or period.cohort_of(version)
+            cohort.on_prediction(score, label, status, latency_ms)
+            if expected is not None:
+                cohort.on_expected(expected)
+        if status == "ok":
+            positive = self._positive_label()
+            is_positive = positive.label is None or label == positive.number
+            given, wait_ms = math.nan if score is None else float(score), self._rules.wait_ms
+            self.state.history.on_prediction(at_ms, given, now_ms, wait_ms, is_positive=is_positive)
 
     def on_pair(
         self,
         prediction: WaitingPrediction,
-        outcome: EarlyOutcome,
-        is_error: bool | None,
+        judged: JudgedOutcome,
         now_ms: int,
+        before: JudgedOutcome | None = None,
     ) -> None:
-        """Count the outcome of an answer; ``is_error`` is None for a regression."""
-        answer, truth = prediction.prediction, outcome.outcome
+        """Count the outcome of an answer; take back the one ``before`` that it corrects."""
+        answer = prediction.prediction
         if answer is None:
             return
-        made, known = _read_prediction(prediction.payload), _read_outcome(outcome.payload)
+        made = _read_prediction(prediction.payload)
         score = made.score
         if score is None and made.scores:
             score = _score_of(made.scores, self._positive)
+        version = made.model_version or NO_VERSION
+        at_ms, rules = prediction.predicted_at_ms, self._rules
+        for each, sign in ((before, -1), (judged, 1)):
+            if each is not None:
+                counted = self._counted(answer, score, each, at_ms, sign)
+                self.state.cohorts.on_outcome(counted, version, at_ms, now_ms, rules)
+                self._count_in_day(counted, at_ms)
+
+    def _counted(
+        self, answer: Answer, score: float | None, judged: JudgedOutcome, at_ms: int, sign: int
+    ) -> CountedOutcome:
+        """Return an outcome as it is counted."""
+        outcome, is_error = judged
+        truth, known = outcome.outcome, _read_outcome(outcome.payload)
         distance, amount = None, None if is_error is None else float(is_error)
         if is_error is None:
             answered = label = 0
@@ -223,26 +246,24 @@ class Ledger:
         gained = None
         if self._cost is not None:
             gained = price_of(self._cost, answer, truth, known.value, amount)
-        at_ms = prediction.predicted_at_ms
-        late = LateOutcome(
-            CountedPrediction(score, answered, made.status, made.latency_ms),
-            CountedOutcome(
-                label,
-                is_error,
-                distance,
-                outcome.observed_at_ms - at_ms,
-                known.source or "label",
-                gained,
-            ),
-            made.model_version or NO_VERSION,
+        delay_ms, source = outcome.observed_at_ms - at_ms, known.source or "label"
+        return CountedOutcome(
+            score, answered, label, is_error, distance, delay_ms, source, gained, sign
         )
-        self.state.cohorts.on_outcome(late, at_ms, now_ms, self._rules)
-        if made.status == "ok":
-            delay_ms, is_wrong = outcome.observed_at_ms - at_ms, is_error is True
-            group = risk_of(score, answered, self._positive_label())
-            is_counted = self.state.history.on_outcome(at_ms, group, delay_ms, is_wrong=is_wrong)
-            if is_counted and gained is not None and self.state.money is not None:
-                self.state.money.on_outcome(at_ms, group, gained, is_wrong=is_wrong)
+
+    def _count_in_day(self, counted: CountedOutcome, at_ms: int) -> None:
+        """Count the outcome of an answer among those of its day."""
+        day = self.state.history.day_of(at_ms)
+        if day is None:
+            return
+        money, sums, gained = self.state.money, NO_SUMS, math.nan
+        if money is not None and counted.gained is not None:
+            sums, gained = money.of_day(at_ms), counted.gained / MONEY
+        positive = self._positive_label()
+        is_positive = positive.label is None or counted.answered == positive.number
+        score = math.nan if counted.score is None else float(counted.score)
+        flags = int(is_positive), int(counted.is_error is True), counted.sign
+        add_outcome(day, sums, (score, float(counted.delay_ms), gained), flags)
 
     def due(self, now_ms: int) -> list[KeyedMetric]:
         """Return the records that are due at ``now_ms``."""

@@ -18,18 +18,17 @@ from streams.change import Onset
 from streams.clock import DAY_MS
 from streams.codec import Machine
 from streams.detect.compiled import Singles
+from streams.detect.day_kernel import GROUPS, ROWS, SQUARES, SUMS
 from streams.performance.cohort import MONEY, Cohort
 from streams.performance.delay_law import FEWEST
-from streams.performance.history import GROUPS, MATURE_DAYS
+from streams.performance.history import MATURE_DAYS
 from streams.performance.nowcast import Outlook, wrong_among_open
 from streams.values import Floats
 
 NORMAL_95 = 1.96
 """Standard deviations of a two-sided interval of 95 %."""
-_SQUARES, _ROWS = 2 * GROUPS, 3 * GROUPS
-SUMS = 5 * GROUPS
-"""Sums of a day by group: of right answers, of errors, of the squares of both; then the numbers of
-right answers and of errors with a price."""
+NO_SUMS: Singles = np.zeros(0, np.float32)
+"""In place of the sums of a day, for an answer without a price."""
 MOST_DAYS = 366
 """Rows of a sheet, 15 kB: an alert that is older has the loss of its last year."""
 
@@ -125,26 +124,24 @@ class Prices(NamedTuple):
 class Money(Machine):
     """The money of the days of a model."""
 
-    _days: dict[int, Floats] = {}
+    _days: dict[int, Singles] = {}
     _usual: dict[int, Singles] = {}
     """What answers of a day gain usually, right ones, errors, and all, by group (Rule 1)."""
     _mature: Floats = np.zeros(0)
     _sheets: list[Sheet] = []
 
-    def on_outcome(self, at_ms: int, group: int, gained: int, *, is_wrong: bool) -> None:
-        """Add the money of an answer of the instant ``at_ms``."""
-        start_ms, money = at_ms // DAY_MS * DAY_MS, gained / MONEY
+    def of_day(self, at_ms: int) -> Singles:
+        """Return the sums of the day of an instant, to be added to."""
+        start_ms = at_ms - at_ms % DAY_MS
         day = self._days.get(start_ms)
         if day is None:
-            day = self._days[start_ms] = np.zeros(SUMS)
-        day[GROUPS * is_wrong + group] += money
-        day[_SQUARES + group] += money * money
-        day[_ROWS + GROUPS * is_wrong + group] += 1
+            day = self._days[start_ms] = np.zeros(SUMS, np.float32)
+        return day
 
     def advance(self, outlook: Outlook) -> None:
         """Make a sheet; let days that the outlook has no longer join the mature ones."""
         for start_ms in sorted(self._days.keys() - set(outlook.starts)):
-            day = self._days.pop(start_ms)
+            day = self._days.pop(start_ms).astype(np.float64)
             self._usual.pop(start_ms, None)
             fade = 1 - 1 / MATURE_DAYS
             self._mature = self._mature * fade + day if len(self._mature) else day
@@ -174,7 +171,7 @@ class Money(Machine):
         sums = self._mature.copy() if len(self._mature) else np.zeros(SUMS)
         for start_ms in outlook.settled_starts:
             sums += self._days.get(start_ms, 0.0)
-        gained, rows = sums[:_SQUARES].reshape(2, GROUPS), sums[_ROWS:].reshape(2, GROUPS)
+        gained, rows = sums[:SQUARES].reshape(2, GROUPS), sums[ROWS:].reshape(2, GROUPS)
         means = gained.sum(axis=1) / np.maximum(rows.sum(axis=1), 1.0)
         # A group without rows has the mean of all.
         right, wrong = (gained + means[:, None]) / (rows + 1.0)
@@ -188,7 +185,7 @@ class Money(Machine):
         """Return what answers gain usually."""
         usual = None
         if outlook.base is not None:
-            usual = self.usual(outlook)[:_ROWS].astype(np.float64).reshape(3, GROUPS)
+            usual = self.usual(outlook)[:ROWS].astype(np.float64).reshape(3, GROUPS)
         return Prices(currency, usual)
 
     def loss_since(self, onset: Onset, at_ms: int) -> Loss:
@@ -230,19 +227,19 @@ class Money(Machine):
     def _row(self, outlook: Outlook, place: int, base: Floats, usual: Floats) -> DayRow:
         """Return the row of a day."""
         start_ms = outlook.starts[place]
-        right, wrong, both = usual[:_ROWS].reshape(3, GROUPS)
+        right, wrong, both = usual[:ROWS].reshape(3, GROUPS)
         mean, settled = float(usual[-2]), float(usual[-1])
         answers, rights, errors = outlook.counts[place].astype(np.float64).reshape(3, GROUPS)
         opened = np.maximum(answers - rights - errors, 0.0)
-        money = self._days.get(start_ms, np.zeros(SUMS))
-        gained = money[:_SQUARES].reshape(2, GROUPS).sum(axis=0)
-        known = money[_ROWS:].reshape(2, GROUPS).sum(axis=0)
+        money = self._days.get(start_ms, np.zeros(SUMS)).astype(np.float64)
+        gained = money[:SQUARES].reshape(2, GROUPS).sum(axis=0)
+        known = money[ROWS:].reshape(2, GROUPS).sum(axis=0)
         logits = base + float(outlook.shifts[place, 0])
         post, slope = wrong_among_open(logits, outlook.unknown[place])
         to_come = opened * (post * wrong + (1 - post) * right)
         said = float((gained + to_come).sum())
         worse = float((both * (known + opened) - gained - to_come).sum())
-        squares = money[_SQUARES:_ROWS] - 2 * mean * gained + known * mean * mean
+        squares = money[SQUARES:ROWS] - 2 * mean * gained + known * mean * mean
         squares += opened * (post * (wrong - mean) ** 2 + (1 - post) * (right - mean) ** 2)
         shift_sd = math.sqrt(float(outlook.shifts[place, 1]))
         spread = abs(float((opened * slope * (wrong - right)).sum())) * shift_sd

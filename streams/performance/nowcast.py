@@ -5,8 +5,9 @@ Rule 1. Nothing is said before outcomes have settled: the oldest days must show 
 Rule 2. The usual share of errors by group of risk is that of settled days. What the scores do not
         show is one shift of the odds a day, which changes little from day to day
         (`streams.detect.shift_kernel`).
-Rule 3. Right answers and errors that stay unknown for ever are taken to be as many of either: the
-        log cannot tell.
+Rule 3. Right answers and errors that stay unknown for ever are taken to be as many of either, but
+        for those that come after the wait (`DelayLaw.beyond`): the log cannot tell.
+Rule 4. The shift of a day is known from those after it as well: it changes little.
 """
 
 import math
@@ -17,9 +18,10 @@ import numpy as np
 from schemas.metric import Completeness, Nowcast
 from streams.clock import DAY_MS, Instants
 from streams.detect.compiled import Singles
+from streams.detect.day_kernel import CELLS, DELAYS, GROUPS
 from streams.detect.shift_kernel import STEP, follow_shift
-from streams.performance.delay_law import CELLS, FEWEST, DelayLaw, law_of
-from streams.performance.history import DELAYS, GROUPS, History
+from streams.performance.delay_law import FEWEST, DelayLaw, law_of
+from streams.performance.history import History
 from streams.values import Floats
 
 NORMAL_90 = 1.6449
@@ -79,10 +81,13 @@ class Outlook:
         self.never = max(1.0 - float(rights.sum() + errors.sum()) / float(answers.sum()), 0.0)
         if min(errors.sum(), rights.sum()) < FEWEST:
             return
-        self.rates = usual_rates(errors, rights)
+        in_time = 1 - self._law.beyond()
+        self.rates = usual_rates(errors / in_time[1], rights / in_time[0])
+        every = float(rights.sum() / in_time[0] + errors.sum() / in_time[1])
+        self._told = min(every / float(answers.sum()), 1.0) * in_time
         self.base = np.log(self.rates / (1 - self.rates))
         youngest_ms, oldest_ms = np.maximum(ages_ms, 0), ages_ms + DAY_MS
-        self.unknown = 1 - (1 - self.never) * self._law.share_known(youngest_ms, oldest_ms)
+        self.unknown = 1 - self._told * self._law.share_known(youngest_ms, oldest_ms)
         self.shifts = np.zeros((len(self.starts), 2))
         follow_shift(self.counts, self.base, self.unknown, self.shifts)
 
@@ -94,7 +99,7 @@ class Outlook:
         if end_ms - start_ms == DAY_MS and start_ms in self.starts:
             of_day: Floats = self.unknown[self.starts.index(start_ms)]
             return of_day
-        return 1 - (1 - self.never) * self._known(start_ms, end_ms)
+        return 1 - self._told * self._known(start_ms, end_ms)
 
     def _known(self, start_ms: int, end_ms: int) -> Floats:
         """Return the same of those that will ever be known, of these the known ones."""

@@ -132,7 +132,7 @@ def _of_scores(cohort: Cohort, positive: Positive, most: int) -> dict[str, Any]:
     ece, by_chance = calibration_errors(bins) or (None, None)
     return {
         "auc": auc,
-        "auc_bound": 0.0 if bound is not None and cohort.scores.is_exact else bound,
+        "auc_bound": 0.0 if bound is not None and cohort.is_exact else bound,
         "brier": brier,
         "log_loss": log_loss,
         "ece": ece,
@@ -172,7 +172,7 @@ def _without_labels(
         if estimate.error is not None and cohort.labelled:
             missed_by = round(cohort.errors / cohort.labelled - estimate.error, 6)
         if estimate.mae is not None and cohort.distances:
-            missed_by = cohort.absolute / cohort.distances - estimate.mae
+            missed_by = cohort.sums_of_distances[0] / cohort.distances - estimate.mae
     return WithoutLabels(
         map_version=estimate.map_version,
         n=estimate.n,
@@ -186,8 +186,9 @@ def _without_labels(
 
 def _of_distances(cohort: Cohort) -> dict[str, Any]:
     n = cohort.distances
+    absolute, squared, signed = cohort.sums_of_distances
     return {
-        "mae": cohort.absolute / n if n else None,
-        "rmse": math.sqrt(cohort.squared / n) if n else None,
-        "bias": cohort.signed / n if n else None,
+        "mae": absolute / n if n else None,
+        "rmse": math.sqrt(max(squared, 0.0) / n) if n else None,
+        "bias": signed / n if n else None,
     }

@@ -11,11 +11,12 @@ import math
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
+import orjson
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from streams.codec import Machine
-from streams.detect.segment_kernel import SEGMENT, SLOTS
+from streams.detect.segment_kernel import SEGMENT, SLOTS, read_row
 from streams.performance.dimension import Dimension
 from streams.performance.segment_search import Codes, Decomposition, Rows, decompose
 from streams.values import Floats
@@ -36,13 +37,20 @@ _UNJUDGED = 2
 _NO_FLOATS: Floats = np.empty(0)
 
 
+_NOTHING = Raw()
+
+
 class SegmentFields(Struct, gc=False):
     """The fields of a stored prediction that tell its segments and its risk."""
 
     score: float | None = None
     scores: dict[str, float] | None = None
     segment: dict[str, Any] | None = None
-    features: dict[str, Any] | None = None
+    features: Raw = _NOTHING
+
+    def all_features(self) -> dict[str, Any] | None:
+        """Return the features: decoded where they are asked for, which few dimensions do."""
+        return orjson.loads(self.features) if bytes(self.features) else None
 
 
 read_fields = Decoder(SegmentFields).decode
@@ -90,6 +98,7 @@ class SegmentRing(Machine, dict=True):
         if len(self.ring) != self._size * self._width or self._size <= WAITING_ROWS:
             raise ValueError(f"a ring of {len(self.ring)} bytes has no rows of {self._width}")
         self._place()
+        self._rows = np.frombuffer(self.ring, np.uint8)
         if len(self.cells) not in (0, SLOTS * self.segments):
             raise ValueError(f"{self.segments} segments do not fit {len(self.cells)} numbers")
 
@@ -103,6 +112,8 @@ class SegmentRing(Machine, dict=True):
         sizes = [len(each.names) for each in self.dimensions]
         self.offsets = [sum(sizes[:index]) for index in range(len(sizes))]
         self.segments = sum(sizes)
+        self._offsets = np.array(self.offsets, np.intp)
+        self.has_features = any(each.is_feature for each in self.dimensions)
 
     @property
     def is_learnt(self) -> bool:
@@ -120,6 +131,18 @@ class SegmentRing(Machine, dict=True):
         at = number % self._size * self._width
         self.ring[at : at + self._width] = bytes((error, cell, *codes))
         self.last = number
+
+    def read(self, live: Floats, risk: float, threshold: float) -> int:
+        """Read the last row, which was judged, in its segments that are ``live``.
+
+        Returns
+        -------
+        int
+            The place of a segment with an alarm, or -1.
+        """
+        at = self.last % self._size * self._width
+        codes, error = self._rows[at + _HEAD : at + self._width], float(self.ring[at + _ERROR])
+        return read_row(self.cells, live, self._offsets, codes, (risk, error, threshold))
 
     def latest(self, last: int, most: int) -> Codes:
         """Return the rows, at most so many, that end with one and could be judged."""
@@ -170,11 +193,11 @@ class SegmentRing(Machine, dict=True):
             places[kept] = np.arange(1, len(kept) + 1)
             table[:, place] = places[table[:, place]]
             each.keep(kept)
-        self.ring = bytearray(table.tobytes())
+        self.ring[:] = table.tobytes()
         self._place()
 
     def _table(self) -> Codes:
-        return np.frombuffer(bytes(self.ring), np.uint8).reshape(-1, self._width)
+        return self._rows.reshape(-1, self._width)
 
     def ratio(self, place: int) -> float:
         """Return the ratio of errors to expected ones of a segment, as known by now."""

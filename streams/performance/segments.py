@@ -14,20 +14,18 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from schemas.alert import MixAndWithin, WorstSegment
 from schemas.model_spec import ModelSpec, SegmentRules
 from streams.change import Condition, Direction, Figures
 from streams.codec import Machine
 from streams.detect.budget import SEGMENTS_SHARE
 from streams.detect.outline import Outline
-from streams.detect.segment_kernel import SEGMENT, SLOTS, read_row
+from streams.detect.segment_kernel import SEGMENT, SLOTS
 from streams.performance.dimension import Dimension
 from streams.performance.segment_ring import SegmentFields, SegmentRing, read_fields, risk_cell
 from streams.performance.segment_search import Part, find_segments
 from streams.traffic.conditions import ConditionState
-from streams.values import odds_of, printable
+from streams.values import Floats, odds_of, printable
 
 ALARMS = 0.05
 """Constant of the threshold: false alarms of a pair of CUSUMs for each row, at threshold 0
@@ -88,6 +86,7 @@ class Segments:
         self.state = state or SegmentsState()
         self._rules = spec.segments
         self._budget = spec.alert_budget
+        self._live: Floats | None = None  # the segments that are read: watched, and without alert
 
     def respec(self, spec: ModelSpec) -> None:
         """Put another spec in force; other dimensions begin anew."""
@@ -98,6 +97,7 @@ class Segments:
     def restart(self) -> None:
         """Begin again: the model is removed, or answers another task."""
         self.state = SegmentsState()
+        self._live = None
 
     def on_pair(
         self,
@@ -131,9 +131,10 @@ class Segments:
         if ring is None:
             return []
         most = 0 if ring.is_learnt else rules.values + 1
+        features = fields.all_features() if ring.has_features else None
+        segment = fields.segment
         codes = [
-            each.code(fields.features if each.is_feature else fields.segment, most)
-            for each in ring.dimensions
+            each.code(features if each.is_feature else segment, most) for each in ring.dimensions
         ]
         cell = risk_cell(fields)
         ring.add(number, cell, codes, is_error=is_error)
@@ -165,20 +166,23 @@ class Segments:
     def _watch(
         self, ring: SegmentRing, codes: list[int], risk: float, error: float
     ) -> list[ConditionState]:
-        places = [first + code for first, code in zip(ring.offsets, codes, strict=True)]
         told: list[ConditionState] = []
+        live = self._live
+        if live is None:
+            live = ring.watched.copy()
+            live[list(self.state.open)] = 0.0
+            self._live = live
         if self.state.open:
+            places = [first + code for first, code in zip(ring.offsets, codes, strict=True)]
             for place in filter(self.state.open.__contains__, places):
                 told += self._read_open(ring, place, risk, error)
-            places = [-1 if place in self.state.open else place for place in places]
-        live = [place if place >= 0 and ring.watched[place] else -1 for place in places]
-        threshold = self._threshold(len(ring.dimensions))
-        alarm = read_row(ring.cells, np.array(live, np.intp), risk, error, threshold)
+        alarm = ring.read(live, risk, self._threshold(len(ring.dimensions)))
         if alarm >= 0:
             told.append(ConditionState(self._found(ring, alarm), is_on=True))
             at = alarm * SLOTS
             ring.cells[at + SEGMENT.small : at + SLOTS] = 0.0
             self.state.open[alarm] = OpenSegment()
+            self._live = None
         return told
 
     def _threshold(self, dimensions: int) -> float:
@@ -201,6 +205,7 @@ class Segments:
         self.state.open[place] = OpenSegment(calm=calm)
         if calm >= CALM_BLOCKS:
             del self.state.open[place]
+            self._live = None
             return [ConditionState(condition, is_on=False)]
         return [] if is_calm else [ConditionState(condition, is_on=True)]
 
@@ -218,12 +223,13 @@ class Segments:
         for place in list(is_open) if ring is not None else ():
             if ring is not None and _series(ring, place) == series:
                 del is_open[place]
+                self._live = None
 
     def accept(self) -> None:
         """Take the latest rows for the reference: a person has accepted them."""
         if self.state.ring is not None and self.state.ring.is_learnt:
             self.state.ring.learn()
-            self.state.open = {}
+            self.state.open, self._live = {}, None
 
     def worst(self, last: int, most: int) -> Worst | None:
         """Return where the latest rows are worse than expected; None where nothing is known.

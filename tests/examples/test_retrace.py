@@ -1,14 +1,13 @@
-"""The example that retraces figures in pandas, where pandas is installed."""
+"""The example that retraces figures in Arrow tables."""
 
 from __future__ import annotations
 
 import pytest
 
 from agents.commands.metrics import MetricsQuery
+from examples.metrics import retrace
 from schemas.metric import Metric
 from tests.streams.performance.test_ledger import classes
-
-retrace = pytest.importorskip("examples.metrics.retrace", exc_type=ImportError)
 
 
 def test_figures_of_a_day_are_retraced_from_its_rows() -> None:
@@ -20,9 +19,9 @@ def test_figures_of_a_day_are_retraced_from_its_rows() -> None:
         metric = Metric.model_validate_json(value)
         if query.wants(metric):
             days[metric.start] = metric
-    told = retrace.metrics_frame(days.values())
-    hand = retrace.retraced(retrace.labelled_frame(classes().bytes_of("labelled")))
+    told = retrace.metrics_table(days.values())
+    hand = retrace.retraced(retrace.labelled_table(classes().bytes_of("labelled")))
 
     assert len(told) == len(hand) == 6
-    for name in ("labelled", "error", "recall", "brier"):
-        assert told[name].astype(float).to_numpy() == pytest.approx(hand[name].to_numpy(float))
+    for name in retrace.FIGURES:
+        assert told[name].to_pylist() == pytest.approx(hand[name].to_pylist())

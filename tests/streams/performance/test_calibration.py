@@ -11,6 +11,7 @@ import pytest
 
 from schemas.model_spec import ModelSpec
 from streams.clock import DAY_MS, HOUR_MS
+from streams.detect.cohort_kernel import CELLS
 from streams.model.state import figures_of_snapshot
 from streams.performance.calibration import (
     MOST_KNOTS,
@@ -19,7 +20,6 @@ from streams.performance.calibration import (
     isotonic,
 )
 from streams.performance.figures import ScoreRow
-from streams.performance.score_counts import CELLS
 from tests.doubles.core import Json, Played, log_of, play, play_gathering, play_restarting
 from tests.doubles.inputs import START_MS, outcome, prediction
 from tests.streams.performance.test_ledger import _at, latest

@@ -13,6 +13,7 @@ from schemas.model_spec import ModelSpec
 from streams.clock import DAY_MS, HOUR_MS
 from streams.detect.outline import Outline
 from streams.ingest.records import Accepted
+from streams.performance.distributions import LEAST_ROWS, Distributions
 from streams.performance.frame import Frame, psi_of
 from streams.performance.grid import Tally
 from streams.series.offline import profile
@@ -273,3 +274,17 @@ def test_the_stability_index_by_chance_is_what_it_is_on_average() -> None:
 def test_equal_shares_have_no_distance_and_a_new_category_a_finite_one() -> None:
     assert psi_of(np.array([0.2, 0.8]), np.array([0.2, 0.8])) == 0
     assert 0 < psi_of(np.array([1.0, 0.0]), np.array([0.9, 0.1])) < 1
+
+
+@pytest.mark.parametrize(("every", "hours"), [("day", 24), ("hour", 1)])
+def test_an_hour_of_few_rows_goes_on_where_only_days_are_asked_for(every: str, hours: int) -> None:
+    spec = ModelSpec.model_validate({"metrics": {"every": every}})
+    distributions = Distributions("m", spec, 1)
+
+    for _ in range(LEAST_ROWS - 1):
+        distributions.note(START_MS + 1)
+    due_ms = distributions.due_ms
+    distributions.note(START_MS + 1)
+
+    assert due_ms == START_MS + hours * HOUR_MS
+    assert distributions.due_ms == START_MS + HOUR_MS

@@ -13,7 +13,8 @@ from schemas.model_spec import CostRules, ModelSpec, SpecError, parse_spec
 from streams.alert.summary import MAX_CHARACTERS
 from streams.change import Onset
 from streams.clock import DAY_MS, HOUR_MS
-from streams.performance.history import History, risk_group
+from streams.detect.day_kernel import add_outcome
+from streams.performance.history import History
 from streams.performance.money import Money
 from streams.performance.nowcast import Outlook
 from streams.performance.price import price_of
@@ -125,12 +126,14 @@ def test_the_cost_is_not_known_before_errors_since_the_onset_are() -> None:
     history, money = History(), Money()
     rng = np.random.default_rng(5)
     for row in range(29 * 100):
-        at_ms, group = row * DAY_MS // 100, risk_group(0.1, is_positive=True)
-        history.on_prediction(at_ms, group, at_ms, WAIT_MS)
+        at_ms = row * DAY_MS // 100
+        history.on_prediction(at_ms, 0.9, at_ms, WAIT_MS, is_positive=True)
         is_wrong = bool(rng.random() < 0.1)
         if at_ms + DAY_MS < 29 * DAY_MS:
-            history.on_outcome(at_ms, group, DAY_MS, is_wrong=is_wrong)
-            money.on_outcome(at_ms, group, -1_000_000 * is_wrong, is_wrong=is_wrong)
+            day = history.day_of(at_ms)
+            assert day is not None
+            numbers = (0.9, float(DAY_MS), -100.0 * is_wrong)
+            add_outcome(day, money.of_day(at_ms), numbers, (1, int(is_wrong), 1))
     now_ms = 29 * DAY_MS
     history.advance(now_ms, WAIT_MS)
     money.advance(Outlook(history, now_ms, WAIT_MS))

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from streams.clock import DAY_MS
-from streams.performance.delay_law import CELLS, delay_cell, law_of
-from streams.performance.history import DELAYS, History, risk_group
+from streams.detect.day_kernel import CELLS, DELAYS, add_outcome, delay_cell, group_of
+from streams.performance.delay_law import law_of
+from streams.performance.history import History
+from streams.performance.money import NO_SUMS
 from streams.performance.nowcast import NOTHING, CohortView, Outlook
 
 WAIT_MS = 30 * DAY_MS
+
+
+def know(history: History, at_ms: int, score: float, delay_ms: float, *, is_wrong: bool) -> None:
+    """Count an outcome whose score speaks of the answer given."""
+    day = history.day_of(at_ms)
+    assert day is not None
+    add_outcome(day, NO_SUMS, (score, delay_ms, math.nan), (1, int(is_wrong), 1))
 
 
 def lived(days: int, now: int, *, odds_from_20: float = 1.0, right_days: float = 2.0) -> History:
@@ -24,10 +35,9 @@ def lived(days: int, now: int, *, odds_from_20: float = 1.0, right_days: float =
             is_wrong = bool(rng.random() < odds / (1 + odds))
             delay = (6.0 if is_wrong else right_days) * rng.lognormal(0, 0.5)
             at_ms = int((start + at) * DAY_MS)
-            history.on_prediction(at_ms, risk_group(risk, is_positive=True), at_ms, WAIT_MS)
+            history.on_prediction(at_ms, 1 - risk, at_ms, WAIT_MS, is_positive=True)
             if rng.random() < 0.92 and start + at + delay < now:
-                group = risk_group(risk, is_positive=True)
-                history.on_outcome(at_ms, group, int(delay * DAY_MS), is_wrong=is_wrong)
+                know(history, at_ms, 1 - risk, delay * DAY_MS, is_wrong=is_wrong)
     history.advance(now * DAY_MS, WAIT_MS)
     return history
 
@@ -64,10 +74,9 @@ def test_a_regression_has_no_errors_but_its_outcomes_are_due() -> None:
     history = History()
     for row in range(4_000):
         at_ms = row * DAY_MS // 100
-        history.on_prediction(at_ms, risk_group(None, is_positive=True), at_ms, WAIT_MS)
+        history.on_prediction(at_ms, math.nan, at_ms, WAIT_MS, is_positive=True)
         if row % 4 and at_ms + DAY_MS < 40 * DAY_MS:
-            group = risk_group(None, is_positive=True)
-            history.on_outcome(at_ms, group, DAY_MS, is_wrong=False)
+            know(history, at_ms, math.nan, DAY_MS, is_wrong=False)
     view = view_of(history, 40, 39)
 
     assert view.nowcast is None
@@ -76,22 +85,46 @@ def test_a_regression_has_no_errors_but_its_outcomes_are_due() -> None:
     assert view.completeness.share == 0.0
 
 
+@pytest.mark.parametrize(
+    ("score", "is_positive", "group"),
+    [(0.99, True, 0), (0.01, False, 6), (0.4, False, 11), (0.4, True, 5), (math.nan, True, 12)],
+)
+def test_an_answer_is_in_the_group_of_its_risk(
+    score: float, group: int, *, is_positive: bool
+) -> None:
+    assert group_of(score, is_positive) == group
+
+
+def test_outcomes_beyond_the_wait_are_told_by_the_tail_of_the_law() -> None:
+    rng = np.random.default_rng(11)
+    delays, wait_ms = np.zeros((1, 2, CELLS)), 45 * DAY_MS
+    for is_wrong, days, spread in ((0, 4.0, 0.5), (1, 12.0, 0.6)):
+        for known in rng.lognormal(np.log(days * DAY_MS), spread, 8_000):
+            if known < wait_ms:
+                delays[0, is_wrong, delay_cell(known)] += 1
+
+    right, wrong = law_of(delays, np.array([60 * DAY_MS]), wait_ms).beyond().tolist()
+
+    assert right < 0.001
+    assert wrong == pytest.approx(0.0138, abs=0.006)
+
+
 def test_delays_of_late_days_do_not_make_the_law_too_short() -> None:
     rng = np.random.default_rng(3)
     delays = np.zeros((20, 2, CELLS))
     for day in range(20):
         for known in rng.lognormal(np.log(6 * DAY_MS), 0.5, 300):
             if known < (20 - day) * DAY_MS:
-                delays[day, 0, delay_cell(known)] += 1
+                delays[day, 0, delay_cell(float(known))] += 1
     law = law_of(delays, np.arange(19, -1, -1) * DAY_MS, WAIT_MS)
 
     six_days = np.array([6 * DAY_MS])
     half = law.share_known(six_days, six_days)[0, 0]
-    seen = delays[:, 0, : delay_cell(6 * DAY_MS)].sum() / delays[:, 0].sum()
+    seen = delays[:, 0, : delay_cell(6.0 * DAY_MS)].sum() / delays[:, 0].sum()
     assert half == pytest.approx(0.5, abs=0.02)
     assert seen > half + 0.03
 
 
-@pytest.mark.parametrize("ms", [1, 59_999, 60_000, 75_595, 75_596, 95_244, 95_245, 10**9, 10**15])
-def test_delays_keep_their_order_in_cells(ms: int) -> None:
+@pytest.mark.parametrize("ms", [1.0, 59_999.0, 6e4, 75_595.0, 75_596.0, 95_244.0, 95_245.0, 1e15])
+def test_delays_keep_their_order_in_cells(ms: float) -> None:
     assert 0 <= delay_cell(ms - 1) <= delay_cell(ms) <= delay_cell(ms + 1) < CELLS
