@@ -421,7 +421,9 @@ def _read(data: bytes) -> Cohort:
 def _packed(whole: NDArray[np.signedinteger]) -> bytes:
     """Return numbers of 0 or more, seven bits a byte, the lowest first (LEB128)."""
     rest = whole.astype(np.int64)
-    sizes = 1 + sum((rest >= 1 << bits).astype(np.int64) for bits in _BITS[1:])
+    sizes = np.ones(len(rest), np.int64)
+    for bits in _BITS[1:]:
+        sizes += rest >= 1 << bits
     ends = np.cumsum(sizes)
     made = np.zeros(int(sizes.sum()), np.uint8)
     for place, bits in enumerate(_BITS):
