@@ -12,9 +12,11 @@ STEP = 0.15
 an error move by 15 % a day without a reason. Simulated on worlds with and without a change."""
 JUMP = 1.0
 """Standard deviation of a jump: a fault multiplies the odds of an error by 2.7, or divides them."""
-JUMP_NATS = 5.0
-"""Log-likelihood that a jump must gain: ln(JUMP / STEP) for the wider law, and ln 22 for one jump
-in three weeks. With one in a hundred days the money since an onset is lower by 1.5 % on day 7."""
+JUMP_NATS = 3.0
+"""Log-likelihood that a jump must gain: ln(JUMP / STEP) for the wider law, and ln 3. With 5, the
+money since an onset is lower by 4 % on the seventh day, and nothing else is better."""
+_MOST_JUMPS = 3
+"""Jumps that are followed, at most: two faults and a return within the wait for outcomes."""
 MOST = 3.0
 """Largest shift, in logits: odds x 20."""
 _NEWTON = 12
@@ -57,6 +59,9 @@ def _fit(
 def follow_shift(days: Singles, base: Floats, unknown: Floats, out: Floats) -> None:
     """Follow the shift over days, oldest first, and back (Rauch, Tung and Striebel 1965).
 
+    A jump shows in the days after it together. So the place is sought where the days from it on say
+    something else than those before it, and the shift is followed once more with a jump there.
+
     Parameters
     ----------
     days
@@ -68,21 +73,43 @@ def follow_shift(days: Singles, base: Floats, unknown: Floats, out: Floats) -> N
     out
         Receives one row a day: the shift, and its variance.
     """
+    before = np.full((len(days), 3), STEP * STEP)
+    for _ in range(_MOST_JUMPS):
+        _follow(days, base, unknown, before, out)
+        place = _jump(before, out)
+        if place < 0:
+            return
+        before[place, 2] = JUMP * JUMP
+    _follow(days, base, unknown, before, out)
+
+
+@compiled
+def _follow(days: Singles, base: Floats, unknown: Floats, before: Floats, out: Floats) -> None:
+    """Follow the shift; ``before`` has each day's shift before it, its variance, and its step's."""
     shift, variance = 0.0, STEP * STEP
-    steps = np.empty(len(days))
     for place in range(len(days)):
-        prior = variance + STEP * STEP
-        found, curvature, value = _fit(days[place], base, unknown[place], shift, prior)
-        wide = variance + JUMP * JUMP
-        jumped, wide_curvature, wide_value = _fit(days[place], base, unknown[place], shift, wide)
-        steps[place] = STEP * STEP
-        if wide_value > value + JUMP_NATS:
-            found, curvature = jumped, wide_curvature
-            steps[place] = JUMP * JUMP
+        before[place, 0], before[place, 1] = shift, variance + before[place, 2]
+        found, curvature, _ = _fit(days[place], base, unknown[place], shift, before[place, 1])
         shift, variance = found, 1.0 / curvature
         out[place, 0], out[place, 1] = shift, variance
     for place in range(len(days) - 2, -1, -1):
-        step, known = steps[place + 1], out[place, 1]
-        part = known / (known + step)
+        known, later = out[place, 1], before[place + 1, 1]
+        part = known / later
         out[place, 0] += part * (out[place + 1, 0] - out[place, 0])
-        out[place, 1] += part * part * (out[place + 1, 1] - known - step)
+        out[place, 1] += part * part * (out[place + 1, 1] - later)
+
+
+@compiled
+def _jump(before: Floats, out: Floats) -> int:
+    """Return the day from which on the days contradict those before it the most; -1 is none."""
+    best, most = -1, JUMP_NATS
+    for place in range(1, len(out)):
+        usual, variance = before[place, 0], before[place, 1]
+        information = 1.0 / out[place, 1] - 1.0 / variance  # of this day and those after it
+        if information <= 0.0 or variance > JUMP * JUMP:
+            continue
+        later = (out[place, 0] / out[place, 1] - usual / variance) / information
+        nats = (later - usual) ** 2 / (variance + 1.0 / information) / 2.0
+        if nats > most:
+            best, most = place, nats
+    return best
