@@ -442,14 +442,17 @@ class BatchConsumer(driver.Consumer):
         Returns
         -------
         bool
-            False when part of it was refused: the partition has a new owner, or a rebalance is
-            under way. Nothing to do then: the next owner starts at an earlier commit.
+            False when part of it was refused: the partition has a new owner, a rebalance is under
+            way, or the connection has ended while a slow save went on. Nothing to do then: the next
+            owner starts at an earlier commit.
 
         Raises
         ------
         KafkaError
             When the broker refuses for any other reason.
         """
+        if self._thread.thread_loop.is_closed():
+            return False
         accepted: bool = await self._thread.call_thread(self._thread.commit_fact, dict(offsets))
         return accepted
 

@@ -100,6 +100,7 @@ def test_what_is_overridden_or_called_exists(owner: type, names: str) -> None:
         (AIOKafkaProducer, "_sender"),
         (AIOKafkaProducer, "client"),
         (ServiceThread, "_thread"),
+        (ServiceThread, "thread_loop"),
         (Service, "_crashed"),
         (faust_consumer.Consumer, "_read_offset"),
         (faust_consumer.Consumer, "flow_active"),

@@ -62,6 +62,21 @@ def test_each_fetch_begins_where_the_last_one_of_its_partition_ended(
     assert set(ends.values()) == {RECORDS_PER_FETCH + 500}
 
 
+def test_a_commit_after_the_connection_has_ended_is_refused(kafka: RealKafka, prefix: str) -> None:
+    """A save that is slower than a worker's end must not look like a mistake of ours."""
+    topic = f"{prefix}in"
+    create_topic(kafka, topic, partitions=1)
+    publish(kafka, topic, values(10))
+    diary = Diary([topic])
+
+    async def scenario() -> bool:
+        async with running(app_of(kafka, f"{prefix}g", diary)):
+            await until(lambda: len(diary.records()) >= 10, "all")
+        return await diary.partitions.commit_fact({TP(topic, 0): 10})
+
+    assert not asyncio.run(scenario())
+
+
 def test_a_deep_partition_does_not_starve_a_shallow_one(kafka: RealKafka, prefix: str) -> None:
     topic = f"{prefix}in"
     create_topic(kafka, topic, partitions=2)
