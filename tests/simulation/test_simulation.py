@@ -119,9 +119,14 @@ def test_inputs_that_are_shared_out_are_found_in_another_order(
 
 
 def share_partition_by_partition(
-    subscriptions: Mapping[str, object], partitions: Mapping[str, int], _inputs: object
+    subscriptions: Mapping[str, object],
+    partitions: Mapping[str, int],
+    _inputs: object,
+    *,
+    by_model: bool,
 ) -> Shares:
-    """Give partition n of every topic to one member."""
+    """Give partition n of every topic to one member, though inputs are not by model."""
+    assert not by_model
     members = list(subscriptions)
     return {
         member: {
