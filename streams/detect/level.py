@@ -296,13 +296,15 @@ class NumericDetector(Machine):
             start = row + 1
 
     def _lasting(self) -> int | None:
-        """Return the statistic that alarms and is no blip; begin anew those whose run is over."""
+        """Return the statistic that alarms and is no blip; begin anew those whose run is over.
+
+        Statistics of a mean come first: while an alarm is held back, those of a spread alarm too.
+        """
         state, reference = self._state, self._reference
         then = since(self._trail, level_kernel.TRAIL, float(state[SERIES.rows]))
         reach = state[_TOTAL] / state[_THRESHOLD]
-        for place in np.argsort(-reach, kind="stable").tolist():
-            if reach[place] <= 1.0:
-                return None
+        alarms = [place for place in np.argsort(-reach, kind="stable").tolist() if reach[place] > 1]
+        for place in sorted(alarms, key=lambda place: PAGE_HINKLEY[place].is_spread):
             each = PAGE_HINKLEY[place]
             if not each.is_spread:
                 inflation = max(reference.level_inflation, 1.0)
@@ -311,9 +313,9 @@ class NumericDetector(Machine):
                 inflation = max(reference.spread_inflation, 1.0)
                 verdict = blip.of_spread(then, float(state[SERIES.mean_square]), inflation)
             else:
-                return int(place)
+                return place
             if verdict == "lasting":
-                return int(place)
+                return place
             if verdict == "over":
                 state[_TOTAL][place] = 0.0
         return None

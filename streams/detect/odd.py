@@ -5,7 +5,8 @@ Neither moves the mean or the spread of normal scores much.
 Rule 1. A number that comes again and again is sought where hardly any does. One that has come
         twice within a few rows is the candidate; a CUSUM asks whether its share is 5 %.
 Rule 2. A number is wild beyond three times the distance of the reference's extremes from its
-        median. A CUSUM asks whether one in a hundred is.
+        median. A CUSUM asks whether one in a hundred is. Where more than half of its rows are, the
+        numbers have moved, which is for the statistics of mean and spread to tell.
 Rule 3. A clump of equal numbers, or a blip of wild ones, reaches half of a threshold.
 """
 

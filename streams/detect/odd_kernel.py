@@ -102,7 +102,8 @@ def next_odd(state: Floats, values: Floats) -> int:
         x = values[row]
         is_repeated = state[ODD.is_sought] > 0.0 and _is_repeated(state, x)
         if x < state[ODD.low] or x > state[ODD.high]:
-            if _add(state, WILDS.nats, WILD_HIT, 1.0, WILD_YOUNG):
+            does_alarm = _add(state, WILDS.nats, WILD_HIT, 1.0, WILD_YOUNG)
+            if does_alarm and 2.0 * state[WILDS.hits] <= state[WILDS.rows]:
                 return row * KINDS + WILD
         elif state[WILDS.nats] > 0.0:
             _add(state, WILDS.nats, -WILD_MISS, 0.0, WILD_YOUNG)

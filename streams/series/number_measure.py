@@ -253,13 +253,17 @@ class NumberMeasure(Machine, tag="numbers"):
         return used[worse // CUSUMS] if worse >= 0 else None
 
     def _scores(self, numbers: Floats) -> Floats:
-        """Return standardised scores, extended beyond the reference's least and greatest value."""
+        """Return standardised scores, extended beyond the reference's least and greatest value.
+
+        There they rise as they do before it, but not faster than standard deviations.
+        """
         knots, scores = self._knots, self._knot_scores
         raw = np.interp(numbers, knots, scores)
         if len(knots) > 1:
             with np.errstate(over="ignore"):
                 for end, near in ((0, 1), (-1, -2)):
                     slope = (scores[end] - scores[near]) / (knots[end] - knots[near])
+                    slope = min(slope, 1 / self._sd)  # two near knots say little about a tail
                     raw += slope * np.where(
                         numbers < knots[0] if end == 0 else numbers > knots[-1],
                         numbers - knots[end],

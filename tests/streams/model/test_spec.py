@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.model_spec import ModelSpec
+from streams.detect.blip import BLIP_ROWS
 from streams.ingest.records import Accepted
 from streams.model.spec import SpecInForce
 from streams.series.offline import profile
@@ -80,7 +81,10 @@ def test_an_alert_says_under_which_spec_it_was_raised() -> None:
 def test_another_budget_moves_every_threshold() -> None:
     loud, silent = played_with(alert_budget=500.0), played_with(alert_budget=1e-6)
 
-    firsts = [alerts(each)[0][2] for each in (loud, UNCHANGED, silent)]
+    firsts = [
+        next(row for series, _, row in alerts(each) if series == "error")
+        for each in (loud, UNCHANGED, silent)
+    ]
 
     assert firsts == sorted(set(firsts))
 
@@ -169,7 +173,7 @@ def test_a_profile_replaces_what_was_learnt_at_once() -> None:
 
     first = played.of("alerts")[0]
     assert first["series"] == "feature/a"
-    assert first["series_seen"] == first["predictions_seen"] - AT < 20
+    assert first["series_seen"] == first["predictions_seen"] - AT <= BLIP_ROWS
 
 
 def test_a_profile_that_is_given_again_replaces_nothing() -> None:
@@ -368,7 +372,7 @@ def eventful(seed: int) -> list[bytes]:
     return log_of(taken_in(values), 60)
 
 
-@pytest.mark.parametrize("seed", [9, 12, 14])
+@pytest.mark.parametrize("seed", [9, 12, 13])
 def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
     log = eventful(seed)
     steady = play(log)
