@@ -303,7 +303,9 @@ class NumericDetector(Machine):
         state, reference = self._state, self._reference
         then = since(self._trail, level_kernel.TRAIL, float(state[SERIES.rows]))
         reach = state[_TOTAL] / state[_THRESHOLD]
-        alarms = [place for place in np.argsort(-reach, kind="stable").tolist() if reach[place] > 1]
+        alarms: list[int] = [
+            place for place in np.argsort(-reach, kind="stable").tolist() if reach[place] > 1
+        ]
         for place in sorted(alarms, key=lambda place: PAGE_HINKLEY[place].is_spread):
             each = PAGE_HINKLEY[place]
             if not each.is_spread:
