@@ -387,7 +387,7 @@ def main(*, quick: bool) -> None:
         estimates(),
         alarms(40_000 if quick else 400_000),
         regressions(),
-        relations(10 if quick else 60, 20_000 if quick else 200_000),
+        relations(10 if quick else 60, 20_000 if quick else 200_000, quick=quick),
     ]
     if not quick:  # too few worlds would tell nothing
         sections += [nowcasts(16, 4), losses(40)]
