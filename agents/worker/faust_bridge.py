@@ -157,6 +157,8 @@ class FaustBridge:
         ends: dict[TP, int] = {}  # the last known ones stay while the broker does not answer
         while not app.should_stop:
             await app.sleep(pause_s)
+            if app.should_stop:  # the sleep is cut short, and the connection ends on purpose
+                return
             await self._guarded(_check_connection(app.batches))
             await self._guarded(self._check_topics(pause_s))
             await self._guarded(self._check_members(pause_s))
