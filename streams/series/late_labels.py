@@ -222,20 +222,16 @@ class LateLabels(Machine):
         It has a slot at each age, but where that has been due: all that is due has been read.
         """
         self._count_runs()
-        from_ms, to_ms = 0, NEVER_MS
         for index, age in enumerate(self.ages):
             table = age.table
             if at_ms < table.since_ms:
-                to_ms = min(to_ms, table.since_ms)
                 continue
             number = at_ms // table.width_ms
-            from_ms = max(from_ms, table.since_ms, number * table.width_ms)
-            to_ms = min(to_ms, (number + 1) * table.width_ms)
             due_ms = table.due_ms(number)
             if due_ms > now_ms and number not in table.slots:
                 table.slots[number] = Slot()
                 heappush(self._heap, (due_ms, index, number))
-        self.run = PredictionRun(from_ms, to_ms, 1)
+        self.run = PredictionRun(*self._span(at_ms), 1)
 
     def on_label(self, at_ms: int, delay_ms: int, value: Value, now_ms: int) -> None:
         """Count the label of a prediction of an instant.
@@ -279,6 +275,10 @@ class LateLabels(Machine):
     def _begin_labels(self, at_ms: int) -> None:
         """Begin a run of labels with the slots of an instant."""
         self._count_labels()
+        self.labels = LabelRun(*self._span(at_ms))
+
+    def _span(self, at_ms: int) -> tuple[int, int]:
+        """Return the instants between which all have the slots of this one, at every age."""
         from_ms, to_ms = 0, NEVER_MS
         for age in self.ages:
             table = age.table
@@ -288,7 +288,7 @@ class LateLabels(Machine):
             number = at_ms // table.width_ms
             from_ms = max(from_ms, table.since_ms, number * table.width_ms)
             to_ms = min(to_ms, (number + 1) * table.width_ms)
-        self.labels = LabelRun(from_ms, to_ms)
+        return from_ms, to_ms
 
     def due(self, now_ms: int) -> Iterator[AgedLot]:
         """Yield the slots that are due, one at a time; each is read before the next is made."""

@@ -64,24 +64,3 @@ class SeriesSetState(Machine):
     delays: dict[str, LabelDelays] = {}
     whole_pairs: list[tuple[float, float]] = []
     joint: Joint | None = None
-
-    def turned_by(self, label: Label, predictions: int) -> list[SeriesRole]:
-        """Take in when a label came; return the series whose order of reading turns.
-
-        Parameters
-        ----------
-        predictions
-            Predictions of the model so far.
-        """
-        turned: list[SeriesRole] = []
-        known_ms, delays, is_quantity = label.known_ms, self.delays, self.is_regression
-        delay_ms = max(known_ms - label.predicted_ms, 0)
-        for role in PAIR_SERIES:
-            value = label.error if role == "error" else label.outcome
-            if value is None:
-                continue
-            if role not in delays:
-                delays[role] = LabelDelays()
-            if delays[role].add(value, delay_ms, known_ms, predictions, is_quantity=is_quantity):
-                turned.append(role)
-        return turned
