@@ -173,8 +173,8 @@ class Money(Machine):
             sums += self._days.get(start_ms, 0.0)
         gained, rows = sums[:SQUARES].reshape(2, GROUPS), sums[ROWS:].reshape(2, GROUPS)
         means = gained.sum(axis=1) / np.maximum(rows.sum(axis=1), 1.0)
-        # A group without rows has the mean of all. A correction may take back a row of a day that
-        # is put away, and leave less than none.
+        # A group without rows has the mean of all. A correction of a row from before the positive
+        # label was known is taken from another group, and may leave less than none there.
         rows = np.maximum(rows, 0.0)
         right, wrong = (gained + means[:, None]) / (rows + 1.0)
         both = outlook.rates * wrong + (1 - outlook.rates) * right
