@@ -27,6 +27,7 @@ DOCKERFILE = [
 ]
 
 
+DIGEST = r"@sha256:[0-9a-f]{64}"
 OBSERVABILITY = ["notify", "prometheus", "alertmanager", "grafana"]
 
 
@@ -159,9 +160,17 @@ def test_the_image_installs_what_has_a_known_hash_and_runs_as_nobody_special() -
     assert install[-3:] == [":all:", "-r", "runtime.txt"]
     assert "--require-hashes" in install
     assert steps["USER"] == ["10001:10001"]
-    assert [words[0].partition("@")[0] for word, words in DOCKERFILE if word == "FROM"] == [
-        "python:3.11-slim-bookworm"
-    ] * 2
+    bases = [words[0] for word, words in DOCKERFILE if word == "FROM"]
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert re.fullmatch(rf"python:3\.11\.\d+-slim-bookworm{DIGEST}", bases[0])
+
+
+def test_images_of_others_are_named_with_their_digests() -> None:
+    foreign = {name: each["image"] for name, each in SERVICES.items() if name not in OURS}
+
+    assert set(foreign) == {"kafka", "prometheus", "alertmanager", "grafana"}
+    assert all(re.fullmatch(rf"[a-z/]+:v?[\d.]+{DIGEST}", image) for image in foreign.values())
 
 
 def test_apache_kafka_accepts_the_settings_of_the_compose_file(tmp_path: Path) -> None:
