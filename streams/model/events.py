@@ -144,7 +144,8 @@ class ModelEvents(ModelParts):
             if last is not None:  # it is corrected
                 was_error, _ = self._pending.as_read.compare(prediction.prediction, last.outcome)
                 before = JudgedOutcome(last, was_error)
-            self._ledger.on_pair(prediction, JudgedOutcome(outcome, is_error), now_ms, before)
+            judged, labelled = JudgedOutcome(outcome, is_error), self.counts.labelled
+            self._ledger.on_pair(prediction, judged, labelled, now_ms, before)
         if not self._is_action_asked:
             return
         if rules is not None and is_error is not None and prediction.prediction is not None:

@@ -4,6 +4,9 @@ Rule 1. A model whose spec asks for no figures has none, and costs nothing.
 Rule 2. Labels have numbers in the order in which they come; after ``MOST_NAMED`` the others share
         one. Errors are counted from the pair itself, so they are right beyond that.
 Rule 3. A record is named by its number among the model's: the same log gives the same names.
+Rule 4. The label that scores speak of is told from the answers so far, and may turn. An outcome is
+        counted in a day by the label of its row, and taken back by that same one: the turns are
+        kept.
 """
 
 import math
@@ -49,6 +52,9 @@ MOST_NAMED = 20
 _OTHER = MOST_NAMED
 _ANOTHER = MOST_NAMED + 1
 """Number of an outcome that has no name, and differs from a prediction that has none either."""
+MOST_TURNS = 32
+"""Turns of the label that scores speak of, after which the majority of the answers decides no more:
+one that has turned so often tells nothing. By judgement."""
 _ALL_VERSIONS = "(all)"
 """Name of all versions in the key of a record."""
 
@@ -86,6 +92,13 @@ class KeyedMetric(NamedTuple):
     metric: Metric
 
 
+class Turn(NamedTuple):
+    """From this labelled row on, outcomes are counted in days by this label."""
+
+    row: int
+    positive: Positive
+
+
 class LedgerState(Machine):
     """The stored state of a `Ledger`.
 
@@ -103,6 +116,8 @@ class LedgerState(Machine):
         The numbers of the labels, by their JSON.
     negatives, sure_negatives
         Answers ``0`` or ``false`` with a score, and of these the ones of at least one half.
+    turns
+        The labels by which outcomes were counted in days (Rule 4), the latest last.
     """
 
     records: int = 0
@@ -113,6 +128,7 @@ class LedgerState(Machine):
     labels: dict[str, int] = {}
     negatives: int = 0
     sure_negatives: int = 0
+    turns: list[Turn] = []
 
 
 class Ledger:
@@ -210,10 +226,14 @@ class Ledger:
         self,
         prediction: WaitingPrediction,
         judged: JudgedOutcome,
+        row: int,
         now_ms: int,
         before: JudgedOutcome | None = None,
     ) -> None:
-        """Count the outcome of an answer; take back the one ``before`` that it corrects."""
+        """Count the outcome of an answer; take back the one ``before`` that it corrects.
+
+        ``row`` is the number of its labelled row.
+        """
         answer = prediction.prediction
         if answer is None:
             return
@@ -223,11 +243,14 @@ class Ledger:
             score = _score_of(made.scores, self._positive)
         version = made.model_version or NO_VERSION
         at_ms, rules = prediction.predicted_at_ms, self._rules
-        for each, sign in ((before, -1), (judged, 1)):
-            if each is not None:
-                counted = self._counted(answer, score, each, at_ms, sign)
-                self.state.cohorts.on_outcome(counted, version, at_ms, now_ms, rules)
-                self._count_in_day(counted, at_ms)
+        self._note_turn(row)
+        first = prediction.row if prediction.row is not None else row
+        for each, sign, of_row in ((before, -1, first), (judged, 1, row)):
+            if each is None or of_row < self.state.turns[0].row:  # it was not counted
+                continue
+            counted = self._counted(answer, score, each, at_ms, sign)
+            self.state.cohorts.on_outcome(counted, version, at_ms, now_ms, rules)
+            self._count_in_day(counted, at_ms, of_row)
 
     def _counted(
         self, answer: Answer, score: float | None, judged: JudgedOutcome, at_ms: int, sign: int
@@ -251,19 +274,21 @@ class Ledger:
             score, answered, label, is_error, distance, delay_ms, source, gained, sign
         )
 
-    def _count_in_day(self, counted: CountedOutcome, at_ms: int) -> None:
-        """Count the outcome of an answer among those of its day."""
+    def _count_in_day(self, counted: CountedOutcome, at_ms: int, row: int) -> None:
+        """Count the outcome of an answer, or take that of a row back, among those of its day."""
         day = self.state.history.day_of(at_ms)
         if day is None:
             return
-        money, sums, gained = self.state.money, NO_SUMS, math.nan
+        money, sums, gained = self.state.money, None, math.nan
         if money is not None and counted.gained is not None:
-            sums, gained = money.of_day(at_ms), counted.gained / MONEY
-        positive = self._positive_label()
+            sums, gained = money.of_day(at_ms, row), counted.gained / MONEY
+        positive = self._positive_of(row)
         is_positive = positive.label is None or counted.answered == positive.number
         score = math.nan if counted.score is None else float(counted.score)
         flags = int(is_positive), int(counted.is_error is True), counted.sign
-        add_outcome(day, sums, (score, float(counted.delay_ms), gained), flags)
+        add_outcome(
+            day, NO_SUMS if sums is None else sums, (score, float(counted.delay_ms), gained), flags
+        )
 
     def due(self, now_ms: int) -> list[KeyedMetric]:
         """Return the records that are due at ``now_ms``."""
@@ -388,11 +413,25 @@ class Ledger:
             self._found_by, self._found = known_by, self._find_positive()
         return self._found
 
+    def _note_turn(self, row: int) -> None:
+        positive, turns = self._positive_label(), self.state.turns
+        if not turns or turns[-1].positive != positive:
+            turns.append(Turn(row, positive))
+
+    def _positive_of(self, row: int) -> Positive:
+        """Return the label by which the outcome of a row is counted in its day (Rule 4)."""
+        turns = self.state.turns
+        if turns[-1].row <= row:
+            return turns[-1].positive
+        return next(each for each in reversed(turns) if each.row <= row).positive
+
     def _find_positive(self) -> Positive:
         if self._positive is not None:
             return positive_of(label_of(self._positive), self.state.labels)
-        found = positive_of(None, self.state.labels)
+        found, turns = positive_of(None, self.state.labels), self.state.turns
         speaks_of_answer = 2 * self.state.sure_negatives > self.state.negatives
+        if len(turns) >= MOST_TURNS:
+            speaks_of_answer = turns[-1].positive.label is None
         return Positive(None, found.number) if speaks_of_answer else found
 
     def _number_of(self, answer: Answer) -> int:

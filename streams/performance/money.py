@@ -122,16 +122,31 @@ class Prices(NamedTuple):
 
 
 class Money(Machine):
-    """The money of the days of a model."""
+    """The money of the days of a model.
 
+    Attributes
+    ----------
+    first_row
+        Number of the first labelled row with a price; None before it.
+    """
+
+    first_row: int | None = None
     _days: dict[int, Singles] = {}
     _usual: dict[int, Singles] = {}
     """What answers of a day gain usually, right ones, errors, and all, by group (Rule 1)."""
     _mature: Floats = np.zeros(0)
     _sheets: list[Sheet] = []
 
-    def of_day(self, at_ms: int) -> Singles:
-        """Return the sums of the day of an instant, to be added to."""
+    def of_day(self, at_ms: int, row: int) -> Singles | None:
+        """Return the sums of the day of an instant, to be added to.
+
+        ``row`` is the number of the labelled row that is counted, or taken back; of one from before
+        the prices there is nothing to take back: None.
+        """
+        if self.first_row is None:
+            self.first_row = row
+        if row < self.first_row:
+            return None
         start_ms = at_ms - at_ms % DAY_MS
         day = self._days.get(start_ms)
         if day is None:
@@ -173,9 +188,7 @@ class Money(Machine):
             sums += self._days.get(start_ms, 0.0)
         gained, rows = sums[:SQUARES].reshape(2, GROUPS), sums[ROWS:].reshape(2, GROUPS)
         means = gained.sum(axis=1) / np.maximum(rows.sum(axis=1), 1.0)
-        # A group without rows has the mean of all. A correction of a row from before the positive
-        # label was known is taken from another group, and may leave less than none there.
-        rows = np.maximum(rows, 0.0)
+        # A group without rows has the mean of all.
         right, wrong = (gained + means[:, None]) / (rows + 1.0)
         both = outlook.rates * wrong + (1 - outlook.rates) * right
         answers = outlook.settled[:GROUPS]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,21 @@ from hypothesis import strategies as st
 
 from schemas.model_spec import ModelSpec
 from streams.clock import DAY_MS
-from tests.doubles.core import Json, Played, log_of, play_gathering, play_restarting
+from streams.detect.day_kernel import (
+    CELLS,
+    DELAYS,
+    GROUPS,
+    RIGHT,
+    ROWS,
+    SIZE,
+    SQUARES,
+    SUMS,
+    WRONG,
+    delay_cell,
+    group_of,
+)
+from streams.performance.ledger import Turn
+from tests.doubles.core import Json, Played, log_of, play, play_gathering, play_restarting
 from tests.doubles.inputs import START_MS, outcome, prediction
 from tests.streams.performance.test_ledger import _at, latest
 
@@ -124,3 +139,63 @@ def _check(day: Json, rows: list[Json]) -> None:
             if not other
         ]
         assert day["auc"] == (pytest.approx(np.mean(above), abs=1e-12) if above else None)
+
+
+LASTING = SPEC.model_copy(
+    update={"outcome": SPEC.outcome.model_copy(update={"wait_s": 30 * 86_400.0})}
+)
+"""No day is put away while the log lasts."""
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 10**6), st.integers(1, 90), st.integers(0, 3))
+def test_corrections_from_the_first_rows_on_leave_the_counts_of_the_rows_that_stand(
+    seed: int, rows: int, sure: int
+) -> None:
+    made = events(random.Random(seed), rows)  # noqa: S311 - a schedule, not a secret
+    first = [
+        (START_MS, prediction(f"first {row}", prediction=0, score=0.9, predicted_at=START_MS))
+        for row in range(sure)
+    ] + [(START_MS, outcome(f"first {row}", outcome=1)) for row in range(sure)]
+    begins = [_at(place, *each) for place, each in enumerate(first)]
+    ends = [
+        _at(len(first) + rows, START_MS + 7 * DAY_MS, outcome(f"first {row}", outcome=0))
+        for row in range(sure)
+    ]
+    played = play(log_of([*begins, *made, *ends], 7), lambda _model_id: LASTING)
+
+    ledger = next(iter(played.monitor.models.values()))._ledger
+    assert ledger is not None
+    state, kept = ledger.state, ledger.state.money
+    assert kept is not None
+    counts, money = _counted(played.of("labelled"), state.turns)
+    starts, days = state.history.days()
+    for start_ms, found in zip(starts, days, strict=True):
+        assert found[GROUPS:].tolist() == counts[start_ms][GROUPS:].tolist()
+        sums = kept._days.get(start_ms, np.zeros(SUMS, np.float32))
+        assert sums.tolist() == pytest.approx(money[start_ms].tolist(), abs=1e-3)
+    assert counts.keys() <= set(starts)
+
+
+def _counted(labelled: list[Json], turns: list[Turn]) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Return the counts and the money of the rows that no other restates, by their day."""
+    counts: dict[int, Any] = defaultdict(lambda: np.zeros(SIZE))
+    money: dict[int, Any] = defaultdict(lambda: np.zeros(SUMS))
+    restated = {row["restates"] for row in labelled}
+    for row in labelled:
+        answer, truth, number = row["prediction"], row["outcome"], row["row"]
+        if number in restated or answer.get("status", "ok") != "ok":
+            continue
+        day = answer["predicted_at"] // DAY_MS * DAY_MS
+        positive = [turn.positive for turn in turns if turn.row <= number][-1]
+        said = positive.label is None or positive.label == str(answer["prediction"])
+        score = answer.get("score")
+        group, wrong = group_of(math.nan if score is None else score, said), row["is_error"]
+        price = MATRIX[truth["outcome"], answer["prediction"]]
+        counts[day][(WRONG if wrong else RIGHT) + group] += 1
+        delay_ms = truth["observed_at"] - answer["predicted_at"]
+        counts[day][DELAYS + CELLS * wrong + delay_cell(delay_ms)] += 1
+        money[day][GROUPS * wrong + group] += price
+        money[day][SQUARES + group] += price * price
+        money[day][ROWS + GROUPS * wrong + group] += 1
+    return counts, money
