@@ -45,7 +45,8 @@ class Aspect(Struct, frozen=True, kw_only=True):
         The severity of a fault of data quality.
     fired, ongoing
         Sentences about ``{subject}``, with ``{went}``, ``{figures}``, ``{category}`` and
-        ``{types}``, and with ``{value}``, ``{baseline}`` and ``{size}``.
+        ``{types}``, and with ``{value}``, ``{baseline}`` and ``{size}``. ``{normally}`` and
+        ``{reference}`` say whether it is compared with training data.
     first
         The sentence in place of ``fired`` where there is no figure.
     """
@@ -71,7 +72,7 @@ _ROWS = (
         relearns=True,
         recovery="numbers",
         fired="{subject} {went} {figures}",
-        ongoing="{subject} is {value}, normally {baseline}{size}",
+        ongoing="{subject} is {value}, {normally} {baseline}{size}",
     ),
     Aspect(
         name="spread",
@@ -79,7 +80,7 @@ _ROWS = (
         relearns=True,
         recovery="numbers",
         fired="the standard deviation of {subject} {went} {figures}",
-        ongoing="the standard deviation of {subject} is {value}, normally {baseline}",
+        ongoing="the standard deviation of {subject} is {value}, {normally} {baseline}",
     ),
     Aspect(
         name="share",
@@ -87,18 +88,18 @@ _ROWS = (
         relearns=True,
         recovery="shares",
         fired="the share of {category} in {subject} {went} {figures}",
-        ongoing="the share of {category} in {subject} is {value}, normally {baseline}",
+        ongoing="the share of {category} in {subject} is {value}, {normally} {baseline}",
     ),
     Aspect(
         name="missing",
         recovery="shares",
         fired="the missing values of {subject} {went} {figures}",
-        ongoing="{value} of the values of {subject} are missing, normally {baseline}",
+        ongoing="{value} of the values of {subject} are missing, {normally} {baseline}",
     ),
     Aspect(
         name="unseen",
-        fired="{subject} has a category that its reference does not contain",
-        ongoing="{value} of the values of {subject} are categories outside its reference",
+        fired="{subject} has a category that {reference} does not contain",
+        ongoing="{value} of the values of {subject} are categories outside {reference}",
     ),
     Aspect(
         name="stuck",
@@ -117,7 +118,7 @@ _ROWS = (
         recovery="shares",
         first="{subject} has {types}",
         fired="the share of {types} in {subject} {went} {figures}",
-        ongoing="{value} of the values of {subject} are {types}, normally {baseline}",
+        ongoing="{value} of the values of {subject} are {types}, {normally} {baseline}",
     ),
     Aspect(
         name="text",

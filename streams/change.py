@@ -165,6 +165,8 @@ class Change(Struct, frozen=True, omit_defaults=True):
         Values that the figures of a number leave out, as text: each has a share of its own.
     at_age
         The age at which late labels were read; None where they were read as they arrived.
+    is_of_training
+        Whether the reference was made of training data, not learnt of the traffic.
     """
 
     aspect: str
@@ -174,6 +176,7 @@ class Change(Struct, frozen=True, omit_defaults=True):
     moved: Shares = ()
     left_out: tuple[str, ...] = ()
     at_age: AtAge | None = None
+    is_of_training: bool = False
 
 
 class Condition(Struct, frozen=True, omit_defaults=True):

@@ -5,7 +5,8 @@ Rule 1. A sentence has aggregates only, never a value of one row: it goes to the
 Rule 2. A sentence is one line of at most ``MAX_CHARACTERS``. Names of other
         series are left out first; then clauses about money, as a whole; then names are cut in the
         middle, and the last sentences are left out.
-Rule 3. "Normal" is the first reference of the series. The advice stands last.
+Rule 3. "Normal" is the first reference of the series; one made of training data is called so. The
+        advice stands last.
 """
 
 import math
@@ -56,6 +57,9 @@ _ADVICE = {
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _SHORT_ADVICE = "Check the features, or retrain."
 """Advice about the error beside a sentence about money: both fit into ``MAX_CHARACTERS``."""
+_OF_TRAFFIC = {"normally": "normally", "reference": "its reference"}
+_OF_TRAINING = {"normally": "in training", "reference": "its training profile"}
+"""Words for the reference, by what it was made of."""
 _CLOSED = {
     "accepted": "the change of {subject} is accepted as normal",
     "relearned": "{subject} is learned from the beginning",
@@ -174,13 +178,15 @@ def _event(transition: Transition, since: str, took: str, width: int, *, has_mon
     aspect, figures = ASPECTS[transition.aspect], transition.change.figures
     category = transition.change.category
     words = {"subject": subject, "category": _quoted(category, width), "types": category or ""}
+    words |= _OF_TRAINING if transition.change.is_of_training else _OF_TRAFFIC
     is_share = figures.unit == "odds_ratio" or not aspect.is_drift
     now, normal = _pair(figures.value, figures.baseline, is_share=is_share)
     if transition.status == "ongoing":
         clause = aspect.ongoing.format(**words, value=now, baseline=normal, size=_size(figures))
         return f"still not normal after {took}: {clause}"
     went = {"up": "rose", "down": "fell"}.get(figures.direction or "", "changed")
-    moved = f"from {normal} to {now}{_size(figures)}"
+    place = " in training" if transition.change.is_of_training else ""
+    moved = f"from {normal}{place} to {now}{_size(figures)}"
     sentence = aspect.first if aspect.first and figures.value is None else aspect.fired
     clause = sentence.format(**words, went=went, figures=moved)
     unit = "labelled row" if transition.role in {"error", "outcome"} else "prediction"

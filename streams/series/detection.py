@@ -37,4 +37,5 @@ class Detection(Change, frozen=True, kw_only=True):
             moved=self.moved,
             left_out=self.left_out,
             at_age=self.at_age,
+            is_of_training=self.is_of_training,
         )

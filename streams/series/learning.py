@@ -52,6 +52,9 @@ class Learning(Machine):
         The first reference, as a series describes it; None before it is made.
     is_away
         Whether an alarm was raised since the series was at its first reference.
+    is_of_training
+        Whether the present reference, or the one being learnt, is of a table of training data,
+        whose order says nothing.
     """
 
     _stages: tuple[int, ...]
@@ -59,12 +62,11 @@ class Learning(Machine):
     _since: int = 0
     """Inputs of the series before this learning began."""
     _patience: int = 1
-    _is_given: bool = False
-    """Whether the values are a table of training data, whose order says nothing."""
     original: dict[str, Any] | None = None
     _adopts: bool = False
     """Whether the reference being learnt becomes the first one."""
     is_away: bool = False
+    is_of_training: bool = False
 
     def __post_init__(self) -> None:
         rows = 0 if self.buffer is None else len(self.buffer)
@@ -129,7 +131,7 @@ class Learning(Machine):
         """Make the reference; return whether there is one: values that wander have none."""
         values = buffer.values
         learnt = reference.learn(
-            values, buffer.minutes, spec, budget, is_last=is_last, may_wander=self._is_given
+            values, buffer.minutes, spec, budget, is_last=is_last, may_wander=self.is_of_training
         )
         if learnt is None:
             return False
@@ -187,7 +189,7 @@ class Learning(Machine):
 
     def begin(self, stages: tuple[int, ...], seen: int) -> None:
         """Learn from the next value on, ``seen`` inputs after the beginning of the series."""
-        self._stages, self._since = stages, seen
+        self._stages, self._since, self.is_of_training = stages, seen, False
         self.buffer = LearningBuffer()
 
     def begin_after_change(self, spec: WatchSpec, seen: int, *, had_reference: bool) -> None:
@@ -225,17 +227,16 @@ class Learning(Machine):
     @classmethod
     def of_table(cls, rows: int) -> "Learning":
         """Return the learning of a reference from a table of so many values."""
-        return cls((rows,), _is_given=True)
+        return cls((rows,), is_of_training=True)
 
     def end_table(self, spec: WatchSpec, described: dict[str, Any] | None) -> None:
         """Take the reference made from a table for the first one of a live series."""
-        self._is_given = False
         self.original = described
         self._stages = spec.later_stages(1)
 
     def is_at_end_of_table(self, spec: WatchSpec, described: dict[str, Any]) -> bool:
         """Whether this is the state that `end_table` leaves, with this reference."""
-        made = Learning(spec.later_stages(1), None, original=described)
+        made = Learning(spec.later_stages(1), None, original=described, is_of_training=True)
         return encode(made) == encode(self)
 
 

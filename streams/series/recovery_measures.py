@@ -91,6 +91,7 @@ class BlockResult(NamedTuple):
             moved=self.moved,
             left_out=change.left_out,
             at_age=change.at_age,
+            is_of_training=change.is_of_training,
         )
 
 

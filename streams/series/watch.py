@@ -446,6 +446,7 @@ class SeriesWatch(Machine):
             if (name := reference.category(index)) is not None
         )
         is_told = reference.is_told_as_unseen(category)
+        is_of_training = self._learning.is_of_training
         reference.season.note(finding)
         if not self._learning.is_away:
             reference.leave()
@@ -454,7 +455,7 @@ class SeriesWatch(Machine):
         if is_told:
             return []
         found = self._detection(finding, start, category, moved, reference.season.profile)
-        return [replace(found, left_out=left_out)]
+        return [replace(found, left_out=left_out, is_of_training=is_of_training)]
 
     def _fact(self, fact: Fact, start: int) -> Detection:
         found = self._detection(fact.finding, start, fact.words)
@@ -479,6 +480,7 @@ class SeriesWatch(Machine):
             moved=moved,
             profile=profile,
             reference=self._learning.original,
+            is_of_training=self._learning.is_of_training,
         )
 
     def _relearn(self) -> None:

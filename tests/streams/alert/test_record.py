@@ -200,6 +200,22 @@ def test_the_times_are_those_of_the_events() -> None:
             "2026-01-01 00:00 UTC, 40 predictions ago. Check its upstream source.",
         ),
         (
+            {"is_of_training": True},
+            "Model car_loan: feature car_value rose from 50.25 in training to 61.5 "
+            "(+1.12 sd), since 2026-01-01 00:00 UTC, 40 predictions ago. "
+            "Check its upstream source.",
+        ),
+        (
+            {"is_of_training": True, "aspect": "unseen", "rows": 1},
+            "Model car_loan: feature car_value has a category that its training profile does not "
+            "contain, since 2026-01-01 00:00 UTC, 1 prediction ago. Check its upstream source.",
+        ),
+        (
+            {"is_of_training": True, "status": "ongoing"},
+            "Model car_loan: still not normal after 1 h: feature car_value is 61.5, in "
+            "training 50.25 (+1.12 sd).",
+        ),
+        (
             {"value": None, "baseline": None, "effect": None, "direction": None},
             "Model car_loan: feature car_value changed from unknown to unknown, since "
             "2026-01-01 00:00 UTC, 40 predictions ago. Check its upstream source.",

@@ -174,6 +174,10 @@ def test_a_profile_replaces_what_was_learnt_at_once() -> None:
     first = played.of("alerts")[0]
     assert first["series"] == "feature/a"
     assert first["series_seen"] == first["predictions_seen"] - AT <= BLIP_ROWS
+    assert first["summary"] == (
+        "Model m: feature a fell from 4.998 in training to -0.4263 (-5.45 sd), since "
+        "2026-01-01 00:06 UTC, 24 predictions ago. Check its upstream source."
+    )
 
 
 def test_a_profile_that_is_given_again_replaces_nothing() -> None:

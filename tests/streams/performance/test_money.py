@@ -133,7 +133,9 @@ def test_the_cost_is_not_known_before_errors_since_the_onset_are() -> None:
             day = history.day_of(at_ms)
             assert day is not None
             numbers = (0.9, float(DAY_MS), -100.0 * is_wrong)
-            add_outcome(day, money.of_day(at_ms), numbers, (1, int(is_wrong), 1))
+            sums = money.of_day(at_ms, row)
+            assert sums is not None
+            add_outcome(day, sums, numbers, (1, int(is_wrong), 1))
     now_ms = 29 * DAY_MS
     history.advance(now_ms, WAIT_MS)
     money.advance(Outlook(history, now_ms, WAIT_MS))
