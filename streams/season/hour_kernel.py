@@ -7,7 +7,14 @@ import numpy as np
 
 from streams.clock import WEEK_HOURS, Minutes
 from streams.detect.compiled import Singles, compiled, slots
-from streams.detect.score_kernel import SCALE, clipped_score, place_below
+from streams.detect.score_kernel import (
+    RAW_CLIP,
+    SCALE,
+    clipped,
+    clipped_score,
+    place_below,
+    raw_score,
+)
 from streams.values import Floats
 
 
@@ -54,6 +61,11 @@ LATE_ROWS = 3
 """So many instants in a row are believed: one from the future must not end a day."""
 
 
+BEYOND = 0.01
+"""Scores: the room beyond the bounds, for values to stay different. A hundredth of a deviation is
+no change."""
+
+
 @compiled
 def _value_at(table: Floats, score: float) -> float:
     """Invert :func:`raw_score`."""
@@ -79,6 +91,19 @@ def hour_part(table: Floats, first: int, minute: int) -> float:
 
 
 @compiled
+def _distinct_score(table: Floats, x: float) -> float:
+    """Return the clipped score of a value, and less than `BEYOND` more for one beyond the bounds.
+
+    Different values keep different scores: adjusted, they must not be one number that comes again
+    and again.
+    """
+    raw = raw_score(table, TABLE_HEAD, x)
+    score = clipped(raw, RAW_CLIP)
+    beyond = raw - score
+    return float(score + BEYOND * beyond / (1 + abs(beyond)) if math.isfinite(beyond) else score)
+
+
+@compiled
 def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) -> None:
     """Write each value as at an average hour; one without such a value stays as it is.
 
@@ -88,11 +113,7 @@ def adjust(table: Floats, minutes: Minutes, values: Floats, adjusted: Floats) ->
     for row in range(len(values)):
         x, minute = values[row], minutes[row]
         spread = table[first + (minute // 60) % int(table[PROFILE.hours]) * len(HOUR) + HOUR.spread]
-        away = (
-            clipped_score(table, TABLE_HEAD, x)
-            - table[PROFILE.centre]
-            - hour_part(table, first, minute)
-        )
+        away = _distinct_score(table, x) - table[PROFILE.centre] - hour_part(table, first, minute)
         back = _value_at(table, away / spread + table[PROFILE.centre])
         adjusted[row] = back if math.isfinite(back) else x
 

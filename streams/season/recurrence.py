@@ -7,11 +7,13 @@ Rule 2. What drifts is not seasonal: a steady trend rises within each day, and t
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
 
 from streams.clock import DAY_HOURS, WEEK_HOURS
+from streams.season.day_kinds import WEEKEND
 from streams.values import Floats
 
 SURE = 4.5
@@ -159,7 +161,12 @@ def by_day(cells: Floats) -> Floats:
 
 
 def hourly_effects(
-    cells: Floats, weeks: int, sure: float = SURE, first_day: int = 0
+    cells: Floats,
+    weeks: int,
+    sure: float = SURE,
+    first_day: int = 0,
+    *,
+    has_alarmed: bool = True,
 ) -> Floats | None:
     """Return the effects of the hours of the day or of the week, or None where none recur.
 
@@ -169,24 +176,31 @@ def hourly_effects(
         The hours of a fortnight.
     weeks
         Whole weeks seen: with 0 the week is not tested, with 1 whole weekdays are.
+    has_alarmed
+        Whether the series has alarmed twice: else weekdays of one week are believed only where
+        weekends differ from the other days, and nothing else does.
     sure
         Normal deviate beyond which a daily profile is believed.
     first_day
         The day of the fortnight that came first: a trend goes on from there.
     """
-    effects = _effects_in_order(np.roll(cells, -DAY_HOURS * first_day), weeks, sure)
+    weekend = [] if has_alarmed else [(each - first_day) % 7 for each in WEEKEND]
+    in_order = np.roll(cells, -DAY_HOURS * first_day)
+    effects = _effects_in_order(in_order, weeks, sure, weekend)
     if effects is None or len(effects) == DAY_HOURS:
         return effects
     return np.roll(effects, DAY_HOURS * first_day)
 
 
-def _effects_in_order(cells: Floats, weeks: int, sure: float) -> Floats | None:
+def _effects_in_order(
+    cells: Floats, weeks: int, sure: float, weekend: Sequence[int]
+) -> Floats | None:
     day = two_way_anova(by_day(cells))
     daily = day.shrunk if day.sureness > (SURE if day.drifts else sure) else None
     if weeks == 0:
         return daily
     if weeks == 1:
-        return None if daily is None else _with_weekdays(cells, daily)
+        return _with_weekdays(cells, daily, weekend)
     rest = cells.reshape(2, WEEK_HOURS) - np.tile(day.effects, 7)
     week = two_way_anova(rest, spent_df=DAY_HOURS - 1)
     if week.sureness <= SURE:
@@ -195,18 +209,36 @@ def _effects_in_order(cells: Floats, weeks: int, sure: float) -> Floats | None:
     return weekly
 
 
-def _with_weekdays(cells: Floats, daily: Floats) -> Floats:
-    """Add the effects of whole weekdays, where they differ by more than their hours explain."""
+def _with_weekdays(cells: Floats, daily: Floats | None, weekend: Sequence[int]) -> Floats | None:
+    """Add the effects of whole weekdays, where they differ by more than their hours explain.
+
+    Parameters
+    ----------
+    weekend
+        The days that must differ from the others; none where any may.
+    """
+    hours = np.zeros(DAY_HOURS) if daily is None else daily
     week = cells.reshape(2, WEEK_HOURS)
     is_seen = ~np.isnan(week)
-    rest = np.where(is_seen, week - np.tile(daily, 7), 0.0).sum(axis=0)
+    rest = np.where(is_seen, week - np.tile(hours, 7), 0.0).sum(axis=0)
     by_weekday = by_day(rest / np.maximum(is_seen.sum(0), 1))
     weekdays = by_weekday.mean(axis=1)
     chance = float(by_weekday.var(axis=1).mean()) / DAY_HOURS
     if min(float(weekdays.var()), around_a_line(weekdays)) < WEEKDAY_RATIO * chance:
         return daily
-    weekly: Floats = np.tile(daily, 7) + np.repeat(weekdays - weekdays.mean(), DAY_HOURS)
+    if len(weekend) and not _are_two_kinds(weekdays, weekend):
+        return daily
+    weekly: Floats = np.tile(hours, 7) + np.repeat(weekdays - weekdays.mean(), DAY_HOURS)
     return weekly
+
+
+def _are_two_kinds(weekdays: Floats, weekend: Sequence[int]) -> bool:
+    """Tell whether weekends explain most of the differences of weekdays."""
+    kinds = np.zeros(len(weekdays))
+    kinds[list(weekend)] = 1.0
+    around = [weekdays[kinds == kind] - weekdays[kinds == kind].mean() for kind in (0.0, 1.0)]
+    left = float((np.concatenate(around) ** 2).mean())
+    return left < (1 - MOSTLY) * float(weekdays.var())
 
 
 def _drifts(means: Floats, variance: float) -> bool:

@@ -6,16 +6,21 @@ Rule 2. Before the first day is over, a change may be the motion of the day itse
 Rule 3. A profile of a single day is accepted where the series had to wait or had changed more than
         once, and dropped at the first alarm. From the second day on a profile must have recurred.
 Rule 4. After two weeks the grid is dropped; after an alarm there is a new one.
+Rule 5. Days of a kind that is not known yet, or that was unlike the others a month ago, are held
+        against their own kind (`streams.season.day_kinds`).
 """
 
 from collections.abc import Sequence
 
+from msgspec import field
+
 from streams.aspects import ASPECTS
 from streams.change import Finding
-from streams.clock import Minutes
+from streams.clock import NEVER_MS, Minutes
 from streams.codec import Machine
 from streams.detect.sample import Sample
 from streams.season.calendar import CYCLE_DAYS, HourlyGrid
+from streams.season.day_kinds import DayKinds, Verdict
 from streams.season.hour_profile import HourProfile
 from streams.values import Floats, Value
 
@@ -26,6 +31,8 @@ CREPT, CREPT_AGAIN = 2.5, 1.0
 the first alarm. Of 100 series without a profile, one or two wait (docs/detection.md)."""
 QUICKEST_MINUTES = 20
 """A day's motion does not show within fewer minutes: a backlog of minutes is no day."""
+WEEK_DAYS = 7
+"""Days after which a series whose hours differ has seen each kind of day."""
 
 
 class Seasonality(Machine):
@@ -37,10 +44,13 @@ class Seasonality(Machine):
         The profile to take off the values of the series, if it has one.
     grid
         The values by the hour, while they may show a profile.
+    days
+        The kinds of days of its reference, and the wait for one to be over.
     """
 
     profile: HourProfile | None = None
     grid: HourlyGrid | None = None
+    days: DayKinds = field(default_factory=DayKinds)
     _is_waiting: bool = False
     _is_doubted: bool = False
 
@@ -59,6 +69,7 @@ class Seasonality(Machine):
         minutes
             The minute of each value.
         """
+        self.days.learn(minutes)
         is_of_numbers = sample.categories is None
         known = self.grid or self.profile
         if known is not None and known.is_of_numbers != is_of_numbers:
@@ -75,13 +86,29 @@ class Seasonality(Machine):
             self._take(self.grid.find())
         return self.profile
 
-    def rows_until_test(self, minutes: Minutes) -> int | None:
-        """Return how many rows may be read before `test` is due; None for all of them."""
-        return None if self.grid is None else self.grid.rows_until_test(minutes)
+    @property
+    def due(self) -> int:
+        """The minute at which a test, or the end of a wait, may be due."""
+        test = NEVER_MS if self.grid is None else self.grid.due
+        return min(test, self.days.until or NEVER_MS)
 
-    def may_test_by(self, minute: int) -> bool:
-        """Tell whether `test` may be due by a minute."""
-        return self.grid is not None and minute >= self.grid.due
+    @property
+    def needs_minutes(self) -> bool:
+        """Whether the minutes of values are read."""
+        return self.grid is not None or self.days.until > 0
+
+    def rows_until_due(self, minutes: Minutes) -> int | None:
+        """Return how many rows may be read before anything is due; None for all of them."""
+        test = None if self.grid is None else self.grid.rows_until_test(minutes)
+        over = self.days.rows_until_over(minutes) if self.days.until else None
+        return min((each for each in (test, over) if each is not None), default=None)
+
+    def ends_wait(self, minutes: Minutes) -> bool:
+        """End the wait for a day to be over, if it ends with the first of these minutes."""
+        if not self.days.until or self.days.rows_until_over(minutes) != 0:
+            return False
+        self.days.end()
+        return True
 
     def read(
         self,
@@ -97,11 +124,13 @@ class Seasonality(Machine):
         values, x, minutes
             The values, as doubles where they are numbers, and the minute of each.
         passed
-            The minutes of all rows; None where no test may be due with them.
+            The minutes of all rows; None where nothing may be due with them.
         """
         if self.grid is not None:
             self.grid.read(values, x, minutes)
             self.grid.pass_over(passed)
+        if self.days.until:
+            self.days.pass_over(passed)
 
     def test(self) -> bool:
         """Make the test that is due; return whether the series must relearn."""
@@ -117,10 +146,18 @@ class Seasonality(Machine):
         """Take the result of a test, unless the present profile is known better."""
         grid, before = self.grid, self.profile
         is_over = grid is None or grid.is_over
-        if is_over or before is None or before.is_guess or (found and found.days >= before.days):
+        if is_over or before is None or before.is_guess or (found and self._beats(found, before)):
             self.profile = found
         if is_over:
             self.grid, self._is_doubted = None, False
+
+    def _beats(self, found: HourProfile, before: HourProfile) -> bool:
+        """Tell whether a profile is known better than the one before it, or has refuted it.
+
+        It has where the series has alarmed twice meanwhile, as when summer time begins.
+        """
+        is_refuted = self.grid is not None and self.grid.alarms > 1
+        return found.days >= before.days or (is_refuted and found.hours >= before.hours)
 
     def explains(self, finding: Finding, minute: int | None, *, is_steady: bool) -> bool:
         """Tell whether a change may be the motion of the first day; then the series waits.
@@ -145,6 +182,17 @@ class Seasonality(Machine):
         self._is_waiting = has_moved
         return has_moved
 
+    def judge(self, finding: Finding, minute: int | None) -> Verdict:
+        """Return what becomes of a change, by the day of its last row (Rule 5)."""
+        if minute is None or not ASPECTS[finding.aspect].is_drift:
+            return "told"
+        return self.days.judge(minute, finding.figures, is_first_week=self.is_first_week)
+
+    @property
+    def is_first_week(self) -> bool:
+        """Whether the hours of the series differ, and no week of them has been seen."""
+        return self.profile is not None and self.profile.days < WEEK_DAYS
+
     def note(self, finding: Finding) -> None:
         """Take note of an alarm: it refutes the profile of a single day."""
         if not ASPECTS[finding.aspect].is_drift:
@@ -156,12 +204,13 @@ class Seasonality(Machine):
             self.profile = None
 
     def describe(self) -> dict[str, object]:
-        """Return the state for display: hours of the profile, and whether it waits."""
+        """Return the state for display: hours of the profile, and whether it waits or learns."""
         return {
             "hours": self.profile and self.profile.hours,
             "is_guess": self.profile is not None and self.profile.is_guess,
             "is_observed": self.grid is not None,
-            "is_waiting": self._is_waiting,
+            "is_waiting": self._is_waiting or self.days.until > 0,
+            "is_first_week": self.is_first_week,
         }
 
 

@@ -37,6 +37,8 @@ MAX_PART_ROWS = 2_000
 RESTLESS = 1.5
 """References. Measured (docs/decisions/0012): with 3, 16 % of errors that go up and down every
 2,000 rows are missed; with 1.5, half a percent."""
+JUST_BEGUN_ROWS = 300
+"""Values: three blocks of the check that finds a series back (`streams.series.recovery`)."""
 MAX_PATIENCE = 4
 """References: 8,000 values by default, the longest that is ever learnt (docs/decisions/0012)."""
 
@@ -91,6 +93,11 @@ class Learning(Machine):
         """
         if self.buffer is not None:
             self.buffer.share_minutes(logs)
+
+    @property
+    def is_just_begun(self) -> bool:
+        """Whether it has learnt less than a series that is back has shown."""
+        return self.buffer is not None and len(self.buffer) < JUST_BEGUN_ROWS
 
     def learn(
         self,
@@ -165,7 +172,7 @@ class Learning(Machine):
     def _keep_original(self, learnt: Learnt) -> None:
         """Take the reference for the first one, where it is (Rule 4)."""
         if learnt.hourly is not None and not self.is_away:
-            self._adopts |= "hours" not in (self.original or {})
+            self._adopts |= (self.original or {}).get("hours") != learnt.hourly[0].hours
         if self._since and not self._adopts:
             return
         self.original = learnt.series.describe()
@@ -202,6 +209,11 @@ class Learning(Machine):
         """Learn from the next value on: the series is back at its first reference."""
         self.is_away = False
         self.begin(spec.later_stages(self._patience), seen)
+
+    def begin_at_first(self, spec: WatchSpec, seen: int) -> None:
+        """Learn from the next value on: what was learnt was not the first reference yet."""
+        self.original, self.is_away, self._adopts = None, False, True
+        self.begin(spec.season_stages, seen)
 
     def pause(self) -> None:
         """Learn nothing until the next beginning."""

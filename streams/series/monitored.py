@@ -210,7 +210,8 @@ class MonitoredSeries(Machine):
                 if self._alerts[aspect].state == "quiet":
                     del self._recoveries[aspect]
                     is_last = not any(ASPECTS[each].is_drift for each in self._recoveries)
-                    self.watch.restart(aspect, is_back=is_last)
+                    moments = stretch.timestamps and stretch.timestamps.at(slice(0, at))
+                    self.watch.restart(aspect, is_back=is_last, moments=moments)
         return transitions
 
     def _read_check(

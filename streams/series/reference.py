@@ -77,10 +77,13 @@ class SeriesReference(Machine):
         The rule for categories that the reference does not contain; None for a number.
     left
         The series as it was when an alarm ended its reference; None while no alert is open.
+    held
+        The series while it is not compared, until days of another kind are over.
     """
 
     series: Series | None = None
     left: Series | None = None
+    held: Series | None = None
     unseen: UnseenRule | None = None
     stuck: StuckRule = field(default_factory=StuckRule)
     season: Seasonality = field(default_factory=Seasonality)
@@ -203,6 +206,18 @@ class SeriesReference(Machine):
         if self.left is not None:
             self.left.renew()
 
+    def hold(self) -> None:
+        """Compare nothing until `resume`."""
+        self.held, self.series = self.series, None
+        if self.held is not None:
+            self.held.renew()
+
+    def resume(self, budget: Budget) -> None:
+        """Compare values again with the reference that was held."""
+        self.series, self.held = self.held, None
+        if self.series is not None:
+            self.series.set_budget(budget.values)
+
     def taken_up(self, budget: Budget) -> Series | None:
         """Return the reference that was left."""
         left, self.left = self.left, None
@@ -212,6 +227,6 @@ class SeriesReference(Machine):
 
     def forget(self) -> None:
         """Drop everything, as for a series that begins."""
-        self.series = self.left = self.unseen = None
+        self.series = self.left = self.held = self.unseen = None
         self.stuck = StuckRule()
         self.season = Seasonality()

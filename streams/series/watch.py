@@ -20,11 +20,12 @@ from msgspec.structs import replace
 
 from streams.aspects import ASPECTS
 from streams.change import Finding, Shares
-from streams.clock import NEVER_MS, Instants
+from streams.clock import Instants, Minutes
 from streams.codec import Machine
 from streams.detect.level import NumericDetector
 from streams.detect.odd import OddNumbers
 from streams.detect.outline import POINTS, Outline
+from streams.season.day_kinds import Verdict
 from streams.season.hour_profile import HourProfile, Timestamps
 from streams.season.seasonality import Seasonality
 from streams.series.categorical import CategorySeries
@@ -208,11 +209,11 @@ class SeriesWatch(Machine):
         start, rows = self._read_if_plain(values, kinds, moments, changes), len(values)
         while start < rows and not (changes and ASPECTS[changes[-1].aspect].relearns):
             end = min(start + self._learning.rows_until_stage, rows)
-            may_test = moments is not None and self._reference.season.may_test_by(moments.latest)
-            if moments is not None and may_test:
-                row = self._reference.season.rows_until_test(moments.minutes[start:end])
+            may_be_due = moments is not None and moments.latest >= self._reference.season.due
+            if moments is not None and may_be_due:
+                row = self._reference.season.rows_until_due(moments.minutes[start:end])
                 if row == 0:
-                    self._test_season()
+                    self._on_due(moments.minutes[start:end])
                     continue
                 end = end if row is None else start + row
             part, when = values, moments
@@ -221,7 +222,7 @@ class SeriesWatch(Machine):
                 kinds = set(map(type, part))
                 when = moments and moments.at(slice(start, end))
             column = self._quality.types.clean(part, kinds, when)
-            start += self._read(column, when if may_test else None, start, changes)
+            start += self._read(column, when if may_be_due else None, start, changes)
         return start, changes
 
     def _read_if_plain(
@@ -239,13 +240,14 @@ class SeriesWatch(Machine):
         """
         reference, quality, rows = self._reference, self._quality, len(values)
         unseen, stuck, season = reference.unseen, reference.stuck, reference.season
-        is_learnt, hourly = reference.series is not None, moments if season.grid else None
+        is_learnt = reference.series is not None
+        hourly = moments if season.needs_minutes else None
         is_plain = (
             kinds <= TYPES[quality.types.family]
             and 0 < rows < self._learning.rows_until_stage
             and quality.missing.is_quiet(rows)
             and quality.types.is_quiet(rows)
-            and (hourly is None or not season.may_test_by(hourly.latest))
+            and (hourly is None or hourly.latest < season.due)
             and (unseen is None or unseen.knows(values))
         )
         needs_numbers = is_learnt or stuck.limit > 0 or hourly is not None
@@ -276,7 +278,7 @@ class SeriesWatch(Machine):
             self._learning.buffer.add(values, set(map(type, values)), moments)
         if reference.unseen is not None:
             reference.unseen.keep(rows)
-        if season.grid is not None and moments is not None:
+        if season.needs_minutes and moments is not None:
             season.read(values, x, moments.minutes, None)
 
     # Read together with other series (`streams.series.group`)
@@ -356,9 +358,16 @@ class SeriesWatch(Machine):
 
     @property
     def test_due(self) -> int:
-        """The minute at which a test of the hours may be due."""
-        grid = self._reference.season.grid
-        return NEVER_MS if grid is None else grid.due
+        """The minute at which a test of the hours, or the end of a wait, may be due."""
+        return self._reference.season.due
+
+    def _on_due(self, minutes: Minutes) -> None:
+        """Compare again after days of another kind, or test for an hourly profile."""
+        if self._reference.season.ends_wait(minutes):
+            self._reference.resume(self._budget)
+            self._learning.begin_after_return(self.spec, self.seen)
+        else:
+            self._test_season()
 
     def _test_season(self) -> None:
         """Test for an hourly profile; relearn where the result differs from the known one."""
@@ -368,7 +377,8 @@ class SeriesWatch(Machine):
             return
         if not had_profile and season.profile is not None:
             self.profile_since, self._learning.is_away = self.seen, False
-        self._reference.series = self._reference.left = None
+        self._reference.series = self._reference.left = self._reference.held = None
+        season.days.end()
         self._learning.begin(self.spec.season_stages, self.seen)
 
     def _read(
@@ -436,6 +446,10 @@ class SeriesWatch(Machine):
             reference.series = None  # until the day is over
             self._learning.pause()
             return []
+        verdict = "told" if self._learning.is_away else reference.season.judge(finding, minute)
+        if verdict != "told":
+            self._put_off(verdict)
+            return []
         category = reference.category(finding.category_index)
         left_out: tuple[str, ...] = ()
         if reference.series is not None and ASPECTS[finding.aspect].recovery == "numbers":
@@ -448,14 +462,23 @@ class SeriesWatch(Machine):
         is_told = reference.is_told_as_unseen(category)
         is_of_training = self._learning.is_of_training
         reference.season.note(finding)
-        if not self._learning.is_away:
-            reference.leave()
+        if not (self._learning.is_away or self._learning.is_just_begun):
+            reference.leave()  # one that a series back at its first differs from was no usual one
         self._learning.leave_reference()
         self._relearn()
         if is_told:
             return []
         found = self._detection(finding, start, category, moved, reference.season.profile)
         return [replace(found, left_out=left_out, is_of_training=is_of_training)]
+
+    def _put_off(self, verdict: Verdict) -> None:
+        """Compare no values until days of another kind are over, or learn them."""
+        if verdict == "held":
+            self._reference.hold()
+            self._learning.pause()
+        else:
+            self._reference.series = None
+            self._learning.begin_at_first(self.spec, self.seen)
 
     def _fact(self, fact: Fact, start: int) -> Detection:
         found = self._detection(fact.finding, start, fact.words)
@@ -488,7 +511,9 @@ class SeriesWatch(Machine):
         self._learning.begin_after_change(self.spec, self.seen, had_reference=had_reference)
         self._reference.doubt()
 
-    def restart(self, aspect: str, *, is_back: bool = True) -> None:
+    def restart(
+        self, aspect: str, *, is_back: bool = True, moments: Timestamps | None = None
+    ) -> None:
         """Relearn from the next value on: after a change of this aspect the series is back.
 
         The values since the alarm are not learnt from: they must not become its reference.
@@ -498,9 +523,14 @@ class SeriesWatch(Machine):
         is_back
             Whether no other change is open: until the new reference is made, the series is then
             compared with the one that it had left.
+        moments
+            Those of the values up to the one at which it is back.
         """
         self._quality.restart(aspect)
         if ASPECTS[aspect].relearns:
+            if is_back:
+                minute = None if moments is None else int(moments.minutes[-1])
+                self._reference.season.days.on_back(minute)
             self._reference.series = self._reference.taken_up(self._budget) if is_back else None
             self._learning.begin_after_return(self.spec, self.seen)
 
@@ -512,13 +542,14 @@ class SeriesWatch(Machine):
     def forget_hours(self) -> None:
         """Learn the hours anew: they are those of another place from now on."""
         if self._reference.season.profile is not None:
-            self._reference.series = None
+            self._reference.series = self._reference.held = None
             self._learning.begin_after_return(self.spec, self.seen)
         self._reference.season = Seasonality()
 
     def accept(self) -> None:
         """Take the present state of the series for its first reference."""
         self._reference.left = None
+        self._reference.season.days.forget_open()
         self._learning.accept(self._described, self.spec)
 
     @property

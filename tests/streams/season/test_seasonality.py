@@ -131,7 +131,68 @@ def test_weekends_are_learnt_in_two_weeks() -> None:
         "is_guess": False,
         "is_observed": False,
         "is_waiting": False,
+        "is_first_week": False,
     }
+
+
+WEDNESDAY_MS = MONDAY_MS + 2 * DAY_MS
+
+
+def working_week(at_ms: Instants) -> np.ndarray:
+    return noise(at_ms) + 0.7 * evening(at_ms) - 1.5 * weekend(at_ms)
+
+
+def test_a_first_weekend_is_held_back_and_known_when_a_week_is_over() -> None:
+    at_ms = instants(11, 1_000, WEDNESDAY_MS)
+    values = working_week(at_ms).tolist()
+
+    on_sunday = read(values[:4_500], at_ms[:4_500])[1]
+    found, watch = read(values, at_ms)
+
+    assert (season_of(on_sunday)["is_waiting"], season_of(on_sunday)["is_first_week"]) == (
+        True,
+        True,
+    )
+    assert [row for row, _ in found if row > 2_000] == []
+    assert (season_of(watch)["hours"], season_of(watch)["is_first_week"]) == (168, False)
+
+
+def test_a_change_on_the_first_weekend_that_lasts_is_told_on_monday() -> None:
+    at_ms = instants(6, 1_000, WEDNESDAY_MS)
+    values = noise(at_ms) + 0.7 * evening(at_ms)
+    values[3_050:] += 1.5
+
+    found, _ = read(values.tolist(), at_ms)
+
+    [(row, change)] = [each for each in found if each[0] > 2_000][:1]
+    assert 5_000 < row < 5_100
+    assert (change.aspect, change.figures.direction) == ("level", "up")
+
+
+def test_the_first_working_day_after_a_reference_of_a_weekend_is_learnt() -> None:
+    at_ms = instants(5, 1_000, MONDAY_MS + 5 * DAY_MS)
+
+    found, watch = read((noise(at_ms) - 1.5 * weekend(at_ms)).tolist(), at_ms)
+    hourly, _ = read(working_week(at_ms).tolist(), at_ms)
+
+    assert [row for row, _ in found] != []
+    assert [row for row, _ in hourly if row > 2_000] == []
+    assert season_of(watch)["hours"] is None
+
+
+@pytest.mark.parametrize("sizes", [(1, 7, 180, 3, 1_000), (613,)])
+def test_where_reads_and_restarts_cut_a_first_weekend_changes_nothing(
+    sizes: tuple[int, ...],
+) -> None:
+    at_ms = instants(6, 1_000, WEDNESDAY_MS)
+    values: list[Scalar] = working_week(at_ms).tolist()
+    at_ms[[5_001, 5_004]] -= DAY_MS  # Monday has begun with the third instant in a row
+    expected, whole = read(values, at_ms)
+
+    found, parts = read(values, at_ms, sizes=sizes, restart_every=3)
+
+    assert found == expected
+    assert encode(parts) == encode(whole)
 
 
 def test_errors_that_are_more_at_night_are_no_alarm() -> None:
