@@ -118,8 +118,7 @@ class DayKinds(Machine):
                 again = Episode(minute, episode.figures, episode.minutes)
                 self._past = tuple(again if each is episode else each for each in self._past)
                 return "held"
-        if self._open is None:
-            self._open = Episode(minute, figures)
+        self._open = Episode(minute, figures)  # one before it has ended as the new state
         return "told"
 
     def _in_first_week(self, minute: int) -> Verdict:

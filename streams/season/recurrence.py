@@ -177,30 +177,31 @@ def hourly_effects(
     weeks
         Whole weeks seen: with 0 the week is not tested, with 1 whole weekdays are.
     has_alarmed
-        Whether the series has alarmed twice: else weekdays of one week are believed only where
-        weekends differ from the other days, and nothing else does.
+        Whether the series has alarmed twice: then any weekdays of one week are believed beside a
+        daily profile; else only those where weekends differ from the other days, and little else.
     sure
         Normal deviate beyond which a daily profile is believed.
     first_day
         The day of the fortnight that came first: a trend goes on from there.
     """
-    weekend = [] if has_alarmed else [(each - first_day) % 7 for each in WEEKEND]
+    weekend = [(each - first_day) % 7 for each in WEEKEND]
     in_order = np.roll(cells, -DAY_HOURS * first_day)
-    effects = _effects_in_order(in_order, weeks, sure, weekend)
+    effects = _effects_in_order(in_order, weeks, sure, weekend, has_alarmed=has_alarmed)
     if effects is None or len(effects) == DAY_HOURS:
         return effects
     return np.roll(effects, DAY_HOURS * first_day)
 
 
 def _effects_in_order(
-    cells: Floats, weeks: int, sure: float, weekend: Sequence[int]
+    cells: Floats, weeks: int, sure: float, weekend: Sequence[int], *, has_alarmed: bool
 ) -> Floats | None:
     day = two_way_anova(by_day(cells))
     daily = day.shrunk if day.sureness > (SURE if day.drifts else sure) else None
     if weeks == 0:
         return daily
     if weeks == 1:
-        return _with_weekdays(cells, daily, weekend)
+        is_any = has_alarmed and daily is not None
+        return _with_weekdays(cells, daily, () if is_any else weekend)
     rest = cells.reshape(2, WEEK_HOURS) - np.tile(day.effects, 7)
     week = two_way_anova(rest, spent_df=DAY_HOURS - 1)
     if week.sureness <= SURE:

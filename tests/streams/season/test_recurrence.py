@@ -112,3 +112,32 @@ def test_a_trend_is_no_rhythm_wherever_in_the_fortnight_it_began() -> None:
         cells = np.roll(sloped(14, 0.25, seed), 5, axis=0)
         cells[:5] = np.nan  # nine days so far
         assert hourly_effects(cells.ravel(), weeks=0, first_day=5) is None
+
+
+def week_from_thursday(weekday: list[float]) -> np.ndarray:
+    cells = fortnight(np.zeros(24), np.array(weekday))
+    cells[168:] = np.nan
+    return cells
+
+
+@pytest.mark.parametrize("has_alarmed", [False, True])
+def test_of_one_week_a_weekend_is_believed_without_a_daily_profile(has_alarmed: bool) -> None:
+    cells = week_from_thursday([0.0, 0.0, -1.0, -1.2, 0.0, 0.1, 0.0])
+
+    effects = hourly_effects(cells, weeks=1, has_alarmed=has_alarmed)
+
+    assert effects is not None
+    assert effects.reshape(7, 24).mean(axis=1) == pytest.approx(
+        [0.3, 0.3, -0.7, -0.9, 0.3, 0.4, 0.3], abs=0.05
+    )
+
+
+@pytest.mark.parametrize("has_alarmed", [False, True])
+@pytest.mark.parametrize(
+    "weekday",
+    [[0.0, 0.9, -0.2, 0.4, -1.0, 0.3, 0.1], [0.0, 0.1, 0.4, 0.9, 1.6, 2.5, 3.6]],
+)
+def test_of_one_week_days_that_differ_otherwise_are_no_rhythm(
+    has_alarmed: bool, weekday: list[float]
+) -> None:
+    assert hourly_effects(week_from_thursday(weekday), weeks=1, has_alarmed=has_alarmed) is None
