@@ -3,11 +3,14 @@
 Rule 1. A model whose spec asks for no segments has none, and costs nothing.
 Rule 2. A labelled row is in one value of each dimension. Each dimension has the same part of the
         budget, and each of its values that part of the rows of that value: so the sum is the
-        budget, whatever the number of values.
+        budget, whatever the number of values. Where pairs of values are watched they have half of
+        the budget, divided likewise among their rows.
 Rule 3. While labels come late nothing is watched: which errors are known early depends on the
         traffic.
 Rule 4. A segment is back when two blocks of its rows in a row have no more errors than its
         reference gives reason to expect, a standard error included.
+Rule 5. A pair and its two values tell the same rows once: while a value has an alert its pairs are
+        not read, and rows of a pair with an alert are not read in its values.
 """
 
 import math
@@ -30,6 +33,8 @@ from streams.values import Floats, odds_of, printable
 ALARMS = 0.05
 """Constant of the threshold: false alarms of a pair of CUSUMs for each row, at threshold 0
 (measured over four shapes of scores: .006 to .043)."""
+PAIRS_SHARE = 0.5
+"""Part of the segments' budget for pairs, where there are any. By judgement."""
 MOST_DIMENSIONS = 16
 LEAST_EXPECTED = 5.0
 """Errors to be expected in a block of the check whether a segment is back. By judgement."""
@@ -169,25 +174,35 @@ class Segments:
         told: list[ConditionState] = []
         live = self._live
         if live is None:
-            live = ring.watched.copy()
-            live[list(self.state.open)] = 0.0
-            self._live = live
-        if self.state.open:
-            places = [first + code for first, code in zip(ring.offsets, codes, strict=True)]
-            for place in filter(self.state.open.__contains__, places):
-                told += self._read_open(ring, place, risk, error)
-        alarm = ring.read(live, risk, self._threshold(len(ring.dimensions)))
+            live = self._live = self._watched_now(ring)
+        for place in [each for each in self.state.open if ring.has(each, codes)]:
+            told += self._read_open(ring, place, risk, error)
+        alarm = ring.read(live, risk, self._thresholds(ring))
         if alarm >= 0:
             told.append(ConditionState(self._found(ring, alarm), is_on=True))
-            at = alarm * SLOTS
-            ring.cells[at + SEGMENT.small : at + SLOTS] = 0.0
+            for place in (alarm, *ring.kin(alarm)):  # what they have seen is told
+                ring.cells[place * SLOTS + SEGMENT.small : (place + 1) * SLOTS] = 0.0
             self.state.open[alarm] = OpenSegment()
             self._live = None
         return told
 
-    def _threshold(self, dimensions: int) -> float:
-        budget = SEGMENTS_SHARE * self._budget / 2 / dimensions
-        return max(math.log(ALARMS * 10_000 / budget), 1.0)
+    def _watched_now(self, ring: SegmentRing) -> Floats:
+        """Return which segments are read, as the kernel has it (Rule 5)."""
+        live = ring.watched.copy()
+        for place in sorted(self.state.open):  # pairs are last
+            if place < ring.segments:
+                live[[place, *ring.kin(place)]] = 0.0
+            else:
+                live[place] = -1.0
+        return live
+
+    def _thresholds(self, ring: SegmentRing) -> tuple[float, float]:
+        """Return the thresholds of values and of pairs (Rule 2)."""
+        budget = SEGMENTS_SHARE * self._budget / 2
+        of_pairs = PAIRS_SHARE * budget if ring.paired else 0.0
+        parts = ((budget - of_pairs) / len(ring.dimensions), of_pairs / max(ring.paired, 1e-9))
+        one, other = (max(math.log(ALARMS * 10_000 / max(x, 1e-12)), 1.0) for x in parts)
+        return one, other
 
     def _read_open(
         self, ring: SegmentRing, place: int, risk: float, error: float
@@ -271,12 +286,12 @@ def _names(ring: SegmentRing, part: Part) -> tuple[str, str]:
 
 
 def _series(ring: SegmentRing, place: int) -> str:
-    return "segment/{}={}".format(*ring.names_of(place))
+    return "segment/" + ",".join(map("=".join, ring.names_of(place).items()))
 
 
 def _condition(ring: SegmentRing, place: int, figures: Figures) -> Condition:
-    dimension, value = ring.names_of(place)
-    shown = f"{printable(dimension)} {printable(value)}"
+    segment = ring.names_of(place)
+    shown = " and ".join(f"{printable(name)} {printable(value)}" for name, value in segment.items())
     return Condition(
         kind="performance",
         series=_series(ring, place),
@@ -286,7 +301,7 @@ def _condition(ring: SegmentRing, place: int, figures: Figures) -> Condition:
         f"normally {_percent(figures.baseline)}",
         over=f"the errors of answers with {shown} are back to normal",
         figures=figures,
-        segment={dimension: value},
+        segment=segment,
     )
 
 

@@ -64,7 +64,12 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (tree_kernel.sum_of_leaves, (_RUNS, _TREES, _TREES, _TREES)),
     (
         segment_kernel.read_row,
-        (_FLOATS, _FLOATS, _PLACES, uint8[::1], _types.UniTuple(float64, 3)),
+        (
+            _FLOATS,
+            _FLOATS,
+            _types.Tuple((_PLACES, uint8[::1], uint8[::1])),
+            _types.UniTuple(float64, 4),
+        ),
     ),
     (cohort_kernel.cell_of, (float64,)),
     (cohort_kernel.duration_cell, (float64,)),

@@ -82,6 +82,46 @@ def test_a_segment_that_is_back_ends_its_alert() -> None:
     assert segments.state.open == {}
 
 
+@pytest.mark.parametrize("seed", [11, 12])
+def test_a_pair_that_fails_is_told_once_and_ends_where_it_is_back(seed: int) -> None:
+    rng, told = np.random.default_rng(seed), []
+    segments = Segments(ModelSpec.model_validate({"segments": {}}))
+    pair = {"channel": "mail", "country": "US"}
+    for number in range(1, 26_001):
+        fields, is_error = row(rng, {})
+        fails = 6_000 < number <= 12_000 and fields["segment"] == pair
+        is_error |= fails and bool(rng.random() < 0.25)
+        told += segments.on_pair(
+            number, orjson.dumps(fields), is_error, lambda _name: None, is_prompt=True
+        )
+        if number == 12_000:
+            assert set(map(_places(segments).get, segments.state.open)) == {"mail US"}
+
+    assert {orjson.dumps(each.condition.segment) for each in told} == {orjson.dumps(pair)}
+    assert {each.condition.series for each in told} == {"segment/channel=mail,country=US"}
+    assert "answers with channel mail and country US are wrong" in told[0].condition.says
+    assert (told[0].is_on, told[-1].is_on) == (True, False)
+    assert segments.state.open == {}
+
+
+def _places(segments: Segments) -> dict[int, str]:
+    ring = segments.state.ring
+    assert ring is not None
+    return {place: " ".join(ring.names_of(place).values()) for place in range(len(ring.watched))}
+
+
+def test_pairs_of_a_value_with_an_alert_are_not_read() -> None:
+    segments, told = watched(13, 9_000, {("country", "US"): 5.0}, after=6_000)
+
+    assert told[0][1].condition.segment == {"country": "US"}
+    ring = segments.state.ring
+    assert ring is not None
+    of_us = [place for place, name in _places(segments).items() if name.endswith(" US")]
+    assert len(of_us) == 3
+    live = segments._watched_now(ring)
+    assert [live[place] for place in of_us] == [0.0] * 3
+
+
 def test_nothing_is_told_while_labels_come_late() -> None:
     rng, segments = np.random.default_rng(3), Segments(ModelSpec.model_validate({"segments": {}}))
 
