@@ -26,7 +26,7 @@ from streams.performance.frame import Frame
 from streams.performance.grid import Tally
 from streams.performance.segments import Segments
 
-SEED = 9_700
+SEED = 9_800
 """First seed; sections count on from it."""
 ASKED = 0.05
 """False alarms of the segments per 10,000 labelled rows."""
@@ -147,7 +147,7 @@ def false_alarms(references: int, rows: int) -> Iterator[Finding]:
 def faults(kinds: Sequence[Fault], runs: int) -> Iterator[Finding]:
     """Let 6 % of the rows fail after 10,000; count rows until an alert, and what it names."""
     for fault in kinds:
-        first = SEED + 63_000 + 200 * FAULTS.index(fault)
+        first = SEED + 83_000 + 200 * FAULTS.index(fault)
         want = {f"d{place}": "v0" for place in range(len(fault.shares))}
         rows_until, right = [], 0
         for run in range(runs):

@@ -62,6 +62,7 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     (shift_kernel.follow_shift, (_SINGLES, _FLOATS, _TABLE, _TABLE)),
     (joint_kernel.squared_distances, (_TREES, float64, _FLOATS, _TABLE, _FLOATS)),
     (tree_kernel.sum_of_leaves, (_RUNS, _TREES, _TREES, _TREES)),
+    (segment_kernel.read_segment, (_FLOATS, int64, float64, float64, float64)),
     (
         segment_kernel.read_row,
         (
