@@ -20,15 +20,12 @@ from itertools import dropwhile
 from operator import attrgetter
 from typing import NamedTuple
 
-import orjson
-
 from schemas.event import EventRecordError
 from schemas.model_spec import ModelSpec
 from schemas.topics import Topics
 from streams.clock import NEVER_MS
 from streams.codec import is_fatal
 from streams.emission import Arrival, Emission, Place, place_of
-from streams.ingest.tolerance import LEFT_OUT
 from streams.model.arrivals import Arrivals, after, begins_no_model, decode_into
 from streams.model.guard import Guard, Step, Tick
 from streams.model.known import KnownModels, SpecOf
@@ -40,7 +37,6 @@ MAX_WAITING_BYTES = 16_000_000
 """Bytes of payloads whose values wait to be read. Decoded they take 1.9 times as
 many (measured)."""
 
-_LEFT_OUT = orjson.dumps(LEFT_OUT)
 _payload_of = attrgetter("payload")
 
 
@@ -146,7 +142,6 @@ class Monitor:
         self._ready: dict[str, None] = {}  # those of these models that may raise an alert
         self._base: dict[str, int] = {}
         self._due: dict[str, int] = {}
-        self._is_any_left_out = False
         self._is_guarded = is_guarded
         self._guarded: Container[str] = ()
         self._guards: dict[str, Guard] = {}
@@ -194,7 +189,6 @@ class Monitor:
             except EventRecordError as error:
                 self.foreign.append(Foreign(offset, str(error)))
                 tick_ms = None
-            self._is_any_left_out |= _LEFT_OUT in (value or b"")
             if tick_ms is not None:
                 stretches.append((arrivals, _Tick(offset, tick_ms)))
                 arrivals = defaultdict(list)
@@ -206,7 +200,6 @@ class Monitor:
             emissions += self._ingest(arrived)
             if tick is not None:
                 emissions += self._on_tick(tick)
-        self._is_any_left_out = False
         if self.waiting >= MAX_WAITING_BYTES:
             emissions += self.evaluate_all()
         emissions.sort(key=place_of)
@@ -237,7 +230,7 @@ class Monitor:
                     emissions += self._take_guarded(model_id, news)
                 else:
                     try:
-                        emissions += model.ingest(news, is_any_left_out=self._is_any_left_out)
+                        emissions += model.ingest(news)
                     except BaseException as error:
                         self._refuse_failed(model_id, error)
                         raise

@@ -61,26 +61,37 @@ def read_scores(window: Floats, scores: Floats, delta: float, clock: int) -> int
     The window must have room for all of them (`room_of`). After a cut it has lost its oldest
     values, and must not be read on: River begins a new one then.
     """
+    # What changes with each score is held in variables: through the window it takes longer.
+    width, total, variance = window[WINDOW.width], window[WINDOW.total], window[WINDOW.variance]
+    buckets, until_test = int(window[HEAD]), clock - int(width) % clock
     for row in range(len(scores)):
-        _insert(window, scores[row])
-        if int(window[WINDOW.width]) % clock == 0 and _cuts(window, delta):
-            return row
+        score = scores[row]
+        window[HEAD + 1 + buckets], window[HEAD + 1 + buckets + _ROOM] = score, 0.0
+        buckets += 1
+        width += 1.0
+        if width > 1.0:
+            away = score - total / (width - 1.0)
+            variance += (width - 1.0) * away * away / width
+        total += score
+        if buckets > MOST_BUCKETS:
+            window[HEAD] = buckets
+            _merge_oldest(window)
+            buckets = int(window[HEAD])
+        until_test -= 1
+        if until_test == 0:
+            until_test = clock
+            window[HEAD] = buckets
+            _set_sums(window, width, total, variance)
+            if _cuts(window, delta):
+                return row
+    window[HEAD] = buckets
+    _set_sums(window, width, total, variance)
     return -1
 
 
 @compiled
-def _insert(window: Floats, score: float) -> None:
-    first = HEAD + 1 + int(window[HEAD])
-    window[first] = score
-    window[first + _ROOM] = 0.0
-    window[HEAD] += 1.0
-    window[WINDOW.width] += 1.0
-    width = window[WINDOW.width]
-    if width > 1.0:
-        away = score - window[WINDOW.total] / (width - 1.0)
-        window[WINDOW.variance] += (width - 1.0) * away * away / width
-    window[WINDOW.total] += score
-    _merge_oldest(window)
+def _set_sums(window: Floats, width: float, total: float, variance: float) -> None:
+    window[WINDOW.width], window[WINDOW.total], window[WINDOW.variance] = width, total, variance
 
 
 @compiled

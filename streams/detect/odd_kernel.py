@@ -77,39 +77,41 @@ def _add(state: Floats, run: int, nats: float, hit: float, young: float) -> bool
 @compiled
 def _is_repeated(state: Floats, x: float) -> bool:
     """Read a number; return whether the candidate has become common."""
-    equal, does_alarm = 0, False
     if state[REPEATS.nats] > 0.0:
         if x == state[ODD.candidate]:
-            does_alarm = _add(state, REPEATS.nats, REPEAT_HIT, 1.0, REPEAT_YOUNG)
-        else:
-            does_alarm = _add(state, REPEATS.nats, -REPEAT_MISS, 0.0, REPEAT_YOUNG)
-    else:
-        for place in range(FIRST, SIZE):
-            equal += 1 if state[place] == x else 0
-        if equal > 0:
-            state[ODD.candidate] = x
-            _add(state, REPEATS.nats, REPEAT_HIT, 1.0, REPEAT_YOUNG)
-    place = int(state[ODD.next])
-    state[FIRST + place] = x
-    state[ODD.next] = 0.0 if place == RING - 1 else place + 1.0
-    return does_alarm
+            return _add(state, REPEATS.nats, REPEAT_HIT, 1.0, REPEAT_YOUNG)
+        return _add(state, REPEATS.nats, -REPEAT_MISS, 0.0, REPEAT_YOUNG)
+    equal = 0
+    for place in range(FIRST, SIZE):
+        equal += 1 if state[place] == x else 0
+    if equal > 0:
+        state[ODD.candidate] = x
+        _add(state, REPEATS.nats, REPEAT_HIT, 1.0, REPEAT_YOUNG)
+    return False
 
 
 @compiled
 def next_odd(state: Floats, values: Floats) -> int:
     """Read values until some are odd; return ``row * KINDS + kind``, or -1."""
+    is_sought, place, found = state[ODD.is_sought] > 0.0, int(state[ODD.next]), -1
     for row in range(len(values)):
         x = values[row]
-        is_repeated = state[ODD.is_sought] > 0.0 and _is_repeated(state, x)
+        is_repeated = is_sought and _is_repeated(state, x)
+        if is_sought:
+            state[FIRST + place] = x
+            place = 0 if place == RING - 1 else place + 1
         if x < state[ODD.low] or x > state[ODD.high]:
             does_alarm = _add(state, WILDS.nats, WILD_HIT, 1.0, WILD_YOUNG)
             if does_alarm and 2.0 * state[WILDS.hits] <= state[WILDS.rows]:
-                return row * KINDS + WILD
+                found = row * KINDS + WILD
+                break
         elif state[WILDS.nats] > 0.0:
             _add(state, WILDS.nats, -WILD_MISS, 0.0, WILD_YOUNG)
         if is_repeated:
-            return row * KINDS + REPEATED
-    return -1
+            found = row * KINDS + REPEATED
+            break
+    state[ODD.next] = place
+    return found
 
 
 @compiled

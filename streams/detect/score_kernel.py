@@ -42,14 +42,20 @@ def clipped(x: float, limit: float) -> float:
 
 @compiled
 def place_below(knots: Floats, first: int, last: int, x: float) -> int:
-    """Return the place, before ``last``, of the last knot from ``first`` on that is not above x."""
-    low, high = first, last
-    while high - low > 1:
-        middle = (low + high) // 2
-        if knots[middle] <= x:
-            low = middle
-        else:
-            high = middle
+    """Return the place, before ``last``, of the last knot from ``first`` on that is not above x.
+
+    In steps of eight, then of four, two and one: to halve the rest takes half as long again, since
+    a processor foresees none of its steps.
+    """
+    low = first
+    while low + 8 < last and knots[low + 8] <= x:
+        low += 8
+    if low + 8 <= last:
+        low += 4 if knots[low + 4] <= x else 0
+        low += 2 if knots[low + 2] <= x else 0
+        return low + 1 if knots[low + 1] <= x else low
+    while low + 1 < last and knots[low + 1] <= x:
+        low += 1
     return low
 
 

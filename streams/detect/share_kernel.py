@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from streams.detect.compiled import Singles, compiled, slots
 from streams.detect.score_kernel import CLIP, clipped
-from streams.detect.trail_kernel import place_of_next
+from streams.detect.trail_kernel import HEAD, ROOM, make_room
 from streams.values import Floats
 
 
@@ -211,11 +211,13 @@ def run_bernoulli_cusums(
     Returns ``(row * categories + category) * STATISTICS + statistic``, or -1.
     """
     categories = int(state[SHARES.categories])
-    finished = 0
+    finished, alarm, buckets = 0, -1, int(trail[0])
     for row in range(len(codes)):
         state[SHARES.block_rows] += 1.0
-        noted = place_of_next(trail, categories)
-        alarm = -1
+        if buckets == ROOM:
+            buckets = make_room(trail, categories)
+        noted = HEAD + buckets * categories
+        buckets += 1
         for index in range(categories):
             category = len(SHARES) + index * CATEGORY_SIZE
             hit = 1.0 if codes[row] == state[category + CATEGORY.code] else 0.0
@@ -226,11 +228,12 @@ def run_bernoulli_cusums(
             if statistic >= 0 and alarm < 0:
                 alarm = (row * categories + index) * STATISTICS + statistic
         if alarm >= 0:
-            return alarm
+            break
         if state[SHARES.block_rows] == BLOCK_ROWS:
             _finish_block(state, scores[finished])
             finished += 1
-    return -1
+    trail[0] = buckets
+    return alarm
 
 
 @compiled

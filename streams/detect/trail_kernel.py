@@ -17,22 +17,20 @@ HEAD = LEVELS
 
 
 @compiled
-def place_of_next(trail: Singles, fields: int) -> int:
-    """Make room for one row; return where its sums begin: the caller writes all of them.
+def make_room(trail: Singles, fields: int) -> int:
+    """Make half of the smallest buckets larger ones; return how many smallest ones are left.
 
-    ``fields`` is the number of sums in a bucket.
+    A loop over rows holds their number in a variable, and writes it to ``trail[0]`` at its end:
+    written and read again with each row, it took most of the time of all statistics.
+
+    Parameters
+    ----------
+    trail
+        A trail with ``ROOM`` smallest buckets.
+    fields
+        The number of sums in a bucket.
     """
-    count = int(trail[0])
-    if count == ROOM:
-        _fold(trail, fields)
-        count = int(trail[0])
-    trail[0] = count + 1
-    return HEAD + count * fields
-
-
-@compiled
-def _fold(trail: Singles, fields: int) -> None:
-    """Make room among the smallest buckets, and among all larger ones that this needs."""
+    trail[0] = ROOM
     level = 1
     while level < LEVELS and trail[level] > ROOM - _HALF // 2:
         level += 1
@@ -49,6 +47,7 @@ def _fold(trail: Singles, fields: int) -> None:
                 trail[to + pair * fields + field] = trail[first] + trail[first + fields]
         trail[level + 1] += _HALF // 2
         _drop(trail, level, fields)
+    return int(trail[0])
 
 
 @compiled

@@ -48,19 +48,10 @@ class ModelMonitor(ModelCommands):
     It is made of a spec, see `ModelParts`.
     """
 
-    def ingest(
-        self, arrivals: Sequence[Arrival], *, is_any_left_out: bool = True
-    ) -> list[Emission]:
+    def ingest(self, arrivals: Sequence[Arrival]) -> list[Emission]:
         """Take in events of the model, in log order; return the emissions so far, in event order.
 
         Their values wait until `evaluate`, or until too many do; so do their emissions (Rule 11).
-
-        Parameters
-        ----------
-        arrivals
-            The events.
-        is_any_left_out
-            Whether ingest may have left out a field of one of them.
         """
         if self._quarantine is not None:
             return self._ingest_quarantined(arrivals)
@@ -71,7 +62,7 @@ class ModelMonitor(ModelCommands):
                 self.counts.repeated_events += 1
                 continue
             marks[source] = position
-            if is_any_left_out and LEFT_OUT in arrival.event:
+            if LEFT_OUT in arrival.event:
                 self.counts.on_left_out(arrival.event[LEFT_OUT])
             # In a backlog, dozens share a millisecond.
             if arrival.logged_at > self._now_ms and kind not in OUT_OF_BAND:
