@@ -97,6 +97,24 @@ WATCHED_SPEC = {
     "challenge": {"cohort_s": 5.0, "mature_s": 10.0, "min_pairs": 20},
     "fallback": {"auto": True, "ttl_s": 5.0, "hold_s": 1.0, "latency_ms_above": 500.0},
 }
+FIGURED = "large-2"
+"""The large model, and those that follow it, whose spec asks for all figures there are."""
+COST = {"currency": "EUR", "matrix": {"yes": {"yes": 3, "no": 0}, "no": {"yes": -9, "no": 0}}}
+FIGURED_SPEC = {
+    "metrics": {"every": "hour"},
+    "outcome": {"corrections": "last"},
+    "cost": COST,
+    "calibration": {},
+    "segments": {"ring": 2_000, "drift": True},
+    "features": {"joint": True, "attributions": True, "sources": {"amount": "ledger"}},
+}
+FAILS_FROM = 1_150
+"""Rows of it after which one segment fails: the reference of its segments is made by then."""
+BATCHES_S = 3 * 3_600
+"""Seconds within which the predictions of small models were made that come as a batch job sends
+them. Their outcomes are awaited for two hours and more, so their hours end, one model's after the
+other's, while a run lasts; some predictions are older, and are in no hour."""
+BATCH_STEP_S = 45
 SLOW = range(150, 350)
 """Rows at which its service is slow: a fallback is asked for, and proves to be over after them."""
 FOLLOWERS = 20
@@ -104,6 +122,25 @@ FOLLOWERS = 20
 
 
 SPLIT = frozenset(f"small-{number}" for number in range(SPLIT_MODELS))
+BATCHED = {
+    f"small-{number}": 7_200 + BATCH_STEP_S * (number - SPLIT_MODELS)
+    for number in range(SPLIT_MODELS, SMALL_MODELS)
+}
+"""Small models whose predictions come as batches, and the seconds that each awaits an outcome."""
+
+
+def specs() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the models that have a spec from the beginning, and their specs."""
+    review = {"sample": 0.2, "due_s": 30.0, "every_s": 60.0}
+    for model_id in sorted(SPLIT):
+        yield model_id, {"inputs": {"wait_s": INPUTS_WAIT_S}, "review": review}
+    for model_id, wait_s in BATCHED.items():
+        outcome = {"wait_s": wait_s, "corrections": "last"}
+        figures = {"metrics": {"every": "hour"}, "cost": COST, "calibration": {}}
+        yield model_id, {"outcome": outcome} | figures
+    for number in range(FOLLOWERS):
+        yield f"{WATCHED}-{number}", WATCHED_SPEC
+        yield f"{FIGURED}-{number}", FIGURED_SPEC
 
 
 class Message(NamedTuple):
@@ -145,6 +182,8 @@ class Traffic:
         row = self._rows[model_id] = self._rows[model_id] + 1
         prediction_id = f"{model_id}/{row}"
         prediction, outcome = self._row(model_id, prediction_id, row, now_ms)
+        if model_id in BATCHED:
+            prediction["predicted_at"] = now_ms - round(1_000 * chance.uniform(0, BATCHES_S))
         made_ms = now_ms
         known_ms = now_ms + round(chance.uniform(300, 5_000))
         what: What = "outcome"
@@ -241,6 +280,9 @@ class Traffic:
             wrong = chance.gauss(6.0 if is_changed else 0.0, 1.0)
             return prediction | {"prediction": guess}, fields | {"outcome": guess + wrong}
         answer = chance.choice(("yes", "no"))
+        if model_id.startswith(FIGURED):
+            prediction["segment"] = {"channel": features["channel"], "branch": f"b{row % 4}"}
+            is_changed = row > FAILS_FROM and features["channel"] == "web"
         is_wrong = chance.random() < (0.5 if is_changed else 0.05)
         truth = self._other(answer) if is_wrong else answer
         return prediction | {"prediction": answer}, fields | {"outcome": truth}
@@ -347,13 +389,8 @@ class TrafficThread(threading.Thread):
             raise TimeoutError(f"the broker did not take {left:,} messages within {FLUSH_S:.0f} s")
 
     def _publish_all(self) -> None:
-        review = {"sample": 0.2, "due_s": 30.0, "every_s": 60.0}
-        spec = orjson.dumps({"inputs": {"wait_s": INPUTS_WAIT_S}, "review": review})
-        for model_id in sorted(SPLIT):
-            self._producer.produce(self._models, spec, key=model_id.encode())
-        watched = orjson.dumps(WATCHED_SPEC)
-        for number in range(FOLLOWERS):
-            self._producer.produce(self._models, watched, key=f"{WATCHED}-{number}".encode())
+        for model_id, spec in specs():
+            self._producer.produce(self._models, orjson.dumps(spec), key=model_id.encode())
         began_s = time.monotonic()
         owed = 0.0
         while not self._is_over.wait(_LOOK_EVERY_S):

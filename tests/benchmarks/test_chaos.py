@@ -12,10 +12,12 @@ import pytest
 from agents.demo.embedded_broker import free_port
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.schedule import KINDS, MOST_WORKERS, WORKERS, plan
-from benchmarks.chaos.traffic import Message, Traffic
+from benchmarks.chaos.traffic import FIGURED, Message, Traffic, specs
 from schemas.event import EventKind, Source
+from schemas.model_spec import ModelSpec, parse_spec
 from streams.ingest.accept import accept
-from streams.ingest.records import Raw, Refused
+from streams.ingest.records import Accepted, Raw, Refused
+from tests.doubles.core import log_of, play
 from tests.doubles.inputs import START_MS
 from tests.patience import PATIENCE_S
 
@@ -152,3 +154,26 @@ def test_what_is_held_arrives_late_and_whole(proxy: Proxy, proxy_port: int) -> N
 
         client.settimeout(PATIENCE_S)
         assert client.recv(16) == b"tide"
+
+
+def test_every_figure_that_a_spec_can_ask_for_is_asked_for_and_cohorts_end_within_minutes() -> None:
+    asked = {model_id: parse_spec(spec) for model_id, spec in specs()}
+    of_all = asked[f"{FIGURED}-0"]
+    inputs = [
+        Raw(Source(KIND_OF[message.topic], "t", 0), place, message.at_ms, message.value)
+        for place, message in enumerate(traffic_of(1)[:4_000])
+        if message.topic != "calls"
+    ]
+
+    events = [found for each in inputs if isinstance(found := accept(each, 4_096), Accepted)]
+    played = play(log_of(events, 500), lambda model_id: asked.get(model_id, ModelSpec()))
+
+    assert of_all.segments is not None
+    assert of_all.segments.drift
+    assert of_all.features.joint
+    assert of_all.features.attributions
+    assert None not in (of_all.cost, of_all.calibration, of_all.metrics)
+    ended = [each for each in played.cohorts() if each["is_final"]]
+    assert len({each["model_id"] for each in ended}) > 1
+    assert {each["kind"] for each in ended} == {"hour"}
+    assert any(each["value"]["counted"] for each in ended)
