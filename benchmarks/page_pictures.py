@@ -32,6 +32,7 @@ from agents.page.store import Entry, PageStore
 from agents.settings import Settings
 from benchmarks.throughput import ROOT
 from schemas.model_spec import parse_spec
+from schemas.topics import TopicRole
 from streams.clock import HOUR_MS
 from streams.emission import Emission
 
@@ -42,7 +43,7 @@ UNTIL_MS = story.START_MS + 45 * HOUR_MS
 LOAN_ROWS = 80_000
 """Rows of the car loans: a month of changed ones."""
 REVIEWED = "limit"
-REVIEWED_ROWS = 3_960
+REVIEWED_WINDOWS = 115
 """Rows of the model with reviews, sixteen hours and a half: its challenger is not decided yet."""
 SPECS: dict[str, dict[str, object]] = {
     "loan": {
@@ -87,19 +88,23 @@ class _Keeper:
 
     def keep(self, emission: Emission) -> None:
         """Take a record."""
-        if emission.role in {"alerts", "status", "metrics", "commands", "reviews"}:
+        key = emission.model_id if emission.key is None else emission.key
+        self.put(emission.role, key, emission.value)
+
+    def put(self, role: TopicRole, key: str, value: bytes) -> None:
+        """Take a record by its parts."""
+        if role in {"alerts", "status", "metrics", "commands", "reviews"}:
             self._offset += 1
-            key = emission.model_id if emission.key is None else emission.key
-            self._store.take(Entry(emission.role, 0, self._offset, key, emission.value or None))
+            self._store.take(Entry(role, 0, self._offset, key, value or None))
 
 
 def _play_loop(store: PageStore) -> None:
     """Play the day of a model that people review and that has a challenger."""
     keeper = _Keeper(store, loop.SPEC | {"model_id": REVIEWED})
-    actors = loop.Actors(REVIEWED, UNTIL_MS - REVIEWED_ROWS * loop.ROW_MS)
-    for _, emissions in loop.played(actors, REVIEWED_ROWS):
-        for emission in emissions:
-            keeper.keep(emission)
+    start_ms = UNTIL_MS - REVIEWED_WINDOWS * loop.WINDOW_MS
+    for _, heard, _ in loop.played(start_ms, REVIEWED, REVIEWED_WINDOWS):
+        for each in heard:
+            keeper.put(each.role, each.key or REVIEWED, each.value)
 
 
 def _play(store: PageStore, model_id: str) -> None:

@@ -144,7 +144,8 @@ def compile_command() -> None:
 @click.option("--summary", metavar="FILE", type=_FILE, help="Write the closing figures as JSON.")
 @click.option("--keep", is_flag=True, help="Keep running afterwards, to publish to.")
 @click.option("--story", is_flag=True, help="Play four days of two simulated models.")
-@click.option("--loop", is_flag=True, help="Play a day in which everybody answers, in one process.")
+@click.option("--loop", is_flag=True, help="Play a day in which everybody answers.")
+@click.option("--kill", is_flag=True, help="With --loop: kill the worker in each part of the day.")
 @click.option("--files", metavar="FOLDER", type=_FILE, help="Only write the messages to files.")
 @cluster_options
 def demo(
@@ -154,6 +155,7 @@ def demo(
     keep: bool,
     story: bool,
     loop: bool,
+    kill: bool,
     files: Path | None,
     **flags: Any,
 ) -> int:
@@ -166,14 +168,14 @@ def demo(
     With --story it plays four days of two simulated models instead, and shows each transition of
     each alert as `./tidegauge tail alerts` does.
 
-    With --loop reviewers, a trainer, a challenger and a gateway answer what the monitor says. It
-    needs no broker.
+    With --loop it plays a day of one model in which a reviewer, a trainer, a team with another
+    model and a gateway answer what the monitor publishes. The lines are the same with --kill.
 
     \b
     Examples:
       ./tidegauge demo
       ./tidegauge demo --story
-      ./tidegauge demo --loop
+      ./tidegauge demo --loop --kill
       ./tidegauge demo --keep
       ./tidegauge demo --broker 127.0.0.1:9092 --prefix demo. --summary figures.json
       ./tidegauge demo --files recorded
@@ -184,12 +186,6 @@ def demo(
 
     if files is None:
         compile_kernels(click.echo)
-    if loop:
-        from agents.demo.loop import played, told
-
-        for line in told(each for _, emissions in played() for each in emissions):
-            click.echo(line)
-        return 0
     from agents.demo.demo import DemoOptions, demonstrate, write_files
     from agents.settings import load_settings
 
@@ -198,6 +194,9 @@ def demo(
         msg = (
             "--story needs a broker of its own: elsewhere retention may delete records of its date"
         )
+        raise click.UsageError(msg)
+    if (kill and not loop) or (loop and (story or keep or rows or summary or files)):
+        msg = "--loop goes with --kill, --broker and --prefix alone, and --kill with --loop"
         raise click.UsageError(msg)
     if files is not None:
         write_files(files, rows, console)
@@ -213,6 +212,12 @@ def demo(
         owned = ("predictions", "outcomes", "models")
         names = {name: f"{prefix}{name}" for name in owned}
         flags = names | flags
+    if loop:
+        from agents.demo.live import play_loop
+
+        return play_loop(
+            load_settings(**flags), console, has_own_broker=flags["broker"] is None, kills=kill
+        )
     return demonstrate(load_settings(**flags), options, console)
 
 

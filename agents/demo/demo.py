@@ -23,11 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from agents.demo import story
-from agents.demo.car_loan import (
-    MODEL_ID,
-    LoanMessage,
-    published,
-)
+from agents.demo.car_loan import MODEL_ID, LoanMessage, published
 from agents.demo.child import last_message, start_child, stop_child
 from agents.demo.collect import Collector
 from agents.demo.embedded_broker import EmbeddedBroker, free_port, is_port_free
@@ -51,7 +47,7 @@ the worker starts; a machine may be ten times slower, and busy."""
 _PATIENCE_MS = 600_000
 """Milliseconds for which the services of the demo try to publish, and one answer of the broker:
 the worker's own bound on an acknowledgement."""
-_REMEDY = (
+REMEDY = (
     "Run the demo again; where the machine is busy, let it finish its other work first. "
     "docs/runbook.md has the exit codes of a worker."
 )
@@ -103,7 +99,7 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegauge-demo-")))
         settings = _with_broker(settings, options, stack, console)
-        asyncio.run(_prepare_topics(settings))
+        asyncio.run(prepare_topics(settings))
         if options.keeps:
             asyncio.run(_ask_for_figures(settings, is_story=options.is_story))
         show = print_nothing if options.is_story else print_alert
@@ -111,8 +107,8 @@ def demonstrate(settings: Settings, options: DemoOptions, console: Console) -> i
         collector.start()
         stack.callback(collector.stop)
 
-        def start() -> _Worker:
-            worker = stack.enter_context(_worker(settings, folder / "worker.log"))
+        def start() -> RunningWorker:
+            worker = stack.enter_context(running_worker(settings, folder / "worker.log"))
             console.print(f"Started a worker, process {worker.process.pid}.")
             return worker
 
@@ -148,7 +144,7 @@ def _with_broker(
     return settings.model_copy(update=changed)
 
 
-async def _prepare_topics(settings: Settings) -> None:
+async def prepare_topics(settings: Settings) -> None:
     """Create the topics.
 
     Raises
@@ -178,7 +174,9 @@ async def _ask_for_figures(settings: Settings, *, is_story: bool) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Worker:
+class RunningWorker:
+    """A worker, and the file of its log."""
+
     process: Popen[bytes]
     log_path: Path
 
@@ -186,15 +184,27 @@ class _Worker:
         """Raise when the worker has ended."""
         if (exit_code := self.process.poll()) is not None:
             msg = f"The worker ended with exit code {exit_code}: {last_message(self.log_path)}"
-            raise DemoError(f"{msg}\n{_REMEDY}")
+            raise DemoError(f"{msg}\n{REMEDY}")
+
+
+def patient_producer(settings: Settings) -> KafkaProducer:
+    """Return the producer of a service, which tries for long."""
+    return KafkaProducer(
+        **settings.connection(),
+        linger_ms=20,
+        acks="all",
+        max_block_ms=_PATIENCE_MS,
+        request_timeout_ms=_PATIENCE_MS,
+        delivery_timeout_ms=2 * _PATIENCE_MS,
+    )
 
 
 @contextmanager
-def _worker(settings: Settings, log_path: Path) -> Iterator[_Worker]:
+def running_worker(settings: Settings, log_path: Path) -> Iterator[RunningWorker]:
     """Run a worker as operators do: a process of its own, configured by the environment."""
     process = _start(settings, ["worker"], log_path)
     try:
-        yield _Worker(process, log_path)
+        yield RunningWorker(process, log_path)
     finally:
         stop_child(process, grace_s=STOP_S)
 
@@ -223,7 +233,7 @@ class _Play:
     """Publish the example, and wait until every pair has come back."""
 
     def __init__(self, settings: Settings, collector: Collector, console: Console) -> None:
-        self.worker: _Worker | None = None
+        self.worker: RunningWorker | None = None
         self._settings = settings
         self._collector = collector
         self._console = console
@@ -232,7 +242,7 @@ class _Play:
     def run(
         self,
         events: Iterator[Event],
-        start: Callable[[], _Worker],
+        start: Callable[[], RunningWorker],
         *,
         is_behind: bool = False,
     ) -> dict[str, Any]:
@@ -268,7 +278,7 @@ class _Play:
         seconds = time.monotonic() - began_s
         return summarise(self._collector.collected, self._published, seconds)
 
-    def run_story(self, start: Callable[[], _Worker]) -> dict[str, Any]:
+    def run_story(self, start: Callable[[], RunningWorker]) -> dict[str, Any]:
         """Play the story; return the closing figures.
 
         Each part is published before a worker runs: with instants of the past, a running worker
@@ -295,14 +305,7 @@ class _Play:
         await send_record(self._settings, events, None, tick, partition=0)
 
     def _publish(self, events: Iterator[Event]) -> Iterator[int]:
-        producer = KafkaProducer(
-            **self._settings.connection(),
-            linger_ms=20,
-            acks="all",
-            max_block_ms=_PATIENCE_MS,
-            request_timeout_ms=_PATIENCE_MS,
-            delivery_timeout_ms=2 * _PATIENCE_MS,
-        )
+        producer = patient_producer(self._settings)
         topic_of = {"prediction": self._settings.predictions, "outcome": self._settings.outcomes}
         failures: list[BaseException] = []
         try:
@@ -345,7 +348,7 @@ class _Play:
             if still_s > STALL_S:
                 raise DemoError(
                     f"No pair came back for {STALL_S:.0f} s; {pairs:,} of "
-                    f"{self._published['prediction']:,} have. {_REMEDY}"
+                    f"{self._published['prediction']:,} have. {REMEDY}"
                 )
 
     def _pairs(self) -> int:
@@ -357,7 +360,7 @@ class _Play:
         failure = self._collector.failure or next(iter(failures), None)
         if failure is not None:
             cause = failure if isinstance(failure, WorkerError) else repr(failure)
-            msg = f"The broker at {self._settings.broker} failed: {cause}. {_REMEDY}"
+            msg = f"The broker at {self._settings.broker} failed: {cause}. {REMEDY}"
             raise DemoError(msg) from failure
 
 
@@ -379,7 +382,8 @@ def write_files(folder: Path, rows: int | None, console: Console) -> None:
     console.print(f"Wrote {paths['prediction']} and {paths['outcome']}.")
 
 
-def _keep(settings: Settings, worker: _Worker | None, page: str, console: Console) -> None:
+def _keep(settings: Settings, worker: RunningWorker | None, page: str, console: Console) -> None:
+    """Say where all is, until it is stopped."""
     topics = settings.topics
     console.print(
         f"\nThe page is at {page}\n"

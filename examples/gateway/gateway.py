@@ -17,15 +17,21 @@ from examples.consumer import Consumer, Note
 class Gateway:
     """Answers by the model, or by the fallback while a lease holds."""
 
-    def __init__(self, model_id: str, model: Callable[[], int], fallback: int) -> None:
-        self.model_id, self._model, self._fallback = model_id, model, fallback
+    def __init__(
+        self,
+        model_id: str,
+        model: Callable[[], int],
+        fallback: int,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.model_id, self._model, self._fallback, self._chance = model_id, model, fallback, chance
         self.lease: dict[str, Any] | None = None
         self.consumer = Consumer(dict[str, Note](), self._begin, self._undo)
 
     def answer(self) -> dict[str, Any]:
         """Return the fields of one answer; a probe is asked of the model also under a lease."""
         asked = 1.0 if self.lease is None else self.lease["fallback"]["probe"]
-        if random.random() >= asked:  # noqa: S311 - a sample, not a secret
+        if self._chance() >= asked:
             return {"prediction": self._fallback, "status": "fallback"}
         try:
             return {"prediction": self._model(), "status": "ok"}

@@ -65,7 +65,12 @@ def profile(rows: list[Row], folder: Path, tidegauge: str) -> Path:
     return out
 
 
-def run(brokers: str, prefix: str, deploy: Callable[[Row, list[Row]], None]) -> None:
+def run(
+    brokers: str,
+    prefix: str,
+    deploy: Callable[[Row, list[Row]], None],
+    now_s: Callable[[], float] = time.time,  # noqa: TID251 - the clock of `expires_at`
+) -> None:
     """Obey commands for ever; ``deploy`` is given each with its rows."""
     commands = KafkaConsumer(
         f"{prefix}commands", bootstrap_servers=brokers, auto_offset_reset="earliest"
@@ -74,7 +79,7 @@ def run(brokers: str, prefix: str, deploy: Callable[[Row, list[Row]], None]) -> 
     for record in commands:
         said = json.loads(record.value)["feedback"] if record.value else None
         if said is not None and said["command"] == "retrain":
-            obey.take(record.key.decode(), said, time.time())  # noqa: TID251 - as `expires_at`
+            obey.take(record.key.decode(), said, now_s())
 
 
 def _read(command: Row, brokers: str) -> list[Row]:

@@ -1,14 +1,14 @@
-"""The story of agents/demo/loop.py, a line for each alert, command and estimate."""
+"""The day of agents/demo/loop.py, line by line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from agents.demo.loop import played, told
+from agents.demo.loop import played
 
 PATH = Path(__file__).with_name("loop.txt")
 
 
 def lines() -> list[str]:
-    """Play the story."""
-    return list(told(emission for _, emissions in played() for emission in emissions))
+    """Play the day."""
+    return [line for _, _, told in played() for line in told]

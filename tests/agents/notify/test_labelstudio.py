@@ -1,8 +1,10 @@
-"""Cases in Label Studio and back, against a small server with its documented interface."""
+"""Cases in Label Studio and back: a small server with its interface, and the real one."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +16,8 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
 
-from agents.demo.embedded_broker import free_port
+from agents.demo.child import start_child, stop_child
+from agents.demo.embedded_broker import accepts_connections, free_port
 from agents.errors import OperatorError
 from agents.notify.destinations import read_destination
 from agents.notify.http import HttpSender, open_session
@@ -23,6 +26,7 @@ from agents.notify.selection import ALL, read_selection
 from agents.prometheus import served
 from schemas.outcome import Outcome
 from schemas.wire import to_epoch_ms
+from tests.broker.deployment import until
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "review.json"
 KEY = "3f9c2a71d09b4be8"
@@ -101,16 +105,14 @@ class Desk:
 
 
 @asynccontextmanager
-async def running(fake: FakeLabelStudio, **selection: Any) -> AsyncIterator[Desk]:
-    """Run the server, the bridge and its webhook."""
+async def bridged(address: str, port: int, **selection: Any) -> AsyncIterator[Desk]:
+    """Run the bridge to a project, and its webhook at a port."""
     outcomes: list[tuple[bytes, bytes]] = []
 
     async def publish(key: bytes, value: bytes) -> None:
         outcomes.append((key, value))
 
-    address, port = f"http://127.0.0.1:{fake.port}/projects/7?token={KEY}", free_port()
-    fake.webhook = f"http://127.0.0.1:{port}{WEBHOOK}"
-    async with open_session() as session, served(fake.app, "127.0.0.1", fake.port, "it"):
+    async with open_session() as session:
         bridge = LabelStudio(
             project_of(address),
             cast("AIOKafkaConsumer", None),
@@ -122,6 +124,18 @@ async def running(fake: FakeLabelStudio, **selection: Any) -> AsyncIterator[Desk
         )
         async with served(bridge.app(), "127.0.0.1", port, "--webhook"):
             yield Desk(bridge, outcomes)
+
+
+@asynccontextmanager
+async def running(fake: FakeLabelStudio, **selection: Any) -> AsyncIterator[Desk]:
+    """Run the small server, the bridge and its webhook."""
+    address, port = f"http://127.0.0.1:{fake.port}/projects/7?token={KEY}", free_port()
+    fake.webhook = f"http://127.0.0.1:{port}{WEBHOOK}"
+    async with (
+        served(fake.app, "127.0.0.1", fake.port, "it"),
+        bridged(address, port, **selection) as desk,
+    ):
+        yield desk
 
 
 async def test_a_case_is_a_task_and_its_annotation_a_verdict() -> None:
@@ -203,3 +217,61 @@ def test_cases_are_chosen_by_model_alone() -> None:
         read_destination(
             f"labelstudio=https://labels/projects/7?token={KEY}", "", selection=selection
         )
+
+
+REAL_KEY = KEY * 2 + KEY[:8]
+"""A key has 40 characters there."""
+CONFIG = (
+    '<View><Text name="case" value="$text"/><Choices name="right" toName="case">'
+    '<Choice value="0"/><Choice value="1"/></Choices></View>'
+)
+
+
+@pytest.fixture
+def label_studio(tmp_path: Path) -> Iterator[str]:
+    """Run the real server; give its address."""
+    program = os.environ.get("LABEL_STUDIO") or shutil.which("label-studio")
+    if program is None:
+        pytest.skip("Label Studio is not installed: LABEL_STUDIO names its program, `label-studio`")
+    port = free_port()
+    env = {"LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true", "SSRF_PROTECTION_ENABLED": "false"}
+    user = ("--username", "ann@example.org", "--password", KEY, "--user-token", REAL_KEY)
+    where = ("--port", str(port), "--internal-host", "127.0.0.1", "--data-dir", str(tmp_path))
+    server = start_child(
+        [program, "start", "--no-browser", *where, *user],
+        log_path=tmp_path / "server.log",
+        env=os.environ | env,
+    )
+    try:
+        until(lambda: accepts_connections(f"127.0.0.1:{port}"), lambda: "Label Studio")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop_child(server, grace_s=5.0)
+
+
+async def test_the_real_server_takes_cases_and_posts_annotations(label_studio: str) -> None:
+    port, headers = free_port(), {"Authorization": f"Token {REAL_KEY}"}
+
+    async with aiohttp.ClientSession(label_studio, headers=headers) as api:
+
+        async def ask(path: str, body: Any) -> Any:
+            async with api.post(path, json=body) as answer:
+                assert answer.status == 201, await answer.text()
+                return await answer.json()
+
+        project = await ask("/api/projects", {"title": "Cases", "label_config": CONFIG})
+        webhook = {"url": f"http://127.0.0.1:{port}{WEBHOOK}", "headers": headers}
+        await ask("/api/webhooks/", webhook | {"project": project["id"]})
+        address = f"{label_studio}/projects/{project['id']}?token={REAL_KEY}"
+        async with bridged(address, port) as desk:
+            await desk.bridge.import_cases([case()])
+            async with api.get(f"/api/tasks?project={project['id']}") as answer:
+                (task,) = (await answer.json())["tasks"]
+            said = {"from_name": "right", "to_name": "case", "type": "choices"}
+            result = [said | {"value": {"choices": ["0"]}}]
+            await ask(f"/api/tasks/{task['id']}/annotations/", {"result": result})
+
+    ((_, value),) = desk.outcomes
+    outcome = Outcome.model_validate_json(value)
+    assert (outcome.outcome, outcome.review_id) == (0, "car_loan/p1/1")
+    assert outcome.reviewer == "1"
