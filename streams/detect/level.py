@@ -202,7 +202,7 @@ class NumericDetector(Machine):
         rows, total = float(then.rows[place]), float(then.sums[place, moved.field])
         between = read - learnt - rows
         before = running * read - usual * learnt - total
-        change = moved.sign * abs(total - usual * rows)
+        change = moved.sign * abs(total / rows - usual)
         return crept(before - usual * between, between, learnt, moved.variance, change)
 
     def renew(self) -> None:

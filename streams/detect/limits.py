@@ -18,6 +18,11 @@ ONE_FALSE_ALARM = 1.0
 """False alarms per 10,000 rows of a threshold that no top of a settled reference exceeds."""
 
 
+SUDDEN = 0.1
+"""Part of a change that the mean motion before it must reach to be of the same motion: before the
+step that fits a line best it is a quarter, before that of a parabola an eighth."""
+
+
 def crept(before: float, rows: float, learnt: int, variance: float, change: float) -> float:
     """Return the motion of a series between its reference and a change, in deviations of chance.
 
@@ -32,9 +37,10 @@ def crept(before: float, rows: float, learnt: int, variance: float, change: floa
     variance
         Variance of a row.
     change
-        Any number with the sign of the change: motion to its side is positive.
+        The change of the mean, with its sign: motion to its side is positive. A change many times
+        as large as the motion before it is no part of that motion, which counts as none.
     """
-    if rows <= 0:
+    if rows <= 0 or abs(before) < SUDDEN * rows * abs(change):
         return 0.0
     deviation = math.sqrt(variance * (rows + rows * rows / learnt))
     return float(before * math.copysign(1.0, change) / deviation)

@@ -26,7 +26,7 @@ from streams.values import Floats, Value
 
 RELEARNT_DAYS = (1, 2, 7, 14)
 """Days after which a profile is known so much better that the series relearns with it."""
-CREPT, CREPT_AGAIN = 2.5, 1.0
+CREPT, CREPT_AGAIN = 2.5, 2.0
 """Motion before a change, in deviations of chance, that may be the day's; the second holds after
 the first alarm. Of 100 series without a profile, one or two wait (docs/detection.md)."""
 QUICKEST_MINUTES = 20

@@ -42,6 +42,9 @@ from streams.values import Floats, Scalar, finite_or_none
 RATIOS = (1.2, 2.0)
 """Ratios of standard deviations for which a further change is sought: one as large as the change
 told, between these two, and the second. By judgement."""
+WIDER = 1.15
+"""Times the standard deviation that the CUSUMs were made for, from which they begin anew. By
+judgement: of 30 rows it is known to an eighth."""
 MOST_SLACK = 1.0
 """Scores: a further change of a large one is beyond the clip of the scores otherwise."""
 _PLAIN_SCORES = {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
@@ -90,6 +93,8 @@ class NumberMeasure(Machine, tag="numbers"):
     _away: tuple[float, float] = (0.0, 0.0)
     """Sum of the sizes of blocks that were away, each times its rows, and sum of these rows."""
     _blocks_away: int = 0
+    _unit: float = 1.0
+    """Standard deviation of the scores since the change, where it is larger than before it."""
 
     def __post_init__(self) -> None:
         if len(self._state) != size_of(_COLUMNS):
@@ -187,7 +192,7 @@ class NumberMeasure(Machine, tag="numbers"):
 
     def _slack(self, cusum: int) -> float:
         """Return the scores above the mean told: half the change that a CUSUM finds soonest."""
-        return max(min(abs(self._null) / 2, MOST_SLACK), SLACKS[cusum])
+        return max(min(abs(self._null) / 2 / self._unit, MOST_SLACK), SLACKS[cusum])
 
     def _further(self, cusum: int) -> float:
         """Return the ratio to the deviation told, for which a further change is sought."""
@@ -277,7 +282,8 @@ class NumberMeasure(Machine, tag="numbers"):
             ratio = self._further(cusum)
             squares = np.minimum(z * z / math.exp(2 * self._null), CLIP * CLIP)
             return squares * (1 - 1 / (ratio * ratio)) / 2 - math.log(ratio)
-        away = np.clip(math.copysign(1.0, self._null) * z - abs(self._null), -CLIP, CLIP)
+        away = math.copysign(1.0, self._null) * z - abs(self._null)
+        away = np.clip(away / self._unit, -CLIP, CLIP)
         made: Floats = away - self._slack(cusum)
         return made
 
@@ -285,10 +291,22 @@ class NumberMeasure(Machine, tag="numbers"):
         """Let the CUSUMs begin anew."""
         clear_runs(self._state, _COLUMNS)
 
-    def worse(self) -> BlockResult:
-        """Return the figures of the rows since the series has been worse."""
+    def worse(self) -> BlockResult | None:
+        """Return the figures of the rows since the series has been worse.
+
+        Returns None where the values scatter more than the CUSUMs were made for: chance is larger
+        then, and they begin anew.
+        """
         run = alarmed(self._state, _COLUMNS)
         rows, sums = float(run[RUN.rows]), run[len(RUN) : len(RUN) + _COLUMNS]
+        if self.aspect == "level":
+            before = self._state[SUMS : SUMS + _COLUMNS] - sums
+            scatter = _scatter((rows, sums), (float(self._state[BLOCK_ROWS]) - rows, before))
+            if scatter > WIDER * self._unit:
+                self._unit = scatter
+                self.forget_runs()
+                self._set_thresholds()
+                return None
         figures = self._figures(sums, rows)[1]
         return BlockResult(False, replace(figures, rows=int(rows)))
 
@@ -358,6 +376,16 @@ class NumberMeasure(Machine, tag="numbers"):
         """The change that several blocks have shown; before that, the part told that is sure."""
         knows_change = self._blocks_away >= POOLED and self._profile is None
         return self._away[0] / self._away[1] if knows_change else self._sure
+
+
+def _scatter(*parts: tuple[float, Floats]) -> float:
+    """Return the standard deviation of scores about the means of parts of rows, from 1 to the clip.
+
+    A part is a number of rows and their sums; those that are no rows do not count.
+    """
+    rows = sum(count for count, _ in parts if count >= 1)
+    squares = sum(sums[3] - sums[2] * sums[2] / count for count, sums in parts if count >= 1)
+    return float(min(max(math.sqrt(max(squares, 0.0) / rows), 1.0), CLIP))
 
 
 def _log_ratio(ratio: float | None) -> float:

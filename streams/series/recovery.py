@@ -89,6 +89,8 @@ class RecoveryCheck(Machine):
             return None
         self._is_worse = False
         worse = measure.worse()
+        if worse is None:
+            return None
         made = worse.onto(change, worse.figures.rows)
         if not measure.is_much(made.figures, told.figures):
             measure.forget_runs()

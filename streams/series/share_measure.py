@@ -151,7 +151,8 @@ class ShareMeasure(Machine, tag="shares"):
         self._state[:] = 0.0
         self._state[BLOCK_ROWS] = change.figures.rows
         self._state[SUMS] = change.figures.rows * _share(usual + told)
-        threshold = likelihood_threshold(self._false_alarms / CUSUMS) * self._inflation
+        # Both CUSUMs are of one share and rise together: they are not two chances.
+        threshold = likelihood_threshold(self._false_alarms) * self._inflation
         for cusum in range(CUSUMS):
             self._state[run_of(1, cusum) + RUN.threshold] = threshold
 
