@@ -45,6 +45,8 @@ told, between these two, and the second. By judgement."""
 WIDER = 1.15
 """Times the standard deviation that the CUSUMs were made for, from which they begin anew. By
 judgement: of 30 rows it is known to an eighth."""
+BEYOND = 3.0
+"""Times the change told up to which scores rise: twice is seen so, by values on both sides of it."""
 MOST_SLACK = 1.0
 """Scores: a further change of a large one is beyond the clip of the scores otherwise."""
 _PLAIN_SCORES = {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
@@ -95,6 +97,8 @@ class NumberMeasure(Machine, tag="numbers"):
     _blocks_away: int = 0
     _unit: float = 1.0
     """Standard deviation of the scores since the change, where it is larger than before it."""
+    _reach: float = RAW_CLIP
+    """Scores at which they are clipped: beyond twice the change told, so that more can be seen."""
 
     def __post_init__(self) -> None:
         if len(self._state) != size_of(_COLUMNS):
@@ -140,6 +144,8 @@ class NumberMeasure(Machine, tag="numbers"):
     def tell(self, change: Change) -> None:
         """Begin a block, and hold values against this change from the next one on."""
         shown = self._size if self._told else None
+        if self.aspect == "level":
+            self._reach = max(RAW_CLIP, BEYOND * (change.figures.effect or 0.0))
         self._told = self._size_of(change.figures)
         self._away, self._latest, self._blocks_away = (0.0, 0.0), (), 0
         self._sure = self._told
@@ -274,7 +280,7 @@ class NumberMeasure(Machine, tag="numbers"):
                         numbers - knots[end],
                         0.0,
                     )
-        made: Floats = (np.clip(raw, -RAW_CLIP, RAW_CLIP) - self._score_mean) / self._score_sd
+        made: Floats = (np.clip(raw, -self._reach, self._reach) - self._score_mean) / self._score_sd
         return made
 
     def _steps(self, z: Floats, cusum: int) -> Floats:
