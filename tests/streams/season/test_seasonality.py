@@ -96,6 +96,18 @@ def test_before_its_first_day_is_over_a_series_that_creeps_is_learning() -> None
     assert season_of(watch)["is_waiting"]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sudden_change_on_the_first_day_is_told_though_the_series_has_crept(seed: int) -> None:
+    at_ms = instants(0.1, 86_400)
+    values = noise(at_ms, seed)
+    values[2_000:] += 0.1
+    values[4_000:] += 5.0
+
+    found, _ = read(values.tolist(), at_ms)
+
+    assert 4_000 <= found[0][0] < 4_050
+
+
 def test_a_drift_that_was_taken_for_the_days_motion_is_found_on_the_second_day() -> None:
     at_ms = instants(2.2, 100_000)
     drift = np.clip((np.arange(len(at_ms)) - 2_000) / 50_000, 0, 1)

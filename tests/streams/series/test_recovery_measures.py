@@ -179,6 +179,39 @@ def test_a_large_change_that_stays_is_not_told_as_a_larger_one() -> None:
     assert check.first_worse(rng.normal(12.0, 1.0, 190).tolist(), AT_MS[:190]) is not None
 
 
+def first_told_worse(told: Change, check: RecoveryCheck, values: list[Scalar]) -> int | None:
+    """Return the row at which a check tells a larger change than the one ``told``."""
+    at = 0
+    while at < len(values):
+        part = values[at : at + check.due]
+        worse = check.first_worse(part, AT_MS[: len(part)])
+        part = part if worse is None else part[: worse + 1]
+        check.read(part, AT_MS[: len(part)])
+        at += len(part)
+        if check.take_worse(told, told) is not None:
+            return at - 1
+    return None
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_values_that_scatter_more_than_before_are_told_as_larger_only_where_they_are(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    quantiles = {"0": 0.0, "0.25": 1.0, "0.5": 2.0, "0.75": 3.0, "1": 3.0}
+    reference = {"quantiles": quantiles, "mean": 1.7, "sd": 1.0}
+    figures = Figures(7.4, 1.7, effect=5.7, unit="sd", direction="up", rows=26, score=3.4)
+    told = Detection(
+        index=0, aspect="level", detector="page_hinkley", figures=figures, reference=reference
+    )
+    check = recovery_check_of(told, 9.0, 0.01)
+
+    stays = np.abs(rng.integers(-15, 16, 2_000)).astype(float).tolist()
+    assert first_told_worse(told.change, check, stays) is None
+    twice = np.abs(rng.integers(-30, 31, 200)).astype(float).tolist()
+    assert first_told_worse(told.change, check, twice) is not None
+
+
 def test_an_error_that_trebles_is_found_and_one_that_stays_is_not() -> None:
     rng = np.random.default_rng(4)
     figures = Figures(0.2, 0.1, effect=2.25, unit="odds_ratio", direction="up", rows=2_000)
