@@ -3,6 +3,7 @@
 Rule 1. A series without instants, or whose instants lie within minutes, has no profile.
 Rule 2. Before the first day is over, a change may be the motion of the day itself where the series
         had moved that way before. Then it is not reported: the series waits for the end of the day.
+        While it waits, only a change many times as large as those held back is reported.
 Rule 3. A profile of a single day is accepted where the series had to wait or had changed more than
         once, and dropped at the first alarm. From the second day on a profile must have recurred.
 Rule 4. After two weeks the grid is dropped; after an alarm there is a new one.
@@ -35,6 +36,14 @@ WEEK_DAYS = 7
 """Days after which a series whose hours differ has seen each kind of day."""
 
 
+MUCH_LARGER = 3.0
+"""Times the largest change held back, less two standard errors, from which a change is no motion of
+the day: such motion is found again each time that it has grown somewhat."""
+LEAST_HELD = 0.5
+"""Standard deviations that a change held back counts for at least: the mean of a long part of a day
+is near that of the reference, whatever the day is like."""
+
+
 class Seasonality(Machine):
     """The hourly profile of one series, and whether it waits to know more.
 
@@ -52,6 +61,8 @@ class Seasonality(Machine):
     grid: HourlyGrid | None = None
     days: DayKinds = field(default_factory=DayKinds)
     _is_waiting: bool = False
+    _held: float = 0.0
+    """The largest change that was held back, in standard deviations (`Figures.strength`)."""
     _is_doubted: bool = False
 
     def learn(
@@ -139,7 +150,7 @@ class Seasonality(Machine):
             return False
         found = grid.test(may_guess=was_waiting or grid.alarms > 1)
         self._take(found)
-        self._is_waiting = False
+        self._is_waiting, self._held = False, 0.0
         return was_waiting or _kind_of(before) != _kind_of(self.profile)
 
     def _take(self, found: HourProfile | None) -> None:
@@ -178,8 +189,13 @@ class Seasonality(Machine):
         if minute is None or grid.minutes_until(minute) < QUICKEST_MINUTES:
             return False
         enough = CREPT_AGAIN if grid.alarms else CREPT
-        has_moved = finding.crept > enough or (grid.has_seen_hours and not is_steady)
+        figures, held = finding.figures, self._held
+        if self._is_waiting and held:
+            has_moved = figures.strength - 2 * figures.chance < MUCH_LARGER * held
+        else:
+            has_moved = finding.crept > enough or (grid.has_seen_hours and not is_steady)
         self._is_waiting = has_moved
+        self._held = max(held, figures.strength, LEAST_HELD) if has_moved else 0.0
         return has_moved
 
     def judge(self, finding: Finding, minute: int | None) -> Verdict:

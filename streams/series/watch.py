@@ -443,8 +443,9 @@ class SeriesWatch(Machine):
         is_steady = reference.series is not None and reference.series.is_steady
         minute = None if moments is None else int(moments.minutes[-1])
         if reference.season.explains(finding, minute, is_steady=is_steady):
-            reference.series = None  # until the day is over
-            self._learning.pause()
+            self._learning.pause()  # until the day is over
+            if reference.series is not None:
+                reference.series.renew()
             return []
         verdict = "told" if self._learning.is_away else reference.season.judge(finding, minute)
         if verdict != "told":

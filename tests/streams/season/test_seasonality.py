@@ -86,13 +86,12 @@ def test_without_instants_evenings_are_alarms() -> None:
     assert len(found) > 4
 
 
-def test_before_its_first_day_is_over_a_series_that_creeps_is_learning() -> None:
+def test_before_its_first_day_is_over_a_series_that_creeps_waits() -> None:
     at_ms = instants(0.8, 100_000)
 
     found, watch = read((noise(at_ms) + evening(at_ms)).tolist(), at_ms)
 
     assert found == []
-    assert watch.is_learning
     assert season_of(watch)["is_waiting"]
 
 
