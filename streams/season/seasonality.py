@@ -34,8 +34,6 @@ QUICKEST_MINUTES = 20
 """A day's motion does not show within fewer minutes: a backlog of minutes is no day."""
 WEEK_DAYS = 7
 """Days after which a series whose hours differ has seen each kind of day."""
-
-
 MUCH_LARGER = 3.0
 """Times the largest change held back, less two standard errors, from which a change is no motion of
 the day: such motion is found again each time that it has grown somewhat."""

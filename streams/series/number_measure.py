@@ -46,7 +46,7 @@ WIDER = 1.15
 """Times the standard deviation that the CUSUMs were made for, from which they begin anew. By
 judgement: of 30 rows it is known to an eighth."""
 BEYOND = 3.0
-"""Times the change told up to which scores rise: twice is seen so, by values on both sides of it."""
+"""Times the change told up to which scores rise: twice it is seen so, by values around it."""
 MOST_SLACK = 1.0
 """Scores: a further change of a large one is beyond the clip of the scores otherwise."""
 _PLAIN_SCORES = {"mean": 0.0, "sd": 1.0, "inflation": 1.0}
