@@ -94,10 +94,13 @@ class Learning(Machine):
         if self.buffer is not None:
             self.buffer.share_minutes(logs)
 
-    @property
-    def is_just_begun(self) -> bool:
-        """Whether it has learnt less than a series that is back has shown."""
-        return self.buffer is not None and len(self.buffer) < JUST_BEGUN_ROWS
+    def has_just_begun(self, seen: int) -> bool:
+        """Whether it has learnt less than a series that is back has shown.
+
+        ``seen`` counts the inputs of the series: the buffer lacks those of a read that a change
+        ends, so that it depends on where inputs are cut.
+        """
+        return self.buffer is not None and seen - self._since < JUST_BEGUN_ROWS
 
     def learn(
         self,

@@ -463,7 +463,7 @@ class SeriesWatch(Machine):
         is_told = reference.is_told_as_unseen(category)
         is_of_training = self._learning.is_of_training
         reference.season.note(finding)
-        if not (self._learning.is_away or self._learning.is_just_begun):
+        if not (self._learning.is_away or self._learning.has_just_begun(self.seen)):
             reference.leave()  # one that a series back at its first differs from was no usual one
         self._learning.leave_reference()
         self._relearn()
