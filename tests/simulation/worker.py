@@ -242,6 +242,8 @@ class SimWorker:
         try:
             await work
         except WorkerError as error:
+            if not self.is_alive:  # it was ended while it failed, and nothing wakes it any more
+                raise asyncio.CancelledError from error
             self.failure = self.failure or error
             asyncio.get_running_loop().call_later(self.fates.chance.uniform(0, 0.2), self.die)
             await asyncio.Event().wait()
