@@ -42,9 +42,8 @@ CIRCLE_ROWS = 12_500
 NOISE = 0.1
 """Part of the labels that is reversed, as in the published streams."""
 STEP_MS = 60_000
-"""Between two rows: the first change lies after the first day. Within a series' first day a change
-may be held back until the day is over (docs/detection.md, Days and weeks): of nine runs at a row a
-second, two or three."""
+"""Between two rows: the first change lies after the first day. Within a series' first day a small
+change may be held back until the day is over (docs/detection.md, Days and weeks)."""
 AT_ONCE = 500
 START_MS = 1_767_571_200_000
 HEAD = (
