@@ -20,12 +20,14 @@ from schemas.model_spec import (
     ChallengeRules,
     CostRules,
     FallbackRules,
+    FeatureRules,
     InputsRules,
     MetricRules,
     ModelSpec,
     OutcomeRules,
     RetrainRules,
     ReviewRules,
+    SegmentRules,
 )
 from streams.alert.record import fingerprint_of
 from tests.doubles.inputs import START_MS, control, outcome, prediction
@@ -38,11 +40,17 @@ ASTRAY = 0.02
 """Share of inputs by model of which a copy lies in another partition."""
 _MODEL = re.compile(rb'"model_id": ?"(\w+)"')
 _SPECS = {
-    "risk": ModelSpec(alert_budget=20.0, retrain=RetrainRules(min_labelled=5)),
+    "risk": ModelSpec(
+        alert_budget=20.0,
+        retrain=RetrainRules(min_labelled=5),
+        # A smaller ring than a spec may ask for: its reference is made within the minute.
+        segments=SegmentRules().model_copy(update={"ring": 1_100}),
+    ),
     "churn": ModelSpec(
         outcome=OutcomeRules(wait_s=14.0),
         # No case ends here: a tick that nobody has applied would end it.
         review=ReviewRules(sample=0.3, due_s=3_600.0),
+        features=FeatureRules(joint=True, attributions=True),
         metrics=MetricRules(every="hour"),
         cost=CostRules(per_error=2.0),
         calibration=CalibrationRules(),
@@ -259,7 +267,9 @@ def _plan_risk(chance: random.Random, planned: list[tuple[float, str, bytes]], s
         # Not those that come early: they would be learnt with the reference.
         is_wrong = chance.random() < (0.95 if row >= 265 and late_s > 0 else 0.05)
         name = f"r{row}"
-        planned.append((at_s, "predictions", prediction(name, "risk", prediction=says)))
+        part = {"part": "abc"[row % 3], "half": "xy"[row // 3 % 2]}
+        made = prediction(name, "risk", prediction=says, segment=part)
+        planned.append((at_s, "predictions", made))
         truth = outcome(name, "risk", outcome=says ^ is_wrong)
         planned.append((at_s + late_s, "outcomes", truth))
         if row % 40 == 5:
