@@ -390,7 +390,7 @@ def main(*, quick: bool) -> None:
         relations(10 if quick else 60, 20_000 if quick else 200_000, quick=quick),
     ]
     if not quick:  # too few worlds would tell nothing
-        sections += [nowcasts(16, 4), losses(40)]
+        sections += [nowcasts(16, 4), losses(120)]
     findings = []
     for section in sections:
         for finding in section:
