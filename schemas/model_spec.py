@@ -345,6 +345,11 @@ class ReviewRules(Wire):
     risk_above: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.3, description="Probability of an error, by the score, from which all are asked."
     )
+    error_above: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="Absolute error of a regression, as `reference.error_model` makes it expect, "
+        "from which all are asked; null: of a regression only costly answers and a share.",
+    )
     cost_above: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
         description="Expected cost of an answer, in the currency of `cost`, from which all are "
@@ -365,6 +370,11 @@ class ReviewRules(Wire):
     )
     double: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.05, description="Share of the cases that two people answer."
+    )
+    agree_within: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.05,
+        description="Distance within which two verdicts about a quantity agree, as a share of the "
+        "larger.",
     )
     show_features: bool = Field(default=False, description="Whether reviewers see the features.")
     salt: Annotated[str, Field(max_length=64)] = Field(
@@ -536,12 +546,15 @@ class ModelSpec(Wire):
         Raises
         ------
         ValueError
-            When answers are quantities, or costs are needed and no spec tells them beforehand.
+            When an error model, or costs known beforehand, are needed and not given.
         """
         if self.review is None:
             return self
-        if self.task == "regression":
-            msg = "review chooses answers by the risk of their class, and quantities have none"
+        if self.review.error_above is not None and self.reference.error_model is None:
+            msg = (
+                "review.error_above needs an error model, and none is given: add "
+                "`reference.profile` with a profile of `tidegauge profile --estimate`"
+            )
             raise ValueError(msg)
         if self.review.cost_above is not None and (self.cost is None or self.cost.field):
             msg = (

@@ -7,6 +7,7 @@ from pydantic import Field
 from schemas.wire import Label, Wire
 
 Why = Literal["uncertain", "costly", "sample", "report", "double"]
+Unit = Literal["rate", "distance"]
 ReviewStatus = Literal["open", "answered", "expired"]
 
 
@@ -27,11 +28,18 @@ class Review(Wire):
         description="Probability with which it was chosen; null: it was reported, and has no "
         "weight in estimates."
     )
-    risk: float = Field(description="Probability, by the score, that the answer is wrong.")
+    unit: Unit = Field(
+        description="rate: `risk` is a probability; distance: the answer is a quantity, and `risk` "
+        "an absolute error."
+    )
+    risk: float = Field(
+        description="Probability, by the score, that the answer is wrong; of a quantity the "
+        "absolute error that `reference.error_model` makes expect; 0: not known."
+    )
     expected_cost: float | None = Field(
         default=None,
-        description="`risk` times the money of a mistake, in the currency of `cost`; null: the "
-        "spec does not tell it.",
+        description="`risk` times the money of a mistake, or of a unit of the error, in the "
+        "currency of `cost`; null: the spec does not tell it.",
     )
     requested_at: str = Field(description="Instant of the request.")
     due_at: str = Field(description="An answer after this instant does not count.")
@@ -63,14 +71,22 @@ class Reviewed(Wire):
     dropped: int = Field(
         description="Chosen beyond the quota and not asked for; above 0 the error is of the others."
     )
+    unit: Unit = Field(
+        description="rate: share of wrong answers; distance: mean absolute error of quantities."
+    )
     error: float | None = Field(
-        description="Error rate, by the augmented inverse-probability-weighted mean; null: a "
+        description="Error, by the augmented inverse-probability-weighted mean; null: a "
         "way of choice has no verdict."
     )
     low: float | None = Field(description="Lower end of its interval of 95 %.")
     high: float | None = Field(description="Upper end.")
-    expected: float | None = Field(description="Error rate that the scores make expect.")
+    expected: float | None = Field(description="Error to be expected, as the mean of `risk`.")
     doubles: int = Field(description="Cases that two people answered.")
+    agreement: float | None = Field(
+        description="Share of these that agree: equal classes, or quantities within "
+        "`review.agree_within`; null: too few."
+    )
     kappa: float | None = Field(
-        description="Cohen's kappa of their agreement: 1 always, 0 as by chance; null: too few."
+        description="Cohen's kappa of their agreement: 1 always, 0 as by chance; null: too few, or "
+        "quantities."
     )

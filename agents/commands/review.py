@@ -24,6 +24,7 @@ Publish = Callable[[Json], Awaitable[None]]
 
 BACK, SKIP, QUIT = "b", "s", "q"
 _KEYS = "1234567890"
+_DIGITS, _ENTER, _RUBOUT = frozenset("0123456789.-"), ("\r", "\n"), ("\x7f", "\b")
 
 
 class NoCaseError(WorkerError):
@@ -46,8 +47,8 @@ async def review(settings: Settings, model_id: str, read_key: ReadKey, write: Wr
     )
     if not cases:
         msg = (
-            f"no review of model {model_id!r} is open: its spec needs `review`, and predictions of "
-            "classes; quantities are not reviewed"
+            f"no review of model {model_id!r} is open: its spec needs `review`, and predictions "
+            "after that"
         )
         raise NoCaseError(msg)
     answers = sorted({orjson.dumps(each["answer"]).decode() for each in cases})
@@ -102,12 +103,28 @@ async def answer_all(
             place = max(0, place - 1)
         elif key == SKIP:
             place += 1
-        elif key in _KEYS[: len(classes)]:
-            await publish(verdict_of(case, classes[_KEYS.index(key)]))
+        elif (right := _right(case, classes, key, read_key)) is not None:
+            await publish(verdict_of(case, right))
             answered.add(place)
             place += 1
     write(f"{len(answered)} answered, {len(cases) - len(answered)} left.")
     return len(answered)
+
+
+def _right(case: Json, classes: Sequence[Any], key: str, read_key: ReadKey) -> Any:
+    """Return the answer that begins with a key: a class, or a number up to Enter; None: neither."""
+    if case["unit"] == "rate":
+        return classes[_KEYS.index(key)] if key in _KEYS[: len(classes)] else None
+    typed = ""
+    while key in _DIGITS or key in _RUBOUT:
+        typed = typed[:-1] if key in _RUBOUT else typed + key
+        key = read_key()
+    if key not in _ENTER:
+        return None
+    try:
+        return float(typed)
+    except ValueError:
+        return None
 
 
 def shown(case: Json, classes: Sequence[Any], left: int) -> str:
@@ -117,7 +134,9 @@ def shown(case: Json, classes: Sequence[Any], left: int) -> str:
     lines.append(f"  the model said {orjson.dumps(case['answer']).decode()}{score}")
     for name, value in (case["features"] or {}).items():
         lines.append(f"  {name}: {value}")
-    keys = [f"{_KEYS[place]} {orjson.dumps(each).decode()}" for place, each in enumerate(classes)]
+    keys = ["the number, then Enter"]
+    if case["unit"] == "rate":
+        keys = [f"{_KEYS[at]} {orjson.dumps(each).decode()}" for at, each in enumerate(classes)]
     lines.append(f"What is right?  {'  '.join(keys)}   {SKIP} skip  {BACK} back  {QUIT} quit")
     return printable("\n".join(lines))
 

@@ -12,6 +12,9 @@ Rule 3. A label counts more than a review, and that more than a report: a later 
 Rule 4. The error of a period is the augmented inverse-probability-weighted mean. Where some chosen
         cases got no verdict, the weights of the others are raised within each way of choice.
 Rule 5. Verdicts are no values of the error series: what is uncertain is wrong more often.
+Rule 6. Of a regression the loss is the absolute error in place of 0 or 1, and the risk the absolute
+        error to be expected of the answer. What was chosen while answers were classes has no
+        weight in estimates of quantities, and the reverse.
 
 References
 ----------
@@ -44,6 +47,10 @@ FEWEST_DOUBLES = 10
 """Cases with two verdicts from which their agreement is said."""
 
 
+WITHIN, BEYOND = "within\twithin", "within\tbeyond"
+"""Two verdicts about a quantity that agree, or do not."""
+
+
 class Case(Machine):
     """A case that people are asked about.
 
@@ -71,12 +78,12 @@ class Case(Machine):
     is_over: bool = False
     rank: int = -1
     verdict: str | None = None
-    is_error: bool | None = None
+    loss: float | None = None
     by: dict[str, str] = {}
 
 
 class StratumSums(Machine):
-    """Sums over the cases of one way of choice; d is the error less the risk, p the probability.
+    """Sums over the cases of one way of choice; d is the loss less the risk, p the probability.
 
     Attributes
     ----------
@@ -108,7 +115,8 @@ class Period(Machine):
     dropped: int = 0
     strata: dict[Stratum, StratumSums] = field(default_factory=dict)
     doubles: dict[str, int] = {}
-    """Pairs of verdicts, as two JSON texts with a tab between, by how often."""
+    """Pairs of verdicts, as two JSON texts with a tab between, by how often; of quantities
+    ``WITHIN`` and ``BEYOND``."""
 
 
 class Estimate(NamedTuple):
@@ -134,6 +142,7 @@ class Reviews(Machine):
     periods: list[Period] = field(default_factory=list)
     said: int = 0
     due_ms: int = NEVER_MS
+    is_quantity: bool = False
     _asked: int = 0
     _hour: int = 0
     _began_ms: int = 0
@@ -145,9 +154,15 @@ class Reviews(Machine):
 
     def clear(self) -> None:
         """Forget all cases; the numbers of the estimates continue."""
-        fresh = Reviews(said=self.said)
+        fresh = Reviews(said=self.said, is_quantity=self.is_quantity)
         for name in self.__struct_fields__:
             setattr(self, name, getattr(fresh, name))
+
+    def turn(self, *, is_quantity: bool) -> None:
+        """Begin to ask about answers of another kind (Rule 6)."""
+        self.is_quantity, self.periods = is_quantity, []
+        for case in self.cases.values():
+            case.stratum = None
 
     def choose(
         self,
@@ -164,13 +179,14 @@ class Reviews(Machine):
         name
             Model and prediction.
         risk
-            The probability that the answer is wrong.
+            The probability that the answer is wrong; of a quantity the absolute error to be
+            expected.
         expected_cost
-            That times the money of a mistake; None where it is not known.
+            That times the money of a mistake, or of a unit of the error; None: not known.
         """
         self._pass_hour(now_ms, rules)
         period = self._period(now_ms, rules)
-        stratum = _stratum(risk, expected_cost, rules)
+        stratum = self._stratum(risk, expected_cost, rules)
         unscaled = rules.sample if stratum == "sample" else 1.0
         self._expected += unscaled
         period.predictions += 1
@@ -191,26 +207,34 @@ class Reviews(Machine):
         self.due_ms = min(self.due_ms, case.due_ms)
 
     def on_verdict(
-        self, prediction_id: str, verdict: str, source: Source, reviewer: str | None
+        self,
+        prediction_id: str,
+        verdict: str,
+        source: Source,
+        reviewer: str | None,
+        agree_within: float = 0.0,
     ) -> Case | None:
         """Take in a word about a case; return the case where it changes something (Rule 3).
 
         Parameters
         ----------
         verdict
-            The right answer, as JSON.
+            The right answer, as JSON; about a quantity all but a number is ignored.
+        agree_within
+            Share of the larger of two quantities within which they agree.
         """
         case = self.cases.get(prediction_id)
-        if case is None or case.is_over:
+        if case is None or case.is_over or (self.is_quantity and number_of(verdict) is None):
             return None
         if source == "review":
-            self._on_opinion(case, verdict, reviewer or "")
+            self._on_opinion(case, verdict, reviewer or "", agree_within)
         if RANK[source] < case.rank or (verdict == case.verdict and RANK[source] == case.rank):
             return None
         if source == "review" and case.rank == RANK["review"]:
             return None  # the first opinion stands, the second is for their agreement
         self._count(case, -1)
-        case.rank, case.verdict, case.is_error = RANK[source], verdict, verdict != case.answer
+        case.rank, case.verdict = RANK[source], verdict
+        case.loss = self._loss(case.answer, verdict)
         self._count(case, 1)
         return case
 
@@ -240,21 +264,38 @@ class Reviews(Machine):
         self.due_ms = min(ends, default=NEVER_MS)
         return found
 
-    def _on_opinion(self, case: Case, verdict: str, reviewer: str) -> None:
+    def _loss(self, answer: str, verdict: str) -> float | None:
+        if not self.is_quantity:
+            return float(verdict != answer)
+        said, right = number_of(answer), number_of(verdict)
+        return None if said is None or right is None else abs(said - right)
+
+    def _stratum(self, risk: float, expected_cost: float | None, rules: ReviewRules) -> Stratum:
+        limit = rules.error_above if self.is_quantity else rules.risk_above
+        if limit is not None and risk >= limit:
+            return "uncertain"
+        limit = rules.cost_above
+        is_costly = limit is not None and expected_cost is not None and expected_cost >= limit
+        return "costly" if is_costly else "sample"
+
+    def _on_opinion(self, case: Case, verdict: str, reviewer: str, agree_within: float) -> None:
         if reviewer in case.by or len(case.by) >= 2:
             return
         period = self._period_of(case)
         if period is not None and case.by:
-            pair = f"{next(iter(case.by.values()))}\t{verdict}"
+            first = next(iter(case.by.values()))
+            pair = f"{first}\t{verdict}"
+            if self.is_quantity:
+                pair = WITHIN if are_close(first, verdict, agree_within) else BEYOND
             period.doubles[pair] = period.doubles.get(pair, 0) + 1
         case.by[reviewer] = verdict
 
     def _count(self, case: Case, sign: int) -> None:
         period = self._period_of(case)
-        if case.is_error is None or case.stratum is None or period is None:
+        if case.loss is None or case.stratum is None or period is None:
             return
         sums = period.strata.setdefault(case.stratum, StratumSums())
-        sums.add(case.is_error - case.risk, case.probability or 1.0, sign)
+        sums.add(case.loss - case.risk, case.probability or 1.0, sign)
 
     def _period_of(self, case: Case) -> Period | None:
         return next((x for x in self.periods if x.start_ms <= case.asked_ms < x.end_ms), None)
@@ -287,12 +328,29 @@ class Reviews(Machine):
         self._hour, self._expected = hour, 0.0
 
 
-def _stratum(risk: float, expected_cost: float | None, rules: ReviewRules) -> Stratum:
-    if risk >= rules.risk_above:
-        return "uncertain"
-    limit = rules.cost_above
-    is_costly = limit is not None and expected_cost is not None and expected_cost >= limit
-    return "costly" if is_costly else "sample"
+def number_of(text: str) -> float | None:
+    """Return a number that is written as JSON; None for all else.
+
+    Examples
+    --------
+    >>> [number_of(text) for text in ("2.5", "true", '"2.5"', "")]
+    [2.5, None, None, None]
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def are_close(one: str, other: str, share: float) -> bool:
+    """Tell whether two numbers agree within a share of the larger.
+
+    Examples
+    --------
+    >>> are_close("100", "95", 0.05), are_close("100", "94", 0.05)
+    (True, False)
+    """
+    return math.isclose(number_of(one) or 0.0, number_of(other) or 0.0, rel_tol=share)
 
 
 def hashed(name: str, salt: str) -> float:
@@ -320,6 +378,20 @@ def estimate(period: Period) -> Estimate | None:
     error = (period.risks + total) / n
     half = Z * math.sqrt(max(variance, 0.0)) / n
     return Estimate(error, error - half, error + half)
+
+
+def agreement(doubles: dict[str, int]) -> float | None:
+    r"""Return the share of pairs of verdicts that agree; None where they are too few.
+
+    Examples
+    --------
+    >>> agreement({WITHIN: 15, BEYOND: 5})
+    0.75
+    """
+    n = sum(doubles.values())
+    if n < FEWEST_DOUBLES:
+        return None
+    return sum(count for pair, count in doubles.items() if len(set(pair.split("\t"))) == 1) / n
 
 
 def kappa(doubles: dict[str, int]) -> float | None:

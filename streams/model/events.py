@@ -126,9 +126,10 @@ class ModelEvents(ModelParts):
             status, latency_ms = event.get("status") or "ok", event.get("latency_ms")
             self._deputy.state.on_prediction(status, latency_ms, self._now_ms, rules)
             self._deputy.advance(self._row(arrival, event["predicted_at"]))
-        if self._reviewer.rules is not None and not self.is_regression:
+        if self._reviewer.rules is not None:
             row = self._row(arrival, event["predicted_at"])
-            self._reviewer.on_answer(event, answer_of(event), row)
+            is_quantity = self.is_regression
+            self._reviewer.on_answer(event, answer_of(event), row, is_quantity=is_quantity)
 
     def _on_judged(
         self,

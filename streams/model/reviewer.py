@@ -5,17 +5,19 @@ from typing import Any
 
 import orjson
 
+from schemas.error_model import ErrorModel
 from schemas.fast import encode
 from schemas.feature_row import as_dict
 from schemas.model_spec import ReviewRules
-from schemas.review import Review, Reviewed, ReviewStatus, Why
+from schemas.review import Review, Reviewed, ReviewStatus, Unit, Why
 from schemas.wire import to_rfc3339
-from streams.action.review import Case, Choice, Period, Reviews, Source, estimate, kappa
+from streams.action.review import Case, Choice, Period, Reviews, Source, agreement, estimate, kappa
 from streams.clock import NEVER_MS
 from streams.emission import EventRow
 from streams.join.events import WaitingPrediction
 from streams.model.publication import Publication
 from streams.model.spec import SpecInForce
+from streams.performance.error_model import ErrorEstimator
 from streams.performance.figures import chance_of_error, positive_of
 from streams.performance.ledger import label_of
 from streams.performance.price import at_stake
@@ -44,6 +46,8 @@ class Reviewer:
         self._model_id = model_id
         self._in_force = in_force
         self._publication = publication
+        self._error_model: ErrorModel | None = None
+        self._errors: ErrorEstimator | None = None
 
     @property
     def rules(self) -> ReviewRules | None:
@@ -55,12 +59,16 @@ class Reviewer:
         """Log time at which `advance` says something."""
         return NEVER_MS if self.rules is None else self.state.due_ms
 
-    def on_answer(self, event: dict[str, Any], answer: Answer | None, row: EventRow) -> None:
+    def on_answer(
+        self, event: dict[str, Any], answer: Answer | None, row: EventRow, *, is_quantity: bool
+    ) -> None:
         """Take in an answer of the model."""
         rules = self.rules
         if rules is None or answer is None:
             return
-        risk = risk_of(event, answer, self._in_force.spec.positive)
+        if is_quantity is not self.state.is_quantity:
+            self.state.turn(is_quantity=is_quantity)
+        risk = self._risk(event, answer)
         name = f"{self._model_id}/{event['prediction_id']}"
         cost = self._expected_cost(answer, risk)
         choice = self.state.choose(name, risk, row.now_ms, rules, cost)
@@ -94,7 +102,9 @@ class Reviewer:
         """Take in what was right, from a reviewer, a report or the label itself."""
         if self.rules is None or prediction_id not in self.state.cases:
             return
-        case = self.state.on_verdict(prediction_id, label_of(verdict), source, reviewer)
+        case = self.state.on_verdict(
+            prediction_id, label_of(verdict), source, reviewer, self.rules.agree_within
+        )
         if case is not None:
             self._say(case, "answered", row, source=source, reviewer=reviewer)
 
@@ -141,6 +151,7 @@ class Reviewer:
             predicted_at=None if at_ms is None else to_rfc3339(at_ms),
             why=why,
             probability=None if choice is None else choice.probability,
+            unit=self._unit,
             risk=risk,
             expected_cost=expected_cost,
             requested_at=to_rfc3339(row.now_ms),
@@ -166,6 +177,25 @@ class Reviewer:
         )
         self.state.open(event["prediction_id"], case)
         self._say(case, "open", row)
+
+    @property
+    def _unit(self) -> Unit:
+        return "distance" if self.state.is_quantity else "rate"
+
+    def _risk(self, event: dict[str, Any], answer: Answer) -> float:
+        """Return the loss to be expected of an answer; 0 where nothing tells it."""
+        spec = self._in_force.spec
+        if not self.state.is_quantity:
+            return risk_of(event, answer, spec.positive)
+        model = spec.reference.error_model
+        if model is not self._error_model:
+            self._error_model = model
+            self._errors = None if model is None else ErrorEstimator(model)
+        if self._errors is None:
+            return 0.0
+        return (
+            self._errors.expected(as_dict(event.get("features")), answer) or 0
+        ) * self._errors.unit
 
     def _expected_cost(self, answer: Answer, risk: float) -> float | None:
         cost = self._in_force.spec.cost
@@ -204,15 +234,22 @@ class Reviewer:
             chosen=sum(each.chosen for each in strata),
             answered=sum(each.answered for each in strata),
             dropped=period.dropped,
-            error=None if found is None else _share(found.error),
-            low=None if found is None else _share(found.low),
-            high=None if found is None else _share(found.high),
+            unit=self._unit,
+            error=None if found is None else self._bounded(found.error),
+            low=None if found is None else self._bounded(found.low),
+            high=None if found is None else self._bounded(found.high),
             expected=period.risks / n if n else None,
             doubles=sum(period.doubles.values()),
-            kappa=kappa(period.doubles),
+            agreement=agreement(period.doubles),
+            kappa=None if self.state.is_quantity else kappa(period.doubles),
         )
         key = f"{self._model_id}|reviewed|{period.start_ms}|(all)"
         self._publication.add_metrics([(key, record)], row)
+
+    def _bounded(self, estimated: float) -> float:
+        """Return an estimate that can be: that of few verdicts may lie beside."""
+        at_least = max(0.0, estimated)
+        return at_least if self.state.is_quantity else min(1.0, at_least)
 
 
 def _second(fields: dict[str, Any]) -> tuple[str, bytes]:
@@ -220,11 +257,6 @@ def _second(fields: dict[str, Any]) -> tuple[str, bytes]:
     name = fields["review_id"].removesuffix("/1") + "/2"
     asked = {"review_id": name, "why": "double", "probability": None, "status": "open"}
     return name, encode(fields | asked | {"verdict": None, "source": None, "reviewer": None})
-
-
-def _share(estimated: float) -> float:
-    """Return an estimate within 0 and 1: that of few verdicts may lie beside."""
-    return min(1.0, max(0.0, estimated))
 
 
 def risk_of(event: dict[str, Any], answer: Answer, positive: Answer | None) -> float:

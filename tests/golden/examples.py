@@ -98,6 +98,7 @@ def _review() -> Review:
         predicted_at="2018-08-23T06:33:20.152Z",
         why="uncertain",
         probability=0.8,
+        unit="rate",
         risk=0.45,
         requested_at="2018-08-23T06:33:20.164Z",
         due_at="2018-08-24T06:33:20.164Z",
@@ -121,11 +122,13 @@ def _reviewed() -> Reviewed:
         chosen=1_391,
         answered=1_302,
         dropped=0,
+        unit="rate",
         error=0.0931,
         low=0.0805,
         high=0.1057,
         expected=0.0622,
         doubles=66,
+        agreement=0.97,
         kappa=0.71,
     )
 

@@ -36,13 +36,18 @@ function reviewedTable(reviewed) {
   const columns = [["Model", ""], ["Predictions of", ""], ["Answered", "right"], ["Error", "right"], ["95 %", "right"], ["Expected", "right"], ["Agreement", "right"]];
   return table(columns, reviewed.map((each) => [
     link(modelPath(each.model_id), {}, name(each.model_id)), instant(each.start).slice(0, 10), `${count(each.answered)} of ${count(each.chosen)}`,
-    percent(each.error), `${percent(each.low)} to ${percent(each.high)}`, percent(each.expected), number(each.kappa)]));
+    loss(each, each.error), `${loss(each, each.low)} to ${loss(each, each.high)}`, loss(each, each.expected), number(each.kappa ?? each.agreement)]));
+}
+
+/* An error: of classes a share, of quantities a distance. */
+function loss(each, value) {
+  return each.unit === "rate" || value === null ? percent(value) : number(Number(value.toPrecision(3)));
 }
 
 function caseTable(cases, health) {
   const columns = [["Model", ""], ["Prediction", ""], ["Why", ""], ["Risk", "right"], ["Answer", ""], ["Asked", ""], ["Due", ""]];
   return table(columns, cases.map((each) => [
-    link(modelPath(each.model_id), {}, name(each.model_id)), name(each.prediction_id), WHY[each.why] ?? name(each.why), percent(each.risk, 0),
+    link(modelPath(each.model_id), {}, name(each.model_id)), name(each.prediction_id), WHY[each.why] ?? name(each.why), each.unit === "rate" ? percent(each.risk, 0) : loss(each, each.risk),
     name(JSON.stringify(each.answer)), ago(each.requested_at, health.now), instant(each.due_at)]));
 }
 

@@ -11,6 +11,7 @@ CASE: dict[str, Any] = {
     "prediction_id": "p1",
     "model_id": "loan",
     "why": "uncertain",
+    "unit": "rate",
     "risk": 0.4,
     "expected_cost": None,
     "answer": 1,
@@ -45,6 +46,15 @@ async def test_one_key_answers_and_back_and_skip_go_on() -> None:
     assert published == [("loan/p1/1", 0), ("loan/p2/1", 1)]
     assert written[0].startswith("3 left. p1 of loan (uncertain)")
     assert written[-1] == "2 answered, 1 left."
+
+
+async def test_a_quantity_is_typed() -> None:
+    cases = [case(number, unit="distance", answer=12.5) for number in (1, 2)]
+
+    published, written = await answered("13\x7f4.5\r-.\r7\nq", cases)
+
+    assert published == [("loan/p1/1", 14.5), ("loan/p2/1", 7.0)]
+    assert "the number, then Enter" in written[0]
 
 
 async def test_features_are_shown_where_the_case_has_them() -> None:

@@ -7,10 +7,12 @@ import numpy as np
 import orjson
 import pytest
 
+from schemas.error_model import ErrorColumn, ErrorModel
 from schemas.model_spec import (
     CostRules,
     MetricRules,
     ModelSpec,
+    ReferenceRules,
     ReviewRules,
     SpecError,
     parse_spec,
@@ -52,7 +54,7 @@ def events(*, answer_reviews: bool = True) -> Iterator[bytes]:
             yield verdict(row, "ann", int(row % 3 > 0))
 
 
-def verdict(row: int, reviewer: str, right: int, round_: int = 1) -> bytes:
+def verdict(row: int, reviewer: str, right: float, round_: int = 1) -> bytes:
     given = {"review_id": f"{MODEL}/p{row}/{round_}", "reviewer": reviewer, "source": "review"}
     return outcome(f"p{row}", MODEL, outcome=right, **given)
 
@@ -96,17 +98,82 @@ def test_answers_whose_mistakes_are_dear_are_asked_too_and_come_first() -> None:
         assert each["expected_cost"] == pytest.approx(100 * each["risk"])
 
 
-def test_quantities_are_not_reviewed_and_costs_must_be_known_beforehand() -> None:
-    quantities = (
-        prediction(f"p{row}", MODEL, prediction=(row + 0.5) / 7, score=0.5) for row in range(300)
-    )
-
-    assert played(quantities).of("reviews") == []
-    with pytest.raises(SpecError, match="quantities have none"):
-        parse_spec({"task": "regression", "review": {}})
+def test_costs_and_errors_must_be_known_beforehand() -> None:
     for cost in ({}, {"cost": {"field": "value"}, "metrics": {}}):
         with pytest.raises(SpecError, match="add `cost` with `matrix` or `per_error`"):
             parse_spec({"review": {"cost_above": 1.0}} | cost)
+    with pytest.raises(SpecError, match="profile --estimate"):
+        parse_spec({"task": "regression", "review": {"error_above": 2.0}})
+
+
+ERRORS = ErrorModel(
+    unit=0.5,
+    base=0,
+    columns=[ErrorColumn(feature="x", edges=[0.0], categories=[])],
+    splits=[0],
+    limits=[1],
+    leaves=[2, 8],
+    trees=1,
+    rows=2_000,
+)
+"""An error of 1 where x is below 0, of 4 from there on."""
+
+
+def quantities(second: float = 1.0) -> Iterator[bytes]:
+    """Answers that are off by 1 or 4; two people review each, the second one off by a factor."""
+    rng = np.random.default_rng(4)
+    for row in range(ROWS):
+        x = float(rng.normal())
+        said = round(float(rng.uniform(50, 90)), 2) + 0.001
+        right = said + float(rng.choice((-1, 1))) * (4.0 if x >= 0 else 1.0)
+        yield prediction(f"p{row}", MODEL, prediction=said, features={"x": x})
+        yield verdict(row, "ann", right)
+        yield verdict(row, "bob", right * second, 2)
+
+
+def reviewed(found: Played) -> list[Json]:
+    return [each for each in found.of("metrics") if each["type"] == "tidegauge.reviewed.v1"]
+
+
+def test_of_quantities_the_large_errors_are_asked_and_verdicts_say_the_mean_error() -> None:
+    rules = ReviewRules(**RULES | {"error_above": 3.0, "double": 1.0, "per_day": 10_000})
+    given = ReferenceRules(error_model=ERRORS)
+    spec = ModelSpec(task="regression", review=rules, reference=given, metrics=MetricRules())
+
+    found = played(quantities(1.04), spec)
+
+    firsts = [each for name, each in last(found).items() if name.endswith("/1")]
+    assert {(each["why"], each["risk"]) for each in firsts} == {("uncertain", 4.0), ("sample", 1.0)}
+    assert {each["unit"] for each in firsts} == {"distance"}
+    assert reviewed(found)
+    for each in reviewed(found):
+        assert each["error"] == pytest.approx(each["expected"])
+        assert (each["agreement"], each["kappa"]) == (1.0, None)
+    assert {each["agreement"] for each in reviewed(played(quantities(1.06), spec))} == {0.0}
+
+
+def test_without_an_error_model_quantities_are_drawn_and_words_are_no_verdicts() -> None:
+    spec, values = ModelSpec(task="regression", review=ReviewRules(**RULES)), list(quantities())
+
+    asked = last(played(iter(values), spec))
+
+    assert {each["why"] for each in asked.values()} <= {"sample", "double"}
+    name = next(iter(asked)).split("/")[1]
+    words = [value for value in values if orjson.loads(value)["prediction_id"] == name][:1]
+    word = {"review_id": f"{MODEL}/{name}/1", "source": "review", "reviewer": "ann"}
+    words.append(outcome(name, MODEL, outcome="cheap", **word))
+    assert {each["status"] for each in last(played(iter(words), spec)).values()} == {"open"}
+
+
+def test_what_was_asked_of_classes_has_no_weight_for_quantities() -> None:
+    reviews = Reviews(cases={"p1": Case(5, 99, 0.5, 0.1, "sample", "1", b"{}", 5)})
+    reviews.turn(is_quantity=True)
+    reviews.periods = [Period(0, 10)]
+
+    reviews.on_verdict("p1", "3.5", "review", "ann")
+
+    assert reviews.cases["p1"].loss == 2.5
+    assert reviews.periods[0].strata == {}
 
 
 @pytest.mark.parametrize(("positive", "asked"), [("no", {"p0"}), (None, {"p1"})])
