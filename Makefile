@@ -10,7 +10,7 @@ UV := uv==0.13.9
 FROM_LOCK := --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos chaos-quick check bench bench-growth \
+.PHONY: help setup demo test fuzz chaos chaos-quick check bench bench-growth \
   bench-latency bench-workers bench-quick bench-throughput bench-restart bench-detection \
   bench-detection-quick bench-loop bench-truth bench-truth-quick bench-late-labels bench-figures format lock hashes audit \
   pin-images clean
@@ -36,6 +36,9 @@ demo: $(STAMP) ## Watch a real model go wrong and be caught
 # Four at a time, on two cores as well: most tests that take long wait for a broker.
 test: $(STAMP) ## Run the tests, on the embedded broker and, where java and mvn are, on Apache Kafka
 	@$(BIN)/pytest -n 4 --dist worksteal -m "not chaos" --durations 10 --durations-min 5
+
+fuzz: $(STAMP) ## Draw 1,000 examples of each property instead of 40, ten minutes
+	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -n 2 -m hypothesis tests/schemas tests/streams
 
 N ?= 20
 SEED ?= 7

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -33,7 +34,7 @@ def taken_in(values: Iterable[bytes | Removal]) -> list[Accepted]:
     return events
 
 
-def log_of(events: Sequence[Accepted], events_per_record: int = 100) -> list[bytes]:
+def log_of(events: Sequence[Accepted], events_per_record: int = 500) -> list[bytes]:
     """Write events to a log of one partition."""
     parts = range(0, len(events), events_per_record)
     return [
@@ -58,6 +59,7 @@ class Played:
         """Return the events published to a topic."""
         return [orjson.loads(value) for value in self.bytes_of(role)]
 
+    @cached_property
     def cohorts(self) -> list[Json]:
         """Return the figures of cohorts in `metrics`, where records about series lie as well."""
         return [each for each in self.of("metrics") if each["type"] == "tidegauge.metric.v1"]

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.doubles.inputs import START_MS, prediction
 
-ROWS = 2_600
+ROWS = 1_600
 MINUTE_MS = 60_000
 _TROUBLES = ("moved", "wider", "missing", "foreign", "new", "stuck")
 _STRANGE: dict[str, dict[str, object]] = {

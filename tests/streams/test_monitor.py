@@ -218,7 +218,7 @@ def test_what_a_record_calls_for_stands_in_the_order_of_its_events() -> None:
 def two_models() -> tuple[list[bytes], Played]:
     others = taken_in(story(STORY_ROWS, onset=450, model_id="another"))
     both = [event for pair in zip(STORY, others, strict=True) for event in pair]
-    log = log_of(both, 7)
+    log = log_of(both, 15)
     return log, play(log)
 
 

@@ -1,6 +1,7 @@
 """Reviews: who is asked, whose word counts, and what the words say about the error."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def spec_of(**rules: Any) -> ModelSpec:
     return ModelSpec(review=ReviewRules(**RULES | rules))
 
 
+@cache
 def score_of(row: int) -> float:
     return round(float(np.random.default_rng(row).uniform(0.5, 1.0)), 3)
 

@@ -35,7 +35,7 @@ def transitions(played: Played) -> list[tuple[str, int, str | None]]:
     return [(a["status"], a["sequence"], a["resolved_because"]) for a in of(played)]
 
 
-UNTOUCHED = play(log_of(taken_in(STORY)))
+UNTOUCHED = play(log_of(taken_in(STORY), 400))
 
 
 def test_the_story_of_these_tests_has_an_open_alert() -> None:
@@ -173,7 +173,7 @@ def test_a_restart_at_every_record_changes_no_byte(seed: int) -> None:
         values.insert(chance.randrange(920, len(values)), said)
     values.insert(chance.randrange(920, len(values)), spec(alerts={"renotify_s": 300.0}))
     values.insert(chance.randrange(2_000, len(values)), Removal())
-    log = log_of(taken_in(values), 50)
+    log = log_of(taken_in(values), 100)
     steady = play(log)
 
     again = play_restarting(log)
@@ -204,7 +204,7 @@ def test_a_control_that_cannot_be_applied_has_no_effect(
     if value is None:
         del event[field]
     events[-2] = replace(events[-2], payload=orjson.dumps(event))
-    log = [*log_of(events[:-2]), *log_of(events[-2:-1]), *log_of(events[-1:])]
+    log = [*log_of(events[:-2], 400), *log_of(events[-2:-1]), *log_of(events[-1:])]
 
     whole, played = play(log), play(log[:-1])
 

@@ -367,8 +367,7 @@ def test_a_score_or_an_error_that_comes_late_changes_no_verdict_on_earlier_rows(
 # Alerts
 
 
-@pytest.mark.parametrize("row", [0, 1, 77])
-def test_the_version_is_the_one_that_answered_last(row: int) -> None:
+def test_the_version_is_the_one_that_answered_last() -> None:
     values = normal(3_000, shift=2.0, onset=2_500)
     published = (
         prediction(f"p{i}", features={"f": value}, model_version=f"v{i}")

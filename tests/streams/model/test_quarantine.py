@@ -14,7 +14,7 @@ from streams.alert.record import fingerprint_of
 from streams.emission import Emission
 from streams.ingest.records import Accepted
 from streams.join import outcome_join
-from streams.model.guard import KEPT_STEPS
+from streams.model import guard
 from streams.model.model import ModelMonitor
 from streams.monitor import Limits, ModelFailedError, Monitor
 from tests.doubles.core import Played, log_of, play, snapshots, taken_in
@@ -22,8 +22,8 @@ from tests.doubles.inputs import START_MS, Removal, accepted, control, outcome, 
 from tests.doubles.poison import HEARD, READ, STORED, poisoned
 from tests.doubles.story import story
 
-ROWS = 700
-AT = 650
+ROWS = 300
+AT = 270
 """The row of the poison. Its outcome follows at once."""
 FINGERPRINT = fingerprint_of("m", "model", "quarantine")
 LATER_MS = START_MS + 10_000_000
@@ -171,10 +171,13 @@ def save_like_a_worker(log: Sequence[bytes], every: int) -> Played:
     return Played(monitor, emissions)
 
 
-def test_long_after_its_state_could_not_be_stored_a_model_is_as_if_it_had_been_told_then() -> None:
-    first = poisonous(STORED)
-    more = [prediction(f"later{row}", features={"x": 1.0}) for row in range(KEPT_STEPS)]
-    log = [*log_of(first, 100), *log_of(taken_in([*more, outcome("none", "other")])[-KEPT_STEPS:])]
+def test_long_after_its_state_could_not_be_stored_a_model_is_as_if_it_had_been_told_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, kept_steps = poisonous(STORED), 2 * ROWS + 100
+    monkeypatch.setattr(guard, "KEPT_STEPS", kept_steps)
+    more = [prediction(f"later{row}", features={"x": 1.0}) for row in range(kept_steps)]
+    log = [*log_of(first, 100), *log_of(taken_in([*more, outcome("none", "other")])[-kept_steps:])]
 
     played = play_guarded(log)
 

@@ -29,6 +29,9 @@ WATCHED = ModelSpec.model_validate(
 )
 
 
+A_DAY = 250
+
+
 def day_of(rng: np.random.Generator, n: int, shift: float, slope: float = 1.0) -> list[ScoreRow]:
     """Answers of a day whose outcomes follow the scores, moved by a shift and a slope in logits."""
     scores = np.clip(np.round(rng.beta(1, 6, n), 3), 0.001, 0.999)
@@ -124,14 +127,15 @@ def test_a_map_is_proposed_once_from_the_rows_of_the_change_alone() -> None:
     assert np.interp(0.2, scores, meant) == pytest.approx(odds / (1 + odds), abs=0.1)
 
 
+@cache
 def events() -> list[Any]:
     """Answers of 30 days; from day 20 on the odds are four times those that scores tell."""
     rng = np.random.default_rng(11)
     made = []
-    for row in range(30 * 250):
-        at_ms = START_MS + row * DAY_MS // 250
+    for row in range(30 * A_DAY):
+        at_ms = START_MS + row * DAY_MS // A_DAY
         score = float(rng.beta(1, 3))
-        odds = score / (1 - score) * (4.0 if row >= 20 * 250 else 1.0)
+        odds = score / (1 - score) * (4.0 if row >= 20 * A_DAY else 1.0)
         truth, name = int(rng.random() < odds / (1 + odds)), f"{row}"
         given: Json = {
             "prediction": int(score > 0.5),

@@ -135,7 +135,7 @@ def test_hours_and_a_day_count_the_same_rows() -> None:
 
 
 def test_how_the_log_is_cut_and_a_restart_change_no_record() -> None:
-    log = log_of(events(), 60)
+    log = log_of(events(), 200)
     spec_of = lambda _model_id: HOURLY  # noqa: E731 # three plays of one spec
 
     gathered = play_gathering(log, 9, spec_of).bytes_of("metrics")

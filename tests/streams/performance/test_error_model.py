@@ -137,7 +137,7 @@ def played() -> Played:
 
 def days(found: Played) -> dict[str, list[Json]]:
     made: dict[str, list[Json]] = {}
-    for each in found.cohorts():
+    for each in found.cohorts:
         made.setdefault(each["start"], []).append(each)
     return made
 
@@ -175,4 +175,4 @@ def test_how_the_log_is_cut_and_a_restart_change_nothing() -> None:
 def test_without_an_error_model_nothing_is_told() -> None:
     found = play(log_of(events()), lambda _model_id: ModelSpec.model_validate({"metrics": {}}))
 
-    assert all(each["without_labels"] is None for each in found.cohorts())
+    assert all(each["without_labels"] is None for each in found.cohorts)

@@ -23,7 +23,9 @@ from tests.doubles.core import Json, Played, log_of, play, play_gathering, play_
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction, spec
 
 DAY_MS = 24 * HOUR_MS
-HOURLY = ModelSpec.model_validate({"metrics": {"every": "hour"}, "outcome": {"wait_s": 5 * 86_400}})
+WAITING = {"outcome": {"wait_s": 5 * 86_400}}
+DAILY = ModelSpec.model_validate({"metrics": {"every": "day"}, **WAITING})
+HOURLY = ModelSpec.model_validate({"metrics": {"every": "hour"}, **WAITING})
 
 
 def traffic(seed: int, n: int, days: float, answer: Callable[[float], Any]) -> list[Accepted]:
@@ -61,8 +63,13 @@ def _at(place: int, at_ms: int, value: bytes) -> Accepted:
     return replace(accepted(value, logged_at=at_ms), offset=place)
 
 
-def played(events: list[Accepted], how: Callable[..., Played] = play, **more: Any) -> Played:
-    return how(log_of(events), spec_of=lambda _model_id: HOURLY, **more)
+def played(
+    events: list[Accepted],
+    how: Callable[..., Played] = play,
+    spec: ModelSpec = DAILY,
+    **more: Any,
+) -> Played:
+    return how(log_of(events), spec_of=lambda _model_id: spec, **more)
 
 
 @cache
@@ -71,7 +78,7 @@ def classes() -> Played:
 
 
 def latest(played: Played, kind: str, version: str | None = None) -> dict[str, Json]:
-    records = [each for each in played.cohorts() if each["kind"] == kind]
+    records = [each for each in played.cohorts if each["kind"] == kind]
     return {each["start"]: each for each in records if each["model_version"] == version}
 
 
@@ -107,7 +114,7 @@ def _ms(instant: str) -> int:
 
 def test_a_day_is_restated_where_a_part_of_its_outcomes_is_here() -> None:
     days: dict[str, list[Json]] = defaultdict(list)
-    for each in classes().cohorts():
+    for each in classes().cohorts:
         if each["kind"] == "day" and each["model_version"] is None:
             days[each["start"]].append(each)
     *_, last = days.values()  # when the first day ended, nothing was known of delays
@@ -154,8 +161,9 @@ def test_versions_are_counted_apart_and_add_up() -> None:
 
 
 def test_hours_add_up_to_their_day_until_they_are_followed_no_longer() -> None:
-    hours = latest(classes(), "hour")
-    first = latest(classes(), "day")["2026-01-01T00:00:00.000Z"]
+    found = played(traffic(1, 600, 1.2, int), spec=HOURLY)
+    hours = latest(found, "hour")
+    first = latest(found, "day")["2026-01-01T00:00:00.000Z"]
 
     of_first = [each for start, each in hours.items() if start.startswith("2026-01-01")]
     assert sum(each["n"] for each in of_first) == first["n"]
@@ -166,10 +174,10 @@ def test_hours_add_up_to_their_day_until_they_are_followed_no_longer() -> None:
 def test_a_record_restates_the_one_before_it() -> None:
     records = [
         each
-        for each in classes().cohorts()
+        for each in classes().cohorts
         if each["kind"] == "day" and each["model_version"] is None
     ]
-    ids = [each["metric_id"] for each in classes().cohorts()]
+    ids = [each["metric_id"] for each in classes().cohorts]
 
     assert len(set(ids)) == len(ids)
     for start in {each["start"] for each in records}:
@@ -196,11 +204,11 @@ def test_a_regression_has_distances() -> None:
 
 @pytest.mark.parametrize("how", ["gathered", "restarted"])
 def test_neither_the_cut_of_the_log_nor_a_restart_changes_a_record(how: str) -> None:
-    events = traffic(3, 250, 3, int)
-    expected = played(events).bytes_of("metrics")
+    events = traffic(3, 170, 2, int)
+    expected = play(log_of(events), lambda _model_id: HOURLY).bytes_of("metrics")
 
     if how == "gathered":
-        other = played(events, play_gathering, read_every=3)
+        other = played(events, play_gathering, HOURLY, read_every=1)
     else:
         other = how_restarted(events)
 
@@ -249,6 +257,6 @@ def test_a_spec_in_the_log_begins_and_ends_the_figures() -> None:
 
     played = play(log_of([*events[:half], begun, *events[half:]]))
 
-    days = [each for each in played.cohorts() if each["model_version"] is None]
+    days = [each for each in played.cohorts if each["model_version"] is None]
     assert days
     assert all(each["labelled"] <= each["n"] for each in days)

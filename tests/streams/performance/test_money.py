@@ -35,6 +35,7 @@ PRICED = ModelSpec.model_validate(
 )
 
 
+@cache
 def events(days: int = 24, a_day: int = 60) -> list[Any]:
     """Answers whose odds of an error are six times as large from day 16 on."""
     rng = np.random.default_rng(11)

@@ -197,7 +197,7 @@ def values() -> list[bytes]:
 
 @cache
 def log() -> list[bytes]:
-    return log_of(taken_in(values()), 150)
+    return log_of(taken_in(values()), 400)
 
 
 @cache

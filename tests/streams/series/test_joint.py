@@ -45,7 +45,7 @@ def joint_log() -> tuple[bytes, ...]:
     for row in range(ROWS):
         features = draw(rng, 0.8 if row < CHANGE else -0.2)
         values.append(prediction(f"{row}", prediction=row % 2, features=features))
-    return tuple(log_of(taken_in(values)))
+    return tuple(log_of(taken_in(values), 100))
 
 
 def spec_of(_model_id: str) -> ModelSpec:
