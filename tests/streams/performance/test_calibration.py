@@ -218,7 +218,7 @@ def test_neither_the_cut_of_the_log_nor_a_restart_changes_what_is_told(how: str)
     if how == "gathered":
         other = play_gathering(log_of(events(), 30), 40, spec_of)
     else:
-        other = play_restarting(log_of(events(), 700), spec_of)
+        other = play_restarting(log_of(events(), 1_500), spec_of)
 
     assert other.bytes_of("metrics") == watched().bytes_of("metrics")
     assert [alert["summary"] for alert in of_calibration(other)] == [
