@@ -173,7 +173,7 @@ def test_every_figure_that_a_spec_can_ask_for_is_asked_for_and_cohorts_end_withi
     assert of_all.features.joint
     assert of_all.features.attributions
     assert None not in (of_all.cost, of_all.calibration, of_all.metrics)
-    ended = [each for each in played.cohorts() if each["is_final"]]
+    ended = [each for each in played.cohorts if each["is_final"]]
     assert len({each["model_id"] for each in ended}) > 1
     assert {each["kind"] for each in ended} == {"hour"}
     assert any(each["value"]["counted"] for each in ended)
