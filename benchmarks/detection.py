@@ -18,6 +18,7 @@ import time
 
 import click
 
+from benchmarks.detection_calendars import calendar_cases
 from benchmarks.detection_cases import CASES, ROOT, Figure
 from benchmarks.detection_footprint import footprint_cases
 from benchmarks.detection_patterns import pattern_cases
@@ -29,7 +30,14 @@ from benchmarks.late_labels import PAGE
 
 NAMES = {
     case.__name__.removesuffix("_cases"): case
-    for case in (*CASES, wave_cases, season_cases, pattern_cases, footprint_cases)
+    for case in (
+        *CASES,
+        wave_cases,
+        season_cases,
+        pattern_cases,
+        calendar_cases,
+        footprint_cases,
+    )
 }
 
 

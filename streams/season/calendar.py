@@ -295,10 +295,7 @@ class HourlyGrid(Machine):
         weeks = 2 if self.is_over else self._tested_days // 7
         sure = SURE_AFTER_ALARMS if has_alarmed else SURE
         first_day = self._began // (60 * DAY_HOURS) % LAST_DAYS
-        found = [
-            hourly_effects(cells, weeks, sure, first_day, has_alarmed=has_alarmed)
-            for cells in columns
-        ]
+        found = [hourly_effects(cells, weeks, sure, first_day) for cells in columns]
         if all(parts is None for parts in found):
             return None
         hours = max(len(parts) for parts in found if parts is not None)

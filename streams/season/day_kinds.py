@@ -161,6 +161,11 @@ class DayKinds(Machine):
         """End the wait."""
         self.until = self._late = 0
 
+    def forget(self) -> None:
+        """End the wait, and forget the changes so far: they may have been the hours."""
+        self.end()
+        self._open, self._past = None, ()
+
 
 def places(minute: int) -> tuple[int, int]:
     """Return the place of a minute in its month: days from its beginning, and from its end.

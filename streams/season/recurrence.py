@@ -161,12 +161,7 @@ def by_day(cells: Floats) -> Floats:
 
 
 def hourly_effects(
-    cells: Floats,
-    weeks: int,
-    sure: float = SURE,
-    first_day: int = 0,
-    *,
-    has_alarmed: bool = True,
+    cells: Floats, weeks: int, sure: float = SURE, first_day: int = 0
 ) -> Floats | None:
     """Return the effects of the hours of the day or of the week, or None where none recur.
 
@@ -175,10 +170,8 @@ def hourly_effects(
     cells
         The hours of a fortnight.
     weeks
-        Whole weeks seen: with 0 the week is not tested, with 1 whole weekdays are.
-    has_alarmed
-        Whether the series has alarmed twice: then any weekdays of one week are believed beside a
-        daily profile; else only those where weekends differ from the other days, and little else.
+        Whole weeks seen: with 0 the week is not tested, with 1 whole weekdays are believed where
+        weekends differ from the other days, and little else does.
     sure
         Normal deviate beyond which a daily profile is believed.
     first_day
@@ -186,22 +179,21 @@ def hourly_effects(
     """
     weekend = [(each - first_day) % 7 for each in WEEKEND]
     in_order = np.roll(cells, -DAY_HOURS * first_day)
-    effects = _effects_in_order(in_order, weeks, sure, weekend, has_alarmed=has_alarmed)
+    effects = _effects_in_order(in_order, weeks, sure, weekend)
     if effects is None or len(effects) == DAY_HOURS:
         return effects
     return np.roll(effects, DAY_HOURS * first_day)
 
 
 def _effects_in_order(
-    cells: Floats, weeks: int, sure: float, weekend: Sequence[int], *, has_alarmed: bool
+    cells: Floats, weeks: int, sure: float, weekend: Sequence[int]
 ) -> Floats | None:
     day = two_way_anova(by_day(cells))
     daily = day.shrunk if day.sureness > (SURE if day.drifts else sure) else None
     if weeks == 0:
         return daily
     if weeks == 1:
-        is_any = has_alarmed and daily is not None
-        return _with_weekdays(cells, daily, () if is_any else weekend)
+        return _with_weekdays(cells, daily, weekend)
     rest = cells.reshape(2, WEEK_HOURS) - np.tile(day.effects, 7)
     week = two_way_anova(rest, spent_df=DAY_HOURS - 1)
     if week.sureness <= SURE:
@@ -211,13 +203,7 @@ def _effects_in_order(
 
 
 def _with_weekdays(cells: Floats, daily: Floats | None, weekend: Sequence[int]) -> Floats | None:
-    """Add the effects of whole weekdays, where they differ by more than their hours explain.
-
-    Parameters
-    ----------
-    weekend
-        The days that must differ from the others; none where any may.
-    """
+    """Add the effects of whole weekdays, where weekends differ by more than their hours explain."""
     hours = np.zeros(DAY_HOURS) if daily is None else daily
     week = cells.reshape(2, WEEK_HOURS)
     is_seen = ~np.isnan(week)
@@ -227,7 +213,7 @@ def _with_weekdays(cells: Floats, daily: Floats | None, weekend: Sequence[int]) 
     chance = float(by_weekday.var(axis=1).mean()) / DAY_HOURS
     if min(float(weekdays.var()), around_a_line(weekdays)) < WEEKDAY_RATIO * chance:
         return daily
-    if len(weekend) and not _are_two_kinds(weekdays, weekend):
+    if not _are_two_kinds(weekdays, weekend):
         return daily
     weekly: Floats = np.tile(hours, 7) + np.repeat(weekdays - weekdays.mean(), DAY_HOURS)
     return weekly

@@ -62,6 +62,8 @@ class Seasonality(Machine):
     _held: float = 0.0
     """The largest change that was held back, in standard deviations (`Figures.strength`)."""
     _is_doubted: bool = False
+    _alarms: int = 0
+    """Alarms since a profile was taken, further ones of an open alert left out."""
 
     def learn(
         self,
@@ -156,7 +158,7 @@ class Seasonality(Machine):
         grid, before = self.grid, self.profile
         is_over = grid is None or grid.is_over
         if is_over or before is None or before.is_guess or (found and self._beats(found, before)):
-            self.profile = found
+            self.profile, self._alarms = found, 0
         if is_over:
             self.grid, self._is_doubted = None, False
 
@@ -165,8 +167,8 @@ class Seasonality(Machine):
 
         It has where the series has alarmed twice meanwhile, as when summer time begins.
         """
-        is_refuted = self.grid is not None and self.grid.alarms > 1
-        return found.days >= before.days or (is_refuted and found.hours >= before.hours)
+        is_refuted = self._alarms > 1 and found.hours >= before.hours
+        return is_refuted or found.days >= before.days
 
     def explains(self, finding: Finding, minute: int | None, *, is_steady: bool) -> bool:
         """Tell whether a change may be the motion of the first day; then the series waits.
@@ -207,11 +209,18 @@ class Seasonality(Machine):
         """Whether the hours of the series differ, and no week of them has been seen."""
         return self.profile is not None and self.profile.days < WEEK_DAYS
 
-    def note(self, finding: Finding) -> None:
-        """Take note of an alarm: it refutes the profile of a single day."""
+    def note(self, finding: Finding, *, is_further: bool) -> None:
+        """Take note of an alarm: it refutes the profile of a single day.
+
+        Parameters
+        ----------
+        is_further
+            Whether an alert is open.
+        """
         if not ASPECTS[finding.aspect].is_drift:
             return
         self._is_doubted = True
+        self._alarms += not is_further
         if self.grid is not None:
             self.grid.alarms += 1
         if self.profile is not None and self.profile.days == CYCLE_DAYS:

@@ -2,8 +2,8 @@
 
 Rule 1. Values come in the order of the log. How they are cut into batches changes nothing.
 Rule 2. After a change the series relearns (`streams.series.learning`).
-Rule 3. When an hourly profile becomes known, earlier changes may have been the profile: the series
-        relearns and is treated as unchanged.
+Rule 3. When an hourly profile becomes known, of the day or of the week, earlier changes may have
+        been the profile: the series relearns and is treated as unchanged.
 Rule 4. A change that the first day's profile may explain is not reported before the day is over.
 Rule 5. Missing values, values of another type, unseen categories and stuck values are facts, each
         with its rule. They cost nothing of the alert budget, except a change of the share of
@@ -372,11 +372,12 @@ class SeriesWatch(Machine):
     def _test_season(self) -> None:
         """Test for an hourly profile; relearn where the result differs from the known one."""
         season = self._reference.season
-        had_profile = season.profile is not None
+        hours = 0 if season.profile is None else season.profile.hours
         if not season.test():
             return
-        if not had_profile and season.profile is not None:
+        if season.profile is not None and season.profile.hours > hours:
             self.profile_since, self._learning.is_away = self.seen, False
+            season.days.forget()
         self._reference.series = self._reference.left = self._reference.held = None
         season.days.end()
         self._learning.begin(self.spec.season_stages, self.seen)
@@ -462,7 +463,7 @@ class SeriesWatch(Machine):
         )
         is_told = reference.is_told_as_unseen(category)
         is_of_training = self._learning.is_of_training
-        reference.season.note(finding)
+        reference.season.note(finding, is_further=self._learning.is_away)
         if not (self._learning.is_away or self._learning.has_just_begun(self.seen)):
             reference.leave()  # one that a series back at its first differs from was no usual one
         self._learning.leave_reference()

@@ -50,7 +50,7 @@ def test_without_hours_that_differ_there_are_no_effects() -> None:
 
 @pytest.mark.parametrize("weeks", [1, 2])
 def test_a_weekend_makes_the_profile_one_of_the_week(weeks: int) -> None:
-    weekend = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 2.0])
+    weekend = np.array([0.0, 0.0, 2.0, 2.0, 0.0, 0.0, 0.0])  # from a Thursday
     cells = fortnight(EVENING, weekend)
     if weeks == 1:
         cells[168:] = np.nan
@@ -120,11 +120,10 @@ def week_from_thursday(weekday: list[float]) -> np.ndarray:
     return cells
 
 
-@pytest.mark.parametrize("has_alarmed", [False, True])
-def test_of_one_week_a_weekend_is_believed_without_a_daily_profile(has_alarmed: bool) -> None:
+def test_of_one_week_a_weekend_is_believed_without_a_daily_profile() -> None:
     cells = week_from_thursday([0.0, 0.0, -1.0, -1.2, 0.0, 0.1, 0.0])
 
-    effects = hourly_effects(cells, weeks=1, has_alarmed=has_alarmed)
+    effects = hourly_effects(cells, weeks=1)
 
     assert effects is not None
     assert effects.reshape(7, 24).mean(axis=1) == pytest.approx(
@@ -132,12 +131,9 @@ def test_of_one_week_a_weekend_is_believed_without_a_daily_profile(has_alarmed: 
     )
 
 
-@pytest.mark.parametrize("has_alarmed", [False, True])
 @pytest.mark.parametrize(
     "weekday",
     [[0.0, 0.9, -0.2, 0.4, -1.0, 0.3, 0.1], [0.0, 0.1, 0.4, 0.9, 1.6, 2.5, 3.6]],
 )
-def test_of_one_week_days_that_differ_otherwise_are_no_rhythm(
-    has_alarmed: bool, weekday: list[float]
-) -> None:
-    assert hourly_effects(week_from_thursday(weekday), weeks=1, has_alarmed=has_alarmed) is None
+def test_of_one_week_days_that_differ_otherwise_are_no_rhythm(weekday: list[float]) -> None:
+    assert hourly_effects(week_from_thursday(weekday), weeks=1) is None
