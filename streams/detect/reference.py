@@ -16,7 +16,7 @@ from msgspec import Struct
 from streams.detect import statistics
 from streams.detect.budget import FAST, SPREAD
 from streams.detect.sample import Sample, merged
-from streams.detect.statistics import block_inflation
+from streams.detect.statistics import block_inflation, clump_inflation
 from streams.values import Floats
 
 MAX_AUTOCORRELATION = 0.98
@@ -213,7 +213,9 @@ class ShareReference(Struct, frozen=True, kw_only=True):
             most = (len(hits) + 0.5) / (len(hits) + 1)  # the part of an hour may be negative
             shares.append(min(max(share, SHARE_FLOOR), most))
             rho = autocorrelation(hits)
-            inflations.append(max((1 + rho) / (1 - rho), block_inflation(hits)))
+            inflations.append(
+                max((1 + rho) / (1 - rho), block_inflation(hits), clump_inflation(hits))
+            )
         return cls(
             rows=len(values),
             codes=tuple(codes),

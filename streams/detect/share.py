@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from streams.change import Detector, Figures, Finding
@@ -149,6 +150,16 @@ class ShareDetector(Machine):
     def inflation(self) -> float:
         """The largest long-run variance of a share, in that of independent rows."""
         return max(self._reference.inflations)
+
+    @property
+    def inflations(self) -> tuple[float, ...]:
+        """That of the share of each code."""
+        return self._reference.inflations
+
+    def widen(self, least: Sequence[float]) -> None:
+        """Take the inflations of the codes for these at least; `set_budget` puts them in force."""
+        inflations = map(max, self._reference.inflations, least)
+        self._reference = replace(self._reference, inflations=tuple(inflations))
 
     def spanned(self, left_out: int, rows: int) -> int:
         """Return the latest rows that have so many rows of other codes than the first few."""

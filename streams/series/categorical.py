@@ -113,6 +113,16 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
         """Whether even a short reference shows the series; one category alone never does."""
         return len(self._categories.watched) + self._categories.others > 1 and super().is_settled
 
+    @property
+    def clumps(self) -> dict[str, float]:
+        """The inflations above 1, by category."""
+        pairs = zip(map(_text_of, self._watched), self._shares.inflations, strict=True)
+        return {name: inflation for name, inflation in pairs if inflation > 1}
+
+    def widen(self, clumps: Mapping[str, float]) -> None:
+        """Take the inflations of its categories for these at least."""
+        self._shares.widen([clumps.get(name, 1.0) for name in map(_text_of, self._watched)])
+
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds, for so many false alarms per 10,000 values."""
         of_risen = 0.0 if self._risen is None else BUDGET_SHARE * false_alarms
@@ -151,8 +161,7 @@ class CategorySeries(LearntSeries, tag="categorical", dict=True):
         """Return the text of a category by its place among those watched; after them the risen."""
         if index == len(self._watched):
             return None if self._risen is None else text_of(self._risen.name)
-        name = self._watched[index]
-        return OTHER if name is None else text_of(name)
+        return _text_of(self._watched[index])
 
     def outline(self) -> Outline:
         """Return the shares of its categories."""
@@ -218,6 +227,10 @@ def watched_names(categories: Categories, role: SeriesRole) -> tuple[Value | Non
 def _names_of(categories: Categories, codes: Sequence[int]) -> tuple[Value | None, ...]:
     watched = categories.watched
     return tuple(watched[code] if code < len(watched) else None for code in codes)
+
+
+def _text_of(category: Value | None) -> str:
+    return OTHER if category is None else text_of(category)
 
 
 def shares_as_usual(

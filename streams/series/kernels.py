@@ -89,6 +89,7 @@ _SIGNATURES: tuple[tuple[Callable[..., object], tuple[Any, ...]], ...] = (
     ),
     (statistics.mean_and_sd, (_FLOATS, _FLOATS)),
     (statistics.block_inflation, (_FLOATS,)),
+    (statistics.clump_inflation, (_FLOATS,)),
     (statistics.quantiles, (_FLOATS, _FLOATS, _FLOATS)),
     (statistics.standardise, (_FLOATS, _FLOATS)),
     (statistics.innovate, (_FLOATS, float64, _FLOATS, _FLOATS)),

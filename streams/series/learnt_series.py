@@ -4,7 +4,7 @@ Rule 1. Whatever its kind, a series reads a list of values and returns at most o
         it the series relearns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from streams.change import Finding
 from streams.codec import Machine
@@ -48,6 +48,14 @@ class LearntSeries(Machine):
     def left_out(self) -> tuple[Value, ...]:
         """The values that the mean and the spread of a number leave out."""
         return ()
+
+    @property
+    def clumps(self) -> dict[str, float]:
+        """The inflations above 1 of its detectors, by name."""
+        return {}
+
+    def widen(self, clumps: Mapping[str, float]) -> None:
+        """Take the inflations of its detectors for these at least; `set_budget` follows."""
 
     def set_budget(self, false_alarms: float) -> None:
         """Set the thresholds, for equal parts of so many false alarms per 10,000 values."""

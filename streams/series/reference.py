@@ -5,6 +5,8 @@ Rule 1. A reference is made from values in log order, each as at an average hour
 Rule 2. Values that wander have no reference (`streams.series.kinds.wanders`).
 Rule 3. A reference that replaces another is not made while an alarm may be near: the cause of the
         alarm would become part of it.
+Rule 4. Errors and outcomes that have come in clumps come in clumps: a reference without any, as
+        short ones may be, is given the inflations of the others. An hourly profile ends that.
 """
 
 from collections.abc import Sequence
@@ -26,11 +28,12 @@ from streams.series.unseen import UnseenRule
 from streams.series.watch_spec import WatchSpec
 from streams.values import OTHER, Floats, Value, text_of
 
-TRUSTED_RUN_ROWS = 1_000
-"""Values from which the longest run of a reference is known well enough to call a run stuck: half
-of a reference at the default `WatchSpec.reference_rows`."""
+TRUSTED_ROWS = 1_000
+"""Values from which the longest run of a reference is known well enough to call a run stuck, and
+its clumps well enough to tell of later rows: half of a reference at the default
+`WatchSpec.reference_rows`."""
 _EPISODIC = ("error", "outcome")
-"""Roles in which long runs of one value are ordinary."""
+"""Roles in which long runs of one value, and clumps, are ordinary."""
 
 
 class Budget(NamedTuple):
@@ -79,6 +82,8 @@ class SeriesReference(Machine):
         The series as it was when an alarm ended its reference; None while no alert is open.
     held
         The series while it is not compared, until days of another kind are over.
+    clumps
+        The largest inflations of its references, by name (Rule 4).
     """
 
     series: Series | None = None
@@ -87,6 +92,7 @@ class SeriesReference(Machine):
     unseen: UnseenRule | None = None
     stuck: StuckRule = field(default_factory=StuckRule)
     season: Seasonality = field(default_factory=Seasonality)
+    clumps: dict[str, float] = {}
 
     def run(
         self, values: Sequence[Value], x: Floats | None, moments: Timestamps | None
@@ -167,13 +173,18 @@ class SeriesReference(Machine):
         categories = categories_of(values, spec.role, spec.kind)
         sample = Sample(values, categories)
         as_usual, hourly = self._as_usual(sample, minutes, spec)
-        if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
+        if len(values) >= TRUSTED_ROWS and spec.role not in _EPISODIC:
             self.stuck.learn(sample, budget.total)
         is_calm = self.series is None or self.series.is_calm
         if is_calm and not may_wander and wanders(as_usual, spec.role, hourly):
             self.series = None
             return None
         series = learn_series(as_usual, spec.role, budget.values, hourly)
+        if self.clumps:
+            series.widen(self.clumps)
+            series.set_budget(budget.values)
+        if len(values) >= TRUSTED_ROWS and spec.role in _EPISODIC:
+            self.clumps |= series.clumps
         if self.series is None:
             self.series = series if is_last or series.is_settled else None
         elif is_calm:  # Rule 3
@@ -222,6 +233,7 @@ class SeriesReference(Machine):
         """Return the reference that was left."""
         left, self.left = self.left, None
         if left is not None:
+            left.widen(self.clumps)
             left.set_budget(budget.values)
         return left
 
@@ -230,3 +242,4 @@ class SeriesReference(Machine):
         self.series = self.left = self.held = self.unseen = None
         self.stuck = StuckRule()
         self.season = Seasonality()
+        self.clumps = {}

@@ -380,6 +380,7 @@ class SeriesWatch(Machine):
             season.days.forget()
         self._reference.series = self._reference.left = self._reference.held = None
         season.days.end()
+        self._reference.clumps = {}
         self._learning.begin(self.spec.season_stages, self.seen)
 
     def _read(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from streams.series.inputs import doubles
-from streams.series.reference import TRUSTED_RUN_ROWS, Budget, Learnt, SeriesReference
+from streams.series.reference import TRUSTED_ROWS, Budget, Learnt, SeriesReference
 from streams.series.watch_spec import WatchSpec
 from streams.values import Value
 
@@ -69,9 +69,9 @@ def test_the_cause_of_an_alarm_that_is_near_does_not_become_part_of_the_referenc
 @pytest.mark.parametrize(
     ("rows", "role", "is_learnt"),
     [
-        (TRUSTED_RUN_ROWS, "feature", True),
-        (TRUSTED_RUN_ROWS - 1, "feature", False),
-        (TRUSTED_RUN_ROWS, "outcome", False),
+        (TRUSTED_ROWS, "feature", True),
+        (TRUSTED_ROWS - 1, "feature", False),
+        (TRUSTED_ROWS, "outcome", False),
     ],
 )
 def test_runs_are_learnt_from_enough_values_where_long_ones_are_not_ordinary(
@@ -91,3 +91,22 @@ def test_a_forgotten_reference_is_that_of_a_series_that_begins() -> None:
     reference.forget()
 
     assert (reference.series, reference.unseen, reference.stuck.limit) == (None, None, 0)
+
+
+@pytest.mark.parametrize(("role", "is_carried"), [("error", True), ("feature", False)])
+def test_errors_that_came_in_clumps_are_held_against_a_wider_threshold_later(
+    role: str, is_carried: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    usual: list[Value] = (rng.random(2_000) < 0.06).tolist()
+    clumps: list[Value] = [*usual[:700], *(rng.random(120) < 0.5).tolist(), *usual[820:]]
+    spec = WatchSpec(role=role)  # type: ignore[arg-type] # a role
+    reference = SeriesReference()
+    learn(reference, clumps, spec)
+    reference.doubt()
+    learn(reference, usual, spec)
+    assert reference.series is not None
+
+    found = reference.run((rng.random(90) < 0.5).tolist(), None, None)
+
+    assert (found is None) == is_carried
