@@ -28,10 +28,12 @@ from streams.series.unseen import UnseenRule
 from streams.series.watch_spec import WatchSpec
 from streams.values import OTHER, Floats, Value, text_of
 
-TRUSTED_ROWS = 1_000
-"""Values from which the longest run of a reference is known well enough to call a run stuck, and
-its clumps well enough to tell of later rows: half of a reference at the default
-`WatchSpec.reference_rows`."""
+TRUSTED_RUN_ROWS = 1_000
+"""Values from which the longest run of a reference is known well enough to call a run stuck: half
+of a reference at the default `WatchSpec.reference_rows`."""
+CLUMPED = 3.0
+"""Inflation of a reference beyond which it is carried to others: that of independent rows is beyond
+2 in one of a hundred. By judgement."""
 _EPISODIC = ("error", "outcome")
 """Roles in which long runs of one value, and clumps, are ordinary."""
 
@@ -173,7 +175,7 @@ class SeriesReference(Machine):
         categories = categories_of(values, spec.role, spec.kind)
         sample = Sample(values, categories)
         as_usual, hourly = self._as_usual(sample, minutes, spec)
-        if len(values) >= TRUSTED_ROWS and spec.role not in _EPISODIC:
+        if len(values) >= TRUSTED_RUN_ROWS and spec.role not in _EPISODIC:
             self.stuck.learn(sample, budget.total)
         is_calm = self.series is None or self.series.is_calm
         if is_calm and not may_wander and wanders(as_usual, spec.role, hourly):
@@ -183,8 +185,9 @@ class SeriesReference(Machine):
         if self.clumps:
             series.widen(self.clumps)
             series.set_budget(budget.values)
-        if len(values) >= TRUSTED_ROWS and spec.role in _EPISODIC:
-            self.clumps |= series.clumps
+        if len(values) >= TRUSTED_RUN_ROWS and spec.role in _EPISODIC:
+            clumps = series.clumps.items()
+            self.clumps |= {name: of_it for name, of_it in clumps if of_it > CLUMPED}
         if self.series is None:
             self.series = series if is_last or series.is_settled else None
         elif is_calm:  # Rule 3

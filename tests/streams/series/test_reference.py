@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from streams.series.inputs import doubles
-from streams.series.reference import TRUSTED_ROWS, Budget, Learnt, SeriesReference
+from streams.series.reference import TRUSTED_RUN_ROWS, Budget, Learnt, SeriesReference
 from streams.series.watch_spec import WatchSpec
 from streams.values import Value
 
@@ -69,9 +69,9 @@ def test_the_cause_of_an_alarm_that_is_near_does_not_become_part_of_the_referenc
 @pytest.mark.parametrize(
     ("rows", "role", "is_learnt"),
     [
-        (TRUSTED_ROWS, "feature", True),
-        (TRUSTED_ROWS - 1, "feature", False),
-        (TRUSTED_ROWS, "outcome", False),
+        (TRUSTED_RUN_ROWS, "feature", True),
+        (TRUSTED_RUN_ROWS - 1, "feature", False),
+        (TRUSTED_RUN_ROWS, "outcome", False),
     ],
 )
 def test_runs_are_learnt_from_enough_values_where_long_ones_are_not_ordinary(
