@@ -137,7 +137,8 @@ class _Day:
         self._group: Any = stack.enter_context(
             closing(KafkaConsumer(**settings.connection(), **group))
         )
-        self._published = self._logged = self._last = 0
+        self._published = self._last = 0
+        self._logged: set[tuple[str, int, int]] = set()
         self._positions = {TopicPartition(settings.topics.name(role), 0): 0 for role in _ROLES}
         self._seen: set[bytes] = set()
 
@@ -184,10 +185,16 @@ class _Day:
         async def is_logged() -> bool:
             for record in await log.fetch(LOOK_EVERY_S):
                 batch = decode_events(record.value)
-                kinds = [batch.sources[index].kind for index in batch.source_index]
-                if ours := sum(kind in topics for kind in kinds):
-                    self._logged, self._last = self._logged + ours, record.offset
-            return self._logged >= self._published
+                sources = [batch.sources[index] for index in batch.source_index]
+                # A worker that was killed appends again: each place of an input counts once.
+                found = {
+                    (source.kind, source.partition, offset)
+                    for source, offset in zip(sources, batch.source_offset, strict=True)
+                    if source.kind in topics
+                }
+                self._logged |= found
+                self._last = record.offset if found else self._last
+            return len(self._logged) >= self._published
 
         await self._until(is_logged)
 
