@@ -197,6 +197,15 @@ def test_it_is_asked_for_by_the_clock_without_a_cause() -> None:
     assert {tuple(each["because"]) for each in commands(found)} == {()}
 
 
+def test_after_a_command_none_is_given_for_its_cooldown() -> None:
+    rules = {"every_s": 600.0, "min_labelled": 50, "valid_s": 60.0, "on": (), "cooldown_s": 900.0}
+    found = played(spec_of(**rules), ONSET)
+
+    issued = [to_epoch_ms(each["issued_at"]) for each in commands(found)]
+    assert len(issued) >= 2
+    assert min(np.diff(issued)) >= 960_000, "60 s until it expires, and 900 s"
+
+
 # Rule 5
 
 

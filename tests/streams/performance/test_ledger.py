@@ -18,7 +18,7 @@ from streams.clock import HOUR_MS
 from streams.emission import Place
 from streams.ingest.records import Accepted
 from streams.model.model import ModelMonitor
-from streams.performance.cohorts import AGES_MS, COMPLETE
+from streams.performance.cohorts import AGES_MS, COMPLETE, MOST_VERSIONS
 from tests.doubles.core import Json, Played, log_of, play, play_gathering, play_restarting, taken_in
 from tests.doubles.inputs import START_MS, accepted, outcome, prediction, spec
 
@@ -260,3 +260,16 @@ def test_a_spec_in_the_log_begins_and_ends_the_figures() -> None:
     days = [each for each in played.cohorts if each["model_version"] is None]
     assert days
     assert all(each["labelled"] <= each["n"] for each in days)
+
+
+def test_versions_beyond_the_limit_are_counted_together_with_their_outcomes() -> None:
+    rows = MOST_VERSIONS + 3
+    values = [
+        value
+        for row in range(rows)
+        for value in (prediction(f"{row}", model_version=f"v{row}"), outcome(f"{row}"))
+    ]
+
+    (model,) = play(log_of(taken_in(values)), lambda _model_id: DAILY).monitor.models.values()
+
+    assert closing(model)["labelled"] == rows
