@@ -168,6 +168,11 @@ class MetricRules(Wire):
     every: Literal["day", "hour"] = Field(
         default="day", description="Length of a cohort; `hour` has days as well."
     )
+    cohorts: bool = Field(
+        default=True,
+        description="Whether predictions are counted by cohort; false: only references of series "
+        "and summaries of their values are published, at a tenth of the cost.",
+    )
 
 
 class Excluded(Wire):
@@ -531,13 +536,23 @@ class ModelSpec(Wire):
             "cost": self.cost is not None,
             "calibration": self.calibration is not None,
             "reference.error_model": self.reference.error_model is not None,
-            "segments.drift": self.segments is not None and self.segments.drift,
         }
+        if self.segments is not None and self.segments.drift and self.metrics is None:
+            msg = "segments.drift is part of figures that are off: add `metrics: {every: day}`"
+            raise ValueError(msg)
         for name, is_asked in asked.items():
-            if is_asked and self.metrics is None:
-                msg = f"{name} is made of the figures, which are off: add `metrics: {{every: day}}`"
+            if is_asked and not self.asks_cohorts:
+                remedy = "add `metrics: {every: day}`"
+                if self.metrics is not None:
+                    remedy = "remove `metrics.cohorts: false`"
+                msg = f"{name} is made of the figures of cohorts, which are off: {remedy}"
                 raise ValueError(msg)
         return self
+
+    @property
+    def asks_cohorts(self) -> bool:
+        """Whether predictions are counted by cohort."""
+        return self.metrics is not None and self.metrics.cohorts
 
     @model_validator(mode="after")
     def _can_be_reviewed(self) -> Self:

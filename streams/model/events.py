@@ -53,7 +53,7 @@ class ModelEvents(ModelParts):
         self.join.advance(self._now_ms)
         if self._is_action_asked:
             self._act_by_time(arrival)
-        if self._ledger is not None:
+        if self._distributions is not None:  # of every model that has figures
             self._publish_metrics(arrival)
 
     def _act_by_time(self, at: Arrival | Place) -> None:

@@ -129,7 +129,7 @@ class ModelParts:
         version = self.in_force.version
         if self._ledger is not None:
             self._ledger.respec(spec, version)
-        elif spec.metrics is not None:
+        elif spec.asks_cohorts:
             self._ledger = Ledger(self.model_id, spec, version)
         if self._distributions is not None:
             self._distributions.respec(spec, version)

@@ -171,7 +171,7 @@ def figures_of_snapshot(snapshot: bytes, spec: ModelSpec) -> list[str]:
     """
     state = decode(snapshot, _FiguresOnly)
     lines: list[str] = []
-    if state.ledger is not None and spec.metrics is not None:
+    if state.ledger is not None and spec.asks_cohorts:
         wait_ms = round(1_000 * spec.outcome.wait_s)
         lines += what_figures_wait_for(state.ledger, state.now_ms, wait_ms)
         if state.series.is_regression and spec.reference.error_model is None:

@@ -1,6 +1,6 @@
 """The figures of one model by the time of its predictions: events in, records of ``metrics`` out.
 
-Rule 1. A model whose spec asks for no figures has none, and costs nothing.
+Rule 1. A model whose spec asks for no cohorts has none, and costs nothing.
 Rule 2. Labels have numbers in the order in which they come; after ``MOST_NAMED`` the others share
         one. Errors are counted from the pair itself, so they are right beyond that.
 Rule 3. A record is named by its number among the model's: the same log gives the same names.
@@ -159,14 +159,14 @@ class Ledger:
         self.respec(spec, spec_version)
 
     def respec(self, spec: ModelSpec, spec_version: int) -> None:
-        """Put another spec in force; one that asks for no figures ends them."""
+        """Put another spec in force; one that asks for no cohorts ends them."""
         self._spec_version = spec_version
         self._rules = rules_of(spec)
         errors = spec.reference.error_model
         self._errors = None if errors is None else ErrorEstimator(errors)
         self._positive, self._found_by = spec.positive, None
         before, self._cost = self._cost, spec.cost
-        if spec.metrics is None:
+        if not self._rules.kinds:
             self.restart()
         elif self._cost != before:
             self.state.money = self._new_money()
@@ -197,6 +197,8 @@ class Ledger:
 
     def on_prediction(self, event: dict[str, Any], now_ms: int, is_regression: bool) -> None:
         """Count a prediction that no earlier one has the id of."""
+        if not self._rules.kinds:
+            return
         score, scores = event.get("score"), event.get("scores")
         if score is None and scores:
             score = _score_of(scores, self._positive)
@@ -235,7 +237,7 @@ class Ledger:
         ``row`` is the number of its labelled row.
         """
         answer = prediction.prediction
-        if answer is None:
+        if answer is None or not self._rules.kinds:
             return
         made = _read_prediction(prediction.payload)
         score = made.score
@@ -453,7 +455,7 @@ _LARGE = 2.0**63
 
 def rules_of(spec: ModelSpec) -> CohortRules:
     """Return the kinds of cohorts that a spec asks for, and the time that outcomes are awaited."""
-    if spec.metrics is None:
+    if spec.metrics is None or not spec.metrics.cohorts:
         return CohortRules((), 0)
     wait_ms = round(spec.outcome.wait_s * 1_000)
     return CohortRules(("hour", "day") if spec.metrics.every == "hour" else ("day",), wait_ms)

@@ -46,6 +46,11 @@ def test_a_full_spec_is_read_as_written() -> None:
         ({"alerts": {"renotify_s": 1e300}}, r"alerts\.renotify_s: .*less than .*got 1e\+300"),
         ({"alert_budget": 10**400}, r"alert_budget: .*got 1000"),
         ({"features": {"ignore": "row_id"}}, r"features\.ignore: .*got 'row_id'"),
+        ({"calibration": {}}, r"calibration is made of .*off: add `metrics: \{every: day\}`"),
+        (
+            {"calibration": {}, "metrics": {"cohorts": False}},
+            r"calibration is made of .*off: remove `metrics\.cohorts: false`",
+        ),
         ({"xyz": 1}, r"xyz: unknown field$"),
         ([], r"the spec: .*got \[\]"),
         (None, r"the spec: .*got None"),

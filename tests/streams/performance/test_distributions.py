@@ -288,3 +288,14 @@ def test_an_hour_of_few_rows_goes_on_where_only_days_are_asked_for(every: str, h
 
     assert due_ms == START_MS + hours * HOUR_MS
     assert distributions.due_ms == START_MS + HOUR_MS
+
+
+def test_without_cohorts_the_records_of_series_are_the_same_and_there_are_no_others() -> None:
+    spec = ModelSpec.model_validate({"metrics": {"every": "hour", "cohorts": False}})
+
+    found = play(log_of(events()), lambda _model_id: spec).of("metrics")
+
+    every = played().of("metrics")
+    of_series = [each for each in every if each["type"] != "tidegauge.metric.v1"]
+    assert 0 < len(of_series) < len(every)
+    assert found == of_series

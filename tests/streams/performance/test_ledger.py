@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.model_spec import ModelSpec
+from schemas.wire import to_rfc3339
 from streams.clock import HOUR_MS
 from streams.emission import Place
 from streams.ingest.records import Accepted
@@ -250,7 +251,7 @@ def closing(model: ModelMonitor) -> Json:
     return next(each for each in records if each["kind"] == "day")
 
 
-def test_a_spec_in_the_log_begins_and_ends_the_figures() -> None:
+def test_a_spec_in_the_log_begins_the_figures() -> None:
     events = traffic(5, 200, 4, int)
     half = len(events) // 2
     begun = _at(0, events[half].logged_at, spec(metrics={"every": "day"}))
@@ -273,3 +274,19 @@ def test_versions_beyond_the_limit_are_counted_together_with_their_outcomes() ->
     (model,) = play(log_of(taken_in(values)), lambda _model_id: DAILY).monitor.models.values()
 
     assert closing(model)["labelled"] == rows
+
+
+@pytest.mark.parametrize("other", [{}, {"metrics": {"every": "day", "cohorts": False}}])
+def test_a_spec_that_asks_for_no_cohorts_ends_them(other: Json) -> None:
+    events = traffic(5, 200, 4, int)
+    half = len(events) // 2
+    begun = _at(0, events[0].logged_at, spec(metrics={"every": "day"}))
+    ended_ms = events[half].logged_at
+
+    played = play(log_of([begun, *events[:half], _at(1, ended_ms, spec(**other)), *events[half:]]))
+
+    cohorts = played.cohorts
+    assert cohorts
+    assert max(each["as_of"] for each in cohorts) <= to_rfc3339(ended_ms)
+    (model,) = played.monitor.models.values()
+    assert not [each for each in model.closing(Place(0, 0)) if b"tidegauge.metric." in each.value]

@@ -141,5 +141,5 @@ def test_parts_that_are_not_asked_for_are_not_counted() -> None:
 
 
 def test_parts_need_the_figures() -> None:
-    with pytest.raises(SpecError, match=r"segments\.drift is made of the figures"):
+    with pytest.raises(SpecError, match=r"segments\.drift is part of figures"):
         parse_spec({"segments": {"drift": True}})
