@@ -240,6 +240,17 @@ def test_large_entries_fill_a_chunk_by_their_bytes() -> None:
     assert [lines.count(b"\n") + 1 for lines in room.unstored(encode).values()] == [2, 2]
 
 
+def test_what_was_taken_fills_no_chunk() -> None:
+    room = WaitingRoom[int](100, lambda _: b"x" * (CHUNK_BYTES // 2))
+    room.put("a", 0, 0)
+    room.pop("a")
+    room.put("b", 1, 1)
+
+    assert room.last_number == 0
+    room.put("c", 2, 2)
+    assert room.last_number == 1
+
+
 def test_a_room_is_bounded_in_bytes() -> None:
     room = WaitingRoom[int](1_000, payload_of=range)
 
