@@ -171,7 +171,7 @@ class MetricRules(Wire):
     cohorts: bool = Field(
         default=True,
         description="Whether predictions are counted by cohort; false: only references of series "
-        "and summaries of their values are published, at a tenth of the cost.",
+        "and summaries of their values are published, for a seventh of the time.",
     )
 
 
