@@ -7,6 +7,8 @@ Rule 1. A worker asks before it joins, and again at its first assignment, before
         of two that start at the same moment, neither is a member when the other one asks. Where
         Kafka hides the members, because it divides anew, a worker asks again until it shows them.
 Rule 2. Later it asks no more: a worker that starts in the wrong group does not end those at work.
+Rule 3. A member reads all inputs of this worker or none: of two with unlike inputs each would be
+        given those that the other one does not read, and one ingest would be two.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ async def check_group(settings: Settings, topics: Iterable[str]) -> bool:
     Raises
     ------
     OperatorError
-        When a member reads another topic, with the names of both, or a right is missing.
+        When a member reads other inputs, with the names of both, or a right is missing.
     BrokerUnreachableError
         When the cluster does not answer.
     """
@@ -46,17 +48,22 @@ async def check_group(settings: Settings, topics: Iterable[str]) -> bool:
         raise OperatorError(refusal(settings, missing))
     if found.members is None:
         return False
-    ours = frozenset(topics)
+    log = settings.topics.name("events")
+    ours = frozenset(topics) - {log}
     for member in found.members:
-        if member.topics - ours:
-            raise _shared(settings, member, ours)
+        inputs = member.topics - {log}
+        if inputs and inputs != ours:
+            raise _shared(settings, member, inputs, ours)
     return True
 
 
-def _shared(settings: Settings, member: Member, ours: frozenset[str]) -> OperatorError:
-    theirs = ", ".join(sorted(member.topics - ours))
+def _shared(
+    settings: Settings, member: Member, inputs: frozenset[str], ours: frozenset[str]
+) -> OperatorError:
+    more, fewer = sorted(inputs - ours), sorted(ours - inputs)
+    theirs = f"reads {', '.join(more)}" if more else f"does not read {', '.join(fewer)}"
     return OperatorError(
-        f"group {settings.group!r} has a member at {member.host.lstrip('/')} that reads {theirs}; "
+        f"group {settings.group!r} has a member at {member.host.lstrip('/')} that {theirs}; "
         f"this worker, of prefix {settings.prefix!r}, reads {', '.join(sorted(ours))}. A group "
         "belongs to one prefix and its inputs: leave TIDEGAUGE_GROUP unset, so that it follows "
         "the prefix, or correct TIDEGAUGE_PREFIX, or stop the other worker first."

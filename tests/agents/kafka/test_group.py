@@ -40,13 +40,22 @@ async def test_a_group_without_members_is_free(broker: Broker, prefix: str) -> N
     assert await check_group(settings_of(broker, prefix), [f"{prefix}inputs"])
 
 
-async def test_a_member_with_some_of_our_topics_is_of_this_deployment(
-    kafka: RealKafka, prefix: str
+@pytest.mark.parametrize("read", ["inputs", "events"])
+async def test_a_member_with_all_of_our_inputs_or_none_is_of_this_deployment(
+    kafka: RealKafka, prefix: str, read: str
 ) -> None:
     settings = settings_of(kafka, prefix)
 
-    async with member(kafka, settings, f"{prefix}inputs"):
+    async with member(kafka, settings, f"{prefix}{read}"):
         assert await is_known(settings, f"{prefix}inputs", f"{prefix}events")
+
+
+async def test_a_member_without_one_of_our_inputs_is_refused(kafka: RealKafka, prefix: str) -> None:
+    settings = settings_of(kafka, prefix)
+
+    async with member(kafka, settings, f"{prefix}inputs"):
+        with pytest.raises(OperatorError, match=f"that does not read {prefix}more;"):
+            await is_known(settings, f"{prefix}inputs", f"{prefix}more", f"{prefix}events")
 
 
 async def test_a_member_with_another_topic_is_refused_and_both_are_named(
@@ -54,12 +63,12 @@ async def test_a_member_with_another_topic_is_refused_and_both_are_named(
 ) -> None:
     settings = settings_of(kafka, prefix)
 
-    async with member(kafka, settings, f"{prefix}inputs", f"{prefix}events"):
+    async with member(kafka, settings, f"{prefix}inputs"):
         with pytest.raises(OperatorError) as caught:
-            await is_known(settings, f"{prefix}inputs", f"{prefix}others")
+            await is_known(settings, f"{prefix}events", f"{prefix}others")
 
     assert f"group {settings.group!r} has a member at " in str(caught.value)
-    assert f"reads {prefix}events; this worker, of prefix {prefix!r}, reads" in str(caught.value)
+    assert f"reads {prefix}inputs; this worker, of prefix {prefix!r}, reads" in str(caught.value)
     assert "TIDEGAUGE_GROUP" in str(caught.value)
 
 
