@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_STEERING = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_STEERING = (0x85, 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 """Marks of direction (Unicode annex 9), which show text in another order than it has, and the line
 and paragraph separators, which some readers of lines take for an end."""
 _UNPRINTABLE = dict.fromkeys(

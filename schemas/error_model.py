@@ -42,7 +42,7 @@ class ErrorModel(Wire):
     model_config = ConfigDict(extra="forbid")
 
     rows: Annotated[int, Field(ge=1)] = Field(description="Labelled rows that it was made of.")
-    unit: Annotated[float, Field(gt=0)] = Field(description="The error of one unit.")
+    unit: Annotated[float, Field(gt=0, le=1e100)] = Field(description="The error of one unit.")
     base: _Whole = Field(description="Units of every answer.")
     columns: Annotated[list[ErrorColumn], Field(min_length=1, max_length=MOST_COLUMNS)] = Field(
         description="The columns."

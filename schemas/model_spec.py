@@ -24,6 +24,9 @@ LEAST_BUDGET = 1e-6
 to nothing."""
 MOST_WAITING = 2**31 - 1
 """Predictions: a count of 32 bits."""
+MOST_MONEY = 1e12
+"""Money, an absolute error, or milliseconds: beyond it no sum says anything any more."""
+Money = Annotated[float, Field(ge=-MOST_MONEY, le=MOST_MONEY)]
 _MAX_DEPTH = 8
 """Levels of a reference for people; `tidegauge profile` writes three."""
 _SHOWN_CHARACTERS = 80
@@ -234,12 +237,12 @@ class CostRules(Wire):
 
     model_config = ConfigDict(extra="forbid")
 
-    matrix: dict[str, dict[str, float]] | None = Field(
+    matrix: dict[str, dict[str, Money]] | None = Field(
         default=None,
         description="Money gained by an answer, by outcome and then by prediction; negative: lost. "
         "Classes are named as in `scores`.",
     )
-    per_error: Annotated[float, Field(ge=0)] | None = Field(
+    per_error: Annotated[float, Field(ge=0, le=MOST_MONEY)] | None = Field(
         default=None,
         description="Money lost by a wrong answer; by a unit of the error, for a regression.",
     )
@@ -350,12 +353,12 @@ class ReviewRules(Wire):
     risk_above: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.3, description="Probability of an error, by the score, from which all are asked."
     )
-    error_above: Annotated[float, Field(gt=0)] | None = Field(
+    error_above: Annotated[float, Field(gt=0, le=MOST_MONEY)] | None = Field(
         default=None,
         description="Absolute error of a regression, as `reference.error_model` makes it expect, "
         "from which all are asked; null: of a regression only costly answers and a share.",
     )
-    cost_above: Annotated[float, Field(gt=0)] | None = Field(
+    cost_above: Annotated[float, Field(gt=0, le=MOST_MONEY)] | None = Field(
         default=None,
         description="Expected cost of an answer, in the currency of `cost`, from which all are "
         "asked: the probability of an error times the money between the right answer and the "
@@ -408,7 +411,7 @@ class FallbackRules(Wire):
         default=None,
         description="Error rate: above it, with its lower bound of 95 %, the model is not asked.",
     )
-    latency_ms_above: Annotated[float, Field(gt=0)] | None = Field(
+    latency_ms_above: Annotated[float, Field(gt=0, le=MOST_MONEY)] | None = Field(
         default=None, description="Latency: where more than 1 % of the answers take longer."
     )
 

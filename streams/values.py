@@ -27,6 +27,25 @@ def finite_or_none(x: float) -> float | None:
     return float(x) if math.isfinite(x) else None
 
 
+MOST_DISTANCE = 1e100
+"""Distance of an answer from the truth beyond which it is counted as one that cannot be compared:
+the sum of the squares of 1e100 rows is finite, and no quantity of the world is so far off."""
+
+
+def distance_of(answer: Answer, truth: Answer) -> float | None:
+    """Return an answer less the truth; None where one is text, or beyond ``MOST_DISTANCE``.
+
+    Examples
+    --------
+    >>> distance_of(3, 1.5), distance_of("3", 1), distance_of(1e200, 0)
+    (1.5, None, None)
+    """
+    if isinstance(answer, str) or isinstance(truth, str):
+        return None
+    distance = float(answer) - float(truth)
+    return distance if abs(distance) <= MOST_DISTANCE else None
+
+
 def odds_of(share: float, rows: int) -> float:
     """Return the odds of a share of so many rows, held off zero and infinity by half a row."""
     held = min(max(share, 0.5 / rows), 1 - 0.5 / rows)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -238,25 +239,23 @@ class HttpSender:
 def without_secrets(text: str, secret: SecretStr) -> str:
     """Hide a key or an address in a text, and each part of an address that may be a secret.
 
-    A part of fewer than ``_SHORTEST_SECRET`` characters hides nothing: it is in every text.
+    A part of a path or query of fewer than ``_SHORTEST_SECRET`` characters hides nothing: it is in
+    every text. A user and a password are hidden at any length.
     """
     whole = secret.get_secret_value()
     parts = {whole}
     with contextlib.suppress(ValueError):
         url = URL(whole)
         if url.host:
-            found = (url.path, url.query_string, url.user, url.password, *url.query.values())
-            raw = (
-                url.raw_path,
-                url.raw_path_qs,
-                url.raw_query_string,
-                url.raw_user,
-                url.raw_password,
-            )
-            parts |= {part for part in (*found, *raw, *url.parts) if part}
+            _, _, query = whole.partition("?")  # as it is written: `URL` decodes some of it
+            paths = (url.path, url.raw_path, url.raw_path_qs, *url.parts)
+            queries = (url.query_string, url.raw_query_string, query, *url.query.values())
+            named = (*url.query, *re.split("[&=]", query))
+            parts |= {each for each in paths + queries + named if len(each) >= _SHORTEST_SECRET}
+            people = (url.user, url.password, url.raw_user, url.raw_password)
+            parts |= {each for each in people if each}
     for part in sorted(parts, key=len, reverse=True):
-        if len(part) >= _SHORTEST_SECRET or part == whole:
-            text = text.replace(part, HIDDEN)
+        text = text.replace(part, HIDDEN)
     return text
 
 

@@ -31,6 +31,7 @@ from schemas.model_spec import ReviewRules
 from streams.action.comparison import Z
 from streams.clock import HOUR_MS, NEVER_MS
 from streams.codec import Machine
+from streams.values import distance_of
 
 Source = Literal["report", "review", "label"]
 Stratum = Literal["uncertain", "costly", "sample"]
@@ -268,7 +269,8 @@ class Reviews(Machine):
         if not self.is_quantity:
             return float(verdict != answer)
         said, right = number_of(answer), number_of(verdict)
-        return None if said is None or right is None else abs(said - right)
+        distance = None if said is None or right is None else distance_of(said, right)
+        return None if distance is None else abs(distance)
 
     def _stratum(self, risk: float, expected_cost: float | None, rules: ReviewRules) -> Stratum:
         limit = rules.error_above if self.is_quantity else rules.risk_above

@@ -21,7 +21,7 @@ from streams.model.spec import SpecInForce
 from streams.performance.cohort import MONEY
 from streams.performance.ledger import label_of
 from streams.performance.price import price_of
-from streams.values import Answer
+from streams.values import Answer, distance_of
 
 
 class Challenger:
@@ -218,7 +218,8 @@ def _distance(answer: Answer | None, truth: Answer) -> float | None:
     """Return the absolute error of a quantity; None where either is none."""
     if isinstance(answer, bool | str | None) or isinstance(truth, bool | str):
         return None
-    return abs(float(answer) - float(truth))
+    distance = distance_of(answer, truth)
+    return None if distance is None else abs(distance)
 
 
 def _cohort_ms(rules: ChallengeRules) -> int:

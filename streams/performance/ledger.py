@@ -45,7 +45,7 @@ from streams.performance.money import NO_SUMS, Money
 from streams.performance.nowcast import Outlook
 from streams.performance.price import price_of
 from streams.performance.report import NO_VERSION, RecordFacts, metric_of
-from streams.values import Answer, text_of
+from streams.values import Answer, distance_of, text_of
 
 MOST_NAMED = 20
 """Labels counted by name: a confusion matrix of more is not read by anyone."""
@@ -263,7 +263,7 @@ class Ledger:
         distance, amount = None, None if is_error is None else float(is_error)
         if is_error is None:
             answered = label = 0
-            distance = amount = _distance(answer, truth)
+            distance = amount = distance_of(answer, truth)
         else:
             answered, label = self._number_of(answer), self._number_of(truth)
             if label == answered == _OTHER and is_error:
@@ -481,9 +481,3 @@ def _score_of(scores: dict[str, float], positive: Answer | None) -> float:
         return scores.get(name, 0.0)
     usual = usual_positive(scores.keys())
     return max(scores.values()) if usual is None else scores.get(usual, 0.0)
-
-
-def _distance(prediction: Answer, outcome: Answer) -> float | None:
-    if isinstance(prediction, str) or isinstance(outcome, str):
-        return None
-    return float(prediction) - float(outcome)

@@ -160,7 +160,9 @@ def test_a_clock_set_back_does_not_silence_for_ever() -> None:
     assert limit.admit("a", 5.0) == 0
 
 
-@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f", "\u2028", "\u2029", "\u061c"])
+@pytest.mark.parametrize(
+    "mark", ["\u202e", "\u2066", "\u200f", "\u2028", "\u2029", "\u061c", "\x85"]
+)
 def test_marks_of_direction_and_line_separators_are_replaced_or_escaped(mark: str) -> None:
     line = orjson.dumps({"model": f"a{mark}b"})
 

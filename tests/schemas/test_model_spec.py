@@ -51,6 +51,10 @@ def test_a_full_spec_is_read_as_written() -> None:
             {"calibration": {}, "metrics": {"cohorts": False}},
             r"calibration is made of .*off: remove `metrics\.cohorts: false`",
         ),
+        (
+            {"cost": {"matrix": {"0": {"0": 1.7e308}}}, "metrics": {}},
+            r"cost\.matrix\.0\.0: .*less than or equal to 1000000000000, got 1\.7e\+308",
+        ),
         ({"xyz": 1}, r"xyz: unknown field$"),
         ([], r"the spec: .*got \[\]"),
         (None, r"the spec: .*got None"),

@@ -14,11 +14,22 @@ from functools import cache
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from schemas.model_spec import LEAST_BUDGET, LONGEST_S, MOST_WAITING, SHORTEST_S, ModelSpec
+from schemas.model_spec import (
+    LEAST_BUDGET,
+    LONGEST_S,
+    MOST_MONEY,
+    MOST_WAITING,
+    SHORTEST_S,
+    ModelSpec,
+    parse_spec,
+)
 from schemas.topics import Topics
+from streams.clock import HOUR_MS
 from streams.emission import Emission
 from streams.ingest.accept import accept
 from streams.ingest.records import Accepted, Raw
@@ -27,7 +38,16 @@ from streams.model.quarantine import Kept
 from streams.monitor import Monitor
 from streams.series.profile_check import check_profile
 from tests.doubles.core import log_of, play, taken_in
-from tests.doubles.inputs import CONTROLS, OUTCOMES, PREDICTIONS, SPECS, START_MS
+from tests.doubles.inputs import (
+    CONTROLS,
+    OUTCOMES,
+    PREDICTIONS,
+    SPECS,
+    START_MS,
+    accepted,
+    outcome,
+    prediction,
+)
 from tests.doubles.profiles import TABLES, mutate, spec_with, tree_of
 from tests.doubles.story import story
 from tests.doubles.strategies import Json, labels, outcomes, predictions
@@ -182,3 +202,40 @@ def test_no_control_ends_a_worker(records: list[bytes], rows: list[Json]) -> Non
 @given(profile_records(), EVENTS)
 def test_no_profile_ends_a_worker(record: bytes, rows: list[Json]) -> None:
     survive([record], rows)
+
+
+EXTREMES = (1e200, -1e200, 1.7e308, -1.7e308, 5e-324, 1e155, 2.0**63)
+HOURLY = {"task": "regression", "metrics": {"every": "hour"}}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        HOURLY,
+        HOURLY | {"cost": {"per_error": MOST_MONEY}},
+        HOURLY | {"segments": {"drift": True}},
+        HOURLY | {"cost": {"per_error": 3.0}, "review": {"cost_above": 5.0, "sample": 0.5}},
+        HOURLY | {"challenge": {}},
+    ],
+)
+def test_quantities_of_any_size_end_no_model(asked: Json) -> None:
+    events: list[Accepted] = []
+    for row in range(60):
+        at_ms, size = START_MS + row * HOUR_MS // 2, EXTREMES[row % len(EXTREMES)]
+        more: dict[str, Any] = {
+            "features": {"x": size},
+            "segment": {"c": "a"},
+            "latency_ms": abs(size),
+        }
+        for value in (
+            prediction(f"{row}", predicted_at=at_ms, prediction=size, score=None, **more),
+            prediction(f"{row}", predicted_at=at_ms, prediction=1.0, score=None, variant="b"),
+            outcome(f"{row}", observed_at=at_ms, outcome=EXTREMES[(row + 3) % len(EXTREMES)]),
+        ):
+            events.append(replace(accepted(value, logged_at=at_ms), offset=len(events)))
+
+    played = play(log_of(events, 50), lambda _model_id: parse_spec(asked))
+
+    days = [each for each in played.cohorts if each["kind"] == "day"]
+    assert days[0]["labelled"] == 48
+    assert days[0]["rmse"] is None

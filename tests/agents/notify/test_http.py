@@ -164,6 +164,15 @@ def test_no_part_of_an_address_is_repeated(said: str) -> None:
     assert without_secrets("no such id", address) == "no such id"
 
 
+@pytest.mark.parametrize("said", ["al", "pw", "s%2Fx9q", "s/x9q", "onlysecretkey"])
+def test_users_and_passwords_are_hidden_at_any_length_and_queries_as_they_were_sent(
+    said: str,
+) -> None:
+    address = SecretStr("https://al:pw@example.org/x?k=s%2Fx9q&onlysecretkey&a=b")
+
+    assert without_secrets(f"no hook {said}!", address) == "no hook (hidden)!"
+
+
 async def test_the_answers_and_the_retries_of_a_target_are_counted() -> None:
     async def make() -> Request:
         return Request(url=SecretStr(receiver.url), body=b"{}")
