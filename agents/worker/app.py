@@ -79,8 +79,9 @@ class WorkerApp(faust.App):
     @property
     def _readable(self) -> set[str]:
         topics = self.settings.topics
-        own = {topic for agent in self.hosted_agents for topic in agent.topics}
-        return own | {*topics.read_by_ingest(), topics.name("events")}
+        log = topics.name("events")
+        own = {topic for agent in self.hosted_agents for topic in agent.topics} - {log}
+        return (own or {*topics.read_by_ingest()}) | {log}
 
     @property
     def _topics(self) -> set[str]:
