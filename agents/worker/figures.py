@@ -30,12 +30,15 @@ class Progress:
         Seconds that the latest assignment took to restore.
     saves, saving_s
         Rounds of saving that are over, and the seconds of all rounds.
+    skipped
+        Records of ``events`` passed over, since ingest has not written them, by topic.
     """
 
     def __init__(self) -> None:
         self.restoring_s = 0.0
         self.saves = 0
         self.saving_s = 0.0
+        self.skipped: Counter[str] = Counter()
         self._pairs = 0
         self._pairs_before = 0
         self._pairs_restored = 0
@@ -83,6 +86,11 @@ def monitor_figures(held: Mapping[TP, Held], progress: Progress, pairs: int) -> 
     size = sum(each.stored.live_bytes for each in held.values())
     yield family("counter", "pairs", "Predictions joined with their outcome.", {(): pairs})
     yield family("gauge", "models", "Models that this worker monitors.", {(): models})
+    text = "Records of the topic that were passed over: something else has written them."
+    skipped: dict[Labels, float] = {
+        (topic,): float(count) for topic, count in progress.skipped.items()
+    }
+    yield family("counter", "skipped_records", text, skipped, ["topic"])
     text = "Bytes of the latest snapshots of these models, as stored."
     yield family("gauge", "state_bytes", text, {(): size})
     text = "Seconds to restore the state at the latest assignment."

@@ -116,6 +116,7 @@ class MonitorAgent(Agent):
         self._counts = CountsLog()
         self._appended_ms: dict[TP, int] = {}
         self._progress = Progress()
+        self._progress.skipped[self.topics[0]] = 0  # a series that begins late hides its first rise
         self._assigned_s = 0.0
         self._foreign = RateLimit(_LOG_FOREIGN_EVERY_S)
 
@@ -248,7 +249,8 @@ class MonitorAgent(Agent):
             self._applied[fetch.tp] = fetch.next_offset
 
     def _log_foreign(self, monitor: Monitor) -> None:
-        """Log the records of ``events`` that ingest has not written."""
+        """Log and count the records of ``events`` that ingest has not written."""
+        self._progress.skipped[self.topics[0]] += len(monitor.foreign)
         for each in monitor.foreign:
             suppressed = self._foreign.admit(str(monitor.partition), self._clock())
             if suppressed is not None:

@@ -39,6 +39,17 @@ def test_a_worker_without_partitions_has_figures_too() -> None:
     assert found["dead_letters_total,not_json"] == 0
 
 
+def test_a_monitor_counts_the_records_that_ingest_has_not_written() -> None:
+    desk = Desk()
+    desk.assign()
+    before = figures([desk.agent])
+
+    asyncio.run(desk.agent.on_fetch(fetch_of(EVENTS, [*LOG[:2], b"hello"])))
+
+    assert before["skipped_records_total,tidegauge.events"] == 0
+    assert figures([desk.agent])["skipped_records_total,tidegauge.events"] == 1
+
+
 def test_a_monitor_tells_its_pairs_its_state_and_how_far_it_is_behind() -> None:
     desk = Desk()
     desk.assign()
