@@ -62,6 +62,15 @@ def test_prometheus_scrapes_services_and_the_port_of_the_compose_file() -> None:
     assert targets == {"targets": ["alertmanager:9093"]}
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_notifications_link_to_the_page_that_is_published_here(name: str) -> None:
+    (port,) = SERVICES["page"]["ports"]
+
+    assert (
+        SERVICES[name]["environment"]["TIDEGAUGE_PAGE_URL"] == f"http://{port.rpartition(':')[0]}"
+    )
+
+
 def test_nothing_is_published_beyond_this_machine() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
 

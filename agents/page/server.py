@@ -76,11 +76,18 @@ def make_app(page: Page) -> web.Application:
     return app
 
 
+_BROWSERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie", "Referer")
+"""Headers of which a browser sends one at least with each request of a script."""
+
+
 def _guard(page: Page) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # Prometheus names the address of a container, and a script can do nothing with figures.
-        if request.host not in page.hosts and request.path != "/metrics":
+        # Prometheus names the address of a container, and sends no header of a browser. A page of a
+        # foreign site that gives its own name to this address would read names and errors.
+        is_browser = any(name in request.headers for name in _BROWSERS)
+        is_scrape = request.path == "/metrics" and not is_browser
+        if request.host not in page.hosts and not is_scrape:
             refusal = {"error": f"This page is not {request.host!r}: start it with --host."}
             return _json(refusal, 421)
         try:

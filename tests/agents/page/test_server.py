@@ -160,6 +160,10 @@ async def test_prometheus_finds_figures_of_models_under_any_name_of_the_page() -
         answer = await client.get("/metrics", headers={"Host": "page:8800"})
         text = await answer.text()
 
+        of_script = {"Host": "page:8800", "sec-fetch-site": "same-origin"}
+        refused = await client.get("/metrics", headers=of_script)
+
+    assert refused.status == 421
     assert answer.status == 200
     assert 'tidegauge_completeness{model="calm"} 0.9' in text
     assert 'tidegauge_estimated_minus_realised{model="car_loan"} -0.01' in text
