@@ -170,14 +170,21 @@ class Contest(Machine):
         return bool(due)
 
     def judge(self, rules: ChallengeRules, now_ms: int) -> State:
-        """Return where the contest stands; errors that are alike do not end one about money."""
+        """Return where the contest stands.
+
+        Errors alone decide nothing for a challenger where money counts: neither that they are
+        alike, nor that they are fewer while the amounts are too few for a cap.
+        """
         limit = 2.0 / rules.alpha
         better, worse = self.errors.wealth()
         richer, poorer = self.money.wealth()
         _, low, high = self.errors.interval(rules.alpha)
         has_money = rules.money and self.amounts.cap is not None
         is_due = self.errors.rows >= rules.min_pairs
-        is_won = richer >= limit and low > -rules.margin if has_money else better >= limit
+        is_without_money = not (rules.money and self.amounts.amounts)
+        is_won = better >= limit and is_without_money
+        if has_money:
+            is_won = richer >= limit and low > -rules.margin
         is_lost = worse >= limit or (has_money and poorer >= limit)
         if is_due and is_won and not is_lost:
             self.state = "better"

@@ -231,7 +231,8 @@ class Reviews(Machine):
             self._on_opinion(case, verdict, reviewer or "", agree_within)
         if RANK[source] < case.rank or (verdict == case.verdict and RANK[source] == case.rank):
             return None
-        if source == "review" and case.rank == RANK["review"]:
+        is_second = source == "review" and (reviewer or "") != next(iter(case.by), "")
+        if is_second and case.rank == RANK["review"]:
             return None  # the first opinion stands, the second is for their agreement
         self._count(case, -1)
         case.rank, case.verdict = RANK[source], verdict
@@ -281,16 +282,24 @@ class Reviews(Machine):
         return "costly" if is_costly else "sample"
 
     def _on_opinion(self, case: Case, verdict: str, reviewer: str, agree_within: float) -> None:
-        if reviewer in case.by or len(case.by) >= 2:
+        if reviewer not in case.by and len(case.by) >= 2:
             return
-        period = self._period_of(case)
-        if period is not None and case.by:
-            first = next(iter(case.by.values()))
-            pair = f"{first}\t{verdict}"
-            if self.is_quantity:
-                pair = WITHIN if are_close(first, verdict, agree_within) else BEYOND
-            period.doubles[pair] = period.doubles.get(pair, 0) + 1
+        self._tally(case, -1, agree_within)
         case.by[reviewer] = verdict
+        self._tally(case, 1, agree_within)
+
+    def _tally(self, case: Case, sign: int, agree_within: float) -> None:
+        """Count two verdicts by whether they agree, or take them back: somebody corrects one."""
+        period = self._period_of(case)
+        if period is None or len(case.by) < 2:
+            return
+        first, second = case.by.values()
+        pair = f"{first}\t{second}"
+        if self.is_quantity:
+            pair = WITHIN if are_close(first, second, agree_within) else BEYOND
+        period.doubles[pair] = period.doubles.get(pair, 0) + sign
+        if period.doubles[pair] <= 0:
+            del period.doubles[pair]
 
     def _count(self, case: Case, sign: int) -> None:
         period = self._period_of(case)

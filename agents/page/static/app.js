@@ -53,9 +53,18 @@ function drawHead() {
   if (trouble && banner.textContent !== trouble) fill(banner, h("p", {}, trouble));
 }
 
+const CAN_HOLD = "a, button, input, select, textarea, summary, [tabindex], [data-keep]";
+
+// The name by which an element is found again in the view that is drawn next.
+function nameOf(element) {
+  const isLink = element.matches("a, button");
+  return element.getAttribute("data-keep") ?? ["href", "aria-label", "class"].map((each) => element.getAttribute(each) ?? "").concat(element.tagName, isLink ? element.textContent : "").join("|");
+}
+
 // Draw the data of the view. What a person holds stays: focus, and opened figures.
 function draw(data, isNew) {
-  const kept = document.activeElement?.getAttribute("data-keep");
+  const focused = document.activeElement;
+  const kept = focused !== main && main.contains(focused) ? nameOf(focused) : null;
   const opened = [...main.querySelectorAll("details[open]")].map((each) => each.getAttribute("data-keep"));
   view.draw(data, main, health);
   for (const details of main.querySelectorAll("details")) details.open = opened.includes(details.getAttribute("data-keep"));
@@ -64,7 +73,7 @@ function draw(data, isNew) {
     scrollTo(0, 0);
     (main.querySelector("h1") ?? main).focus({ preventScroll: true });
   } else if (kept) {
-    [...main.querySelectorAll("[data-keep]")].find((each) => each.getAttribute("data-keep") === kept)?.focus({ preventScroll: true });
+    [...main.querySelectorAll(CAN_HOLD)].find((each) => nameOf(each) === kept)?.focus({ preventScroll: true });
   }
 }
 
@@ -120,12 +129,12 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { sh
 follow(
   (models) => { if (view.touches(models)) refresh(); },
   (told) => {
-    const wasReady = health.is_ready;
+    const wasCurrent = health.is_ready && !isLost;  // of what came while it was lost nothing is known
     const user = health.user;
     health = { user, ...told };
     isLost = false;
     drawHead();
-    if (!wasReady && health.is_ready) { shown = ""; show(false); }
+    if (!wasCurrent && health.is_ready) { shown = ""; show(false); }
   },
   () => { isLost = true; drawHead(); },
 );

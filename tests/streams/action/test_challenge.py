@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from schemas.model_spec import ChallengeRules, CostRules, MetricRules, ModelSpec
-from streams.action.challenge import BETS, Bets
+from streams.action.challenge import BETS, Bets, Contest
 from tests.doubles.core import Json, Played, log_of, play, play_gathering, play_restarting, taken_in
 from tests.doubles.inputs import START_MS, control, outcome, prediction
 
@@ -127,6 +127,19 @@ def test_money_decides_where_it_is_told() -> None:
     assert last["state"] == "better"
     assert last["money"] == pytest.approx(19.8, abs=3.0)
     assert abs(last["difference"]) < 0.05
+
+
+def test_fewer_errors_decide_nothing_while_too_few_amounts_tell_the_money() -> None:
+    found = []
+    for is_of_money in (True, False):
+        contest, rules = Contest(START_MS), ChallengeRules(**RULES | {"money": is_of_money})
+        for row in range(600):
+            contest.on_pair(float(row % 8 > 1), -100.0 if row % 8 == 7 else 0.0, 0)
+        contest.mature(1)
+        assert contest.amounts.cap is None
+        found.append(contest.judge(rules, START_MS))
+
+    assert found == ["running", "better"]
 
 
 @pytest.mark.parametrize(("champion", "challenger", "sign"), [(20.0, 5.0, 1), (5.0, 20.0, -1)])

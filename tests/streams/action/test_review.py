@@ -327,6 +327,21 @@ def test_a_verdict_that_is_restated_leaves_no_trace_of_the_first() -> None:
     assert sums[1].weighted == pytest.approx(sums[0].weighted)
 
 
+def test_reviewers_correct_their_own_verdicts_and_nobody_elses() -> None:
+    rules, state = ReviewRules(), Reviews()
+    state.choose("m/a", 0.9, START_MS, rules)
+    case = Case(START_MS, START_MS + 1, 1.0, 0.9, "uncertain", "1", b"{}", START_MS)
+    state.open("a", case)
+
+    state.on_verdict("a", "1", "review", "ann")
+    assert state.on_verdict("a", "0", "review", "bob") is None
+    assert state.on_verdict("a", "0", "review", "ann") is case
+
+    assert (case.verdict, case.loss) == ("0", 1.0)
+    assert state.on_verdict("a", "1", "review", "bob") is None
+    assert state.periods[0].doubles == {"0\t1": 1}
+
+
 # Rules 1 and 2
 
 
