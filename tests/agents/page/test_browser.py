@@ -211,6 +211,18 @@ def test_what_changes_is_shown_without_a_reload_and_the_end_of_the_broker_is_tol
     expect(tab.get_by_role("alert")).to_be_hidden()
 
 
+def test_focus_stays_where_it_was_when_the_view_is_drawn_anew(seen: Seen, site: Site) -> None:
+    tab = seen.open(f"{site.url}/model/car_loan")
+    link = tab.locator(".crumbs a").first
+    link.focus()
+
+    before = tab.locator("main").inner_text()
+    site.log.fire(alert("car_loan", "score"))
+    expect(tab.locator("main")).not_to_have_text(before, use_inner_text=True)
+
+    expect(link).to_be_focused()
+
+
 def test_a_report_opens_from_disk_with_every_view(seen: Seen, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     log = small_log()
