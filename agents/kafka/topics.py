@@ -102,10 +102,9 @@ def _differences(
 
 
 async def check_topic_settings(settings: Settings, names: Iterable[str]) -> None:
-    """Refuse topics by which records would be lost, or instants be wrong.
+    """Refuse topics of ours by which records would be lost, or instants be wrong.
 
-    These are `cleanup.policy`, a shorter `retention.ms`, and `message.timestamp.type` of our own
-    topics, and a `cleanup.policy` of `models` by which specs are deleted.
+    These are `cleanup.policy`, a shorter `retention.ms`, and `message.timestamp.type`.
 
     Raises
     ------
@@ -117,7 +116,7 @@ async def check_topic_settings(settings: Settings, names: Iterable[str]) -> None
     wanted = {
         topic.name: topic
         for topic in settings.topics.table()
-        if (topic.is_kept_from_append or topic.role == "models") and topic.name in set(names)
+        if topic.is_kept_from_append and topic.name in set(names)
     }
     found = await ask(settings, lambda admin: admin.topic_settings(wanted))
     for name, topic in wanted.items():
@@ -131,11 +130,10 @@ async def check_topic_settings(settings: Settings, names: Iterable[str]) -> None
 
 
 def _harmful(topic: Topic, config: Mapping[str, str | None]) -> tuple[str, str, str] | None:
-    """Return a setting of a topic that does harm: its name, its value, the right one."""
+    """Return a setting of one of our topics that does harm: its name, its value, the right one."""
     wanted = topic.config()
     for name in ("cleanup.policy", "message.timestamp.type"):
-        has = config.get(name)
-        if name in wanted and has is not None and has != wanted[name]:
+        if (has := config.get(name)) is not None and has != wanted[name]:
             return name, has, wanted[name]
     kept = config.get("retention.ms")
     if topic.cleanup == "delete" and kept is not None and 0 <= int(kept) < topic.retention_ms:

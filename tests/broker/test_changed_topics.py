@@ -58,14 +58,12 @@ def test_an_input_that_is_made_anew_ends_the_worker_and_new_partitions_are_read(
         ("events", "cleanup.policy", "compact,delete"),
         ("events", "retention.ms", "3600000"),
         ("events", "message.timestamp.type", "CreateTime"),
-        ("models", "cleanup.policy", "delete"),
     ],
 )
-async def test_a_topic_by_which_records_would_be_lost_is_refused_with_the_remedy(
+async def test_a_topic_of_ours_by_which_records_would_be_lost_is_refused_with_the_remedy(
     kafka: RealKafka, prefix: str, role: str, setting: str, value: str
 ) -> None:
-    models = f"{prefix}models"
-    settings = load_settings(broker=kafka.bootstrap, prefix=prefix, models=models)
+    settings = load_settings(broker=kafka.bootstrap, prefix=prefix)
     (wanted,) = (topic for topic in settings.topics.table() if topic.role == role)
     create_topic(kafka, wanted.name, config=wanted.config() | {setting: value})
 
