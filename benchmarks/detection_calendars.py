@@ -8,7 +8,7 @@ first record about it, beside the delay in the same series without the pattern.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -127,6 +127,26 @@ def nothing(at_ms: Instants) -> Floats:
 _SPRING, _LATE_WINTER = 72, 63
 """Days from Monday 2024-01-01: to the middle of March, with Easter, May and Pentecost ahead; and to
 four weeks before summer time begins."""
+_HOLIDAYS = Calendar(
+    what="public holidays, named, after 14 days",
+    days=77,
+    rows_a_day=1_000,
+    learnt_days=14,
+    part=french_week,
+    usual=working_week,
+    first=_SPRING,
+    season=SeasonRules(holidays="FR"),
+)
+_SUMMER_TIME = Calendar(
+    what="a job at fixed hours when summer time begins, zone named, after 14 days",
+    days=45,
+    rows_a_day=1_000,
+    learnt_days=14,
+    part=is_paris_job,
+    usual=nothing,
+    first=_LATE_WINTER,
+    season=SeasonRules(zone="Europe/Paris"),
+)
 CALENDARS = (
     Calendar(
         what="a job of one hour a night, after its third night",
@@ -153,44 +173,13 @@ CALENDARS = (
         usual=day,
         spread=28,
     ),
-    Calendar(
-        what="public holidays, named, after 14 days",
-        days=77,
-        rows_a_day=1_000,
-        learnt_days=14,
-        part=french_week,
-        usual=working_week,
-        first=_SPRING,
-        season=SeasonRules(holidays="FR"),
-    ),
-    Calendar(
-        what="public holidays, not named, after 14 days",
-        days=77,
-        rows_a_day=1_000,
-        learnt_days=14,
-        part=french_week,
-        usual=working_week,
-        first=_SPRING,
-        bound=False,
-    ),
-    Calendar(
-        what="a job at fixed hours when summer time begins, zone named, after 14 days",
-        days=45,
-        rows_a_day=1_000,
-        learnt_days=14,
-        part=is_paris_job,
-        usual=nothing,
-        first=_LATE_WINTER,
-        season=SeasonRules(zone="Europe/Paris"),
-    ),
-    Calendar(
+    _HOLIDAYS,
+    replace(_HOLIDAYS, what="public holidays, not named, after 14 days", season=None, bound=False),
+    _SUMMER_TIME,
+    replace(
+        _SUMMER_TIME,
         what="a job at fixed hours when summer time begins, no zone, after 14 days",
-        days=45,
-        rows_a_day=1_000,
-        learnt_days=14,
-        part=is_paris_job,
-        usual=nothing,
-        first=_LATE_WINTER,
+        season=None,
         bound=False,
     ),
 )

@@ -10,6 +10,8 @@ HOUR_MS = 3_600_000
 """Milliseconds of an hour."""
 DAY_HOURS = 24
 """Hours of a day."""
+DAY_MINUTES = 60 * DAY_HOURS
+"""Minutes of a day."""
 DAY_MS = DAY_HOURS * HOUR_MS
 """Milliseconds of a day."""
 WEEK_HOURS = 168

@@ -281,16 +281,14 @@ class Ledger:
         day = self.state.history.day_of(at_ms)
         if day is None:
             return
-        money, sums, gained = self.state.money, None, math.nan
+        money, sums, gained = self.state.money, NO_SUMS, math.nan
         if money is not None and counted.gained is not None:
             sums, gained = money.of_day(at_ms, row), counted.gained / MONEY
         positive = self._positive_of(row)
         is_positive = positive.label is None or counted.answered == positive.number
         score = math.nan if counted.score is None else float(counted.score)
         flags = int(is_positive), int(counted.is_error is True), counted.sign
-        add_outcome(
-            day, NO_SUMS if sums is None else sums, (score, float(counted.delay_ms), gained), flags
-        )
+        add_outcome(day, sums, (score, float(counted.delay_ms), gained), flags)
 
     def due(self, now_ms: int) -> list[KeyedMetric]:
         """Return the records that are due at ``now_ms``."""

@@ -137,16 +137,16 @@ class Money(Machine):
     _mature: Floats = np.zeros(0)
     _sheets: list[Sheet] = []
 
-    def of_day(self, at_ms: int, row: int) -> Singles | None:
+    def of_day(self, at_ms: int, row: int) -> Singles:
         """Return the sums of the day of an instant, to be added to.
 
         ``row`` is the number of the labelled row that is counted, or taken back; of one from before
-        the prices there is nothing to take back: None.
+        the prices there is nothing to take back: ``NO_SUMS``.
         """
         if self.first_row is None:
             self.first_row = row
         if row < self.first_row:
-            return None
+            return NO_SUMS
         start_ms = at_ms - at_ms % DAY_MS
         day = self._days.get(start_ms)
         if day is None:

@@ -93,6 +93,7 @@ class Segments:
         self._rules = spec.segments
         self._budget = spec.alert_budget
         self._live: Floats | None = None  # the segments that are read: watched, and without alert
+        self._thresholds = 0.0, 0.0  # of values and of pairs; made with `_live`
 
     def respec(self, spec: ModelSpec) -> None:
         """Put another spec in force; other dimensions begin anew."""
@@ -176,9 +177,10 @@ class Segments:
         live = self._live
         if live is None:
             live = self._live = self._watched_now(ring)
+            self._thresholds = self._thresholds_of(ring)
         for place in [each for each in self.state.open if ring.has(each, codes)]:
             told += self._read_open(ring, place, risk, error)
-        alarm = ring.read(live, risk, self._thresholds(ring))
+        alarm = ring.read(live, risk, self._thresholds)
         if alarm >= 0:
             told.append(ConditionState(self._found(ring, alarm), is_on=True))
             for place in (alarm, *ring.kin(alarm)):  # what they have seen is told
@@ -197,7 +199,7 @@ class Segments:
                 live[place] = -1.0
         return live
 
-    def _thresholds(self, ring: SegmentRing) -> tuple[float, float]:
+    def _thresholds_of(self, ring: SegmentRing) -> tuple[float, float]:
         """Return the thresholds of values and of pairs (Rule 2)."""
         budget = SEGMENTS_SHARE * self._budget / 2
         of_pairs = PAIRS_SHARE * budget if ring.paired else 0.0

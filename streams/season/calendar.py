@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import field
 
-from streams.clock import DAY_HOURS, Minutes
+from streams.clock import DAY_HOURS, DAY_MINUTES, Minutes
 from streams.codec import Machine
 from streams.detect.compiled import Singles
 from streams.detect.sample import MIN_ATOM_SHARE, Sample, coded, refuse_knots
@@ -125,7 +125,7 @@ class HourlyGrid(Machine):
             grid._add(grid._columns_of_sample(sample), minutes, None)
         else:
             grid._add(sample.clipped_scores, minutes, _NO_KNOTS)
-        days = grid._learnt_minutes // (60 * DAY_HOURS)
+        days = grid._learnt_minutes // DAY_MINUTES
         grid._pass(max((d for d in TEST_DAYS if d <= days), default=0))
         return grid
 
@@ -175,7 +175,7 @@ class HourlyGrid(Machine):
     def _pass(self, days: int) -> None:
         """Take the tests of so many days as made; set the minute at which the next is due."""
         self._tested_days = days
-        self.due = self._began + 60 * DAY_HOURS * self._next_test
+        self.due = self._began + DAY_MINUTES * self._next_test
 
     @property
     def _next_test(self) -> int:
@@ -294,7 +294,7 @@ class HourlyGrid(Machine):
         has_alarmed = self.alarms > 1
         weeks = 2 if self.is_over else self._tested_days // 7
         sure = SURE_AFTER_ALARMS if has_alarmed else SURE
-        first_day = self._began // (60 * DAY_HOURS) % LAST_DAYS
+        first_day = self._began // DAY_MINUTES % LAST_DAYS
         found = [hourly_effects(cells, weeks, sure, first_day) for cells in columns]
         if all(parts is None for parts in found):
             return None

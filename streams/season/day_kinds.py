@@ -15,11 +15,10 @@ from typing import Literal
 from msgspec import Struct
 
 from streams.change import Figures
-from streams.clock import DAY_HOURS, Minutes
+from streams.clock import DAY_MINUTES, Minutes
 from streams.codec import Machine
 from streams.season import hour_kernel
 
-DAY_MINUTES = 60 * DAY_HOURS
 WEEKEND = (2, 3)
 """Saturday and Sunday, in days from a Thursday, as the epoch was."""
 MONDAY = 4

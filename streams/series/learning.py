@@ -95,7 +95,7 @@ class Learning(Machine):
             self.buffer.share_minutes(logs)
 
     def has_just_begun(self, seen: int) -> bool:
-        """Whether it has learnt less than a series that is back has shown.
+        """Tell whether it has learnt less than a series that is back has shown.
 
         ``seen`` counts the inputs of the series: the buffer lacks those of a read that a change
         ends, so that it depends on where inputs are cut.

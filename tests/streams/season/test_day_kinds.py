@@ -2,7 +2,8 @@ import pytest
 from msgspec.structs import replace
 
 from streams.change import Figures
-from streams.season.day_kinds import DAY_MINUTES, DayKinds
+from streams.clock import DAY_MINUTES
+from streams.season.day_kinds import DayKinds
 
 JANUARY_30 = 19_752 * DAY_MINUTES  # 2024
 FEBRUARY_1, FEBRUARY_28 = JANUARY_30 + 2 * DAY_MINUTES, JANUARY_30 + 29 * DAY_MINUTES
