@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +78,31 @@ def make_app(page: Page) -> web.Application:
 
 
 _BROWSERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie", "Referer")
-"""Headers of which a browser sends one at least with each request of a script."""
+"""Headers that browsers send with most requests of a script; by plain HTTP they may send none."""
+
+
+def _is_of_no_site(host: str) -> bool:
+    """Tell whether a host is an address or a name without a dot: a foreign site has neither."""
+    with suppress(ValueError):
+        ip_address(host)
+        return True
+    return bool(host) and "." not in host
+
+
+def _is_scrape(request: web.Request) -> bool:
+    """Tell whether Prometheus asks for figures: it names a container, or the address of one.
+
+    A foreign site that gives its own name to this address would read names and errors.
+    """
+    is_browser = any(name in request.headers for name in _BROWSERS)
+    is_figures = request.path == "/metrics"
+    return is_figures and not is_browser and _is_of_no_site(request.url.host or "")
 
 
 def _guard(page: Page) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # Prometheus names the address of a container, and sends no header of a browser. A page of a
-        # foreign site that gives its own name to this address would read names and errors.
-        is_browser = any(name in request.headers for name in _BROWSERS)
-        is_scrape = request.path == "/metrics" and not is_browser
-        if request.host not in page.hosts and not is_scrape:
+        if request.host not in page.hosts and not _is_scrape(request):
             refusal = {"error": f"This page is not {request.host!r}: start it with --host."}
             return _json(refusal, 421)
         try:

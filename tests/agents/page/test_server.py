@@ -162,8 +162,11 @@ async def test_prometheus_finds_figures_of_models_under_any_name_of_the_page() -
 
         of_script = {"Host": "page:8800", "sec-fetch-site": "same-origin"}
         refused = await client.get("/metrics", headers=of_script)
+        foreign = await client.get("/metrics", headers={"Host": "evil.example:8800"})
+        of_pod = await client.get("/metrics", headers={"Host": "10.0.0.7:8800"})
 
-    assert refused.status == 421
+    assert refused.status == foreign.status == 421
+    assert of_pod.status == 200
     assert answer.status == 200
     assert 'tidegauge_completeness{model="calm"} 0.9' in text
     assert 'tidegauge_estimated_minus_realised{model="car_loan"} -0.01' in text
